@@ -1,0 +1,58 @@
+"""The contract of an extractor: decoded posts in, one vector each out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from viral.media.media import Media
+from viral.media.requests import Request
+
+Vector = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Context:
+    """What is known of a post at the moment of posting: all that a model may see besides the video itself.
+
+    There is no field for a count that exists only after posting, so that none can leak into a feature.
+    """
+
+    caption: str | None = None
+    hashtags: tuple[str, ...] | None = None
+    posted_at: datetime | None = None
+    author_followers: int | None = None
+    sound_original: bool | None = None
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One post on its way through the extractors. `media` is None when there is no video (a draft's text alone)."""
+
+    media: Media | None
+    context: Context = field(default_factory=Context)
+
+
+@runtime_checkable
+class Extractor(Protocol):
+    """Turns samples into vectors. Instances hold weights; making one may load them, importing its module may not."""
+
+    name: str
+    """The name of its column in the feature table, and of its stream in a model."""
+    modality: str
+    """What a user calls it: `metadata`, `text`, `audio`, `image`, `video`."""
+    dim: int
+    """The length of its vectors."""
+    version: str
+    """Changes whenever the same input would give another vector; part of the feature set's fingerprint."""
+    needs: tuple[Request, ...]
+    """What it asks of the decode pass; empty when it looks at the context alone."""
+
+    def __call__(self, batch: Sequence[Sample]) -> list[Vector | None]:
+        """One vector (dim,) for each sample, finite; None where the sample has nothing of this modality."""
+        ...

@@ -1,0 +1,130 @@
+"""The schema of every table: the one place that says what a row is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pyarrow as pa
+
+SECONDS = pa.timestamp("us", tz="UTC")
+
+POSTS = pa.schema(
+    [
+        pa.field("post_id", pa.string(), nullable=False),
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("author_id", pa.string()),
+        pa.field("posted_at", SECONDS),
+        pa.field("scraped_at", SECONDS),
+        pa.field("caption", pa.string()),
+        pa.field("hashtags", pa.list_(pa.string())),
+        pa.field("sound_id", pa.string()),
+        pa.field("sound_title", pa.string()),
+        pa.field("sound_original", pa.bool_()),
+        pa.field("sound_uri", pa.string()),
+        pa.field("duration_seconds", pa.float64()),
+        pa.field("views", pa.int64()),
+        pa.field("likes", pa.int64()),
+        pa.field("comments", pa.int64()),
+        pa.field("shares", pa.int64()),
+        pa.field("saves", pa.int64()),
+        pa.field("author_followers", pa.int64()),
+        pa.field("page_url", pa.string()),
+        pa.field("video_uri", pa.string()),
+    ]
+)
+"""One scraped post. Counts and `author_followers` are as of `scraped_at`; `video_uri` is a key below the root,
+an absolute path, or an `s3://` address."""
+
+COUNTS = ("views", "likes", "comments", "shares", "saves")
+"""Counts that exist only after posting: never inputs of a model, only of its label."""
+
+REJECTS = pa.schema(
+    [
+        pa.field("reject_id", pa.string(), nullable=False),
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("file", pa.string(), nullable=False),
+        pa.field("row", pa.int64(), nullable=False),
+        pa.field("reason", pa.string(), nullable=False),
+        pa.field("raw", pa.string()),
+    ]
+)
+"""One scraped row that is no post, with the reason. `reject_id` is a hash of the rest: the same row twice is one."""
+
+FACTS = pa.schema(
+    [
+        pa.field("container", pa.string()),
+        pa.field("video_codec", pa.string()),
+        pa.field("audio_codec", pa.string()),
+        pa.field("width", pa.int32()),
+        pa.field("height", pa.int32()),
+        pa.field("rotation", pa.int32()),
+        pa.field("fps", pa.float64()),
+        pa.field("declared_seconds", pa.float64()),
+        pa.field("seen_seconds", pa.float64()),
+        pa.field("decoder", pa.string()),
+        pa.field("bytes", pa.int64()),
+        pa.field("sha256", pa.string()),
+    ]
+)
+"""What is known of a file after it was read; `width` and `height` are as shown, after rotation."""
+
+_ATTEMPT = pa.schema(
+    [
+        pa.field("post_id", pa.string(), nullable=False),
+        pa.field("attempt", pa.int32(), nullable=False),
+        pa.field("status", pa.string(), nullable=False),
+        pa.field("reason", pa.string()),
+        pa.field("detail", pa.string()),
+        pa.field("finished_at", SECONDS, nullable=False),
+        pa.field("stage_seconds", pa.map_(pa.string(), pa.float64())),
+        pa.field("feature_set", pa.string(), nullable=False),
+        pa.field("code_version", pa.string(), nullable=False),
+    ]
+)
+
+
+def vector(dim: int) -> pa.DataType:
+    """The type of one vector column of `dim` float32 values."""
+    return pa.list_(pa.float32(), dim)
+
+
+def features(dims: Mapping[str, int]) -> pa.Schema:
+    """The schema of a feature table: one post × one attempt, with a nullable vector for each extractor.
+
+    Args:
+        dims: for each extractor, by name and in order, the length of its vector.
+    """
+    vectors = [pa.field(name, vector(dim)) for name, dim in dims.items()]
+    return pa.schema([*_ATTEMPT, *FACTS, *vectors])
+
+
+LABELS = pa.schema(
+    [
+        pa.field("post_id", pa.string(), nullable=False),
+        pa.field("author_id", pa.string()),
+        pa.field("posted_at", SECONDS),
+        pa.field("split", pa.string(), nullable=False),
+        pa.field("target", pa.float64(), nullable=False),
+        pa.field("is_viral", pa.bool_(), nullable=False),
+        pa.field("likes_rate", pa.float32()),
+        pa.field("comments_rate", pa.float32()),
+        pa.field("shares_rate", pa.float32()),
+    ]
+)
+"""One labelled post. `split` is `train`, `validation`, `test` or `unused`; the rates are log(count + 1) − log(views + 1),
+null where a count is not known."""
+
+PREDICTIONS = pa.schema(
+    [
+        pa.field("post_id", pa.string(), nullable=False),
+        pa.field("probability", pa.float64(), nullable=False),
+        pa.field("score", pa.float64(), nullable=False),
+        pa.field("low", pa.float64(), nullable=False),
+        pa.field("high", pa.float64(), nullable=False),
+        pa.field("present", pa.list_(pa.string()), nullable=False),
+        pa.field("missing", pa.list_(pa.string()), nullable=False),
+        pa.field("shares", pa.map_(pa.string(), pa.float64()), nullable=False),
+        pa.field("model", pa.string(), nullable=False),
+    ]
+)
+"""One post × one model: P(viral), the score with its 5 % and 95 % quantiles, and each modality's share (gate weight)."""
