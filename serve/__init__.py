@@ -1,0 +1,1 @@
+"""Online scoring on Ray Serve."""

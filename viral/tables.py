@@ -89,7 +89,7 @@ def vector(dim: int) -> pa.DataType:
 
 
 def features(dims: Mapping[str, int]) -> pa.Schema:
-    """The schema of a feature table: one post × one attempt, with a nullable vector for each extractor.
+    """The schema of a feature table: one attempt at one post, with a nullable vector for each extractor.
 
     Args:
         dims: for each extractor, by name and in order, the length of its vector.
@@ -111,8 +111,9 @@ LABELS = pa.schema(
         pa.field("shares_rate", pa.float32()),
     ]
 )
-"""One labelled post. `split` is `train`, `validation`, `test` or `unused`; the rates are log(count + 1) − log(views + 1),
-null where a count is not known."""
+"""One labelled post. `split` is `train`, `validation`, `test` or `unused`.
+
+A rate is log(count + 1) - log(views + 1), null where one of the two is not known."""
 
 PREDICTIONS = pa.schema(
     [
@@ -127,4 +128,4 @@ PREDICTIONS = pa.schema(
         pa.field("model", pa.string(), nullable=False),
     ]
 )
-"""One post × one model: P(viral), the score with its 5 % and 95 % quantiles, and each modality's share (gate weight)."""
+"""What one model says of one post: P(viral), the score between its 5 % and 95 % quantiles, each modality's share."""

@@ -1,0 +1,1 @@
+"""How models are judged: splits, metrics, baselines, report."""

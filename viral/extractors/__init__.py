@@ -1,0 +1,1 @@
+"""Decoded media to vectors: one extractor a file."""

@@ -1,0 +1,1 @@
+"""Counts to targets: one definition a file."""

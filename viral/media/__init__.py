@@ -1,0 +1,1 @@
+"""Bytes to media: requests, the sampling plan, decoders, the sandbox."""

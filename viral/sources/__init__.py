@@ -1,0 +1,1 @@
+"""Scraped data to posts: one adapter a file."""
