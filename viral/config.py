@@ -1,0 +1,85 @@
+"""The settings: few, typed, from a YAML file and the environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
+
+from viral.errors import ConfigError
+
+DEFAULT_FILE = "viral.yaml"
+
+
+class MediaSettings(BaseModel):
+    """What is accepted as a video."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    max_bytes: PositiveInt = Field(default=512 << 20, description="largest file")
+    max_seconds: float = Field(default=600.0, gt=0, description="longest video")
+    max_pixels: PositiveInt = Field(default=8192 * 4320, description="largest picture")
+
+
+class SandboxSettings(BaseModel):
+    """What one file may cost to decode."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    seconds: float = Field(default=60.0, gt=0, description="wall time a file")
+    memory_bytes: PositiveInt = Field(default=2 << 30, description="memory above what the child process starts with")
+    recycle_after: PositiveInt = Field(
+        100, description="files that a child decodes before it is replaced: decord leaks"
+    )
+
+
+class ServeSettings(BaseModel):
+    """The endpoint."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=0, le=65535)
+    max_upload_bytes: PositiveInt = 256 << 20
+    max_replicas: PositiveInt = 4
+    max_queued: PositiveInt = Field(default=64, description="requests that wait at a replica before 503 is answered")
+
+
+class Settings(BaseSettings):
+    """All settings. `VIRAL_SANDBOX__SECONDS=30` in the environment sets `sandbox.seconds`, over the file."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="VIRAL_", env_nested_delimiter="__", yaml_file=DEFAULT_FILE, extra="ignore"
+    )
+
+    media: MediaSettings = MediaSettings()
+    sandbox: SandboxSettings = SandboxSettings()
+    serve: ServeSettings = ServeSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 the base class names it
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 the base class names it
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The order of precedence: arguments, environment, `viral.yaml` in the working directory."""
+        return init_settings, env_settings, YamlConfigSettingsSource(settings_cls)
+
+
+def load() -> Settings:
+    """The settings of this process.
+
+    Raises:
+        ConfigError: a value that does not fit, with its name.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        where = f"{DEFAULT_FILE} or the environment" if Path(DEFAULT_FILE).exists() else "the environment"
+        raise ConfigError(f"setting {name} in {where}: {first['msg']}") from error

@@ -1,0 +1,91 @@
+"""A post's video as a local file, wherever it lies."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from viral import s3
+from viral.errors import AccessDeniedError, MissingObjectError, PostError, ReadError, TooLargeError
+from viral.store import Store, one_line
+
+
+@contextmanager
+def local_video(store: Store, video_uri: str | None, max_bytes: int) -> Iterator[Path]:
+    """The video at `video_uri` (a key below the root, an absolute path, or an `s3://` address) as a local file.
+
+    What lies in a folder is read in place; an object is copied to a temporary file that the block's end removes.
+
+    Raises:
+        MissingObjectError, AccessDeniedError, TooLargeError, ReadError: it cannot be had.
+    """
+    if not video_uri:
+        raise MissingObjectError("the post has no video URI")
+    if "://" in video_uri and not video_uri.startswith(("s3://", "file://")):
+        raise MissingObjectError(f"{video_uri} is not in the store: fetch it first")
+    uri = video_uri.removeprefix("file://")
+    uri = uri if uri.startswith(("s3://", "/")) else store.uri(uri)
+    if uri.startswith("s3://"):
+        with _downloaded(uri, max_bytes) as path:
+            yield path
+    else:
+        yield _checked(Path(uri), max_bytes)
+
+
+def _checked(path: Path, max_bytes: int) -> Path:
+    try:
+        size = path.stat().st_size
+    except PermissionError as error:
+        raise AccessDeniedError(f"{path}: permission denied") from error
+    except OSError as error:
+        raise MissingObjectError(f"there is no file {path}") from error
+    if not path.is_file():
+        raise MissingObjectError(f"{path} is not a file")
+    if not os.access(path, os.R_OK):
+        raise AccessDeniedError(f"{path}: permission denied")
+    _check_size(str(path), size, max_bytes)
+    return path
+
+
+def _check_size(uri: str, size: int, max_bytes: int) -> None:
+    if size > max_bytes:
+        raise TooLargeError(f"{uri} has {size} bytes, more than media.max_bytes = {max_bytes}")
+
+
+@contextmanager
+def _downloaded(uri: str, max_bytes: int) -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="viral-video-"))
+    try:
+        path = folder / f"video{Path(uri).suffix[:8]}"
+        _download(uri, path, max_bytes)
+        yield path
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _download(uri: str, path: Path, max_bytes: int) -> None:
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    bucket, key = s3.split(uri)
+    try:
+        answer = s3.client().get_object(Bucket=bucket, Key=key)
+        _check_size(uri, answer["ContentLength"], max_bytes)
+        with path.open("wb") as file:
+            shutil.copyfileobj(answer["Body"], file, 1 << 20)
+    except (BotoCoreError, ClientError, OSError) as error:
+        raise _as_post_error(uri, error) from error
+    if path.stat().st_size != answer["ContentLength"]:
+        raise ReadError(f"{uri}: {path.stat().st_size} bytes came of {answer['ContentLength']}")
+
+
+def _as_post_error(uri: str, error: Exception) -> PostError:
+    code = s3.code(error)
+    if code in s3.MISSING:
+        return MissingObjectError(f"there is no object {uri}")
+    if code in s3.DENIED:
+        return AccessDeniedError(f"{uri}: {code}")
+    return ReadError(f"{uri}: {one_line(error)}")

@@ -1,0 +1,186 @@
+"""Tables as sets of immutable Parquet files, hashed into buckets by key, so that no step needs all rows at once.
+
+A table is a folder of parts. A part's name says it all: `part-<bits>-<bucket>-<rows>-<digest>.parquet` holds rows whose
+keys' hashes end in the `bits` low bits `bucket`. Writers only ever add whole parts; readers merge the parts of a bucket
+and keep the newest row of each key. So an interrupted or repeated write can leave a row twice on disk, never twice in
+what is read, and compaction (write the merged part, then delete what went into it) is safe to interrupt at any moment.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from viral.store import Store, failures_of
+
+BUCKET_ROWS = 32_768  # rows of a bucket that one task holds at once: tens of MB with vectors of `full`
+_NAME = re.compile(r"part-(\d+)-(\d+)-(\d+)-[0-9a-f]+\.parquet$")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One file of a table, as its name tells it."""
+
+    key: str
+    bits: int
+    bucket: int
+    rows: int
+
+    @classmethod
+    def parse(cls, key: str) -> Part | None:
+        """The part at `key`; None for any other file."""
+        match = _NAME.search(key)
+        return cls(key, *(int(group) for group in match.groups())) if match else None
+
+    def may_hold(self, bits: int, bucket: int) -> bool:
+        """Whether this part can hold rows of that bucket (of 2^bits), however many buckets it was written for."""
+        mask = (1 << min(bits, self.bits)) - 1
+        return (self.bucket & mask) == (bucket & mask)
+
+
+class Parts:
+    """The parts below `prefix`, read as one table with one row a key.
+
+    Args:
+        store: where.
+        prefix: the table's folder, from the root.
+        schema: what is written; what is read may have more columns.
+        key: the column that names a row.
+        newest_by: of two rows with the same key, the one with the larger value here is read (null is smallest).
+    """
+
+    def __init__(self, store: Store, prefix: str, schema: pa.Schema, *, key: str, newest_by: str | None = None) -> None:
+        self.store, self.prefix, self.schema, self.key, self.newest_by = store, prefix, schema, key, newest_by
+
+    def parts(self) -> list[Part]:
+        """All parts, by name: a listing, no file is opened."""
+        found = (Part.parse(info.key) for info in self.store.objects(self.prefix))
+        return sorted((part for part in found if part), key=lambda part: part.key)
+
+    def bits(self) -> int:
+        """How many low bits of the hash make buckets of at most about BUCKET_ROWS rows."""
+        return bits_for(sum(part.rows for part in self.parts()))
+
+    def append(self, rows: pa.Table, bits: int) -> None:
+        """Add rows, a part a bucket. The same rows give the same file names: a repeated call changes nothing."""
+        rows = rows.select(self.schema.names).cast(self.schema)
+        buckets = bucket_of(rows[self.key], bits)
+        for bucket in np.unique(buckets):
+            self._write(rows.filter(pa.array(buckets == bucket)), bits, int(bucket))
+
+    def read(
+        self, bits: int = 0, bucket: int = 0, columns: Sequence[str] | None = None, parts: Sequence[Part] | None = None
+    ) -> pa.Table:
+        """The newest row of each key of one bucket, in order of key; with no arguments, of the whole table."""
+        wanted = None if columns is None else list(dict.fromkeys([*columns, self.key, *filter(None, [self.newest_by])]))
+        chosen = [part for part in (self.parts() if parts is None else parts) if part.may_hold(bits, bucket)]
+        tables = [self._load(part, wanted, bits, bucket) for part in chosen]
+        empty = self.schema.empty_table() if wanted is None else self.schema.empty_table().select(wanted)
+        merged = newest(pa.concat_tables([empty, *tables], promote_options="default"), self.key, self.newest_by)
+        return merged if columns is None else merged.select(list(columns))
+
+    def scan(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """The table bucket by bucket, each read as `read` does."""
+        parts = self.parts()
+        bits = bits_for(sum(part.rows for part in parts))
+        for bucket in range(1 << bits):
+            yield self.read(bits, bucket, columns, parts)
+
+    def merge(self, rows: pa.Table | None, bits: int, bucket: int) -> int:
+        """Fold `rows` (later than all that is there) and all parts of that bucket into one; how many rows changed.
+
+        Parts written for fewer buckets are read, and left for the last of their buckets to delete: see `sweep`.
+        """
+        before = [part for part in self.parts() if part.may_hold(bits, bucket)]
+        old = self.read(bits, bucket, parts=before)
+        new = old if rows is None else newest(pa.concat_tables([old, rows.cast(self.schema)]), self.key, self.newest_by)
+        if new.equals(old) and len(before) <= 1 and all(part.bits >= bits for part in before):
+            return 0
+        kept = self._write(new, bits, bucket) if new.num_rows else None
+        self.store.delete([part.key for part in before if part.key != kept and part.bits >= bits])
+        return changed_rows(old, new, self.key)
+
+    def sweep(self, bits: int) -> None:
+        """Delete parts written for fewer than 2^bits buckets, after every bucket has been merged."""
+        self.store.delete([part.key for part in self.parts() if part.bits < bits])
+
+    def _load(self, part: Part, columns: list[str] | None, bits: int, bucket: int) -> pa.Table:
+        with failures_of(self.store.uri(part.key)), self.store.input(part.key) as stream:
+            table = pq.read_table(stream, columns=columns)
+        if part.bits < bits:
+            table = table.filter(pa.array(bucket_of(table[self.key], bits) == bucket))
+        return table
+
+    def _write(self, rows: pa.Table, bits: int, bucket: int) -> str:
+        rows = rows.sort_by(self.key)
+        data = serialise(rows)
+        digest = hashlib.sha256("\n".join(self._names(rows)).encode()).hexdigest()[:20]
+        key = f"{self.prefix}/part-{bits:02d}-{bucket:06d}-{rows.num_rows}-{digest}.parquet"
+        self.store.write(key, data)
+        return key
+
+    def _names(self, rows: pa.Table) -> list[str]:
+        """What tells these rows from others: keys, and their versions."""
+        versions = rows[self.newest_by].to_pylist() if self.newest_by else [""] * rows.num_rows
+        return [f"{key} {version}" for key, version in zip(rows[self.key].to_pylist(), versions, strict=True)]
+
+
+def serialise(rows: pa.Table) -> pa.Buffer:
+    """The rows as one Parquet file in memory."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(rows, sink, compression="zstd")
+    return sink.getvalue()
+
+
+def bits_for(rows: int) -> int:
+    """The number of low hash bits that make buckets of at most about BUCKET_ROWS rows out of `rows`."""
+    return max(0, -(-rows // BUCKET_ROWS) - 1).bit_length()
+
+
+def bucket_of(keys: pa.ChunkedArray, bits: int) -> npt.NDArray[np.int64]:
+    """The bucket (N,) of each key among 2^bits: the low bits of its CRC-32, the same on every machine for ever."""
+    if not bits:
+        return np.zeros(len(keys), np.int64)
+    hashes = np.fromiter((zlib.crc32(key.encode()) for key in keys.to_pylist()), np.int64, len(keys))
+    return hashes & ((1 << bits) - 1)
+
+
+def newest(rows: pa.Table, key: str, newest_by: str | None) -> pa.Table:
+    """The last row of each key after a stable sort by key and `newest_by` (null first), in order of key."""
+    if newest_by:
+        order = pc.sort_indices(rows, [(key, "ascending", "at_end"), (newest_by, "ascending", "at_start")])
+    else:
+        order = pc.sort_indices(rows, [(key, "ascending")])
+    ordered = rows.take(order)
+    keys = ordered[key].combine_chunks()
+    last = pc.not_equal(keys[:-1], keys[1:]) if len(keys) else pa.array([], pa.bool_())
+    tail = pa.array([True] * min(1, len(keys)), pa.bool_())
+    return ordered.filter(pa.concat_arrays([last, tail]))
+
+
+def changed_rows(old: pa.Table, new: pa.Table, key: str) -> int:
+    """How many rows of `new` are not in `old`, both in order of key."""
+    if old.num_rows == 0:
+        return int(new.num_rows)
+    place = pc.index_in(new[key], old[key])
+    both = new.filter(pc.is_valid(place))
+    then = old.take(place.drop_null())
+    same = [_same(both[name], then[name]) for name in both.column_names]
+    return int(new.num_rows - np.logical_and.reduce(same).sum())
+
+
+def _same(left: pa.ChunkedArray, right: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
+    if pa.types.is_nested(left.type):
+        return np.array([a == b for a, b in zip(left.to_pylist(), right.to_pylist(), strict=True)], bool)
+    equal = pc.fill_null(pc.equal(left, right), False)
+    both_null = pc.and_(pc.is_null(left), pc.is_null(right))
+    return np.asarray(pc.or_(equal, both_null))
