@@ -1,0 +1,7 @@
+"""A synthetic corpus of short videos with a planted, stated dependence of views on content."""
+
+from viral.demo.corpus import generate, new_clip
+from viral.demo.plan import PlannedPost, plan_posts
+from viral.demo.spec import CorpusSpec, Effects
+
+__all__ = ["CorpusSpec", "Effects", "PlannedPost", "generate", "new_clip", "plan_posts"]

@@ -1,0 +1,233 @@
+"""What each post of a synthetic corpus is: traits, words and counts, without rendering anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from statistics import NormalDist
+
+import numpy as np
+import numpy.typing as npt
+
+from viral.demo.spec import CorpusSpec
+from viral.demo.words import write_caption
+
+Array = npt.NDArray[np.float64]
+
+CUT_RATE = (0.15, 1.6)
+"""Cuts a second: uniform between the two."""
+OPENING_DB = (-36.0, -14.0)
+"""Loudness of the opening, dBFS (root mean square): uniform between the two."""
+BODY_DB = (-28.0, -20.0)
+"""Loudness of the rest, which has no effect: uniform between the two."""
+BASE_LOG_VIEWS = 8.5
+FIRST_DAY = datetime(2025, 1, 1, tzinfo=UTC)
+DAYS = 120
+DAYS_TO_SCRAPE = 30
+
+_SILENT, _WORDLESS, _UNFOLLOWED = 0.05, 0.04, 0.04
+_FOLLOWERS_FOLLOW_STRENGTH = 0.7
+_RATES = {"likes": 0.08, "comments": 0.006, "shares": 0.008, "saves": 0.01}
+
+
+@dataclass(frozen=True)
+class Sound:
+    """The sound of a clip: which tune, and how loud its opening and its rest are (dBFS, root mean square)."""
+
+    number: int
+    original: bool
+    opening_db: float
+    body_db: float
+
+
+@dataclass(frozen=True)
+class Clip:
+    """All that rendering one clip needs. `cuts` are the frames that begin a new scene; `seed` fixes the look."""
+
+    post_id: str
+    seed: tuple[int, ...]
+    frames: int
+    cuts: tuple[int, ...]
+    sound: Sound | None
+
+
+@dataclass(frozen=True)
+class Author:
+    """Someone who does not exist. `strength` is in standard deviations."""
+
+    author_id: str
+    strength: float
+    followers: int
+
+
+@dataclass(frozen=True)
+class PlannedPost:
+    """One post before its clip is rendered.
+
+    `terms` are what the author and each trait add to log views. `mishap` is None where there is no caption.
+    """
+
+    clip: Clip
+    author: Author
+    followers: int | None
+    posted_at: datetime
+    scraped_at: datetime
+    duration_seconds: float
+    cut_rate: float
+    caption: str | None
+    mishap: bool | None
+    terms: dict[str, float]
+    counts: dict[str, int]
+
+    @property
+    def score(self) -> float:
+        """What the content adds to log views."""
+        return self.terms["cut_rate"] + self.terms["opening_loudness"] + self.terms["mishap"]
+
+    @property
+    def expected_log_views(self) -> float:
+        """Log views without noise."""
+        return BASE_LOG_VIEWS + self.score + self.terms["author"]
+
+
+def plan_posts(spec: CorpusSpec) -> list[PlannedPost]:
+    """The posts of a corpus, oldest first.
+
+    Traits are stratified and shuffled independently of each other and of the author, so that even a small corpus has
+    the stated spread of each and little accidental correlation.
+    """
+    rng = np.random.default_rng([spec.seed, 0])
+    authors = _authors(spec, rng)
+    by = _authorship(spec, rng)
+    clips = _clips(spec, rng)
+    mishaps = _stratified(rng, spec.posts) < 0.5
+    wordless, unfollowed = _share(rng, spec.posts, _WORDLESS), _share(rng, spec.posts, _UNFOLLOWED)
+    minutes = np.sort(rng.integers(0, DAYS * 24 * 60, spec.posts))
+    surprises = _normal(_stratified(rng, spec.posts)) * spec.noise
+    return [
+        plan_post(
+            spec,
+            clips[i],
+            author=authors[by[i]],
+            mishap=None if wordless[i] else bool(mishaps[i]),
+            follower_count_known=not unfollowed[i],
+            posted_at=FIRST_DAY + timedelta(minutes=int(minutes[i])),
+            surprise=float(surprises[i]),
+        )
+        for i in range(spec.posts)
+    ]
+
+
+def plan_post(
+    spec: CorpusSpec,
+    clip: Clip,
+    *,
+    author: Author,
+    mishap: bool | None,
+    follower_count_known: bool,
+    posted_at: datetime,
+    surprise: float,
+) -> PlannedPost:
+    """One post around a clip; `surprise` is what it gets in log views beside its traits."""
+    rng = np.random.default_rng([*clip.seed, 1])
+    seconds = clip.frames / spec.fps
+    rate = len(clip.cuts) / seconds
+    effects = spec.effects
+    terms = {
+        "author": effects.author * author.strength,
+        "cut_rate": effects.cut_rate * _z(rate, CUT_RATE),
+        "opening_loudness": effects.opening_loudness * _z(clip.sound.opening_db, OPENING_DB) if clip.sound else 0.0,
+        "mishap": 0.0 if mishap is None else effects.mishap * (1.0 if mishap else -1.0),
+    }
+    views = round(float(np.exp(BASE_LOG_VIEWS + sum(terms.values()) + surprise)))
+    return PlannedPost(
+        clip=clip,
+        author=author,
+        followers=author.followers if follower_count_known else None,
+        posted_at=posted_at,
+        scraped_at=FIRST_DAY + timedelta(days=DAYS + DAYS_TO_SCRAPE),
+        duration_seconds=seconds,
+        cut_rate=rate,
+        caption=None if mishap is None else write_caption(rng, mishap=mishap),
+        mishap=mishap,
+        terms=terms,
+        counts={"views": views} | _reactions(rng, views),
+    )
+
+
+def plan_clip(
+    spec: CorpusSpec, post_id: str, index: int, *, seconds: float, cut_rate: float, sound: Sound | None
+) -> Clip:
+    """A clip of about that many cuts a second, at uneven times; `index` fixes its look within the corpus."""
+    seed = (spec.seed, 1, index)
+    frames = round(seconds * spec.fps)
+    count = round(cut_rate * frames / spec.fps)
+    rng = np.random.default_rng([*seed, 0])
+    spacing = frames / (count + 1)
+    cuts = (np.arange(1, count + 1) + rng.uniform(-0.3, 0.3, count)) * spacing
+    return Clip(post_id, seed, frames, tuple(int(cut) for cut in np.round(cuts)), sound)
+
+
+def _authors(spec: CorpusSpec, rng: np.random.Generator) -> list[Author]:
+    strengths = _normal(_stratified(rng, spec.authors))
+    others = _normal(_stratified(rng, spec.authors))
+    fame = _FOLLOWERS_FOLLOW_STRENGTH * strengths + np.sqrt(1 - _FOLLOWERS_FOLLOW_STRENGTH**2) * others
+    followers = np.exp(8.5 + 1.3 * fame).round()
+    return [Author(f"author-{spec.seed}-{i:03d}", float(strengths[i]), int(followers[i])) for i in range(spec.authors)]
+
+
+def _authorship(spec: CorpusSpec, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    diligence = rng.dirichlet(np.full(spec.authors, 4.0))
+    further = rng.choice(spec.authors, spec.posts - spec.authors, p=diligence)
+    return rng.permutation(np.concatenate([np.arange(spec.authors), further]))
+
+
+def _clips(spec: CorpusSpec, rng: np.random.Generator) -> list[Clip]:
+    seconds = _between(spec.seconds, _stratified(rng, spec.posts))
+    rates = _between(CUT_RATE, _stratified(rng, spec.posts))
+    opening = _between(OPENING_DB, _stratified(rng, spec.posts))
+    body = _between(BODY_DB, _stratified(rng, spec.posts))
+    tunes = rng.integers(0, max(1, spec.posts // 3), spec.posts)
+    silent = _share(rng, spec.posts, _SILENT)
+    return [
+        plan_clip(
+            spec,
+            f"demo-{spec.seed}-{i:05d}",
+            i,
+            seconds=float(seconds[i]),
+            cut_rate=float(rates[i]),
+            sound=None
+            if silent[i]
+            else Sound(int(tunes[i]), bool(tunes[i] % 2), round(float(opening[i]), 3), round(float(body[i]), 3)),
+        )
+        for i in range(spec.posts)
+    ]
+
+
+def _reactions(rng: np.random.Generator, views: int) -> dict[str, int]:
+    """Counts drawn from the views by rates that differ from post to post."""
+    return {name: int(rng.binomial(views, rate * np.exp(rng.normal(0, 0.35)))) for name, rate in _RATES.items()}
+
+
+def _stratified(rng: np.random.Generator, count: int) -> Array:
+    """Numbers in (0, 1), one in each of `count` equal parts, shuffled."""
+    return (rng.permutation(count) + rng.uniform(0.01, 0.99, count)) / count
+
+
+def _share(rng: np.random.Generator, count: int, share: float) -> npt.NDArray[np.bool_]:
+    return rng.permutation(count) < round(count * share)
+
+
+def _normal(uniform: Array) -> Array:
+    inverse = NormalDist().inv_cdf
+    return np.array([inverse(float(u)) for u in uniform])
+
+
+def _between(limits: tuple[float, float], uniform: Array) -> Array:
+    return limits[0] + (limits[1] - limits[0]) * uniform
+
+
+def _z(value: float, limits: tuple[float, float]) -> float:
+    """The value in standard deviations of the uniform distribution between the limits."""
+    low, high = limits
+    return float((value - (low + high) / 2) / ((high - low) / np.sqrt(12)))

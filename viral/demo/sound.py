@@ -1,0 +1,66 @@
+"""Music-like sound: chords, a beat and hiss, with a stated loudness of the opening and of the rest."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from viral.demo.plan import Sound
+from viral.demo.spec import OPENING_SECONDS
+
+RATE = 24000
+
+_SCALE = np.array([0, 2, 4, 7, 9])
+_CROSSFADE_SECONDS = 0.04
+
+Samples = npt.NDArray[np.float32]
+
+
+def make_sound(sound: Sound, seconds: float, *, corpus_seed: int) -> Samples:
+    """The sound track of a clip, mono float32 in [-1, 1] at `RATE`; the same tune for the same number and corpus."""
+    rng = np.random.default_rng([corpus_seed, 2, sound.number])
+    count = round(seconds * RATE)
+    parts = [_chords(rng, count), _beat(rng, count), _hiss(rng, count)]
+    tune = sum(part * gain for part, gain in zip(parts, rng.uniform((0.5, 0.2, 0.02), (1.0, 1.0, 0.2)), strict=True))
+    # Rounds off the beats, so that the loudest clip keeps its stated loudness without clipping.
+    return _level(np.tanh(tune), sound)
+
+
+def loudness_db(samples: Samples) -> float:
+    """Root mean square of the samples in dBFS."""
+    return float(10 * np.log10(np.mean(np.square(samples, dtype=np.float64)) + 1e-12))
+
+
+def _level(tune: npt.NDArray[np.float64], sound: Sound) -> Samples:
+    edge = round(OPENING_SECONDS * RATE)
+    gains = [
+        10 ** ((target - loudness_db(part.astype(np.float32))) / 20)
+        for target, part in ((sound.opening_db, tune[:edge]), (sound.body_db, tune[edge:]))
+    ]
+    envelope = np.interp(np.arange(len(tune)), (edge, edge + _CROSSFADE_SECONDS * RATE), gains)
+    return np.clip(tune * envelope, -1, 1).astype(np.float32)
+
+
+def _chords(rng: np.random.Generator, count: int) -> npt.NDArray[np.float64]:
+    """Three voices that change their tone together, each with three harmonics, softly struck."""
+    times = np.arange(count) / RATE
+    length = rng.uniform(0.3, 0.9)
+    step = (times / length).astype(np.int64)
+    root = rng.uniform(110, 260)
+    tones = rng.integers(0, 10, (int(step[-1]) + 1, 3))
+    semitones = _SCALE[tones % 5] + 12 * (tones // 5)
+    frequency = root * 2 ** (semitones / 12)
+    phase = np.cumsum(frequency[step], axis=0) * (2 * np.pi / RATE)
+    voices = np.sin(phase) + 0.4 * np.sin(2 * phase) + 0.2 * np.sin(3 * phase)
+    struck = np.exp(-rng.uniform(0.3, 2.0) * (times % length) / length)
+    return np.asarray(voices.sum(axis=1) / 4 * struck)
+
+
+def _beat(rng: np.random.Generator, count: int) -> npt.NDArray[np.float64]:
+    times = np.arange(count) / RATE
+    since = times % (60 / rng.uniform(70, 150))
+    return np.asarray(np.sin(2 * np.pi * 60 * since) * np.exp(-14 * since))
+
+
+def _hiss(rng: np.random.Generator, count: int) -> npt.NDArray[np.float64]:
+    return rng.standard_normal(count)
