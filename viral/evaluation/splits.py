@@ -72,9 +72,9 @@ class PartCount:
 def assign(posts: pa.Table, spec: SplitSpec) -> npt.NDArray[np.str_]:
     """Gives each post its part: `train`, `validation`, `test` or `unused`. Does not depend on the order of rows.
 
-    The time kinds cut as late as leaves `test` of the used posts after the cut, then cut what lies before it once more
-    for `validation`. Posts within `gap_days` before a cut are `unused`; so are, for `time_author`, posts after a cut by
-    authors seen before it. Posts of the same instant stay together.
+    The time kinds cut as late as leaves `test` of the posts outside the gap after the cut, then cut what lies before it
+    once more for `validation`. Posts within `gap_days` before a cut are `unused`; so are, for `time_author`, posts
+    after a cut by authors seen before it. Posts of the same instant stay together.
 
     `author` and `random` go by a hash of `author_id` or `post_id` keyed with `seed`. From 1,000 authors (posts) up each
     has its part for ever, whatever is added; below, where that could leave a part empty or lopsided, they are ranked by
@@ -93,7 +93,7 @@ def assign(posts: pa.Table, spec: SplitSpec) -> npt.NDArray[np.str_]:
     """
     _require_columns(posts, spec)
     if spec.kind == "random":
-        return _by_hash(_hashes(("post", posts["post_id"]), spec.seed), spec, "posts")
+        return _by_hash(_hashes("post", posts["post_id"].to_pylist(), spec.seed), spec, "posts")
     if spec.kind == "author":
         authors = author_codes(posts)
         return _by_hash(_author_hashes(posts, authors, spec.seed), spec, "authors")[authors]
@@ -136,9 +136,8 @@ def _require_columns(posts: pa.Table, spec: SplitSpec) -> None:
 # --- by hash ---------------------------------------------------------------------------------------------------------
 
 
-def _hashes(keys: tuple[str, Iterable[str]], seed: int) -> npt.NDArray[np.uint64]:
+def _hashes(kind: str, values: Iterable[str], seed: int) -> npt.NDArray[np.uint64]:
     """Eight bytes of BLAKE2b for each value. The kind goes into the key: a post's hash says nothing of an author's."""
-    kind, values = keys
     key = f"{kind}:{seed}".encode()
     digests = (hashlib.blake2b(str(v).encode(), digest_size=8, key=key).digest() for v in values)
     return np.frombuffer(b"".join(digests), dtype=">u8").astype(np.uint64)
@@ -149,7 +148,8 @@ def _author_hashes(posts: pa.Table, authors: _Ints, seed: int) -> npt.NDArray[np
     _, first = np.unique(authors, return_index=True)
     owners = posts.select(["author_id", "post_id"]).take(first)
     names, ids = owners["author_id"].cast(pa.string()).to_pylist(), owners["post_id"].to_pylist()
-    return _hashes(("author", (f"a{name}" if name else f"p{post}" for name, post in zip(names, ids, strict=True))), seed)
+    keys = (f"a{name}" if name else f"p{post}" for name, post in zip(names, ids, strict=True))
+    return _hashes("author", keys, seed)
 
 
 def _by_hash(hashes: npt.NDArray[np.uint64], spec: SplitSpec, noun: str) -> npt.NDArray[np.str_]:
@@ -191,8 +191,8 @@ def _by_time(posts: pa.Table, spec: SplitSpec) -> npt.NDArray[np.str_]:
     parts = np.select([test, validation, train], ["test", "validation", "train"], "unused")
     if spec.kind == "time_author" and (test | validation | train).mean() < _LEAST_USED:
         raise TableError(
-            f"split kind 'time_author' can use only {(parts != 'unused').sum()} of {len(parts)} posts, since few authors "
-            "are new: use kind 'time' or 'author', or a smaller gap_days"
+            f"split kind 'time_author' can use only {(parts != 'unused').sum()} of {len(parts)} posts, since few "
+            "authors are new: use kind 'time' or 'author', or a smaller gap_days"
         )
     return parts
 
