@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -38,32 +39,47 @@ def classification(y: npt.ArrayLike, p: npt.ArrayLike, threshold: float = 0.5) -
     names = ("roc_auc", "pr_auc", "accuracy", "precision", "recall", "f1", "brier", "ece")
     if not len(truth):
         return dict.fromkeys(names)
-    with _checked_already():
+    with _one_thread():
         return dict(zip(names, _classification(truth, probability, probability >= threshold), strict=True))
 
 
 def _classification(y: Bools, p: Floats, called: Bools) -> list[float | None]:
-    from sklearn import metrics
+    import torch
 
+    measures = _torchmetrics()
     both = bool(y.any() and not y.all())
-    of_calls = metrics.precision_recall_fscore_support(y, called, average="binary", zero_division=np.nan)
+    truth, probability, calls = torch.tensor(y).long(), torch.tensor(p), torch.tensor(called).long()
+    of_calls = (measures.binary_precision, measures.binary_recall, measures.binary_f1_score)
     return [
-        _number(metrics.roc_auc_score(y, p)) if both else None,
-        _number(metrics.average_precision_score(y, p)) if both else None,
-        _number(metrics.accuracy_score(y, called)),
-        *map(_number, of_calls[:3]),
-        _number(metrics.brier_score_loss(y, p, pos_label=True)),
-        _number(_calibration_error(y, p)),
+        _number(measures.binary_auroc(probability, truth, validate_args=False)) if both else None,
+        _number(measures.binary_average_precision(probability, truth, validate_args=False)) if both else None,
+        _number(measures.binary_accuracy(calls, truth, validate_args=False)),
+        *(_number(measure(calls, truth, validate_args=False, zero_division=math.nan)) for measure in of_calls),
+        _number(torch.nn.functional.mse_loss(probability, truth.double())),
+        _number(measures.binary_calibration_error(probability, truth, n_bins=CALIBRATION_BINS, validate_args=False)),
     ]
 
 
-def _calibration_error(y: Bools, p: Floats) -> float:
-    matplotlib_without_cache()
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Torch on one thread: on columns this short, and on a busy machine, several wait for each other."""
     import torch
-    from torchmetrics.functional.classification import binary_calibration_error
 
-    probability, truth = torch.tensor(p), torch.tensor(y)
-    return float(binary_calibration_error(probability, truth, n_bins=CALIBRATION_BINS, validate_args=False))
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _torchmetrics() -> Any:
+    # Its checks of the arguments are left out above: they take longer than the figures. So does scikit-learn's
+    # equivalent of each, by ten times at a thousand rows, which a bootstrap feels.
+    matplotlib_without_cache()
+    from torchmetrics.functional import classification as measures
+
+    return measures
 
 
 def regression(y: npt.ArrayLike, pred: npt.ArrayLike) -> Figures:
@@ -85,13 +101,14 @@ def _regression(y: Floats, pred: Floats) -> list[float | None]:
     from scipy import stats
     from sklearn import metrics
 
-    mse, spread = metrics.mean_squared_error(y, pred), float(np.var(y))
+    mse = metrics.mean_squared_error(y, pred)
+    r2 = None if _constant(y) else float(metrics.r2_score(y, pred))
     return [
         _number(mse),
-        _number(metrics.root_mean_squared_error(y, pred)),
+        _number(math.sqrt(mse)),
         _number(metrics.mean_absolute_error(y, pred)),
-        _number(mse / spread) if spread > 0 else None,
-        _number(metrics.r2_score(y, pred)) if spread > 0 else None,
+        None if r2 is None else 1 - r2,
+        r2,
         _correlation(stats.spearmanr, y, pred),
         _correlation(stats.pearsonr, y, pred),
         _correlation(stats.kendalltau, y, pred),
@@ -146,13 +163,13 @@ def _ndcg(y: Floats, pred: Floats, k: int) -> float | None:
 
 
 def _recall(viral: Bools, pred: Floats, k: int) -> float | None:
-    from sklearn import metrics
+    import torch
 
-    if not viral.any():
-        return None
-    first = np.zeros(len(pred), dtype=bool)
-    first[np.lexsort((_lots(len(pred)), -pred))[:k]] = True
-    return _number(metrics.recall_score(viral, first))
+    first = np.zeros(len(pred), dtype=np.int64)
+    first[np.lexsort((_lots(len(pred)), -pred))[:k]] = 1
+    recall = _torchmetrics().binary_recall
+    with _one_thread():
+        return _number(recall(torch.tensor(first), torch.tensor(viral), validate_args=False, zero_division=math.nan))
 
 
 def _pairwise(y: Floats, pred: Floats) -> float | None:
@@ -197,10 +214,11 @@ def _lots(count: int) -> npt.NDArray[np.int64]:
 
 def top_precision(actual: Bools, predicted: Bools) -> float | None:
     """Of the posts marked in `predicted`, the share that is marked in `actual`."""
-    from sklearn import metrics
+    import torch
 
-    with _checked_already():
-        return _number(metrics.precision_score(actual, predicted, zero_division=np.nan)) if len(actual) else None
+    calls, truth = torch.tensor(predicted).long(), torch.tensor(actual).long()
+    with _one_thread():
+        return _number(_torchmetrics().binary_precision(calls, truth, validate_args=False, zero_division=math.nan))
 
 
 def intervals(y: npt.ArrayLike, low: npt.ArrayLike, high: npt.ArrayLike, level: float = 0.9) -> Figures:
