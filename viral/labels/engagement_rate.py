@@ -1,0 +1,29 @@
+"""How many of those who saw a post reacted: (likes + comments + shares) / views, and each count alone.
+
+Says little of how far a post spread: it is another target than the views. A post without views is dropped.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from viral.labels.columns import Array, Columns
+from viral.labels.definition import Definition, Fitted
+
+
+def _rate(name: str, counts: tuple[str, ...]) -> Definition:
+    def target(columns: Columns, _: Fitted) -> Array:
+        views = columns["views"]
+        rate: Array = sum((columns[count] for count in counts), np.zeros(len(views))) / np.where(
+            views > 0, views, np.nan
+        )
+        return rate
+
+    return Definition(name=name, needs=("views", *counts), target=target, undefined="zero_views")
+
+
+ENGAGEMENT_RATE = _rate("engagement_rate", ("likes", "comments", "shares"))
+LIKES_PER_VIEW = _rate("likes_per_view", ("likes",))
+COMMENTS_PER_VIEW = _rate("comments_per_view", ("comments",))
+SHARES_PER_VIEW = _rate("shares_per_view", ("shares",))
+SAVES_PER_VIEW = _rate("saves_per_view", ("saves",))

@@ -1,0 +1,16 @@
+"""The views on a logarithmic scale: log1p(views)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from viral.labels.columns import Array, Columns
+from viral.labels.definition import Definition, Fitted
+
+
+def _target(columns: Columns, _: Fitted) -> Array:
+    target: Array = np.log1p(columns["views"])
+    return target
+
+
+LOG_VIEWS = Definition(name="log_views", needs=("views",), target=_target)

@@ -1,0 +1,51 @@
+"""How far a post went beyond what its author was used to: log1p(views) - log1p(median views of the earlier posts).
+
+Earlier posts are those of the same author in the same table with a strictly earlier `posted_at`, of whatever split: the
+label looks back, never ahead. A post with no earlier one is dropped. Give the whole table, since the history is in it.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Iterator
+
+import numpy as np
+
+from viral.labels.columns import Array, Columns
+from viral.labels.definition import Definition, Fitted
+
+
+def _target(columns: Columns, _: Fitted) -> Array:
+    target: Array = np.log1p(columns["views"]) - np.log1p(_earlier_median(columns))
+    return target
+
+
+def _earlier_median(columns: Columns) -> Array:
+    author, posted, views = columns["author_id"], columns["posted_at"], columns["views"]
+    known = np.flatnonzero(~np.isnan(author + posted + views))
+    order = known[np.lexsort((posted[known], author[known]))]
+    median = np.full(len(views), np.nan)
+    for posts in _runs(order, author):
+        seen: list[float] = []
+        for moment in _runs(posts, posted):
+            if seen:
+                median[moment] = _middle(seen)
+            for count in views[moment]:
+                insort(seen, float(count))
+    return median
+
+
+def _runs(order: np.ndarray[tuple[int], np.dtype[np.int64]], by: Array) -> Iterator[np.ndarray]:
+    """Splits positions into runs of equal value."""
+    if len(order):
+        yield from np.split(order, np.flatnonzero(np.diff(by[order])) + 1)
+
+
+def _middle(ascending: list[float]) -> float:
+    half = len(ascending) // 2
+    return ascending[half] if len(ascending) % 2 else (ascending[half - 1] + ascending[half]) / 2
+
+
+OVER_AUTHOR = Definition(
+    name="over_author", needs=("views", "author_id", "posted_at"), target=_target, undefined="no_earlier_post"
+)
