@@ -115,7 +115,8 @@ def _rows(there: Columns, mask: Mask) -> dict[str, Array]:
 
 
 def _lacking(one: Definition, there: Columns) -> Mask:
-    return np.logical_or.reduce([np.isnan(there[name]) for name in one.needs], axis=0)
+    lacking: Mask = np.logical_or.reduce([np.isnan(there[name]) for name in one.needs], axis=0)
+    return lacking
 
 
 def _dropped(one: Definition, there: Columns, mask: Mask) -> dict[str, int]:

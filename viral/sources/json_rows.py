@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from viral.sources.parsed import Broken, RawBatch
 
-Row = Mapping[str, Any]
+Row = dict[str, Any]
 Paths = Mapping[str, tuple[str, ...]]
 """Post column → dotted paths into a row. The first that leads to a value counts."""
 Raw = dict[str, str | list[str] | None]
@@ -31,7 +31,7 @@ def find(row: Row, path: str) -> object:
     for step in path.split("."):
         if here is None:
             return None
-        if not isinstance(here, Mapping):
+        if not isinstance(here, dict):
             raise WrongShapeError(f"{path}: {step!r} is sought in {_kind(here)}, not in an object")
         here = here.get(step)
     return here
@@ -45,7 +45,7 @@ def scalar(row: Row, *paths: str) -> str | None:
     """
     for path in paths:
         value = find(row, path)
-        if isinstance(value, Mapping | list):
+        if isinstance(value, dict | list):
             raise WrongShapeError(f"{path} is {_kind(value)}, not a single value")
         if value is not None and value != "":
             return _text(value)
@@ -59,7 +59,7 @@ def names(row: Row, path: str, key: str) -> list[str]:
         WrongShapeError: there is something else than an array of objects.
     """
     items = find(row, path) or []
-    if not isinstance(items, list) or not all(isinstance(item, Mapping) for item in items):
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise WrongShapeError(f"{path} is not an array of objects")
     return [_text(item[key]) for item in items if item.get(key)]
 
@@ -92,7 +92,7 @@ def batches(
 
 
 def _take(number: int, row: object, extract: Callable[[Row], Raw]) -> tuple[int, Row, Raw] | Broken:
-    if not isinstance(row, Mapping):
+    if not isinstance(row, dict):
         return Broken(number, f"the row is {_kind(row)}, not an object", json.dumps(row, ensure_ascii=False))
     try:
         return number, row, extract(row)
@@ -124,6 +124,6 @@ def _text(value: object) -> str:
 
 
 def _kind(value: object) -> str:
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return "an object"
     return "an array" if isinstance(value, list) else f"the single value {str(value)[:80]!r}"
