@@ -35,6 +35,9 @@ POSTS = pa.schema(
 """One scraped post. Counts and `author_followers` are as of `scraped_at`; `video_uri` is a key below the root,
 an absolute path, or an `s3://` address."""
 
+SYNTHETIC = "synthetic"
+"""The `source` of posts that were generated; a model trained on any of them says so."""
+
 COUNTS = ("views", "likes", "comments", "shares", "saves")
 """Counts that exist only after posting: never inputs of a model, only of its label."""
 

@@ -1,0 +1,164 @@
+"""What each worker of Ray Train runs to train the fusion model."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from viral.models.fusion import FusionConfig
+from viral.models.training import Scaling, TrainConfig
+
+if TYPE_CHECKING:
+    import torch
+    from ray.data import DataIterator
+
+    from viral.models.training import Learner, Tensors
+
+CACHE_BYTES = 512 << 20  # a shard up to this size is streamed once and kept; a larger one is streamed every epoch
+SHUFFLE_ROWS = 8192  # of the window that a streamed shard is shuffled in
+STATE = "state.pt"
+
+
+@dataclass(frozen=True)
+class FusionTask:
+    """All that a worker needs to know. `rows` counts the training split."""
+
+    model: FusionConfig
+    train: TrainConfig
+    scaling: Scaling
+    means: dict[str, list[float]]
+    scales: dict[str, list[float]]
+    rows: int
+
+
+def run(config: dict[str, Any]) -> int:
+    """Train for `config["task"]`, from the run's newest checkpoint where there is one; report every epoch.
+
+    Returns:
+        The number of epochs that were done already when it began.
+    """
+    import ray.train
+    import ray.train.torch
+    import torch
+
+    from viral.models.fusion import Fusion, set_statistics
+    from viral.models.training import Learner
+
+    task: FusionTask = config["task"]
+    context = ray.train.get_context()
+    world, rank = context.get_world_size(), context.get_world_rank()
+    torch.manual_seed(task.train.seed)
+    model = Fusion(task.model)
+    set_statistics(model, task.means, task.scales)
+    wrapped = ray.train.torch.prepare_model(model)
+    steps = -(-(task.rows // world) // task.train.batch_size) * task.train.epochs
+    learner = Learner(wrapped, task.train, steps)
+    progress = _restore(model, learner)
+    shard = _Shard(ray.train.get_dataset_shard("train"), task, learner.device, rank)
+    held = _Shard(ray.train.get_dataset_shard("validation"), task, learner.device, rank)
+    began = int(progress["epoch"])
+    for epoch in range(began, task.train.epochs):
+        torch.manual_seed((task.train.seed << 20) + (epoch << 8) + rank)  # of dropout: the same after a resume
+        train_loss = learner.train(shard.shuffled(epoch))
+        validation_loss = learner.validate(held.ordered())
+        better = validation_loss < progress["best"]
+        progress = {
+            "epoch": epoch + 1,
+            "best": validation_loss if better else progress["best"],
+            "best_epoch": epoch if better else progress["best_epoch"],
+        }
+        metrics = {"epoch": epoch, "train_loss": train_loss, "validation_loss": validation_loss}
+        _report(metrics, model, learner, progress, rank)
+        if epoch - progress["best_epoch"] >= task.train.patience:
+            break
+    return began
+
+
+def _restore(model: torch.nn.Module, learner: Learner) -> dict[str, Any]:
+    import ray.train
+    import torch
+
+    checkpoint = ray.train.get_checkpoint()
+    if checkpoint is None:
+        return {"epoch": 0, "best": float("inf"), "best_epoch": 0}
+    with checkpoint.as_directory() as folder:
+        state = torch.load(Path(folder, STATE), map_location=learner.device, weights_only=True)
+    model.load_state_dict(state["model"])
+    learner.load(state["learner"])
+    progress: dict[str, Any] = state["progress"]
+    return progress
+
+
+def _report(
+    metrics: dict[str, Any], model: torch.nn.Module, learner: Learner, progress: dict[str, Any], rank: int
+) -> None:
+    """All ranks report, as Ray Train wants it; the first one saves."""
+    import ray.train
+    import torch
+
+    if rank != 0:
+        ray.train.report(metrics)
+        return
+    with tempfile.TemporaryDirectory(prefix="viral-checkpoint-") as folder:
+        state = {"model": model.state_dict(), "learner": learner.state(), "progress": progress}
+        torch.save(state, Path(folder, STATE))
+        ray.train.report(metrics, checkpoint=ray.train.Checkpoint.from_directory(folder))
+
+
+class _Shard:
+    """One worker's part of a split, as batches of tensors."""
+
+    def __init__(self, source: DataIterator, task: FusionTask, device: torch.device, rank: int) -> None:
+        self.source, self.task, self.device, self.rank = source, task, device, rank
+        self.cached = _cached(source)
+
+    def ordered(self) -> Iterator[Tensors]:
+        """All rows in order, as every worker sees them."""
+        size = 1024
+        if self.cached is None:
+            yield from self._tensors(self.source.iter_batches(batch_size=size, batch_format="pyarrow"))
+        else:
+            rows = self.cached
+            yield from self._tensors(rows.slice(start, size) for start in range(0, rows.num_rows, size))
+
+    def shuffled(self, epoch: int) -> Iterator[Tensors]:
+        """All rows in an order that seed, epoch and rank decide."""
+        import numpy as np
+
+        size, seed = self.task.train.batch_size, (self.task.train.seed, epoch, self.rank)
+        random = np.random.default_rng(seed)
+        if self.cached is None:
+            yield from self._tensors(
+                self.source.iter_batches(
+                    batch_size=size,
+                    batch_format="pyarrow",
+                    local_shuffle_buffer_size=SHUFFLE_ROWS,
+                    local_shuffle_seed=int(random.integers(1 << 31)),
+                )
+            )
+        else:
+            order = random.permutation(self.cached.num_rows)
+            rows = self.cached
+            yield from self._tensors(rows.take(order[start : start + size]) for start in range(0, len(order), size))
+
+    def _tensors(self, batches: Iterable[pa.Table]) -> Iterator[Tensors]:
+        from viral.models.training import tensors_of
+
+        for batch in batches:
+            yield tensors_of(self.task.model.streams, batch, self.task.scaling, self.device)
+
+
+def _cached(source: DataIterator) -> pa.Table | None:
+    """The shard in memory; None where it is too large, and must be streamed every epoch."""
+    kept, size = [], 0
+    for batch in source.iter_batches(batch_size=4096, batch_format="pyarrow"):
+        size += batch.nbytes
+        if size > CACHE_BYTES:
+            return None
+        kept.append(batch)
+    return pa.concat_tables(kept).combine_chunks() if kept else None

@@ -1,0 +1,125 @@
+"""Features → predictions of a model, for every post that has any."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import pyarrow as pa
+
+from jobs.buckets import MAX_TASKS
+from jobs.extract import features_table
+from jobs.session import session
+from viral import generations
+from viral.errors import TableError
+from viral.extractors.feature_set import FeatureSet
+from viral.models.streams import from_table
+from viral.parts import Parts, bits_for
+from viral.registry import Registry
+from viral.scorer import Scored, Scorer
+from viral.store import Store
+from viral.tables import PREDICTIONS
+
+
+@dataclass
+class ScoreSummary:
+    """How many posts were scored into which table, and how many had nothing to be scored from."""
+
+    table: str
+    model: str
+    scored: int = 0
+    without_features: int = 0
+
+
+def predictions_prefix(model: str) -> str:
+    """Where the predictions of a model (`name/version`) lie."""
+    return f"predictions/{model.replace('/', '-')}"
+
+
+def run(
+    store: Store,
+    model: str,
+    *,
+    feature_set: FeatureSet | None = None,
+    address: str | None = None,
+    debug: bool = False,
+) -> ScoreSummary:
+    """Score all posts of a feature table: by default the one that the model was trained on.
+
+    Raises:
+        TableError: no such model, an empty table, or one of another feature set.
+    """
+    saved = Registry(store).load(model)
+    scorer = Scorer(saved)
+    chosen = feature_set or scorer.feature_set
+    scorer.check(chosen)
+    features = features_table(store, chosen)
+    rows = sum(part.rows for part in features.parts())
+    if not rows:
+        raise TableError(f"the table {chosen.table} of {store.root} is empty: backfill first (viral backfill)")
+    prefix, generation = predictions_prefix(str(saved)), uuid.uuid4().hex[:12]
+    summary = ScoreSummary(prefix, str(saved))
+    with session(address, debug=debug):
+        for row in _scored(features, generations.begin(store, prefix, PREDICTIONS, generation), str(saved), rows):
+            summary.scored += row["scored"]
+            summary.without_features += row["without"]
+    generations.commit(store, prefix, generation, {"model": str(saved), "feature_set": chosen.to_dict()})
+    return summary
+
+
+def _scored(features: Parts, predictions: Parts, model: str, rows: int) -> Iterator[dict[str, Any]]:
+    import ray.data
+
+    bits = bits_for(rows)
+    buckets = ray.data.range(1 << bits, override_num_blocks=min(1 << bits, MAX_TASKS))
+    work = _ScoreBucket(features, predictions, model, bits)
+    yield from buckets.map_batches(work, batch_size=1, batch_format="pyarrow").iter_rows()
+
+
+@dataclass(frozen=True)
+class _ScoreBucket:
+    features: Parts
+    predictions: Parts
+    model: str
+    bits: int
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        scorer = _scorer(self.features.store.root, self.model)
+        counts = [self._bucket(scorer, bucket) for bucket in batch["id"].to_pylist()]
+        return pa.Table.from_pylist([{"scored": scored, "without": without} for scored, without in counts])
+
+    def _bucket(self, scorer: Scorer, bucket: int) -> tuple[int, int]:
+        names = [stream.name for stream in scorer.streams]
+        rows = self.features.read(self.bits, bucket, ["post_id", *names])
+        present = from_table(scorer.streams, rows).present.any(axis=1)
+        rows = rows.filter(pa.array(present))
+        if rows.num_rows:
+            scored = scorer.score_batch(from_table(scorer.streams, rows))
+            pairs = zip(rows["post_id"].to_pylist(), scored, strict=True)
+            table = pa.Table.from_pylist([prediction_row(post, each) for post, each in pairs], schema=PREDICTIONS)
+            self.predictions.append(table, self.bits)
+        return rows.num_rows, int((~present).sum())
+
+
+@cache
+def _scorer(root: str, model: str) -> Scorer:
+    """One load a worker process."""
+    return Scorer.load(Store(root), model)
+
+
+def prediction_row(post_id: str, scored: Scored) -> dict[str, Any]:
+    """A row of the predictions table."""
+    return {
+        "post_id": post_id,
+        "probability": scored.probability,
+        "score": scored.score,
+        "low": scored.low,
+        "high": scored.high,
+        "present": list(scored.modalities),
+        "missing": list(scored.missing),
+        "shares": list(scored.modalities.items()),
+        "model": scored.model,
+    }

@@ -1,0 +1,250 @@
+"""Features and labels → a model, by Ray Train on any number of workers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+import viral
+from jobs.buckets import MAX_TASKS, over_buckets
+from jobs.extract import features_table
+from jobs.ingest import posts_table
+from jobs.label import labels_prefix
+from jobs.session import session
+from viral import generations
+from viral.dataset import LabelledFeatures, Statistics, total
+from viral.errors import TableError
+from viral.extractors.feature_set import FeatureSet
+from viral.extractors.weights import RANDOM
+from viral.models.streams import streams_of
+from viral.registry import Registry, check_name
+from viral.store import Store
+from viral.tables import LABELS, SYNTHETIC
+
+if TYPE_CHECKING:
+    from ray.data import Dataset
+    from ray.train import Result
+
+    from jobs.fusion_worker import FusionTask
+    from viral.models.training import TrainConfig
+
+READ_CPUS = 0.05  # reading a bucket waits for storage; a whole core would not fit beside the workers of a full machine
+WORKER_CPUS = 0.9  # what is left of each core reads the data
+MIN_ROWS = 8  # a training split smaller than this says nothing
+
+
+@dataclass
+class TrainSummary:
+    """The model that was saved, and how it got there."""
+
+    model: str
+    rows: int
+    epochs: int
+    best_epoch: int
+    validation_loss: float
+    data_hash: str
+    resumed_at_epoch: int
+
+
+@dataclass(frozen=True)
+class TrainSpec:
+    """What to train: `name` on the table of `feature_set` and the label table `label`."""
+
+    name: str
+    feature_set: FeatureSet
+    label: str
+    workers: int = 2
+    gates: dict[str, float] | None = None
+
+
+def labelled_features(store: Store, feature_set: FeatureSet, label: str) -> tuple[LabelledFeatures, dict[str, Any]]:
+    """The join of a feature table and a label table, and what the labels' writer said of them.
+
+    Raises:
+        TableError: one of the two is missing or empty.
+    """
+    features = features_table(store, feature_set)
+    if not features.parts():
+        there = sorted({key.key.split("/")[1] for key in store.objects("features") if key.key.endswith(".parquet")})
+        known = f"there are {', '.join(there)}" if there else "backfill first (viral backfill)"
+        raise TableError(f"there is no table {feature_set.table} in {store.root}: {known}")
+    labels, about = generations.current(store, labels_prefix(label), LABELS)
+    return LabelledFeatures(features, labels, streams_of(feature_set)), about
+
+
+def run(
+    store: Store, spec: TrainSpec, config: TrainConfig, *, address: str | None = None, debug: bool = False
+) -> TrainSummary:
+    """Train and save. Killed and called again with the same data, it goes on from the newest checkpoint.
+
+    Raises:
+        TableError: features or labels are missing, or too few posts have both.
+    """
+    check_name(spec.name)
+    data, label = labelled_features(store, spec.feature_set, spec.label)
+    with session(address, debug=debug):
+        statistics = statistics_of(data)
+        if statistics.rows < MIN_ROWS:
+            raise TableError(
+                f"{statistics.rows} posts of the training split of labels/{spec.label} have features of "
+                f"{spec.feature_set.table}: at least {MIN_ROWS} are needed; ingest and backfill more"
+            )
+        task = _task(spec, config, data, statistics)
+        place = f"runs/{spec.name}-{_identity(spec, task, statistics)}"
+        result = _fit(store, spec, task, data, place)
+        best, metrics = min(result.best_checkpoints, key=lambda pair: pair[1]["validation_loss"])
+        weights = _weights(best)
+    card = _card(spec, task, statistics, label, _sources(store), metrics)
+    version = Registry(store).save(spec.name, card, weights)
+    store.delete([info.key for info in store.objects(place)])
+    return TrainSummary(
+        model=f"{spec.name}/{version}",
+        rows=statistics.rows,
+        epochs=int(result.metrics["epoch"]) + 1,
+        best_epoch=int(metrics["epoch"]) + 1,
+        validation_loss=float(metrics["validation_loss"]),
+        data_hash=statistics.data_hash,
+        resumed_at_epoch=int(result.return_value),
+    )
+
+
+def statistics_of(data: LabelledFeatures) -> Statistics:
+    """The statistics of the training split and the hash of all data, gathered bucket by bucket on the cluster."""
+    bits = data.bits()
+    return total(row["it"] for row in over_buckets(partial(_statistics, data, bits), bits))
+
+
+def _statistics(data: LabelledFeatures, bits: int, bucket: int) -> dict[str, Any]:
+    return {"it": data.statistics(bits, bucket)}
+
+
+def _task(spec: TrainSpec, config: TrainConfig, data: LabelledFeatures, statistics: Statistics) -> FusionTask:
+    from jobs.fusion_worker import FusionTask
+    from viral.models.fusion import FusionConfig
+    from viral.models.training import Scaling
+
+    seen = tuple(stream for stream in data.streams if stream.name in statistics.moments)
+    moments = {stream.name: statistics.moments[stream.name] for stream in seen}
+    target = statistics.moments["target"]
+    return FusionTask(
+        model=FusionConfig(streams=seen, gates=spec.gates),
+        train=config,
+        scaling=Scaling(float(target.mean[0]), float(target.scale[0])),
+        means={name: each.mean.tolist() for name, each in moments.items()},
+        scales={name: each.scale.tolist() for name, each in moments.items()},
+        rows=statistics.rows,
+    )
+
+
+def _fit(store: Store, spec: TrainSpec, task: FusionTask, data: LabelledFeatures, place: str) -> Result:
+    from ray.data import ExecutionOptions
+    from ray.train import CheckpointConfig, DataConfig, FailureConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchTrainer
+
+    from jobs.fusion_worker import run as worker
+
+    folder, _, name = place.rpartition("/")
+    trainer = TorchTrainer(
+        worker,
+        train_loop_config={"task": task},
+        datasets={split: _dataset(data, split) for split in ("train", "validation")},
+        # All workers validate on the same posts; with order preserved, the same seed gives the same model.
+        dataset_config=DataConfig(["train"], execution_options=ExecutionOptions(preserve_order=True)),
+        scaling_config=ScalingConfig(
+            num_workers=spec.workers, use_gpu=_gpus() >= spec.workers, resources_per_worker={"CPU": WORKER_CPUS}
+        ),
+        run_config=RunConfig(
+            name=name,
+            storage_path=store.path(folder),
+            storage_filesystem=store.filesystem,
+            failure_config=FailureConfig(max_failures=3),
+            checkpoint_config=CheckpointConfig(
+                num_to_keep=1, checkpoint_score_attribute="validation_loss", checkpoint_score_order="min"
+            ),
+        ),
+    )
+    return trainer.fit()
+
+
+def _dataset(data: LabelledFeatures, split: str) -> Dataset:
+    import ray.data
+
+    bits = data.bits()
+    buckets = ray.data.range(1 << bits, override_num_blocks=min(1 << bits, MAX_TASKS))
+    read = partial(_read, data, bits, split)
+    return buckets.map_batches(read, batch_size=1, batch_format="pyarrow", num_cpus=READ_CPUS)
+
+
+def _read(data: LabelledFeatures, bits: int, split: str, batch: pa.Table) -> Iterator[pa.Table]:
+    for bucket in batch["id"].to_pylist():
+        yield data.read(bits, bucket, (split,))
+
+
+def _gpus() -> float:
+    import ray
+
+    return float(ray.cluster_resources().get("GPU", 0))
+
+
+def _identity(spec: TrainSpec, task: FusionTask, statistics: Statistics) -> str:
+    """Names the run: the same data and settings find the checkpoints of a run that was killed."""
+    plain = [asdict(task), spec.workers, spec.feature_set.fingerprint, statistics.data_hash, viral.__version__]
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _weights(checkpoint: Any) -> bytes:
+    import torch
+    from safetensors.torch import save
+
+    from jobs.fusion_worker import STATE
+
+    with checkpoint.as_directory() as folder:
+        state = torch.load(Path(folder, STATE), map_location="cpu", weights_only=True)
+    weights: bytes = save({name: tensor.contiguous() for name, tensor in state["model"].items()})
+    return weights
+
+
+def _card(
+    spec: TrainSpec, task: FusionTask, statistics: Statistics, label: dict[str, Any], sources: list[str], metrics: Any
+) -> dict[str, Any]:
+    """All that the model is made of: what a scorer needs, and what its reader must know."""
+    return {
+        "kind": "fusion",
+        "config": asdict(task.model),
+        "train": asdict(task.train),
+        "target": asdict(task.scaling),
+        "feature_set": spec.feature_set.to_dict(),
+        "label": label,
+        "workers": spec.workers,
+        "rows": statistics.rows,
+        "data_hash": statistics.data_hash,
+        "code_version": viral.__version__,
+        "sources": sources,
+        "metrics": {name: float(value) for name, value in metrics.items() if isinstance(value, int | float)},
+        "notes": _notes(spec, sources),
+    }
+
+
+def _sources(store: Store) -> list[str]:
+    """The sources of the posts, by name: a distinct list, bucket by bucket."""
+    found: set[str] = set()
+    for rows in posts_table(store).scan(["source"]):
+        found.update(rows["source"].unique().to_pylist())
+    return sorted(found)
+
+
+def _notes(spec: TrainSpec, sources: list[str]) -> list[str]:
+    notes = []
+    if SYNTHETIC in sources:
+        notes.append("trained on a synthetic corpus: its scores say nothing of real videos")
+    random = [each.name for each in spec.feature_set.specs if each.params().get("weights") == RANDOM]
+    if random:
+        notes.append(f"random weights in {', '.join(random)}: their vectors carry no learned meaning")
+    return notes

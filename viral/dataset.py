@@ -1,0 +1,134 @@
+"""Features joined with labels, bucket by bucket: what models are trained and judged on."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from viral.models.streams import Stream, from_table
+from viral.parts import Parts, bits_for
+
+TARGETS = ("target", "is_viral", "likes_rate", "comments_rate", "shares_rate")
+
+
+@dataclass(frozen=True)
+class LabelledFeatures:
+    """The rows that have both a label and at least one vector.
+
+    Args:
+        features: a feature table.
+        labels: a label table.
+        streams: the vector columns that are wanted.
+    """
+
+    features: Parts
+    labels: Parts
+    streams: tuple[Stream, ...]
+
+    def bits(self) -> int:
+        """The number of buckets to read it in, as a power of two."""
+        return bits_for(sum(part.rows for part in self.features.parts()))
+
+    def read(self, bits: int, bucket: int, splits: Sequence[str]) -> pa.Table:
+        """One bucket's rows of those splits, in order of post: label columns, then vector columns."""
+        labels = self.labels.read(bits, bucket)
+        labels = labels.filter(pc.is_in(labels["split"], pa.array(list(splits), pa.string())))
+        names = [stream.name for stream in self.streams]
+        features = self.features.read(bits, bucket, ["post_id", *names])
+        place = pc.index_in(labels["post_id"], features["post_id"])
+        rows = features.take(place.drop_null()).select(names)
+        joined = labels.filter(pc.is_valid(place))
+        for name in names:
+            joined = joined.append_column(name, rows[name])
+        return joined.filter(_any_valid(rows, names))
+
+    def statistics(self, bits: int, bucket: int) -> Statistics:
+        """What one bucket adds to the statistics of the training split, and to the hash of the data."""
+        rows = self.read(bits, bucket, ("train", "validation", "test"))
+        train = rows.filter(pc.equal(rows["split"], "train"))
+        sums = Statistics(digests=(digest_of(rows),), rows=train.num_rows)
+        if not train.num_rows:
+            return sums
+        batch = from_table(self.streams, train)
+        for place, stream in enumerate(self.streams):
+            vectors = batch.vectors[stream.name][batch.present[:, place]].astype(np.float64)
+            sums.moments[stream.name] = Moments(len(vectors), vectors.sum(axis=0), (vectors**2).sum(axis=0))
+        target = train["target"].to_numpy()[:, None]
+        sums.moments["target"] = Moments(len(target), target.sum(axis=0), (target**2).sum(axis=0))
+        return sums
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Count, sum (dim,) and sum of squares (dim,) of vectors: they add up over buckets."""
+
+    count: int
+    total: npt.NDArray[np.float64]
+    squares: npt.NDArray[np.float64]
+
+    def __add__(self, other: Moments) -> Moments:
+        return Moments(self.count + other.count, self.total + other.total, self.squares + other.squares)
+
+    @property
+    def mean(self) -> npt.NDArray[np.float64]:
+        """(dim,)."""
+        return self.total / max(1, self.count)
+
+    @property
+    def scale(self) -> npt.NDArray[np.float64]:
+        """The standard deviation (dim,); 1 where a value never varies."""
+        variance = self.squares / max(1, self.count) - self.mean**2
+        floor = 1e-12 * (1 + self.mean**2)  # what is left of a constant after cancellation
+        return np.where(variance > floor, np.sqrt(np.maximum(variance, floor)), 1.0)
+
+
+@dataclass
+class Statistics:
+    """Moments of each stream and of the target over the training split, and digests of all rows."""
+
+    rows: int = 0
+    moments: dict[str, Moments] = field(default_factory=dict)
+    digests: tuple[str, ...] = ()
+
+    @property
+    def data_hash(self) -> str:
+        """A hash of all labels and vectors that were read, the same for the same data on any machine."""
+        return hashlib.sha256("".join(self.digests).encode()).hexdigest()[:16]
+
+
+def total(parts: Iterable[Statistics]) -> Statistics:
+    """The sum over buckets, given in their order."""
+    result = Statistics()
+    for part in parts:
+        result.rows += part.rows
+        result.digests += part.digests
+        for name, moments in part.moments.items():
+            result.moments[name] = result.moments[name] + moments if name in result.moments else moments
+    return result
+
+
+def digest_of(rows: pa.Table) -> str:
+    """A hash of a table's content, whatever its chunks."""
+    digest = hashlib.sha256()
+    for batch in rows.combine_chunks().to_batches():
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, batch.schema) as writer:
+            writer.write_batch(batch)
+        digest.update(sink.getvalue())
+    return digest.hexdigest()
+
+
+def targets_of(rows: pa.Table) -> Mapping[str, npt.NDArray[np.float32]]:
+    """The label columns as float32 (N,), NaN where null."""
+    return {name: rows[name].cast(pa.float32()).to_numpy(zero_copy_only=False) for name in TARGETS}
+
+
+def _any_valid(rows: pa.Table, names: Sequence[str]) -> pa.Array:
+    valid = [np.asarray(pc.is_valid(rows[name]), dtype=bool) for name in names]
+    return pa.array(np.logical_or.reduce(valid))

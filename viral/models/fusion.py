@@ -1,0 +1,151 @@
+"""The fusion model: modalities projected to one space, weighted by a gate that knows which are there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from viral.errors import ConfigError
+from viral.models.streams import Stream
+
+QUANTILES = (0.05, 0.5, 0.95)
+RATES = ("likes_rate", "comments_rate", "shares_rate")
+LOGIT, MEDIAN, BELOW, ABOVE, FIRST_RATE = 0, 1, 2, 3, 4
+OUTPUTS = FIRST_RATE + len(RATES)
+
+
+@dataclass(frozen=True)
+class FusionConfig:
+    """The shape of a fusion model.
+
+    Args:
+        streams: the inputs, in order.
+        width: the size of the space that all streams are projected to.
+        dropout: of the projections, in training.
+        modality_dropout: the probability, in training, that a stream which is there is hidden.
+        gates: fixed weights of the streams, by name (system A's weighted sum); None: learned.
+    """
+
+    streams: tuple[Stream, ...]
+    width: int = 32
+    dropout: float = 0.2
+    modality_dropout: float = 0.25
+    gates: Mapping[str, float] | None = None
+
+
+class Prediction(NamedTuple):
+    """What the heads say of N posts, the score in units of the standardised target.
+
+    `logit` (N,) of P(viral); `quantiles` (N, 3), never crossing; `rates` (N, 3) log rates of likes, comments, shares;
+    `gates` (N, streams), each row summing to one over the streams that are there, zero for the others.
+    """
+
+    logit: Tensor
+    quantiles: Tensor
+    rates: Tensor
+    gates: Tensor
+
+
+class Projection(nn.Module):
+    """One stream to the common space: standardised with the training split's statistics, then a small network."""
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, dim: int, width: int, dropout: float) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(dim))
+        self.register_buffer("scale", torch.ones(dim))
+        self.network = nn.Sequential(
+            nn.Dropout(dropout), nn.Linear(dim, width), nn.GELU(), nn.Dropout(dropout), nn.Linear(width, width)
+        )
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """(N, dim) to (N, width)."""
+        standardised = ((vectors - self.mean) / self.scale).clamp(-8, 8)  # an outlier must not decide a score
+        out: Tensor = self.network(standardised)
+        return out
+
+
+class Fusion(nn.Module):
+    """Fuses streams, whichever are there.
+
+    Each stream is projected to `width`; a stream that is absent is its learned token there. The gate sees all of them
+    and gives each stream that is there a weight, by a softmax over those alone. The heads are linear in the weighted
+    sum, so the prediction is the weighted sum of what each modality alone would say; with fixed gates it is system A's.
+    """
+
+    def __init__(self, config: FusionConfig) -> None:
+        super().__init__()
+        _check_gates(config)
+        self.config = config
+        count = len(config.streams)
+        self.projections = nn.ModuleDict(
+            {stream.name: Projection(stream.dim, config.width, config.dropout) for stream in config.streams}
+        )
+        self.absent = nn.Parameter(torch.zeros(count, config.width))
+        self.gate = nn.Linear(count * config.width, count)
+        nn.init.zeros_(self.gate.weight)  # all streams that are there weigh the same at first
+        nn.init.zeros_(self.gate.bias)
+        self.gate.requires_grad_(config.gates is None)
+        self.head = nn.Linear(config.width, OUTPUTS)
+
+    def forward(self, vectors: Mapping[str, Tensor], present: Tensor) -> Prediction:
+        """Predict.
+
+        Args:
+            vectors: for each stream (N, dim); what stands where it is absent does not matter, but must be finite.
+            present: bool (N, streams); every row has at least one.
+        """
+        if self.training and self.config.modality_dropout:
+            present = hide(present, self.config.modality_dropout)
+        projected = [self.projections[stream.name](vectors[stream.name]) for stream in self.config.streams]
+        tokens = torch.where(present.unsqueeze(-1), torch.stack(projected, dim=1), self.absent)
+        gates = self._gates(tokens, present)
+        fused = (gates.unsqueeze(-1) * tokens).sum(dim=1)
+        return self._predict(self.head(fused), gates)
+
+    def _gates(self, tokens: Tensor, present: Tensor) -> Tensor:
+        if self.config.gates is None:
+            scores = self.gate(tokens.flatten(1)).float()
+            learned: Tensor = scores.masked_fill(~present, float("-inf")).softmax(dim=1)
+            return learned
+        weights = tokens.new_tensor([self.config.gates[stream.name] for stream in self.config.streams]) * present
+        total = weights.sum(dim=1, keepdim=True)
+        even = present / present.sum(dim=1, keepdim=True)  # only streams of weight zero are there
+        return torch.where(total > 0, weights / total.clamp_min(1e-12), even)
+
+    def _predict(self, heads: Tensor, gates: Tensor) -> Prediction:
+        heads = heads.float()
+        median = heads[:, MEDIAN]
+        low = median - nn.functional.softplus(heads[:, BELOW])
+        high = median + nn.functional.softplus(heads[:, ABOVE])
+        quantiles = torch.stack([low, median, high], dim=1)
+        return Prediction(heads[:, LOGIT], quantiles, heads[:, FIRST_RATE:], gates)
+
+
+def hide(present: Tensor, probability: float) -> Tensor:
+    """Hide each stream with that probability, but never the last one of a post (Neverova et al. 2016, ModDrop)."""
+    kept = present & (torch.rand(present.shape, device=present.device) >= probability)
+    return torch.where(kept.any(dim=1, keepdim=True), kept, present)
+
+
+def _check_gates(config: FusionConfig) -> None:
+    if config.gates is None:
+        return
+    names = [stream.name for stream in config.streams]
+    if sorted(config.gates) != sorted(names) or min(config.gates.values()) < 0 or not sum(config.gates.values()):
+        raise ConfigError(f"fixed gates need a weight of 0 or more, not all 0, for each of {', '.join(names)}")
+
+
+def set_statistics(model: Fusion, means: Mapping[str, Sequence[float]], scales: Mapping[str, Sequence[float]]) -> None:
+    """Put the training split's mean and standard deviation of each stream into the model."""
+    for stream in model.config.streams:
+        projection = model.projections[stream.name]
+        assert isinstance(projection, Projection)
+        projection.mean.copy_(torch.as_tensor(means[stream.name]))
+        projection.scale.copy_(torch.as_tensor(scales[stream.name]))

@@ -1,0 +1,74 @@
+"""Feature columns as the input of a model: one stream an extractor, with its presence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from viral.extractors.extractor import Vector
+from viral.extractors.feature_set import FeatureSet
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One input of a model: an extractor's column, what a user calls it, and the length of its vectors."""
+
+    name: str
+    modality: str
+    dim: int
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Posts as arrays: `vectors[name]` float32 (N, dim), zero where absent; `present` bool (N, streams)."""
+
+    vectors: dict[str, npt.NDArray[np.float32]]
+    present: npt.NDArray[np.bool_]
+
+    def take(self, rows: npt.NDArray[np.int64]) -> Batch:
+        """The posts at `rows`."""
+        return Batch({name: array[rows] for name, array in self.vectors.items()}, self.present[rows])
+
+
+def streams_of(feature_set: FeatureSet) -> tuple[Stream, ...]:
+    """The streams that a feature set offers, in its order."""
+    return tuple(Stream(name, feature_set.modalities[name], dim) for name, dim in feature_set.dims.items())
+
+
+def from_table(streams: Sequence[Stream], rows: pa.Table) -> Batch:
+    """The vector columns of a feature table as a batch."""
+    columns = [rows[stream.name].combine_chunks() for stream in streams]
+    vectors = {stream.name: _dense(column, stream.dim) for stream, column in zip(streams, columns, strict=True)}
+    present = [np.asarray(pc.is_valid(column), dtype=bool) for column in columns]
+    return Batch(vectors, np.stack(present, axis=1))
+
+
+def from_vectors(streams: Sequence[Stream], rows: Sequence[Mapping[str, Vector | None]]) -> Batch:
+    """What the extractors returned, post by post, as a batch."""
+    vectors = {
+        stream.name: np.stack([_or_zeros(row.get(stream.name), stream.dim) for row in rows]) for stream in streams
+    }
+    present = np.array([[row.get(stream.name) is not None for stream in streams] for row in rows], dtype=bool)
+    return Batch(vectors, present)
+
+
+def from_dict(streams: Sequence[Mapping[str, Any]]) -> tuple[Stream, ...]:
+    """The streams as `dataclasses.asdict` wrote them."""
+    return tuple(Stream(**stream) for stream in streams)
+
+
+def _or_zeros(vector: Vector | None, dim: int) -> Vector:
+    return np.zeros(dim, np.float32) if vector is None else vector
+
+
+def _dense(column: pa.Array, dim: int) -> npt.NDArray[np.float32]:
+    filled = np.zeros((len(column), dim), np.float32)
+    valid = np.asarray(pc.is_valid(column), dtype=bool)
+    filled[valid] = column.drop_null().flatten().to_numpy(zero_copy_only=False).reshape(-1, dim)
+    return filled

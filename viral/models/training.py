@@ -1,0 +1,159 @@
+"""The training of the fusion model, apart from where its batches come from and how gradients travel."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import torch
+from torch import Tensor, nn
+
+from viral.dataset import TARGETS, targets_of
+from viral.models.fusion import Prediction
+from viral.models.losses import fusion_loss
+from viral.models.streams import Stream, from_table
+
+Precision = Literal["auto", "float32", "bfloat16"]
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How to train.
+
+    Args:
+        epochs: at most so many passes over the training split.
+        patience: stop when the validation loss has not fallen for so many.
+        batch_size: posts a step and worker.
+        learning_rate: the peak, after a short warm-up and before a cosine decay.
+        weight_decay: of AdamW.
+        precision: `auto` takes bfloat16 where the hardware has it.
+        seed: the same seed, data and number of workers give the same model.
+    """
+
+    epochs: int = 80
+    patience: int = 25
+    batch_size: int = 32
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.1
+    precision: Precision = "auto"
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Tensors:
+    """One batch on a device: `vectors[stream]` (N, dim), `present` (N, streams), `targets[name]` (N,)."""
+
+    vectors: dict[str, Tensor]
+    present: Tensor
+    targets: dict[str, Tensor]
+
+    @property
+    def rows(self) -> int:
+        """N."""
+        return len(self.present)
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """Mean and standard deviation of the target in the training split: the model works in units of these."""
+
+    mean: float
+    scale: float
+
+    def standardise(self, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """From the label's units to the model's."""
+        return (values - np.float32(self.mean)) / np.float32(self.scale)
+
+
+def tensors_of(streams: tuple[Stream, ...], rows: pa.Table, scaling: Scaling, device: torch.device) -> Tensors:
+    """Rows of labelled features as tensors, the target standardised."""
+    batch = from_table(streams, rows)
+    targets = dict(targets_of(rows))
+    targets["target"] = scaling.standardise(targets["target"])
+    return Tensors(
+        {name: torch.from_numpy(array).to(device) for name, array in batch.vectors.items()},
+        torch.from_numpy(batch.present).to(device),
+        {name: torch.from_numpy(np.array(targets[name])).to(device) for name in TARGETS},
+    )
+
+
+class Learner:
+    """A model with its optimiser and schedule.
+
+    Args:
+        model: the fusion model, or its wrapping for several workers.
+        config: how to train.
+        steps: optimiser steps in all epochs together, for the schedule.
+    """
+
+    def __init__(self, model: nn.Module, config: TrainConfig, steps: int) -> None:
+        self.model, self.config = model, config
+        self.device = next(model.parameters()).device
+        self.optimiser = torch.optim.AdamW(
+            model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+        )
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimiser, lambda step: warm_cosine(step, steps))
+        self.bfloat16 = wants_bfloat16(config.precision, self.device)
+
+    def train(self, batches: Iterable[Tensors]) -> float:
+        """One epoch; the mean loss of its steps."""
+        self.model.train()
+        losses = [self._step(batch) for batch in batches]
+        return float(torch.stack(losses).mean()) if losses else math.nan
+
+    def validate(self, batches: Iterable[Tensors]) -> float:
+        """The mean loss over the posts of `batches`."""
+        self.model.eval()
+        total, rows = 0.0, 0
+        with torch.inference_mode():
+            for batch in batches:
+                total += float(self._loss(batch)) * batch.rows
+                rows += batch.rows
+        return total / rows if rows else math.nan
+
+    def state(self) -> dict[str, Any]:
+        """All that is needed to go on: tensors and plain values only."""
+        return {"optimiser": self.optimiser.state_dict(), "schedule": self.schedule.state_dict()}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Go on from `state`."""
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.schedule.load_state_dict(state["schedule"])
+
+    def _step(self, batch: Tensors) -> Tensor:
+        self.optimiser.zero_grad(set_to_none=True)
+        loss = self._loss(batch)
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimiser.step()
+        self.schedule.step()
+        return loss.detach()
+
+    def _loss(self, batch: Tensors) -> Tensor:
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
+            prediction: Prediction = self.model(batch.vectors, batch.present)
+        return fusion_loss(prediction, batch.targets)
+
+
+def warm_cosine(step: int, steps: int) -> float:
+    """The learning rate's factor: up over the first tenth, then a cosine down to a hundredth."""
+    warm = max(1, steps // 10)
+    if step < warm:
+        return (step + 1) / warm
+    done = min(1.0, (step - warm) / max(1, steps - warm))
+    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done))
+
+
+def wants_bfloat16(precision: Precision, device: torch.device) -> bool:
+    """Whether to compute in bfloat16: asked for, or `auto` on a GPU that has it.
+
+    On a CPU `auto` stays with float32: at this model's size the casts cost more than AVX512-BF16 saves.
+    """
+    if precision == "auto":
+        return device.type == "cuda" and torch.cuda.is_bf16_supported()
+    return precision == "bfloat16"

@@ -1,0 +1,90 @@
+"""Models by name and version in the root: `models/<name>/<version>/`, each written once and never changed."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from viral.errors import ConfigError, TableError
+from viral.store import Store, read_json
+
+_CARD = "model.json"  # written last: a version without it is not there
+_WEIGHTS = "model.safetensors"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+@dataclass(frozen=True)
+class Saved:
+    """One saved model: what it is (`card`, plain JSON) and its weights (safetensors)."""
+
+    name: str
+    version: int
+    card: dict[str, Any]
+    weights: bytes
+
+    def __str__(self) -> str:
+        return f"{self.name}/{self.version}"
+
+
+class Registry:
+    """The models of one root."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def names(self) -> list[str]:
+        """All models, by name."""
+        cards = (info.key.split("/") for info in self.store.objects("models") if info.key.endswith(f"/{_CARD}"))
+        return sorted({parts[1] for parts in cards})
+
+    def versions(self, name: str) -> list[int]:
+        """The versions of a model that are whole, oldest first."""
+        keys = (info.key.split("/") for info in self.store.objects(f"models/{check_name(name)}"))
+        return sorted(int(parts[2]) for parts in keys if parts[-1] == _CARD)
+
+    def save(self, name: str, card: dict[str, Any], weights: bytes) -> int:
+        """Save as the next version; two writers at once get two versions."""
+        version = max(self.versions(name), default=0) + 1
+        while not self.store.write_new(self._key(name, version, "claimed"), b""):
+            version += 1
+        self.store.write(self._key(name, version, _WEIGHTS), weights)
+        self.store.write(self._key(name, version, _CARD), json.dumps(card, indent=1, sort_keys=True).encode())
+        return version
+
+    def load(self, reference: str) -> Saved:
+        """The model `name` (its newest version) or `name/version`.
+
+        Raises:
+            TableError: there is no such model.
+        """
+        name, _, wanted = reference.partition("/")
+        versions = self.versions(name)
+        if not versions:
+            raise TableError(f"there is no model {name} in {self.store.root}: {self._instead()}")
+        version = int(wanted) if wanted.isdigit() else versions[-1]
+        if version not in versions or (wanted and not wanted.isdigit()):
+            raise TableError(f"model {name} has no version {wanted}: there are {', '.join(map(str, versions))}")
+        card = read_json(self.store, self._key(name, version, _CARD))
+        assert card is not None, "listed a moment ago, and versions are never deleted"
+        return Saved(name, version, card, self.store.read(self._key(name, version, _WEIGHTS)))
+
+    def _instead(self) -> str:
+        names = self.names()
+        return f"there are {', '.join(names)}" if names else "train one first (viral train)"
+
+    @staticmethod
+    def _key(name: str, version: int, file: str) -> str:
+        return f"models/{name}/{version:04d}/{file}"
+
+
+def check_name(name: str) -> str:
+    """`name`, if it can name a table or a model.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    if not _NAME.fullmatch(name):
+        raise ConfigError(f"{name!r} is no name: use letters, digits, '.', '_' and '-', at most 64")
+    return name
