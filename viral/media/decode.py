@@ -1,0 +1,102 @@
+"""One decode pass: a file and a plan in, `Media` out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from viral.errors import MissingObjectError, TooLargeError, UnreadableError
+from viral.media.decord_frames import NAME as DECORD
+from viral.media.decord_frames import DecordRefusedError, decord_frames
+from viral.media.facts import facts, truncated
+from viral.media.index import Ints, PictureIndex
+from viral.media.limits import Limits
+from viral.media.media import ClipBatch, FrameBatch, Media, PacketTrack, Track
+from viral.media.plan import Plan, Shape, shapes_by_frame
+from viral.media.pyav_frames import NAME as PYAV
+from viral.media.pyav_frames import pyav_frames
+from viral.media.requests import Clips, Frames, Request
+from viral.media.resize import Image, resize
+from viral.media.survey import Survey, survey
+
+Bank = dict[int, dict[Shape, Image]]
+"""The decoded frames by number, each in the shapes that it is wanted in."""
+
+
+def decode(path: str, plan: Plan, limits: Limits) -> Media:
+    """Answers all requests of the plan from one local file, decoding no more of it than they need.
+
+    Runs in this process: for files of strangers use `Sandbox`, which calls this in a child.
+
+    Raises:
+        PostError: the file cannot be used; the class says why.
+    """
+    _check_bytes(path, limits)
+    known = survey(path, [request.rate for request in plan.sounds], limits)
+    numbers = plan.numbers(known.index)
+    shapes = shapes_by_frame(numbers)
+    bank, decoder = _decoded(path, shapes, known)
+    if shapes and not bank:
+        raise UnreadableError("none of the wanted frames could be decoded")
+    tracks: dict[Request, Track] = {}
+    for request, frames in numbers.items():
+        track = _track(request, frames, bank, known.index)
+        if track is not None:
+            tracks[request] = track
+    for sound in plan.sounds:
+        if known.sounds:
+            tracks[sound] = known.sounds[sound.rate]
+    for coded in plan.packets:
+        tracks[coded] = PacketTrack(known.index.pts_seconds, known.index.sizes, known.index.key)
+    return Media(facts(path, known, decoder), tracks, _partial(known, shapes, bank))
+
+
+def _check_bytes(path: str, limits: Limits) -> None:
+    if not Path(path).is_file():
+        raise MissingObjectError(f"no file at {path}")
+    size = Path(path).stat().st_size
+    if size > limits.max_bytes:
+        raise TooLargeError(f"the file has {size} bytes, more than media.max_bytes = {limits.max_bytes}")
+
+
+def _decoded(path: str, shapes: Mapping[int, tuple[Shape, ...]], known: Survey) -> tuple[Bank, str | None]:
+    if not shapes:
+        return {}, None
+    wanted = list(shapes)
+    try:
+        return _resized(decord_frames(path, wanted, known.index, known.look), shapes), DECORD
+    except DecordRefusedError:
+        return _resized(pyav_frames(path, wanted, known.index, known.look), shapes), PYAV
+
+
+def _resized(frames: Iterable[tuple[int, Image]], shapes: Mapping[int, tuple[Shape, ...]]) -> Bank:
+    return {number: {shape: resize(image, *shape) for shape in shapes[number]} for number, image in frames}
+
+
+def _track(request: Frames | Clips, frames: Ints, bank: Bank, index: PictureIndex) -> FrameBatch | ClipBatch | None:
+    shape = (request.size, request.fit)
+    images = {number: shaped[shape] for number, shaped in bank.items() if shape in shaped}
+    if not images or not frames.size:
+        return None
+    shown = _nearest(frames, np.array(sorted(images), np.int64))
+    batch = ClipBatch if isinstance(request, Clips) else FrameBatch
+    stacked = np.stack([images[int(number)] for number in shown.flat])
+    return batch(stacked.reshape(*shown.shape, *stacked.shape[1:]), index.pts_seconds[shown])
+
+
+def _nearest(frames: Ints, decoded: Ints) -> Ints:
+    """The frames, with an earlier (else the first) decoded one in place of any that could not be decoded."""
+    return decoded[np.clip(np.searchsorted(decoded, frames, side="right") - 1, 0, None)]
+
+
+def _partial(known: Survey, shapes: Mapping[int, tuple[Shape, ...]], bank: Bank) -> tuple[str, ...]:
+    reasons = []
+    lost = bool(bank) and max(shapes) > max(bank)
+    end = float(known.index.pts_seconds[max(bank)]) if lost else known.seen_seconds
+    if truncated(known.declared_seconds, known.seen_seconds) or (lost and truncated(known.seen_seconds, end)):
+        reasons.append("truncated")
+    if known.sounds is None:
+        reasons.append("audio_failed")
+    return tuple(reasons)

@@ -1,0 +1,42 @@
+"""What is known of a file after it was read."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from viral.media.media import Facts
+from viral.media.survey import Survey
+
+TRUNCATED_SECONDS = 0.5
+TRUNCATED_SHARE = 0.05
+
+
+def facts(path: str, survey: Survey, decoder: str | None) -> Facts:
+    """The facts of a surveyed file; reads it once more for its hash."""
+    with Path(path).open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return Facts(
+        container=survey.container,
+        video_codec=survey.video_codec,
+        audio_codec=survey.audio_codec,
+        width=survey.look.width,
+        height=survey.look.height,
+        rotation=survey.look.rotation,
+        fps=survey.fps,
+        declared_seconds=survey.declared_seconds,
+        seen_seconds=survey.seen_seconds,
+        decoder=decoder,
+        bytes=Path(path).stat().st_size,
+        sha256=digest,
+    )
+
+
+def truncated(declared: float | None, seen: float) -> bool:
+    """Whether a file ends before its time: by more than half a second and more than 5 % of what the header declares.
+
+    Less is usual: containers round, and tracks of one file differ by a frame or two.
+    """
+    if declared is None:
+        return False
+    return declared - seen > max(TRUNCATED_SECONDS, TRUNCATED_SHARE * declared)

@@ -1,0 +1,177 @@
+"""The first pass over a file: all packets are read, the sound and one frame of the picture are decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from viral.errors import TooLargeError, TooLongError, UnreadableError, UnsupportedCodecError
+from viral.media.audio import SoundDecoder
+from viral.media.container import opened, picture_stream, read_packets, sound_stream
+from viral.media.index import PacketFact, PictureIndex, build
+from viral.media.limits import Limits
+from viral.media.media import Audio
+
+if TYPE_CHECKING:
+    from av.audio.stream import AudioStream
+    from av.container import InputContainer
+    from av.packet import Packet
+    from av.stream import Stream
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+
+RIGHT_ANGLE = 90
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the first frame shows: its size as shown, and the quarter turns (counterclockwise) that show it upright."""
+
+    width: int
+    height: int
+    turns: int
+    deep: bool
+    """More than 8 bits a sample."""
+
+    @property
+    def rotation(self) -> int:
+        """Degrees counterclockwise, one of 0, 90, 180, 270."""
+        return self.turns * RIGHT_ANGLE
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What the first pass learned. `sounds` has a track for each rate; None where the sound could not be decoded."""
+
+    container: str
+    video_codec: str
+    audio_codec: str | None
+    fps: float | None
+    declared_seconds: float | None
+    seen_seconds: float
+    index: PictureIndex
+    look: Look
+    sounds: dict[int, Audio] | None
+
+
+def survey(path: str, rates: Iterable[int], limits: Limits) -> Survey:
+    """Reads all of a file once.
+
+    Raises:
+        PostError: the file cannot be used; the class says why.
+    """
+    with opened(path) as container:
+        picture, sound = picture_stream(container), sound_stream(container)
+        _check_size(picture, limits)
+        surveyor = _Surveyor(container, picture, sound, tuple(rates), limits)
+        surveyor.read()
+        return surveyor.result()
+
+
+def quarter_turns(frame: VideoFrame) -> int:
+    """How often to turn the frame counterclockwise by 90 degrees; angles that are none of these count as none."""
+    return round(frame.rotation / RIGHT_ANGLE) % 4 if frame.rotation % RIGHT_ANGLE == 0 else 0
+
+
+class _Surveyor:
+    def __init__(
+        self,
+        container: InputContainer,
+        picture: VideoStream,
+        sound: AudioStream | None,
+        rates: tuple[int, ...],
+        limits: Limits,
+    ) -> None:
+        self._container, self._picture, self._sound, self._limits = container, picture, sound, limits
+        self._zero = (container.start_time or 0) / 1e6
+        self._packets: list[PacketFact] = []
+        self._first: VideoFrame | None = None
+        self._seen = 0.0
+        self._sound_lost = bool(rates) and sound is not None and sound.codec_context is None
+        hears = bool(rates) and sound is not None and sound.codec_context is not None
+        self._decoder = SoundDecoder(sound, rates, limits.max_seconds) if hears and sound is not None else None
+
+    def read(self) -> None:
+        streams = [s for s in (self._picture, self._sound) if s is not None]
+        for packet in read_packets(self._container, *streams):
+            self._note_end(packet)
+            if packet.stream is self._picture:
+                self._note_picture(packet)
+            elif self._decoder is not None:
+                self._decoder.feed(packet)
+
+    def result(self) -> Survey:
+        if self._first is None:
+            raise UnreadableError("the picture decodes to no frame at all")
+        assert self._picture.time_base is not None
+        fps = float(self._picture.average_rate or 0) or None
+        turns = quarter_turns(self._first)
+        size = (self._first.width, self._first.height)
+        return Survey(
+            container=self._container.format.name,
+            video_codec=self._picture.codec_context.codec.canonical_name,
+            audio_codec=self._audio_codec(),
+            fps=fps,
+            declared_seconds=_declared(self._container),
+            seen_seconds=self._seen,
+            index=build(self._packets, tick=float(self._picture.time_base), zero=self._zero, fps=fps or 25.0),
+            look=Look(*(size[::-1] if turns % 2 else size), turns, _deep(self._first)),
+            sounds=self._sounds(),
+        )
+
+    def _note_end(self, packet: Packet[Stream]) -> None:
+        start = packet.pts if packet.pts is not None else packet.dts
+        if start is None or packet.time_base is None:
+            return
+        self._seen = max(self._seen, float((start + (packet.duration or 0)) * packet.time_base) - self._zero)
+        if self._seen > self._limits.max_seconds:
+            raise TooLongError(f"lasts longer than media.max_seconds = {self._limits.max_seconds:g}")
+
+    def _note_picture(self, packet: Packet[Stream]) -> None:
+        if packet.has_sidedata("encryption_info"):
+            raise UnsupportedCodecError("the picture is encrypted")
+        fact = PacketFact(packet.pts, packet.dts, packet.duration or 0, packet.size, packet.is_keyframe)
+        self._packets.append(fact)
+        if self._first is None and (packet.is_keyframe or len(self._packets) == 1):
+            self._first = self._decode_alone(packet)
+
+    def _decode_alone(self, packet: Packet[Stream]) -> VideoFrame | None:
+        import av
+
+        context = self._picture.codec_context
+        try:
+            frames = [*context.decode(packet), *context.decode(None)]
+        except MemoryError:
+            raise
+        except av.error.FFmpegError:
+            frames = []
+        context.flush_buffers()
+        return frames[0] if frames else None
+
+    def _sounds(self) -> dict[int, Audio] | None:
+        if self._sound_lost:
+            return None
+        return self._decoder.finish() if self._decoder is not None else {}
+
+    def _audio_codec(self) -> str | None:
+        if self._sound is None:
+            return None
+        return self._sound.codec_context.codec.canonical_name if self._sound.codec_context is not None else "unknown"
+
+
+def _check_size(picture: VideoStream, limits: Limits) -> None:
+    pixels = picture.codec_context.width * picture.codec_context.height
+    if pixels > limits.max_pixels:
+        raise TooLargeError(
+            f"the picture has {picture.codec_context.width} x {picture.codec_context.height} pixels, more than "
+            f"media.max_pixels = {limits.max_pixels}"
+        )
+
+
+def _declared(container: InputContainer) -> float | None:
+    return container.duration / 1e6 if container.duration and container.duration > 0 else None
+
+
+def _deep(frame: VideoFrame) -> bool:
+    return max(component.bits for component in frame.format.components) > 8
