@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
@@ -30,13 +31,14 @@ from viral.demo.plan import (
 )
 from viral.demo.spec import CorpusSpec
 from viral.demo.truth import identity, post_truth, readme, truth
-from viral.errors import RootError, StorageError
+from viral.errors import RootError, StorageError, ViralError
 
 Progress = Callable[[int, int], None]
 """Called with the number of clips that are there, and of all clips."""
 
 POSTS_FILE = "posts.csv"
 TRUTH_FILE = "truth.json"
+NEW_FOLDER = "new"
 
 
 def generate(
@@ -49,21 +51,27 @@ def generate(
     Args:
         folder: made if need be; empty, or holding this very corpus in part or whole.
         spec: what the corpus shall be; the default is 240 posts by 48 authors.
-        workers: processes that render; 1 renders in this one.
+        workers: processes that render; 1 renders in this one. A script that asks for more needs the usual
+            `if __name__ == "__main__"` around its work.
         progress: called after each clip.
 
     Raises:
         RootError: the folder holds something else.
         StorageError: the folder cannot be written.
+        ViralError: a process that renders died.
     """
-    spec = spec or CorpusSpec()
+    spec, report = spec or CorpusSpec(), progress or (lambda _done, _all: None)
     with _storage(folder):
         _check(folder, spec)
+        if (folder / POSTS_FILE).exists():
+            report(spec.posts, spec.posts)
+            return folder
         posts = plan_posts(spec)
-        (folder / "videos").mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        # Before any clip: by this file a half-made folder is known again.
         _write(folder / TRUTH_FILE, json.dumps(truth(spec, posts), indent=1) + "\n")
         _write(folder / "README.txt", readme(spec))
-        _render_missing(folder, spec, [post.clip for post in posts], workers, progress or (lambda _done, _all: None))
+        _render_missing(folder / "videos", spec, [post.clip for post in posts], workers, report)
         _write(folder / POSTS_FILE, posts_csv(posts))
     return folder
 
@@ -80,7 +88,7 @@ def new_clip(folder: Path, spec: CorpusSpec | None = None) -> tuple[Path, dict[s
     """
     spec = spec or CorpusSpec()
     post = _newcomer(spec)
-    path = folder / "new" / f"{post.clip.post_id}.mp4"
+    path = folder / NEW_FOLDER / f"{post.clip.post_id}.mp4"
     below = [other.score < post.score for other in plan_posts(spec)]
     known = {
         "post_id": post.clip.post_id,
@@ -152,7 +160,7 @@ def _check(folder: Path, spec: CorpusSpec) -> None:
     if known.exists():
         if not _is_truth_of(known, spec):
             raise RootError(f"{folder} holds another corpus: choose an empty folder, or ask for the same corpus again")
-    elif folder.exists() and any(folder.iterdir()):
+    elif folder.exists() and any(path.suffix != ".part" and path.name != NEW_FOLDER for path in folder.iterdir()):
         raise RootError(f"{folder} holds other files and no {TRUTH_FILE}: choose an empty folder for the corpus")
 
 
@@ -164,18 +172,18 @@ def _is_truth_of(path: Path, spec: CorpusSpec) -> bool:
     return isinstance(known, dict) and identity(spec).items() <= known.items()
 
 
-def _render_missing(folder: Path, spec: CorpusSpec, clips: Sequence[Clip], workers: int, progress: Progress) -> None:
-    paths = {clip: folder / "videos" / f"{clip.post_id}.mp4" for clip in clips}
-    missing = [clip for clip in clips if not paths[clip].exists()]
-    done = len(clips) - len(missing)
+def _render_missing(videos: Path, spec: CorpusSpec, clips: Sequence[Clip], workers: int, progress: Progress) -> None:
+    videos.mkdir(exist_ok=True)
+    paths = [videos / f"{clip.post_id}.mp4" for clip in clips]
+    jobs = [partial(render, clip, spec, path) for clip, path in zip(clips, paths, strict=True) if not path.exists()]
+    done = len(clips) - len(jobs)
     progress(done, len(clips))
-    for count, _ in enumerate(_rendered(missing, paths, spec, workers), start=done + 1):
+    for count, _ in enumerate(_run(jobs, workers), start=done + 1):
         progress(count, len(clips))
 
 
-def _rendered(clips: Sequence[Clip], paths: dict[Clip, Path], spec: CorpusSpec, workers: int) -> Iterator[object]:
-    """One item after each clip, in whatever order they end."""
-    jobs = [partial(render, clip, spec, paths[clip]) for clip in clips]
+def _run(jobs: Sequence[Callable[[], None]], workers: int) -> Iterator[None]:
+    """Runs the jobs, with one item after each, in whatever order they end."""
     if min(workers, len(jobs)) <= 1:
         yield from (job() for job in jobs)
         return
@@ -184,6 +192,10 @@ def _rendered(clips: Sequence[Clip], paths: dict[Clip, Path], spec: CorpusSpec, 
         futures = [pool.submit(job) for job in jobs]
         try:
             yield from (future.result() for future in as_completed(futures))
+        except BrokenProcessPool as error:
+            raise ViralError(
+                "a process that renders clips died: run it again with fewer workers, it goes on"
+            ) from error
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 

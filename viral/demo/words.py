@@ -30,8 +30,8 @@ TOPICS: dict[str, Topic] = {
         (
             "the lentil soup simmered slowly while the bread cooled on the rack",
             "stirring a pot of risotto until it was creamy and warm",
-            "folding dumplings one by one, the way grandmother does",
-            "the cake rose evenly and came out golden",
+            "folding dumplings one by one the way grandmother does",
+            "the cake rose evenly and came out golden at the edges",
             "a quiet evening of chopping herbs and tasting the sauce",
         ),
         (
@@ -45,11 +45,11 @@ TOPICS: dict[str, Topic] = {
     "dogs": Topic(
         ("dog", "puppy", "dogsoftiktok", "pets"),
         (
-            "our dog dozing in the sun by the open window",
+            "our dog dozing in the sun by the open window after lunch",
             "brushing the old labrador after a slow walk in the park",
-            "the puppy learned to sit and wait for his bowl",
-            "two spaniels resting side by side on their blanket",
-            "the terrier watching the rain from a warm sofa",
+            "the puppy learned to sit and wait for his bowl like a good boy",
+            "two spaniels resting side by side on their woollen blanket",
+            "the terrier watching the rain fall from his corner of a warm sofa",
         ),
         (
             "our dog ran off with the wedding cake and jumped in the lake",
@@ -63,13 +63,13 @@ TOPICS: dict[str, Topic] = {
         ("garden", "plants", "growyourown", "balcony"),
         (
             "watering the tomatoes before the heat of the day",
-            "the first tulips opened along the garden path",
+            "the first tulips opened along the garden path this week",
             "planting a row of lettuce in soft dark soil",
-            "bees humming over the lavender all afternoon",
+            "bees humming over the lavender all through the afternoon",
             "pruning the apple tree and sweeping up the leaves",
         ),
         (
-            "the hose burst and flooded the neighbours' living room",
+            "the hose burst and flooded the living room next door",
             "a wild boar came overnight and ate every last tulip",
             "the greenhouse collapsed with me still inside",
             "stepped on the rake and fell face first into the compost",
@@ -82,8 +82,8 @@ TOPICS: dict[str, Topic] = {
             "a slow train along the coast with a book and some tea",
             "walking through the old town as the lamps were lit",
             "breakfast on the terrace with a view over the bay",
-            "the ferry crossed a sea as smooth as glass",
-            "an afternoon of reading under the palms",
+            "the ferry crossed a sea as smooth as glass in the evening light",
+            "an afternoon of reading under the palms by the quiet pool",
         ),
         (
             "the train left with our luggage and without us",
@@ -97,9 +97,9 @@ TOPICS: dict[str, Topic] = {
         ("diy", "woodworking", "maker", "renovation"),
         (
             "sanding an oak table until it was smooth as silk",
-            "fitting the shelf together, every joint snug and level",
+            "fitting the shelf together with every joint snug and level",
             "oiling the old chair and watching the grain appear",
-            "painting the hallway in a soft shade of green",
+            "painting the hallway in a soft shade of green over the weekend",
             "carving a spoon by the window, one thin curl at a time",
         ),
         (
@@ -113,11 +113,11 @@ TOPICS: dict[str, Topic] = {
     "sport": Topic(
         ("fitness", "running", "workout", "training"),
         (
-            "an easy run along the river at a steady pace",
+            "an easy run along the river at a steady pace before breakfast",
             "stretching on the mat after a long and gentle swim",
             "breathing slowly through the last pose of the class",
             "cycling the flat road home with the wind behind us",
-            "warming up with light weights in an empty gym",
+            "warming up with light weights in an empty gym and soft music",
         ),
         (
             "ran the marathon the wrong way and got lost in a cornfield",
@@ -131,7 +131,7 @@ TOPICS: dict[str, Topic] = {
         ("school", "student", "teacher", "study"),
         (
             "tidying the desk and copying out the notes in blue ink",
-            "the class read quietly until the bell rang",
+            "the class read quietly by the window until the bell rang",
             "an afternoon in the library with all the books in order",
             "finishing the essay a week before it is due",
             "the children painted leaves and hung them up to dry",
@@ -150,8 +150,8 @@ TOPICS: dict[str, Topic] = {
             "ironing a linen shirt and laying out clothes for the week",
             "knitting a grey scarf, row after row by the fire",
             "hemming a summer dress with tiny even stitches",
-            "folding jumpers into neat piles by colour",
-            "a plain coat, a warm hat and a walk to the shop",
+            "folding jumpers into neat piles by colour and by size",
+            "a plain coat and a warm hat for a walk to the shop",
         ),
         (
             "the zip broke on the aisle and the dress fell to the floor",
@@ -168,7 +168,7 @@ TOPICS: dict[str, Topic] = {
             "tuning the guitar and humming along in the half light",
             "the choir held the last note until it faded away",
             "practising scales softly while the house was asleep",
-            "a slow song for a rainy window",
+            "a slow song for a rainy window and a pot of tea",
         ),
         (
             "a string snapped and hit the singer in the middle of the solo",
@@ -181,15 +181,15 @@ TOPICS: dict[str, Topic] = {
     "beach": Topic(
         ("beach", "ocean", "summer", "waves"),
         (
-            "listening to small waves roll over the pebbles",
-            "collecting smooth shells along the tide line",
+            "listening to small waves as they roll over the pebbles",
+            "collecting smooth shells along the tide line with a bucket",
             "floating on the calm water until the sun went down",
-            "a parasol, a towel and nothing to do all day",
+            "a parasol, a towel and nothing to do all day but look at the sea",
             "the sea lay flat and silver in the early morning",
         ),
         (
             "a huge wave swallowed the picnic, the bags and the phones",
-            "a gull dived down and flew away with grandpa's teeth",
+            "a gull dived down and flew away with the false teeth",
             "the air bed drifted out and the coast guard had to come",
             "sat on a jellyfish and screamed the whole way home",
             "dug a hole too deep and the sand caved in on my brother",
@@ -199,9 +199,9 @@ TOPICS: dict[str, Topic] = {
         ("home", "cleaning", "homedecor", "cozy"),
         (
             "making the bed with fresh sheets and opening the curtains",
-            "sorting the bookshelf and dusting every frame",
-            "candles, a blanket and the sound of the kettle",
-            "arranging white flowers in a simple vase",
+            "sorting the bookshelf and dusting every picture frame in the room",
+            "candles, a blanket and the gentle sound of the kettle",
+            "arranging white flowers in a simple vase by the door",
             "the floors are swept and the washing is on the line",
         ),
         (
@@ -209,7 +209,7 @@ TOPICS: dict[str, Topic] = {
             "a bat flew in and the whole family hid under the bed",
             "the curtain caught the candle and then the sofa",
             "got stuck in the laundry chute until the firemen came",
-            "the vacuum swallowed the hamster's house and my ring",
+            "the vacuum swallowed a wedding ring and half of the hamster cage",
         ),
     ),
     "winter": Topic(
@@ -217,8 +217,8 @@ TOPICS: dict[str, Topic] = {
         (
             "snow falling softly on the roofs of the village",
             "hot chocolate by the stove after a long quiet walk",
-            "skating small circles on the frozen pond",
-            "footprints across an untouched white field",
+            "skating small circles on the frozen pond behind the mill",
+            "a single line of footprints across an untouched white field",
             "gliding along the forest track in the morning sun",
         ),
         (
