@@ -1,0 +1,146 @@
+"""The parent's side of one decoding child: starts it, sends it jobs, and names what became of them."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import tempfile
+from multiprocessing.connection import Pipe
+from pathlib import Path
+from typing import Any, cast
+
+from viral.errors import CrashedError, OutOfMemoryError, PostError, TimedOutError, ViralError
+from viral.media.child import OK, Job, Reply
+from viral.media.limits import Limits
+from viral.media.media import Media
+
+START_SECONDS = 120.0
+"""An interpreter with numpy, PyAV and decord takes half a second; a machine under load takes its time."""
+
+STOP_SECONDS = 5.0
+
+ALLOWED = {
+    *(("viral.media.media", name) for name in ("Media", "Facts", "FrameBatch", "ClipBatch", "Audio", "PacketTrack")),
+    *(("viral.media.requests", name) for name in ("Frames", "Clips", "AudioTrack", "Packets")),
+    ("numpy", "dtype"),
+    ("numpy", "ndarray"),
+    ("numpy._core.numeric", "_frombuffer"),
+    ("numpy._core.multiarray", "_reconstruct"),
+    ("numpy._core.multiarray", "scalar"),
+}
+"""All that a reply may be made of: a decoder that was taken over must not take over the parent by a pickle."""
+
+_ERRORS = {cls.reason: cls for cls in PostError.__subclasses__()}
+
+
+class Child:
+    """One child process. After `decode` raised `TimedOutError`, `CrashedError` or `OutOfMemoryError` it is `dead`."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
+        self._connection, theirs = Pipe()
+        with theirs:
+            self._process = _start(theirs.fileno(), self._log.fileno(), limits.memory_bytes)
+        self.files = 0
+        if not self._connection.poll(START_SECONDS) or not self._ready():
+            said = self._last_line() or "no word from it"
+            self.close()
+            raise ViralError(f"the decoding process does not start: {said}")
+
+    @property
+    def dead(self) -> bool:
+        """Whether it has ended."""
+        return self._process.poll() is not None
+
+    def decode(self, job: Job) -> Media:
+        """Sends a job and waits for the media.
+
+        Raises:
+            PostError: the child said so, or it hung, crashed or ran out of memory.
+        """
+        self.files += 1
+        try:
+            self._connection.send_bytes(pickle.dumps(job))
+            if not self._connection.poll(self._limits.seconds):
+                self.kill()
+                raise TimedOutError(f"decoding took longer than sandbox.seconds = {self._limits.seconds:g}")
+            status, value = _loads(self._connection.recv_bytes())
+        except (EOFError, ConnectionError):
+            raise self._obituary() from None
+        if status == OK and isinstance(value, Media):
+            return value
+        if status == OutOfMemoryError.reason:
+            # What it could not allocate may have left its libraries in any state.
+            self.kill()
+        raise _ERRORS.get(status, CrashedError)(str(value))
+
+    def kill(self) -> None:
+        """Ends the child at once; a `decode` that waits for it in another thread then raises."""
+        self._process.kill()
+        self._process.wait()
+
+    def close(self) -> None:
+        """Ends the child and lets go of all that it held; nothing may wait for it any more."""
+        self.kill()
+        self._connection.close()
+        self._log.close()
+
+    def _ready(self) -> bool:
+        try:
+            self._connection.recv_bytes()
+        except (EOFError, ConnectionError):
+            return False
+        return True
+
+    def _obituary(self) -> PostError:
+        try:
+            code = self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            return CrashedError("the decoding process hung up without ending")
+        said = self._last_line()
+        if "bad_alloc" in said or "MemoryError" in said or "allocate memory" in said:
+            return OutOfMemoryError(f"decoding ran out of memory: {said}")
+        how = signal.Signals(-code).name if code < 0 else f"exit status {code}"
+        return CrashedError(f"the decoding process died of {how}" + (f": {said}" if said else ""))
+
+    def _last_line(self) -> str:
+        size = self._log.seek(0, io.SEEK_END)
+        self._log.seek(max(0, size - 4096))
+        lines = self._log.read().decode(errors="replace").strip().splitlines()
+        return lines[-1][:200] if lines else ""
+
+
+def _start(descriptor: int, log: int, memory_bytes: int) -> subprocess.Popen[bytes]:
+    arguments = [sys.executable, "-P", "-m", "viral.media.child", *map(str, (descriptor, os.getpid(), memory_bytes))]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path),
+        # Each arena reserves 64 MiB of the address space that the child is limited to.
+        "MALLOC_ARENA_MAX": "2",
+        "OMP_NUM_THREADS": "1",
+    }
+    return subprocess.Popen(  # noqa: S603
+        arguments,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=log,
+        pass_fds=[descriptor],
+        env=environment,
+    )
+
+
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in ALLOWED:
+            raise CrashedError(f"the decoding process answered with {module}.{name}")
+        return super().find_class(module, name)
+
+
+def _loads(answer: bytes) -> Reply:
+    return cast("Reply", _Unpickler(io.BytesIO(answer)).load())
