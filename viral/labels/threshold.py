@@ -20,9 +20,9 @@ class Threshold:
     """Targets above `overall` are in the top fraction; in a bin of `bins`, those above the bin's own threshold.
 
     A threshold is the quantile 1 - f of the training targets (linear between two), and a target must be greater, not
-    equal: so never more than the fraction f of the training posts is viral, and where many posts tie at the threshold,
-    fewer. A bin with fewer than `SMALLEST_BIN` training posts, with none above its threshold, or that no training post
-    is in (a later week, say) goes by `overall`.
+    equal: so never more than the fraction f of the training posts is viral, rounded up to a whole post, and fewer where
+    many posts tie at the threshold. A bin with fewer than `SMALLEST_BIN` training posts, with none above its threshold,
+    or that no training post is in (a later week, say) goes by `overall`.
     """
 
     overall: float

@@ -13,13 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from viral.sources.hashtags import hashtags
-from viral.sources.parsed import Broken, Parsed, RawBatch
+from viral.sources.parsed import RAW_LIMIT, Broken, Parsed, RawBatch
 from viral.sources.times import times
 from viral.sources.values import Values, booleans, counts, durations, identifiers, text
 from viral.tables import POSTS, REJECTS, SECONDS
-
-RAW_LIMIT = 4096
-"""The longest raw row that a reject keeps, in characters."""
 
 _OTHER_KEYS = ("author_id", "sound_id")
 _ANCHORED = re.compile(r"^(?:/|[A-Za-z][A-Za-z0-9+.-]*://)")

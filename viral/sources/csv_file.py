@@ -15,7 +15,7 @@ from pyarrow import csv
 from viral.errors import SourceError
 from viral.sources.columns import resolve
 from viral.sources.json_stream import OpenFile
-from viral.sources.parsed import Broken, RawBatch
+from viral.sources.parsed import RAW_LIMIT, Broken, RawBatch
 
 # A row must fit in one block. Larger blocks only cost memory.
 _BLOCK_BYTES = 8 << 20
@@ -34,8 +34,8 @@ def raw_batches(
     chosen = resolve(names, columns, file)
     numbers = _Numbers(len(names))
     with open_file(file) as stream:
-        for table in _tables(_reader(stream, file, names, numbers), file, batch_rows):
-            yield _batch(table, chosen, numbers)
+        for block in _blocks(_reader(stream, file, names, numbers), file, batch_rows):
+            yield _batch(block, chosen, numbers)
     if left := numbers.rest():
         yield RawBatch({}, np.empty(0, np.int64), lambda _: None, broken=left)
 
@@ -49,7 +49,10 @@ class _Numbers:
     last: int = 0
 
     def note(self, row: csv.InvalidRow) -> str:
-        self.malformed[row.number - 1] = (f"{row.actual_columns} values where the header has {self.width}", row.text)
+        self.malformed[row.number - 1] = (
+            f"{row.actual_columns} values where the header has {self.width}",
+            row.text[:RAW_LIMIT],
+        )
         return "skip"
 
     def take(self, size: int) -> tuple[npt.NDArray[np.int64], list[Broken]]:
@@ -69,7 +72,10 @@ class _Numbers:
 
 def _header(open_file: OpenFile, file: str) -> list[str]:
     with open_file(file) as stream, closing(_reader(stream, file, [], _Numbers(0))) as reader:
-        return list(reader.schema.names)
+        try:
+            return list(reader.schema.names)
+        except UnicodeDecodeError:
+            raise SourceError(f"{file} is not UTF-8: save it as CSV in UTF-8") from None
 
 
 def _reader(stream: object, file: str, names: list[str], numbers: _Numbers) -> csv.CSVStreamingReader:
@@ -88,29 +94,21 @@ def _reader(stream: object, file: str, names: list[str], numbers: _Numbers) -> c
         raise SourceError(f"{file} is not CSV: {error}") from None
 
 
-def _tables(reader: csv.CSVStreamingReader, file: str, batch_rows: int) -> Iterator[pa.Table]:
-    waiting: list[pa.RecordBatch] = []
+def _blocks(reader: csv.CSVStreamingReader, file: str, batch_rows: int) -> Iterator[pa.RecordBatch]:
     try:
         for block in reader:
-            waiting.append(block)
-            if sum(one.num_rows for one in waiting) >= batch_rows:
-                table = pa.Table.from_batches(waiting)
-                whole = table.num_rows - table.num_rows % batch_rows
-                yield from (table.slice(at, batch_rows).combine_chunks() for at in range(0, whole, batch_rows))
-                waiting = table.slice(whole).to_batches()
+            yield from (block.slice(at, batch_rows) for at in range(0, block.num_rows, batch_rows))
     except pa.ArrowInvalid as error:
         raise SourceError(f"{file} is not CSV: {error}") from None
-    if waiting:
-        yield pa.Table.from_batches(waiting).combine_chunks()
 
 
-def _batch(table: pa.Table, chosen: Mapping[str, str], numbers: _Numbers) -> RawBatch:
-    texts = {name: _text(table[name].combine_chunks()) for name in dict.fromkeys(chosen.values())}
-    rows, broken = numbers.take(table.num_rows)
+def _batch(block: pa.RecordBatch, chosen: Mapping[str, str], numbers: _Numbers) -> RawBatch:
+    texts = {name: _text(block.column(name)) for name in dict.fromkeys(chosen.values())}
+    rows, broken = numbers.take(block.num_rows)
     return RawBatch(
         columns={target: texts[name] for target, name in chosen.items()},
         rows=rows,
-        raw=lambda position: {k: _decode(v) for k, v in table.slice(position, 1).to_pylist()[0].items()},
+        raw=lambda position: {k: _decode(v) for k, v in block.slice(position, 1).to_pylist()[0].items()},
         labels=chosen,
         broken=broken,
     )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+
+RAW_LIMIT = 4096
+"""The longest raw row that a reject keeps, in characters."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,23 @@ class Parsed:
     posts: pa.Table
     rejects: pa.Table
     rows: int
+
+
+def merged(batches: Iterable[Parsed], most: int) -> Iterator[Parsed]:
+    """Joins batches, as long as the rows of one do not exceed `most`."""
+    waiting: list[Parsed] = []
+    for batch in batches:
+        if waiting and sum(one.rows for one in waiting) + batch.rows > most:
+            yield _joined(waiting)
+            waiting = []
+        waiting.append(batch)
+    if waiting:
+        yield _joined(waiting)
+
+
+def _joined(batches: Sequence[Parsed]) -> Parsed:
+    posts = pa.concat_tables([batch.posts for batch in batches])
+    return Parsed(posts, pa.concat_tables([batch.rejects for batch in batches]), sum(batch.rows for batch in batches))
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import BinaryIO
 from viral.errors import ConfigError
 from viral.sources import csv_file, parquet_file, tiktok_api, trending_json, yt_dlp
 from viral.sources.assemble import assemble
-from viral.sources.parsed import Parsed, RawBatch
+from viral.sources.parsed import Parsed, RawBatch, merged
 
 _JSON = {
     "trending_json": trending_json.raw_batches,
@@ -17,6 +17,9 @@ _JSON = {
     "yt_dlp": yt_dlp.raw_batches,
 }
 _TABLES = {"csv": csv_file.raw_batches, "parquet": parquet_file.raw_batches}
+
+# Rows held as the source has them: a JSON post takes some 20 kB while it is taken apart.
+_RAW_ROWS = 5_000
 
 SOURCES = (*_JSON, *_TABLES)
 """The kinds of scraped data that can be read."""
@@ -51,8 +54,11 @@ def read(
         ConfigError: no such source, or a column map that does not fit.
         SourceError: the file is not what `source` says.
     """
-    for batch in _raw(source, file, open_file, columns, batch_rows):
-        yield assemble(batch, source=source, file=file, base_uri=base_uri, scraped_at=scraped_at)
+    raw = _raw(source, file, open_file, columns, min(batch_rows, _RAW_ROWS))
+    yield from merged(
+        (assemble(batch, source=source, file=file, base_uri=base_uri, scraped_at=scraped_at) for batch in raw),
+        batch_rows,
+    )
 
 
 def _raw(

@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import io
+import time
+from pathlib import Path
+
+import pyarrow.compute as pc
+import pytest
+
+from viral.errors import ConfigError, SourceError
+from viral.sources import newest, read
+
+VN_TIKTOK = {
+    "post_id": "vid_id",
+    "author_id": "user_name",
+    "posted_at": "vid_postTime",
+    "scraped_at": "vid_scrapeTime",
+    "caption": "vid_caption",
+    "hashtags": "vid_hashtags",
+    "sound_id": "music_id",
+    "sound_title": "music_title",
+    "sound_original": "music_originality",
+    "duration_seconds": "vid_duration",
+    "views": "vid_nview",
+    "likes": "vid_nlike",
+    "comments": "vid_ncomment",
+    "shares": "vid_nshare",
+    "saves": "vid_nsave",
+    "author_followers": "user_nfollower",
+    "page_url": "vid_url",
+}
+TIKTOK_VIDEOS = {
+    "post_id": "id",
+    "author_id": "username",
+    "posted_at": "create_time",
+    "caption": "video_description",
+    "duration_seconds": "duration",
+    "views": "views_t1",
+    "likes": "likes_t1",
+    "comments": "comments_t1",
+    "shares": "shares_t1",
+    "video_uri": "file",
+}
+
+
+def test_every_row_of_vn_tiktok_is_accounted_for(read_file, shared_data):
+    parsed = read_file("csv", shared_data / "vn_tiktok" / "raw_data.csv", columns=VN_TIKTOK)
+    assert (parsed.rows, parsed.posts.num_rows, parsed.rejects.num_rows) == (10_102, 10_102, 0)
+    assert newest(parsed.posts).num_rows == 10_102
+    first = parsed.posts.slice(0, 1).to_pylist()[0]
+    assert (first["views"], first["likes"], first["author_followers"]) == (541_200, 21_900, 304_900)
+    assert (first["duration_seconds"], first["sound_original"], first["hashtags"]) == (31.0, True, ["xuhuongtiktok"])
+    # Every sound lost its last digits to floating point before it was published.
+    assert parsed.posts["sound_id"].null_count == 10_102
+    assert parsed.posts["comments"].null_count == 41
+
+
+def test_the_second_crawl_reads_through_its_byte_order_mark(read_file, shared_data):
+    parsed = read_file("csv", shared_data / "vn_tiktok" / "recrawled_1v.csv", columns=VN_TIKTOK)
+    assert (parsed.rows, parsed.posts.num_rows) == (2_409, 2_408)
+    assert parsed.posts["author_id"].null_count == 0
+    assert parsed.posts["views"].null_count == 356
+    [reject] = parsed.rejects.to_pylist()
+    assert (reject["row"], reject["reason"]) == (2199, "shares (vid_nshare): 'Share' is not a count")
+    assert '"vid_nshare": "Share"' in reject["raw"]
+
+
+def test_the_posts_beside_the_videos_point_at_them(read_file, shared_data):
+    folder = shared_data / "tiktok_videos"
+    parsed = read_file("csv", folder / "posts.csv", columns=TIKTOK_VIDEOS, base_uri=str(folder))
+    assert (parsed.posts.num_rows, parsed.rejects.num_rows) == (43, 0)
+    assert all(Path(uri).is_file() for uri in parsed.posts["video_uri"].to_pylist())
+    assert parsed.posts["views"].to_pylist()[:2] == [67, 119469]
+    assert "fypシ" in parsed.posts["hashtags"].to_pylist()[3]
+
+
+def test_columns_called_like_those_of_a_post_need_no_map(read_bytes):
+    [post] = read_bytes("csv", "post_id,views,something\n1,2K,x\n").posts.to_pylist()
+    assert (post["post_id"], post["views"], post["source"]) == ("1", 2000, "csv")
+
+
+@pytest.mark.parametrize(
+    ("columns", "error", "said"),
+    [
+        ({"post_id": "vid"}, ConfigError, "has no column 'vid'; it has: id, plays"),
+        ({"post_id": "id", "plays": "plays"}, ConfigError, "fills 'plays', which no post has; a post has: post_id, "),
+        ({"views": "plays"}, ConfigError, "lacks 'post_id'; folder/file has: id, plays"),
+        (None, SourceError, "has no column 'post_id'; map one to it. It has: id, plays"),
+    ],
+)
+def test_a_map_that_does_not_fit_is_an_error_at_once(read_bytes, columns, error, said):
+    with pytest.raises(error, match=said):
+        read_bytes("csv", "id,plays\n1,2\n", columns=columns)
+
+
+def test_a_column_that_is_there_twice_is_not_guessed(read_bytes):
+    with pytest.raises(SourceError, match="'post_id' more than once"):
+        read_bytes("csv", "post_id,post_id\n1,2\n")
+
+
+def test_malformed_rows_are_rejects_at_their_place(read_bytes):
+    content = 'post_id,views\n1,1\n2\n"3\n3",3\n4,4,4\n5,x\n6,6\n7,7,7\n'
+    parsed = read_bytes("csv", content)
+    assert parsed.rows == 7
+    assert parsed.posts["post_id"].to_pylist() == ["1", "3\n3", "6"]
+    assert [(one["row"], one["reason"]) for one in parsed.rejects.to_pylist()] == [
+        (2, "1 values where the header has 2"),
+        (4, "3 values where the header has 2"),
+        (5, "views: 'x' is not a count"),
+        (7, "3 values where the header has 2"),
+    ]
+    assert parsed.rejects["raw"].to_pylist()[1] == '"4,4,4"'
+
+
+def test_row_numbers_hold_over_many_batches():
+    lines = ["post_id,views", *("1" if n % 7 == 0 else f"{n},{'x' if n % 5 == 0 else n}" for n in range(1, 1001))]
+    content = "\n".join(lines).encode()
+    batches = list(read("csv", "f", lambda _: io.BytesIO(content), batch_rows=64))
+    rejected = [row for batch in batches for row in batch.rejects["row"].to_pylist()]
+    posts = [name for batch in batches for name in batch.posts["post_id"].to_pylist()]
+    assert sorted(rejected) == [n for n in range(1, 1001) if n % 7 == 0 or n % 5 == 0]
+    assert posts == [str(n) for n in range(1, 1001) if n % 7 and n % 5]
+    assert sum(batch.rows for batch in batches) == 1000
+
+
+def test_bytes_that_are_not_utf8_cost_themselves_only(read_bytes):
+    parsed = read_bytes("csv", b"post_id,caption\n1,caf\xe9\n2,caf\xc3\xa9\n")
+    assert parsed.posts["caption"].to_pylist() == ["caf\ufffd", "café"]
+
+
+def test_a_file_with_a_header_alone_has_no_rows(read_bytes):
+    assert list(read("csv", "f", lambda _: io.BytesIO(b"post_id,views\n"))) == []
+
+
+@pytest.mark.parametrize(("content", "said"), [(b"", "is not CSV"), ("post_id\n1".encode("utf-16"), "is not UTF-8")])
+def test_what_is_no_csv_is_an_error(read_bytes, content, said):
+    with pytest.raises(SourceError, match=said):
+        read_bytes("csv", content)
+
+
+@pytest.mark.parametrize(
+    ("uri", "resolved"),
+    [
+        ("videos/x.mp4", "s3://bucket/base/videos/x.mp4"),
+        ("./x.mp4", "s3://bucket/base/x.mp4"),
+        ("/data/x.mp4", "/data/x.mp4"),
+        ("s3://other/x.mp4", "s3://other/x.mp4"),
+        ("https://cdn/x.mp4", "https://cdn/x.mp4"),
+        ("", None),
+    ],
+)
+def test_a_relative_video_is_beside_the_file(read_bytes, uri, resolved):
+    parsed = read_bytes("csv", f"post_id,video_uri\n1,{uri}\n", base_uri="s3://bucket/base")
+    assert parsed.posts["video_uri"].to_pylist() == [resolved]
+
+
+def test_a_rounded_author_is_unknown_and_a_rounded_post_rejected(read_bytes):
+    parsed = read_bytes("csv", "post_id,author_id\n1,7.5e+18\n7.5e+18,1\nnan,2\n,3\n")
+    assert parsed.posts["author_id"].to_pylist() == [None]
+    assert [reason.split(":")[0] for reason in parsed.rejects["reason"].to_pylist()] == ["post_id"] * 3
+
+
+def test_a_hundred_thousand_rows_take_seconds():
+    row = '{},user{},{}.5K,"{},234",2025-05-21 09:44:45,00:31,"a caption, with #fyp and #viral"'
+    rows = "\n".join(row.format(7_500_000_000_000_000_000 + n, n % 5000, n % 900, n % 900 + 1) for n in range(100_000))
+    content = ("post_id,author_id,views,likes,posted_at,duration_seconds,caption\n" + rows).encode()
+    start = time.perf_counter()
+    batches = list(read("csv", "f", lambda _: io.BytesIO(content)))
+    assert time.perf_counter() - start < 10
+    assert [batch.rows for batch in batches] == [50_000, 50_000]
+    assert pc.sum(batches[0].posts["likes"]).as_py() == sum((n % 900 + 1) * 1000 + 234 for n in range(50_000))
