@@ -7,7 +7,7 @@ label looks back, never ahead. A post with no earlier one is dropped. Give the w
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Iterator
+from itertools import groupby
 
 import numpy as np
 
@@ -23,22 +23,17 @@ def _target(columns: Columns, _: Fitted) -> Array:
 def _earlier_median(columns: Columns) -> Array:
     author, posted, views = columns["author_id"], columns["posted_at"], columns["views"]
     known = np.flatnonzero(~np.isnan(author + posted + views))
-    order = known[np.lexsort((posted[known], author[known]))]
+    order = known[np.lexsort((posted[known], author[known]))].tolist()
     median = np.full(len(views), np.nan)
-    for posts in _runs(order, author):
+    for _, posts in groupby(order, key=author.tolist().__getitem__):
         seen: list[float] = []
-        for moment in _runs(posts, posted):
+        for _, moment in groupby(posts, key=posted.__getitem__):
+            together = list(moment)
             if seen:
-                median[moment] = _middle(seen)
-            for count in views[moment]:
-                insort(seen, float(count))
+                median[together] = _middle(seen)
+            for post in together:
+                insort(seen, float(views[post]))
     return median
-
-
-def _runs(order: np.ndarray[tuple[int], np.dtype[np.int64]], by: Array) -> Iterator[np.ndarray]:
-    """Splits positions into runs of equal value."""
-    if len(order):
-        yield from np.split(order, np.flatnonzero(np.diff(by[order])) + 1)
 
 
 def _middle(ascending: list[float]) -> float:
