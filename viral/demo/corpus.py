@@ -197,7 +197,7 @@ def _run(jobs: Sequence[Callable[[], None]], workers: int) -> Iterator[None]:
                 "a process that renders clips died: run it again with fewer workers, it goes on"
             ) from error
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(cancel_futures=True)
 
 
 def _write(path: Path, text: str) -> None:
