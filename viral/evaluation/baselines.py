@@ -155,7 +155,8 @@ def _earlier(inputs: Inputs, authors: Ints, posted: Floats, train: Rows, test: R
     asked, moments = authors[test], posted[test]
     known = np.flatnonzero(np.isin(authors[train], asked) & ~np.isnan(posted[train]))
     past = known[np.lexsort((posted[train][known], authors[train][known]))]
-    owners, times, scores, viral = (column[train][past] for column in (authors, posted, inputs.y, inputs.is_viral))
+    owners, times = authors[train][past], posted[train][past]
+    scores, viral = inputs.y[train][past], inputs.is_viral[train][past]
     order = np.lexsort((moments, asked))
     names, starts = np.unique(asked[order], return_index=True)
     edges = zip(np.searchsorted(owners, names), np.searchsorted(owners, names, side="right"), strict=True)

@@ -1,0 +1,59 @@
+"""The points that the plots of a report are drawn from."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from viral.evaluation import report
+from viral.evaluation.metrics import Bools, Floats
+
+_CURVE_POINTS = 200
+_SCATTER_POINTS = 800
+
+
+def plots(y: Floats, viral: Bools, score: Floats, probability: Floats, threshold: float, seed: int) -> report.Plots:
+    """The points of every plot of one model.
+
+    Args:
+        y: the score that each post reached, (rows,).
+        viral: whether it is viral, (rows,).
+        score: the score predicted, (rows,).
+        probability: that it is viral, (rows,).
+        threshold: a post is called viral from this probability on.
+        seed: of the sample of posts in the scatter plot.
+    """
+    from sklearn import metrics as sk
+
+    both = bool(viral.any() and not viral.all())
+    roc = precision_recall = None
+    if both:
+        false_positive, true_positive, _ = sk.roc_curve(viral, probability)
+        precision, recall, _ = sk.precision_recall_curve(viral, probability)
+        roc, precision_recall = _curve(false_positive, true_positive), _curve(recall[::-1], precision[::-1])
+    (tn, fp), (fn, tp) = sk.confusion_matrix(viral, probability >= threshold, labels=[False, True]).tolist()
+    sample = np.sort(np.random.default_rng(seed).permutation(len(y))[:_SCATTER_POINTS])
+    return report.Plots(
+        roc=roc,
+        precision_recall=precision_recall,
+        reliability=_reliability(viral, probability),
+        confusion=report.Confusion(true_positive=tp, false_positive=fp, false_negative=fn, true_negative=tn),
+        scatter=report.Curve(x=tuple(score[sample].tolist()), y=tuple(y[sample].tolist())),
+    )
+
+
+def _curve(x: Floats, y: Floats) -> report.Curve:
+    at = np.unique(np.linspace(0, len(x) - 1, min(len(x), _CURVE_POINTS)).round().astype(int))
+    return report.Curve(x=tuple(x[at].tolist()), y=tuple(y[at].tolist()))
+
+
+def _reliability(viral: Bools, probability: Floats) -> tuple[report.Bin, ...]:
+    """At most ten bins of equal width."""
+    place = np.minimum((probability * 10).astype(int), 9)
+    return tuple(
+        report.Bin(
+            predicted=float(probability[place == at].mean()),
+            happened=float(viral[place == at].mean()),
+            posts=int((place == at).sum()),
+        )
+        for at in np.unique(place)
+    )

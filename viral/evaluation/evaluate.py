@@ -1,0 +1,255 @@
+"""From arrays of predictions and outcomes to the report. Reads and writes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from viral.errors import TableError
+from viral.evaluation import metrics, report
+from viral.evaluation.baselines import BASELINES, Predicted, Unavailable
+from viral.evaluation.bootstrap import AuthorBootstrap, Replicates
+from viral.evaluation.curves import plots
+
+Floats = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.int64]
+
+_EXAMPLES = 5
+_RESAMPLED_POSTS = 20_000
+"""More posts than this change no interval that a reader could see, and cost minutes."""
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The test posts and what became of them; each (rows,). `authors` are the codes of `splits.author_codes`."""
+
+    post_ids: Sequence[str]
+    authors: npt.NDArray[np.int64]
+    y: Floats
+    is_viral: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What the model says of the test posts; each (rows,). `low` and `high` are the ends of its intervals."""
+
+    probability: Floats
+    score: Floats
+    low: Floats | None = None
+    high: Floats | None = None
+
+
+@dataclass(frozen=True)
+class Details:
+    """What else is known of the test posts, each optional.
+
+    Attributes:
+        shares: for each modality its share in each prediction, (rows,), NaN where the post has none of it.
+        captions: by post id.
+        images: by post id, a data URI of a frame.
+    """
+
+    shares: Mapping[str, Floats] | None = None
+    captions: Mapping[str, str] | None = None
+    images: Mapping[str, str] | None = None
+
+
+def evaluate(
+    truth: Truth,
+    model: Forecast,
+    baselines: Mapping[str, Predicted | Unavailable],
+    *,
+    about: report.About,
+    split: report.Split,
+    details: Details | None = None,
+    threshold: float = 0.5,
+    level: float = 0.9,
+    k: int | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> report.Report:
+    """Judges a model beside its baselines, on the test posts.
+
+    Args:
+        truth: what became of the posts.
+        model: what the model said.
+        baselines: what each baseline said, or why it could not.
+        about: what is judged.
+        split: how the posts were divided.
+        details: for the shares of the modalities and the examples.
+        threshold: a post is called viral from this probability on.
+        level: of the model's intervals and of the bootstrap's.
+        k: length of the list that NDCG@K and recall@K look at; None: a tenth of the posts.
+        resamples: draws of the bootstrap.
+        seed: of the bootstrap.
+
+    Raises:
+        TableError: no posts, columns of different lengths, or values that cannot be predictions.
+    """
+    _check(truth, model, baselines)
+    details = details or Details()
+    length = k or max(1, round(len(truth.y) / 10))
+    rows = _resampled(truth.authors, seed)
+    bootstrap = AuthorBootstrap(truth.authors[rows], resamples, seed, level)
+
+    figures = {report.MODEL: _figures(truth, model, threshold, level, length)}
+    for name, answer in baselines.items():
+        if isinstance(answer, Predicted):
+            figures[name] = _figures(truth, Forecast(answer.probability, answer.score), threshold, level, length)
+    values = {name: measure(np.arange(len(truth.y))) for name, measure in figures.items()}
+    drawn = {name: bootstrap.replicates(_of(measure, rows)) for name, measure in figures.items()}
+
+    settings = report.Settings(
+        threshold=threshold,
+        level=level,
+        k=length,
+        resamples=resamples,
+        seed=seed,
+        resampled_posts=len(rows),
+        resampled_authors=len(np.unique(truth.authors[rows])),
+    )
+    best, worst = _examples(truth, model, details)
+    return report.Report(
+        about=about,
+        split=split,
+        settings=settings,
+        systems=tuple(_systems(bootstrap, values, drawn, baselines)),
+        differences=tuple(_differences(bootstrap, values, drawn)),
+        plots=plots(truth.y, truth.is_viral, model.score, model.probability, threshold, seed),
+        modalities=_modalities(details),
+        best=best,
+        worst=worst,
+    )
+
+
+def _check(truth: Truth, model: Forecast, baselines: Mapping[str, Predicted | Unavailable]) -> None:
+    count = len(truth.y)
+    if not count:
+        raise TableError("no test posts to judge the model on: choose a split that leaves some")
+    columns = {f"truth.{name}": getattr(truth, name) for name in ("post_ids", "authors", "is_viral", "y")}
+    columns |= {f"model.{name}": getattr(model, name) for name in ("probability", "score", "low", "high")}
+    for name, answer in baselines.items():
+        if isinstance(answer, Predicted):
+            columns |= {f"{name}.probability": answer.probability, f"{name}.score": answer.score}
+    for name, column in columns.items():
+        if column is None:
+            continue
+        if len(column) != count:
+            raise TableError(f"{name} has {len(column)} rows for {count} test posts: pass one for each, in one order")
+        if name == "truth.post_ids":
+            continue
+        if bad := int((~np.isfinite(column)).sum()):
+            raise TableError(f"{name} has {bad} values that are no numbers: leave those posts out, or predict them")
+        if name.endswith("probability") and (column.min() < 0 or column.max() > 1):
+            raise TableError(f"{name} goes from {column.min():g} to {column.max():g}: probabilities are 0 to 1")
+
+
+def _resampled(authors: npt.NDArray[np.int64], seed: int) -> Rows:
+    """All rows, or those of authors drawn at random until there are enough."""
+    if len(authors) <= _RESAMPLED_POSTS:
+        return np.arange(len(authors))
+    codes, inverse, sizes = np.unique(authors, return_inverse=True, return_counts=True)
+    order = np.random.default_rng(seed).permutation(len(codes))
+    chosen = order[: int(np.searchsorted(np.cumsum(sizes[order]), _RESAMPLED_POSTS)) + 1]
+    return np.flatnonzero(np.isin(inverse, chosen))
+
+
+def _of(measure: Callable[[Rows], metrics.Figures], rows: Rows) -> Callable[[Rows], metrics.Figures]:
+    return lambda drawn: measure(rows[drawn])
+
+
+def _figures(
+    truth: Truth, forecast: Forecast, threshold: float, level: float, k: int
+) -> Callable[[Rows], metrics.Figures]:
+    """All figures of one system as a function of rows."""
+    marks = [metrics.top(values, truth.authors) for values in (truth.y, forecast.score)]
+    constant = bool(np.ptp(forecast.score) == 0)
+
+    def measure(rows: Rows) -> metrics.Figures:
+        y, viral, score = truth.y[rows], truth.is_viral[rows], forecast.score[rows]
+        first = max(1, round(k * len(rows) / len(truth.y)))
+        within = None if constant else metrics.top_precision(marks[0][rows], marks[1][rows])
+        figures = metrics.classification(viral, forecast.probability[rows], threshold)
+        figures |= metrics.regression(y, score) | metrics.ranking(y, score, viral, first)
+        figures["top20_precision_within_author"] = within
+        if forecast.low is not None and forecast.high is not None:
+            figures |= metrics.intervals(y, forecast.low[rows], forecast.high[rows], level)
+        return figures
+
+    return measure
+
+
+def _systems(
+    bootstrap: AuthorBootstrap,
+    values: Mapping[str, metrics.Figures],
+    drawn: Mapping[str, Replicates],
+    baselines: Mapping[str, Predicted | Unavailable],
+) -> list[report.System]:
+    systems = []
+    for name in (report.MODEL, *baselines):
+        doc = (BASELINES[name].__doc__ or "") if name in BASELINES else ""
+        answer = baselines.get(name)
+        if isinstance(answer, Unavailable):
+            systems.append(report.System(name=name, describes=doc, unavailable=answer.reason))
+        else:
+            figures = {key: bootstrap.estimate(value, drawn[name][key]) for key, value in values[name].items()}
+            systems.append(report.System(name=name, describes=doc, figures=figures))
+    return systems
+
+
+def _differences(
+    bootstrap: AuthorBootstrap, values: Mapping[str, metrics.Figures], drawn: Mapping[str, Replicates]
+) -> list[report.Difference]:
+    model = values[report.MODEL]
+    differences = []
+    for name in values:
+        if name != report.MODEL:
+            shared = {key: (model[key], value) for key, value in values[name].items()}
+            figures = {
+                key: bootstrap.estimate(
+                    None if ours is None or theirs is None else ours - theirs,
+                    drawn[report.MODEL][key] - drawn[name][key],
+                )
+                for key, (ours, theirs) in shared.items()
+            }
+            differences.append(report.Difference(baseline=name, figures=figures))
+    return differences
+
+
+def _modalities(details: Details) -> tuple[report.Modality, ...]:
+    modalities = []
+    for name, column in (details.shares or {}).items():
+        known = column[np.isfinite(column)]
+        share = float(known.mean()) if len(known) else None
+        modalities.append(report.Modality(name=name, present=len(known) / max(1, len(column)), share=share))
+    return tuple(sorted(modalities, key=lambda modality: -(modality.share or 0)))
+
+
+def _examples(
+    truth: Truth, model: Forecast, details: Details
+) -> tuple[tuple[report.Example, ...], tuple[report.Example, ...]]:
+    """The predictions nearest to and farthest from what came; no post is in both."""
+    order = np.lexsort((np.asarray(truth.post_ids), np.abs(model.score - truth.y)))
+    count = min(_EXAMPLES, len(order) // 2)
+    best, worst = order[:count], order[::-1][:count]
+    return tuple(_example(truth, model, details, at) for at in best), tuple(
+        _example(truth, model, details, at) for at in worst
+    )
+
+
+def _example(truth: Truth, model: Forecast, details: Details, at: int) -> report.Example:
+    post = str(truth.post_ids[at])
+    return report.Example(
+        post_id=post,
+        probability=float(model.probability[at]),
+        score=float(model.score[at]),
+        actual=float(truth.y[at]),
+        is_viral=bool(truth.is_viral[at]),
+        low=None if model.low is None else float(model.low[at]),
+        high=None if model.high is None else float(model.high[at]),
+        caption=(details.captions or {}).get(post),
+        image=(details.images or {}).get(post),
+    )
