@@ -42,16 +42,25 @@ class Sample:
 class Extractor(Protocol):
     """Turns samples into vectors. Instances hold weights; making one may load them, importing its module may not."""
 
-    name: str
-    """The name of its column in the feature table, and of its stream in a model."""
-    modality: str
-    """What a user calls it: `metadata`, `text`, `audio`, `image`, `video`."""
-    dim: int
-    """The length of its vectors."""
-    version: str
-    """Changes whenever the same input would give another vector; part of the feature set's fingerprint."""
-    needs: tuple[Request, ...]
-    """What it asks of the decode pass; empty when it looks at the context alone."""
+    @property
+    def name(self) -> str:
+        """The name of its column in the feature table, and of its stream in a model."""
+
+    @property
+    def modality(self) -> str:
+        """What a user calls it: `metadata`, `text`, `audio`, `craft`, `image`, `video`."""
+
+    @property
+    def dim(self) -> int:
+        """The length of its vectors."""
+
+    @property
+    def version(self) -> str:
+        """Changes whenever the same input would give another vector; part of the feature set's fingerprint."""
+
+    @property
+    def needs(self) -> tuple[Request, ...]:
+        """What it asks of the decode pass; empty when it looks at the context alone."""
 
     def __call__(self, batch: Sequence[Sample]) -> list[Vector | None]:
         """One vector (dim,) for each sample, finite; None where the sample has nothing of this modality."""

@@ -1,0 +1,122 @@
+"""What the extractors that are neural networks share: where weights come from, and how a network is run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from viral.errors import WeightsError
+from viral.extractors.extractor import Sample, Vector
+from viral.extractors.spec import Encode, ExtractorSpec, Resolve
+from viral.extractors.weights import RANDOM, file_digest, find_known, read_state_dict
+
+if TYPE_CHECKING:
+    import torch
+
+Precision = Literal["float32", "bfloat16"]
+"""`float32` gives the same vectors on every machine up to rounding. `bfloat16` is several times faster on CPUs with
+AVX512-BF16 and on GPUs, and gives others: it is part of the fingerprint. It is never chosen by looking at the machine,
+since then two nodes would fill one table with two kinds of vectors."""
+
+_SEED = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkSpec(ExtractorSpec):
+    """An extractor with a torchvision network. `weights` is a known name, `random`, or a file's path or URI."""
+
+    weights: str
+    precision: Precision = "float32"
+
+    known: ClassVar[dict[str, str]]
+    """The names that `weights` may take, each with its name in `KNOWN_WEIGHTS`."""
+    mean: ClassVar[tuple[float, float, float]]
+    std: ClassVar[tuple[float, float, float]]
+
+    @property
+    def version(self) -> str:
+        """The revision; random weights say so."""
+        return f"{self.revision}-{RANDOM}" if self.weights == RANDOM else self.revision
+
+    def identity(self, resolve: Resolve) -> dict[str, Any]:
+        """The parameters, with weights from a file named by its SHA-256."""
+        named = self.weights == RANDOM or self.weights in self.known
+        weights = self.weights if named else f"sha256:{file_digest(resolve(self.weights))}"
+        return self.params() | {"weights": weights}
+
+    def check(self, resolve: Resolve) -> None:
+        """Make sure that the weights are there. Raises WeightsError."""
+        if self.weights in self.known:
+            find_known(self.known[self.weights])
+        elif self.weights != RANDOM:
+            resolve(self.weights)
+
+    def load(self, device: str, resolve: Resolve) -> Encode:
+        """Make the network, fill it and put it onto `device`. Raises WeightsError."""
+        network = self._filled(resolve).eval().requires_grad_(False).to(device)
+        return partial(self._encode, network, device)
+
+    def pixels(self, sample: Sample) -> npt.NDArray[np.uint8] | None:
+        """What the network is to see: uint8 (N, …, H, W, 3), or None where the sample has no pictures."""
+        raise NotImplementedError
+
+    def network(self) -> torch.nn.Module:
+        """The network with its head, with weights drawn at random."""
+        raise NotImplementedError
+
+    def _filled(self, resolve: Resolve) -> torch.nn.Module:
+        import torch
+
+        # The random weights are the same everywhere, and the caller's random numbers stay as they were.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(_SEED)
+            network = self.network()
+        network.fc = torch.nn.Identity()
+        if self.weights == RANDOM:
+            return network
+        path = find_known(self.known[self.weights]) if self.weights in self.known else resolve(self.weights)
+        state = {key: value for key, value in read_state_dict(path).items() if not key.startswith("fc.")}
+        try:
+            network.load_state_dict(state)
+        except RuntimeError as error:
+            lines = str(error).splitlines()
+            raise WeightsError(f"the weights at {path} are not those of a {self.name}: {lines[1].strip()}") from error
+        return network
+
+    def _encode(self, network: torch.nn.Module, device: str, sample: Sample) -> Vector | None:
+        import torch
+
+        pixels = self.pixels(sample)
+        if pixels is None or not len(pixels):
+            return None
+        with _exactly(device, self.precision):
+            features = network(self._normalised(torch.from_numpy(pixels).to(device)))
+        mean: Vector = features.float().mean(0).cpu().numpy()
+        return mean
+
+    def _normalised(self, pixels: torch.Tensor) -> torch.Tensor:
+        import torch
+
+        mean, std = (torch.tensor(each, device=pixels.device) * 255 for each in (self.mean, self.std))
+        # Channels go first by a view alone: memory stays channels-last, the faster order.
+        return ((pixels.float() - mean) / std).movedim(-1, 1)
+
+
+@contextmanager
+def _exactly(device: str, precision: Precision) -> Iterator[None]:
+    """Without gradients, in that precision, and on a GPU without TF32 or algorithms picked by timing."""
+    import torch
+
+    with ExitStack() as stack:
+        stack.enter_context(torch.inference_mode())
+        if device.startswith("cuda"):
+            stack.enter_context(torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False))
+        if precision == "bfloat16":
+            stack.enter_context(torch.autocast(torch.device(device).type, torch.bfloat16))
+        yield

@@ -1,0 +1,64 @@
+"""What happens in the pictures: an R(2+1)D-18 over clips of the whole video."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from viral.extractors.extractor import Sample
+from viral.extractors.network import NetworkSpec
+from viral.media.requests import Clips
+
+if TYPE_CHECKING:
+    import torch
+
+_RESIZED = (128, 171)
+_CROP = 112
+_CLIP_FRAMES = 16
+_FRAMES_PER_SECOND = 15
+"""As torchvision trained and evaluates the network (references/video_classification, --frame-rate 15)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class R2Plus1D(NetworkSpec):
+    """The pooled features of R(2+1)D-18, averaged over `clips` clips of 16 frames that begin at key frames.
+
+    Frames are resized to 128x171 and the centre 112x112 is cut, as torchvision's Kinetics-400 transform does.
+    Source: Tran et al. 2018, arXiv 1711.11248; torchvision's Kinetics-400 weights.
+    """
+
+    weights: str = "kinetics400"
+    clips: Annotated[int, Field(ge=1)] = 3
+
+    name: ClassVar[str] = "r2plus1d"
+    modality: ClassVar[str] = "video"
+    dim: ClassVar[int] = 512
+    revision: ClassVar[str] = "1"
+    known: ClassVar[dict[str, str]] = {"kinetics400": "r2plus1d-kinetics400"}
+    mean: ClassVar[tuple[float, float, float]] = (0.43216, 0.394666, 0.37645)
+    std: ClassVar[tuple[float, float, float]] = (0.22803, 0.22145, 0.216989)
+
+    @property
+    def needs(self) -> tuple[Clips]:
+        """Clips of about a second, at 128x171."""
+        step = 1 / _FRAMES_PER_SECOND
+        return (Clips(count=self.clips, frames=_CLIP_FRAMES, step=step, size=_RESIZED, choice="key", fit="stretch"),)
+
+    def pixels(self, sample: Sample) -> npt.NDArray[np.uint8] | None:
+        """The centres of the clips, uint8 (C, T, 112, 112, 3)."""
+        batch = sample.media.clips(self.needs[0]) if sample.media else None
+        if batch is None:
+            return None
+        top, left = (round((side - _CROP) / 2) for side in _RESIZED)
+        return np.ascontiguousarray(batch.data[:, :, top : top + _CROP, left : left + _CROP])
+
+    def network(self) -> torch.nn.Module:
+        """R(2+1)D-18."""
+        from torchvision.models.video import r2plus1d_18
+
+        network: torch.nn.Module = r2plus1d_18(weights=None)
+        return network

@@ -1,0 +1,58 @@
+"""Extractors by name. A class is imported when it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from importlib import import_module
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from viral.errors import ConfigError
+from viral.extractors.spec import ExtractorSpec
+
+EXTRACTORS: Mapping[str, str] = {
+    "metadata": "viral.extractors.metadata:Metadata",
+    "caption": "viral.extractors.caption:Caption",
+    "acoustics": "viral.extractors.acoustics:Acoustics",
+    "craft": "viral.extractors.craft:Craft",
+    "resnet50": "viral.extractors.resnet50:ResNet50",
+    "r2plus1d": "viral.extractors.r2plus1d:R2Plus1D",
+}
+"""`module:class` of every extractor, by the name of its column."""
+
+
+def extractor_class(name: str) -> type[ExtractorSpec]:
+    """The class of an extractor.
+
+    Raises:
+        ConfigError: there is none of that name; the message lists those there are.
+    """
+    if name not in EXTRACTORS:
+        raise ConfigError(f"no extractor is named {name!r}: choose from {', '.join(EXTRACTORS)}")
+    module, _, attribute = EXTRACTORS[name].partition(":")
+    found: type[ExtractorSpec] = getattr(import_module(module), attribute)
+    return found
+
+
+def parameters(name: str) -> tuple[str, ...]:
+    """The names of an extractor's parameters."""
+    return tuple(field.name for field in fields(extractor_class(name)))
+
+
+def extractor(name: str, params: Mapping[str, Any] | None = None) -> ExtractorSpec:
+    """An extractor by name and parameters, checked; its weights are not touched.
+
+    Raises:
+        ConfigError: an unknown name or parameter (the message lists the allowed ones), or a value that does not fit.
+    """
+    given, allowed = dict(params or {}), parameters(name)
+    if unknown := sorted(set(given) - set(allowed)):
+        choices = f"choose from {', '.join(allowed)}" if allowed else "it takes none"
+        raise ConfigError(f"{name} has no parameter {unknown[0]!r}: {choices}")
+    try:
+        return TypeAdapter(extractor_class(name)).validate_python(given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ConfigError(f"{name}.{'.'.join(map(str, first['loc']))}: {first['msg']}") from error

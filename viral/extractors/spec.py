@@ -1,0 +1,107 @@
+"""What an extractor is before its weights are in memory: a name, parameters, and what it asks of a video."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from viral.extractors.extractor import Sample, Vector
+from viral.media.requests import Request
+
+Encode = Callable[[Sample], Vector | None]
+"""One sample in, its vector out: by its type it cannot depend on what else is in the batch."""
+
+Resolve = Callable[[str], Path]
+"""Turns the path or URI of a weights file into a local file; raises WeightsError where it cannot."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExtractorSpec(ABC):
+    """An extractor by name and parameters. The fields of a subclass are its parameters; making one loads nothing."""
+
+    name: ClassVar[str]
+    modality: ClassVar[str]
+    dim: ClassVar[int]
+    revision: ClassVar[str]
+    """Raised by hand whenever the same input and parameters would give another vector."""
+
+    @property
+    def version(self) -> str:
+        """The revision, and whatever else makes its vectors others."""
+        return self.revision
+
+    @property
+    def needs(self) -> tuple[Request, ...]:
+        """What it asks of the decode pass."""
+        return ()
+
+    def params(self) -> dict[str, Any]:
+        """Its parameters by name."""
+        return asdict(self)
+
+    def identity(self, resolve: Resolve) -> dict[str, Any]:
+        """Its parameters as they enter a fingerprint: with weights named by what they are, not by where they lie."""
+        return self.params()
+
+    def check(self, resolve: Resolve) -> None:  # noqa: B027 - most have nothing that could be missing
+        """Make sure, without loading, that its weights are there. Raises WeightsError."""
+
+    @abstractmethod
+    def load(self, device: str, resolve: Resolve) -> Encode:
+        """Load what it needs, onto `device`. Raises WeightsError."""
+
+
+@dataclass(frozen=True)
+class _Described:
+    """The part of the extractor contract that the spec answers."""
+
+    spec: ExtractorSpec
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+    @property
+    def modality(self) -> str:
+        return self.spec.modality
+
+    @property
+    def dim(self) -> int:
+        return self.spec.dim
+
+    @property
+    def version(self) -> str:
+        return self.spec.version
+
+    @property
+    def needs(self) -> tuple[Request, ...]:
+        return self.spec.needs
+
+
+@dataclass(frozen=True)
+class LoadedExtractor(_Described):
+    """A spec with its weights in memory.
+
+    It takes the samples of a batch one by one. Batched matrix products round otherwise than single ones, so that a
+    vector would depend on its neighbours; a post is already a batch of frames, so little speed is lost.
+    """
+
+    encode: Encode
+
+    def __call__(self, batch: Sequence[Sample]) -> list[Vector | None]:
+        """One vector for each sample, the same whatever else is in the batch."""
+        return [self.encode(sample) for sample in batch]
+
+
+@dataclass(frozen=True)
+class UnavailableExtractor(_Described):
+    """An optional extractor whose weights cannot be had: every sample lacks its modality. `reason` says why."""
+
+    reason: str
+
+    def __call__(self, batch: Sequence[Sample]) -> list[Vector | None]:
+        """None for each sample."""
+        return [None] * len(batch)
