@@ -72,19 +72,23 @@ class SoundDecoder:
             self._wrong += 1
         if self._wrong > TOLERATED * self._fed or not all(self._kept.values()):
             return None
-        return {rate: Audio(np.concatenate(parts), rate) for rate, parts in self._parts.items()}
+        return {rate: Audio(_in_range(np.concatenate(parts)), rate) for rate, parts in self._parts.items()}
 
     def _resample(self, frame: AudioFrame | None) -> None:
         for rate, resampler in self._resamplers.items():
             for part in resampler.resample(frame):
-                self._keep(rate, part.to_ndarray().reshape(-1).astype(np.float32))
+                self._keep(rate, part.to_ndarray().reshape(-1).astype(np.float32, copy=False))
 
     def _keep(self, rate: int, samples: Samples) -> None:
         room = max(0, round(self._max_seconds * rate) - self._kept[rate])
-        # Float codecs may hold anything: NaN, and peaks beyond full scale.
-        kept = np.clip(np.nan_to_num(samples[:room]), -1.0, 1.0)
+        kept = samples[:room]
         self._kept[rate] += len(kept)
         self._parts[rate].append(kept)
+
+
+def _in_range(samples: Samples) -> Samples:
+    # Float codecs may hold anything: NaN, and peaks beyond full scale.
+    return np.clip(np.nan_to_num(samples, copy=False), -1.0, 1.0)
 
 
 def read_audio(path: str, rate: int, limits: Limits) -> Audio:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +16,14 @@ from viral.media.limits import Limits
 from viral.media.media import ClipBatch, FrameBatch, Media, PacketTrack, Track
 from viral.media.plan import Plan, Shape, shapes_by_frame
 from viral.media.pyav_frames import NAME as PYAV
-from viral.media.pyav_frames import pyav_frames
+from viral.media.pyav_frames import pyav_frames, runs
 from viral.media.requests import Clips, Frames, Request
 from viral.media.resize import Image, resize
 from viral.media.survey import Survey, survey
+
+DENSE = 0.5
+"""From this share of its packets on, a file is decoded by PyAV. It leaves out frames that nobody wants and no other
+frame refers to, which decord cannot; the frames are the same. Measured: tests/bench/media.py."""
 
 Bank = dict[int, dict[Shape, Image]]
 """The decoded frames by number, each in the shapes that it is wanted in."""
@@ -65,10 +69,16 @@ def _decoded(path: str, shapes: Mapping[int, tuple[Shape, ...]], known: Survey) 
     if not shapes:
         return {}, None
     wanted = list(shapes)
-    try:
-        return _resized(decord_frames(path, wanted, known.index, known.look), shapes), DECORD
-    except DecordRefusedError:
-        return _resized(pyav_frames(path, wanted, known.index, known.look), shapes), PYAV
+    if _share(wanted, known.index) < DENSE:
+        try:
+            return _resized(decord_frames(path, wanted, known.index, known.look), shapes), DECORD
+        except DecordRefusedError:
+            pass
+    return _resized(pyav_frames(path, wanted, known.index, known.look), shapes), PYAV
+
+
+def _share(wanted: Sequence[int], index: PictureIndex) -> float:
+    return sum(run.last + 1 - run.first for run in runs(wanted, index)) / len(index)
 
 
 def _resized(frames: Iterable[tuple[int, Image]], shapes: Mapping[int, tuple[Shape, ...]]) -> Bank:

@@ -84,6 +84,7 @@ class _Surveyor:
         limits: Limits,
     ) -> None:
         self._container, self._picture, self._sound, self._limits = container, picture, sound, limits
+        self._ticks = [float(stream.time_base or 0) for stream in container.streams]
         self._zero = (container.start_time or 0) / 1e6
         self._packets: list[PacketFact] = []
         self._first: VideoFrame | None = None
@@ -96,7 +97,7 @@ class _Surveyor:
         streams = [s for s in (self._picture, self._sound) if s is not None]
         for packet in read_packets(self._container, *streams):
             self._note_end(packet)
-            if packet.stream is self._picture:
+            if packet.stream_index == self._picture.index:
                 self._note_picture(packet)
             elif self._decoder is not None:
                 self._decoder.feed(packet)
@@ -122,9 +123,10 @@ class _Surveyor:
 
     def _note_end(self, packet: Packet[Stream]) -> None:
         start = packet.pts if packet.pts is not None else packet.dts
-        if start is None or packet.time_base is None:
+        if start is None:
             return
-        self._seen = max(self._seen, float((start + (packet.duration or 0)) * packet.time_base) - self._zero)
+        end = (start + (packet.duration or 0)) * self._ticks[packet.stream_index] - self._zero
+        self._seen = max(self._seen, end)
         if self._seen > self._limits.max_seconds:
             raise TooLongError(f"lasts longer than media.max_seconds = {self._limits.max_seconds:g}")
 
