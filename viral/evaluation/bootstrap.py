@@ -69,12 +69,15 @@ class AuthorBootstrap:
         return {name: np.array([_nan(row[name]) for row in rows]) for name in names}
 
     def estimate(self, value: float | None, replicates: Floats) -> Estimate:
-        """The percentile interval of one figure."""
+        """The percentile interval of one figure, widened to hold the figure itself.
+
+        It may not by its own: a resample repeats posts, which pulls some figures (calibration error) to one side.
+        """
         defined = replicates[np.isfinite(replicates)]
         if value is None or len(defined) < max(1, _LEAST_DEFINED * len(replicates)):
             return Estimate(value)
         low, high = np.quantile(defined, [(1 - self.level) / 2, (1 + self.level) / 2])
-        return Estimate(value, float(low), float(high))
+        return Estimate(value, min(float(low), value), max(float(high), value))
 
     def interval(self, figure: Callable[[Rows], float | None]) -> Estimate:
         """A figure of all rows, with its interval."""

@@ -17,7 +17,9 @@ from viral.evaluation.curves import plots
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
 
-_EXAMPLES = 5
+_EXAMPLES = 6
+_LEAST_AUTHORS = 5
+"""With five posts or more in the test, for a figure within authors."""
 _RESAMPLED_POSTS = 20_000
 """More posts than this change no interval that a reader could see, and cost minutes."""
 
@@ -166,12 +168,12 @@ def _figures(
 ) -> Callable[[Rows], metrics.Figures]:
     """All figures of one system as a function of rows."""
     marks = [metrics.top(values, truth.authors) for values in (truth.y, forecast.score)]
-    constant = bool(np.ptp(forecast.score) == 0)
+    enough = len(np.unique(truth.authors[marks[0]])) >= _LEAST_AUTHORS and np.ptp(forecast.score) > 0
 
     def measure(rows: Rows) -> metrics.Figures:
         y, viral, score = truth.y[rows], truth.is_viral[rows], forecast.score[rows]
         first = max(1, round(k * len(rows) / len(truth.y)))
-        within = None if constant else metrics.top_precision(marks[0][rows], marks[1][rows])
+        within = metrics.top_precision(marks[0][rows], marks[1][rows]) if enough else None
         figures = metrics.classification(viral, forecast.probability[rows], threshold)
         figures |= metrics.regression(y, score) | metrics.ranking(y, score, viral, first)
         figures["top20_precision_within_author"] = within

@@ -90,7 +90,7 @@ GLOSSARY: dict[str, Meaning] = {
     ),
     "top20_precision_within_author": Meaning(
         "Top-20 % precision within author",
-        "The same among each author's own posts (authors with five or more in the test).",
+        "The same among each author's own posts (needs five authors with five posts or more in the test).",
         "higher",
         _ORDER,
     ),

@@ -89,7 +89,7 @@ def number(value: float | None) -> str:
         return f"{value:,.0f}"
     if size >= 10:
         return f"{value:.1f}"
-    return f"{value:.3f}" if size >= 0.0005 or size == 0 else f"{value:.1e}"
+    return f"{value:.3f}" if size >= 0.01 or size == 0 else f"{value:.2g}"
 
 
 def signed(value: float | None) -> str:
