@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from viral.errors import ConfigError, TableError
+from viral.evaluation.baselines import BASELINES, Inputs, Predicted, Unavailable, fit_predict
+
+
+def corpus(count: int, *, seed: int = 0) -> Inputs:
+    """Scores that followers explain in part, and authors in part; duration and hour explain nothing."""
+    rng = np.random.default_rng(seed)
+    authors = rng.integers(max(2, count // 10), size=count)
+    skill, reach = rng.normal(size=count)[authors], rng.normal(size=count)
+    y = skill + reach + 0.3 * rng.normal(size=count)
+    followers = np.where(rng.random(count) < 0.1, np.nan, np.exp(reach))
+    duration = rng.uniform(5, 60, count)
+    hour = rng.integers(24, size=count).astype(float)
+    metadata = np.column_stack([duration, followers, hour, np.full(count, np.nan)])
+    return Inputs(y, y > 1, duration, followers, hour, authors, np.arange(count) * 60.0, metadata)
+
+
+def halves(count: int) -> tuple[np.ndarray, np.ndarray]:
+    train = np.arange(count) < count // 2
+    return train, ~train
+
+
+def predicted(name: str, inputs: Inputs, train: np.ndarray, test: np.ndarray) -> Predicted:
+    answer = fit_predict(name, inputs, train, test)
+    assert isinstance(answer, Predicted)
+    return answer
+
+
+@pytest.mark.parametrize("name", BASELINES)
+@pytest.mark.parametrize("count", [12, 43, 1000])
+def test_every_baseline_predicts_the_same_each_time(name: str, count: int, capfd: pytest.CaptureFixture[str]) -> None:
+    inputs, (train, test) = corpus(count), halves(count)
+    one, two = predicted(name, inputs, train, test), predicted(name, inputs, np.flatnonzero(train), test)
+    assert (one.probability == two.probability).all() and (one.score == two.score).all()
+    assert one.probability.shape == one.score.shape == (test.sum(),)
+    assert np.isfinite(one.score).all() and ((one.probability >= 0) & (one.probability <= 1)).all()
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_nothing_of_the_test_outcomes_is_used(name: str) -> None:
+    inputs, (train, test) = corpus(400), halves(400)
+    blind = replace(inputs, y=np.where(test, 99.0, inputs.y), is_viral=inputs.is_viral | test)
+    one, two = predicted(name, inputs, train, test), predicted(name, blind, train, test)
+    assert (one.score == two.score).all() and (one.probability == two.probability).all()
+
+
+def test_constant_is_the_average_of_training() -> None:
+    inputs, (train, test) = corpus(100), halves(100)
+    answer = predicted("constant", inputs, train, test)
+    assert set(answer.score) == {inputs.y[train].mean()}
+    assert set(answer.probability) == {inputs.is_viral[train].mean()}
+
+
+def test_boosting_finds_what_is_there() -> None:
+    inputs, (train, test) = corpus(2000), halves(2000)
+
+    def correlation(name: str) -> float:
+        return float(np.corrcoef(predicted(name, inputs, train, test).score, inputs.y[test])[0, 1])
+
+    assert correlation("followers_only") > 0.5
+    assert correlation("metadata_gbm") > 0.5
+    assert abs(correlation("duration_only")) < 0.15
+    assert correlation("author_earlier_median") > 0.5
+
+
+def test_earlier_median_looks_at_earlier_training_posts_only() -> None:
+    y = np.array([1.0, 5.0, 3.0, 100.0, 7.0, 0.0, 0.0, 0.0, 0.0])
+    viral = np.array([0, 1, 0, 1, 1, 0, 0, 0, 0], dtype=bool)
+    authors = np.array([1, 1, 1, 1, 2, 1, 1, 2, 3])
+    posted = np.array([10.0, 20, 30, 90, 10, 25, 50, 10, 50])
+    train, test = np.arange(5), np.arange(5, 9)
+    answer = predicted("author_earlier_median", Inputs(y, viral, authors=authors, posted_at=posted), train, test)
+    # Author 2's only other post is of the same moment, author 3 has none: the median of all.
+    assert answer.score.tolist() == [3.0, 3.0, 5.0, 5.0]
+    # 1 of 2, 1 of 3, none, none; each with one post of the training rate, 0.6.
+    assert answer.probability == pytest.approx([1.6 / 3, 1.6 / 4, 0.6, 0.6])
+
+
+def test_a_post_without_time_has_nothing_earlier() -> None:
+    inputs = Inputs(
+        np.arange(4.0), np.array([1, 0, 1, 0], dtype=bool), authors=np.zeros(4, int), posted_at=np.arange(4.0)
+    )
+    inputs = replace(inputs, posted_at=np.array([0.0, np.nan, 2, np.nan]))
+    answer = predicted("author_earlier_median", inputs, np.array([0, 1]), np.array([2, 3]))
+    assert answer.score.tolist() == [0.0, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("name", "without", "reason"),
+    [
+        ("duration_only", {"duration": None}, "no duration"),
+        ("followers_only", {"followers": None}, "no follower count"),
+        ("hour_only", {"hour": None}, "no posting hour"),
+        ("metadata_gbm", {"metadata": None}, "no metadata"),
+        ("author_earlier_median", {"authors": None}, "no authors or no posting times"),
+        ("author_earlier_median", {"authors": np.arange(50)}, "no test post has an earlier training post"),
+        ("followers_only", {"followers": np.full(50, np.nan)}, "no training post has a follower count"),
+        ("hour_only", {"hour": np.where(np.arange(50) < 25, 1.0, np.nan)}, "no test post has a posting hour"),
+    ],
+)
+def test_a_missing_input_is_said(name: str, without: dict[str, object], reason: str) -> None:
+    answer = fit_predict(name, replace(corpus(50), **without), *halves(50))  # type: ignore[arg-type]
+    assert isinstance(answer, Unavailable)
+    assert reason in answer.reason
+
+
+def test_one_class_in_training() -> None:
+    inputs = replace(corpus(100), is_viral=np.zeros(100, dtype=bool))
+    for name in BASELINES:
+        assert predicted(name, inputs, *halves(100)).probability.max() < 0.01
+
+
+def test_bad_requests() -> None:
+    inputs, (train, test) = corpus(20), halves(20)
+    with pytest.raises(ConfigError, match="metadata_gbm"):
+        fit_predict("oracle", inputs, train, test)
+    with pytest.raises(TableError, match="no training posts"):
+        fit_predict("constant", inputs, np.zeros(20, dtype=bool), test)
+
+
+def test_one_busy_author_among_many_posts() -> None:
+    rng = np.random.default_rng(0)
+    inputs = replace(corpus(200_000), authors=rng.integers(2, size=200_000) * rng.integers(50_000, size=200_000))
+    train = rng.random(200_000) < 0.8
+    began = time.process_time()
+    predicted("author_earlier_median", inputs, train, ~train)
+    assert time.process_time() - began < 10

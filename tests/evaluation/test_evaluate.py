@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from sklearn import metrics as sk
+
+from tests.evaluation.conftest import baselines, forecast, truth
+from viral.errors import TableError
+from viral.evaluation import metrics
+from viral.evaluation.baselines import Predicted
+from viral.evaluation.evaluate import Details, Forecast, Truth
+from viral.evaluation.report import Report
+
+Judge = Callable[..., Report]
+
+
+def test_figures_are_those_of_the_metrics(judge: Judge) -> None:
+    actual, model = truth(), forecast(truth())
+    figures = judge(threshold=0.6).systems[0].figures
+    expected = metrics.classification(actual.is_viral, model.probability, 0.6)
+    expected |= metrics.regression(actual.y, model.score) | metrics.ranking(actual.y, model.score, actual.is_viral, 12)
+    expected |= metrics.intervals(actual.y, model.low, model.high)
+    assert {name: figures[name].value for name in expected} == expected
+    assert set(figures) - set(expected) == {"top20_precision_within_author"}
+    for estimate in figures.values():
+        assert estimate.value is not None and estimate.low is not None and estimate.high is not None
+        assert estimate.low <= estimate.value <= estimate.high
+
+
+def test_differences_are_paired_and_signed(judge: Judge) -> None:
+    report = judge()
+    assert [difference.baseline for difference in report.differences] == ["constant", "metadata_gbm"]
+    gap = report.differences[1].figures["spearman"]
+    model, baseline = report.systems[0].figures["spearman"], report.systems[2].figures["spearman"]
+    assert gap.value == pytest.approx((model.value or 0) - (baseline.value or 0))
+    assert gap.low is not None and gap.low > 0
+    assert report.differences[0].figures["spearman"].value is None
+
+
+def test_a_model_against_itself_differs_by_nothing(judge: Judge) -> None:
+    model = forecast(truth())
+    report = judge(baselines={"same": Predicted(model.probability, model.score)})
+    assert {(e.value, e.low, e.high) for e in report.differences[0].figures.values()} == {(0.0, 0.0, 0.0)}
+
+
+def test_an_unavailable_baseline_is_named(judge: Judge) -> None:
+    system = judge().systems[-1]
+    assert (system.name, system.unavailable, system.figures) == ("hour_only", "the corpus has no posting hour", {})
+
+
+def test_plots(judge: Judge) -> None:
+    actual, model = truth(), forecast(truth())
+    plots = judge(threshold=0.5).plots
+    called = model.probability >= 0.5
+    assert plots.confusion.true_positive == (called & actual.is_viral).sum()
+    assert sum(plots.confusion.model_dump().values()) == 120
+    assert plots.roc is not None
+    assert sk.auc(plots.roc.x, plots.roc.y) == pytest.approx(sk.roc_auc_score(actual.is_viral, model.probability))
+    assert sum(bin_.posts for bin_ in plots.reliability) == 120
+    assert set(plots.scatter.x) == set(model.score)
+
+
+def test_long_curves_are_thinned(judge: Judge) -> None:
+    actual = truth(5000, 500)
+    plots = judge(truth=actual, resamples=2).plots
+    assert plots.roc is not None and len(plots.roc.x) <= 200
+    assert (plots.roc.x[0], plots.roc.x[-1]) == (0, 1)
+    assert len(plots.scatter.x) == 800
+
+
+def test_many_posts_are_resampled_by_some_authors(judge: Judge) -> None:
+    settings = judge(truth=truth(30_000, 3000), resamples=2, baselines={}).settings
+    assert 20_000 <= settings.resampled_posts < 20_100
+    assert 1900 < settings.resampled_authors < 2100
+
+
+def test_examples(judge: Judge) -> None:
+    actual, model = truth(), forecast(truth())
+    details = Details(captions={"post-3": "three"}, images={"post-3": "data:image/png;base64,AAAA"})
+    report = judge(details=details)
+    error = np.abs(model.score - actual.y)
+    assert report.worst[0].post_id == f"post-{error.argmax()}"
+    assert report.best[0].post_id == f"post-{error.argmin()}"
+    assert len(report.best) == len(report.worst) == 6
+    few = Truth(["a", "b", "c"], np.arange(3), np.array([1.0, 2, 3]), np.array([False, False, True]))
+    small = judge(truth=few, model=Forecast(np.full(3, 0.5), np.array([1.1, 2.2, 3.3])), baselines={})
+    assert [e.post_id for e in small.best + small.worst] == ["a", "c"]
+
+
+def test_captions_and_images_find_their_post(judge: Judge) -> None:
+    ids = truth().post_ids
+    image = "data:image/png;base64,AAAA"
+    details = Details(captions={i: f"of {i}" for i in ids}, images=dict.fromkeys(ids, image))
+    assert all(e.caption == f"of {e.post_id}" and e.image == image for e in judge(details=details).best)
+
+
+def test_modalities(judge: Judge) -> None:
+    half = np.where(np.arange(120) < 60, 0.2, np.nan)
+    shares = {"text": half, "image": np.full(120, 0.7), "audio": np.full(120, np.nan)}
+    found = {m.name: (m.present, m.share) for m in judge(details=Details(shares=shares)).modalities}
+    assert found == {"image": (1.0, pytest.approx(0.7)), "text": (0.5, pytest.approx(0.2)), "audio": (0.0, None)}
+
+
+def test_one_class_constant_scores_and_a_single_post(judge: Judge) -> None:
+    actual = replace(truth(), is_viral=np.zeros(120, dtype=bool))
+    report = judge(truth=actual, model=Forecast(np.zeros(120), np.ones(120)))
+    assert report.plots.roc is None
+    assert report.systems[0].figures["roc_auc"].value is None
+    assert "undefined" in report.to_html()
+    one = Truth(["a"], np.zeros(1, int), np.ones(1), np.ones(1, dtype=bool))
+    judge(truth=one, model=Forecast(np.ones(1), np.ones(1)), baselines={}).to_html()
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "message"),
+    [
+        ("probability", np.full(120, 1.5), "probabilities are 0 to 1"),
+        ("probability", np.full(120, np.nan), "120 values that are no numbers"),
+        ("score", np.full(119, 1.0), "119 rows for 120 test posts"),
+        ("high", np.full(120, np.inf), "no numbers"),
+    ],
+)
+def test_predictions_that_cannot_be(judge: Judge, column: str, values: np.ndarray, message: str) -> None:
+    with pytest.raises(TableError, match=message):
+        judge(model=replace(forecast(truth()), **{column: values}))
+
+
+def test_a_baseline_of_another_length_and_no_posts(judge: Judge) -> None:
+    with pytest.raises(TableError, match=r"constant\.probability has 3 rows"):
+        judge(baselines={"constant": Predicted(np.zeros(3), np.zeros(3))})
+    with pytest.raises(TableError, match="no test posts"):
+        judge(truth=truth(0, 1), model=forecast(truth(0, 1)), baselines={})
+
+
+def test_the_same_inputs_give_the_same_report(judge: Judge) -> None:
+    assert judge().to_json() == judge().to_json()
+    assert judge(seed=1).to_json() != judge().to_json()
+    assert baselines(truth()).keys() == {"constant", "metadata_gbm", "hour_only"}

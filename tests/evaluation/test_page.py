@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from tests.evaluation.conftest import ABOUT, SPLIT, truth
+from viral.evaluation.bootstrap import Estimate
+from viral.evaluation.evaluate import Details, Truth
+from viral.evaluation.glossary import GLOSSARY
+from viral.evaluation.page import number, plain, signed, verdict_of
+from viral.evaluation.report import Example, Report
+
+Judge = Callable[..., Report]
+HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)>{{ 7*7 }}</style>\u202egnp.exe\x00\n&lt;'
+VOID = {"meta", "img", "br", "path", "use"}
+
+
+class Page(HTMLParser):
+    """Collects what a browser would act on, and checks that tags close."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.open: list[str] = []
+        self.text: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += attrs
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += attrs
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+def hostile(judge: Judge) -> Report:
+    actual = truth()
+    ids = [f"{HOSTILE}{i}" for i in range(120)]
+    about = ABOUT.model_copy(
+        update={"title": HOSTILE, "corpus": HOSTILE, "limits": (HOSTILE,), "random_weights": (HOSTILE,)}
+    )
+    shares = {HOSTILE: np.full(120, 0.5)}
+    details = Details(shares=shares, captions=dict.fromkeys(ids, HOSTILE))
+    return judge(truth=Truth(ids, actual.authors, actual.y, actual.is_viral), about=about, details=details)
+
+
+def test_nothing_of_a_stranger_reaches_the_browser_as_markup(judge: Judge) -> None:
+    text = hostile(judge).to_html()
+    page = Page(text)
+    assert page.open == []
+    assert "script" not in page.tags and "img" not in page.tags
+    assert not [name for name, _ in page.attributes if name.startswith("on")]
+    assert any("<script>alert(1)</script>" in data for data in page.text)
+    assert any("{{ 7*7 }}" in data for data in page.text)
+    assert "\u202e" not in text and "\x00" not in text
+
+
+def test_the_page_needs_nothing_else(judge: Judge) -> None:
+    text = judge(details=Details(images=dict.fromkeys(truth().post_ids, "data:image/png;base64,AAAA"))).to_html()
+    page = Page(text)
+    assert "script" not in page.tags and "link" not in page.tags
+    for name, value in page.attributes:
+        if name in ("src", "href", "xlink:href"):
+            assert value is not None and value.startswith(("#", "data:image/"))
+    # Names of XML vocabularies, never fetched, are the only addresses.
+    assert set(re.findall(r"https?://[^\"'\s<)]+", text)) <= {
+        "http://www.w3.org/2000/svg",
+        "http://www.w3.org/1999/xlink",
+    }
+    assert "@import" not in text and not re.search(r"url\((?!#)", text)
+
+
+def test_it_says_what_a_newcomer_needs(judge: Judge) -> None:
+    text = "".join(Page(judge().to_html()).text)
+    figures = set(judge().systems[0].figures)
+    for name, meaning in GLOSSARY.items():
+        if name in figures:
+            assert meaning.label in text and meaning.means in text
+    for words in (
+        "higher is better",
+        "lower is better",
+        "the top 30 % by views",
+        "small-1a2b",
+        "sha256:00",
+        "not cause",
+    ):
+        assert words in text
+    assert "hour only is missing: the corpus has no posting hour" in " ".join(text.split())
+    assert "left out so that nothing leaks" in text
+
+
+@pytest.mark.parametrize("kind", ["time_author", "time", "author", "random"])
+def test_every_split_is_explained(judge: Judge, kind: str) -> None:
+    text = judge(split=SPLIT.model_copy(update={"kind": kind}), resamples=2, baselines={}).to_html()
+    assert "Tested on" in text
+
+
+def test_warnings_of_synthetic_posts_and_random_weights(judge: Judge) -> None:
+    assert "Made-up posts" not in judge().to_html()
+    about = ABOUT.model_copy(update={"synthetic": True, "random_weights": ("resnet50",)})
+    text = judge(about=about).to_html()
+    assert "Made-up posts" in text and "random weights: resnet50" in text
+
+
+def test_the_same_report_gives_the_same_bytes(judge: Judge) -> None:
+    assert judge().to_html() == judge().to_html()
+
+
+def test_ids_are_not_repeated_with_another_meaning(judge: Judge) -> None:
+    svgs = re.findall(r"<svg.*?</svg>", judge().to_html(), flags=re.DOTALL)
+    assert len(svgs) == 7
+    seen: dict[str, int] = {}
+    for index, svg in enumerate(svgs):
+        for name in set(re.findall(r'\bid="([^"]+)"', svg)):
+            assert seen.setdefault(name, index) == index
+
+
+def test_json_round_trip(judge: Judge, tmp_path: Path) -> None:
+    report = hostile(judge)
+    json, html = report.write(tmp_path)
+    assert Report.model_validate_json(json.read_text(encoding="utf-8")) == report
+    assert html.read_text(encoding="utf-8") == report.to_html()
+
+
+def test_only_inline_pictures_are_taken() -> None:
+    good = {"post_id": "a", "probability": 0.5, "score": 1.0, "actual": 1.0, "is_viral": True}
+    Example(**good, image="data:image/jpeg;base64,/9j/4AAQ==")
+    for bad in ("http://example.org/a.png", "data:image/svg+xml;base64,AAAA", 'data:image/png;base64,AA" onload="x'):
+        with pytest.raises(ValidationError):
+            Example(**good, image=bad)
+
+
+def test_numbers_as_people_write_them() -> None:
+    written = [number(v) for v in (None, 0, 0.12345, 0.0012345, 12.345, 123456.7, -0.5)]
+    assert written == ["n/a", "0.000", "0.123", "0.0012", "12.3", "123,457", "-0.500"]
+    assert (signed(0.5), signed(-0.5), signed(None)) == ("+0.500", "-0.500", "n/a")
+
+
+def test_text_of_strangers_on_one_line() -> None:
+    assert plain("a\u202eb\n\tc") == "a b c"
+    assert plain("Giấc mơ 🤷🏻🦢") == "Giấc mơ 🤷🏻🦢"
+    assert len(plain("x" * 1000)) == 200
+
+
+def test_verdicts() -> None:
+    assert verdict_of(Estimate(1, 0.5, 2), "higher") == "better"
+    assert verdict_of(Estimate(1, 0.5, 2), "lower") == "worse"
+    assert verdict_of(Estimate(-1, -2, -0.5), "lower") == "better"
+    assert verdict_of(Estimate(1, -0.5, 2), "higher") == "unclear"
+    assert verdict_of(Estimate(1), "higher") == "unclear"
+    assert verdict_of(Estimate(1, 0.5, 2), "target") == "unclear"
