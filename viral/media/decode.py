@@ -71,7 +71,7 @@ def _decoded(path: str, shapes: Mapping[int, tuple[Shape, ...]], known: Survey) 
     wanted = list(shapes)
     if _share(wanted, known.index) < DENSE:
         try:
-            return _resized(decord_frames(path, wanted, known.index, known.look), shapes), DECORD
+            return _resized(decord_frames(path, wanted, known), shapes), DECORD
         except DecordRefusedError:
             pass
     return _resized(pyav_frames(path, wanted, known.index, known.look), shapes), PYAV

@@ -26,11 +26,13 @@ class PacketFact:
     duration: int
     size: int
     key: bool
+    hidden: bool = False
+    """To be decoded for others' sake and not shown, since an edit list cuts it off."""
 
 
 @dataclass(frozen=True)
 class PictureIndex:
-    """The packets of a picture track. Arrays are in order of presentation, and so are all frame numbers.
+    """The packets of a picture track that are shown. Arrays are in order of presentation, and so are all frame numbers.
 
     `pts_seconds` float64 (P,), `sizes` int64 (P,), `key` bool (P,); `coded` int64 (P,) is the place of each frame in
     the file; `ticks` int64 (P,) are the times as the file has them; `end` is when the last frame ends. `exact` says
@@ -59,6 +61,11 @@ class PictureIndex:
         found = np.flatnonzero(self.key)
         return found.astype(np.int64) if len(found) else np.zeros(1, np.int64)
 
+    @property
+    def closed(self) -> bool:
+        """Whether nothing that is shown before a key frame comes behind it in the file."""
+        return bool((self.coded[self.keys] == self.keys).all())
+
     def entry(self, frame: int) -> int:
         """The place in the file where decoding must begin to see that frame.
 
@@ -73,17 +80,18 @@ def build(packets: Sequence[PacketFact], *, tick: float, zero: float, fps: float
     """The index of these packets, which come in the order of the file.
 
     Args:
-        packets: at least one.
+        packets: at least one that is shown.
         tick: seconds a tick.
         zero: the time in seconds, by the file's clock, that counts as 0.
         fps: frames a second, for packets without any time.
     """
     times = [p.pts if p.pts is not None else p.dts for p in packets]
-    exact = all(p.pts is not None for p in packets) and len(set(times)) == len(times)
+    distinct = all(p.pts is not None for p in packets) and len(set(times)) == len(times)
     if any(t is None for t in times):
         times = [round((zero + place / fps) / tick) for place in range(len(packets))]
     ticks = np.array(times, np.int64)
-    coded = np.argsort(ticks, kind="stable").astype(np.int64)
+    by_time = np.argsort(ticks, kind="stable").astype(np.int64)
+    coded = by_time[[not packets[place].hidden for place in by_time]]
     seconds = (ticks[coded] * tick - zero).astype(np.float64)
     last = packets[int(coded[-1])].duration * tick
     usual = float(np.median(np.diff(seconds))) if len(seconds) > 1 else 1 / fps
@@ -94,5 +102,5 @@ def build(packets: Sequence[PacketFact], *, tick: float, zero: float, fps: float
         coded=coded,
         ticks=ticks[coded],
         end=float(seconds[-1]) + (last if last > 0 else usual),
-        exact=exact and packets[0].key,
+        exact=distinct and packets[0].key,
     )

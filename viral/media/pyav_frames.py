@@ -71,7 +71,7 @@ def _sought(path: str, wanted: Sequence[int], index: PictureIndex) -> Iterator[t
                 yield number, frame
     if missing:
         # Without distinct times a frame is told by its place among those that come out.
-        for place, frame in enumerate(_decoded(path, [Run(0, len(index) - 1)], None)):
+        for place, frame in enumerate(_decoded(path, [Run(0, int(index.coded.max()))], None)):
             number = numbers.get(frame.pts) if index.exact and frame.pts is not None else place
             if number in missing:
                 yield number, frame

@@ -31,8 +31,8 @@ class Look:
     width: int
     height: int
     turns: int
-    deep: bool
-    """More than 8 bits a sample."""
+    plain: bool
+    """Progressive, and 8 bits a sample."""
 
     @property
     def rotation(self) -> int:
@@ -103,7 +103,8 @@ class _Surveyor:
                 self._decoder.feed(packet)
 
     def result(self) -> Survey:
-        if self._first is None:
+        self._look(None)
+        if self._first is None or all(packet.hidden for packet in self._packets):
             raise UnreadableError("the picture decodes to no frame at all")
         assert self._picture.time_base is not None
         fps = float(self._picture.average_rate or 0) or None
@@ -117,7 +118,7 @@ class _Surveyor:
             declared_seconds=_declared(self._container),
             seen_seconds=self._seen,
             index=build(self._packets, tick=float(self._picture.time_base), zero=self._zero, fps=fps or 25.0),
-            look=Look(*(size[::-1] if turns % 2 else size), turns, _deep(self._first)),
+            look=Look(*(size[::-1] if turns % 2 else size), turns, _plain(self._first)),
             sounds=self._sounds(),
         )
 
@@ -133,23 +134,24 @@ class _Surveyor:
     def _note_picture(self, packet: Packet[Stream]) -> None:
         if packet.has_sidedata("encryption_info"):
             raise UnsupportedCodecError("the picture is encrypted")
-        fact = PacketFact(packet.pts, packet.dts, packet.duration or 0, packet.size, packet.is_keyframe)
+        fact = PacketFact(
+            packet.pts, packet.dts, packet.duration or 0, packet.size, packet.is_keyframe, packet.is_discard
+        )
         self._packets.append(fact)
-        if self._first is None and (packet.is_keyframe or len(self._packets) == 1):
-            self._first = self._decode_alone(packet)
+        self._look(packet)
 
-    def _decode_alone(self, packet: Packet[Stream]) -> VideoFrame | None:
+    def _look(self, packet: Packet[Stream] | None) -> None:
+        """Decodes until there is a first frame; packets that fail are passed over, as players do."""
         import av
 
-        context = self._picture.codec_context
+        if self._first is not None:
+            return
         try:
-            frames = [*context.decode(packet), *context.decode(None)]
+            self._first = next(iter(self._picture.codec_context.decode(packet)), None)
         except MemoryError:
             raise
         except av.error.FFmpegError:
-            frames = []
-        context.flush_buffers()
-        return frames[0] if frames else None
+            return
 
     def _sounds(self) -> dict[int, Audio] | None:
         if self._sound_lost:
@@ -175,5 +177,5 @@ def _declared(container: InputContainer) -> float | None:
     return container.duration / 1e6 if container.duration and container.duration > 0 else None
 
 
-def _deep(frame: VideoFrame) -> bool:
-    return max(component.bits for component in frame.format.components) > 8
+def _plain(frame: VideoFrame) -> bool:
+    return not frame.interlaced_frame and max(component.bits for component in frame.format.components) <= 8
