@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
 
-import pyarrow as pa
+import click
 import pyarrow.compute as pc
 
-from jobs.buckets import MAX_TASKS, over_buckets
-from jobs.extract import ExtractToParts, features_table
+from jobs.buckets import over_buckets
+from jobs.extract import Chunk, ExtractChunk, features_table, is_done
 from jobs.ingest import posts_table
+from jobs.options import chosen_set, feature_set_options
 from jobs.session import session
-from viral.config import Settings
+from viral.cli import bar, common, execute, on_ray, say
+from viral.config import Settings, load
 from viral.errors import TableError, WeightsError
 from viral.extractors.feature_set import FeatureSet
 from viral.parts import Parts, bits_for
 from viral.store import Store
 
-# A part a call of the extract stage: small enough that a kill costs little and all workers end at about the same time,
-# large enough that 10^8 posts make some 25,000 parts.
-MIN_PART_ROWS, MAX_PART_ROWS, PARTS_AIMED_AT = 4, 4096, 400
-EXTRACT_CPUS = 0.95  # what is left of a core runs the planning tasks, which would else wait for ever on a full machine
-_POST_COLUMNS = ["post_id", "video_uri", "caption", "hashtags", "posted_at", "author_followers", "sound_original"]
+# Rows of a chunk, which is what one call of the extract stage turns into one part: few enough that a kill costs little
+# and all workers end at about the same time, enough that 10^8 posts make some 25,000 parts.
+MIN_CHUNK, MAX_CHUNK, CHUNKS_AIMED_AT = 4, 4096, 400
 
 
 @dataclass
@@ -82,7 +82,14 @@ def run(
         todo = sum(row["todo"] for row in plan)
         summary.done_before = summary.posts - todo
         if todo:
-            _extract(store, feature_set, settings, bits, todo, summary, progress)
+            size = min(MAX_CHUNK, max(MIN_CHUNK, todo // CHUNKS_AIMED_AT))
+            chunks = [
+                Chunk(bits, row["bucket"], start, size)
+                for row in plan
+                if row["todo"]
+                for start in range(0, row["posts"], size)
+            ]
+            _extract(store, feature_set, settings, chunks, partial(_tally, summary), progress, todo)
             list(over_buckets(partial(_compact, features, bits), bits))
     features.sweep(bits)
     summary.wall_seconds = time.monotonic() - started
@@ -103,33 +110,26 @@ def _extract(
     store: Store,
     feature_set: FeatureSet,
     settings: Settings,
-    bits: int,
-    todo: int,
-    summary: BackfillSummary,
+    chunks: Sequence[Chunk],
+    tally: Callable[[dict[str, Any]], None],
     progress: Progress,
+    todo: int,
 ) -> None:
+    """Run the chunks on one actor a core; each holds the extractors, and a sandbox of its own."""
     import ray
     import ray.data
 
-    posts, features = posts_table(store), features_table(store, feature_set)
-    rows = min(MAX_PART_ROWS, max(MIN_PART_ROWS, todo // PARTS_AIMED_AT))
-    workers = max(1, int(ray.cluster_resources().get("CPU", 1)))
-    buckets = ray.data.range(1 << bits, override_num_blocks=min(1 << bits, MAX_TASKS))
-    outcomes = (
-        buckets.map_batches(partial(_todo, posts, features, bits), batch_size=1, num_cpus=0.05, batch_format="pyarrow")
-        .repartition(target_num_rows_per_block=rows)
-        .map_batches(
-            ExtractToParts,
-            fn_constructor_args=(store, feature_set, settings, bits),
-            batch_size=rows,
-            batch_format="pyarrow",
-            num_cpus=EXTRACT_CPUS,
-            compute=ray.data.ActorPoolStrategy(size=min(workers, -(-todo // rows))),
-        )
+    workers = min(len(chunks), max(1, int(ray.cluster_resources().get("CPU", 1))))
+    outcomes = ray.data.from_items([asdict(chunk) for chunk in chunks], override_num_blocks=len(chunks)).map_batches(
+        ExtractChunk,
+        fn_constructor_args=(store, feature_set, settings),
+        batch_size=1,
+        num_cpus=1,
+        compute=ray.data.ActorPoolStrategy(size=workers),
     )
     progress(0, todo)
     for done, row in enumerate(outcomes.iter_rows(), start=1):
-        _tally(summary, row)
+        tally(row)
         progress(done, todo)
 
 
@@ -137,27 +137,30 @@ def _tally(summary: BackfillSummary, row: dict[str, Any]) -> None:
     setattr(summary, row["status"], getattr(summary, row["status"]) + 1)
     if row["reason"]:
         summary.reasons[row["reason"]] = summary.reasons.get(row["reason"], 0) + 1
-    seconds = Counter(summary.stage_seconds)
-    seconds.update(dict(row["stage_seconds"]))
-    summary.stage_seconds = dict(seconds)
+    for stage, seconds in json.loads(row["seconds"]).items():
+        summary.stage_seconds[stage] = summary.stage_seconds.get(stage, 0.0) + seconds
 
 
 def _count(posts: Parts, features: Parts, bits: int, bucket: int) -> dict[str, int]:
     ids = posts.read(bits, bucket, ["post_id"])
-    return {"posts": ids.num_rows, "todo": ids.num_rows - int(pc.sum(_is_done(ids, features, bits, bucket)).as_py())}
-
-
-def _todo(posts: Parts, features: Parts, bits: int, batch: pa.Table) -> Iterator[pa.Table]:
-    """The posts of these buckets that have no row yet."""
-    for bucket in batch["id"].to_pylist():
-        rows = posts.read(bits, bucket, _POST_COLUMNS)
-        yield rows.filter(pc.invert(_is_done(rows, features, bits, bucket)))
-
-
-def _is_done(rows: pa.Table, features: Parts, bits: int, bucket: int) -> pa.ChunkedArray:
-    done = features.read(bits, bucket, ["post_id"])
-    return pc.fill_null(pc.is_in(rows["post_id"], done["post_id"].combine_chunks()), False)
+    done = int(pc.sum(is_done(ids, features, bits, bucket)).as_py() or 0)
+    return {"bucket": bucket, "posts": ids.num_rows, "todo": ids.num_rows - done}
 
 
 def _compact(features: Parts, bits: int, bucket: int) -> dict[str, int]:
     return {"changed": features.merge(None, bits, bucket)}
+
+
+@click.command()
+@feature_set_options
+@on_ray
+@common
+def command(feature_set: str, weights: str | None, root: str, address: str | None, as_json: bool, debug: bool) -> None:
+    """Extract features from the videos of all posts; a post that cannot be processed becomes a row with its reason."""
+    chosen = chosen_set(feature_set, weights)
+    store, progress = Store.open(root), bar("backfill")
+    say(run(store, chosen, load(), address=address, progress=progress, debug=debug), as_json=as_json)
+
+
+if __name__ == "__main__":
+    execute(command)

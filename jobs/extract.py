@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 import viral
+from jobs.ingest import posts_table
 from viral.config import Settings
 from viral.extractors.extractor import Context
 from viral.extractors.feature_set import FeatureSet
@@ -18,13 +21,9 @@ from viral.pipeline import Job, Outcome, Pipeline
 from viral.store import Store
 from viral.tables import features
 
-SUMMARY = pa.schema(
-    [
-        pa.field("post_id", pa.string()),
-        pa.field("status", pa.string()),
-        pa.field("reason", pa.string()),
-        pa.field("stage_seconds", pa.map_(pa.string(), pa.float64())),
-    ]
+POST_COLUMNS = (
+    *("post_id", "video_uri", "caption", "hashtags"),
+    *("posted_at", "author_followers", "sound_original"),
 )
 
 
@@ -34,26 +33,59 @@ def features_table(store: Store, feature_set: FeatureSet) -> Parts:
     return Parts(store, feature_set.table, schema, key="post_id", newest_by="attempt")
 
 
-class ExtractToParts:
+@dataclass(frozen=True)
+class Chunk:
+    """A unit of work: `size` posts of a bucket (of 2^bits), from the one at `start` on in order of post."""
+
+    bits: int
+    bucket: int
+    start: int
+    size: int
+
+
+class ExtractChunk:
     """One worker: holds the extractors and a sandbox for as long as the job lasts.
 
     Ray gives it one core: the nets run on one thread, and the sandbox's child decodes while they do.
     """
 
-    def __init__(self, store: Store, feature_set: FeatureSet, settings: Settings, bits: int) -> None:
+    def __init__(self, store: Store, feature_set: FeatureSet, settings: Settings) -> None:
         import torch
 
         torch.set_num_threads(1)
         self.pipeline = Pipeline(feature_set, store, settings)
-        self.table = features_table(store, feature_set)
-        self.bits = bits
+        self.posts, self.features = posts_table(store), features_table(store, feature_set)
 
-    def __call__(self, posts: pa.Table) -> Iterator[pa.Table]:
-        """Write the posts' rows as parts, then say what became of them."""
-        outcomes = list(self.pipeline.run(job_of(row) for row in posts.to_pylist()))
+    def __call__(self, batch: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """Write the posts' rows as one part a chunk, then say what became of each post.
+
+        What has a row already is left out: a chunk that Ray runs again (a worker died) costs no video twice.
+        """
+        for values in zip(*(batch[name] for name in ("bits", "bucket", "start", "size")), strict=True):
+            chunk = Chunk(*map(int, values))
+            rows = self._rows(chunk)
+            if rows.num_rows:
+                self.features.append(rows, chunk.bits)
+                yield summary_of(rows)
+
+    def _rows(self, chunk: Chunk) -> pa.Table:
+        posts = self.posts.read(chunk.bits, chunk.bucket, POST_COLUMNS).slice(chunk.start, chunk.size)
+        posts = posts.filter(pc.invert(is_done(posts, self.features, chunk.bits, chunk.bucket)))
+        outcomes = self.pipeline.run(job_of(row) for row in posts.to_pylist())
         rows = [_row(outcome, self.pipeline.feature_set) for outcome in outcomes]
-        self.table.append(pa.Table.from_pylist(rows, schema=self.table.schema), self.bits)
-        yield pa.Table.from_pylist(rows, schema=SUMMARY)
+        return pa.Table.from_pylist(rows, schema=self.features.schema)
+
+
+def is_done(posts: pa.Table, features: Parts, bits: int, bucket: int) -> pa.ChunkedArray:
+    """Which of these posts of a bucket have a row already, bool (N,)."""
+    done = features.read(bits, bucket, ["post_id"])
+    return pc.fill_null(pc.is_in(posts["post_id"], done["post_id"].combine_chunks()), False)
+
+
+def summary_of(rows: pa.Table) -> dict[str, Any]:
+    """What the driver counts of each post: small, whatever the vectors are."""
+    seconds = [json.dumps(dict(each)) for each in rows["stage_seconds"].to_pylist()]
+    return {"status": rows["status"].to_pylist(), "reason": rows["reason"].to_pylist(), "seconds": seconds}
 
 
 def job_of(post: dict[str, Any]) -> Job:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from viral.models.fusion import FusionConfig
-from viral.models.training import Scaling, TrainConfig
+from viral.models.train_config import Scaling, TrainConfig
 
 if TYPE_CHECKING:
     import torch

@@ -10,14 +10,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import click
 import pyarrow as pa
 
 from jobs.buckets import over_buckets
 from jobs.session import session
-from viral.errors import SourceError
+from viral.cli import common, execute, on_ray, say
+from viral.errors import ConfigError, SourceError
 from viral.parts import Parts, bits_for
-from viral.sources import read
-from viral.store import Store, open_any
+from viral.sources import SOURCES, read
+from viral.store import Store, one_line, open_any
 from viral.tables import POSTS, REJECTS
 
 ROW_BYTES = 400  # of scraped text a post, roughly; only the number of buckets is derived from it
@@ -89,7 +91,7 @@ def run(store: Store, source: Source, *, address: str | None = None, debug: bool
         folded = list(over_buckets(partial(_fold, store, staging, bits), bits))
     for table in (posts_table(store), rejects_table(store)):
         table.sweep(bits)
-    store.delete([info.key for info in store.objects(staging)])
+    store.delete_below(staging)
     summary.posts = sum(row["posts"] for row in folded)
     summary.changed = sum(row["changed"] for row in folded)
     summary.table_rows = sum(part.rows for part in posts_table(store).parts())
@@ -101,7 +103,7 @@ def _stage(store: Store, staging: str, source: Source, files: Sequence[str], bit
     """Read every file, a task each, and put its rows where `_fold` finds them by bucket."""
     import ray.data
 
-    store.delete([info.key for info in store.objects(staging)])
+    store.delete_below(staging)
     summary = IngestSummary(files=len(files))
     dataset = ray.data.from_items([{"file": file} for file in files], override_num_blocks=min(len(files), 1024))
     for row in dataset.map(partial(_stage_file, store, staging, source, bits)).iter_rows():
@@ -183,3 +185,57 @@ def _identity(source: Source) -> str:
 def _count(reasons: dict[str, int], found: Sequence[str]) -> None:
     for reason in found:
         reasons[reason] = reasons.get(reason, 0) + 1
+
+
+@click.command()
+@click.argument("kind", type=click.Choice(SOURCES), metavar="SOURCE")
+@click.argument("files", nargs=-1, required=True)
+@click.option("--map", "pairs", multiple=True, metavar="OURS=THEIRS", help="For csv, parquet: a column's name there.")
+@click.option("--map-file", type=click.Path(dir_okay=False), help="The same as YAML: {post_id: id, views: plays, …}.")
+@click.option("--video-uri", help="Where the videos lie if no column says it: videos/{post_id}.mp4.")
+@click.option("--name", help="What the posts' column `source` says; by default SOURCE.")
+@on_ray
+@common
+def command(
+    kind: str,
+    files: tuple[str, ...],
+    pairs: tuple[str, ...],
+    map_file: str | None,
+    video_uri: str | None,
+    name: str | None,
+    root: str,
+    address: str | None,
+    as_json: bool,
+    debug: bool,
+) -> None:
+    """Read scraped data into the posts table.
+
+    SOURCE is one of csv, parquet, trending_json, tiktok_api, yt_dlp; FILES are files or folders of them. Bad rows go to
+    the rejects table with their reason; of a post that is scraped twice the newest scrape is kept.
+    """
+    columns = column_map(pairs, map_file)
+    source = Source(kind, files, columns or None, video_uri, name)
+    say(run(Store.open(root), source, address=address, debug=debug), as_json=as_json)
+
+
+def column_map(pairs: Sequence[str], file: str | None) -> dict[str, str]:
+    """The column map of `--map-file` and `--map`, the latter over the former.
+
+    Raises:
+        ConfigError: not a map.
+    """
+    import yaml
+
+    try:
+        given = yaml.safe_load(Path(file).read_text(encoding="utf-8")) if file else {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"cannot read the column map {file}: {one_line(error)}") from error
+    if not isinstance(given, dict):
+        raise ConfigError(f"{file} holds no column map: write lines like `post_id: id`")
+    if wrong := [pair for pair in pairs if "=" not in pair]:
+        raise ConfigError(f"--map {wrong[0]} is not OURS=THEIRS, as in --map post_id=id")
+    return {str(ours): str(theirs) for ours, theirs in [*given.items(), *(pair.split("=", 1) for pair in pairs)]}
+
+
+if __name__ == "__main__":
+    execute(command)

@@ -5,21 +5,24 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
+import click
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from jobs.ingest import posts_table
 from viral import generations
+from viral.cli import common, execute, say
 from viral.errors import TableError
-from viral.evaluation.splits import SplitSpec, assign
-from viral.labels import LabelSpec, fit, log_rates
+from viral.evaluation.splits import PARTS, SplitSpec, assign
+from viral.labels import DEFINITIONS, Labelled, LabelSpec, fit, log_rates
 from viral.parts import bits_for
 from viral.registry import check_name
 from viral.store import Store
-from viral.tables import LABELS, SECONDS
+from viral.tables import LABELS
 
 _COLUMNS = [
     *("post_id", "author_id", "posted_at", "scraped_at", "duration_seconds", "author_followers"),
@@ -55,19 +58,19 @@ def run(store: Store, label: LabelSpec, split: SplitSpec, *, name: str | None = 
         TableError: no posts, or too few for the split. ConfigError: what the definition or the split cannot do.
     """
     posts = _posts(store)
-    timed = posts.filter(pa.compute.is_valid(posts["posted_at"])) if split.kind in _TIME_KINDS else posts
+    timed = posts.filter(pc.is_valid(posts["posted_at"])) if split.kind in _TIME_KINDS else posts
     parts = assign(timed, split)
     fitted = fit(label, timed, parts == "train")
     labelled = fitted.apply(timed)
-    rows = _rows(timed, parts, labelled.target, labelled.is_viral, labelled.mask)
+    rows = _rows(timed.filter(pa.array(labelled.mask)), parts[labelled.mask], labelled)
     table = name or label.definition
     about = {"spec": asdict(label), "fitted": fitted.to_dict(), "split": asdict(split), "name": table}
     _replace(store, table, rows, about)
     dropped = dict(labelled.dropped)
     if timed.num_rows < posts.num_rows:
         dropped["no posting time"] = posts.num_rows - timed.num_rows
-    counts = {part: int((rows["split"].to_numpy() == part).sum()) for part in ("train", "validation", "test", "unused")}
-    viral = int(pa.compute.sum(rows["is_viral"]).as_py() or 0)
+    counts = {part: int((rows["split"].to_numpy() == part).sum()) for part in PARTS}
+    viral = int(labelled.is_viral.sum())
     return LabelSummary(labels_prefix(table), posts.num_rows, rows.num_rows, viral, dropped, counts)
 
 
@@ -82,24 +85,17 @@ def _scan(store: Store) -> Sequence[pa.Table]:
     return list(posts_table(store).scan(_COLUMNS))
 
 
-def _rows(
-    posts: pa.Table,
-    parts: npt.NDArray[np.str_],
-    target: npt.NDArray[np.float64],
-    viral: npt.NDArray[np.bool_],
-    mask: npt.NDArray[np.bool_],
-) -> pa.Table:
+def _rows(posts: pa.Table, parts: npt.NDArray[np.str_], labelled: Labelled) -> pa.Table:
+    """The rows of the label table, for posts that all have a label."""
     rates = {f"{name}_rate": pa.array(values, from_pandas=True) for name, values in log_rates(posts).items()}
     columns: dict[str, Any] = {
-        "post_id": posts["post_id"],
-        "author_id": posts["author_id"],
-        "posted_at": posts["posted_at"].cast(SECONDS),
+        **{name: posts[name] for name in ("post_id", "author_id", "posted_at")},
         "split": pa.array(parts.astype(object), pa.string()),
-        "target": pa.array(target),
-        "is_viral": pa.array(viral),
+        "target": pa.array(labelled.target),
+        "is_viral": pa.array(labelled.is_viral),
         **rates,
     }
-    return pa.table(columns).select(LABELS.names).filter(pa.array(mask)).cast(LABELS)
+    return pa.table(columns).select(LABELS.names).cast(LABELS)
 
 
 def _replace(store: Store, name: str, rows: pa.Table, about: dict[str, Any]) -> None:
@@ -107,3 +103,41 @@ def _replace(store: Store, name: str, rows: pa.Table, about: dict[str, Any]) -> 
     parts = generations.begin(store, labels_prefix(name), LABELS, generation)
     parts.append(rows, bits_for(rows.num_rows))
     generations.commit(store, labels_prefix(name), generation, about)
+
+
+@click.command()
+@click.option("--definition", default="log_views", show_default=True, type=click.Choice(DEFINITIONS))
+@click.option("--top", default=0.25, show_default=True, help="The fraction of posts that counts as viral.")
+@click.option("--within", multiple=True, type=click.Choice(["week", "age", "duration"]), help="Compare within bins.")
+@click.option(
+    "--split",
+    default="time_author",
+    show_default=True,
+    type=click.Choice(["time_author", "time", "author", "random"]),
+    help="What is held out: newer posts by other authors, newer posts, other authors, or any posts.",
+)
+@click.option("--gap-days", default=0.0, show_default=True, help="For the time kinds: days left out before the cut.")
+@click.option("--seed", default=0, show_default=True, help="Of the author and random splits.")
+@click.option("--name", help="The table's name; by default the definition's.")
+@common
+def command(
+    definition: str,
+    top: float,
+    within: tuple[Literal["week", "age", "duration"], ...],
+    split: Literal["time_author", "time", "author", "random"],
+    gap_days: float,
+    seed: int,
+    name: str | None,
+    root: str,
+    as_json: bool,
+    debug: bool,
+) -> None:
+    """Label the posts, fitted on the training split alone; posts that lack what it needs are dropped, and counted."""
+    del debug  # of all commands; this one has nothing more to show
+    label = LabelSpec(definition, top, within)
+    spec = SplitSpec(split, gap_days=gap_days, seed=seed)
+    say(run(Store.open(root), label, spec, name=name), as_json=as_json)
+
+
+if __name__ == "__main__":
+    execute(command)

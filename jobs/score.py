@@ -5,16 +5,22 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
+import click
 import pyarrow as pa
 
-from jobs.buckets import MAX_TASKS
+from jobs.buckets import bucket_rows
 from jobs.extract import features_table
+from jobs.options import chosen_set
+from jobs.score_files import score_files
 from jobs.session import session
 from viral import generations
-from viral.errors import TableError
+from viral.cli import common, execute, on_ray, say
+from viral.errors import ConfigError, TableError
+from viral.extractors.extractor import Context
 from viral.extractors.feature_set import FeatureSet
 from viral.models.streams import from_table
 from viral.parts import Parts, bits_for
@@ -71,12 +77,9 @@ def run(
 
 
 def _scored(features: Parts, predictions: Parts, model: str, rows: int) -> Iterator[dict[str, Any]]:
-    import ray.data
-
     bits = bits_for(rows)
-    buckets = ray.data.range(1 << bits, override_num_blocks=min(1 << bits, MAX_TASKS))
     work = _ScoreBucket(features, predictions, model, bits)
-    yield from buckets.map_batches(work, batch_size=1, batch_format="pyarrow").iter_rows()
+    yield from bucket_rows(bits).map_batches(work, batch_size=1, batch_format="pyarrow").iter_rows()
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ class _ScoreBucket:
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         scorer = _scorer(self.features.store.root, self.model)
-        counts = [self._bucket(scorer, bucket) for bucket in batch["id"].to_pylist()]
+        counts = [self._bucket(scorer, bucket) for bucket in batch["bucket"].to_pylist()]
         return pa.Table.from_pylist([{"scored": scored, "without": without} for scored, without in counts])
 
     def _bucket(self, scorer: Scorer, bucket: int) -> tuple[int, int]:
@@ -123,3 +126,49 @@ def prediction_row(post_id: str, scored: Scored) -> dict[str, Any]:
         "shares": list(scored.modalities.items()),
         "model": scored.model,
     }
+
+
+@click.command()
+@click.argument("files", nargs=-1)
+@click.option("--model", default="fusion", show_default=True, help="NAME or NAME/VERSION.")
+@click.option("--all", "everything", is_flag=True, help="Score all posts of the model's feature table.")
+@click.option("--feature-set", help="With --all: refuse unless the model was trained on this set.")
+@click.option("--weights", help="With --feature-set: see `viral backfill`.")
+@click.option("--caption")
+@click.option("--hashtag", "hashtags", multiple=True)
+@click.option("--posted-at", type=click.DateTime(["%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d"]), help="In UTC.")
+@click.option("--author-followers", type=click.IntRange(0))
+@click.option("--sound-original/--sound-reused", default=None)
+@on_ray
+@common
+def command(
+    files: tuple[str, ...],
+    model: str,
+    everything: bool,
+    feature_set: str | None,
+    weights: str | None,
+    caption: str | None,
+    hashtags: tuple[str, ...],
+    posted_at: datetime | None,
+    author_followers: int | None,
+    sound_original: bool | None,
+    root: str,
+    address: str | None,
+    as_json: bool,
+    debug: bool,
+) -> None:
+    """Score FILES, or with --all every post that has features."""
+    store = Store.open(root)
+    if everything == bool(files):
+        raise ConfigError("name FILES to score, or --all for the posts of the root")
+    if everything:
+        chosen = chosen_set(feature_set, weights) if feature_set else None
+        say(run(store, model, feature_set=chosen, address=address, debug=debug), as_json=as_json)
+        return
+    when = posted_at.replace(tzinfo=UTC) if posted_at else None
+    context = Context(caption, hashtags or None, when, author_followers, sound_original)
+    score_files(store, model, files, context, as_json=as_json)
+
+
+if __name__ == "__main__":
+    execute(command)

@@ -58,8 +58,7 @@ def _connect(target: str | None, folder: Path | None, *, debug: bool) -> None:
             raise ConfigError(f"no Ray cluster answers at {target}: {one_line(error)}") from error
         return
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # Ray would otherwise write a token into the home directory; a session of its own needs one for as long as it lives.
-    os.environ.setdefault("RAY_AUTH_MODE", "token")
+    # Ray turns token authentication on, and would write a token into the home directory if it were given none.
     os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     ray.init(
         "local",

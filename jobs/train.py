@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
 import pyarrow as pa
 
 import viral
-from jobs.buckets import MAX_TASKS, over_buckets
+from jobs.buckets import bucket_rows, over_buckets
 from jobs.extract import features_table
 from jobs.ingest import posts_table
 from jobs.label import labels_prefix
+from jobs.options import chosen_set, feature_set_options
 from jobs.session import session
 from viral import generations
+from viral.cli import common, execute, on_ray, say
 from viral.dataset import LabelledFeatures, Statistics, total
-from viral.errors import TableError
+from viral.errors import ConfigError, TableError
 from viral.extractors.feature_set import FeatureSet
 from viral.extractors.weights import RANDOM
 from viral.models.streams import streams_of
+from viral.models.train_config import Precision, Scaling, TrainConfig
 from viral.registry import Registry, check_name
 from viral.store import Store
 from viral.tables import LABELS, SYNTHETIC
@@ -33,7 +37,6 @@ if TYPE_CHECKING:
     from ray.train import Result
 
     from jobs.fusion_worker import FusionTask
-    from viral.models.training import TrainConfig
 
 READ_CPUS = 0.05  # reading a bucket waits for storage; a whole core would not fit beside the workers of a full machine
 WORKER_CPUS = 0.9  # what is left of each core reads the data
@@ -103,7 +106,7 @@ def run(
         weights = _weights(best)
     card = _card(spec, task, statistics, label, _sources(store), metrics)
     version = Registry(store).save(spec.name, card, weights)
-    store.delete([info.key for info in store.objects(place)])
+    store.delete_below(place)
     return TrainSummary(
         model=f"{spec.name}/{version}",
         rows=statistics.rows,
@@ -128,7 +131,6 @@ def _statistics(data: LabelledFeatures, bits: int, bucket: int) -> dict[str, Any
 def _task(spec: TrainSpec, config: TrainConfig, data: LabelledFeatures, statistics: Statistics) -> FusionTask:
     from jobs.fusion_worker import FusionTask
     from viral.models.fusion import FusionConfig
-    from viral.models.training import Scaling
 
     seen = tuple(stream for stream in data.streams if stream.name in statistics.moments)
     moments = {stream.name: statistics.moments[stream.name] for stream in seen}
@@ -174,16 +176,13 @@ def _fit(store: Store, spec: TrainSpec, task: FusionTask, data: LabelledFeatures
 
 
 def _dataset(data: LabelledFeatures, split: str) -> Dataset:
-    import ray.data
-
     bits = data.bits()
-    buckets = ray.data.range(1 << bits, override_num_blocks=min(1 << bits, MAX_TASKS))
     read = partial(_read, data, bits, split)
-    return buckets.map_batches(read, batch_size=1, batch_format="pyarrow", num_cpus=READ_CPUS)
+    return bucket_rows(bits).map_batches(read, batch_size=1, batch_format="pyarrow", num_cpus=READ_CPUS)
 
 
 def _read(data: LabelledFeatures, bits: int, split: str, batch: pa.Table) -> Iterator[pa.Table]:
-    for bucket in batch["id"].to_pylist():
+    for bucket in batch["bucket"].to_pylist():
         yield data.read(bits, bucket, (split,))
 
 
@@ -248,3 +247,49 @@ def _notes(spec: TrainSpec, sources: list[str]) -> list[str]:
     if random:
         notes.append(f"random weights in {', '.join(random)}: their vectors carry no learned meaning")
     return notes
+
+
+@click.command()
+@click.argument("kind", type=click.Choice(["fusion"]), metavar="MODEL")
+@feature_set_options
+@click.option("--label", default="log_views", show_default=True, help="The label table to learn.")
+@click.option("--name", default="fusion", show_default=True, help="What the saved model is called.")
+@click.option("--workers", default=2, show_default=True, type=click.IntRange(1))
+@click.option("--epochs", default=TrainConfig.epochs, show_default=True, type=click.IntRange(1))
+@click.option("--seed", default=0, show_default=True)
+@click.option("--precision", default="auto", show_default=True, type=click.Choice(["auto", "float32", "bfloat16"]))
+@click.option("--gate", "gates", multiple=True, metavar="EXTRACTOR=WEIGHT", help="Fix the weights instead of learning.")
+@on_ray
+@common
+def command(
+    kind: str,
+    feature_set: str,
+    weights: str | None,
+    label: str,
+    name: str,
+    workers: int,
+    epochs: int,
+    seed: int,
+    precision: Precision,
+    gates: tuple[str, ...],
+    root: str,
+    address: str | None,
+    as_json: bool,
+    debug: bool,
+) -> None:
+    """Train MODEL (fusion) on a feature table and a label table; after a kill the same command goes on."""
+    del kind  # one so far
+    spec = TrainSpec(name, chosen_set(feature_set, weights), label, workers, _gates(gates))
+    config = TrainConfig(epochs=epochs, seed=seed, precision=precision)
+    say(run(Store.open(root), spec, config, address=address, debug=debug), as_json=as_json)
+
+
+def _gates(pairs: Sequence[str]) -> dict[str, float] | None:
+    try:
+        return {name: float(weight) for name, weight in (pair.split("=") for pair in pairs)} or None
+    except ValueError as error:
+        raise ConfigError("--gate takes EXTRACTOR=WEIGHT, as in --gate caption=0.5") from error
+
+
+if __name__ == "__main__":
+    execute(command)

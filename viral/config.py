@@ -30,7 +30,7 @@ class SandboxSettings(BaseModel):
     seconds: float = Field(default=60.0, gt=0, description="wall time a file")
     memory_bytes: PositiveInt = Field(default=2 << 30, description="memory above what the child process starts with")
     recycle_after: PositiveInt = Field(
-        100, description="files that a child decodes before it is replaced: decord leaks"
+        default=100, description="files that a child decodes before it is replaced: decord leaks"
     )
 
 
@@ -63,8 +63,8 @@ class Settings(BaseSettings):
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 the base class names it
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 the base class names it
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The order of precedence: arguments, environment, `viral.yaml` in the working directory."""
         return init_settings, env_settings, YamlConfigSettingsSource(settings_cls)

@@ -138,6 +138,14 @@ class Store:
                 for key in keys:
                     Path(self.path(key)).unlink(missing_ok=True)
 
+    def delete_below(self, prefix: str) -> None:
+        """Delete every object below `prefix`."""
+        if self.on_s3:
+            self.delete([info.key for info in self.objects(prefix)])
+        else:
+            with failures_of(self.uri(prefix)):
+                shutil.rmtree(self.path(prefix), ignore_errors=True)
+
     def presigned(self, key: str, seconds: int) -> str:
         """An address that reads the object without credentials for that long; of a folder, its `file://` address."""
         return s3.presigned(self.uri(key), seconds) if self.on_s3 else Path(self.path(key)).as_uri()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 
 import pyarrow as pa
 
@@ -86,18 +86,17 @@ _ATTEMPT = pa.schema(
 )
 
 
-def vector(dim: int) -> pa.DataType:
-    """The type of one vector column of `dim` float32 values."""
-    return pa.list_(pa.float32(), dim)
+VECTOR = pa.list_(pa.float32())
+"""A vector. Not of fixed size: pyarrow writes a null of fixed size to Parquet such that it cannot be read again."""
 
 
-def features(dims: Mapping[str, int]) -> pa.Schema:
+def features(extractors: Iterable[str]) -> pa.Schema:
     """The schema of a feature table: one attempt at one post, with a nullable vector for each extractor.
 
     Args:
-        dims: for each extractor, by name and in order, the length of its vector.
+        extractors: their names, in order.
     """
-    vectors = [pa.field(name, vector(dim)) for name, dim in dims.items()]
+    vectors = [pa.field(name, VECTOR) for name in extractors]
     return pa.schema([*_ATTEMPT, *FACTS, *vectors])
 
 

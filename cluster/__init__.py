@@ -1,0 +1,1 @@
+"""Machines: this one, and clusters of them."""

@@ -1,0 +1,43 @@
+"""`viral serve`: the endpoint, until it is stopped."""
+
+from __future__ import annotations
+
+import signal
+import threading
+
+import click
+
+from jobs.session import session
+from serve.endpoint import running
+from serve.settings import EndpointSpec
+from viral.cli import common, on_ray
+from viral.config import load
+from viral.store import Store
+
+
+@click.command()
+@click.option("--model", default="fusion", show_default=True, help="NAME or NAME/VERSION.")
+@click.option("--host", help="Address to bind; beyond loopback VIRAL_API_KEY must be set.")
+@click.option("--port", type=click.IntRange(0, 65535))
+@on_ray
+@common
+def command(
+    model: str, host: str | None, port: int | None, root: str, address: str | None, as_json: bool, debug: bool
+) -> None:
+    """Serve a model over HTTP until Ctrl-C or SIGTERM."""
+    del as_json  # of all commands; this one has no summary
+    settings = load()
+    changed = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    settings.serve = settings.serve.model_copy(update=changed)
+    spec = EndpointSpec(Store.open(root).root, model, settings)
+    with session(address, debug=debug), running(spec) as url:
+        click.echo(f"serving {model} at {url} (try {url}/docs); Ctrl-C stops it")
+        wait_for_stop()
+
+
+def wait_for_stop() -> None:
+    """Until SIGINT or SIGTERM."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    stop.wait()

@@ -1,0 +1,35 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+import click
+
+from viral.extractors.feature_set import FeatureSet
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def feature_set_options(function: Callable[P, R]) -> Callable[P, R]:
+    """`--feature-set` and `--weights`."""
+    for option in (
+        click.option("--weights", help="For the set's networks: a name, a path, a URI, or `random` to try it out."),
+        click.option("--feature-set", default="light", show_default=True, help="light, full, or a YAML file."),
+    ):
+        function = option(function)
+    return function
+
+
+def chosen_set(name: str, weights: str | None) -> FeatureSet:
+    """The feature set of these options.
+
+    Raises:
+        ConfigError: there is none of that name, or its file does not fit.
+    """
+    if name.endswith((".yaml", ".yml")):
+        return FeatureSet.load(Path(name))
+    return FeatureSet.named(name, weights=weights)

@@ -1,0 +1,57 @@
+"""`viral score FILE…`: here and now, without Ray."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from viral.config import load
+from viral.errors import UsageError
+from viral.extractors.extractor import Context
+from viral.pipeline import Job, Outcome, Pipeline
+from viral.scorer import Scored, Scorer
+from viral.store import Store
+
+
+def score_files(store: Store, model: str, files: Sequence[str], context: Context, *, as_json: bool) -> None:
+    """Score each file and print its card; files that cannot be scored are named at the end.
+
+    Raises:
+        UsageError: some could not be scored.
+    """
+    scorer = Scorer.load(store, model)
+    refused = []
+    with Pipeline(scorer.feature_set, store, load()) as pipeline:
+        for outcome in pipeline.run(Job(file, _uri(file), context) for file in files):
+            if outcome.status == "failed":
+                refused.append(f"{outcome.post_id}: {outcome.detail} ({outcome.reason})")
+            else:
+                (scored,) = scorer.score([outcome.vectors])
+                click.echo(_as_json(outcome, scored) if as_json else _as_card(outcome, scored))
+    if refused:
+        raise UsageError("; ".join(refused))
+
+
+def _uri(file: str) -> str:
+    return file if file.startswith("s3://") else str(Path(file).expanduser().absolute())
+
+
+def _as_json(outcome: Outcome, scored: Scored) -> str:
+    return json.dumps({"file": outcome.post_id, "status": outcome.status, "detail": outcome.detail, **asdict(scored)})
+
+
+def _as_card(outcome: Outcome, scored: Scored) -> str:
+    shares = ", ".join(f"{name} {share:.0%}" for name, share in scored.modalities.items())
+    lines = [
+        outcome.post_id,
+        f"  P(viral)  {scored.probability:.1%}",
+        f"  {scored.label}  {scored.score:.3g}, between {scored.low:.3g} and {scored.high:.3g} in 90 of 100 cases",
+        f"  weighs    {shares}",
+    ]
+    lines += [f"  missing   {', '.join(scored.missing)}"] if scored.missing else []
+    lines += [f"  partial   {outcome.reason}: {outcome.detail or 'what was there is used'}"] if outcome.reason else []
+    return "\n".join([*lines, *(f"  note      {note}" for note in scored.notes)])

@@ -1,0 +1,46 @@
+"""How to train."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+Precision = Literal["auto", "float32", "bfloat16"]
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How to train.
+
+    Args:
+        epochs: at most so many passes over the training split.
+        patience: stop when the validation loss has not fallen for so many.
+        batch_size: posts a step and worker.
+        learning_rate: the peak, after a short warm-up and before a cosine decay.
+        weight_decay: of AdamW.
+        precision: `auto` takes bfloat16 where the hardware has it.
+        seed: the same seed, data and number of workers give the same model.
+    """
+
+    epochs: int = 80
+    patience: int = 25
+    batch_size: int = 32
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.1
+    precision: Precision = "auto"
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """Mean and standard deviation of the target in the training split: the model works in units of these."""
+
+    mean: float
+    scale: float
+
+    def standardise(self, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """From the label's units to the model's."""
+        return (values - np.float32(self.mean)) / np.float32(self.scale)
