@@ -12,7 +12,7 @@ from viral.media.media import FrameBatch, PacketTrack
 _Array = npt.NDArray[np.float64]
 
 # Chosen once on 43 real TikToks, against cuts that stand out and last when every one of their frames is looked at.
-# Of those, packets find 73 % with 73 % right, frames an eighth of a second apart 81 % with 92 % right.
+# Of those 162, the cheap way finds 75 % and is right in 73 %; frames an eighth of a second apart 81 % and 92 %.
 _DIFFERENCE = 12.0  # of 255: the least mean change of a pixel that can be a cut
 _STANDS_OUT = 2.5  # how much more a cut changes than the steps around it
 _AROUND = 2  # steps on each side that it is compared with
@@ -21,6 +21,7 @@ _SPIKE_OF_KEY = 0.25  # and at least this part of a key frame
 _NEIGHBOURHOOD = 1.0  # seconds on each side that are around a packet
 _LARGE = 0.9  # the quantile that is the largest packets, one spike aside
 _PERIODIC = 0.97  # a key frame that comes sooner than this part of the encoder's interval was put there by a cut
+_USUAL_INTERVAL = 250  # frames: x264's default, which the platforms keep
 _ALIKE = 8.0  # of 255: pictures nearer than this lie in one scene
 _APART = 0.3  # seconds: a shorter shot is a flash
 
@@ -43,7 +44,10 @@ def picture_cuts(batch: FrameBatch) -> _Array:
 
 
 def packet_cuts(track: PacketTrack) -> _Array:
-    """The times where the encoder had to draw anew: unscheduled key frames, and packets far larger than their like."""
+    """The times where the encoder had to draw anew: unscheduled key frames, and packets far larger than their like.
+
+    A cut that falls on a scheduled key frame is not told from one that does not.
+    """
     return _thinned(sorted([*_unscheduled(track), *_spikes(track)]))
 
 
@@ -69,10 +73,18 @@ def _unscheduled(track: PacketTrack) -> list[float]:
     if len(keys) < 2:
         return []
     gaps = np.diff(keys)
-    last = len(track.key) - keys[-1]
-    # The encoder's own interval shows as the longest one, all the more where it comes twice.
-    interval = max(int(gaps.max()), int(last))
-    return [float(time) for time in track.pts_seconds[keys[1:]][gaps < _PERIODIC * interval]]
+    scheduled = gaps >= _PERIODIC * _interval(gaps, len(track.key) - int(keys[-1]))
+    return [float(time) for time in track.pts_seconds[keys[1:]][~scheduled]]
+
+
+def _interval(gaps: npt.NDArray[np.int64], last: int) -> float:
+    """The frames after which the encoder puts a key frame without being asked to by a cut."""
+    longest = max(int(gaps.max()), last)
+    alike = np.count_nonzero(gaps >= _PERIODIC * longest)
+    if len(gaps) == 1 or alike > 1 or last >= _PERIODIC * longest or longest >= _PERIODIC * _USUAL_INTERVAL:
+        return longest
+    # The longest of several gaps comes once: it ends with a cut like the others.
+    return np.inf
 
 
 def _spikes(track: PacketTrack) -> list[float]:

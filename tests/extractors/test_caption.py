@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from viral.extractors.caption import Caption
+from viral.extractors.extractor import Context, Sample
+from viral.extractors.spec import Encode
+from viral.extractors.weights import local_file
+
+SENTENCES = [
+    "a cat jumps over the sofa",
+    "my kitten leaps onto the couch",
+    "quarterly tax returns explained",
+    "日本語 🙂",
+]
+
+
+def said(caption: str | None) -> Sample:
+    return Sample(None, Context(caption=caption))
+
+
+@pytest.fixture(scope="module")
+def encode() -> Encode:
+    return Caption().load("cpu", local_file)
+
+
+@pytest.mark.parametrize("caption", [None, "", " \n\t"])
+def test_absent_without_words(encode: Encode, caption: str | None) -> None:
+    assert encode(said(caption)) is None
+
+
+def test_vectors_have_length_one_and_mean_something(encode: Encode) -> None:
+    vectors = [encode(said(sentence)) for sentence in SENTENCES]
+    cat, kitten, tax, other = (vector for vector in vectors if vector is not None)
+    for vector in (cat, kitten, tax, other):
+        assert vector.shape == (Caption.dim,)
+        assert vector.dtype == np.float32
+        assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-6)
+    assert cat @ kitten > 0.5 > cat @ tax
+
+
+def test_white_space_around_changes_nothing(encode: Encode) -> None:
+    assert np.array_equal(encode(said("hello there")), encode(said("  hello there\n")))
+
+
+def test_very_long_captions_are_cut(encode: Encode) -> None:
+    vector = encode(said("word " * 5000))
+    assert vector is not None
+    assert np.isfinite(vector).all()
+
+
+def test_threads_get_what_one_thread_gets(encode: Encode) -> None:
+    alone = [encode(said(sentence)) for sentence in SENTENCES]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(encode, map(said, SENTENCES * 6)))
+    for place, vector in enumerate(together):
+        assert np.array_equal(vector, alone[place % len(SENTENCES)])
+
+
+def test_loads_and_runs_without_any_connection() -> None:
+    code = """
+import sys
+def refuse(event, args):
+    if event in ("socket.connect", "socket.getaddrinfo"):
+        raise SystemExit(f"{event} {args}")
+sys.addaudithook(refuse)
+from viral.extractors.caption import Caption
+from viral.extractors.extractor import Context, Sample
+from viral.extractors.weights import local_file
+encode = Caption().load("cpu", local_file)
+print(encode(Sample(None, Context(caption="offline"))).shape)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "(384,)"

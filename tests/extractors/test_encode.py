@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from viral.errors import WeightsError
+from viral.extractors.encode import encode
+from viral.extractors.extractor import Context, Extractor, Sample, Vector
+from viral.extractors.feature_set import FeatureSet
+from viral.media.media import Media
+from viral.media.requests import AudioTrack, Clips, Frames, Packets, Request
+
+Whole = Callable[[Sequence[Sample]], list[Vector | None]]
+
+
+@dataclass(frozen=True)
+class Given:
+    """An extractor that does what it is told."""
+
+    does: Whole
+    name: str = "given"
+    modality: str = "given"
+    dim: int = 3
+    version: str = "1"
+    needs: tuple[Request, ...] = ()
+
+    def __call__(self, batch: Sequence[Sample]) -> list[Vector | None]:
+        return self.does(batch)
+
+
+def ones(batch: Sequence[Sample]) -> list[Vector | None]:
+    return [np.ones(3, np.float32) for _ in batch]
+
+
+def captioned(*captions: str) -> list[Sample]:
+    return [Sample(None, Context(caption=caption)) for caption in captions]
+
+
+def test_one_bad_sample_costs_no_other() -> None:
+    def choke(batch: Sequence[Sample]) -> list[Vector | None]:
+        if any(sample.context.caption == "bad" for sample in batch):
+            raise RuntimeError("cannot swallow\nat line 3")
+        return ones(batch)
+
+    found = encode([Given(choke), Given(ones, name="other")], captioned("a", "bad", "c"))
+    assert found.errors == [{}, {"given": "RuntimeError: cannot swallow"}, {}]
+    assert [vectors["given"] is None for vectors in found.vectors] == [False, True, False]
+    assert all(vectors["other"] is not None for vectors in found.vectors)
+    assert set(found.seconds) == {"given", "other"}
+    assert all(seconds >= 0 for seconds in found.seconds.values())
+
+
+@pytest.mark.parametrize(
+    ("vector", "said"),
+    [
+        (np.ones(2, np.float32), r"float32 \(2,\), not float32 \(3,\)"),
+        (np.ones(3, np.float64), "float64"),
+        (np.array([1, np.nan, np.inf], np.float32), "2 values are not finite"),
+    ],
+)
+def test_vectors_are_checked(vector: Vector, said: str) -> None:
+    found = encode([Given(lambda batch: [vector for _ in batch])], captioned("a"))
+    assert found.vectors == [{"given": None}]
+    with pytest.raises(AssertionError, match=said):
+        raise AssertionError(found.errors[0]["given"])
+
+
+def test_too_few_vectors_are_an_error_of_each_sample() -> None:
+    found = encode([Given(lambda batch: [])], captioned("a", "b"))
+    assert found.errors == [{"given": "ValueError: 0 vectors for 1 samples"}] * 2
+
+
+def test_errors_of_the_request_are_not_swallowed() -> None:
+    def missing(batch: Sequence[Sample]) -> list[Vector | None]:
+        raise WeightsError("no weights")
+
+    with pytest.raises(WeightsError):
+        encode([Given(missing)], captioned("a", "b"))
+
+
+def test_no_samples(extractors: list[Extractor]) -> None:
+    found = encode(extractors, [])
+    assert found.vectors == found.errors == []
+
+
+def test_the_contract_is_kept(full: FeatureSet, extractors: list[Extractor]) -> None:
+    assert all(isinstance(extractor, Extractor) for extractor in extractors)
+    assert {extractor.name: extractor.dim for extractor in extractors} == full.dims
+
+
+def test_a_vector_depends_on_its_own_post_alone(extractors: list[Extractor], samples: list[Sample]) -> None:
+    together = encode(extractors, samples)
+    assert together.errors == [{}, {}, {}]
+    alone = encode(extractors, [samples[1]]).vectors[0]
+    for name, vector in alone.items():
+        assert vector is not None
+        assert np.array_equal(vector, together.vectors[1][name])  # type: ignore[arg-type]
+        if name != "caption":  # they all have the same
+            assert not np.array_equal(vector, together.vectors[0][name])  # type: ignore[arg-type]
+
+
+PARTS = ("context", "sound", "frames", "clips")
+
+
+@pytest.mark.parametrize("kept", [kept for count in range(5) for kept in combinations(PARTS, count)])
+def test_every_subset_of_what_a_post_can_lack(
+    extractors: list[Extractor], samples: list[Sample], kept: tuple[str, ...]
+) -> None:
+    media = samples[0].media
+    assert media is not None
+    kinds = {"sound": AudioTrack, "frames": (Frames, Packets), "clips": Clips}
+    tracks = {
+        request: track
+        for request, track in media.tracks.items()
+        if any(isinstance(request, kind) for part, kind in kinds.items() if part in kept)  # type: ignore[arg-type]
+    }
+    left: Media | None = replace(media, tracks=tracks) if tracks else None
+    found = encode(extractors, [Sample(left, samples[0].context if "context" in kept else Context())])
+    assert found.errors == [{}]
+    present = {name for name, vector in found.vectors[0].items() if vector is not None}
+    expected = {"sound": {"acoustics"}, "frames": {"craft", "resnet50"}, "clips": {"r2plus1d"}, "context": {"caption"}}
+    assert present == set().union({"metadata"} if kept else set(), *(expected[part] for part in kept))

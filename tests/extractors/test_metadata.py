@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime, timedelta, timezone
+
+import numpy as np
+import pytest
+
+from viral.extractors.extractor import Context, Sample
+from viral.extractors.metadata import METADATA_COLUMNS, Metadata
+from viral.extractors.weights import local_file
+from viral.media.media import Facts, Media
+from viral.tables import COUNTS
+
+FACTS = Facts(width=576, height=1024, audio_codec="aac", declared_seconds=20.0, seen_seconds=19.5)
+ENCODE = Metadata().load("cpu", local_file)
+
+
+def columns(context: Context | None = None, facts: Facts | None = None) -> dict[str, float]:
+    vector = ENCODE(Sample(Media(facts) if facts else None, context or Context()))
+    assert vector is not None
+    assert vector.shape == (Metadata.dim,)
+    assert vector.dtype == np.float32
+    return dict(zip(METADATA_COLUMNS, vector.tolist(), strict=True))
+
+
+def test_absent_when_nothing_is_known() -> None:
+    assert ENCODE(Sample(None)) is None
+
+
+def test_media_alone_and_context_alone_are_enough() -> None:
+    assert columns(facts=FACTS)["media_known"] == 1
+    assert columns(Context(author_followers=0))["followers_known"] == 1
+
+
+def test_unknown_values_are_zero_with_their_flag_down() -> None:
+    found = columns(Context(author_followers=9))
+    assert found.pop("followers_known") == 1
+    assert found.pop("log_followers") == pytest.approx(math.log(10))
+    assert set(found.values()) == {0.0}
+
+
+def test_clock_is_that_of_utc_and_goes_round() -> None:
+    found = columns(Context(posted_at=datetime(2024, 3, 4, 6, 0, tzinfo=UTC)))  # a Monday
+    assert (found["hour_sin"], found["hour_cos"]) == pytest.approx((1, 0), abs=1e-6)
+    assert (found["weekday_sin"], found["weekday_cos"]) == pytest.approx((0, 1))
+    elsewhere = datetime(2024, 3, 4, 13, 0, tzinfo=timezone(timedelta(hours=7)))
+    assert columns(Context(posted_at=elsewhere)) == found
+    assert columns(Context(posted_at=datetime(2024, 3, 4, 6, 0))) == found
+
+
+def test_wording_is_counted() -> None:
+    found = columns(Context(caption="WOW!! You\u2019d do this? @a.b #tag 👩‍👩‍👧 👍🏽 🇻🇳"))
+    counted = {
+        "log_words": 7,  # WOW, You'd, do, this, a, b, tag
+        "log_mentions": 1,
+        "log_emoji": 3,
+        "log_questions": 1,
+        "log_exclamations": 2,
+        "log_hashtags": 1,
+    }
+    for column, count in counted.items():
+        assert found[column] == pytest.approx(math.log1p(count)), column
+    assert found["second_person"] == 1
+    assert found["upper_case_share"] == pytest.approx(4 / 18)
+
+
+@pytest.mark.parametrize(("caption", "expected"), [("the youth of today", 0), ("Bạn có biết", 1), ("u up", 1)])
+def test_second_person_is_a_word_of_its_own(caption: str, expected: int) -> None:
+    assert columns(Context(caption=caption))["second_person"] == expected
+
+
+def test_given_hashtags_come_before_those_in_the_caption() -> None:
+    assert columns(Context(caption="#a", hashtags=()))["log_hashtags"] == 0
+    assert columns(Context(caption="#a #b"))["log_hashtags"] == pytest.approx(math.log(3))
+
+
+def test_empty_caption_is_known_to_be_empty() -> None:
+    found = columns(Context(caption=""))
+    assert found["caption_known"] == 1
+    assert found["log_characters"] == 0
+
+
+def test_file_facts() -> None:
+    found = columns(facts=FACTS)
+    assert found["duration_seconds"] == 19.5
+    assert found["aspect_ratio"] == pytest.approx(0.5625)
+    assert found["has_audio"] == 1
+    assert columns(facts=Facts(declared_seconds=8.0))["duration_seconds"] == 8.0
+
+
+def test_no_column_is_a_count_that_exists_only_after_posting() -> None:
+    assert not [column for column in METADATA_COLUMNS for count in COUNTS if count in column]
+    assert len(set(METADATA_COLUMNS)) == Metadata.dim
+
+
+def test_real_posts_have_all_of_it(samples: list[Sample]) -> None:
+    for sample in samples:
+        assert sample.media is not None
+        found = columns(sample.context, sample.media.facts)
+        assert all(value == 1 for column, value in found.items() if column.endswith("_known"))
+        assert 5 < found["duration_seconds"] < 90
+        assert found["log_emoji"] == pytest.approx(math.log(3))

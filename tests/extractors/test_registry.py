@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import pytest
+
+from viral.errors import ConfigError
+from viral.extractors.registry import EXTRACTORS, extractor, extractor_class, parameters
+
+
+@pytest.mark.parametrize("name", EXTRACTORS)
+def test_every_name_leads_to_its_class(name: str) -> None:
+    assert extractor_class(name).name == name
+    assert extractor(name) == extractor(name, {})
+    assert set(extractor(name).params()) == set(parameters(name))
+
+
+def test_unknown_names_list_the_known_ones() -> None:
+    with pytest.raises(ConfigError, match=r"no extractor is named 'vgg16': choose from metadata, caption, .*r2plus1d"):
+        extractor("vgg16")
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "said"),
+    [
+        ("resnet50", {"frame": 3}, "resnet50 has no parameter 'frame': choose from weights, precision, frames"),
+        ("caption", {"model": "x"}, "caption has no parameter 'model': it takes none"),
+        ("resnet50", {"frames": 0}, "resnet50.frames: .*greater than or equal to 1"),
+        ("resnet50", {"frames": "many"}, "resnet50.frames: "),
+        ("r2plus1d", {"precision": "auto"}, "r2plus1d.precision: .*'float32' or 'bfloat16'"),
+    ],
+)
+def test_wrong_parameters_are_refused(name: str, params: dict[str, object], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        extractor(name, params)
