@@ -90,7 +90,7 @@ class _ScoreBucket:
     bits: int
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        scorer = _scorer(self.features.store.root, self.model)
+        scorer = loaded_scorer(self.features.store.root, self.model)
         counts = [self._bucket(scorer, bucket) for bucket in batch["bucket"].to_pylist()]
         return pa.Table.from_pylist([{"scored": scored, "without": without} for scored, without in counts])
 
@@ -108,7 +108,7 @@ class _ScoreBucket:
 
 
 @cache
-def _scorer(root: str, model: str) -> Scorer:
+def loaded_scorer(root: str, model: str) -> Scorer:
     """One load a worker process."""
     return Scorer.load(Store(root), model)
 
