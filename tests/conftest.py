@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import os
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from viral import s3
+from viral.store import Store
+
 PROJECT = Path(__file__).resolve().parent.parent
+S3_STARTS_WITHIN = 60.0  # seconds; it imports for two or three of them, longer where the cores are busy
 
 
 @pytest.fixture(scope="session")
@@ -17,3 +27,74 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder}: set VIRAL_TEST_DATA to a folder that holds it")
     return folder
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An S3 server as a process of its own, and an environment that names it: of this process and those it starts.
+
+    Ray's workers get the environment of the process that starts Ray: take this fixture before.
+    """
+    port = _free_port()
+    address = f"http://127.0.0.1:{port}"
+    log = tmp_path_factory.mktemp("s3") / "server.log"
+    command = [str(Path(sys.executable).with_name("moto_server")), "-H", "127.0.0.1", "-p", str(port)]
+    with pytest.MonkeyPatch.context() as patch, log.open("wb") as output:
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            patch.delenv(name)
+        patch.setenv("AWS_ENDPOINT_URL", address)
+        patch.setenv("AWS_ACCESS_KEY_ID", "test")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        small_pages = {**os.environ, "MOTO_S3_DEFAULT_MAX_KEYS": "100"}  # so that short listings have several
+        server = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=small_pages)
+        try:
+            _wait_for(server, port, log)
+            yield address
+        finally:
+            server.terminate()
+            server.wait()
+
+
+@pytest.fixture
+def s3_root(s3_server: str) -> str:
+    """A root in a fresh bucket."""
+    bucket = f"bucket-{uuid.uuid4().hex[:12]}"
+    s3.client().create_bucket(Bucket=bucket)
+    return f"s3://{bucket}/prefix"
+
+
+@pytest.fixture(params=["folder", "s3"])
+def any_root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty root: a test that takes it runs on a folder and on S3."""
+    if request.param == "s3":
+        return str(request.getfixturevalue("s3_root"))
+    root = tmp_path / "root"
+    root.mkdir()
+    return str(root)
+
+
+@pytest.fixture
+def any_store(any_root: str) -> Store:
+    """The store at an empty root, on a folder and on S3."""
+    return Store.open(any_root)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _wait_for(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    until = time.monotonic() + S3_STARTS_WITHIN
+    while time.monotonic() < until and server.poll() is None:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return
+    pytest.fail(f"moto_server (pip install 'viral[dev]') does not answer: {log.read_text()[-500:]}")

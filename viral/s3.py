@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from viral.errors import StorageError
+
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import DeleteTypeDef
 
 LISTING_THREADS = 16  # a listing answers 1,000 keys in about 100 ms; more threads gain little and invite SlowDown
 DENIED = {"403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken"}
@@ -25,14 +29,21 @@ class ObjectInfo:
     etag: str | None = None
 
 
-@functools.cache
 def client() -> S3Client:
     """The process's S3 client; endpoint, region and credentials come from the environment, as boto3 reads them."""
+    return _client(tuple(sorted(pair for pair in os.environ.items() if pair[0].startswith("AWS_"))))
+
+
+@functools.lru_cache(maxsize=4)
+def _client(environment: tuple[tuple[str, str], ...]) -> S3Client:  # noqa: ARG001 - it is the cache's key
+    """One client for each state of the environment: a changed endpoint or key must not meet an old connection."""
     import boto3
     from botocore.config import Config
 
     retries: Any = {"mode": "standard", "max_attempts": 6}
-    return boto3.client("s3", config=Config(retries=retries, connect_timeout=10, read_timeout=30))
+    # A session of its own: boto3's default one would keep the first credentials that it saw.
+    session = boto3.session.Session()
+    return session.client("s3", config=Config(retries=retries, connect_timeout=10, read_timeout=30))
 
 
 def split(uri: str) -> tuple[str, str]:
@@ -89,10 +100,19 @@ def _infos(page: Any) -> list[ObjectInfo]:
 
 
 def delete(uris: list[str]) -> None:
-    """Delete the objects at `uris`, all of one bucket, a thousand a request; it is no error if some are gone."""
+    """Delete the objects at `uris`, all of one bucket, a thousand a request; it is no error if some are gone.
+
+    Raises:
+        StorageError: some could not be deleted: S3 says so in an answer that is no error by itself.
+    """
     for start in range(0, len(uris), 1000):
         batch = [split(uri) for uri in uris[start : start + 1000]]
-        client().delete_objects(Bucket=batch[0][0], Delete={"Objects": [{"Key": key} for _, key in batch]})
+        bucket = batch[0][0]
+        wanted: DeleteTypeDef = {"Objects": [{"Key": key} for _, key in batch], "Quiet": True}
+        answer = client().delete_objects(Bucket=bucket, Delete=wanted)
+        if errors := answer.get("Errors"):
+            first = errors[0]
+            raise StorageError(f"s3://{bucket}/{first.get('Key')} cannot be deleted: {first.get('Message')}")
 
 
 def put_new(uri: str, data: bytes) -> bool:
