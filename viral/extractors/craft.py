@@ -144,7 +144,8 @@ def _look(frames: npt.NDArray[np.uint8]) -> list[float]:
 
 
 def _look_of(frame: npt.NDArray[np.uint8]) -> list[float]:
-    pixels = frame.reshape(-1, 3).astype(np.float32) / np.float32(255)
+    # Every fourth pixel: the statistics are the same, and they would cost half as much as the decoding.
+    pixels = frame[::2, ::2].reshape(-1, 3).astype(np.float32) / np.float32(255)
     # The luma of ITU-R BT.601, as the eye weighs the three colours.
     luma = pixels @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
     highest, lowest = pixels.max(1), pixels.min(1)
