@@ -29,7 +29,8 @@ TOLERATED = 0.1
 class SoundDecoder:
     """Takes the packets of one sound track and turns them into `Audio`, one for each rate.
 
-    Packets that fail are left out, as players do. Sound behind `max_seconds` is not kept.
+    Mono is the mean of the channels. Packets that fail are left out, as players do; so is what lies
+    behind `max_seconds`.
     """
 
     def __init__(self, stream: AudioStream, rates: Iterable[int], max_seconds: float) -> None:
@@ -38,7 +39,7 @@ class SoundDecoder:
         self._stream = stream
         self._max_seconds = max_seconds
         self._resamplers: dict[int, AudioResampler] = {
-            rate: av.AudioResampler(format="flt", layout="mono", rate=rate) for rate in rates
+            rate: av.AudioResampler(format="fltp", rate=rate) for rate in rates
         }
         self._parts: dict[int, list[Samples]] = {rate: [] for rate in self._resamplers}
         self._kept = dict.fromkeys(self._resamplers, 0)
@@ -77,7 +78,8 @@ class SoundDecoder:
     def _resample(self, frame: AudioFrame | None) -> None:
         for rate, resampler in self._resamplers.items():
             for part in resampler.resample(frame):
-                self._keep(rate, part.to_ndarray().reshape(-1).astype(np.float32, copy=False))
+                # ffmpeg's own way to mono adds the channels at -3 dB each, which clips what both have in common.
+                self._keep(rate, part.to_ndarray().mean(axis=0, dtype=np.float32))
 
     def _keep(self, rate: int, samples: Samples) -> None:
         room = max(0, round(self._max_seconds * rate) - self._kept[rate])

@@ -72,11 +72,12 @@ class PictureIndex:
         That is the last key packet before it that is also shown no later: frames which lead an open group of
         pictures need the group before.
         """
-        before = (self.coded[self.keys] <= self.coded[frame]) & (self.keys <= frame)
-        return int(self.coded[self.keys[before]].max()) if before.any() else 0
+        keys = np.flatnonzero(self.key)
+        before = keys[(self.coded[keys] <= self.coded[frame]) & (keys <= frame)]
+        return int(self.coded[before].max()) if len(before) else 0
 
 
-def build(packets: Sequence[PacketFact], *, tick: float, zero: float, fps: float) -> PictureIndex:
+def build(packets: Sequence[PacketFact], *, tick: float, zero: float, fps: float, timed: bool = True) -> PictureIndex:
     """The index of these packets, which come in the order of the file.
 
     Args:
@@ -84,6 +85,7 @@ def build(packets: Sequence[PacketFact], *, tick: float, zero: float, fps: float
         tick: seconds a tick.
         zero: the time in seconds, by the file's clock, that counts as 0.
         fps: frames a second, for packets without any time.
+        timed: whether the container stores times of presentation, so that those of frames can be trusted.
     """
     times = [p.pts if p.pts is not None else p.dts for p in packets]
     distinct = all(p.pts is not None for p in packets) and len(set(times)) == len(times)
@@ -102,5 +104,5 @@ def build(packets: Sequence[PacketFact], *, tick: float, zero: float, fps: float
         coded=coded,
         ticks=ticks[coded],
         end=float(seconds[-1]) + (last if last > 0 else usual),
-        exact=distinct and packets[0].key,
+        exact=timed and distinct and packets[0].key,
     )

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 RIGHT_ANGLE = 90
+USUAL_FPS = 25.0
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,6 @@ class _Surveyor:
         self._look(None)
         if self._first is None or all(packet.hidden for packet in self._packets):
             raise UnreadableError("the picture decodes to no frame at all")
-        assert self._picture.time_base is not None
         fps = float(self._picture.average_rate or 0) or None
         turns = quarter_turns(self._first)
         size = (self._first.width, self._first.height)
@@ -117,10 +117,16 @@ class _Surveyor:
             fps=fps,
             declared_seconds=_declared(self._container),
             seen_seconds=self._seen,
-            index=build(self._packets, tick=float(self._picture.time_base), zero=self._zero, fps=fps or 25.0),
+            index=self._index(fps or USUAL_FPS),
             look=Look(*(size[::-1] if turns % 2 else size), turns, _plain(self._first)),
             sounds=self._sounds(),
         )
+
+    def _index(self, fps: float) -> PictureIndex:
+        # AVI stores no times of presentation: ffmpeg makes them up, and wrongly for packed B-frames.
+        timed = self._container.format.name != "avi"
+        tick = self._ticks[self._picture.index]
+        return build(self._packets, tick=tick, zero=self._zero, fps=fps, timed=timed)
 
     def _note_end(self, packet: Packet[Stream]) -> None:
         start = packet.pts if packet.pts is not None else packet.dts

@@ -1,0 +1,44 @@
+"""Decode functions that do what hostile files make decoders do; children import this by name."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+import time
+from pathlib import Path
+
+from viral.media.limits import Limits
+from viral.media.media import Facts, Media
+from viral.media.plan import Plan
+
+
+def misbehave(path: str, plan: Plan, limits: Limits) -> Media:
+    """Does what the file's name says."""
+    match Path(path).name:
+        case "segfault":
+            ctypes.string_at(0)
+        case "exit":
+            os._exit(7)
+        case "hang":
+            time.sleep(3600)
+        case "eat":
+            return Media(Facts(bytes=len(bytearray(1 << 40))))
+        case "bad_alloc":
+            print("terminate called after throwing an instance of 'std::bad_alloc'", file=sys.stderr, flush=True)
+            os.abort()
+        case "raise":
+            raise LookupError("a fault of our own")
+        case "modules":
+            return Media(Facts(container=" ".join(sorted(sys.modules))))
+    return Media(Facts(bytes=os.getpid()))
+
+
+class Foreign:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.system, ("touch taken_over",)
+
+
+def answer_with_code(path: str, plan: Plan, limits: Limits) -> Media:
+    """What a decoder that was taken over might send."""
+    return Media(Facts(container=Foreign()))  # type: ignore[arg-type]

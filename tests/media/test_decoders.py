@@ -1,0 +1,113 @@
+"""Both decoders against a plain decode of the whole file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import av
+import numpy as np
+import pytest
+
+from tests.media.conftest import Make
+from viral.media.decord_frames import DecordRefusedError, decord_frames
+from viral.media.limits import Limits
+from viral.media.pyav_frames import pyav_frames
+from viral.media.survey import survey
+
+PICKS = ([0], [7, 8, 9, 30], [41], [5, 17, 23, 24, 36])
+
+
+def plain(path: str, turns: int) -> list[np.ndarray]:
+    with av.open(path) as container:
+        return [np.rot90(frame.to_ndarray(format="rgb24"), turns) for frame in container.decode(video=0)]
+
+
+def check(path: str, *, trusts_decord: bool) -> None:
+    known = survey(path, [], Limits())
+    frames = plain(path, known.look.turns)
+    assert len(frames) == len(known.index)
+    for picks in PICKS:
+        wanted = sorted({min(pick, len(frames) - 1) for pick in picks})
+        found = dict(pyav_frames(path, wanted, known.index, known.look))
+        assert sorted(found) == wanted
+        for number, image in found.items():
+            np.testing.assert_array_equal(image, frames[number])
+        if not trusts_decord:
+            with pytest.raises(DecordRefusedError):
+                list(decord_frames(path, wanted, known))
+            continue
+        answer = dict(decord_frames(path, wanted, known))
+        assert list(answer) == wanted
+        for number, image in answer.items():
+            assert np.abs(image.astype(int) - frames[number]).mean() < 0.5
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [
+        "testsrc.mp4", "testsrc-hevc.mp4", "video_180.mov", "unordered.mov",
+        "video_rotation_90.mp4", "test_yuv422p.mp4", "chaplin.mp4", "demo_skeleton.mp4",
+        "QCIF_30fps_h263_noaudio_1f.3gp",
+    ],
+)  # fmt: skip
+def test_decord_and_pyav_give_the_same_frames_of_real_files(find: Callable[[str], str], ending: str) -> None:
+    check(find(ending), trusts_decord=True)
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [
+        "h264_10bits.mp4", "tiny_av1.mp4", "h264-mjpeg.mkv", "enstvid.ivf", "test.avi", "no_duration.webm",
+        "colr_nclx_rgb.mp4",
+    ],
+)  # fmt: skip
+def test_what_decord_cannot_read_or_gets_wrong_is_left_to_pyav(find: Callable[[str], str], ending: str) -> None:
+    check(find(ending), trusts_decord=False)
+
+
+def test_real_tiktoks(tiktoks: list[str]) -> None:
+    for path in tiktoks[:2]:
+        check(path, trusts_decord=True)
+
+
+X264 = "scenecut=0:keyint=12:min-keyint=12:log-level=none:"
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "options", "trusts_decord"),
+    [
+        ("closed.mp4", "libx264", {"x264-params": X264 + "bframes=3"}, True),
+        ("pyramid.mp4", "libx264", {"x264-params": X264 + "bframes=5:b-pyramid=normal"}, True),
+        ("open.mp4", "libx264", {"x264-params": X264 + "bframes=3:open-gop=1"}, False),
+        (
+            "closed_hevc.mp4",
+            "libx265",
+            {"x265-params": "keyint=12:min-keyint=12:bframes=3:log-level=none:open-gop=0"},
+            True,
+        ),
+        (
+            "open_hevc.mp4",
+            "libx265",
+            {"x265-params": "keyint=12:min-keyint=12:bframes=3:log-level=none:open-gop=1"},
+            False,
+        ),
+        ("refresh.mp4", "libx264", {"x264-params": "intra-refresh=1:keyint=24:log-level=none"}, False),
+        ("interlaced.mp4", "libx264", {"flags": "+ilme+ildct", "x264-params": X264 + "tff=1"}, False),
+        ("stream.ts", "libx264", {"x264-params": X264 + "bframes=2"}, False),
+        ("vp9.webm", "libvpx-vp9", {}, False),
+        ("mpeg4.avi", "mpeg4", {"bf": "2", "g": "12"}, False),
+    ],
+)
+def test_groups_of_pictures(make: Make, name: str, codec: str, options: dict[str, str], trusts_decord: bool) -> None:
+    check(make(name, codec, **options), trusts_decord=trusts_decord)
+
+
+def test_frames_before_an_edit_list_begins_are_not_shown(make: Make) -> None:
+    path = make("cut.mp4", shift=10, **{"x264-params": X264 + "bframes=2"})
+    known = survey(path, [], Limits())
+    assert len(known.index) == 38
+    assert known.index.pts_seconds[0] == 0.0
+    corners = {
+        number: image[2:14, 2:14].mean() for number, image in pyav_frames(path, [0, 1, 20], known.index, known.look)
+    }
+    assert {number: round(mean / 4) for number, mean in corners.items()} == {0: 10, 1: 11, 20: 30}
