@@ -120,6 +120,14 @@ def test_garbage_and_playlists_are_unreadable(tmp_path: Path, content: bytes) ->
         decode(str(path), Plan.of([KEYS]), Limits())
 
 
+def test_titles_that_are_no_text_do_not_matter(tiktoks: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "title.mp4"
+    content = Path(tiktoks[0]).read_bytes()
+    assert content.count(b"VideoHandler") == 1
+    path.write_bytes(content.replace(b"VideoHandler", b"\xff\xfeVideoHandl"))
+    assert decode(str(path), Plan.of([KEYS]), Limits()).frames(KEYS) is not None
+
+
 def test_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(MissingObjectError):
         decode(str(tmp_path / "none.mp4"), Plan.of([KEYS]), Limits())

@@ -48,7 +48,7 @@ def opened(path: str) -> Iterator[InputContainer]:
     if absolute.stat().st_size == 0:
         raise UnreadableError("the file is empty")
     try:
-        container = av.open(str(absolute), options=dict(OPTIONS))
+        container = av.open(str(absolute), options=dict(OPTIONS), metadata_errors="replace")
     except av.error.FFmpegError as error:
         raise failure(error) from None
     with container:

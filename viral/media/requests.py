@@ -10,7 +10,7 @@ from typing import Literal
 
 Choice = Literal["uniform", "key"]
 """Where frames may be taken: `uniform` at evenly spaced times (costs a decode up to the last of them), `key` at key
-frames spread as evenly as there are (costs next to nothing; falls back to what the file has)."""
+frames spread as evenly as there are (costs next to nothing; fewer than `count` where the file has fewer)."""
 
 Fit = Literal["crop", "stretch", "inside"]
 """How a frame becomes `size` = (height, width): `crop` scales the short side and cuts the centre, `stretch` ignores the
