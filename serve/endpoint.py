@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -58,6 +59,19 @@ def app(arguments: dict[str, str]) -> Application:
     return build(EndpointSpec(arguments["root"], arguments["model"], load()))
 
 
+def free_port(host: str, wanted: int) -> int:
+    """`wanted` where it is free, else one that is."""
+    for port in (wanted, 0):
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise ConfigError(f"no port is free on {host}")
+
+
 @contextmanager
 def running(spec: EndpointSpec) -> Iterator[str]:
     """Start the endpoint on the Ray session that is connected; its address, while the block runs.
@@ -70,6 +84,8 @@ def running(spec: EndpointSpec) -> Iterator[str]:
     settings = spec.settings.serve
     api_key(settings.host)
     Registry(Store(spec.root)).load(spec.model)
+    if free_port(settings.host, settings.port) != settings.port:
+        raise ConfigError(f"port {settings.port} of {settings.host} is taken: choose another with --port")
     serve.start(
         http_options={"host": settings.host, "port": settings.port, "request_timeout_s": REQUEST_SECONDS},
         logging_config={"log_level": "WARNING"},

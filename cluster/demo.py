@@ -1,0 +1,153 @@
+"""`viral demo`: everything once, on this machine, on a corpus made here."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import httpx
+
+from cluster.serve import wait_for_stop
+from jobs import backfill, evaluate, ingest, label, train
+from jobs.session import session
+from serve.endpoint import free_port, running
+from serve.settings import EndpointSpec
+from viral.cli import bar, execute
+from viral.config import Settings, load
+from viral.demo import CorpusSpec, generate, new_clip
+from viral.evaluation.splits import SplitSpec
+from viral.extractors.feature_set import FeatureSet
+from viral.labels import LabelSpec
+from viral.models.train_config import TrainConfig
+from viral.store import Store
+from viral.tables import SYNTHETIC
+
+SYNTHETIC_WARNING = (
+    "The corpus is SYNTHETIC: shapes, tones and template captions. Nothing here says anything of real posts."
+)
+WORKERS, RESAMPLES = 2, 200
+
+
+@dataclass(frozen=True)
+class DemoSummary:
+    """What the demo did and found."""
+
+    root: str
+    corpus: str
+    scorecard: str
+    backfill: dict[str, Any]
+    train: dict[str, Any]
+    figures: dict[str, str]
+    answer: dict[str, Any]
+    expected: dict[str, Any]
+    seconds: float
+
+
+def run(root: Path, spec: CorpusSpec, settings: Settings, *, keep_serving: bool, debug: bool = False) -> DemoSummary:
+    """Make a corpus, then ingest, label, backfill, train on two workers, evaluate, serve, and score one new clip."""
+    root.mkdir(parents=True, exist_ok=True)
+    store, corpus, started = Store.open(root), root / "corpus", time.monotonic()
+    light = FeatureSet.named("light")
+    click.echo(f"{SYNTHETIC_WARNING}\nWhat was planted: {corpus}/README.txt")
+    with session(debug=debug):
+        with step(f"corpus: {spec.posts} clips by {spec.authors} authors into {corpus}"):
+            generate(corpus, spec, progress=bar("corpus"))
+        with step("ingest: scraped rows to the posts table"):
+            ingest.run(store, ingest.Source("csv", (str(corpus / "posts.csv"),), name=SYNTHETIC))
+        with step("label: log views, the top quarter viral; split by author"):
+            label.run(store, LabelSpec("log_views", top_fraction=0.25), SplitSpec("author"))
+        with step("backfill: every video decoded once, features by the `light` set"):
+            filled = backfill.run(store, light, settings, progress=bar("backfill"))
+            click.echo(f"   {filled.ok} ok, {filled.partial} partial, {filled.failed} failed")
+        with step(f"train: the fusion model, on {WORKERS} workers"):
+            trained = train.run(store, train.TrainSpec("demo", light, "log_views", WORKERS), TrainConfig())
+        with step("evaluate: on authors that it never saw, beside baselines"):
+            judged = evaluate.run(store, trained.model, resamples=RESAMPLES)
+            for name, figures in judged.figures.items():
+                click.echo(f"   {name:<22} {figures}")
+        clip, facts = new_clip(corpus, spec)
+        with (
+            step("serve: start the endpoint, score one new clip over HTTP"),
+            _endpoint(store, trained.model, settings) as url,
+        ):
+            answer = _ask(url, clip, facts)
+            click.echo(json.dumps(answer, indent=1))
+            _say_next(root, judged.html, trained.model, url if keep_serving else None, clip)
+            if keep_serving:
+                wait_for_stop()
+    return DemoSummary(
+        root=str(root),
+        corpus=str(corpus),
+        scorecard=judged.html,
+        backfill=asdict(filled),
+        train=asdict(trained),
+        figures=judged.figures,
+        answer=answer,
+        expected=facts["truth"],
+        seconds=time.monotonic() - started,
+    )
+
+
+@contextmanager
+def step(title: str) -> Iterator[None]:
+    """Say what begins, and how long it took."""
+    click.echo(f"\n— {title}")
+    started = time.monotonic()
+    yield
+    click.echo(f"   {time.monotonic() - started:.0f} s")
+
+
+@contextmanager
+def _endpoint(store: Store, model: str, settings: Settings) -> Iterator[str]:
+    """The endpoint, on another port where the usual one is taken."""
+    port = free_port(settings.serve.host, settings.serve.port)
+    chosen = settings.model_copy(update={"serve": settings.serve.model_copy(update={"port": port})})
+    with running(EndpointSpec(store.root, model, chosen)) as url:
+        yield url
+
+
+def _ask(url: str, clip: Path, facts: dict[str, Any]) -> dict[str, Any]:
+    fields = {name: str(facts[name]) for name in ("caption", "author_followers", "posted_at") if facts.get(name)}
+    with clip.open("rb") as file:
+        reply = httpx.post(f"{url}/v1/score", data=fields, files={"file": (clip.name, file, "video/mp4")}, timeout=120)
+    reply.raise_for_status()
+    answer: dict[str, Any] = reply.json()
+    return answer
+
+
+def _say_next(root: Path, scorecard: str, model: str, url: str | None, clip: Path) -> None:
+    lines = [
+        f"\nThe scorecard: {scorecard}",
+        "Next:",
+        f"  viral score {clip} --root {root} --model {model} --caption 'your words'",
+        f"  viral serve --root {root} --model {model}",
+    ]
+    if url:
+        lines.append(
+            f"  curl -F file=@{clip} -F caption='your words' {url}/v1/score\nServing at {url}; Ctrl-C stops it."
+        )
+    click.echo("\n".join(lines))
+
+
+@click.command()
+@click.option("--root", default="viral-demo", show_default=True, type=click.Path(path_type=Path, file_okay=False))
+@click.option("--posts", default=CorpusSpec.posts, show_default=True, type=click.IntRange(80))
+@click.option("--seed", default=0, show_default=True)
+@click.option("--keep-serving", is_flag=True, help="Leave the endpoint up until Ctrl-C.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON at the end.")
+@click.option("--debug", is_flag=True, help="Show Ray's own output, and traces of errors.")
+def command(root: Path, posts: int, seed: int, keep_serving: bool, as_json: bool, debug: bool) -> None:
+    """Everything once, on a synthetic corpus made here: ingest, backfill, train, evaluate, serve, score."""
+    spec = CorpusSpec(posts=posts, authors=max(16, posts // 5), seed=seed)
+    summary = run(root.absolute(), spec, load(), keep_serving=keep_serving, debug=debug)
+    click.echo(json.dumps(asdict(summary)) if as_json else f"\nDone in {summary.seconds:.0f} s.")
+
+
+if __name__ == "__main__":
+    execute(command)
