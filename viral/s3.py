@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from viral.errors import StorageError
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import DeleteTypeDef
 
 LISTING_THREADS = 16  # a listing answers 1,000 keys in about 100 ms; more threads gain little and invite SlowDown
-DENIED = {"403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken"}
+DENIED = {
+    *("403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken"),
+    *("NoCredentialsError", "PartialCredentialsError"),
+}
 MISSING = {"404", "NoSuchKey", "NotFound", "NoSuchBucket"}
 
 
@@ -127,6 +131,21 @@ def put_new(uri: str, data: bytes) -> bool:
             return False
         raise
     return True
+
+
+def upload(local: Path, uri: str) -> None:
+    """Copy a local file to `uri`, in parts where it is large.
+
+    Raises:
+        StorageError: the storage refused or failed.
+    """
+    from boto3.exceptions import S3UploadFailedError
+
+    bucket, key = split(uri)
+    try:
+        client().upload_file(str(local), bucket, key)
+    except S3UploadFailedError as error:  # it is none of botocore's errors, and wraps one
+        raise StorageError(f"{uri}: {error}") from error
 
 
 def presigned(uri: str, seconds: int) -> str:

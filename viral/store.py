@@ -8,7 +8,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -42,8 +42,8 @@ class Store:
         store = cls(root)
         if store.on_s3:
             _check_bucket(store.root)
-        elif not Path(store.root).is_dir():
-            raise RootError(f"the root {store.root} does not exist: create it (mkdir -p) or correct --root")
+        else:
+            _check_folder(os.fspath(root), Path(store.root))
         return store
 
     @functools.cached_property
@@ -113,8 +113,7 @@ class Store:
         """Copy a local file to `key`, in parts where it is large; whole or not at all."""
         with failures_of(self.uri(key)):
             if self.on_s3:
-                bucket, name = s3.split(self.uri(key))
-                s3.client().upload_file(str(local), bucket, name)
+                s3.upload(local, self.uri(key))
             else:
                 with aside(Path(self.path(key))) as temporary:
                     shutil.copyfile(local, temporary)
@@ -142,22 +141,23 @@ class Store:
         """Delete every object below `prefix`."""
         if self.on_s3:
             self.delete([info.key for info in self.objects(prefix)])
-        else:
+        elif Path(self.path(prefix)).is_dir():
             with failures_of(self.uri(prefix)):
-                shutil.rmtree(self.path(prefix), ignore_errors=True)
+                shutil.rmtree(self.path(prefix), onerror=_unless_gone)
 
     def presigned(self, key: str, seconds: int) -> str:
         """An address that reads the object without credentials for that long; of a folder, its `file://` address."""
-        return s3.presigned(self.uri(key), seconds) if self.on_s3 else Path(self.path(key)).as_uri()
+        with failures_of(self.uri(key)):
+            return s3.presigned(self.uri(key), seconds) if self.on_s3 else Path(self.path(key)).as_uri()
 
 
 @contextmanager
 def aside(final: Path) -> Iterator[Path]:
     """A path beside `final` to write to: it takes `final`'s place if the block ends well, else it vanishes."""
-    final.parent.mkdir(parents=True, exist_ok=True)
-    temporary = final.with_name(f".{final.name}.{uuid.uuid4().hex}.tmp")
+    temporary = _temporary(final)
     try:
         yield temporary
+        _sync(temporary)
         temporary.replace(final)
     finally:
         temporary.unlink(missing_ok=True)
@@ -187,6 +187,15 @@ def one_line(error: BaseException) -> str:
     return " ".join(str(error).split())[:300] or type(error).__name__
 
 
+def _check_folder(given: str, root: Path) -> None:
+    if "://" in given:
+        raise RootError(f"the root {given} is neither a folder nor s3://bucket/prefix: correct --root")
+    if root.exists() and not root.is_dir():
+        raise RootError(f"the root {root} is not a folder: correct --root")
+    if not root.is_dir():
+        raise RootError(f"the root {root} does not exist: create it (mkdir -p) or correct --root")
+
+
 def _check_bucket(root: str) -> None:
     from botocore.exceptions import BotoCoreError, ClientError
 
@@ -203,24 +212,51 @@ def _check_bucket(root: str) -> None:
 
 
 def _walk(root: Path, prefix: str) -> Iterator[ObjectInfo]:
-    for folder, _, names in os.walk(root / prefix):
+    for folder, _, names in os.walk(root / prefix, onerror=_raise_unless_gone):
         for name in names:
             path = Path(folder, name)
-            if not name.endswith(".tmp"):
+            if _is_temporary(name):
+                continue
+            with suppress(FileNotFoundError):  # deleted since its folder was read
                 yield ObjectInfo(path.relative_to(root).as_posix(), path.stat().st_size)
 
 
 def _link_new(final: Path, data: bytes) -> bool:
-    final.parent.mkdir(parents=True, exist_ok=True)
-    temporary = final.with_name(f".{final.name}.{uuid.uuid4().hex}.tmp")
+    temporary = _temporary(final)
     try:
         temporary.write_bytes(data)
+        _sync(temporary)
         os.link(temporary, final)
     except FileExistsError:
         return False
     finally:
         temporary.unlink(missing_ok=True)
     return True
+
+
+def _temporary(final: Path) -> Path:
+    final.parent.mkdir(parents=True, exist_ok=True)
+    return final.with_name(f".{final.name}.{uuid.uuid4().hex}.tmp")
+
+
+def _is_temporary(name: str) -> bool:
+    return name.startswith(".") and name.endswith(".tmp")
+
+
+def _sync(path: Path) -> None:
+    """Bring a file's content to the disk before its name: else a power cut can leave an empty file under it."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _raise_unless_gone(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
+        raise error
+
+
+def _unless_gone(_function: object, _path: str, failure: tuple[object, BaseException, object]) -> None:
+    if not isinstance(failure[1], FileNotFoundError):
+        raise failure[1]
 
 
 def read_json(store: Store, key: str) -> dict[str, Any] | None:
