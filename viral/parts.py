@@ -20,9 +20,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from viral.store import Store, failures_of
+from viral.errors import StorageError
+from viral.store import Store, failures_of, one_line
 
 BUCKET_ROWS = 32_768  # rows of a bucket that one task holds at once: tens of MB with vectors of `full`
+RELISTINGS = 5  # as often a reader looks again for parts that were merged under its eyes
 _NAME = re.compile(r"part-(\d+)-(\d+)-(\d+)-[0-9a-f]+\.parquet$")
 
 
@@ -82,11 +84,15 @@ class Parts:
     ) -> pa.Table:
         """The newest row of each key of one bucket, in order of key; with no arguments, of the whole table."""
         wanted = None if columns is None else list(dict.fromkeys([*columns, self.key, *filter(None, [self.newest_by])]))
-        chosen = [part for part in (self.parts() if parts is None else parts) if part.may_hold(bits, bucket)]
-        tables = [self._load(part, wanted, bits, bucket) for part in chosen]
-        empty = self.schema.empty_table() if wanted is None else self.schema.empty_table().select(wanted)
-        merged = newest(pa.concat_tables([empty, *tables], promote_options="default"), self.key, self.newest_by)
-        return merged if columns is None else merged.select(list(columns))
+        parts = self.parts() if parts is None else parts
+        for _ in range(RELISTINGS):
+            try:
+                merged = self._newest(self._rows(parts, wanted, bits, bucket))
+            except FileNotFoundError:  # merged by another since it was listed: its rows stand in a newer part
+                parts = self.parts()
+            else:
+                return merged if columns is None else merged.select(list(columns))
+        raise StorageError(f"the parts of {self.store.uri(self.prefix)} keep vanishing: let what deletes them end")
 
     def scan(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """The table bucket by bucket, each read as `read` does."""
@@ -98,24 +104,57 @@ class Parts:
     def merge(self, rows: pa.Table | None, bits: int, bucket: int) -> int:
         """Fold `rows` (later than all that is there) and all parts of that bucket into one; how many rows changed.
 
-        Parts written for fewer buckets are read, and left for the last of their buckets to delete: see `sweep`.
+        Parts written for fewer buckets are read, and left for `sweep`.
         """
         before = [part for part in self.parts() if part.may_hold(bits, bucket)]
         old = self.read(bits, bucket, parts=before)
-        new = old if rows is None else newest(pa.concat_tables([old, rows.cast(self.schema)]), self.key, self.newest_by)
-        if new.equals(old) and len(before) <= 1 and all(part.bits >= bits for part in before):
+        new = old if rows is None else self._newest([old, rows.select(self.schema.names).cast(self.schema)])
+        changed = 0 if rows is None or new.equals(old) else changed_rows(old, new, self.key)
+        if not changed and len(before) <= 1 and all(part.bits >= bits for part in before):
             return 0
         kept = self._write(new, bits, bucket) if new.num_rows else None
         self.store.delete([part.key for part in before if part.key != kept and part.bits >= bits])
-        return changed_rows(old, new, self.key)
+        return changed
 
     def sweep(self, bits: int) -> None:
-        """Delete parts written for fewer than 2^bits buckets, after every bucket has been merged."""
-        self.store.delete([part.key for part in self.parts() if part.bits < bits])
+        """Delete the parts written for fewer than 2^bits buckets that the merges of those buckets have taken in.
+
+        A part that holds the newest row of any key stays, so nothing is lost where a bucket has not been merged.
+        """
+        parts = self.parts()
+        coarse = [part for part in parts if part.bits < bits]
+        needed: set[str] = set()
+        for bucket in range(1 << bits) if coarse else ():
+            needed.update(part.key for part in self._still_needed(parts, bits, bucket))
+        self.store.delete([part.key for part in coarse if part.key not in needed])
+
+    def _still_needed(self, parts: Sequence[Part], bits: int, bucket: int) -> Iterator[Part]:
+        columns = [self.key, *filter(None, [self.newest_by])]
+        held = self._newest(self._rows([part for part in parts if part.bits >= bits], columns, bits, bucket))
+        for part in parts:
+            if part.bits < bits and part.may_hold(bits, bucket):
+                rows = self._load(part, columns, bits, bucket)
+                if not self._newest([rows, held]).equals(held):
+                    yield part
+
+    def _rows(self, parts: Sequence[Part], columns: list[str] | None, bits: int, bucket: int) -> list[pa.Table]:
+        empty = self.schema.empty_table()
+        chosen = [part for part in parts if part.may_hold(bits, bucket)]
+        return [empty.select(columns or empty.column_names), *(self._load(it, columns, bits, bucket) for it in chosen)]
+
+    def _newest(self, tables: Sequence[pa.Table]) -> pa.Table:
+        """The newest row of each key; of two with the same key and version that of the later table."""
+        return newest(pa.concat_tables(tables, promote_options="default"), self.key, self.newest_by)
 
     def _load(self, part: Part, columns: list[str] | None, bits: int, bucket: int) -> pa.Table:
-        with failures_of(self.store.uri(part.key)), self.store.input(part.key) as stream:
-            table = pq.read_table(stream, columns=columns)
+        uri = self.store.uri(part.key)
+        try:
+            with failures_of(uri), self.store.input(part.key) as stream, pq.ParquetFile(stream) as file:
+                table = file.read(columns)
+        except pa.ArrowInvalid as error:
+            raise StorageError(
+                f"{uri} is damaged: delete it and run again what wrote it ({one_line(error)})"
+            ) from error
         if part.bits < bits:
             table = table.filter(pa.array(bucket_of(table[self.key], bits) == bucket))
         return table
