@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
+from yaml import YAMLError
 
 from viral.errors import ConfigError
 
@@ -50,7 +51,7 @@ class Settings(BaseSettings):
     """All settings. `VIRAL_SANDBOX__SECONDS=30` in the environment sets `sandbox.seconds`, over the file."""
 
     model_config = SettingsConfigDict(
-        env_prefix="VIRAL_", env_nested_delimiter="__", yaml_file=DEFAULT_FILE, extra="ignore"
+        env_prefix="VIRAL_", env_nested_delimiter="__", yaml_file=DEFAULT_FILE, extra="forbid"
     )
 
     media: MediaSettings = MediaSettings()
@@ -74,12 +75,15 @@ def load() -> Settings:
     """The settings of this process.
 
     Raises:
-        ConfigError: a value that does not fit, with its name.
+        ConfigError: a value that does not fit, with its name, or a file that holds no settings.
     """
+    where = f"{DEFAULT_FILE} or the environment" if Path(DEFAULT_FILE).exists() else "the environment"
     try:
         return Settings()
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
-        where = f"{DEFAULT_FILE} or the environment" if Path(DEFAULT_FILE).exists() else "the environment"
-        raise ConfigError(f"setting {name} in {where}: {first['msg']}") from error
+        unknown = first["type"] == "extra_forbidden"
+        raise ConfigError(f"setting {name} in {where}: {'no such setting' if unknown else first['msg']}") from error
+    except (ValueError, YAMLError, OSError) as error:
+        raise ConfigError(f"cannot read settings from {where}: {' '.join(str(error).split())}") from error

@@ -3,15 +3,37 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
 
 from viral.errors import TableError
-from viral.parts import Parts
+from viral.parts import Part, Parts
 from viral.store import Store, read_json
 
 _POINTER = "_current.json"
+_MARK = "_generation"  # lies in every generation, says when it was begun, and is the first of it to be deleted
+ABANDONED_AFTER = timedelta(days=7)  # no job writes one table for so long: its writer was killed
+
+
+class Generation(Parts):
+    """One generation of a table. Whoever reads one that was replaced is told so, instead of finding it empty."""
+
+    def parts(self) -> list[Part]:
+        """All parts, by name.
+
+        Raises:
+            TableError: another generation has taken its place.
+        """
+        found = super().parts()
+        self.check()
+        return found
+
+    def check(self) -> None:
+        """Make sure that it has not been replaced. Raises TableError."""
+        if not self.store.exists(f"{self.prefix}/{_MARK}"):
+            raise TableError(f"the table {self.prefix.rpartition('/')[0]} was replaced meanwhile: run this again")
 
 
 def current(store: Store, prefix: str, schema: pa.Schema) -> tuple[Parts, dict[str, Any]]:
@@ -23,20 +45,30 @@ def current(store: Store, prefix: str, schema: pa.Schema) -> tuple[Parts, dict[s
     pointer = read_json(store, f"{prefix}/{_POINTER}")
     if pointer is None:
         raise TableError(f"there is no table {prefix} in {store.root}{_instead(store, prefix)}")
-    return Parts(store, f"{prefix}/{pointer['generation']}", schema, key="post_id"), pointer["about"]
+    return Generation(store, f"{prefix}/{pointer['generation']}", schema, key="post_id"), pointer["about"]
 
 
 def begin(store: Store, prefix: str, schema: pa.Schema, generation: str) -> Parts:
     """An empty table to write to, unseen until `commit`."""
-    return Parts(store, f"{prefix}/{generation}", schema, key="post_id")
+    store.write(f"{prefix}/{generation}/{_MARK}", datetime.now(UTC).isoformat().encode())
+    return Generation(store, f"{prefix}/{generation}", schema, key="post_id")
 
 
 def commit(store: Store, prefix: str, generation: str, about: dict[str, Any]) -> None:
-    """Make that generation the table, and delete the others."""
+    """Make that generation the table, and delete the one before it; of two writers at once the later commit stays.
+
+    Raises:
+        TableError: it was begun so long ago that it has been deleted.
+    """
+    Generation(store, f"{prefix}/{generation}", pa.schema([]), key="post_id").check()
+    before = read_json(store, f"{prefix}/{_POINTER}") or {}
     pointer = {"generation": generation, "about": about}
     store.write(f"{prefix}/{_POINTER}", json.dumps(pointer, indent=1, sort_keys=True).encode())
-    keep = (f"{prefix}/{generation}/", f"{prefix}/{_POINTER}")
-    store.delete([info.key for info in store.objects(prefix) if not info.key.startswith(keep)])
+    for other in _others(store, prefix, generation):
+        # Not all others: one that is being written beside this one, and may be committed next, must stay whole.
+        if other == before.get("generation") or _is_abandoned(store, f"{prefix}/{other}/{_MARK}"):
+            store.delete([f"{prefix}/{other}/{_MARK}"])  # before its parts, so that readers notice
+            store.delete_below(f"{prefix}/{other}")
 
 
 def names(store: Store, prefix: str) -> list[str]:
@@ -48,6 +80,19 @@ def names(store: Store, prefix: str) -> list[str]:
             if info.key.endswith(f"/{_POINTER}")
         }
     )
+
+
+def _others(store: Store, prefix: str, generation: str) -> list[str]:
+    keys = (info.key.removeprefix(f"{prefix}/") for info in store.objects(prefix))
+    return sorted({key.partition("/")[0] for key in keys if "/" in key} - {generation})
+
+
+def _is_abandoned(store: Store, mark: str) -> bool:
+    try:
+        begun = datetime.fromisoformat(store.read(mark).decode())
+    except FileNotFoundError:  # half deleted by one that was killed
+        return True
+    return datetime.now(UTC) - begun > ABANDONED_AFTER
 
 
 def _instead(store: Store, prefix: str) -> str:

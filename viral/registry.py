@@ -63,8 +63,8 @@ class Registry:
         versions = self.versions(name)
         if not versions:
             raise TableError(f"there is no model {name} in {self.store.root}: {self._instead()}")
-        version = int(wanted) if wanted.isdigit() else versions[-1]
-        if version not in versions or (wanted and not wanted.isdigit()):
+        version = int(wanted) if wanted.isdecimal() else versions[-1]
+        if version not in versions or (wanted and not wanted.isdecimal()):
             raise TableError(f"model {name} has no version {wanted}: there are {', '.join(map(str, versions))}")
         card = read_json(self.store, self._key(name, version, _CARD))
         assert card is not None, "listed a moment ago, and versions are never deleted"

@@ -1,0 +1,75 @@
+"""The settings: from a file and the environment, refused where they do not fit."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+
+from viral.config import Settings, load
+from viral.errors import ConfigError
+
+
+@pytest.fixture(autouse=True)
+def clean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("VIRAL_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_defaults_without_a_file() -> None:
+    settings = load()
+    assert settings.sandbox.seconds == 60
+    assert settings.media.max_bytes == 512 << 20
+    assert settings.serve.host == "127.0.0.1"
+    assert pickle.loads(pickle.dumps(settings)) == settings
+
+
+def test_arguments_over_environment_over_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("viral.yaml").write_text("sandbox: {seconds: 5, recycle_after: 3}\nmedia: {max_seconds: 7}\n")
+    monkeypatch.setenv("VIRAL_SANDBOX__SECONDS", "6")
+    monkeypatch.setenv("VIRAL_ROOT", "of the command line, not a setting")
+    settings = load()
+    assert (settings.sandbox.seconds, settings.sandbox.recycle_after, settings.media.max_seconds) == (6, 3, 7)
+    assert Settings(sandbox={"seconds": 1}).sandbox.seconds == 1
+
+
+def test_an_empty_file_sets_nothing() -> None:
+    Path("viral.yaml").touch()
+    assert load() == Settings()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("sandbx: {}", "setting sandbx in viral.yaml or the environment: no such setting"),
+        ("sandbox: {second: 3}", "setting sandbox.second in viral.yaml or the environment: no such setting"),
+        ("sandbox: {seconds: 0}", "setting sandbox.seconds in .*: Input should be greater than 0"),
+        ("serve: {port: 70000}", "setting serve.port in .*: Input should be less than or equal to 65535"),
+        ("sandbox: 3", "setting sandbox in .*: Input should be a valid dictionary"),
+        ("just words", "cannot read settings from viral.yaml"),
+        ("a: [", "cannot read settings from viral.yaml or the environment: while parsing a flow node"),
+        (b"\xff\xfe\xff", "cannot read settings from viral.yaml"),
+    ],
+)
+def test_a_file_that_does_not_fit(text: str | bytes, said: str) -> None:
+    Path("viral.yaml").write_bytes(text.encode() if isinstance(text, str) else text)
+    with pytest.raises(ConfigError, match=f"^{said}") as caught:
+        load()
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("VIRAL_SANDBOX__SECONDS", "soon", "setting sandbox.seconds in the environment: Input should be a valid"),
+        ("VIRAL_SANDBOX__SECOND", "3", "setting sandbox.second in the environment: no such setting"),
+        ("VIRAL_SANDBOX", "{bad", 'cannot read settings from the environment: .*field "sandbox"'),
+    ],
+)
+def test_an_environment_that_does_not_fit(name: str, value: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError, match=f"^{said}"):
+        load()

@@ -1,0 +1,53 @@
+"""The tree of errors: drawn as it is, with closed and distinct reason codes."""
+
+from __future__ import annotations
+
+import inspect
+import pickle
+import re
+
+import pytest
+
+from viral import errors
+from viral.errors import PostError, ViralError, reasons
+
+CLASSES = [cls for _, cls in inspect.getmembers(errors, inspect.isclass) if issubclass(cls, ViralError)]
+
+
+def drawn() -> dict[str, tuple[str | None, str]]:
+    """For each class of the module's drawing its parent, and the words beside it."""
+    found: dict[str, tuple[str | None, str]] = {}
+    above: dict[int, str] = {}
+    for line in (errors.__doc__ or "").splitlines():
+        if match := re.match(r"([│├└─ ]*)(\w+Error)\s*(.*)$", line):
+            depth = len(match[1]) // 4
+            above[depth] = match[2]
+            found[match[2]] = (above[depth - 1] if depth else None, match[3])
+    return found
+
+
+def test_the_drawing_is_the_tree() -> None:
+    tree = {cls.__name__: None if cls is ViralError else cls.__base__.__name__ for cls in CLASSES}
+    assert {name: parent for name, (parent, _) in drawn().items()} == tree
+
+
+def test_the_drawing_names_the_reason_codes() -> None:
+    codes = {cls.__name__: cls.reason for cls in CLASSES if issubclass(cls, PostError) and cls is not PostError}
+    assert {name: words for name, (parent, words) in drawn().items() if parent == "PostError"} == codes
+
+
+def test_reasons_are_distinct_codes_each_with_its_meaning() -> None:
+    leaves = PostError.__subclasses__()
+    assert len({cls.reason for cls in leaves}) == len(leaves)
+    assert set(reasons()) == {cls.reason for cls in leaves} | {"truncated", "audio_failed"}
+    for code, meaning in reasons().items():
+        assert re.fullmatch(r"[a-z_]+", code)
+        assert meaning
+        assert "\n" not in meaning
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_errors_travel_between_processes(cls: type[ViralError]) -> None:
+    there = pickle.loads(pickle.dumps(cls("what is wrong, and the fix")))
+    assert type(there) is cls
+    assert str(there) == "what is wrong, and the fix"
