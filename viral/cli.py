@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import importlib
 import json
+import math
 import sys
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar, cast
@@ -13,7 +14,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 import click
 
 import viral
-from viral.errors import ViralError
+from viral.errors import UsageError, ViralError
 
 COMMANDS = {
     "demo": ("cluster.demo", "Everything once, on a synthetic corpus made here."),
@@ -28,7 +29,7 @@ COMMANDS = {
 }
 """For each command the module that holds it as `command`, and what the overview says of it."""
 
-BAD_INPUT, INTERRUPTED = 2, 130
+FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -65,17 +66,25 @@ def main() -> None:
 
 
 def execute(entry: click.Command) -> None:
-    """Run a command; what its user can mend is one line on stderr and exit status 2, the trace with `--debug`."""
+    """Run a command and exit: 0 when what was asked is done, 2 when the request was wrong, 1 on any other error.
+
+    What its user can mend is one line on stderr, with the trace only under `--debug`.
+    """
     try:
-        entry()
+        # Not click's standalone mode: that ends an interrupted command with status 1 and no word of how to go on.
+        status = entry.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        status = error.exit_code
     except ViralError as error:
         if "--debug" in sys.argv:
             raise
         click.echo(f"error: {error}", err=True)
-        sys.exit(BAD_INPUT)
-    except KeyboardInterrupt:
+        status = BAD_INPUT if isinstance(error, UsageError) else FAILED
+    except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted: the same command goes on from here", err=True)
-        sys.exit(INTERRUPTED)
+        status = INTERRUPTED
+    sys.exit(status)
 
 
 def common(function: Callable[P, R]) -> Callable[P, R]:
@@ -102,12 +111,21 @@ def say(summary: Any, *, as_json: bool) -> None:
     """Print a summary (a dataclass): aligned lines for people, one JSON object for machines."""
     values = dataclasses.asdict(summary)
     if as_json:
-        click.echo(json.dumps(values))
+        click.echo(json.dumps(_finite(values), allow_nan=False))
         return
     width = max(len(name) for name in values)
     for name, value in values.items():
         for place, line in enumerate(_lines(value)):
             click.echo(f"{name.replace('_', ' ') if not place else '':<{width}}  {line}")
+
+
+def _finite(value: Any) -> Any:
+    """The value with null for what JSON has no number for."""
+    if isinstance(value, dict):
+        return {name: _finite(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _lines(value: Any) -> list[str]:

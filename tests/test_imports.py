@@ -1,0 +1,80 @@
+"""What importing costs: `viral` knows no Ray, and heavy packages load only where they are used."""
+
+from __future__ import annotations
+
+import ast
+import json
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import viral
+
+HEAVY = (
+    *("torch", "torchvision", "torchaudio", "transformers", "sentence_transformers", "torchmetrics"),
+    *("sklearn", "scipy", "lightgbm", "mapie", "matplotlib", "pandas"),
+    *("av", "decord", "boto3", "ray", "librosa", "whisperx"),
+)
+MODULES = ["viral", *(found.name for found in pkgutil.walk_packages(viral.__path__, "viral."))]
+LIGHT = (
+    *("viral", "viral.errors", "viral.tables", "viral.store", "viral.s3", "viral.parts", "viral.generations"),
+    *("viral.registry", "viral.config", "viral.cli", "viral.dataset", "viral.pipeline", "viral.scorer"),
+    *("viral.labels", "viral.extractors.feature_set", "viral.evaluation.splits"),
+    *("viral.models.streams", "viral.models.train_config", "viral.media.requests", "viral.media.locate"),
+    *("viral.media.sandbox",),
+)
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+def loaded_by(code: str) -> set[str]:
+    """The top-level packages in memory after the code has run in a fresh interpreter."""
+    code += "\nimport json, sys; print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PROJECT)
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+@pytest.mark.parametrize("module", LIGHT)
+def test_modules_that_load_nothing_heavy(module: str) -> None:
+    assert loaded_by(f"import {module}") & set(HEAVY) == set()
+
+
+@pytest.mark.xfail(reason="its constants are made by pa.array, for which pyarrow loads pandas", strict=True)
+def test_sources_load_nothing_heavy() -> None:
+    assert loaded_by("import viral.sources") & set(HEAVY) == set()
+
+
+def test_no_module_of_viral_loads_ray() -> None:
+    assert len(MODULES) > 80
+    modules = [module for module in MODULES if not module.endswith("__main__")]
+    assert "ray" not in loaded_by("\n".join(f"import {module}" for module in modules))
+
+
+@pytest.mark.parametrize(
+    ("package", "forbidden"),
+    [
+        ("viral", {"ray", "jobs", "serve", "cluster"}),
+        ("jobs", {"serve", "cluster"}),
+        ("serve", {"jobs", "cluster"}),
+    ],
+)
+def test_arrows_point_one_way(package: str, forbidden: set[str]) -> None:
+    found = {
+        f"{path.relative_to(PROJECT)}: {name}"
+        for path in (PROJECT / package).rglob("*.py")
+        for name in imported(path) & forbidden
+    }
+    assert found == set()
+
+
+def imported(path: Path) -> set[str]:
+    """The top-level packages that a file imports, wherever in it."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module.partition(".")[0])
+    return names
