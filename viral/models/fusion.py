@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -117,7 +118,7 @@ class Fusion(nn.Module):
         weights = tokens.new_tensor([self.config.gates[stream.name] for stream in self.config.streams]) * present
         total = weights.sum(dim=1, keepdim=True)
         even = present / present.sum(dim=1, keepdim=True)  # only streams of weight zero are there
-        return torch.where(total > 0, weights / total.clamp_min(1e-12), even)
+        return torch.where(total > 0, weights / total, even)
 
     def _predict(self, heads: Tensor, gates: Tensor) -> Prediction:
         heads = heads.float()
@@ -138,7 +139,9 @@ def _check_gates(config: FusionConfig) -> None:
     if config.gates is None:
         return
     names = [stream.name for stream in config.streams]
-    if sorted(config.gates) != sorted(names) or min(config.gates.values()) < 0 or not sum(config.gates.values()):
+    weights = config.gates.values()
+    usable = all(math.isfinite(weight) and weight >= 0 for weight in weights) and any(weights)
+    if sorted(config.gates) != sorted(names) or not usable:
         raise ConfigError(f"fixed gates need a weight of 0 or more, not all 0, for each of {', '.join(names)}")
 
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from viral.errors import TableError
 from viral.extractors.extractor import Vector
 from viral.extractors.feature_set import FeatureSet
 
@@ -42,18 +43,20 @@ def streams_of(feature_set: FeatureSet) -> tuple[Stream, ...]:
 
 
 def from_table(streams: Sequence[Stream], rows: pa.Table) -> Batch:
-    """The vector columns of a feature table as a batch."""
+    """The vector columns of a feature table as a batch.
+
+    Raises:
+        TableError: a vector has another length than its stream.
+    """
     columns = [rows[stream.name].combine_chunks() for stream in streams]
-    vectors = {stream.name: _dense(column, stream.dim) for stream, column in zip(streams, columns, strict=True)}
+    vectors = {stream.name: _dense(column, stream) for stream, column in zip(streams, columns, strict=True)}
     present = [np.asarray(pc.is_valid(column), dtype=bool) for column in columns]
     return Batch(vectors, np.stack(present, axis=1))
 
 
 def from_vectors(streams: Sequence[Stream], rows: Sequence[Mapping[str, Vector | None]]) -> Batch:
-    """What the extractors returned, post by post, as a batch."""
-    vectors = {
-        stream.name: np.stack([_or_zeros(row.get(stream.name), stream.dim) for row in rows]) for stream in streams
-    }
+    """What the extractors returned, post by post, as a batch. Raises TableError as `from_table` does."""
+    vectors = {stream.name: np.stack([_or_zeros(row.get(stream.name), stream) for row in rows]) for stream in streams}
     present = np.array([[row.get(stream.name) is not None for stream in streams] for row in rows], dtype=bool)
     return Batch(vectors, present)
 
@@ -63,12 +66,27 @@ def from_dict(streams: Sequence[Mapping[str, Any]]) -> tuple[Stream, ...]:
     return tuple(Stream(**stream) for stream in streams)
 
 
-def _or_zeros(vector: Vector | None, dim: int) -> Vector:
-    return np.zeros(dim, np.float32) if vector is None else vector
+def _or_zeros(vector: Vector | None, stream: Stream) -> Vector:
+    if vector is None:
+        return np.zeros(stream.dim, np.float32)
+    if len(vector) != stream.dim:
+        raise _misfit(stream)
+    return vector
 
 
-def _dense(column: pa.Array, dim: int) -> npt.NDArray[np.float32]:
-    filled = np.zeros((len(column), dim), np.float32)
-    valid = np.asarray(pc.is_valid(column), dtype=bool)
-    filled[valid] = column.drop_null().flatten().to_numpy(zero_copy_only=False).reshape(-1, dim)
+def _dense(column: pa.Array, stream: Stream) -> npt.NDArray[np.float32]:
+    filled = np.zeros((len(column), stream.dim), np.float32)
+    present = column.drop_null()
+    if not pc.all(pc.equal(pc.list_value_length(present), stream.dim), min_count=0).as_py():
+        raise _misfit(stream)
+    filled[np.asarray(pc.is_valid(column), dtype=bool)] = _flat(present).reshape(-1, stream.dim)
     return filled
+
+
+def _flat(vectors: pa.Array) -> npt.NDArray[np.float32]:
+    flat: npt.NDArray[np.float32] = vectors.flatten().to_numpy(zero_copy_only=False)
+    return flat
+
+
+def _misfit(stream: Stream) -> TableError:
+    return TableError(f"a vector of {stream.name} has not {stream.dim} values: it is of another feature set")

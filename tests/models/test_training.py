@@ -1,0 +1,154 @@
+"""Training: it learns, and it goes on from where it was to the last bit."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+
+from viral.models.fusion import Fusion, FusionConfig
+from viral.models.streams import Stream
+from viral.models.train_config import Scaling, TrainConfig
+from viral.models.training import Learner, Tensors, tensors_of, wants_bfloat16, warm_cosine
+
+CPU = torch.device("cpu")
+SCALING = Scaling(3.0, 2.0)
+Make = Callable[..., pa.Table]
+
+
+def start(streams: tuple[Stream, ...], config: TrainConfig, steps: int, **shape: Any) -> Learner:
+    torch.manual_seed(config.seed)
+    return Learner(Fusion(FusionConfig(streams, **shape)), config, steps)
+
+
+def epochs(learner: Learner, rows: pa.Table, streams: tuple[Stream, ...], numbers: range) -> list[float]:
+    """Train as a worker does: everything random is decided by seed and epoch."""
+    losses = []
+    for epoch in numbers:
+        torch.manual_seed((learner.config.seed << 20) + epoch)
+        order = np.random.default_rng((learner.config.seed, epoch)).permutation(rows.num_rows)
+        losses.append(learner.train(batches(rows.take(order), streams, learner.config.batch_size)))
+    return losses
+
+
+def batches(rows: pa.Table, streams: tuple[Stream, ...], size: int) -> Iterator[Tensors]:
+    for first in range(0, rows.num_rows, size):
+        yield tensors_of(streams, rows.slice(first, size), SCALING, CPU)
+
+
+def weights(learner: Learner) -> dict[str, torch.Tensor]:
+    return {name: tensor.clone() for name, tensor in learner.model.state_dict().items()}
+
+
+def same(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> bool:
+    return all(torch.equal(left[name], right[name]) for name in left | right)
+
+
+def test_rows_as_tensors(streams: tuple[Stream, ...], make_rows: Make) -> None:
+    rows = make_rows(12)
+    tensors = tensors_of(streams, rows, SCALING, CPU)
+    assert tensors.rows == 12
+    assert tensors.present.shape == (12, 3)
+    assert tensors.present.dtype == torch.bool
+    expected = (np.array(rows["target"]) - 3) / 2
+    np.testing.assert_allclose(tensors.targets["target"], expected, rtol=1e-5, atol=1e-6)
+    assert tensors.targets["is_viral"].tolist() == [float(value) for value in rows["is_viral"].to_pylist()]
+    assert tensors.targets["shares_rate"].isnan().all()
+    assert tensors.targets["comments_rate"].isnan().tolist() == [number % 3 > 0 for number in range(12)]
+
+
+def test_it_overfits_sixteen_rows(streams: tuple[Stream, ...], make_rows: Make) -> None:
+    config = TrainConfig(batch_size=16, learning_rate=1e-2, weight_decay=0.0)
+    learner = start(streams, config, 400, dropout=0.0, modality_dropout=0.0)
+    rows = make_rows(16)
+    losses = epochs(learner, rows, streams, range(400))
+    assert losses[-1] < 0.03 * losses[0]
+    learner.model.eval()
+    with torch.inference_mode():
+        tensors = tensors_of(streams, rows, SCALING, CPU)
+        said = learner.model(tensors.vectors, tensors.present)
+    assert ((said.logit > 0) == tensors.targets["is_viral"].bool()).all()
+    assert (said.quantiles[:, 1] - tensors.targets["target"]).abs().max() < 0.2
+
+
+def test_it_learns_what_generalises(streams: tuple[Stream, ...], make_rows: Make) -> None:
+    config = TrainConfig()
+    learner = start(streams, config, 15 * 16)
+    held = list(batches(make_rows(500, seed=9), streams, 200))
+    before = learner.validate(held)
+    epochs(learner, make_rows(500, seed=1), streams, range(15))
+    assert learner.validate(held) < 0.5 * before
+
+
+def test_four_epochs_are_two_and_two_more(streams: tuple[Stream, ...], make_rows: Make) -> None:
+    rows, config = make_rows(60), TrainConfig(batch_size=16)
+    straight = start(streams, config, 16)
+    straight_losses = epochs(straight, rows, streams, range(4))
+    first = start(streams, config, 16)
+    losses = epochs(first, rows, streams, range(2))
+    saved = io.BytesIO()
+    torch.save({"model": first.model.state_dict(), "learner": first.state()}, saved)
+    saved.seek(0)
+    state = torch.load(saved, weights_only=True)
+    second = start(streams, TrainConfig(batch_size=16, seed=0), 16)
+    with torch.no_grad():
+        for parameter in second.model.parameters():
+            parameter.fill_(7)
+    second.model.load_state_dict(state["model"])
+    second.load(state["learner"])
+    losses += epochs(second, rows, streams, range(2, 4))
+    assert losses == straight_losses
+    assert same(weights(second), weights(straight))
+
+
+def test_the_seed_decides_the_weights(streams: tuple[Stream, ...], make_rows: Make) -> None:
+    rows = make_rows(40)
+    trained = []
+    for seed in (3, 3, 4):
+        learner = start(streams, TrainConfig(batch_size=16, seed=seed), 6)
+        epochs(learner, rows, streams, range(2))
+        trained.append(weights(learner))
+    assert same(trained[0], trained[1])
+    assert not same(trained[0], trained[2])
+
+
+def test_validation_weighs_posts_not_batches(streams: tuple[Stream, ...], make_rows: Make) -> None:
+    learner, rows = start(streams, TrainConfig(), 1), make_rows(10).drop_columns("comments_rate")
+    rows = rows.append_column("comments_rate", pa.nulls(10, pa.float32()))
+    whole = learner.validate(batches(rows, streams, 10))
+    assert learner.validate(batches(rows, streams, 7)) == pytest.approx(whole, rel=1e-6)
+    assert learner.validate(batches(rows, streams, 7)) == learner.validate(batches(rows, streams, 7))
+
+
+def test_no_batches_no_loss(streams: tuple[Stream, ...]) -> None:
+    learner = start(streams, TrainConfig(), 1)
+    assert math.isnan(learner.train([]))
+    assert math.isnan(learner.validate([]))
+
+
+def test_warm_cosine() -> None:
+    factors = [warm_cosine(step, 100) for step in range(130)]
+    assert factors[:10] == pytest.approx([0.1 * step for step in range(1, 11)])
+    assert max(factors) == 1
+    assert all(later <= earlier for earlier, later in itertools.pairwise(factors[9:]))
+    assert factors[55] == pytest.approx(0.01 + 0.99 / 2)
+    assert factors[100:] == pytest.approx([0.01] * 30)
+    assert [warm_cosine(0, steps) for steps in (0, 1, 2)] == [1, 1, 1]
+
+
+def test_bfloat16_where_asked_for(streams: tuple[Stream, ...], make_rows: Make) -> None:
+    assert not wants_bfloat16("auto", CPU)
+    assert wants_bfloat16("bfloat16", CPU)
+    assert not wants_bfloat16("float32", CPU)
+    rows = make_rows(64)
+    exact = start(streams, TrainConfig(precision="float32"), 1).validate(batches(rows, streams, 64))
+    rounded = start(streams, TrainConfig(precision="bfloat16"), 1)
+    assert rounded.validate(batches(rows, streams, 64)) == pytest.approx(exact, rel=0.02)
+    assert math.isfinite(rounded.train(batches(rows, streams, 64)))
