@@ -144,7 +144,7 @@ def _say_next(root: Path, scorecard: str, model: str, url: str | None, clip: Pat
 @click.option("--debug", is_flag=True, help="Show Ray's own output, and traces of errors.")
 def command(root: Path, posts: int, seed: int, keep_serving: bool, as_json: bool, debug: bool) -> None:
     """Everything once, on a synthetic corpus made here: ingest, backfill, train, evaluate, serve, score."""
-    spec = CorpusSpec(posts=posts, authors=max(16, posts // 5), seed=seed)
+    spec = CorpusSpec(posts=posts, authors=posts // 5, seed=seed)
     summary = run(root.absolute(), spec, load(), keep_serving=keep_serving, debug=debug)
     click.echo(json.dumps(asdict(summary)) if as_json else f"\nDone in {summary.seconds:.0f} s.")
 

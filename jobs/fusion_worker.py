@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +37,7 @@ class FusionTask:
 
 
 def run(config: dict[str, Any]) -> int:
-    """Train for `config["task"]`, from the run's newest checkpoint where there is one; report every epoch.
+    """Train for `config["task"]`, from the run's newest checkpoint where there is one; report every few epochs.
 
     Returns:
         The number of epochs that were done already when it began.
@@ -58,55 +58,70 @@ def run(config: dict[str, Any]) -> int:
     wrapped = ray.train.torch.prepare_model(model)
     steps = -(-(task.rows // world) // task.train.batch_size) * task.train.epochs
     learner = Learner(wrapped, task.train, steps)
-    progress = _restore(model, learner)
+    state = _restore(model, learner)
+    began = state.epoch
     shard = _Shard(ray.train.get_dataset_shard("train"), task, learner.device, rank)
     held = _Shard(ray.train.get_dataset_shard("validation"), task, learner.device, rank)
-    began = int(progress["epoch"])
-    for epoch in range(began, task.train.epochs):
-        torch.manual_seed((task.train.seed << 20) + (epoch << 8) + rank)  # of dropout: the same after a resume
-        train_loss = learner.train(shard.shuffled(epoch))
-        validation_loss = learner.validate(held.ordered())
-        better = validation_loss < progress["best"]
-        progress = {
-            "epoch": epoch + 1,
-            "best": validation_loss if better else progress["best"],
-            "best_epoch": epoch if better else progress["best_epoch"],
-        }
-        metrics = {"epoch": epoch, "train_loss": train_loss, "validation_loss": validation_loss}
-        _report(metrics, model, learner, progress, rank)
-        if epoch - progress["best_epoch"] >= task.train.patience:
-            break
+    every = task.train.report_every if shard.cached is not None else 1
+    while not state.over(task.train):
+        torch.manual_seed((task.train.seed << 20) + (state.epoch << 8) + rank)  # of dropout: the same after a resume
+        train_loss = learner.train(shard.shuffled(state.epoch))
+        state.add(model, train_loss, learner.validate(held.ordered()))
+        if state.epoch % every == 0 or state.over(task.train):
+            _report(model, learner, state, rank)
     return began
 
 
-def _restore(model: torch.nn.Module, learner: Learner) -> dict[str, Any]:
+@dataclass
+class _State:
+    """How far training is: epochs done, the losses of each, and the best weights so far."""
+
+    epoch: int = 0
+    best_epoch: int = 0
+    losses: list[list[float]] = field(default_factory=list)
+    best: dict[str, Any] = field(default_factory=dict)
+
+    def over(self, config: TrainConfig) -> bool:
+        """All epochs are done, or the last `patience` of them were no better."""
+        return self.epoch >= config.epochs or self.epoch - self.best_epoch > config.patience
+
+    def add(self, model: torch.nn.Module, train_loss: float, validation_loss: float) -> None:
+        """One more epoch."""
+        before = min((each for _, each in self.losses), default=float("inf"))
+        self.epoch += 1
+        self.losses.append([train_loss, validation_loss])
+        if validation_loss < before or not self.best:
+            self.best_epoch = self.epoch
+            self.best = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+
+
+def _restore(model: torch.nn.Module, learner: Learner) -> _State:
     import ray.train
     import torch
 
     checkpoint = ray.train.get_checkpoint()
     if checkpoint is None:
-        return {"epoch": 0, "best": float("inf"), "best_epoch": 0}
+        return _State()
     with checkpoint.as_directory() as folder:
-        state = torch.load(Path(folder, STATE), map_location=learner.device, weights_only=True)
-    model.load_state_dict(state["model"])
-    learner.load(state["learner"])
-    progress: dict[str, Any] = state["progress"]
-    return progress
+        saved = torch.load(Path(folder, STATE), map_location=learner.device, weights_only=True)
+    model.load_state_dict(saved["model"])
+    learner.load(saved["learner"])
+    return _State(**saved["state"])
 
 
-def _report(
-    metrics: dict[str, Any], model: torch.nn.Module, learner: Learner, progress: dict[str, Any], rank: int
-) -> None:
+def _report(model: torch.nn.Module, learner: Learner, state: _State, rank: int) -> None:
     """All ranks report, as Ray Train wants it; the first one saves."""
     import ray.train
     import torch
 
+    train_loss, validation_loss = state.losses[-1]
+    metrics = {"epoch": state.epoch, "train_loss": train_loss, "validation_loss": validation_loss}
     if rank != 0:
         ray.train.report(metrics)
         return
     with tempfile.TemporaryDirectory(prefix="viral-checkpoint-") as folder:
-        state = {"model": model.state_dict(), "learner": learner.state(), "progress": progress}
-        torch.save(state, Path(folder, STATE))
+        saved = {"model": model.state_dict(), "learner": learner.state(), "state": vars(state)}
+        torch.save(saved, Path(folder, STATE))
         ray.train.report(metrics, checkpoint=ray.train.Checkpoint.from_directory(folder))
 
 

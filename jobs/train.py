@@ -102,17 +102,16 @@ def run(
         task = _task(spec, config, data, statistics)
         place = f"runs/{spec.name}-{_identity(spec, task, statistics)}"
         result = _fit(store, spec, task, data, place)
-        best, metrics = min(result.best_checkpoints, key=lambda pair: pair[1]["validation_loss"])
-        weights = _weights(best)
-    card = _card(spec, task, statistics, label, _sources(store), metrics)
-    version = Registry(store).save(spec.name, card, weights)
+        state = _state(result.checkpoint)
+    card = _card(spec, task, statistics, label, _sources(store), state["state"])
+    version = Registry(store).save(spec.name, card, _weights(state))
     store.delete_below(place)
     return TrainSummary(
         model=f"{spec.name}/{version}",
         rows=statistics.rows,
-        epochs=int(result.metrics["epoch"]) + 1,
-        best_epoch=int(metrics["epoch"]) + 1,
-        validation_loss=float(metrics["validation_loss"]),
+        epochs=card["epochs"],
+        best_epoch=card["best_epoch"],
+        validation_loss=card["losses"][card["best_epoch"] - 1][1],
         data_hash=statistics.data_hash,
         resumed_at_epoch=int(result.return_value),
     )
@@ -167,9 +166,7 @@ def _fit(store: Store, spec: TrainSpec, task: FusionTask, data: LabelledFeatures
             storage_path=store.path(folder),
             storage_filesystem=store.filesystem,
             failure_config=FailureConfig(max_failures=3),
-            checkpoint_config=CheckpointConfig(
-                num_to_keep=1, checkpoint_score_attribute="validation_loss", checkpoint_score_order="min"
-            ),
+            checkpoint_config=CheckpointConfig(num_to_keep=1),  # it holds the best weights beside the newest
         ),
     )
     return trainer.fit()
@@ -198,20 +195,31 @@ def _identity(spec: TrainSpec, task: FusionTask, statistics: Statistics) -> str:
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def _weights(checkpoint: Any) -> bytes:
+def _state(checkpoint: Any) -> dict[str, Any]:
     import torch
-    from safetensors.torch import save
 
     from jobs.fusion_worker import STATE
 
     with checkpoint.as_directory() as folder:
-        state = torch.load(Path(folder, STATE), map_location="cpu", weights_only=True)
-    weights: bytes = save({name: tensor.contiguous() for name, tensor in state["model"].items()})
+        state: dict[str, Any] = torch.load(Path(folder, STATE), map_location="cpu", weights_only=True)
+    return state
+
+
+def _weights(state: dict[str, Any]) -> bytes:
+    """The best epoch's weights, as safetensors."""
+    from safetensors.torch import save
+
+    weights: bytes = save({name: tensor.contiguous() for name, tensor in state["state"]["best"].items()})
     return weights
 
 
 def _card(
-    spec: TrainSpec, task: FusionTask, statistics: Statistics, label: dict[str, Any], sources: list[str], metrics: Any
+    spec: TrainSpec,
+    task: FusionTask,
+    statistics: Statistics,
+    label: dict[str, Any],
+    sources: list[str],
+    state: dict[str, Any],
 ) -> dict[str, Any]:
     """All that the model is made of: what a scorer needs, and what its reader must know."""
     return {
@@ -226,7 +234,9 @@ def _card(
         "data_hash": statistics.data_hash,
         "code_version": viral.__version__,
         "sources": sources,
-        "metrics": {name: float(value) for name, value in metrics.items() if isinstance(value, int | float)},
+        "epochs": state["epoch"],
+        "best_epoch": state["best_epoch"],
+        "losses": state["losses"],
         "notes": _notes(spec, sources),
     }
 

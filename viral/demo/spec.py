@@ -36,8 +36,8 @@ class CorpusSpec:
         ConfigError: a value that no corpus can have.
     """
 
-    posts: int = 240
-    authors: int = 48
+    posts: int = 400
+    authors: int = 80
     seconds: tuple[float, float] = (5.0, 9.0)
     size: tuple[int, int] = (320, 180)
     fps: int = 15

@@ -21,15 +21,17 @@ class TrainConfig:
         batch_size: posts a step and worker.
         learning_rate: the peak, after a short warm-up and before a cosine decay.
         weight_decay: of AdamW.
+        report_every: epochs between two checkpoints, where the data fits in memory; a report takes about 2 s.
         precision: `auto` takes bfloat16 where the hardware has it.
         seed: the same seed, data and number of workers give the same model.
     """
 
-    epochs: int = 80
-    patience: int = 25
-    batch_size: int = 32
-    learning_rate: float = 2e-3
+    epochs: int = 60
+    patience: int = 20
+    batch_size: int = 16
+    learning_rate: float = 3e-3
     weight_decay: float = 0.1
+    report_every: int = 10
     precision: Precision = "auto"
     seed: int = 0
 

@@ -57,9 +57,7 @@ class Learner:
     def __init__(self, model: nn.Module, config: TrainConfig, steps: int) -> None:
         self.model, self.config = model, config
         self.device = next(model.parameters()).device
-        self.optimiser = torch.optim.AdamW(
-            model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
-        )
+        self.optimiser = torch.optim.AdamW(parameter_groups(model, config), weight_decay=config.weight_decay)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimiser, lambda step: warm_cosine(step, steps))
         self.bfloat16 = wants_bfloat16(config.precision, self.device)
 
@@ -101,6 +99,14 @@ class Learner:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
             prediction: Prediction = self.model(batch.vectors, batch.present)
         return fusion_loss(prediction, batch.targets)
+
+
+def parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict[str, Any]]:
+    """The gate learns at a tenth of the rate: what a stream says must be learnt before how far to trust it."""
+    gate = [each for name, each in model.named_parameters() if "gate." in name]
+    rest = [each for name, each in model.named_parameters() if "gate." not in name]
+    rate = config.learning_rate
+    return [{"params": rest, "lr": rate}, {"params": gate, "lr": rate / 10}]
 
 
 def warm_cosine(step: int, steps: int) -> float:
