@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from viral.models.streams import Stream, from_table
 from viral.parts import Parts, bits_for
 
+_DIGESTS = 1 << 128
 TARGETS = ("target", "is_viral", "likes_rate", "comments_rate", "shares_rate")
 
 
@@ -49,16 +50,20 @@ class LabelledFeatures:
         return joined.filter(_any_valid(rows, names))
 
     def statistics(self, bits: int, bucket: int) -> Statistics:
-        """What one bucket adds to the statistics of the training split, and to the hash of the data."""
+        """What one bucket adds to the statistics of the training split, and to the hash of the data.
+
+        A stream that no post of the training split has is not in `moments`.
+        """
         rows = self.read(bits, bucket, ("train", "validation", "test"))
         train = rows.filter(pc.equal(rows["split"], "train"))
-        sums = Statistics(digests=(digest_of(rows),), rows=train.num_rows)
+        sums = Statistics(digest=digest_of(rows, self.streams), rows=train.num_rows)
         if not train.num_rows:
             return sums
         batch = from_table(self.streams, train)
         for place, stream in enumerate(self.streams):
             vectors = batch.vectors[stream.name][batch.present[:, place]].astype(np.float64)
-            sums.moments[stream.name] = Moments(len(vectors), vectors.sum(axis=0), (vectors**2).sum(axis=0))
+            if len(vectors):
+                sums.moments[stream.name] = Moments(len(vectors), vectors.sum(axis=0), (vectors**2).sum(axis=0))
         target = train["target"].to_numpy()[:, None]
         sums.moments["target"] = Moments(len(target), target.sum(axis=0), (target**2).sum(axis=0))
         return sums
@@ -90,38 +95,49 @@ class Moments:
 
 @dataclass
 class Statistics:
-    """Moments of each stream and of the target over the training split, and digests of all rows."""
+    """Moments of each stream and of the target over the training split, and a digest of all rows."""
 
     rows: int = 0
     moments: dict[str, Moments] = field(default_factory=dict)
-    digests: tuple[str, ...] = ()
+    digest: int = 0
 
     @property
     def data_hash(self) -> str:
-        """A hash of all labels and vectors that were read, the same for the same data on any machine."""
-        return hashlib.sha256("".join(self.digests).encode()).hexdigest()[:16]
+        """A hash of all labels and vectors that were read, the same for the same data however it is stored."""
+        return hashlib.sha256(str(self.digest).encode()).hexdigest()[:16]
 
 
 def total(parts: Iterable[Statistics]) -> Statistics:
-    """The sum over buckets, given in their order."""
+    """The sum over buckets."""
     result = Statistics()
     for part in parts:
         result.rows += part.rows
-        result.digests += part.digests
+        result.digest = (result.digest + part.digest) % _DIGESTS
         for name, moments in part.moments.items():
             result.moments[name] = result.moments[name] + moments if name in result.moments else moments
     return result
 
 
-def digest_of(rows: pa.Table) -> str:
-    """A hash of a table's content, whatever its chunks."""
-    digest = hashlib.sha256()
-    for batch in rows.combine_chunks().to_batches():
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, batch.schema) as writer:
-            writer.write_batch(batch)
-        digest.update(sink.getvalue())
-    return digest.hexdigest()
+def digest_of(rows: pa.Table, streams: Sequence[Stream]) -> int:
+    """A hash of labelled features: the sum of a hash of each row, so that neither order, buckets nor files matter."""
+    ordered = sorted(streams, key=lambda stream: stream.name)
+    batch = from_table(ordered, rows)
+    names = hashlib.blake2b(",".join(stream.name for stream in ordered).encode(), digest_size=16)
+    posted = rows["posted_at"].cast(pa.int64())
+    words = zip(
+        *(each.to_pylist() for each in (rows["post_id"], rows["author_id"], posted, rows["split"])), strict=True
+    )
+    columns = [rows[name].cast(pa.float64()).to_numpy(zero_copy_only=False) for name in TARGETS]
+    numbers = np.column_stack([*columns, batch.present])
+    total = 0
+    for place, word in enumerate(words):
+        digest = names.copy()
+        digest.update(repr(word).encode())
+        digest.update(numbers[place])
+        for stream in ordered:
+            digest.update(batch.vectors[stream.name][place])
+        total += int.from_bytes(digest.digest(), "big")
+    return total % _DIGESTS
 
 
 def targets_of(rows: pa.Table) -> Mapping[str, npt.NDArray[np.float32]]:
