@@ -6,12 +6,15 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from viral import s3
 from viral.errors import AccessDeniedError, MissingObjectError, PostError, ReadError, TooLargeError
 from viral.store import Store, one_line
+
+ATTEMPTS = 3
 
 
 @contextmanager
@@ -27,7 +30,7 @@ def local_video(store: Store, video_uri: str | None, max_bytes: int) -> Iterator
         raise MissingObjectError("the post has no video URI")
     if "://" in video_uri and not video_uri.startswith(("s3://", "file://")):
         raise MissingObjectError(f"{video_uri} is not in the store: fetch it first")
-    uri = video_uri.removeprefix("file://")
+    uri = unquote(urlsplit(video_uri).path) if video_uri.startswith("file://") else video_uri
     uri = uri if uri.startswith(("s3://", "/")) else store.uri(uri)
     if uri.startswith("s3://"):
         with _downloaded(uri, max_bytes) as path:
@@ -41,8 +44,8 @@ def _checked(path: Path, max_bytes: int) -> Path:
         size = path.stat().st_size
     except PermissionError as error:
         raise AccessDeniedError(f"{path}: permission denied") from error
-    except OSError as error:
-        raise MissingObjectError(f"there is no file {path}") from error
+    except (OSError, ValueError) as error:  # ValueError: no path at all, with a null character in it
+        raise MissingObjectError(f"there is no file {str(path)!r}") from error
     if not path.is_file():
         raise MissingObjectError(f"{path} is not a file")
     if not os.access(path, os.R_OK):
@@ -70,21 +73,29 @@ def _downloaded(uri: str, max_bytes: int) -> Iterator[Path]:
 def _download(uri: str, path: Path, max_bytes: int) -> None:
     from botocore.exceptions import BotoCoreError, ClientError
 
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            _copy(uri, path, max_bytes)
+        except (BotoCoreError, ClientError, OSError) as error:
+            failure = _as_post_error(uri, error)
+            if attempt == ATTEMPTS or not isinstance(failure, ReadError):
+                raise failure from error
+        else:
+            return
+
+
+def _copy(uri: str, path: Path, max_bytes: int) -> None:
+    """One attempt. boto3 tries a request again by itself, but not the reading of an answer that breaks off."""
     bucket, key = s3.split(uri)
-    try:
-        answer = s3.client().get_object(Bucket=bucket, Key=key)
+    answer = s3.client().get_object(Bucket=bucket, Key=key)
+    with closing(answer["Body"]) as body, path.open("wb") as file:  # its own `with` would give the unchecked stream
         _check_size(uri, answer["ContentLength"], max_bytes)
-        with path.open("wb") as file:
-            shutil.copyfileobj(answer["Body"], file, 1 << 20)
-    except (BotoCoreError, ClientError, OSError) as error:
-        raise _as_post_error(uri, error) from error
-    if path.stat().st_size != answer["ContentLength"]:
-        raise ReadError(f"{uri}: {path.stat().st_size} bytes came of {answer['ContentLength']}")
+        shutil.copyfileobj(body, file, 1 << 20)
 
 
 def _as_post_error(uri: str, error: Exception) -> PostError:
     code = s3.code(error)
-    if code in s3.MISSING:
+    if code in s3.MISSING or code == "ParamValidationError":  # no bucket can have that name
         return MissingObjectError(f"there is no object {uri}")
     if code in s3.DENIED:
         return AccessDeniedError(f"{uri}: {code}")
