@@ -17,6 +17,7 @@ QUANTILES = (0.05, 0.5, 0.95)
 RATES = ("likes_rate", "comments_rate", "shares_rate")
 LOGIT, MEDIAN, BELOW, ABOVE, FIRST_RATE = 0, 1, 2, 3, 4
 OUTPUTS = FIRST_RATE + len(RATES)
+LOGITS_A_UNIT = 1.5  # by how much the log odds of being viral grow with a standard deviation of the target, about
 LENGTH = 3.0  # of a standardised vector of a typical post
 
 
@@ -34,7 +35,7 @@ class FusionConfig:
 
     streams: tuple[Stream, ...]
     width: int = 32
-    dropout: float = 0.2
+    dropout: float = 0.3
     modality_dropout: float = 0.25
     gates: Mapping[str, float] | None = None
 
@@ -53,7 +54,7 @@ class Prediction(NamedTuple):
 
 
 class Projection(nn.Module):
-    """One stream to the common space: standardised with the training split's statistics, then linear plus a little more.
+    """One stream to the common space: standardised by the training split's statistics, then linear and a bit more.
 
     Standardised vectors are scaled to about the same length whatever their dimension: else, with few posts, a stream of
     hundreds of dimensions is learnt by heart before one of twenty is learnt at all.
@@ -133,7 +134,9 @@ class Fusion(nn.Module):
         low = median - nn.functional.softplus(heads[:, BELOW])
         high = median + nn.functional.softplus(heads[:, ABOVE])
         quantiles = torch.stack([low, median, high], dim=1)
-        return Prediction(heads[:, LOGIT], quantiles, heads[:, FIRST_RATE:], gates)
+        # A post is viral when its target is high: the logit starts from the median and learns what differs.
+        logit = heads[:, LOGIT] + LOGITS_A_UNIT * median
+        return Prediction(logit, quantiles, heads[:, FIRST_RATE:], gates)
 
 
 def hide(present: Tensor, probability: float) -> Tensor:

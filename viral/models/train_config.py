@@ -29,7 +29,7 @@ class TrainConfig:
     epochs: int = 60
     patience: int = 20
     batch_size: int = 16
-    learning_rate: float = 3e-3
+    learning_rate: float = 1.5e-3
     weight_decay: float = 0.1
     report_every: int = 10
     precision: Precision = "auto"
