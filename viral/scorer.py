@@ -98,10 +98,10 @@ class Scorer:
         scored: list[Scored] = []
         for start in range(0, count, BLOCK):
             rows = np.minimum(np.arange(start, start + BLOCK), count - 1)
-            scored += self._block(batch.take(rows))[: count - start]
+            scored += self._block(batch.take(rows), min(BLOCK, count - start))
         return scored
 
-    def _block(self, batch: Batch) -> list[Scored]:
+    def _block(self, batch: Batch, count: int) -> list[Scored]:
         import torch
 
         with torch.inference_mode():
@@ -112,7 +112,7 @@ class Scorer:
         rates, gates = said.rates.double().numpy(), said.gates.double().numpy()
         return [
             self._scored(probability[row], quantiles[row], rates[row], gates[row], batch.present[row])
-            for row in range(len(batch.present))
+            for row in range(count)  # what follows only fills the block
         ]
 
     def _scored(self, probability: Any, quantiles: Any, rates: Any, gates: Any, present: Any) -> Scored:
