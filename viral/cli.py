@@ -140,11 +140,13 @@ def _short(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def bar(title: str) -> Callable[[int, int], None]:
+def bar(title: str, *, unit: str = "post") -> Callable[[int, int], None]:
     """A progress callback `(done, all)`: a bar with rate and time left on a terminal, nothing elsewhere."""
     from tqdm import tqdm
 
-    progress = functools.cache(lambda total: tqdm(desc=title, total=total, unit="post", disable=None))
+    progress = functools.cache(
+        lambda total: tqdm(desc=title, total=total, unit=unit, unit_scale=unit == "B", disable=None)
+    )
 
     def update(done: int, total: int) -> None:
         line = progress(total)
