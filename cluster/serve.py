@@ -30,8 +30,8 @@ def command(
     changed = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
     settings.serve = settings.serve.model_copy(update=changed)
     spec = EndpointSpec(Store.open(root).root, model, settings)
-    with session(address, debug=debug), running(spec) as url:
-        click.echo(f"serving {model} at {url} (try {url}/docs); Ctrl-C stops it")
+    with session(address, debug=debug), running(spec, debug=debug) as url:
+        click.echo(f"serving {model} at {url} (POST /v1/score, GET /healthz, /openapi.json); Ctrl-C stops it")
         wait_for_stop()
 
 

@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import tempfile
 import threading
-from dataclasses import dataclass
-from pathlib import Path
 
 from ray import serve
 
+from serve.bodies import Draft
 from serve.settings import EndpointSpec
-from viral.extractors.extractor import Context, Vector
+from viral.extractors.extractor import Vector
 from viral.pipeline import Outcome, Pipeline
 from viral.scorer import Scored, Scorer
 from viral.store import Store
 
 BATCH_POSTS, BATCH_SECONDS = 32, 0.005  # the model takes well under a millisecond: waiting longer gains nothing
-
-
-@dataclass(frozen=True)
-class Draft:
-    """What is to be scored: a video as bytes or by URI, and what is known of it. Without a video, the words alone."""
-
-    context: Context
-    content: bytes | None = None
-    suffix: str = ""
-    uri: str | None = None
 
 
 class Encoder:
@@ -37,8 +27,7 @@ class Encoder:
 
         torch.set_num_threads(1)  # replicas share a node's cores; more replicas, not more threads, is what scales
         store = Store(spec.root)
-        scorer = Scorer.load(store, spec.model)
-        self.pipeline = Pipeline(scorer.feature_set, store, spec.settings)
+        self.pipeline = Pipeline(Scorer.load(store, spec.model).feature_set, store, spec.settings)
         self.lock = threading.Lock()
 
     async def __call__(self, draft: Draft) -> Outcome:
@@ -47,15 +36,16 @@ class Encoder:
 
     def _encode(self, draft: Draft) -> Outcome:
         if draft.content is None:
-            return self._run(draft.uri, draft.context)
-        with tempfile.TemporaryDirectory(prefix="viral-upload-") as folder:
-            path = Path(folder, f"upload{draft.suffix}")
-            path.write_bytes(draft.content)
-            return self._run(str(path), draft.context)
+            return self._run(draft.uri, draft)
+        # A file without a name: it is gone with this process, however that ends.
+        with tempfile.TemporaryFile(prefix="viral-upload-") as file:
+            file.write(draft.content)
+            file.flush()
+            return self._run(f"/proc/{os.getpid()}/fd/{file.fileno()}", draft)
 
-    def _run(self, uri: str | None, context: Context) -> Outcome:
+    def _run(self, uri: str | None, draft: Draft) -> Outcome:
         with self.lock:
-            return self.pipeline.one(uri, context)
+            return self.pipeline.one(uri, draft.context)
 
 
 class Model:
@@ -68,6 +58,8 @@ class Model:
         self.scorer = Scorer.load(Store(spec.root), spec.model)
 
     @serve.batch(max_batch_size=BATCH_POSTS, batch_wait_timeout_s=BATCH_SECONDS)  # type: ignore[untyped-decorator]
-    async def __call__(self, rows: list[dict[str, Vector | None]]) -> list[Scored]:
-        """Score posts by their vectors; each has at least one."""
-        return self.scorer.score(rows)
+    async def __call__(self, rows: list[dict[str, Vector | None]]) -> list[Scored | None]:
+        """Score posts by their vectors; None for one that has nothing which the model takes."""
+        takes = [any(row.get(stream.name) is not None for stream in self.scorer.streams) for row in rows]
+        scored = iter(self.scorer.score([row for row, known in zip(rows, takes, strict=True) if known]))
+        return [next(scored) if known else None for known in takes]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import os
 from dataclasses import dataclass
@@ -22,23 +23,35 @@ class EndpointSpec:
     settings: Settings
 
 
-def api_key(host: str) -> str | None:
-    """The key from `$VIRAL_API_KEY`; beyond loopback there must be one.
+def key_digest(host: str | None) -> str | None:
+    """The digest of the key in `$VIRAL_API_KEY`; None without one, which only a loopback `host` allows.
+
+    The digest is all that Ray and Serve get to see: they store and show what deployments are made with.
+
+    Args:
+        host: what the endpoint binds; None where that is not known.
 
     Raises:
         ConfigError: the endpoint would be open to others without a key, or the key is short.
     """
     key = os.environ.get(KEY_VARIABLE)
-    if key is not None and len(key) < MIN_KEY:
+    if key is None:
+        if not _is_loopback(host):
+            where = f"serving on {host} is open to others" if host else "the endpoint may be open to others"
+            raise ConfigError(f"{where}: set {KEY_VARIABLE} in the environment, or bind 127.0.0.1 (viral serve)")
+        return None
+    if len(key) < MIN_KEY:
         raise ConfigError(f"{KEY_VARIABLE} is shorter than {MIN_KEY} characters: use a longer one")
-    if key is None and not _is_loopback(host):
-        fix = f"set {KEY_VARIABLE} in the environment, or bind 127.0.0.1"
-        raise ConfigError(f"serving on {host} is open to others: {fix}")
-    return key
+    return digest(key)
 
 
-def _is_loopback(host: str) -> bool:
+def digest(key: str) -> str:
+    """What is kept of a key."""
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+def _is_loopback(host: str | None) -> bool:
     try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+        return host == "localhost" or ipaddress.ip_address(host or "").is_loopback
     except ValueError:
         return False

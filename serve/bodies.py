@@ -1,0 +1,124 @@
+"""The bodies of requests and answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from viral.extractors.extractor import Context
+from viral.pipeline import Outcome
+from viral.scorer import Scored
+
+
+def _not_null_byte(uri: str) -> str:
+    if "\0" in uri:
+        raise ValueError("holds a null byte")
+    return uri
+
+
+class ScoreFields(BaseModel):
+    """What may be said of a draft beside its video."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    caption: Annotated[str | None, Field(max_length=10_000)] = None
+    hashtags: Annotated[
+        list[Annotated[str, Field(max_length=200)]] | None,
+        Field(max_length=200, description="in a form: one field, separated by blanks or commas"),
+    ] = None
+    posted_at: Annotated[datetime | None, Field(description="when it is to be posted, ISO 8601")] = None
+    author_followers: Annotated[int | None, Field(ge=0, le=10**12)] = None
+    sound_original: bool | None = None
+
+    def context(self) -> Context:
+        """As the extractors take it."""
+        return Context(
+            caption=self.caption,
+            hashtags=None if self.hashtags is None else tuple(self.hashtags),
+            posted_at=self.posted_at,
+            author_followers=self.author_followers,
+            sound_original=self.sound_original,
+        )
+
+
+class ScoreRequest(ScoreFields):
+    """A draft whose video lies below the endpoint's root, or that has no video yet."""
+
+    uri: Annotated[
+        str | None,
+        AfterValidator(_not_null_byte),
+        Field(min_length=1, max_length=2000, description="the video: its key below the root, or its whole address"),
+    ] = None
+
+
+class Answer(BaseModel):
+    """A score. `missing` names the modalities that the draft has not; the score is from the others alone."""
+
+    probability: Annotated[float, Field(description="P(viral), as the label's top fraction defines it")]
+    score: Annotated[float, Field(description="median of the label")]
+    low: Annotated[float, Field(description="its 5 % quantile")]
+    high: Annotated[float, Field(description="its 95 % quantile")]
+    rates: Annotated[dict[str, float], Field(description="log rates of likes, comments and shares to views")]
+    modalities: Annotated[dict[str, float], Field(description="share of each modality that was there")]
+    missing: Annotated[list[str], Field(description="modalities that the draft has not")]
+    label: str
+    model: Annotated[str, Field(description="name/version")]
+    notes: Annotated[list[str], Field(description="what the reader of the score must know")]
+    status: Annotated[str, Field(description="`ok`, or `partial` with `reason` and perhaps `detail`")]
+    reason: str | None
+    detail: str | None
+    seconds: Annotated[dict[str, float], Field(description="time by stage")]
+
+
+class Health(BaseModel):
+    """The endpoint answers."""
+
+    status: str
+    model: Annotated[str, Field(description="name/version")]
+    version: Annotated[str, Field(description="of viral")]
+
+
+class Refusal(BaseModel):
+    """Why there is no answer: `reason` for machines, `detail` for people."""
+
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What is to be scored: a video as bytes or by URI, and what is known of it. Without a video, the words alone."""
+
+    context: Context
+    content: bytes | None = None
+    uri: str | None = None
+
+
+def answer(outcome: Outcome, scored: Scored) -> dict[str, Any]:
+    """The body of an answer."""
+    return {
+        **{name: getattr(scored, name) for name in ("probability", "score", "low", "high", "label", "model")},
+        "rates": dict(scored.rates),
+        "modalities": dict(scored.modalities),
+        "missing": list(scored.missing),
+        "notes": list(scored.notes),
+        "status": outcome.status,
+        "reason": outcome.reason,
+        "detail": outcome.detail,
+        "seconds": dict(outcome.stage_seconds),
+    }
+
+
+def request_bodies() -> Mapping[str, Any]:
+    """The two bodies of `POST /v1/score`, as OpenAPI has them."""
+    form = ScoreFields.model_json_schema()
+    form["properties"] = {"file": {"type": "string", "format": "binary"}, **form["properties"]}
+    form["properties"]["hashtags"] = {"type": "string", "description": "separated by blanks or commas"}
+    form |= {"title": "Upload", "description": "A video and what is known of it.", "required": ["file"]}
+    schemas = {"multipart/form-data": form, "application/json": ScoreRequest.model_json_schema()}
+    content = {kind: {"schema": schema} for kind, schema in schemas.items()}
+    return {"requestBody": {"required": True, "content": content}}
