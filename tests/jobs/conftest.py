@@ -1,0 +1,114 @@
+"""One Ray for all tests of jobs, the 43 real videos taken through every job once, and `viral` as a process."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from jobs import backfill, evaluate, ingest, label, score, train
+from jobs.session import session
+from viral.config import Settings
+from viral.evaluation.splits import SplitSpec
+from viral.extractors.feature_set import FeatureSet
+from viral.labels import LabelSpec
+from viral.models.train_config import TrainConfig
+from viral.store import Store
+
+TIKTOK_VIDEOS = {
+    "post_id": "id",
+    "author_id": "username",
+    "posted_at": "create_time",
+    "caption": "video_description",
+    "duration_seconds": "duration",
+    "views": "views_t1",
+    "likes": "likes_t1",
+    "comments": "comments_t1",
+    "shares": "shares_t1",
+    "video_uri": "file",
+}
+FEW_EPOCHS = TrainConfig(epochs=3, report_every=3)
+
+Viral = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def ray_session(s3_server: str) -> Iterator[None]:
+    """Ray on this machine, for all tests that run jobs in this process; its workers know the S3 server."""
+    del s3_server
+    with session():
+        yield
+
+
+@pytest.fixture(scope="session")
+def environment() -> dict[str, str]:
+    """What a command is started with: this process's environment without settings of ours."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("VIRAL_")}
+
+
+@pytest.fixture
+def viral(environment: dict[str, str]) -> Viral:
+    """Run `viral` as a process of its own, with a Ray of its own."""
+
+    def call(*arguments: str | Path, timeout: float = 180, **more: str) -> subprocess.CompletedProcess[str]:
+        command = [str(Path(sys.executable).with_name("viral")), *map(str, arguments)]
+        return subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=timeout, env={**environment, **more}
+        )
+
+    return call
+
+
+@dataclass(frozen=True)
+class Flow:
+    """A root that went through all jobs, with what each said."""
+
+    store: Store
+    feature_set: FeatureSet
+    ingested: ingest.IngestSummary
+    filled: backfill.BackfillSummary
+    labelled: label.LabelSummary
+    trained: train.TrainSummary
+    judged: evaluate.EvaluateSummary
+    scored: score.ScoreSummary
+
+
+@pytest.fixture(scope="session")
+def tiktoks(ray_session: None, shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Flow:
+    """The 43 real videos, ingested, extracted, labelled, learnt from for three epochs, judged and scored. Read only."""
+    store, light = Store.open(tmp_path_factory.mktemp("tiktoks")), FeatureSet.named("light")
+    source = ingest.Source("csv", (str(shared_data / "tiktok_videos" / "posts.csv"),), TIKTOK_VIDEOS)
+    ingested = ingest.run(store, source)
+    filled = backfill.run(store, light, Settings())
+    labelled = label.run(store, LabelSpec("log_views"), SplitSpec("author"))
+    trained = train.run(store, train.TrainSpec("tiktoks", light, "log_views"), FEW_EPOCHS)
+    judged = evaluate.run(store, trained.model, resamples=100)
+    scored = score.run(store, trained.model)
+    return Flow(store, light, ingested, filled, labelled, trained, judged, scored)
+
+
+@pytest.fixture(scope="session")
+def shortest(shared_data: Path) -> list[str]:
+    """The names of the eight shortest of the real videos, shortest first."""
+    with (shared_data / "tiktok_videos" / "posts.csv").open(encoding="utf-8", newline="") as file:
+        posts = list(csv.DictReader(file))
+    return [post["id"] for post in sorted(posts, key=lambda post: float(post["duration"]))[:8]]
+
+
+@pytest.fixture
+def write_posts(tmp_path: Path) -> Callable[..., Path]:
+    """Write posts, one mapping each, as JSON Lines beside nothing else; the columns are those of a post."""
+
+    def write(*posts: dict[str, object], name: str = "posts.jsonl") -> Path:
+        path = tmp_path / name
+        path.write_text("\n".join(json.dumps(post) for post in posts), encoding="utf-8")
+        return path
+
+    return write

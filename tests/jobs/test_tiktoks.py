@@ -1,0 +1,111 @@
+"""43 real videos, from the table that came with them to a score."""
+
+from __future__ import annotations
+
+import json
+import math
+from datetime import datetime
+
+import pytest
+
+from jobs.extract import features_table, job_of
+from jobs.ingest import posts_table
+from viral import generations
+from viral.config import Settings
+from viral.pipeline import Pipeline
+from viral.scorer import Scorer
+from viral.tables import LABELS, PREDICTIONS
+
+SAME = 1e-6
+
+
+def test_all_posts_are_in_with_their_counts_at_the_first_time(tiktoks):
+    said = tiktoks.ingested
+    assert (said.rows, said.posts, said.duplicates, said.rejects, said.table_rows) == (43, 43, 0, 0, 43)
+    posts = {post["post_id"]: post for post in posts_table(tiktoks.store).read().to_pylist()}
+    assert [posts["7264386992404696363"][name] for name in ("views", "likes", "comments", "shares")] == [67, 296, 13, 0]
+
+
+def test_every_video_became_a_row(tiktoks):
+    said = tiktoks.filled
+    assert (said.posts, said.done_before, said.ok + said.partial, said.failed) == (43, 0, 43, 0)
+    assert said.videos_per_second > 0
+    rows = features_table(tiktoks.store, tiktoks.feature_set).read()
+    assert rows["post_id"].to_pylist() == posts_table(tiktoks.store).read()["post_id"].to_pylist()
+    assert rows["feature_set"].unique().to_pylist() == [tiktoks.feature_set.fingerprint]
+    assert set(rows["status"].to_pylist()) <= {"ok", "partial"}
+    for name, dim in tiktoks.feature_set.dims.items():
+        vectors = [vector for vector in rows[name].to_pylist() if vector is not None]
+        assert {len(vector) for vector in vectors} == {dim}
+        assert all(map(math.isfinite, [value for vector in vectors for value in vector]))
+    assert rows["sha256"].null_count == 0
+
+
+def test_a_quarter_is_viral_and_no_author_is_on_two_sides(tiktoks):
+    table, about = generations.current(tiktoks.store, "labels/log_views", LABELS)
+    rows = table.read().to_pylist()
+    assert tiktoks.labelled.labelled == len(rows) == 43
+    assert about["split"]["kind"] == "author"
+    sides = {}
+    for row in rows:
+        sides.setdefault(row["author_id"], set()).add(row["split"])
+    assert all(len(where) == 1 for where in sides.values())
+    assert {row["split"] for row in rows} == {"train", "validation", "test"}
+
+
+def test_the_model_says_what_it_was_made_of(tiktoks):
+    card = Scorer.load(tiktoks.store, tiktoks.trained.model).saved.card
+    assert card["rows"] == tiktoks.trained.rows == tiktoks.labelled.splits["train"]
+    assert card["data_hash"] == tiktoks.trained.data_hash
+    assert (card["sources"], card["notes"]) == (["csv"], [])
+    assert not list(tiktoks.store.objects("runs"))
+
+
+def test_the_scorecard_stands_beside_baselines(tiktoks):
+    assert tiktoks.judged.test_posts == tiktoks.labelled.splits["test"]
+    card = json.loads(tiktoks.store.read("models/tiktoks/0001/scorecard.json"))
+    assert {"model", "constant", "duration_only", "metadata_gbm"} <= set(tiktoks.judged.figures)
+    assert card["about"]["data_hash"] == tiktoks.trained.data_hash
+    assert b"Scorecard of tiktoks/1" in tiktoks.store.read("models/tiktoks/0001/scorecard.html")
+
+
+def predictions(tiktoks):
+    table, about = generations.current(tiktoks.store, tiktoks.scored.table, PREDICTIONS)
+    assert about["model"] == "tiktoks/1"
+    return {row["post_id"]: row for row in table.read().to_pylist()}
+
+
+def test_every_post_is_scored(tiktoks):
+    assert (tiktoks.scored.scored, tiktoks.scored.without_features) == (43, 0)
+    for row in predictions(tiktoks).values():
+        assert 0 < row["probability"] < 1
+        assert row["low"] <= row["score"] <= row["high"]
+        assert sum(dict(row["shares"]).values()) == pytest.approx(1)
+        assert set(row["present"]) | set(row["missing"]) == {"metadata", "text", "audio", "craft"}
+
+
+def test_the_pipeline_and_scorer_here_say_what_the_batch_said(tiktoks):
+    batch = predictions(tiktoks)
+    posts = posts_table(tiktoks.store).read().slice(0, 6).to_pylist()
+    scorer = Scorer.load(tiktoks.store, "tiktoks")
+    with Pipeline(tiktoks.feature_set, tiktoks.store, Settings()) as pipeline:
+        outcomes = list(pipeline.run(job_of(post) for post in posts))
+    for outcome, said in zip(outcomes, scorer.score([each.vectors for each in outcomes]), strict=True):
+        row = batch[outcome.post_id]
+        for name in ("probability", "score", "low", "high"):
+            assert getattr(said, name) == pytest.approx(row[name], abs=SAME, rel=0)
+        assert dict(said.modalities) == pytest.approx(dict(row["shares"]), abs=SAME, rel=0)
+
+
+def test_the_command_says_of_a_file_what_the_batch_said(tiktoks, viral):
+    post = next(row for row in posts_table(tiktoks.store).read().to_pylist() if row["hashtags"])
+    posted: datetime = post["posted_at"]
+    context = ["--caption", post["caption"], "--posted-at", posted.strftime("%Y-%m-%dT%H:%M:%S")]
+    context += [part for tag in post["hashtags"] for part in ("--hashtag", tag)]
+    done = viral("score", post["video_uri"], "--model", "tiktoks", "--root", tiktoks.store.root, "--json", *context)
+    assert (done.returncode, done.stderr) == (0, "")
+    said, row = json.loads(done.stdout), predictions(tiktoks)[post["post_id"]]
+    for name in ("probability", "score", "low", "high"):
+        assert said[name] == pytest.approx(row[name], abs=SAME, rel=0)
+    assert said["modalities"] == pytest.approx(dict(row["shares"]), abs=SAME, rel=0)
+    assert (said["missing"], said["model"]) == (row["missing"], row["model"])
