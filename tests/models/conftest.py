@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 
 from viral.models.streams import Stream
 from viral.tables import LABELS, VECTOR
 
 STREAMS = (Stream("metadata", "metadata", 5), Stream("caption", "text", 7), Stream("acoustics", "audio", 3))
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """At this size a second thread only waits for the first, for long where the cores are shared."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture

@@ -192,7 +192,7 @@ def test_modality_dropout_never_hides_the_last_stream(probability: float) -> Non
 
 
 def test_modality_dropout_is_for_training_only() -> None:
-    model, vectors, present = made(), some_vectors(50), torch.ones(50, 4, dtype=torch.bool)
+    model, vectors, present = made(spread=0.1), some_vectors(50), torch.ones(50, 4, dtype=torch.bool)
     assert torch.equal(model(vectors, present).gates, model(vectors, present).gates)
     assert not (model(vectors, present).gates == 0).any()
     assert (model.train()(vectors, present).gates == 0).any()
