@@ -8,7 +8,7 @@ import threading
 import click
 
 from jobs.session import session
-from serve.endpoint import running
+from serve.endpoint import checked, running
 from serve.settings import EndpointSpec
 from viral.cli import common, on_ray
 from viral.config import load
@@ -30,9 +30,14 @@ def command(
     changed = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
     settings.serve = settings.serve.model_copy(update=changed)
     spec = EndpointSpec(Store.open(root).root, model, settings)
-    with session(address, debug=debug), running(spec, debug=debug) as url:
-        click.echo(f"serving {model} at {url} (POST /v1/score, GET /healthz, /openapi.json); Ctrl-C stops it")
-        wait_for_stop()
+    if address is None:
+        spec = checked(spec)  # before Ray starts: what is wrong is said at once
+    with session(address, debug=debug):
+        # Ray's own handler would end its processes under the endpoint's feet.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        with running(spec, debug=debug) as url:
+            click.echo(f"serving {model} at {url} (POST /v1/score, GET /healthz, /openapi.json); Ctrl-C stops it")
+            wait_for_stop()
 
 
 def wait_for_stop() -> None:

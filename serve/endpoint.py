@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from serve.api import Face
 from serve.settings import EndpointSpec, key_digest
-from viral.config import load
+from viral.config import ServeSettings, load
 from viral.errors import ConfigError, ViralError
 from viral.extractors.feature_set import FeatureSet
 from viral.registry import Registry
@@ -127,27 +127,39 @@ def free_port(host: str, wanted: int) -> int:
 def running(spec: EndpointSpec, *, debug: bool = False) -> Iterator[str]:
     """Start the endpoint on the Ray session that is connected; its address, while the block runs.
 
+    Serve itself stays until Ray ends: on a cluster it may hold other applications by then.
+
     Raises:
-        ConfigError: Serve runs there already. ViralError: it does not come up. Raises as `checked` does.
+        ConfigError: one runs there already. ViralError: it does not come up. Raises as `checked` does.
     """
     from ray import serve
 
     logging.getLogger("ray.serve").setLevel(logging.INFO if debug else logging.ERROR)
-    if serve.status().proxies:
-        raise ConfigError("Serve runs on this cluster already: deploy serve.endpoint:app there (serve deploy)")
-    spec = checked(spec)
+    there = serve.status()
+    if NAME in there.applications:
+        raise ConfigError("an endpoint runs on this cluster already: stop it first")
+    if there.proxies:
+        spec = _pinned(spec)
+    else:
+        spec = checked(spec)
+        _start(spec.settings.serve, debug=debug)
     settings = spec.settings.serve
-    serve.start(
-        http_options={"host": settings.host, "port": settings.port, "request_timeout_s": 2 * REQUEST_SECONDS},
-        logging_config={"log_level": "INFO" if debug else "WARNING"},
-    )
     try:
         _deploy(build(spec, key_digest(settings.host)))
         url = f"http://{f'[{settings.host}]' if ':' in settings.host else settings.host}:{settings.port}"
         _await_answer(url)
         yield url
     finally:
-        serve.shutdown()
+        serve.delete(NAME)
+
+
+def _start(settings: ServeSettings, *, debug: bool) -> None:
+    from ray import serve
+
+    serve.start(
+        http_options={"host": settings.host, "port": settings.port, "request_timeout_s": 2 * REQUEST_SECONDS},
+        logging_config={"log_level": "INFO" if debug else "WARNING"},
+    )
 
 
 def _deploy(application: Application) -> None:
