@@ -1,0 +1,197 @@
+"""A root with a few clips and a model, and the endpoint on it: real Ray, real Serve, real HTTP."""
+
+from __future__ import annotations
+
+import math
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from jobs.session import session
+from serve.endpoint import free_port, running
+from serve.settings import KEY_VARIABLE, EndpointSpec
+from viral.config import SandboxSettings, ServeSettings, Settings
+from viral.demo import CorpusSpec, generate
+from viral.extractors.feature_set import FeatureSet
+from viral.registry import Registry
+from viral.store import Store
+
+Endpoint = Callable[..., AbstractContextManager[httpx.Client]]
+
+MODEL = "tiny"
+CLIPS = CorpusSpec(posts=4, authors=2, seconds=(3.1, 5.0), size=(160, 90), fps=12, seed=5)
+
+
+@pytest.fixture(scope="session")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root with clips in `videos/` and the model `tiny`: the light set, a fusion model that nobody trained."""
+    folder = tmp_path_factory.mktemp("serve") / "root"
+    generate(folder, CLIPS, workers=1)
+    save_model(Store.open(folder))
+    return folder
+
+
+def save_model(store: Store) -> None:
+    import torch
+    from safetensors.torch import save
+
+    from viral.models.fusion import Fusion, FusionConfig
+    from viral.models.streams import streams_of
+
+    feature_set = FeatureSet.named("light")
+    torch.manual_seed(0)
+    model = Fusion(FusionConfig(streams=streams_of(feature_set)))
+    with torch.no_grad():
+        model.gate.weight.normal_(0, 0.2)  # as zeros every modality would weigh the same
+    card = {
+        "kind": "fusion",
+        "config": asdict(model.config),
+        "target": {"mean": 10.0, "scale": 2.0},
+        "feature_set": feature_set.to_dict(),
+        "label": {"spec": {"definition": "log_views"}},
+        "notes": ["nobody trained it"],
+    }
+    Registry(store).save(MODEL, card, save(model.state_dict()))
+
+
+@pytest.fixture(scope="session")
+def clip(root: Path) -> Path:
+    """A clip with sound."""
+    return next(path for path in sorted((root / "videos").glob("*.mp4")) if "audio" in kinds(path))
+
+
+@pytest.fixture(scope="session")
+def silent(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The clip without its sound track."""
+    return only(clip, "video", tmp_path_factory.mktemp("silent") / "silent.mp4")
+
+
+@pytest.fixture(scope="session")
+def sound(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The clip's sound track alone."""
+    return only(clip, "audio", tmp_path_factory.mktemp("sound") / "sound.mp4")
+
+
+def kinds(path: Path) -> set[str]:
+    import av
+
+    with av.open(str(path)) as container:
+        return {stream.type for stream in container.streams}
+
+
+def only(source: Path, kind: str, target: Path) -> Path:
+    """A copy with the streams of one kind, packet by packet."""
+    import av
+
+    with av.open(str(source)) as given, av.open(str(target), "w") as made:
+        old = next(stream for stream in given.streams if stream.type == kind)
+        new = made.add_stream_from_template(old)
+        for packet in given.demux(old):
+            if packet.dts is not None:
+                packet.stream = new
+                made.mux(packet)
+    return target
+
+
+@pytest.fixture(scope="session")
+def endpoint() -> Endpoint:
+    """Starts Ray and the endpoint, with settings of its own, and gives a client of it."""
+
+    @contextmanager
+    def start(
+        root: str | Path, *, key: str | None = None, sandbox: dict[str, Any] | None = None, **limits: Any
+    ) -> Iterator[httpx.Client]:
+        settings = Settings(
+            serve=ServeSettings(port=free_port("127.0.0.1", 0), **limits), sandbox=SandboxSettings(**(sandbox or {}))
+        )
+        with (
+            key_in_environment(key),
+            session(),
+            running(EndpointSpec(str(root), MODEL, settings)) as url,
+            httpx.Client(base_url=url, timeout=60, trust_env=False) as client,
+        ):
+            yield client
+
+    return start
+
+
+@contextmanager
+def key_in_environment(key: str | None) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv(KEY_VARIABLE, raising=False)
+        if key is not None:
+            patch.setenv(KEY_VARIABLE, key)
+        yield
+
+
+@pytest.fixture
+def check_refusal() -> Callable[..., str]:
+    """Checks that a reply is a refusal in the one shape that all have; its detail."""
+
+    def check(reply: httpx.Response, status: int, reason: str) -> str:
+        assert reply.status_code == status, reply.text
+        assert reply.headers["content-type"] == "application/json"
+        body = reply.json()
+        assert set(body) == {"reason", "detail"}
+        assert body["reason"] == reason
+        assert body["detail"]
+        assert "\n" not in body["detail"]
+        return str(body["detail"])
+
+    return check
+
+
+@pytest.fixture
+def check_answer() -> Callable[..., dict[str, Any]]:
+    """Checks that a reply is a whole score; its body."""
+
+    def check(reply: httpx.Response, *, missing: set[str]) -> dict[str, Any]:
+        assert reply.status_code == 200, reply.text
+        body: dict[str, Any] = reply.json()
+        assert set(body["missing"]) == missing
+        assert set(body["modalities"]) == {"metadata", "text", "audio", "craft"} - missing
+        assert sum(body["modalities"].values()) == pytest.approx(1)
+        assert 0 < body["probability"] < 1
+        assert body["low"] <= body["score"] <= body["high"]
+        assert all(map(math.isfinite, (body["low"], body["high"], *body["rates"].values())))
+        assert body["model"] == f"{MODEL}/1"
+        assert body["label"] == "log_views"
+        assert body["notes"] == ["nobody trained it"]
+        return body
+
+    return check
+
+
+@pytest.fixture
+def decoders() -> Callable[[], list[int]]:
+    """The process ids of the decoding children of this test's Ray."""
+
+    def find() -> list[int]:
+        mine = f"{tempfile.gettempdir()}/viral-ray-{os.getpid()}-"
+        return [pid for pid in processes(b"viral.media.child") if mine.encode() in environment_of(pid)]
+
+    return find
+
+
+def processes(named: bytes) -> list[int]:
+    """The processes whose command line holds `named`."""
+    pids = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
+    return [pid for pid in pids if named in _read(pid, "cmdline")]
+
+
+def environment_of(pid: int) -> bytes:
+    return _read(pid, "environ")
+
+
+def _read(pid: int, name: str) -> bytes:
+    try:
+        return Path("/proc", str(pid), name).read_bytes()
+    except OSError:
+        return b""

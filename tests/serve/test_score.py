@@ -1,0 +1,332 @@
+"""`POST /v1/score` over HTTP, on Serve: what it answers and what it refuses."""
+
+from __future__ import annotations
+
+import math
+import os
+import socket
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+import torch
+
+import viral
+from viral.config import Settings
+from viral.extractors.extractor import Context
+from viral.pipeline import Pipeline
+from viral.scorer import Scorer
+from viral.store import Store
+
+Check = Callable[..., Any]
+
+SCORE = "/v1/score"
+WORDS = {"caption": "You won't believe it #fyp", "author_followers": "1200", "posted_at": "2024-03-01T18:30:00+00:00"}
+CONTEXT = Context(caption=WORDS["caption"], author_followers=1200, posted_at=datetime(2024, 3, 1, 18, 30, tzinfo=UTC))
+NUMBERS = ("probability", "score", "low", "high", "rates", "modalities")
+
+
+@pytest.fixture(scope="module")
+def client(endpoint: Check, root: Path) -> Iterator[httpx.Client]:
+    with endpoint(root) as client:
+        yield client
+
+
+def upload(client: httpx.Client, path: Path, data: dict[str, Any] | None = None) -> httpx.Response:
+    return client.post(SCORE, data=data or {}, files={"file": (path.name, path.read_bytes(), "video/mp4")})
+
+
+def numbers(body: dict[str, Any]) -> dict[str, Any]:
+    return {name: body[name] for name in NUMBERS}
+
+
+@pytest.fixture(scope="module")
+def expected(root: Path) -> Iterator[Callable[[Path | None, Context], dict[str, Any]]]:
+    """What the pipeline of a backfill and the scorer say, without Ray, on one thread as there."""
+    store, threads = Store.open(root), torch.get_num_threads()
+    torch.set_num_threads(1)
+    scorer = Scorer.load(store, "tiny")
+    with Pipeline(scorer.feature_set, store, Settings()) as pipeline:
+
+        def score(path: Path | None, context: Context) -> dict[str, Any]:
+            (scored,) = scorer.score([pipeline.one(str(path) if path else None, context).vectors])
+            return {name: getattr(scored, name) for name in NUMBERS}
+
+        yield score
+    torch.set_num_threads(threads)
+
+
+def test_an_upload_is_scored_as_in_batch(
+    client: httpx.Client, clip: Path, expected: Check, check_answer: Check
+) -> None:
+    body = check_answer(upload(client, clip, WORDS), missing=set())
+    assert numbers(body) == expected(clip, CONTEXT)  # to the bit
+    assert body["status"] == "ok"
+    assert body["reason"] is None
+    assert {"read", "decode", "caption", "craft"} <= set(body["seconds"])
+
+
+def test_a_video_below_the_root_is_scored_as_its_upload(client: httpx.Client, root: Path, clip: Path) -> None:
+    uploaded = upload(client, clip, WORDS).json()
+    for uri in (f"videos/{clip.name}", str(clip), f"{root}/videos/{clip.name}"):
+        reply = client.post(SCORE, json={**WORDS, "uri": uri})
+        assert reply.status_code == 200, reply.text
+        assert numbers(reply.json()) == numbers(uploaded)
+
+
+def test_words_alone_are_scored(client: httpx.Client, expected: Check, check_answer: Check) -> None:
+    reply = client.post(SCORE, json={**WORDS, "author_followers": 1200})
+    assert numbers(check_answer(reply, missing={"audio", "craft"})) == expected(None, CONTEXT)
+
+
+@pytest.mark.parametrize(
+    ("fields", "missing"),
+    [
+        ({"caption": "a"}, {"audio", "craft"}),
+        ({"author_followers": 3}, {"text", "audio", "craft"}),
+        ({"posted_at": "2024-03-01T18:30:00Z"}, {"text", "audio", "craft"}),
+        ({"sound_original": True}, {"text", "audio", "craft"}),
+        ({"hashtags": ["fyp"]}, {"text", "audio", "craft"}),
+    ],
+)
+def test_any_word_is_enough(
+    client: httpx.Client, fields: dict[str, Any], missing: set[str], check_answer: Check
+) -> None:
+    check_answer(client.post(SCORE, json=fields), missing=missing)
+
+
+@pytest.mark.parametrize("words", [{}, WORDS], ids=["no words", "words"])
+def test_a_video_is_scored_without_sound_or_words(
+    client: httpx.Client, clip: Path, silent: Path, words: dict[str, str], check_answer: Check
+) -> None:
+    unsaid = set() if words else {"text"}
+    check_answer(upload(client, clip, words), missing=unsaid)
+    check_answer(upload(client, silent, words), missing=unsaid | {"audio"})
+
+
+def test_every_subset_of_modalities_is_scored(client: httpx.Client, root: Path) -> None:
+    """Also those that no draft brings by itself, straight to the deployment that holds the model."""
+    from ray import serve
+
+    handle = serve.get_deployment_handle("Model", "viral")
+    streams = Scorer.load(Store.open(root), "tiny").streams
+    rng = np.random.default_rng(0)
+    for size in range(1, len(streams) + 1):
+        for there in combinations(streams, size):
+            row = {stream.name: rng.normal(size=stream.dim).astype(np.float32) for stream in there}
+            scored = handle.remote(row).result(timeout_s=30)
+            assert set(scored.modalities) == {stream.modality for stream in there}
+            assert set(scored.missing) == {stream.modality for stream in streams if stream not in there}
+            assert math.isfinite(scored.probability)
+            assert math.isfinite(scored.score)
+    assert handle.remote(dict.fromkeys((stream.name for stream in streams), None)).result(timeout_s=30) is None
+
+
+@pytest.mark.parametrize("body", [{}, {"caption": None}])
+def test_nothing_at_all_is_refused(client: httpx.Client, body: dict[str, Any], check_refusal: Check) -> None:
+    detail = check_refusal(client.post(SCORE, json=body), 422, "nothing_to_score")
+    assert detail == "send a video, a caption, or both"
+
+
+def test_many_at_once_are_answered_as_one_alone(client: httpx.Client, clip: Path, silent: Path) -> None:
+    alone = {path: numbers(upload(client, path, WORDS).json()) for path in (clip, silent)}
+    wanted = [clip, silent] * 10
+    with ThreadPoolExecutor(len(wanted)) as pool:
+        replies = list(pool.map(lambda path: upload(client, path, WORDS), wanted))
+    assert [reply.status_code for reply in replies] == [200] * len(wanted)
+    assert [numbers(reply.json()) for reply in replies] == [alone[path] for path in wanted]
+
+
+def test_health_says_which_model_answers(client: httpx.Client) -> None:
+    reply = client.get("/healthz")
+    assert reply.status_code == 200
+    assert reply.json() == {"status": "ok", "model": "tiny/1", "version": viral.__version__}
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"", "empty"), (b"this is no video at all\n" * 100, "ffmpeg"), (os.urandom(5000), "ffmpeg")],
+    ids=["empty", "text", "noise"],
+)
+def test_what_is_no_video_is_refused(client: httpx.Client, content: bytes, said: str, check_refusal: Check) -> None:
+    reply = client.post(SCORE, data=WORDS, files={"file": ("a.mp4", content)})
+    assert said in check_refusal(reply, 422, "unreadable")
+
+
+def test_sound_alone_is_refused(client: httpx.Client, sound: Path, check_refusal: Check) -> None:
+    assert "audio" in check_refusal(upload(client, sound), 422, "no_video_stream")
+
+
+def test_a_playlist_opens_nothing(client: httpx.Client, clip: Path, check_refusal: Check) -> None:
+    """ffmpeg would follow it to any file or address."""
+    playlist = f"#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\nfile://{clip}\n#EXT-X-ENDLIST\n"
+    reply = client.post(SCORE, files={"file": ("list.m3u8", playlist.encode(), "application/x-mpegurl")})
+    check_refusal(reply, 422, "unreadable")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../../etc/passwd", "/etc/passwd", "a\0b.mp4", "a.\0", "x" * 1000 + ".mp4", "ü 🎬;\"'.mp4", ".mp4", " ", "a\r\nb"],
+)
+def test_the_name_of_the_file_does_not_matter(client: httpx.Client, clip: Path, name: str, check_answer: Check) -> None:
+    reply = client.post(SCORE, files={"file": (name, clip.read_bytes(), "text/html")})
+    check_answer(reply, missing={"text"})
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ({"views": "1"}, "views: no such field"),
+        ({"uri": "videos/a.mp4"}, "uri: no such field"),
+        ({"author_followers": "many"}, "author_followers: "),
+        ({"author_followers": "-1"}, "author_followers: "),
+        ({"author_followers": "1e400"}, "author_followers: "),
+        ({"posted_at": "yesterday"}, "posted_at: "),
+        ({"sound_original": "perhaps"}, "sound_original: "),
+        ({"caption": "a" * 10_001}, "caption: "),
+        ({"hashtags": "a " * 201}, "hashtags: "),
+        ({"caption": ["one", "two"]}, "caption: given twice"),
+    ],
+)
+def test_a_form_field_that_does_not_fit_is_named(
+    client: httpx.Client, clip: Path, data: dict[str, Any], said: str, check_refusal: Check
+) -> None:
+    assert check_refusal(upload(client, clip, data), 422, "bad_field").startswith(said)
+
+
+@pytest.mark.parametrize("files", [{"video": b"x"}, {"file2": b"x"}], ids=str)
+def test_a_form_without_a_file_is_refused(client: httpx.Client, files: dict[str, bytes], check_refusal: Check) -> None:
+    assert check_refusal(client.post(SCORE, files=files), 422, "bad_field") == "the form has no file field `file`"
+
+
+def test_a_file_that_is_text_is_refused(client: httpx.Client, check_refusal: Check) -> None:
+    reply = client.post(SCORE, files={"file": (None, b"x"), "caption": (None, b"y")})
+    assert check_refusal(reply, 422, "bad_field") == "the form has no file field `file`"
+
+
+def test_two_files_are_refused(client: httpx.Client, check_refusal: Check) -> None:
+    reply = client.post(SCORE, files=[("file", ("a", b"x")), ("file", ("b", b"y"))])
+    assert "Too many files" in check_refusal(reply, 400, "bad_request")
+
+
+def test_empty_form_fields_are_not_given(client: httpx.Client, clip: Path, check_answer: Check) -> None:
+    check_answer(upload(client, clip, {"caption": "", "posted_at": "", "hashtags": ""}), missing={"text"})
+
+
+def test_hashtags_of_a_form_are_those_of_json(client: httpx.Client, root: Path, clip: Path) -> None:
+    form = upload(client, clip, {"hashtags": "#a, #b  c"})
+    named = client.post(SCORE, json={"uri": f"videos/{clip.name}", "hashtags": ["#a", "#b", "c"]})
+    assert numbers(form.json()) == numbers(named.json())
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"", "body: "),
+        (b"{", "body: "),
+        (b"[]", "body: "),
+        (b"\xff\xfe", "body: "),
+        (b'{"caption": 1}', "caption: "),
+        (b'{"views": 1}', "views: no such field"),
+        (b'{"author_followers": 1.5}', "author_followers: "),
+        (b'{"author_followers": 9e99}', "author_followers: "),
+        (b'{"posted_at": "2024-13-01"}', "posted_at: "),
+        (b'{"hashtags": "a b"}', "hashtags: "),
+        (b'{"uri": ""}', "uri: "),
+        (b'{"uri": "a\\u0000b"}', "uri: "),
+        (b'{"uri": "a\\udcff"}', "body: "),
+    ],
+)
+def test_json_that_does_not_fit_is_refused(client: httpx.Client, body: bytes, said: str, check_refusal: Check) -> None:
+    reply = client.post(SCORE, content=body, headers={"content-type": "application/json"})
+    assert check_refusal(reply, 422, "bad_field").startswith(said)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        *("/etc/passwd", "../outside.mp4", "videos/../../outside.mp4", "file:///etc/passwd", "~/../.."),
+        *("http://169.254.169.254/latest", "https://example.com/a.mp4", "s3://other/a.mp4", "link.mp4", "out/a.mp4"),
+    ],
+)
+def test_nothing_outside_the_root_can_be_named(
+    client: httpx.Client, root: Path, tmp_path: Path, clip: Path, uri: str, check_refusal: Check
+) -> None:
+    (tmp_path / "a.mp4").write_bytes(clip.read_bytes())
+    (root / "link.mp4").symlink_to(tmp_path / "a.mp4")
+    (root / "out").symlink_to(tmp_path)
+    try:
+        check_refusal(client.post(SCORE, json={"uri": uri}), 403, "outside_root")
+    finally:
+        (root / "link.mp4").unlink()
+        (root / "out").unlink()
+
+
+@pytest.mark.parametrize("uri", ["videos/none.mp4", "videos", "x" * 1900, "a/" * 900, "videos/%2e%2e/a.mp4", "ü🎬"])
+def test_a_video_that_is_not_there_is_said_so(client: httpx.Client, root: Path, uri: str, check_refusal: Check) -> None:
+    assert str(root) not in check_refusal(client.post(SCORE, json={"uri": uri}), 404, "missing_object")
+
+
+def test_other_kinds_of_body_are_refused(client: httpx.Client, clip: Path, check_refusal: Check) -> None:
+    for kind in ("video/mp4", "application/x-www-form-urlencoded", "text/json", ""):
+        reply = client.post(SCORE, content=clip.read_bytes(), headers={"content-type": kind})
+        assert "multipart/form-data" in check_refusal(reply, 415, "unsupported_media_type")
+
+
+@pytest.mark.parametrize("kind", ["multipart/form-data", "multipart/form-data; boundary=x"])
+def test_a_broken_form_is_refused(client: httpx.Client, kind: str, check_refusal: Check) -> None:
+    reply = client.post(SCORE, content=b"no form", headers={"content-type": kind})
+    assert reply.status_code in {400, 422}
+    check_refusal(reply, reply.status_code, "bad_request" if reply.status_code == 400 else "bad_field")
+
+
+def test_a_body_of_unknown_length_is_refused(client: httpx.Client, check_refusal: Check) -> None:
+    reply = client.post(SCORE, content=iter([b"{", b"}"]), headers={"content-type": "application/json"})
+    assert "Content-Length" in check_refusal(reply, 411, "length_required")
+
+
+def test_a_body_too_large_is_refused_before_it_is_read(client: httpx.Client) -> None:
+    for kind, length in (("multipart/form-data; boundary=x", 10**12), ("application/json", 2 << 20)):
+        head = f"POST {SCORE} HTTP/1.1\r\nHost: a\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n"
+        with socket.create_connection((client.base_url.host, client.base_url.port), timeout=10) as raw:
+            raw.sendall(head.encode())
+            assert raw.recv(64).startswith(b"HTTP/1.1 413 ")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "reason"),
+    [
+        ("GET", SCORE, 405, "method_not_allowed"),
+        ("DELETE", "/healthz", 405, "method_not_allowed"),
+        ("POST", "/v1/scores", 404, "not_found"),
+        ("GET", "/", 404, "not_found"),
+        ("GET", "/docs", 404, "not_found"),
+        ("GET", "/../../etc/passwd", 404, "not_found"),
+    ],
+)
+def test_other_ways_are_refused(
+    client: httpx.Client, method: str, path: str, status: int, reason: str, check_refusal: Check
+) -> None:
+    check_refusal(client.request(method, path), status, reason)
+
+
+def test_the_endpoint_describes_itself(client: httpx.Client) -> None:
+    described = client.get("/openapi.json").json()
+    assert described["info"]["version"] == viral.__version__
+    score = described["paths"][SCORE]["post"]
+    form, named = (
+        score["requestBody"]["content"][kind]["schema"] for kind in ("multipart/form-data", "application/json")
+    )
+    fields = {"caption", "hashtags", "posted_at", "author_followers", "sound_original"}
+    assert set(form["properties"]) == fields | {"file"}
+    assert form["required"] == ["file"]
+    assert set(named["properties"]) == fields | {"uri"}
+    assert "parameters" not in score
+    assert {"200", "401", "403", "404", "411", "413", "415", "422", "503"} <= set(score["responses"])
+    assert described["components"]["schemas"]["Refusal"]["required"] == ["reason", "detail"]
