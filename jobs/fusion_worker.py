@@ -56,12 +56,13 @@ def run(config: dict[str, Any]) -> int:
     model = Fusion(task.model)
     set_statistics(model, task.means, task.scales)
     wrapped = ray.train.torch.prepare_model(model)
-    steps = -(-(task.rows // world) // task.train.batch_size) * task.train.epochs
+    size = task.train.batch(task.rows, world)
+    steps = -(-(task.rows // world) // size) * task.train.epochs
     learner = Learner(wrapped, task.train, steps)
     state = _restore(model, learner)
     began = state.epoch
-    shard = _Shard(ray.train.get_dataset_shard("train"), task, learner.device, rank)
-    held = _Shard(ray.train.get_dataset_shard("validation"), task, learner.device, rank)
+    shard = _Shard(ray.train.get_dataset_shard("train"), task, size, learner.device, rank)
+    held = _Shard(ray.train.get_dataset_shard("validation"), task, size, learner.device, rank)
     every = task.train.report_every if shard.cached is not None else 1
     while not state.over(task.train):
         torch.manual_seed((task.train.seed << 20) + (state.epoch << 8) + rank)  # of dropout: the same after a resume
@@ -128,8 +129,8 @@ def _report(model: torch.nn.Module, learner: Learner, state: _State, rank: int) 
 class _Shard:
     """One worker's part of a split, as batches of tensors."""
 
-    def __init__(self, source: DataIterator, task: FusionTask, device: torch.device, rank: int) -> None:
-        self.source, self.task, self.device, self.rank = source, task, device, rank
+    def __init__(self, source: DataIterator, task: FusionTask, size: int, device: torch.device, rank: int) -> None:
+        self.source, self.task, self.size, self.device, self.rank = source, task, size, device, rank
         self.cached = _cached(source)
 
     def ordered(self) -> Iterator[Tensors]:
@@ -145,7 +146,7 @@ class _Shard:
         """All rows in an order that seed, epoch and rank decide."""
         import numpy as np
 
-        size, seed = self.task.train.batch_size, (self.task.train.seed, epoch, self.rank)
+        size, seed = self.size, (self.task.train.seed, epoch, self.rank)
         random = np.random.default_rng(seed)
         if self.cached is None:
             yield from self._tensors(

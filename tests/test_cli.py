@@ -114,7 +114,7 @@ execute(command)
     [
         ("well", 0, ""),
         ("usage", 2, "error: no such thing: choose another\n"),
-        ("storage", 1, "error: no space left\n"),
+        ("storage", 2, "error: no space left\n"),
     ],
 )
 def test_how_commands_end(how: str, status: int, said: str) -> None:

@@ -41,7 +41,6 @@ def test_modules_that_load_nothing_heavy(module: str) -> None:
     assert loaded_by(f"import {module}") & set(HEAVY) == set()
 
 
-@pytest.mark.xfail(reason="its constants are made by pa.array, for which pyarrow loads pandas", strict=True)
 def test_sources_load_nothing_heavy() -> None:
     assert loaded_by("import viral.sources") & set(HEAVY) == set()
 

@@ -14,7 +14,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 import click
 
 import viral
-from viral.errors import UsageError, ViralError
+from viral.errors import ViralError
 
 COMMANDS = {
     "demo": ("cluster.demo", "Everything once, on a synthetic corpus made here."),
@@ -29,7 +29,7 @@ COMMANDS = {
 }
 """For each command the module that holds it as `command`, and what the overview says of it."""
 
-FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+BAD_INPUT, INTERRUPTED = 2, 130
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -66,9 +66,9 @@ def main() -> None:
 
 
 def execute(entry: click.Command) -> None:
-    """Run a command and exit: 0 when what was asked is done, 2 when the request was wrong, 1 on any other error.
+    """Run a command and exit: 0 when what was asked is done, 2 when its user can mend what is wrong.
 
-    What its user can mend is one line on stderr, with the trace only under `--debug`.
+    That is then one line on stderr, its trace only under `--debug`; anything else is a fault of ours, with its trace.
     """
     try:
         # Not click's standalone mode: that ends an interrupted command with status 1 and no word of how to go on.
@@ -80,7 +80,7 @@ def execute(entry: click.Command) -> None:
         if "--debug" in sys.argv:
             raise
         click.echo(f"error: {error}", err=True)
-        status = BAD_INPUT if isinstance(error, UsageError) else FAILED
+        status = BAD_INPUT
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted: the same command goes on from here", err=True)
         status = INTERRUPTED

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import functools
+import io
 import os
 import shutil
 import uuid
@@ -276,5 +277,7 @@ def open_any(uri: str) -> BinaryIO:
         FileNotFoundError: there is none.
         StorageError: the storage refused or failed.
     """
+    if not uri.startswith("s3://"):
+        return Path(uri).open("rb")
     folder, _, name = uri.rpartition("/")
-    return cast("BinaryIO", Store(folder).input(name)) if uri.startswith("s3://") else Path(uri).open("rb")
+    return io.BufferedReader(cast("io.RawIOBase", Store(folder).input(name)), 1 << 20)  # pyarrow's has no lines

@@ -50,7 +50,7 @@ def generate(
 
     Args:
         folder: made if need be; empty, or holding this very corpus in part or whole.
-        spec: what the corpus shall be; the default is 240 posts by 48 authors.
+        spec: what the corpus shall be; the default is 400 posts by 80 authors.
         workers: processes that render; 1 renders in this one. A script that asks for more needs the usual
             `if __name__ == "__main__"` around its work.
         progress: called after each clip.

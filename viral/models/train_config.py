@@ -18,7 +18,7 @@ class TrainConfig:
     Args:
         epochs: at most so many passes over the training split.
         patience: stop when the validation loss has not fallen for so many.
-        batch_size: posts a step and worker.
+        batch_size: posts a step, on all workers together; None: a sixteenth of the training split, 16 to 512.
         learning_rate: the peak, after a short warm-up and before a cosine decay.
         weight_decay: of AdamW.
         report_every: epochs between two checkpoints, where the data fits in memory; a report takes about 2 s.
@@ -28,12 +28,17 @@ class TrainConfig:
 
     epochs: int = 60
     patience: int = 20
-    batch_size: int = 16
+    batch_size: int | None = None
     learning_rate: float = 1.5e-3
     weight_decay: float = 0.1
     report_every: int = 10
     precision: Precision = "auto"
     seed: int = 0
+
+    def batch(self, rows: int, workers: int) -> int:
+        """Posts a step on each of `workers`, with `rows` posts to train on."""
+        together = self.batch_size or min(512, max(16, rows // 16))
+        return max(1, together // workers)
 
 
 @dataclass(frozen=True)

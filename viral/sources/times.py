@@ -17,8 +17,8 @@ _ZONE = r"(?:Z|[+-][0-9]{2}(?::?[0-9]{2})?)$"
 _CLOCK = r"[ T][0-9]{2}:"
 # 10^11 seconds are the year 5138, 10^11 milliseconds the year 1973: no post was made near either.
 _MILLISECONDS = 1e11
-_FIRST = pa.scalar(datetime(1990, 1, 1, tzinfo=UTC), SECONDS)
-_LAST = pa.scalar(datetime(2100, 1, 1, tzinfo=UTC), SECONDS)
+_FIRST = datetime(1990, 1, 1, tzinfo=UTC)  # no Arrow scalar: one at import would load pandas
+_LAST = datetime(2100, 1, 1, tzinfo=UTC)
 
 
 def times(raw: pa.Array) -> Values:

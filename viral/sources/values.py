@@ -14,7 +14,8 @@ import pyarrow.compute as pc
 Faults = dict[int, str]
 Values = tuple[pa.Array, Faults]
 
-_NOTHING = pa.array(["", "nan", "nat", "null", "none", "na", "n/a", "<na>", "undefined"])
+# As tuples: an Arrow array at import would load pandas.
+_NOTHING = ("", "nan", "nat", "null", "none", "na", "n/a", "<na>", "undefined")
 _COUNT = (
     r"^(?P<digits>[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?P<fraction>(?:\.[0-9]+)?)"
     r"(?P<power>(?:[eE]\+?[0-9]{1,2})?)[ \x{00A0}]?(?P<suffix>[KkMmBb]?)$"
@@ -23,11 +24,11 @@ _DURATION = (
     r"^(?:(?:(?P<hours>[0-9]{1,3}):)?(?P<minutes>[0-9]{1,3}):)?"
     r"(?P<seconds>[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]{1,2})?)$"
 )
-_SUFFIXES = pa.array(["", "k", "m", "b"])
-_SCALES = pa.array([1.0, 1e3, 1e6, 1e9])
+_SUFFIXES = ("", "k", "m", "b")
+_SCALES = (1.0, 1e3, 1e6, 1e9)
 _EXACT = 2.0**53
-_TRUE = pa.array(["true", "t", "yes", "y", "1", "1.0"])
-_FALSE = pa.array(["false", "f", "no", "n", "0", "0.0"])
+_TRUE = ("true", "t", "yes", "y", "1", "1.0")
+_FALSE = ("false", "f", "no", "n", "0", "0.0")
 # An exponent with a sign or a point: no platform's identifiers look like that, those of a spreadsheet do.
 _EXPONENT = r"^[0-9]+(?:\.[0-9]+[eE]\+?|[eE]\+)[0-9]+$"
 _POINT_ZERO = r"^[0-9]+\.0*$"
@@ -43,7 +44,7 @@ def text(raw: pa.Array) -> pa.Array:
 def written(raw: pa.Array) -> pa.Array:
     """The text without surrounding white space; null where it is empty or a word that programs write for nothing."""
     trimmed = pc.utf8_trim_whitespace(raw)
-    nothing = pc.is_in(pc.utf8_lower(trimmed), value_set=_NOTHING)
+    nothing = pc.is_in(pc.utf8_lower(trimmed), value_set=pa.array(_NOTHING))
     return pc.if_else(nothing, pa.scalar(None, pa.string()), trimmed)
 
 
@@ -68,7 +69,7 @@ def counts(raw: pa.Array) -> Values:
         pc.struct_field(parts, name) for name in ("digits", "fraction", "power", "suffix")
     )
     number = pc.binary_join_element_wise(pc.replace_substring(digits, ",", ""), fraction, power, "").cast(pa.float64())
-    scale = _SCALES.take(pc.index_in(pc.utf8_lower(suffix), value_set=_SUFFIXES))
+    scale = pa.array(_SCALES).take(pc.index_in(pc.utf8_lower(suffix), value_set=pa.array(_SUFFIXES)))
     value = pc.round(pc.multiply(number, scale))
     whole = pc.or_(pc.not_equal(suffix, ""), pc.equal(value, number))
     good = pc.fill_null(pc.and_(whole, pc.less_equal(value, _EXACT)), False)
@@ -98,7 +99,7 @@ def booleans(raw: pa.Array) -> Values:
     """
     given = written(raw)
     lower = pc.utf8_lower(given)
-    yes, no = pc.is_in(lower, value_set=_TRUE), pc.is_in(lower, value_set=_FALSE)
+    yes, no = (pc.is_in(lower, value_set=pa.array(words)) for words in (_TRUE, _FALSE))
     known = pc.or_(yes, no)
     bad = pc.and_(pc.is_valid(given), pc.invert(known))
     return pc.if_else(known, yes, pa.scalar(None, pa.bool_())), faults(
