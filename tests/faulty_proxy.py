@@ -1,0 +1,128 @@
+"""An HTTP proxy that lets one request in so many go wrong, as storages do. Run as a process: see `main`."""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import random
+import socket
+import struct
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+SLOW_DOWN = (
+    b"<?xml version='1.0'?><Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
+)
+INTERNAL = b"<?xml version='1.0'?><Error><Code>InternalError</Code><Message>We encountered an error.</Message></Error>"
+FAULTS = ("internal", "slow_down", "reset", "truncated", "stalled")
+STALL_SECONDS = 1.0
+
+
+class Proxy(ThreadingHTTPServer):
+    """Hands requests on to `upstream`; `every` of them on average meets a fault, by a seeded draw."""
+
+    daemon_threads = True
+
+    def __init__(self, port: int, upstream: tuple[str, int], every: int, seed: int) -> None:
+        super().__init__(("127.0.0.1", port), Handler)
+        self.upstream, self.every = upstream, every
+        self.random, self.lock = random.Random(seed), threading.Lock()
+
+    def fault(self) -> str | None:
+        """What goes wrong with the next request, if anything."""
+        with self.lock:
+            return self.random.choice(FAULTS) if self.random.random() < 1 / self.every else None
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One connection."""
+
+    protocol_version = "HTTP/1.1"
+    server: Proxy
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it
+        """Faults are said on stdout; the rest is nobody's business."""
+
+    def handle_one_request(self) -> None:
+        """As the base class, but a client that hangs up is nothing to speak of."""
+        try:
+            super().handle_one_request()
+        except ConnectionError:
+            self.close_connection = True
+
+    def do_GET(self) -> None:
+        """Hand on, or fail."""
+        body = self.rfile.read(int(self.headers.get("content-length") or 0)) if not self._chunked() else self._chunks()
+        fault = self.server.fault()
+        if fault:
+            print(f"{fault} {self.command} {self.path[:80]}", flush=True)
+        if fault in ("internal", "slow_down"):
+            self._answer(500 if fault == "internal" else 503, {}, INTERNAL if fault == "internal" else SLOW_DOWN)
+        elif fault == "reset":
+            self._reset()
+        else:
+            status, headers, data = self._upstream(body)
+            if fault == "stalled":
+                time.sleep(STALL_SECONDS)
+            self._answer(status, headers, data, cut=fault == "truncated")
+
+    do_PUT = do_POST = do_DELETE = do_HEAD = do_GET  # noqa: N815 - the base class's names
+
+    def _chunked(self) -> bool:
+        return "chunked" in self.headers.get("transfer-encoding", "")
+
+    def _chunks(self) -> bytes:
+        """A chunked body as it came: aws-chunked signatures are inside, for the server to read."""
+        parts = []
+        while size := int(self.rfile.readline().split(b";")[0], 16):
+            parts.append(self.rfile.read(size))
+            self.rfile.readline()
+        while self.rfile.readline().strip():
+            pass
+        return b"".join(parts)
+
+    def _upstream(self, body: bytes) -> tuple[int, dict[str, str], bytes]:
+        connection = http.client.HTTPConnection(*self.server.upstream, timeout=60)
+        skip = {"transfer-encoding", "connection", "content-length", "expect"}
+        headers = {name: value for name, value in self.headers.items() if name.lower() not in skip}
+        connection.request(self.command, self.path, body=body, headers={**headers, "Content-Length": str(len(body))})
+        reply = connection.getresponse()
+        data = reply.read()
+        connection.close()
+        return reply.status, dict(reply.getheaders()), data
+
+    def _answer(self, status: int, headers: dict[str, str], data: bytes, *, cut: bool = False) -> None:
+        self.send_response_only(status)
+        length = headers.get("Content-Length", "") if self.command == "HEAD" else str(len(data))
+        for name, value in headers.items():
+            if name.lower() not in {"content-length", "transfer-encoding", "connection"}:
+                self.send_header(name, value)
+        self.send_header("Content-Length", length or "0")
+        self.end_headers()
+        if self.command == "HEAD":
+            return
+        if cut and data:
+            self.wfile.write(data[: len(data) // 2])
+            self._reset()
+        else:
+            self.wfile.write(data)
+
+    def _reset(self) -> None:
+        self.wfile.flush()
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.close_connection = True
+        self.connection.close()
+
+
+def main() -> None:
+    """`python faulty_proxy.py PORT UPSTREAM_PORT EVERY SEED`: until it is ended; says each fault on stdout."""
+    parser = argparse.ArgumentParser()
+    for name in ("port", "upstream", "every", "seed"):
+        parser.add_argument(name, type=int)
+    given = parser.parse_args()
+    Proxy(given.port, ("127.0.0.1", given.upstream), given.every, given.seed).serve_forever()
+
+
+if __name__ == "__main__":
+    main()
