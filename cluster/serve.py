@@ -36,7 +36,7 @@ def command(
         # Ray's own handler would end its processes under the endpoint's feet.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         with running(spec, debug=debug) as url:
-            click.echo(f"serving {model} at {url} (POST /v1/score, GET /healthz, /openapi.json); Ctrl-C stops it")
+            click.echo(f"serving {spec.model} at {url} (POST /v1/score, GET /healthz, /openapi.json); Ctrl-C stops it")
             wait_for_stop()
 
 

@@ -133,6 +133,7 @@ def running(spec: EndpointSpec, *, debug: bool = False) -> Iterator[str]:
         ConfigError: one runs there already. ViralError: it does not come up. Raises as `checked` does.
     """
     from ray import serve
+    from ray.serve.context import _disconnect
 
     logging.getLogger("ray.serve").setLevel(logging.INFO if debug else logging.ERROR)
     there = serve.status()
@@ -151,6 +152,7 @@ def running(spec: EndpointSpec, *, debug: bool = False) -> Iterator[str]:
         yield url
     finally:
         serve.delete(NAME)
+        _disconnect()  # else it is kept, and asked in the next Ray session of this process
 
 
 def _start(settings: ServeSettings, *, debug: bool) -> None:

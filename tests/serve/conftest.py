@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -100,8 +99,18 @@ def only(source: Path, kind: str, target: Path) -> Path:
     return target
 
 
-@pytest.fixture(scope="session")
-def endpoint() -> Endpoint:
+@pytest.fixture(scope="module")
+def temporary() -> Iterator[Path]:
+    """A folder for all temporary files of a module's Ray and endpoint; its path is short, as Ray's sockets need it."""
+    with tempfile.TemporaryDirectory(prefix="vs-") as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", folder)
+        patch.setattr(tempfile, "tempdir", folder)
+        yield Path(folder)
+        assert not list(Path(folder).glob("viral-*")), "the endpoint left temporary files"
+
+
+@pytest.fixture(scope="module")
+def endpoint(temporary: Path) -> Endpoint:
     """Starts Ray and the endpoint, with settings of its own, and gives a client of it."""
 
     @contextmanager
@@ -170,28 +179,25 @@ def check_answer() -> Callable[..., dict[str, Any]]:
 
 
 @pytest.fixture
-def decoders() -> Callable[[], list[int]]:
-    """The process ids of the decoding children of this test's Ray."""
+def processes(temporary: Path) -> Callable[..., list[int]]:
+    """Finds the processes that were started with this module's folder for temporary files, by what they are called."""
 
-    def find() -> list[int]:
-        mine = f"{tempfile.gettempdir()}/viral-ray-{os.getpid()}-"
-        return [pid for pid in processes(b"viral.media.child") if mine.encode() in environment_of(pid)]
+    def find(named: bytes = b"") -> list[int]:
+        pids = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
+        ours = [pid for pid in pids if f"TMPDIR={temporary}".encode() in read(pid, "environ")]
+        return [pid for pid in ours if named in read(pid, "cmdline")]
 
     return find
 
 
-def processes(named: bytes) -> list[int]:
-    """The processes whose command line holds `named`."""
-    pids = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
-    return [pid for pid in pids if named in _read(pid, "cmdline")]
+@pytest.fixture
+def decoders(processes: Callable[..., list[int]]) -> Callable[[], list[int]]:
+    """Finds the decoding children among them."""
+    return lambda: processes(b"viral.media.child")
 
 
-def environment_of(pid: int) -> bytes:
-    return _read(pid, "environ")
-
-
-def _read(pid: int, name: str) -> bytes:
+def read(pid: int, name: str) -> bytes:
     try:
         return Path("/proc", str(pid), name).read_bytes()
-    except OSError:
+    except OSError:  # it has ended
         return b""

@@ -1,0 +1,135 @@
+"""`viral serve` as its user starts and ends it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from serve.settings import KEY_VARIABLE
+
+VIRAL = str(Path(sys.executable).with_name("viral"))
+STARTS_WITHIN, ENDS_WITHIN = 90.0, 20.0  # seconds
+
+
+def command(root: Path, *arguments: str) -> list[str]:
+    return [VIRAL, "serve", "--root", str(root), "--model", "tiny", *arguments]
+
+
+def environment(**more: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("VIRAL_", "RAY_"))}
+    return {**kept, **more}
+
+
+@contextmanager
+def started(root: Path, temporary: Path) -> Iterator[subprocess.Popen[str]]:
+    """`viral serve` in a process group of its own, as in a terminal; killed if the test fails."""
+    process = subprocess.Popen(
+        command(root, "--port", "0"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(TMPDIR=str(temporary), PYTHONUNBUFFERED="1"),
+        start_new_session=True,
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT])
+def test_it_serves_until_it_is_told_to_stop(
+    root: Path, clip: Path, temporary: Path, processes: Callable[..., list[int]], end: signal.Signals
+) -> None:
+    with started(root, temporary) as process:
+        assert process.stdout
+        said = process.stdout.readline()
+        assert said.startswith("serving tiny/1 at http://127.0.0.1:"), process.communicate()
+        url = said.split()[3]
+        reply = httpx.post(f"{url}/v1/score", files={"file": clip.read_bytes()}, timeout=30, trust_env=False)
+        assert reply.status_code == 200
+        asked = time.monotonic()
+        if end == signal.SIGINT:
+            os.killpg(process.pid, end)  # as Ctrl-C in a terminal: to all processes of the group
+        else:
+            process.send_signal(end)
+        out, err = process.communicate(timeout=ENDS_WITHIN)
+        assert process.returncode == 0
+        assert time.monotonic() - asked < ENDS_WITHIN
+    assert out == ""
+    assert err == ""
+    assert_nothing_left(temporary, processes)
+
+
+def test_it_can_be_stopped_while_it_starts(root: Path, temporary: Path, processes: Callable[..., list[int]]) -> None:
+    with started(root, temporary) as process:
+        until = time.monotonic() + STARTS_WITHIN
+        while not processes(b"ServeController") and time.monotonic() < until:
+            time.sleep(0.1)
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=ENDS_WITHIN)
+        assert process.returncode != 0
+    assert out == ""
+    assert "Traceback" not in err
+    assert_nothing_left(temporary, processes)
+
+
+def assert_nothing_left(temporary: Path, processes: Callable[..., list[int]]) -> None:
+    until = time.monotonic() + 5  # Ray's last processes may still be on their way out
+    while processes() and time.monotonic() < until:
+        time.sleep(0.1)
+    assert processes() == []
+    assert list(temporary.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "said"),
+    [
+        (("--model", "none"), {}, "error: there is no model none in "),
+        (("--model", "tiny/7"), {}, "error: model tiny has no version 7: there are 1"),
+        (("--host", "0.0.0.0"), {}, "error: serving on 0.0.0.0 is open to others: set VIRAL_API_KEY in "),
+        (("--host", "::"), {}, "error: serving on :: is open to others: set VIRAL_API_KEY in "),
+        (("--host", "0.0.0.0"), {KEY_VARIABLE: "secret"}, "error: VIRAL_API_KEY is shorter than 16 characters"),
+        (("--host", "192.0.2.1"), {KEY_VARIABLE: "s" * 16}, "error: cannot serve on 192.0.2.1: "),
+        (("--host", "no.host.invalid"), {KEY_VARIABLE: "s" * 16}, "error: cannot serve on no.host.invalid: "),
+        (("--root", "/there/is/nothing"), {}, "error: the root /there/is/nothing does not exist"),
+    ],
+)
+def test_what_cannot_be_served_is_one_line(
+    root: Path, arguments: tuple[str, ...], variables: dict[str, str], said: str
+) -> None:
+    done = subprocess.run(
+        command(root, *arguments), capture_output=True, text=True, env=environment(**variables), timeout=60, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith(said)
+    assert done.stderr.count("\n") == 1
+    assert "secret" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_port_that_is_taken_is_one_line(root: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = subprocess.run(
+            command(root, "--port", str(port)),
+            capture_output=True,
+            text=True,
+            env=environment(),
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert done.stderr == f"error: port {port} of 127.0.0.1 is taken: choose another with --port\n"

@@ -1,0 +1,111 @@
+"""The endpoint with a key and tight limits: who is let in, what overflows, what a bad file costs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+Check = Callable[..., Any]
+
+SCORE, KEY = "/v1/score", "correct-horse-battery-staple"
+MOST = 2 << 20
+BEARER = {"Authorization": f"Bearer {KEY}"}
+
+
+@pytest.fixture(scope="module")
+def client(endpoint: Check, root: Path) -> Iterator[httpx.Client]:
+    limits = {"max_queued": 1, "max_replicas": 1, "max_upload_bytes": MOST}
+    with endpoint(root, key=KEY, sandbox={"seconds": 3.0}, **limits) as client:
+        yield client
+
+
+def upload(client: httpx.Client, content: bytes) -> httpx.Response:
+    return client.post(SCORE, files={"file": ("a.mp4", content)}, headers=BEARER)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        *(None, "", "Bearer", f"Bearer {KEY[:-1]}", f"Bearer {KEY}x", f"Basic {KEY}", KEY),
+        "Bearer " + "é" * 20,
+    ],
+)
+def test_without_the_key_there_is_no_score(client: httpx.Client, given: str | None, check_refusal: Check) -> None:
+    headers = {} if given is None else {"Authorization": given.encode()}
+    reply = client.post(SCORE, json={"caption": "a"}, headers=headers)
+    assert KEY not in check_refusal(reply, 401, "unauthorized")
+    assert reply.headers["www-authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer"])
+def test_with_the_key_there_is_one(client: httpx.Client, scheme: str) -> None:
+    reply = client.post(SCORE, json={"caption": "a"}, headers={"Authorization": f"{scheme} {KEY}"})
+    assert reply.status_code == 200
+
+
+def test_the_key_comes_before_the_body(client: httpx.Client, check_refusal: Check) -> None:
+    check_refusal(client.post(SCORE, content=b"x" * (MOST + (1 << 20))), 401, "unauthorized")
+
+
+def test_health_and_description_are_open(client: httpx.Client) -> None:
+    assert client.get("/healthz").status_code == 200
+    assert client.get("/openapi.json").status_code == 200
+
+
+def test_an_upload_too_large_is_refused(client: httpx.Client, check_refusal: Check) -> None:
+    for size in (MOST + 1, MOST + (1 << 20)):  # within what a form may add, and beyond it
+        assert str(MOST) in check_refusal(upload(client, b"x" * size), 413, "too_large")
+    check_refusal(upload(client, b"x" * MOST), 422, "unreadable")
+
+
+def test_what_overflows_is_told_to_come_again(client: httpx.Client, clip: Path, check_refusal: Check) -> None:
+    content = clip.read_bytes()
+    with ThreadPoolExecutor(24) as pool:
+        replies = list(pool.map(lambda _: upload(client, content), range(24)))
+    busy = [reply for reply in replies if reply.status_code != 200]
+    assert 0 < len(busy) < len(replies)
+    for reply in busy:
+        check_refusal(reply, 503, "busy")
+        assert reply.headers["retry-after"] == "1"
+    assert upload(client, content).status_code == 200
+
+
+def test_a_decoder_that_dies_costs_one_request(
+    client: httpx.Client, clip: Path, decoders: Check, check_refusal: Check
+) -> None:
+    upload(client, clip.read_bytes())
+    (decoder,) = decoders()
+    os.kill(decoder, signal.SIGSEGV)
+    check_refusal(upload(client, clip.read_bytes()), 422, "crashed")
+    assert upload(client, clip.read_bytes()).status_code == 200
+    assert decoder not in decoders()
+
+
+def test_a_decoder_that_hangs_costs_one_request(
+    client: httpx.Client, clip: Path, decoders: Check, check_refusal: Check
+) -> None:
+    upload(client, clip.read_bytes())
+    (decoder,) = decoders()
+    os.kill(decoder, signal.SIGSTOP)
+    started = time.monotonic()
+    assert "sandbox.seconds = 3" in check_refusal(upload(client, clip.read_bytes()), 422, "timed_out")
+    assert 3 <= time.monotonic() - started < 10
+    assert upload(client, clip.read_bytes()).status_code == 200
+    assert decoder not in decoders()
+
+
+def test_the_key_is_in_no_file_of_ray(client: httpx.Client, temporary: Path) -> None:
+    """Nor is there any temporary file outside the folder that ends with Ray."""
+    (session,) = temporary.glob("viral-*")
+    files = [path for path in session.rglob("*") if path.is_file() and not path.is_symlink()]
+    assert any("serve" in path.parts and path.suffix == ".log" for path in files)
+    assert not [path for path in files if KEY.encode() in path.read_bytes()]
+    assert not list(session.rglob("viral-upload-*"))
