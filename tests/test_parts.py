@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from viral.errors import StorageError
-from viral.parts import BUCKET_ROWS, Part, Parts, bits_for, bucket_of, newest
+from viral.parts import BUCKET_ROWS, Part, Parts, bits_for, bucket_of, newest_of
 from viral.store import Store
 from viral.tables import VECTOR, features
 
@@ -213,8 +213,8 @@ def test_part_names() -> None:
 
 
 def test_newest_of_one_and_of_none() -> None:
-    assert newest(rows(), "post_id", "version").num_rows == 0
-    assert newest(rows(("a", 1, None, None)), "post_id", None).num_rows == 1
+    assert newest_of(rows(), "post_id", "version").num_rows == 0
+    assert newest_of(rows(("a", 1, None, None)), "post_id", None).num_rows == 1
 
 
 def test_null_and_empty_vectors_come_back(any_store: Store) -> None:
@@ -373,3 +373,16 @@ def test_any_sequence_of_operations_is_a_dict(tmp_path: Path, seed: int) -> None
                 mortal.sweep(bits)
         read_bits = chance.randrange(4)
         assert read_all(table(store), read_bits) == sorted(model.values()), (operation, step)
+
+
+def test_history_keeps_every_version(any_store: Store) -> None:
+    table = Parts(any_store, "attempts", SCHEMA, key="post_id", newest_by="version", history=True)
+    for version in range(3):
+        table.append(rows(("a", version, str(version), None), ("b", version, "b", None)), 0)
+    table.append(rows(("a", 1, "again", None)), 0)
+    before = table.versions(columns=["post_id", "version"])
+    table.merge(None, 0, 0)
+    assert len(table.parts()) == 1
+    assert table.versions(columns=["post_id", "version"]).equals(before)
+    assert before.to_pydict() == {"post_id": list("aaabbb"), "version": [0, 1, 2, 0, 1, 2]}
+    assert table.read(columns=["version"]).to_pydict() == {"version": [2, 2]}

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,10 +58,21 @@ class Parts:
         schema: what is written; what is read may have more columns.
         key: the column that names a row.
         newest_by: of two rows with the same key, the one with the larger value here is read (null is smallest).
+        history: keep the older rows of a key too, for `versions`; else merging drops them.
     """
 
-    def __init__(self, store: Store, prefix: str, schema: pa.Schema, *, key: str, newest_by: str | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        prefix: str,
+        schema: pa.Schema,
+        *,
+        key: str,
+        newest_by: str | None = None,
+        history: bool = False,
+    ) -> None:
         self.store, self.prefix, self.schema, self.key, self.newest_by = store, prefix, schema, key, newest_by
+        self.history = history
 
     def parts(self) -> list[Part]:
         """All parts, by name: a listing, no file is opened."""
@@ -72,22 +83,32 @@ class Parts:
         """How many low bits of the hash make buckets of at most about BUCKET_ROWS rows."""
         return bits_for(sum(part.rows for part in self.parts()))
 
-    def append(self, rows: pa.Table, bits: int) -> None:
-        """Add rows, a part a bucket. The same rows give the same file names: a repeated call changes nothing."""
+    def append(self, rows: pa.Table, bits: int) -> list[str]:
+        """Add rows, a part a bucket, and say their keys. The same rows give the same keys: a repeat changes nothing."""
         rows = rows.select(self.schema.names).cast(self.schema)
         buckets = bucket_of(rows[self.key], bits)
-        for bucket in np.unique(buckets):
-            self._write(rows.filter(pa.array(buckets == bucket)), bits, int(bucket))
+        return [
+            self._write(rows.filter(pa.array(buckets == bucket)), bits, int(bucket)) for bucket in np.unique(buckets)
+        ]
 
     def read(
         self, bits: int = 0, bucket: int = 0, columns: Sequence[str] | None = None, parts: Sequence[Part] | None = None
     ) -> pa.Table:
         """The newest row of each key of one bucket, in order of key; with no arguments, of the whole table."""
+        return self._read(bits, bucket, columns, parts, newest_of)
+
+    def versions(self, bits: int = 0, bucket: int = 0, columns: Sequence[str] | None = None) -> pa.Table:
+        """All rows of one bucket that are kept, in order of key, the oldest of each key first."""
+        return self._read(bits, bucket, columns, None, each_version)
+
+    def _read(
+        self, bits: int, bucket: int, columns: Sequence[str] | None, parts: Sequence[Part] | None, choose: Choose
+    ) -> pa.Table:
         wanted = None if columns is None else list(dict.fromkeys([*columns, self.key, *filter(None, [self.newest_by])]))
         parts = self.parts() if parts is None else parts
         for _ in range(RELISTINGS):
             try:
-                merged = self._newest(self._rows(parts, wanted, bits, bucket))
+                merged = self._chosen(self._rows(parts, wanted, bits, bucket), choose)
             except FileNotFoundError:  # merged by another since it was listed: its rows stand in a newer part
                 parts = self.parts()
             else:
@@ -107,8 +128,9 @@ class Parts:
         Parts written for fewer buckets are read, and left for `sweep`.
         """
         before = [part for part in self.parts() if part.may_hold(bits, bucket)]
-        old = self.read(bits, bucket, parts=before)
-        new = old if rows is None else self._newest([old, rows.select(self.schema.names).cast(self.schema)])
+        keep = each_version if self.history else newest_of
+        old = self._read(bits, bucket, None, before, keep)
+        new = old if rows is None else self._chosen([old, rows.select(self.schema.names).cast(self.schema)], keep)
         changed = 0 if rows is None or new.equals(old) else changed_rows(old, new, self.key)
         if not changed and len(before) <= 1 and all(part.bits >= bits for part in before):
             return 0
@@ -129,12 +151,12 @@ class Parts:
         self.store.delete([part.key for part in coarse if part.key not in needed])
 
     def _still_needed(self, parts: Sequence[Part], bits: int, bucket: int) -> Iterator[Part]:
-        columns = [self.key, *filter(None, [self.newest_by])]
-        held = self._newest(self._rows([part for part in parts if part.bits >= bits], columns, bits, bucket))
+        columns, keep = [self.key, *filter(None, [self.newest_by])], each_version if self.history else newest_of
+        held = self._chosen(self._rows([part for part in parts if part.bits >= bits], columns, bits, bucket), keep)
         for part in parts:
             if part.bits < bits and part.may_hold(bits, bucket):
                 rows = self._load(part, columns, bits, bucket)
-                if not self._newest([rows, held]).equals(held):
+                if not self._chosen([rows, held], keep).equals(held):
                     yield part
 
     def _rows(self, parts: Sequence[Part], columns: list[str] | None, bits: int, bucket: int) -> list[pa.Table]:
@@ -142,9 +164,9 @@ class Parts:
         chosen = [part for part in parts if part.may_hold(bits, bucket)]
         return [empty.select(columns or empty.column_names), *(self._load(it, columns, bits, bucket) for it in chosen)]
 
-    def _newest(self, tables: Sequence[pa.Table]) -> pa.Table:
-        """The newest row of each key; of two with the same key and version that of the later table."""
-        return newest(pa.concat_tables(tables, promote_options="default"), self.key, self.newest_by)
+    def _chosen(self, tables: Sequence[pa.Table], choose: Choose) -> pa.Table:
+        """One row of each key, or of each version; of two that are the same in that, the later table's."""
+        return choose(pa.concat_tables(tables, promote_options="default"), self.key, self.newest_by)
 
     def _load(self, part: Part, columns: list[str] | None, bits: int, bucket: int) -> pa.Table:
         uri = self.store.uri(part.key)
@@ -193,17 +215,36 @@ def bucket_of(keys: pa.ChunkedArray, bits: int) -> npt.NDArray[np.int64]:
     return hashes & ((1 << bits) - 1)
 
 
-def newest(rows: pa.Table, key: str, newest_by: str | None) -> pa.Table:
+Choose = Callable[[pa.Table, str, str | None], pa.Table]
+"""Which rows to keep of a table, by its key and the column that orders the versions of a key."""
+
+
+def newest_of(rows: pa.Table, key: str, newest_by: str | None) -> pa.Table:
     """The last row of each key after a stable sort by key and `newest_by` (null first), in order of key."""
-    if newest_by:
-        order = pc.sort_indices(rows, [(key, "ascending", "at_end"), (newest_by, "ascending", "at_start")])
-    else:
-        order = pc.sort_indices(rows, [(key, "ascending")])
-    ordered = rows.take(order)
-    keys = ordered[key].combine_chunks()
-    last = pc.not_equal(keys[:-1], keys[1:]) if len(keys) else pa.array([], pa.bool_())
-    tail = pa.array([True] * min(1, len(keys)), pa.bool_())
-    return ordered.filter(pa.concat_arrays([last, tail]))
+    return _last_of_runs(_in_order(rows, key, newest_by), [key])
+
+
+def each_version(rows: pa.Table, key: str, newest_by: str | None) -> pa.Table:
+    """The last row of each key and version, in order of both."""
+    return _last_of_runs(_in_order(rows, key, newest_by), [key, *filter(None, [newest_by])])
+
+
+def _in_order(rows: pa.Table, key: str, newest_by: str | None) -> pa.Table:
+    order = [(key, "ascending", "at_end"), *([(newest_by, "ascending", "at_start")] if newest_by else [])]
+    return rows.take(pc.sort_indices(rows, order))
+
+
+def _last_of_runs(rows: pa.Table, names: list[str]) -> pa.Table:
+    """The last of each run of rows that are equal in those columns."""
+    if rows.num_rows < 2:
+        return rows
+    changes = np.zeros(rows.num_rows - 1, bool)
+    for name in names:
+        column = rows[name].combine_chunks()
+        same = pc.equal(column[:-1], column[1:])
+        both_null = pc.and_(pc.is_null(column[:-1]), pc.is_null(column[1:]))
+        changes |= ~np.asarray(pc.or_(pc.fill_null(same, False), both_null))
+    return rows.filter(pa.array(np.append(changes, True)))
 
 
 def changed_rows(old: pa.Table, new: pa.Table, key: str) -> int:
