@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -15,14 +15,16 @@ import pyarrow as pa
 
 from jobs.buckets import over_buckets
 from jobs.session import session
+from viral import s3
 from viral.cli import common, execute, on_ray, say
-from viral.errors import ConfigError, SourceError
+from viral.errors import ConfigError, SourceError, StorageError
 from viral.parts import Parts, bits_for
 from viral.sources import SOURCES, read
 from viral.store import Store, one_line, open_any
 from viral.tables import POSTS, REJECTS
 
 ROW_BYTES = 400  # of scraped text a post, roughly; only the number of buckets is derived from it
+_POST_ID = "{post_id}"
 _ENDINGS: dict[str, str | tuple[str, ...]] = {
     "yt_dlp": ".info.json",
     "csv": ".csv",
@@ -42,6 +44,9 @@ class Source:
         columns: for `csv` and `parquet`, which of their columns is which of ours.
         video_uri: where the video of a post lies that does not say it itself: `videos/{post_id}.mp4`.
         name: what the posts' column `source` says; by default the adapter's name.
+
+    Raises:
+        ConfigError: `video_uri` names nothing of the post, or something that it does not know.
     """
 
     kind: str
@@ -49,6 +54,14 @@ class Source:
     columns: Mapping[str, str] | None = None
     video_uri: str | None = None
     name: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.video_uri is not None:
+            rest = self.video_uri.replace(_POST_ID, "")
+            if rest == self.video_uri or "{" in rest or "}" in rest:
+                raise ConfigError(
+                    f"--video-uri {self.video_uri!r} must hold {_POST_ID} and no other braces: videos/{_POST_ID}.mp4"
+                )
 
 
 @dataclass
@@ -146,7 +159,7 @@ def _finished(posts: pa.Table, source: Source) -> pa.Table:
         posts = posts.set_column(posts.column_names.index("source"), POSTS.field("source"), names)
     if source.video_uri:
         pairs = zip(posts["post_id"].to_pylist(), posts["video_uri"].to_pylist(), strict=True)
-        uris = [uri or source.video_uri.format(post_id=post_id) for post_id, uri in pairs]
+        uris = [uri or source.video_uri.replace(_POST_ID, post_id) for post_id, uri in pairs]
         posts = posts.set_column(
             posts.column_names.index("video_uri"), POSTS.field("video_uri"), pa.array(uris, pa.string())
         )
@@ -161,19 +174,29 @@ def _files(source: Source) -> list[tuple[str, int]]:
     return found
 
 
-def _below(name: str, endings: str | tuple[str, ...]) -> Iterable[tuple[str, int]]:
-    if not name.startswith("s3://"):
-        path = Path(name).expanduser().absolute()
-        if path.is_file():
-            return [(str(path), path.stat().st_size)]
-        if not path.is_dir():
-            raise SourceError(f"there is no file or folder {path}")
-        name = str(path)
-    folder, _, last = name.rstrip("/").rpartition("/")
-    if name.endswith(endings):
-        store, prefix = Store(folder), ""
-        return [(store.uri(info.key), info.size) for info in store.objects(prefix) if info.key == last]
-    store = Store(name)
+def _below(name: str, endings: str | tuple[str, ...]) -> list[tuple[str, int]]:
+    if name.startswith("s3://"):
+        return _below_s3(name, endings)
+    path = Path(name).expanduser().absolute()
+    if path.is_file():
+        return [(str(path), path.stat().st_size)]
+    if not path.is_dir():
+        raise SourceError(f"there is no file or folder {path}")
+    return _listed(str(path), endings)
+
+
+def _below_s3(name: str, endings: str | tuple[str, ...]) -> list[tuple[str, int]]:
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        file = s3.head(name) if s3.split(name)[1] else None
+        return [(name, file.size)] if file else _listed(name, endings)
+    except (BotoCoreError, ClientError, StorageError) as error:
+        raise SourceError(f"cannot list {name}: {one_line(error)}") from error
+
+
+def _listed(folder: str, endings: str | tuple[str, ...]) -> list[tuple[str, int]]:
+    store = Store(folder)
     return sorted((store.uri(info.key), info.size) for info in store.objects("") if info.key.endswith(endings))
 
 

@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import re
 import secrets
 import shutil
+import socket
+import subprocess
+import sys
 import tempfile
+import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from types import TracebackType
 
 from viral.errors import ConfigError, ViralError
 from viral.store import one_line
 
-_PREFIX = "viral-ray-"
+_PREFIX, _LOCK = "viral-ray-", "in-use"
+_FILTER = """
+import sys
+for line in sys.stdin.buffer:
+    if b"has constructor arguments in the object store" not in line:
+        sys.stderr.buffer.write(line)
+        sys.stderr.buffer.flush()
+"""
+ANSWERS_WITHIN = 10.0  # seconds
 OBJECT_STORE_BYTES = 1 << 30  # vectors and ids only ever pass through it, never raw frames
 
 
@@ -23,28 +37,30 @@ OBJECT_STORE_BYTES = 1 << 30  # vectors and ids only ever pass through it, never
 def session(address: str | None = None, *, debug: bool = False) -> Iterator[None]:
     """Connect to the cluster at `address` (or `$RAY_ADDRESS`), or start Ray on this machine and stop it at the end.
 
-    Inside another session it does nothing, so that jobs can be called one after the other in one.
+    Inside another session it uses that one, so that jobs can be called one after the other in one.
 
     Raises:
         ConfigError: no cluster answers at that address.
         ViralError: what a task raised of our own, without Ray's wrapping.
     """
+    os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")  # what outlives a session must not start another
     import ray
 
     if ray.is_initialized():
-        yield
+        with unwrapped():
+            yield
         return
     target = address or os.environ.get("RAY_ADDRESS")
-    folder = None if target else _temporary_folder()
-    try:
+    with ExitStack() as stack:
+        folder = None if target else stack.enter_context(_temporary_folder())
+        if not debug:
+            stack.enter_context(_filtered_stderr())
+        stack.callback(ray.shutdown)
+        stack.push(_forget)
         _connect(target, folder, debug=debug)
         _quiet(debug=debug)
         with unwrapped():
             yield
-    finally:
-        ray.shutdown()
-        if folder:
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _connect(target: str | None, folder: Path | None, *, debug: bool) -> None:
@@ -53,51 +69,117 @@ def _connect(target: str | None, folder: Path | None, *, debug: bool) -> None:
     level = logging.INFO if debug else logging.ERROR
     if folder is None:
         try:
+            _answers(target)
             ray.init(target, log_to_driver=debug, logging_level=level)
-        except (ConnectionError, ValueError) as error:
+        except (OSError, ValueError) as error:
             raise ConfigError(f"no Ray cluster answers at {target}: {one_line(error)}") from error
         return
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     # Ray turns token authentication on, and would write a token into the home directory if it were given none.
     os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-    ray.init(
-        "local",
-        include_dashboard=False,
-        object_store_memory=OBJECT_STORE_BYTES,
-        _temp_dir=str(folder),
-        log_to_driver=debug,
-        logging_level=level,
-    )
+    with _children_write_to(folder / "files"):
+        ray.init(
+            "local",
+            include_dashboard=False,
+            object_store_memory=OBJECT_STORE_BYTES,
+            _temp_dir=str(folder),
+            log_to_driver=debug,
+            logging_level=level,
+        )
 
 
-def _temporary_folder() -> Path:
-    """A folder for Ray's files, named by this process; those of processes that were killed are removed first."""
-    for stale in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        match = re.match(rf"{_PREFIX}(\d+)-", stale.name)
-        if match and not Path("/proc", match[1]).exists():
-            shutil.rmtree(stale, ignore_errors=True)
-    return Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
+@contextmanager
+def _children_write_to(folder: Path) -> Iterator[None]:
+    """Let the processes that are started put their temporary files there: killed, they cannot remove them."""
+    folder.mkdir()
+    before = os.environ.get("TMPDIR")
+    os.environ["TMPDIR"] = str(folder)
+    try:
+        yield
+    finally:
+        del os.environ["TMPDIR"]
+        if before is not None:
+            os.environ["TMPDIR"] = before
+
+
+def _answers(target: str | None) -> None:
+    """Raise OSError if nothing listens at `host:port` or `ray://host:port`: Ray would try for minutes."""
+    match = re.fullmatch(r"(?:ray://)?(.+):(\d+)", target or "")
+    if match:
+        socket.create_connection((match[1].strip("[]"), int(match[2])), timeout=ANSWERS_WITHIN).close()
+
+
+@contextmanager
+def _temporary_folder() -> Iterator[Path]:
+    """A folder for Ray's files, locked while it is used; those that processes left that were killed are removed."""
+    for lock in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*/{_LOCK}"):
+        with suppress(OSError), lock.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the kernel lets go of it when its holder dies
+            shutil.rmtree(lock.parent, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+    try:
+        with (folder / f"{_LOCK}.new").open("wb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            (folder / f"{_LOCK}.new").rename(folder / _LOCK)  # locked before any other process looks for it
+            yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _filtered_stderr() -> Iterator[None]:
+    """Keep one line of Ray's core off the terminal, which it logs whenever Ray Data starts actors and no setting stops.
+
+    By a process, not a thread: what Ray's core says before it ends this process has to come through.
+    """
+    python = sys.stderr
+    if python is not sys.__stderr__ or python is None or python.fileno() != 2:
+        yield  # a notebook's or a test's: those show it where they like
+        return
+    with os.fdopen(os.dup(2), "w", buffering=1, encoding=python.encoding, errors=python.errors) as terminal:
+        command = [sys.executable, "-I", "-S", "-c", _FILTER]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=terminal, start_new_session=True) as child:  # noqa: S603
+            assert child.stdin is not None, "asked for"
+            os.dup2(child.stdin.fileno(), 2)
+            child.stdin.close()
+            sys.stderr = terminal  # of Python, progress bars among it, nothing is filtered
+            try:
+                yield
+            finally:
+                sys.stderr = python
+                os.dup2(terminal.fileno(), 2)
+
+
+def _forget(_kind: object, _error: object, trace: TracebackType | None) -> None:
+    """Let go of what an error's frames hold: Ray Data's iterators end their work when collected, which wants Ray."""
+    traceback.clear_frames(trace)
 
 
 def _quiet(*, debug: bool) -> None:
-    """Ray Data's own progress and logs are for debugging; a job prints its own."""
+    """Ray Data's own progress and logs are for debugging; a job prints its own, and raises its own errors."""
     from ray.data import DataContext
 
-    DataContext.get_current().enable_progress_bars = debug
+    context = DataContext.get_current()
+    context.raise_original_map_exception = True  # else only its text comes back from a task
+    context.enable_progress_bars = debug
     if not debug:
-        logging.getLogger("ray.data").setLevel(logging.ERROR)
-        logging.getLogger("ray.train").setLevel(logging.ERROR)
+        for name in ("ray.data", "ray.train"):  # what they log as errors they raise, too
+            logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 @contextmanager
 def unwrapped() -> Iterator[None]:
     """Raise what a task or a training function raised of our own as itself, whatever Ray wrapped around it."""
+    import ray.exceptions
+
     try:
         yield
     except Exception as error:  # looked through and raised again, whatever it is
         for cause in _causes(error):
-            if isinstance(cause, ViralError):
-                raise cause from None
+            # Ray's wrapping takes on the class of what it wraps.
+            if isinstance(cause, ViralError) and not isinstance(cause, ray.exceptions.RayError):
+                # Our messages have one line: Ray Data adds one on how often it tried.
+                raise type(cause)(str(cause).partition("\n")[0]) from error
         raise
 
 
