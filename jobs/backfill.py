@@ -6,20 +6,21 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 import click
-import pyarrow.compute as pc
 
 from jobs.buckets import over_buckets
-from jobs.extract import Chunk, ExtractChunk, features_table, is_done
+from jobs.extract import Chunk, ExtractChunk, features_table
 from jobs.ingest import posts_table
 from jobs.options import chosen_set, feature_set_options
 from jobs.session import session
+from viral.attempts import Retry, pending
 from viral.cli import bar, common, execute, on_ray, say
 from viral.config import Settings, load
-from viral.errors import TableError, WeightsError
+from viral.errors import ConfigError, TableError, WeightsError
 from viral.extractors.feature_set import FeatureSet
 from viral.parts import Parts, bits_for
 from viral.store import Store
@@ -55,6 +56,7 @@ def run(
     feature_set: FeatureSet,
     settings: Settings,
     *,
+    retry: Retry | None = None,
     address: str | None = None,
     progress: Progress = lambda _done, _all: None,
     debug: bool = False,
@@ -63,6 +65,15 @@ def run(
 
     Ray Data's own checkpoint would hold every id in the driver and filters only at file reads; here each bucket of
     posts is compared with the same bucket of features, on the cluster, so that the memory needed is a bucket's.
+
+    Args:
+        store: where posts are read and features written.
+        feature_set: what to extract.
+        settings: limits of media and sandbox.
+        retry: which failed posts to try again, besides those without a row; each try adds an attempt.
+        address: the Ray cluster; None: this machine, or the session that is there.
+        progress: called after each post.
+        debug: show Ray's own output.
 
     Raises:
         TableError: there are no posts. WeightsError: an extractor's weights are missing.
@@ -77,7 +88,7 @@ def run(
     started = time.monotonic()
     with session(address, debug=debug):
         bits = bits_for(rows)
-        plan = list(over_buckets(partial(_count, posts, features, bits), bits))
+        plan = list(over_buckets(partial(_count, posts, features, bits, retry), bits))
         summary.posts = sum(row["posts"] for row in plan)
         todo = sum(row["todo"] for row in plan)
         summary.done_before = summary.posts - todo
@@ -89,7 +100,8 @@ def run(
                 if row["todo"]
                 for start in range(0, row["posts"], size)
             ]
-            _extract(store, feature_set, settings, chunks, partial(_tally, summary), progress, todo)
+            worker = (store, feature_set, settings, retry)
+            _extract(worker, chunks, partial(_tally, summary), progress, todo)
             list(over_buckets(partial(_compact, features, bits), bits))
     features.sweep(bits)
     summary.wall_seconds = time.monotonic() - started
@@ -107,22 +119,20 @@ def _missing_weights(feature_set: FeatureSet) -> dict[str, str]:
 
 
 def _extract(
-    store: Store,
-    feature_set: FeatureSet,
-    settings: Settings,
+    worker: tuple[Any, ...],
     chunks: Sequence[Chunk],
     tally: Callable[[dict[str, Any]], None],
     progress: Progress,
     todo: int,
 ) -> None:
-    """Run the chunks on one actor a core; each holds the extractors, and a sandbox of its own."""
+    """Run the chunks on one actor a core; each is made with `worker`, holds the extractors and its own sandbox."""
     import ray
     import ray.data
 
     workers = min(len(chunks), max(1, int(ray.cluster_resources().get("CPU", 1))))
     outcomes = ray.data.from_items([asdict(chunk) for chunk in chunks], override_num_blocks=len(chunks)).map_batches(
         ExtractChunk,
-        fn_constructor_args=(store, feature_set, settings),
+        fn_constructor_args=worker,
         batch_size=1,
         num_cpus=1,
         compute=ray.data.ActorPoolStrategy(size=workers),
@@ -141,10 +151,10 @@ def _tally(summary: BackfillSummary, row: dict[str, Any]) -> None:
         summary.stage_seconds[stage] = summary.stage_seconds.get(stage, 0.0) + seconds
 
 
-def _count(posts: Parts, features: Parts, bits: int, bucket: int) -> dict[str, int]:
+def _count(posts: Parts, features: Parts, bits: int, retry: Retry | None, bucket: int) -> dict[str, int]:
     ids = posts.read(bits, bucket, ["post_id"])
-    done = int(pc.sum(is_done(ids, features, bits, bucket)).as_py() or 0)
-    return {"bucket": bucket, "posts": ids.num_rows, "todo": ids.num_rows - done}
+    todo = pending(ids, features, bits, bucket, retry).num_rows
+    return {"bucket": bucket, "posts": ids.num_rows, "todo": todo}
 
 
 def _compact(features: Parts, bits: int, bucket: int) -> dict[str, int]:
@@ -153,13 +163,30 @@ def _compact(features: Parts, bits: int, bucket: int) -> dict[str, int]:
 
 @click.command()
 @feature_set_options
+@click.option("--retry-failed", is_flag=True, help="Try failed posts again; each try adds an attempt.")
+@click.option("--reason", "only", multiple=True, help="With --retry-failed: those that failed for this reason only.")
+@click.option("--quarantined", is_flag=True, help="With --retry-failed: also those that ended their process twice.")
 @on_ray
 @common
-def command(feature_set: str, weights: str | None, root: str, address: str | None, as_json: bool, debug: bool) -> None:
+def command(
+    feature_set: str,
+    weights: str | None,
+    retry_failed: bool,
+    only: tuple[str, ...],
+    quarantined: bool,
+    root: str,
+    address: str | None,
+    as_json: bool,
+    debug: bool,
+) -> None:
     """Extract features from the videos of all posts; a post that cannot be processed becomes a row with its reason."""
+    if (only or quarantined) and not retry_failed:
+        raise ConfigError("--reason and --quarantined say which failed posts to try again: add --retry-failed")
+    retry = Retry(datetime.now(UTC), only, quarantined) if retry_failed else None
     chosen = chosen_set(feature_set, weights)
     store, progress = Store.open(root), bar("backfill")
-    say(run(store, chosen, load(), address=address, progress=progress, debug=debug), as_json=as_json)
+    summary = run(store, chosen, load(), retry=retry, address=address, progress=progress, debug=debug)
+    say(summary, as_json=as_json)
 
 
 if __name__ == "__main__":

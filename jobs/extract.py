@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 import viral
 from jobs.ingest import posts_table
+from viral.attempts import Retry, pending
 from viral.config import Settings
 from viral.extractors.extractor import Context
 from viral.extractors.feature_set import FeatureSet
@@ -28,9 +28,9 @@ POST_COLUMNS = (
 
 
 def features_table(store: Store, feature_set: FeatureSet) -> Parts:
-    """The feature table of a set: one row a post, its newest attempt."""
+    """The feature table of a set: read, it has one row a post, its newest attempt; earlier attempts are kept."""
     schema = features(feature_set.dims)
-    return Parts(store, feature_set.table, schema, key="post_id", newest_by="attempt")
+    return Parts(store, feature_set.table, schema, key="post_id", newest_by="attempt", history=True)
 
 
 @dataclass(frozen=True)
@@ -49,12 +49,12 @@ class ExtractChunk:
     Ray gives it one core: the nets run on one thread, and the sandbox's child decodes while they do.
     """
 
-    def __init__(self, store: Store, feature_set: FeatureSet, settings: Settings) -> None:
+    def __init__(self, store: Store, feature_set: FeatureSet, settings: Settings, retry: Retry | None) -> None:
         import torch
 
         torch.set_num_threads(1)
         self.pipeline = Pipeline(feature_set, store, settings)
-        self.posts, self.features = posts_table(store), features_table(store, feature_set)
+        self.posts, self.features, self.retry = posts_table(store), features_table(store, feature_set), retry
 
     def __call__(self, batch: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """Write the posts' rows as one part a chunk, then say what became of each post.
@@ -70,16 +70,11 @@ class ExtractChunk:
 
     def _rows(self, chunk: Chunk) -> pa.Table:
         posts = self.posts.read(chunk.bits, chunk.bucket, POST_COLUMNS).slice(chunk.start, chunk.size)
-        posts = posts.filter(pc.invert(is_done(posts, self.features, chunk.bits, chunk.bucket)))
-        outcomes = self.pipeline.run(job_of(row) for row in posts.to_pylist())
-        rows = [_row(outcome, self.pipeline.feature_set) for outcome in outcomes]
+        todo = pending(posts, self.features, chunk.bits, chunk.bucket, self.retry).to_pylist()
+        outcomes = self.pipeline.run(job_of(post) for post in todo)
+        made = self.pipeline.feature_set
+        rows = [_row(outcome, post["attempt"], made) for outcome, post in zip(outcomes, todo, strict=True)]
         return pa.Table.from_pylist(rows, schema=self.features.schema)
-
-
-def is_done(posts: pa.Table, features: Parts, bits: int, bucket: int) -> pa.ChunkedArray:
-    """Which of these posts of a bucket have a row already, bool (N,)."""
-    done = features.read(bits, bucket, ["post_id"])
-    return pc.fill_null(pc.is_in(posts["post_id"], done["post_id"].combine_chunks()), False)
 
 
 def summary_of(rows: pa.Table) -> dict[str, Any]:
@@ -101,10 +96,10 @@ def job_of(post: dict[str, Any]) -> Job:
     return Job(post["post_id"], post["video_uri"], context)
 
 
-def _row(outcome: Outcome, feature_set: FeatureSet) -> dict[str, Any]:
+def _row(outcome: Outcome, attempt: int, feature_set: FeatureSet) -> dict[str, Any]:
     return {
         "post_id": outcome.post_id,
-        "attempt": 0,
+        "attempt": attempt,
         "status": outcome.status,
         "reason": outcome.reason,
         "detail": outcome.detail,
