@@ -26,7 +26,7 @@ REFUSALS = (401, 403, 404, 411, 413, 415, 422, 500, 503, 504)
 
 
 class BusyError(Exception):
-    """All that answers is busy, and enough requests wait already."""
+    """It can be asked again in a moment: enough requests wait already, or who was at this one died."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ async def _scored(draft: Draft, face: Face, backend: Backend) -> tuple[Outcome, 
                 raise refused_post(outcome.reason or "failed", (outcome.detail or "").replace(f"{face.root}/", ""))
             scored = await backend.score(outcome.vectors) if _any(outcome) else None
     except BusyError:
-        detail = "all replicas are busy, try again in a moment"
+        detail = "the endpoint is busy, try again in a moment"
         raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, "busy", detail, {"Retry-After": "1"}) from None
     except TimeoutError:
         detail = f"no answer within {face.seconds:g} seconds"

@@ -30,7 +30,9 @@ class ScoreFields(BaseModel):
         list[Annotated[str, Field(max_length=200)]] | None,
         Field(max_length=200, description="in a form: one field, separated by blanks or commas"),
     ] = None
-    posted_at: Annotated[datetime | None, Field(description="when it is to be posted, ISO 8601")] = None
+    posted_at: Annotated[
+        datetime | None, Field(description="when it is to be posted, ISO 8601; UTC where no zone is said")
+    ] = None
     author_followers: Annotated[int | None, Field(ge=0, le=10**12)] = None
     sound_original: bool | None = None
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import cast
 
 from fastapi import FastAPI
 from ray import serve
-from ray.serve.exceptions import BackPressureError
+from ray.exceptions import RayActorError
+from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError, ReplicaUnavailableError
 from ray.serve.handle import DeploymentHandle
 
 from serve.api import Backend, BusyError, Face, api
@@ -33,22 +35,27 @@ class Ingress:
         return api(self.face, Backend(self._encode, self._score, self._ready))
 
     async def _encode(self, draft: Draft) -> Outcome:
-        try:
+        with _as_busy():
             return cast("Outcome", await self.encoder.remote(draft))
-        except BackPressureError as error:
-            raise BusyError from error
 
     async def _score(self, vectors: Mapping[str, Vector | None]) -> Scored | None:
-        try:
+        with _as_busy():
             return cast("Scored | None", await self.model.remote(dict(vectors)))
-        except BackPressureError as error:
-            raise BusyError from error
 
     async def _ready(self) -> str | None:
         """By Serve's own health checks of the replicas: a request of ours would wait behind those of clients."""
         if time.monotonic() - self.asked > READY_FOR_SECONDS:
             self.missing, self.asked = await asyncio.to_thread(_missing), time.monotonic()
         return self.missing
+
+
+@contextmanager
+def _as_busy() -> Iterator[None]:
+    """Full queues, and replicas that died with the request, both mean that it may come again in a moment."""
+    try:
+        yield
+    except (BackPressureError, DeploymentUnavailableError, ReplicaUnavailableError, RayActorError) as error:
+        raise BusyError from error
 
 
 def _missing() -> str | None:

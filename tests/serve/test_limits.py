@@ -102,6 +102,23 @@ def test_a_decoder_that_hangs_costs_one_request(
     assert decoder not in decoders()
 
 
+def test_a_replica_that_dies_comes_back(
+    client: httpx.Client, clip: Path, processes: Check, check_refusal: Check
+) -> None:
+    (replica,) = processes(b"viral:Encoder")
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(upload, client, clip.read_bytes())
+        os.kill(replica, signal.SIGKILL)
+        replies = [asked.result()]
+    until = time.monotonic() + 60
+    while replies[-1].status_code != 200 and time.monotonic() < until:
+        check_refusal(replies[-1], 503, "busy")
+        time.sleep(0.2)
+        replies.append(upload(client, clip.read_bytes()))
+    assert replies[-1].status_code == 200
+    assert replica not in processes(b"viral:Encoder")
+
+
 def test_the_key_is_in_no_file_of_ray(client: httpx.Client, temporary: Path) -> None:
     """Nor is there any temporary file outside the folder that ends with Ray."""
     (session,) = temporary.glob("viral-*")

@@ -93,6 +93,8 @@ def test_words_alone_are_scored(client: httpx.Client, expected: Check, check_ans
         ({"posted_at": "2024-03-01T18:30:00Z"}, {"text", "audio", "craft"}),
         ({"sound_original": True}, {"text", "audio", "craft"}),
         ({"hashtags": ["fyp"]}, {"text", "audio", "craft"}),
+        ({"posted_at": 1_700_000_000, "author_followers": 10**12}, {"text", "audio", "craft"}),
+        ({"caption": "\0\x1b[31m\u202e" + "\U0010ffff" * 5000}, {"audio", "craft"}),
     ],
 )
 def test_any_word_is_enough(
