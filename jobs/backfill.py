@@ -23,6 +23,7 @@ from viral.config import Settings, load
 from viral.errors import ConfigError, TableError, WeightsError
 from viral.extractors.feature_set import FeatureSet
 from viral.parts import Parts, bits_for
+from viral.reuse import declare, donors
 from viral.store import Store
 
 # Rows of a chunk, which is what one call of the extract stage turns into one part: few enough that a kill costs little
@@ -35,6 +36,7 @@ class BackfillSummary:
     """What a backfill did: `posts = done_before + ok + partial + failed`."""
 
     table: str
+    reuses: dict[str, str] = field(default_factory=dict)
     posts: int = 0
     done_before: int = 0
     ok: int = 0
@@ -84,7 +86,10 @@ def run(
     rows = sum(part.rows for part in parts)
     if not rows:
         raise TableError(f"the posts table of {store.root} is empty: ingest some first (viral ingest)")
-    summary = BackfillSummary(feature_set.table, warnings=[f"{name}: {why}" for name, why in missing.items()])
+    declare(store, feature_set)
+    summary = BackfillSummary(
+        feature_set.table, _reused(store, feature_set), warnings=[f"{name}: {why}" for name, why in missing.items()]
+    )
     started = time.monotonic()
     with session(address, debug=debug):
         bits = bits_for(rows)
@@ -116,6 +121,11 @@ def _missing_weights(feature_set: FeatureSet) -> dict[str, str]:
         if entry.spec.name in missing and not entry.optional:
             raise WeightsError(missing[entry.spec.name])
     return missing
+
+
+def _reused(store: Store, feature_set: FeatureSet) -> dict[str, str]:
+    """The tables that vectors are taken from, and which ones."""
+    return {donor.table.prefix: ", ".join(donor.extractors) for donor in donors(store, feature_set)}
 
 
 def _extract(

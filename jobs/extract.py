@@ -17,7 +17,8 @@ from viral.config import Settings
 from viral.extractors.extractor import Context
 from viral.extractors.feature_set import FeatureSet
 from viral.parts import Parts
-from viral.pipeline import Job, Outcome, Pipeline
+from viral.pipeline import Job, Outcome
+from viral.reuse import Extraction
 from viral.store import Store
 from viral.tables import features
 
@@ -53,7 +54,7 @@ class ExtractChunk:
         import torch
 
         torch.set_num_threads(1)
-        self.pipeline = Pipeline(feature_set, store, settings)
+        self.extraction = Extraction(feature_set, store, settings)
         self.posts, self.features, self.retry = posts_table(store), features_table(store, feature_set), retry
 
     def __call__(self, batch: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -71,8 +72,8 @@ class ExtractChunk:
     def _rows(self, chunk: Chunk) -> pa.Table:
         posts = self.posts.read(chunk.bits, chunk.bucket, POST_COLUMNS).slice(chunk.start, chunk.size)
         todo = pending(posts, self.features, chunk.bits, chunk.bucket, self.retry).to_pylist()
-        outcomes = self.pipeline.run(job_of(post) for post in todo)
-        made = self.pipeline.feature_set
+        outcomes = self.extraction.run([job_of(post) for post in todo], chunk.bits, chunk.bucket)
+        made = self.extraction.feature_set
         rows = [_row(outcome, post["attempt"], made) for outcome, post in zip(outcomes, todo, strict=True)]
         return pa.Table.from_pylist(rows, schema=self.features.schema)
 

@@ -115,6 +115,11 @@ class Pipeline:
         encoded = encode(self.extractors, [Sample(None, context)])
         return _outcome(_Decoded(Job("draft", None, context)), Media(Facts()), encoded, 0, 1)
 
+    def known(self, job: Job, facts: Facts) -> Outcome:
+        """The outcome of a job whose file was read before, by extractors that look at its facts alone."""
+        encoded = encode(self.extractors, [Sample(Media(facts), job.context)])
+        return _outcome(_Decoded(job), Media(facts), encoded, 0, 1)
+
     def _decoded(self, jobs: Iterable[Job]) -> Iterator[_Decoded]:
         waiting: deque[_Decoded] = deque()
         try:

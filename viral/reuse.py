@@ -1,0 +1,148 @@
+"""Vectors that another table holds already: adding an extractor to a set computes that one and copies the rest."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from viral.config import Settings
+from viral.errors import ExtractorError
+from viral.extractors.extractor import Vector
+from viral.extractors.feature_set import FeatureSet
+from viral.media.media import Facts
+from viral.parts import Parts
+from viral.pipeline import Job, Outcome, Pipeline
+from viral.store import Store, read_json
+from viral.tables import FACTS, features
+
+_CARD = "_set.json"
+_OUTCOME = ("post_id", "attempt", "status", "reason", "detail")
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a donor knows of a post: vectors by extractor (None: not in the post), facts, and a partial's reason."""
+
+    vectors: Mapping[str, Vector | None]
+    facts: Facts
+    reason: str | None
+    detail: str | None
+
+
+@dataclass(frozen=True)
+class Donor:
+    """A feature table, and those of its extractors that another set has just so."""
+
+    table: Parts
+    extractors: tuple[str, ...]
+
+    def known(self, bits: int, bucket: int, posts: Sequence[str]) -> dict[str, Known]:
+        """What it knows of these posts of a bucket; posts that failed there are left out."""
+        rows = self.table.read(bits, bucket, [*_OUTCOME, *FACTS.names, *self.extractors])
+        wanted = pc.and_(pc.is_in(rows["post_id"], pa.array(posts, pa.string())), _usable(rows))
+        return {row["post_id"]: self._known(row) for row in rows.filter(wanted).to_pylist()}
+
+    def _known(self, row: dict[str, object]) -> Known:
+        vectors = {name: None if row[name] is None else np.array(row[name], np.float32) for name in self.extractors}
+        facts = Facts(**{name: row[name] for name in FACTS.names})  # type: ignore[arg-type]  # as FACTS types them
+        return Known(vectors, facts, _text(row["reason"]), _text(row["detail"]))
+
+
+def declare(store: Store, feature_set: FeatureSet) -> None:
+    """Say beside a feature table what its vectors are, so that other sets can find what they share with it."""
+    card = {"set": feature_set.to_dict(), "fingerprints": feature_set.fingerprints}
+    if read_json(store, f"{feature_set.table}/{_CARD}") != card:
+        store.write(f"{feature_set.table}/{_CARD}", json.dumps(card, indent=1).encode())
+
+
+def donors(store: Store, feature_set: FeatureSet) -> list[Donor]:
+    """The other tables of the root that share extractors with `feature_set`, that with the most first."""
+    found = []
+    for info in store.objects("features"):
+        table, _, file = info.key.rpartition("/")
+        card = read_json(store, info.key) if file == _CARD and table != feature_set.table else None
+        if card and (shared := _shared(feature_set.fingerprints, card["fingerprints"])):
+            parts = Parts(store, table, features(shared), key="post_id", newest_by="attempt", history=True)
+            found.append(Donor(parts, shared))
+    return sorted(found, key=lambda donor: (-len(donor.extractors), donor.table.prefix))
+
+
+def subset(feature_set: FeatureSet, names: Sequence[str]) -> FeatureSet:
+    """Those extractors of a set, as a set."""
+    entries = tuple(entry for entry in feature_set.entries if entry.spec.name in names)
+    return FeatureSet(feature_set.name, entries, feature_set.resolve)
+
+
+def _shared(ours: Mapping[str, str], theirs: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(name for name, fingerprint in ours.items() if theirs.get(name) == fingerprint)
+
+
+def _usable(rows: pa.Table) -> pa.ChunkedArray:
+    """Posts that went well there; a post that an extractor failed on is asked again."""
+    failed = pc.or_(
+        pc.equal(rows["status"], "failed"), pc.equal(pc.fill_null(rows["reason"], ""), ExtractorError.reason)
+    )
+    return pc.invert(failed)
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+class Extraction:
+    """Processes posts by a feature set, and takes from other tables of the root what they hold of it already.
+
+    A post's video is taken to be what it was when the donor read it. Weights are loaded when first needed.
+    """
+
+    def __init__(self, feature_set: FeatureSet, store: Store, settings: Settings) -> None:
+        self.feature_set, self.store, self.settings = feature_set, store, settings
+        self.donors = donors(store, feature_set)
+        self._pipelines: dict[tuple[str, ...], Pipeline] = {}
+
+    def run(self, jobs: Sequence[Job], bits: int, bucket: int) -> list[Outcome]:
+        """The outcome of each job, in their order; all are posts of that bucket."""
+        done: dict[str, Outcome] = {}
+        for donor in self.donors:
+            known = donor.known(bits, bucket, [job.post_id for job in jobs if job.post_id not in done])
+            done |= self._completed(donor, known, [job for job in jobs if job.post_id in known])
+        rest = (job for job in jobs if job.post_id not in done)
+        done |= {outcome.post_id: outcome for outcome in self._pipeline(tuple(self.feature_set.dims)).run(rest)}
+        return [done[job.post_id] for job in jobs]
+
+    def _completed(self, donor: Donor, known: Mapping[str, Known], jobs: Sequence[Job]) -> dict[str, Outcome]:
+        missing = tuple(name for name in self.feature_set.dims if name not in donor.extractors)
+        if not missing:
+            outcomes = [Outcome(job.post_id, "ok", facts=known[job.post_id].facts) for job in jobs]
+        elif jobs:
+            outcomes = self._computed(missing, known, jobs)
+        else:
+            outcomes = []
+        return {outcome.post_id: _joined(outcome, known[outcome.post_id]) for outcome in outcomes}
+
+    def _computed(self, names: tuple[str, ...], known: Mapping[str, Known], jobs: Sequence[Job]) -> list[Outcome]:
+        """What those extractors say; where they look at no video, none is read."""
+        pipeline = self._pipeline(names)
+        if pipeline.plan.requests:
+            return list(pipeline.run(jobs))
+        return [pipeline.known(job, known[job.post_id].facts) for job in jobs]
+
+    def _pipeline(self, names: tuple[str, ...]) -> Pipeline:
+        if names not in self._pipelines:
+            self._pipelines[names] = Pipeline(subset(self.feature_set, names), self.store, self.settings)
+        return self._pipelines[names]
+
+
+def _joined(outcome: Outcome, known: Known) -> Outcome:
+    """An outcome with what was known already; a post that fails now has failed."""
+    if outcome.status == "failed":
+        return outcome
+    reason = outcome.reason or known.reason
+    vectors = {**known.vectors, **outcome.vectors}
+    status = "partial" if reason else "ok"
+    return replace(outcome, status=status, reason=reason, detail=outcome.detail or known.detail, vectors=vectors)
