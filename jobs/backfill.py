@@ -22,6 +22,7 @@ from viral.cli import bar, common, execute, on_ray, say
 from viral.config import Settings, load
 from viral.errors import ConfigError, TableError, WeightsError
 from viral.extractors.feature_set import FeatureSet
+from viral.history import Recorder, recorded
 from viral.parts import Parts, bits_for
 from viral.reuse import declare, donors
 from viral.store import Store
@@ -194,9 +195,16 @@ def command(
         raise ConfigError("--reason and --quarantined say which failed posts to try again: add --retry-failed")
     retry = Retry(datetime.now(UTC), only, quarantined) if retry_failed else None
     chosen = chosen_set(feature_set, weights)
-    store, progress = Store.open(root), bar("backfill")
-    summary = run(store, chosen, load(), retry=retry, address=address, progress=progress, debug=debug)
-    say(summary, as_json=as_json)
+    store, shown = Store.open(root), bar("backfill")
+
+    def work(record: Recorder) -> BackfillSummary:
+        def progress(done: int, total: int) -> None:
+            shown(done, total)
+            record.progress(done, total)
+
+        return run(store, chosen, load(), retry=retry, address=address, progress=progress, debug=debug)
+
+    say(recorded(store, "backfill", work), as_json=as_json)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from viral.evaluation.evaluate import Details, Forecast, Truth, evaluate
 from viral.evaluation.splits import PARTS, author_codes, counts
 from viral.extractors.metadata import METADATA_COLUMNS
 from viral.extractors.weights import RANDOM
+from viral.history import recorded
 from viral.models.streams import from_table
 from viral.parts import Parts
 from viral.registry import Registry, Saved
@@ -239,7 +240,11 @@ def _figure(estimate: Any) -> str:
 @common
 def command(model: str, resamples: int, root: str, address: str | None, as_json: bool, debug: bool) -> None:
     """Judge a model on its test split, beside baselines; writes one JSON and one HTML page beside the model."""
-    say(run(Store.open(root), model, resamples=resamples, address=address, debug=debug), as_json=as_json)
+    store = Store.open(root)
+    say(
+        recorded(store, "evaluate", lambda _: run(store, model, resamples=resamples, address=address, debug=debug)),
+        as_json=as_json,
+    )
 
 
 if __name__ == "__main__":

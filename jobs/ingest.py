@@ -18,6 +18,7 @@ from jobs.session import session
 from viral import s3
 from viral.cli import common, execute, on_ray, say
 from viral.errors import ConfigError, SourceError, StorageError
+from viral.history import recorded
 from viral.parts import Parts, bits_for
 from viral.sources import SOURCES, read
 from viral.store import Store, one_line, open_any
@@ -238,7 +239,8 @@ def command(
     """
     columns = column_map(pairs, map_file)
     source = Source(kind, files, columns or None, video_uri, name)
-    say(run(Store.open(root), source, address=address, debug=debug), as_json=as_json)
+    store = Store.open(root)
+    say(recorded(store, "ingest", lambda _: run(store, source, address=address, debug=debug)), as_json=as_json)
 
 
 def column_map(pairs: Sequence[str], file: str | None) -> dict[str, str]:

@@ -18,6 +18,7 @@ from viral import generations
 from viral.cli import common, execute, say
 from viral.errors import TableError
 from viral.evaluation.splits import PARTS, SplitSpec, assign
+from viral.history import recorded
 from viral.labels import DEFINITIONS, Labelled, LabelSpec, fit, log_rates
 from viral.parts import bits_for
 from viral.registry import check_name
@@ -136,7 +137,8 @@ def command(
     del debug  # of all commands; this one has nothing more to show
     label = LabelSpec(definition, top, within)
     spec = SplitSpec(split, gap_days=gap_days, seed=seed)
-    say(run(Store.open(root), label, spec, name=name), as_json=as_json)
+    store = Store.open(root)
+    say(recorded(store, "label", lambda _: run(store, label, spec, name=name)), as_json=as_json)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import click
@@ -22,6 +22,7 @@ from viral.cli import common, execute, on_ray, say
 from viral.errors import ConfigError, TableError
 from viral.extractors.extractor import Context
 from viral.extractors.feature_set import FeatureSet
+from viral.history import recorded
 from viral.models.streams import from_table
 from viral.parts import Parts, bits_for
 from viral.registry import Registry
@@ -163,7 +164,8 @@ def command(
         raise ConfigError("name FILES to score, or --all for the posts of the root")
     if everything:
         chosen = chosen_set(feature_set, weights) if feature_set else None
-        say(run(store, model, feature_set=chosen, address=address, debug=debug), as_json=as_json)
+        work = partial(run, store, model, feature_set=chosen, address=address, debug=debug)
+        say(recorded(store, "score", lambda _: work()), as_json=as_json)
         return
     when = posted_at.replace(tzinfo=UTC) if posted_at else None
     context = Context(caption, hashtags or None, when, author_followers, sound_original)

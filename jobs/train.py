@@ -26,6 +26,7 @@ from viral.dataset import LabelledFeatures, Statistics, total
 from viral.errors import ConfigError, TableError
 from viral.extractors.feature_set import FeatureSet
 from viral.extractors.weights import RANDOM
+from viral.history import recorded
 from viral.models.streams import streams_of
 from viral.models.train_config import Precision, Scaling, TrainConfig
 from viral.registry import Registry, check_name
@@ -291,7 +292,8 @@ def command(
     del kind  # one so far
     spec = TrainSpec(name, chosen_set(feature_set, weights), label, workers, _gates(gates))
     config = TrainConfig(epochs=epochs, seed=seed, precision=precision)
-    say(run(Store.open(root), spec, config, address=address, debug=debug), as_json=as_json)
+    store = Store.open(root)
+    say(recorded(store, "train", lambda _: run(store, spec, config, address=address, debug=debug)), as_json=as_json)
 
 
 def _gates(pairs: Sequence[str]) -> dict[str, float] | None:
