@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
 import sys
 import time
+import urllib.request
 import uuid
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -98,3 +102,38 @@ def _wait_for(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
         else:
             return
     pytest.fail(f"moto_server (pip install 'viral[dev]') does not answer: {log.read_text()[-500:]}")
+
+
+@dataclass(frozen=True)
+class Website:
+    """The site of website.py at two hosts, and what it was asked."""
+
+    port: int
+
+    def __call__(self, path: str, host: str = "127.0.0.1") -> str:
+        """The address of a path."""
+        return f"http://{host}:{self.port}/{path}"
+
+    def asked(self, path: str = "") -> list[tuple[float, str, str, dict[str, str]]]:
+        """Of each request whose path begins so: seconds, host, path, headers."""
+        return [tuple(row) for row in self._log()["requests"] if row[2].startswith(f"/{path}")]
+
+    def sent(self, path: str) -> int:
+        """How many bytes of bodies were sent for a path."""
+        return int(self._log()["sent"].get(f"/{path}", 0))
+
+    def _log(self) -> dict[str, Any]:
+        with urllib.request.urlopen(self("log"), timeout=10) as answer:
+            return json.load(answer)
+
+
+@pytest.fixture
+def website() -> Iterator[Website]:
+    """A website of this machine, as a process of its own."""
+    script = Path(__file__).with_name("website.py")
+    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            yield Website(int(process.stdout.readline()))
+        finally:
+            process.kill()

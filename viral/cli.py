@@ -19,12 +19,15 @@ from viral.errors import ViralError
 COMMANDS = {
     "demo": ("cluster.demo", "Everything once, on a synthetic corpus made here."),
     "ingest": ("jobs.ingest", "Scraped data to the posts table."),
+    "fetch": ("jobs.fetch", "Videos by URL or feed into the root."),
     "label": ("jobs.label", "Counts to targets, and the split."),
     "backfill": ("jobs.backfill", "Videos to a feature table; goes on where it was killed."),
+    "failures": ("jobs.failures", "The posts that failed, by reason."),
     "train": ("jobs.train", "Features and labels to a model."),
     "evaluate": ("jobs.evaluate", "A model on its test split, beside baselines: JSON and one HTML page."),
     "score": ("jobs.score", "Score files, or all posts of a feature table."),
     "serve": ("cluster.serve", "The endpoint: POST /v1/score."),
+    "status": ("jobs.status", "What runs and ran on a root."),
     "weights": ("viral.weights_command", "Pretrained weights: list, and fetch once."),
 }
 """For each command the module that holds it as `command`, and what the overview says of it."""

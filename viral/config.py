@@ -35,6 +35,17 @@ class SandboxSettings(BaseModel):
     )
 
 
+class FetchSettings(BaseModel):
+    """What one address may cost to fetch."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    seconds: float = Field(default=300.0, gt=0, description="wall time an address, all attempts, its turns apart")
+    stall_seconds: float = Field(default=30.0, gt=0, description="silence after which a connection is given up")
+    attempts: PositiveInt = Field(default=4, description="as often a request is made that fails for a passing reason")
+    backoff_seconds: float = Field(default=1.0, gt=0, description="pause after the first failure; doubles each time")
+
+
 class ServeSettings(BaseModel):
     """The endpoint."""
 
@@ -56,6 +67,7 @@ class Settings(BaseSettings):
 
     media: MediaSettings = MediaSettings()
     sandbox: SandboxSettings = SandboxSettings()
+    fetch: FetchSettings = FetchSettings()
     serve: ServeSettings = ServeSettings()
 
     @classmethod

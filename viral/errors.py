@@ -8,6 +8,11 @@ ViralError
 │   ├── SourceError             scraped data that cannot be read as what it was said to be
 │   └── WeightsError            weights that are not there, with the command that brings them
 ├── StorageError                reading or writing the root failed for its own reasons (no space, no access)
+├── FetchError                  one address cannot be fetched: becomes a row of `fetches` with `reason`
+│   ├── BadAddressError         bad_address
+│   ├── HostNotAllowedError     host_not_allowed
+│   ├── RateLimitedError        rate_limited
+│   └── PageError               page_error
 └── PostError                   one post cannot be processed: becomes a row with `reason`
     ├── UnreadableError         unreadable
     ├── NoVideoStreamError      no_video_stream
@@ -58,6 +63,36 @@ class WeightsError(UsageError):
 
 class StorageError(ViralError):
     """The root could not be read or written: no space, no access, no answer."""
+
+
+class FetchError(ViralError):
+    """One address cannot be fetched, for a reason that no file in the store can have. It becomes a row."""
+
+    reason: ClassVar[str] = "error"
+
+
+class BadAddressError(FetchError):
+    """No http:// or https:// address, or one that leads in circles."""
+
+    reason = "bad_address"
+
+
+class HostNotAllowedError(FetchError):
+    """The address leads to a host that `--allow-host` does not name."""
+
+    reason = "host_not_allowed"
+
+
+class RateLimitedError(FetchError):
+    """The host answers 429 again and again, or asks for a longer pause than there is time for."""
+
+    reason = "rate_limited"
+
+
+class PageError(FetchError):
+    """yt-dlp cannot make out the page."""
+
+    reason = "page_error"
 
 
 class PostError(ViralError):

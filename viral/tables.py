@@ -53,6 +53,24 @@ REJECTS = pa.schema(
 )
 """One scraped row that is no post, with the reason. `reject_id` is a hash of the rest: the same row twice is one."""
 
+FETCHES = pa.schema(
+    [
+        pa.field("url", pa.string(), nullable=False),
+        pa.field("host", pa.string(), nullable=False),
+        pa.field("status", pa.string(), nullable=False),
+        pa.field("reason", pa.string()),
+        pa.field("detail", pa.string()),
+        pa.field("bytes", pa.int64()),
+        pa.field("sha256", pa.string()),
+        pa.field("video_uri", pa.string()),
+        pa.field("post_id", pa.string()),
+        pa.field("attempts", pa.int32(), nullable=False),
+        pa.field("fetched_at", SECONDS, nullable=False),
+    ]
+)
+"""What became of one address. `status` is `done`, `failed`, or `skipped` (refused by our own rules); a feed is `done`
+with reason `feed` and no file. `post_id` is that of the post it was fetched for, if any; `host` is as allowed."""
+
 FACTS = pa.schema(
     [
         pa.field("container", pa.string()),

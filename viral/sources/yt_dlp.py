@@ -54,6 +54,8 @@ def _extract(row: Row, file: str) -> Raw:
 
 
 def _beside(row: Row, file: str) -> str | None:
+    if named := scalar(row, "video_file"):  # of `viral fetch`: several infos may share one video
+        return PurePosixPath(named).name
     extension = scalar(row, "ext")
     stem = PurePosixPath(file).name.removesuffix(".json").removesuffix(".info")
     return f"{stem}.{extension}" if extension else None

@@ -1,0 +1,41 @@
+"""A fetcher that may ask the local website, quickly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from viral.config import Settings
+from viral.fetching.fetch import Fetcher, Outcome, Wanted
+from viral.fetching.hosts import Hosts
+from viral.fetching.pace import Buckets
+from viral.store import Store
+
+QUICK = {"attempts": 3, "backoff_seconds": 0.02, "stall_seconds": 0.6, "seconds": 2.5}
+MAX_BYTES = 100_000
+
+
+@pytest.fixture
+def fetcher(tmp_path) -> Iterator[Callable[..., Fetcher]]:
+    """Makes fetchers into a folder, with settings and arguments of one's own; 127.0.0.1 alone is allowed."""
+    with ExitStack() as stack:
+
+        def make(
+            *, allowed: tuple[str, ...] = ("127.0.0.1",), rate: float = 1000.0, fetch: Any = None, **more: Any
+        ) -> Fetcher:
+            settings = Settings(media={"max_bytes": MAX_BYTES}, fetch={**QUICK, **(fetch or {})})
+            (tmp_path / "root").mkdir(exist_ok=True)
+            store = more.pop("store", None) or Store.open(tmp_path / "root")
+            return stack.enter_context(Fetcher(store, settings, Hosts(allowed), Buckets(rate), **more))
+
+        yield make
+
+
+@pytest.fixture
+def fetch(fetcher) -> Callable[[str], Outcome]:
+    """The outcome of one address, by a fetcher with nothing special."""
+    plain = fetcher()
+    return lambda url: plain.one(Wanted(url, "127.0.0.1"))

@@ -1,0 +1,217 @@
+"""Videos from the web into a root: what is done, what is not and why, and that a kill costs nothing."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from jobs import fetch, ingest
+from jobs.fetch import Request
+from jobs.ingest import posts_table
+from viral.config import Settings
+from viral.errors import ConfigError, SourceError, TableError
+from viral.fetching.ledger import fetches_table
+from viral.store import Store
+from viral.tables import POSTS
+
+HERE, THERE = "127.0.0.1", "127.0.0.2"
+SETTINGS = Settings(
+    media={"max_bytes": 100_000}, fetch={"attempts": 2, "backoff_seconds": 0.05, "stall_seconds": 1, "seconds": 5}
+)
+
+
+@pytest.fixture
+def run(ray_session, any_store):
+    """Fetch into an empty root from both hosts, fast unless told otherwise."""
+
+    def call(*urls, allowed=(HERE, THERE), rate=100.0, **more):
+        return fetch.run(any_store, Request(urls, allowed=allowed, rate=rate, **more), SETTINGS)
+
+    return call
+
+
+@pytest.fixture
+def ledger(any_store):
+    """The rows of the ledger, by path."""
+    return lambda: {"/" + row["url"].split("/", 3)[3]: row for row in fetches_table(any_store).read().to_pylist()}
+
+
+def test_every_address_ends_as_one_row_and_none_is_fetched_twice(run, ledger, website, any_store):
+    good = ["video/a", "video/b?same=a", "html/x?src=/video/inside", "status/500?times=1", "redirect?to=/video/r"]
+    bad = {"status/404": "missing_object", "video/l?size=100001": "too_large", "truncated": "storage_error"}
+    urls = [website(path) for path in [*good, *bad]] + [website("video/c", THERE)]
+    said = run(*urls, urls[0])
+    assert (said.urls, said.done, said.failed, said.skipped, said.done_before) == (9, 6, 3, 0, 0)
+    assert said.reasons == dict.fromkeys(bad.values(), 1)
+    assert said.hosts == {HERE: {"done": 5, "failed": 3}, THERE: {"done": 1}}
+    assert said.bytes == 6 * 20_000
+    rows = ledger()
+    assert len(rows) == 9
+    assert {path: rows[f"/{path}"]["reason"] for path in bad} == bad
+    assert rows["/video/a"]["video_uri"] == rows["/video/b?same=a"]["video_uri"]
+    keys = [info.key for info in any_store.objects("")]
+    assert sum(key.endswith(".mp4") for key in keys) == 5
+    assert {key.partition("/")[0] for key in keys} == {"videos", "fetches"}
+
+    before = len(website.asked())
+    again = run(*urls)
+    assert (again.done_before, again.failed_before, again.done, again.failed) == (6, 3, 0, 0)
+    assert len(website.asked()) == before
+    retried = run(*urls, retry_failed=True)
+    assert (retried.done_before, retried.failed) == (6, 3)
+    assert ledger()["/status/404"]["attempts"] == 2
+
+
+def test_ingest_reads_what_was_fetched(run, website, any_store):
+    run(website("video/a"), website("html/x?src=/video/inside"))
+    said = ingest.run(any_store, ingest.Source("yt_dlp", (any_store.uri("videos"),)))
+    assert (said.posts, said.rejects) == (2, 0)
+    posts = posts_table(any_store).read().to_pylist()
+    assert {post["page_url"] for post in posts} == {website("video/a"), website("html/x?src=/video/inside")}
+    for post in posts:
+        assert Store(post["video_uri"].rpartition("/")[0]).exists(post["video_uri"].rpartition("/")[2])
+
+
+def test_a_feed_is_looked_at_again_for_what_is_new(run, ledger, website):
+    inner = website(f"feed/inner?items={website('video/deep')}")
+    items = [website("video/a"), website("html?src=/video/b"), inner, "http://127.0.0.3/x"]
+    said = run(website(f"feed?items={','.join(items)}"))
+    assert (said.urls, said.feeds, said.done, said.skipped) == (6, 2, 3, 1)
+    assert said.reasons == {"host_not_allowed": 1}
+    assert (ledger()["/x"]["status"], ledger()["/video/deep"]["status"]) == ("skipped", "done")
+    again = run(website(f"feed?items={','.join(items)}"))
+    assert (again.feeds, again.done, again.done_before, again.failed_before) == (2, 0, 3, 1)
+    assert len(website.asked("video")) == 3
+
+
+def test_posts_without_a_video_get_theirs(run, website, any_store):
+    def post(name, **more):
+        return {**dict.fromkeys(POSTS.names), "post_id": name, "source": "s", "caption": f"of {name}", **more}
+
+    posts = [
+        post("page", page_url=website("html/p?src=/video/p")),
+        post("direct", video_uri=website("video/d")),
+        post("gone", page_url=website("status/404")),
+        post("has", page_url=website("video/has"), video_uri="videos/has.mp4"),
+        post("nothing"),
+        post("junk", page_url="see my profile"),
+    ]
+    posts_table(any_store).append(pa.Table.from_pylist(posts, schema=POSTS), 0)
+    said = run(posts=True)
+    assert (said.urls, said.done, said.failed, said.posts_with_video) == (3, 2, 1, 2)
+    table = {row["post_id"]: row for row in posts_table(any_store).read().to_pylist()}
+    assert [name for name, row in table.items() if (row["video_uri"] or "").startswith("videos/")] == [
+        *("direct", "has", "page"),
+    ]
+    assert {row["caption"] for row in table.values()} == {f"of {row['post_id']}" for row in posts}
+    assert any_store.exists(table["page"]["video_uri"])
+    again = run(posts=True)
+    assert (again.urls, again.failed_before, again.posts_with_video) == (1, 1, 0)
+
+    # A newer scrape that knows of no video does not make it be fetched again.
+    posts_table(any_store).merge(pa.Table.from_pylist([posts[0]], schema=POSTS), 0, 0)
+    assert (run(posts=True).posts_with_video, len(website.asked("video/p"))) == (1, 1)
+
+
+def test_a_list(run, ledger, website, tmp_path):
+    (tmp_path / "list.txt").write_text(f"# mine\n\n {website('video/a')} \r\n{website('video/b')}#t=3\n")
+    assert run(list_file=str(tmp_path / "list.txt")).done == 2
+    assert set(ledger()) == {"/video/a", "/video/b"}
+
+
+def test_what_is_no_request(run, website, any_store, tmp_path):
+    for request, error, said in (
+        ({}, ConfigError, "nothing to fetch"),
+        ({"urls": (website("x"),), "rate": 0.0}, ConfigError, "--rate 0"),
+        ({"posts": True}, TableError, "posts table .* is empty"),
+        ({"list_file": str(tmp_path / "no")}, SourceError, "cannot read the list"),
+        ({"urls": ("file:///etc/passwd",)}, ConfigError, "no http"),
+        ({"urls": ("http://u:p@127.0.0.1/",)}, ConfigError, "--cookies FILE"),
+        ({"urls": ("https://www.tiktok.com/@a",)}, ConfigError, "terms of use .* --allow-host tiktok.com$"),
+        ({"urls": (website("x"),), "allowed": ()}, ConfigError, "--allow-host 127.0.0.1"),
+    ):
+        with pytest.raises(error, match=said):
+            run(*request.pop("urls", ()), **request)
+    table = pa.Table.from_pylist(
+        [
+            {
+                **dict.fromkeys(POSTS.names),
+                "post_id": "1",
+                "source": "s",
+                "page_url": "https://www.tiktok.com/@a/video/1",
+            }
+        ],
+        schema=POSTS,
+    )
+    posts_table(any_store).append(table, 0)
+    with pytest.raises(ConfigError, match=r"--allow-host tiktok\.com"):
+        run(posts=True)
+    assert website.asked() == []
+    assert list(any_store.objects("fetches")) == list(any_store.objects("staging")) == []
+
+
+def test_the_rate_holds_for_each_host_over_all_tasks(run, website):
+    # What the tasks of two hosts both lead to is asked at its rate too.
+    near = [website(f"redirect?to={website(f'video/n{n}', THERE)}") for n in range(4)]
+    far = [website(f"video/f{n}", THERE) for n in range(4)]
+    said = run(*near, *far, rate=5.0)
+    assert said.done == 8
+    for host in (HERE, THERE):
+        moments = sorted(moment for moment, asked, *_ in website.asked() if asked.startswith(host))
+        gaps = [later - earlier for earlier, later in itertools.pairwise(moments)]
+        assert sum(gaps) / len(gaps) > 0.19
+        assert min(gaps) > 0.1  # a turn is given on time, and may be used a little late
+
+
+def test_a_kill_costs_what_is_on_its_way(environment, website, any_root):
+    urls = [website(f"video/{n}?seconds=0.1") for n in range(40)]
+    command = [str(Path(sys.executable).with_name("viral")), "fetch", *urls, "--root", any_root]
+    command += ["--allow-host", HERE, "--rate", "4", "--json"]
+    for seconds in (1.5, 2.5):
+        running = subprocess.Popen(
+            command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+        begun = len(website.asked("video"))
+        until = time.monotonic() + 60
+        while len(website.asked("video")) == begun and time.monotonic() < until:
+            time.sleep(0.1)
+        time.sleep(seconds)
+        running.send_signal(signal.SIGKILL)
+        running.wait()
+    known = len(fetches_table(Store.open(any_root)).read())
+    assert 5 <= known < 40
+    command[command.index("4")] = "100"
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert (said["urls"], said["failed"]) == (40, 0)
+    assert said["done_before"] >= known
+    assert fetches_table(Store.open(any_root)).read()["status"].to_pylist() == ["done"] * 40
+    asked = len(website.asked("video"))
+    assert 40 <= asked <= 40 + 2 * 2  # of each kill what was on its way, and a turn that was waited for
+    keys = [info.key for info in Store.open(any_root).objects("")]
+    assert sum(key.endswith(".mp4") for key in keys) == 40
+    assert not [key for key in keys if key.startswith("staging")]
+
+
+def test_as_a_command(viral, website, tmp_path):
+    (tmp_path / "cookies.txt").write_text(f"# Netscape HTTP Cookie File\n{HERE}\tFALSE\t/\tFALSE\t0\tsession\tsecret\n")
+    (tmp_path / "cookies.txt").chmod(0o644)
+    arguments = ["fetch", website("cookie"), "--root", tmp_path, "--allow-host", HERE]
+    refused = viral(*arguments, "--cookies", tmp_path / "cookies.txt")
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    assert "chmod 600" in refused.stderr
+    (tmp_path / "cookies.txt").chmod(0o600)
+    done = viral(*arguments, "--cookies", tmp_path / "cookies.txt")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert "done              1" in done.stdout
+    assert "secret" not in "".join(path.read_text() for path in tmp_path.rglob("*.info.json"))

@@ -1,0 +1,142 @@
+"""A small website that behaves and misbehaves, as a process: `python website.py` prints the port it listens on.
+
+It listens on 127.0.0.1 and 127.0.0.2, so that there are two hosts. What a path does stands at its method below;
+`/log` answers every request so far as `[seconds, host, path, headers]`, and how many bytes of each body were sent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import threading
+import time
+from collections import Counter
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlsplit
+
+LOG: list[list[object]] = []
+SEEN: Counter[str] = Counter()
+SENT: Counter[str] = Counter()
+LOCK = threading.Lock()
+
+
+def video(name: str, size: int = 20_000) -> bytes:
+    """Bytes that begin as an MP4 file does, the same for the same name."""
+    head = b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom"
+    block = hashlib.sha256(name.encode()).digest()
+    return (head + block * (size // 32 + 1))[:size]
+
+
+class Site(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        parts = urlsplit(self.path)
+        self.query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+        self.steps = parts.path.strip("/").split("/")
+        if self.steps[0] != "log":
+            with LOCK:
+                LOG.append([time.monotonic(), self.headers["Host"], self.path, dict(self.headers)])
+                SEEN[self.path] += 1
+        self.time = SEEN[self.path]
+        getattr(self, f"at_{self.steps[0]}", self.at_nothing)()
+
+    def answer(self, body: bytes, status: int = 200, length: int | None = None, **headers: str) -> None:
+        """Send an answer, with its true length unless told otherwise; -1 sends none, and closes."""
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        if length == -1:
+            self.send_header("Connection", "close")
+            self.close_connection = True
+        else:
+            self.send_header("Content-Length", str(len(body) if length is None else length))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.put(body)
+
+    def put(self, body: bytes) -> None:
+        for start in range(0, len(body), 8192):
+            self.wfile.write(body[start : start + 8192])
+            SENT[self.path] += len(body[start : start + 8192])
+
+    def at_log(self) -> None:
+        self.answer(json.dumps({"requests": LOG, "sent": SENT}).encode())
+
+    def at_nothing(self) -> None:
+        self.answer(b"no such thing", 404)
+
+    def at_video(self) -> None:
+        """/video/NAME: `same` names the content, `size` its bytes, `seconds` how long it takes to begin."""
+        time.sleep(float(self.query.get("seconds", 0)))
+        name = self.query.get("same", self.steps[-1])
+        body = video(name, int(self.query.get("size", 20_000)))
+        self.answer(body, length=-1 if "close" in self.query else None, Content_Type="text/x-lie")
+
+    def at_status(self) -> None:
+        """/status/CODE: always; with `times`, as often, then a video; `after` is its Retry-After."""
+        if self.time > int(self.query.get("times", 1 << 30)):
+            self.answer(video(self.path))
+            return
+        headers = {"Retry_After": self.query["after"]} if "after" in self.query else {}
+        self.answer(b"<html>an error</html>", int(self.steps[1]), **headers)
+
+    def at_truncated(self) -> None:
+        """Half of what is announced; with `times`, as often, then all."""
+        body = video(self.path, 40_000)
+        whole = self.time > int(self.query.get("times", 1 << 30))
+        self.answer(body if whole else body[:20_000], length=40_000)
+        self.close_connection = True
+
+    def at_drip(self) -> None:
+        """Two hundred bytes, then one every 0.1 s."""
+        self.answer(video("drip", 600), length=5_000)
+        for _ in range(600):
+            time.sleep(0.1)
+            self.wfile.write(b"x")
+
+    def at_silent(self) -> None:
+        """The head of a video, then nothing."""
+        self.answer(video("silent", 1000), length=5_000)
+        time.sleep(20)
+
+    def at_redirect(self) -> None:
+        self.answer(b"", 302, Location=self.query["to"])
+
+    def at_circle(self) -> None:
+        self.answer(b"", 302, Location=self.path)
+
+    def at_html(self) -> None:
+        """A page with the videos of `src`, separated by commas; without, one of words."""
+        tags = "".join(f'<video src="{src}"></video>' for src in self.query.get("src", "").split(",") if src)
+        self.answer(f"<!DOCTYPE html><html><title>My page</title><body>{tags}</body></html>".encode())
+
+    def at_feed(self) -> None:
+        """An RSS feed of the addresses in `items`, separated by commas."""
+        items = "".join(f"<item><title>t</title><link>{url}</link></item>" for url in self.query["items"].split(","))
+        self.answer(f'<?xml version="1.0"?><rss version="2.0"><channel>{items}</channel></rss>'.encode())
+
+    def at_cookie(self) -> None:
+        """A video for those who bring `session=secret`."""
+        ours = "session=secret" in self.headers.get("Cookie", "")
+        self.answer(video("cookie") if ours else b"who are you?", 200 if ours else 403)
+
+    def at_empty(self) -> None:
+        self.answer(b"")
+
+    def at_binary(self) -> None:
+        self.answer(bytes(range(1, 200)) * 20)
+
+    do_HEAD = do_GET  # noqa: N815
+
+    def log_message(self, *args: object) -> None: ...
+
+
+if __name__ == "__main__":
+    first = ThreadingHTTPServer(("127.0.0.1", 0), Site)
+    second = ThreadingHTTPServer(("127.0.0.2", first.server_port), Site)
+    threading.Thread(target=second.serve_forever, daemon=True).start()
+    print(first.server_port, flush=True)
+    sys.stdout.close()
+    first.serve_forever()

@@ -1,0 +1,49 @@
+"""What a file is, by its first bytes: neither its name nor what the server calls it is believed."""
+
+from __future__ import annotations
+
+HEAD = 512
+"""Bytes that `extension` looks at."""
+
+_STILLS = (b"avif", b"avis", b"heic", b"heix", b"heif", b"mif1", b"msf1", b"M4A ", b"M4B ", b"crx ")
+_TS, _M2TS = 188, 192
+
+
+def extension(head: bytes) -> str | None:
+    """The extension of the video container that begins so: `mp4`, `webm`, …; None where it is none.
+
+    Signatures: ISO/IEC 14496-12 (boxes), RFC 8794 (EBML), ISO/IEC 13818-1 (transport and program streams).
+    """
+    if head[4:8] in (b"ftyp", b"moov", b"mdat", b"free", b"wide", b"skip", b"styp"):
+        return _box(head)
+    if head.startswith(b"\x1aE\xdf\xa3"):
+        return "webm" if b"webm" in head[:64] else "mkv"
+    if head.startswith(b"RIFF") and head[8:12] == b"AVI ":
+        return "avi"
+    if head.startswith(b"FLV\x01"):
+        return "flv"
+    if head.startswith(b"OggS"):
+        return "ogv"
+    if head.startswith(b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"):
+        return "wmv"
+    if head.startswith((b"\x00\x00\x01\xba", b"\x00\x00\x01\xb3")):
+        return "mpg"
+    return "ts" if _is_transport(head) else None
+
+
+def _box(head: bytes) -> str | None:
+    if head[4:8] != b"ftyp":
+        return "mp4" if head[4:8] == b"styp" else "mov"  # QuickTime before ftyp
+    brand = head[8:12]
+    if brand in _STILLS:
+        return None
+    if brand == b"qt  ":
+        return "mov"
+    return "3gp" if brand.startswith((b"3gp", b"3g2")) else "mp4"
+
+
+def _is_transport(head: bytes) -> bool:
+    for size, first in ((_TS, 0), (_M2TS, 4)):
+        if len(head) > first + size and head[first] == head[first + size] == 0x47:
+            return True
+    return False
