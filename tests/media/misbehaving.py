@@ -31,6 +31,8 @@ def misbehave(path: str, plan: Plan, limits: Limits) -> Media:
             raise LookupError("a fault of our own")
         case "modules":
             return Media(Facts(container=" ".join(sorted(sys.modules))))
+        case "environment":
+            return Media(Facts(container=" ".join(sorted(os.environ))))
     return Media(Facts(bytes=os.getpid()))
 
 

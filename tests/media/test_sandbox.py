@@ -184,3 +184,11 @@ def offspring(parent: int) -> list[int]:
         if int(fields[1]) == parent:
             found.append(int(stat.parent.name))
     return found
+
+
+def test_a_child_knows_no_secrets(misbehaving: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_SECRET_ACCESS_KEY", "VIRAL_API_KEY", "RAY_AUTH_TOKEN"):
+        monkeypatch.setenv(name, "secret")
+    names = (misbehaving.decode("environment", NOTHING).facts.container or "").split()
+    assert "PATH" in names
+    assert not [name for name in names if name.startswith(("AWS_", "VIRAL_", "RAY_"))]

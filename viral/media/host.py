@@ -116,10 +116,14 @@ class Child:
         return lines[-1][:200] if lines else ""
 
 
+SECRETS = ("AWS_", "VIRAL_", "RAY_")
+"""What a process that decodes strangers' files has no use for begins so: credentials, keys, tokens."""
+
+
 def _start(descriptor: int, log: int, memory_bytes: int) -> subprocess.Popen[bytes]:
     arguments = [sys.executable, "-P", "-m", "viral.media.child", *map(str, (descriptor, os.getpid(), memory_bytes))]
     environment = {
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if not name.startswith(SECRETS)},
         "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path),
         # Each arena reserves 64 MiB of the address space that the child is limited to.
         "MALLOC_ARENA_MAX": "2",
