@@ -125,6 +125,9 @@ class Site(BaseHTTPRequestHandler):
     def at_empty(self) -> None:
         self.answer(b"")
 
+    def at_garbled(self) -> None:
+        self.answer(video("garbled"), Content_Encoding="gzip")
+
     def at_binary(self) -> None:
         self.answer(bytes(range(1, 200)) * 20)
 

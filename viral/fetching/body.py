@@ -50,7 +50,7 @@ class Body(io.RawIOBase):
         self._clock.left()
         try:
             chunk = next((chunk for chunk in self._chunks if chunk), b"")
-        except (httpx.TransportError, httpx.DecodingError) as error:
+        except httpx.RequestError as error:
             raise failure_of(error, url) from error
         self._size += len(chunk)
         if self._size > LARGEST_PAGE:

@@ -44,7 +44,7 @@ def download(
             check_status(response)
             _check_declared(response, max_bytes)
             return _save(response, path, max_bytes, clock)
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             if attempt == web.settings.attempts:
                 raise failure_of(error, url) from error
         finally:

@@ -6,6 +6,7 @@ import tempfile
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +24,7 @@ from viral.fetching.pace import Pacer
 from viral.fetching.pages import Feed, Pages
 from viral.fetching.sidecar import info_key, info_of, video_key
 from viral.fetching.web import Web
-from viral.store import Store, one_line
+from viral.store import Store, failures_of, one_line
 
 FEED = "feed"
 """The reason of an address that is done but for what it lists."""
@@ -120,8 +121,7 @@ class Fetcher:
 
     def _fetch(self, wanted: Wanted) -> dict[str, Any]:
         clock, limit = Clock(self.settings.fetch.seconds), self.settings.media.max_bytes
-        with tempfile.TemporaryDirectory(prefix="viral-fetch-") as folder:
-            path = Path(folder, "video")
+        with failures_of(tempfile.gettempdir()), _nameless_file() as path:
             if not self._pages.knows(wanted.url) and (got := download(self._web, wanted.url, path, limit, clock)):
                 return self._kept(got, path, wanted, None)
             page = self._pages.read(wanted.url, clock)
@@ -147,6 +147,13 @@ class Fetcher:
             self._of_thread.pages = Pages(self._web, self._jar, self.settings.media.max_seconds)
         pages: Pages = self._of_thread.pages
         return pages
+
+
+@contextmanager
+def _nameless_file() -> Iterator[Path]:
+    """The path of a temporary file that is in no folder, so that no kill leaves it behind."""
+    with tempfile.TemporaryFile() as file:
+        yield Path(f"/proc/self/fd/{file.fileno()}")
 
 
 def _now() -> datetime:

@@ -91,13 +91,19 @@ class Pages:
         return _page(info, url, self.max_seconds)
 
     def _info(self, url: str) -> dict[str, Any]:
-        info = self._ydl.extract_info(url, download=False, process=False)
+        info = self._extract(url, None)
         for _ in range(HOPS):
-            if not info or info.get("_type", "video") != "url":
-                break
-            info = self._ydl.extract_info(info["url"], ie_key=info.get("ie_key"), download=False, process=False)
-        if not info or info.get("_type") == "url":
+            if info.get("_type", "video") != "url":
+                return info
+            info = self._extract(info["url"], info.get("ie_key"))
+        raise PageError(f"{url} stands for an address that stands for another, and so on, more than {HOPS} times")
+
+    def _extract(self, url: str, key: str | None) -> dict[str, Any]:
+        key = key or next(name for name, kind in self._ydl._ies.items() if kind.suitable(url))
+        info = self._ydl.extract_info(url, ie_key=key, download=False, process=False)
+        if not info:
             raise PageError(f"{url}: yt-dlp finds nothing there")
+        self._ydl.add_default_extra_info(info, self._ydl.get_info_extractor(key), url)
         return cast("dict[str, Any]", info)
 
     def _request(self, request: Any) -> Any:
@@ -189,7 +195,8 @@ def _page(info: Mapping[str, Any], url: str, max_seconds: float) -> Page:
         raise TooLongError(f"{url} lasts {info['duration']:.0f} s, more than media.max_seconds = {max_seconds:g}")
     if not info.get("url"):
         raise NoVideoStreamError(f"{url} offers no video as one file")
-    return Page(str(info["url"]), dict(info.get("http_headers") or {}), info)
+    headers = {name: value for name, value in (info.get("http_headers") or {}).items() if str(value).isascii()}
+    return Page(str(info["url"]), headers, info)
 
 
 def _failure(error: Exception, url: str) -> PostError | FetchError:

@@ -13,6 +13,8 @@ from viral.fetching.download import Download
 VIDEO_FILE = "video_file"
 """Our own field of an info file: the name of the video, in the same folder. Several infos may share one video."""
 
+_NAMELESS = (None, "Generic", "HTML5MediaEmbed")  # yt-dlp's extractors of any site
+
 # Signed addresses, headers and cookies of whoever fetched it, and what is of no use without them.
 _LEFT_OUT = {
     *("url", "formats", "requested_formats", "requested_downloads", "requested_subtitles", "fragments"),
@@ -34,10 +36,11 @@ def info_key(got: Download, url: str) -> str:
 def info_of(got: Download, url: str, post_id: str | None, found: Mapping[str, Any] | None) -> bytes:
     """The info file: what yt-dlp found, or, of a plain file, what is known of it.
 
-    A video that no site has a name for is named by its content; yt-dlp's generic extractor would call it `index`.
+    A video of no site that yt-dlp knows is named by its content: it would be called `index`, as many others.
     """
     said = _plain_values(found) if found else {}
-    name = post_id or (said.get("id") if said.get("extractor_key", "Generic") != "Generic" else None) or got.sha256
+    named = said.get("id") if said.get("extractor_key") not in _NAMELESS else None
+    name = post_id or named or got.sha256
     own = {"_type": "video", "ext": got.extension, "filesize": got.bytes, VIDEO_FILE: video_key(got).rpartition("/")[2]}
     known = {"webpage_url": url, "epoch": int(time.time()), "extractor": "http"}
     return json.dumps(

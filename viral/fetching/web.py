@@ -71,6 +71,7 @@ class Web:
             BadAddressError, HostNotAllowedError: the address, or what it leads to.
             ReadError, TimedOutError, RateLimitedError: no answer.
         """
+        self.hosts.site(url)
         for attempt in range(1, self.settings.attempts + 1):
             request = self._client.build_request(method, url, headers=headers, content=content)
             last = attempt == self.settings.attempts
