@@ -30,6 +30,7 @@ for line in sys.stdin.buffer:
         sys.stderr.buffer.flush()
 """
 ANSWERS_WITHIN = 10.0  # seconds
+FILTER_ENDS_WITHIN = 2.0  # seconds
 OBJECT_STORE_BYTES = 1 << 30  # vectors and ids only ever pass through it, never raw frames
 
 
@@ -138,16 +139,18 @@ def _filtered_stderr() -> Iterator[None]:
         return
     with os.fdopen(os.dup(2), "w", buffering=1, encoding=python.encoding, errors=python.errors) as terminal:
         command = [sys.executable, "-I", "-S", "-c", _FILTER]
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=terminal, start_new_session=True) as child:  # noqa: S603
-            assert child.stdin is not None, "asked for"
-            os.dup2(child.stdin.fileno(), 2)
-            child.stdin.close()
-            sys.stderr = terminal  # of Python, progress bars among it, nothing is filtered
-            try:
-                yield
-            finally:
-                sys.stderr = python
-                os.dup2(terminal.fileno(), 2)
+        child = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=terminal, start_new_session=True)  # noqa: S603
+        assert child.stdin is not None, "asked for"
+        os.dup2(child.stdin.fileno(), 2)
+        child.stdin.close()
+        sys.stderr = terminal  # of Python, progress bars among it, nothing is filtered
+        try:
+            yield
+        finally:
+            sys.stderr = python
+            os.dup2(terminal.fileno(), 2)
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(FILTER_ENDS_WITHIN)  # it ends with the last process that writes to it; that may be later
 
 
 def _forget(_kind: object, _error: object, trace: TracebackType | None) -> None:
