@@ -16,8 +16,8 @@ import pyarrow as pa
 import viral
 from jobs.buckets import bucket_rows, over_buckets
 from jobs.extract import features_table
-from jobs.ingest import posts_table
 from jobs.label import labels_prefix
+from jobs.model_card import model_card, sources_of
 from jobs.options import chosen_set, feature_set_options
 from jobs.session import session
 from viral import generations
@@ -25,13 +25,12 @@ from viral.cli import common, execute, on_ray, say
 from viral.dataset import LabelledFeatures, Statistics, total
 from viral.errors import ConfigError, TableError
 from viral.extractors.feature_set import FeatureSet
-from viral.extractors.weights import RANDOM
 from viral.history import recorded
 from viral.models.streams import streams_of
 from viral.models.train_config import Precision, Scaling, TrainConfig
 from viral.registry import Registry, check_name
 from viral.store import Store
-from viral.tables import LABELS, SYNTHETIC
+from viral.tables import LABELS
 
 if TYPE_CHECKING:
     from ray.data import Dataset
@@ -104,7 +103,7 @@ def run(
         place = f"runs/{spec.name}-{_identity(spec, task, statistics)}"
         result = _fit(store, spec, task, data, place)
         state = _state(result.checkpoint)
-    card = _card(spec, task, statistics, label, _sources(store), state["state"])
+    card = model_card(spec, task, statistics, label, sources_of(store), state["state"])
     version = Registry(store).save(spec.name, card, _weights(state))
     store.delete_below(place)
     return TrainSummary(
@@ -212,52 +211,6 @@ def _weights(state: dict[str, Any]) -> bytes:
 
     weights: bytes = save({name: tensor.contiguous() for name, tensor in state["state"]["best"].items()})
     return weights
-
-
-def _card(
-    spec: TrainSpec,
-    task: FusionTask,
-    statistics: Statistics,
-    label: dict[str, Any],
-    sources: list[str],
-    state: dict[str, Any],
-) -> dict[str, Any]:
-    """All that the model is made of: what a scorer needs, and what its reader must know."""
-    return {
-        "kind": "fusion",
-        "config": asdict(task.model),
-        "train": asdict(task.train),
-        "target": asdict(task.scaling),
-        "feature_set": spec.feature_set.to_dict(),
-        "label": label,
-        "workers": spec.workers,
-        "rows": statistics.rows,
-        "data_hash": statistics.data_hash,
-        "code_version": viral.__version__,
-        "sources": sources,
-        "epochs": state["epoch"],
-        "best_epoch": state["best_epoch"],
-        "losses": state["losses"],
-        "notes": _notes(spec, sources),
-    }
-
-
-def _sources(store: Store) -> list[str]:
-    """The sources of the posts, by name: a distinct list, bucket by bucket."""
-    found: set[str] = set()
-    for rows in posts_table(store).scan(["source"]):
-        found.update(rows["source"].unique().to_pylist())
-    return sorted(found)
-
-
-def _notes(spec: TrainSpec, sources: list[str]) -> list[str]:
-    notes = []
-    if SYNTHETIC in sources:
-        notes.append("trained on a synthetic corpus: its scores say nothing of real videos")
-    random = [each.name for each in spec.feature_set.specs if each.params().get("weights") == RANDOM]
-    if random:
-        notes.append(f"random weights in {', '.join(random)}: their vectors carry no learned meaning")
-    return notes
 
 
 @click.command()

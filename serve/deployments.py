@@ -57,7 +57,7 @@ class Model:
         torch.set_num_threads(1)
         self.scorer = Scorer.load(Store(spec.root), spec.model)
 
-    @serve.batch(max_batch_size=BATCH_POSTS, batch_wait_timeout_s=BATCH_SECONDS)  # type: ignore[untyped-decorator]
+    @serve.batch(max_batch_size=BATCH_POSTS, batch_wait_timeout_s=BATCH_SECONDS)  # type: ignore[untyped-decorator]  # Ray has no types
     async def __call__(self, rows: list[dict[str, Vector | None]]) -> list[Scored | None]:
         """Score posts by their vectors; None for one that has nothing which the model takes."""
         takes = [any(row.get(stream.name) is not None for stream in self.scorer.streams) for row in rows]

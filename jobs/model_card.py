@@ -1,0 +1,63 @@
+"""What is saved beside a model's weights."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import viral
+from jobs.ingest import posts_table
+from viral.dataset import Statistics
+from viral.extractors.weights import RANDOM
+from viral.store import Store
+from viral.tables import SYNTHETIC
+
+if TYPE_CHECKING:
+    from jobs.fusion_worker import FusionTask
+    from jobs.train import TrainSpec
+
+
+def model_card(
+    spec: TrainSpec,
+    task: FusionTask,
+    statistics: Statistics,
+    label: dict[str, Any],
+    sources: list[str],
+    state: dict[str, Any],
+) -> dict[str, Any]:
+    """All that the model is made of: what a scorer needs, and what its reader must know."""
+    return {
+        "kind": "fusion",
+        "config": asdict(task.model),
+        "train": asdict(task.train),
+        "target": asdict(task.scaling),
+        "feature_set": spec.feature_set.to_dict(),
+        "label": label,
+        "workers": spec.workers,
+        "rows": statistics.rows,
+        "data_hash": statistics.data_hash,
+        "code_version": viral.__version__,
+        "sources": sources,
+        "epochs": state["epoch"],
+        "best_epoch": state["best_epoch"],
+        "losses": state["losses"],
+        "notes": _notes(spec, sources),
+    }
+
+
+def sources_of(store: Store) -> list[str]:
+    """The sources of the posts, by name: a distinct list, bucket by bucket."""
+    found: set[str] = set()
+    for rows in posts_table(store).scan(["source"]):
+        found.update(rows["source"].unique().to_pylist())
+    return sorted(found)
+
+
+def _notes(spec: TrainSpec, sources: list[str]) -> list[str]:
+    notes = []
+    if SYNTHETIC in sources:
+        notes.append("trained on a synthetic corpus: its scores say nothing of real videos")
+    random = [each.name for each in spec.feature_set.specs if each.params().get("weights") == RANDOM]
+    if random:
+        notes.append(f"random weights in {', '.join(random)}: their vectors carry no learned meaning")
+    return notes
