@@ -189,6 +189,7 @@ def _below(name: str, endings: str | tuple[str, ...]) -> list[tuple[str, int]]:
 def _below_s3(name: str, endings: str | tuple[str, ...]) -> list[tuple[str, int]]:
     from botocore.exceptions import BotoCoreError, ClientError
 
+    name = name.rstrip("/")
     try:
         file = s3.head(name) if s3.split(name)[1] else None
         return [(name, file.size)] if file else _listed(name, endings)

@@ -160,8 +160,11 @@ def _forget(_kind: object, _error: object, trace: TracebackType | None) -> None:
 
 def _quiet(*, debug: bool) -> None:
     """Ray Data's own progress and logs are for debugging; a job prints its own, and raises its own errors."""
+    import ray._private.worker
     from ray.data import DataContext
 
+    # Of workers that die Ray writes to stdout, where a summary as JSON is to stand alone; no public setting stops it.
+    ray._private.worker._worker_logs_enabled = debug
     context = DataContext.get_current()
     context.raise_original_map_exception = True  # else only its text comes back from a task
     context.enable_progress_bars = debug

@@ -32,7 +32,7 @@ def put(uri: str, data: bytes = b"x") -> None:
         ("s3://bucket", ("bucket", "")),
         ("s3://bucket/", ("bucket", "")),
         ("s3://bucket/a/b.txt", ("bucket", "a/b.txt")),
-        ("s3://bucket/a/b/", ("bucket", "a/b")),
+        ("s3://bucket/a/b/", ("bucket", "a/b/")),
     ],
 )
 def test_split(uri: str, parts: tuple[str, str]) -> None:

@@ -51,9 +51,9 @@ def _client(environment: tuple[tuple[str, str], ...]) -> S3Client:  # noqa: ARG0
 
 
 def split(uri: str) -> tuple[str, str]:
-    """`s3://bucket/some/key` as (`bucket`, `some/key`)."""
+    """`s3://bucket/some/key` as (`bucket`, `some/key`); a slash at the end belongs to the key, as of a folder's mark."""
     bucket, _, key = uri.removeprefix("s3://").partition("/")
-    return bucket, key.strip("/")
+    return bucket, key.lstrip("/")
 
 
 def head(uri: str) -> ObjectInfo | None:
@@ -82,7 +82,7 @@ def code(error: Exception) -> str:
 
 def listing(uri: str) -> Iterator[ObjectInfo]:
     """Every object below `uri`; its sub-prefixes are listed in parallel, at most two listings held at a time each."""
-    bucket, prefix = split(uri)
+    bucket, prefix = split(uri.rstrip("/"))
     prefix = f"{prefix}/" if prefix else ""
     folders: list[str] = []
     for page in client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, Delimiter="/"):

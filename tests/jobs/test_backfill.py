@@ -1,0 +1,120 @@
+"""Every post ends as one row, whatever its video is."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from jobs import backfill, evaluate, ingest, label, score, train
+from jobs.extract import features_table
+from viral.config import Settings
+from viral.errors import TableError, WeightsError
+from viral.evaluation.splits import SplitSpec
+from viral.extractors.feature_set import FeatureSet
+from viral.labels import LabelSpec
+from viral.models.train_config import TrainConfig
+from viral.scorer import Scorer
+from viral.store import Store
+
+
+def ingested(store: Store, posts, tmp_path) -> Store:
+    path = tmp_path / "posts.parquet"
+    pq.write_table(pa.Table.from_pylist(posts), path)
+    assert ingest.run(store, ingest.Source("parquet", (str(path),))).posts == len(posts)
+    return store
+
+
+@pytest.fixture
+def store(ray_session, tmp_path) -> Store:
+    (tmp_path / "root").mkdir()
+    return Store.open(tmp_path / "root")
+
+
+def test_posts_that_lack_something_and_files_that_are_broken(store, shared_data, shortest, tmp_path):
+    videos, cases = shared_data / "tiktok_videos" / "videos", shared_data / "media_cases" / "files"
+    good = videos / f"{shortest[0]}.mp4"
+    silent = cases / "gradio_wheel__muted_b.mp4"
+    broken, empty, text = tmp_path / "broken.mp4", tmp_path / "empty.mp4", tmp_path / "text.mp4"
+    broken.write_bytes(good.read_bytes()[:2000])
+    empty.write_bytes(b"")
+    text.write_text("not a video")
+    posts = [
+        {"post_id": "all", "video_uri": str(good), "caption": "look at this", "author_followers": 10},
+        {"post_id": "bare", "video_uri": str(good)},
+        {"post_id": "silent", "video_uri": str(silent), "caption": "no sound"},
+        {
+            "post_id": "sound-only",
+            "video_uri": str(shared_data / "media_cases" / "files" / "gradio_wheel__cantina.wav"),
+        },
+        {"post_id": "broken", "video_uri": str(broken)},
+        {"post_id": "empty", "video_uri": str(empty)},
+        {"post_id": "text", "video_uri": str(text)},
+        {"post_id": "missing", "video_uri": str(tmp_path / "no.mp4")},
+        {"post_id": "no-uri", "video_uri": None},
+        {"post_id": "elsewhere", "video_uri": "https://example.org/v.mp4"},
+        {"post_id": "folder", "video_uri": str(tmp_path)},
+    ]
+    light, steps = FeatureSet.named("light"), []
+    said = backfill.run(ingested(store, posts, tmp_path), light, Settings(), progress=lambda *at: steps.append(at))
+    rows = {row["post_id"]: row for row in features_table(store, light).read().to_pylist()}
+    assert rows.keys() == {post["post_id"] for post in posts}
+    assert (said.posts, said.ok, said.partial, said.failed) == (11, 3, 0, 8)
+    assert {name: row["reason"] for name, row in rows.items() if row["status"] == "failed"} == {
+        "sound-only": "no_video_stream",
+        **dict.fromkeys(["broken", "empty", "text"], "unreadable"),
+        **dict.fromkeys(["missing", "no-uri", "elsewhere", "folder"], "missing_object"),
+    }
+    assert said.reasons == {"no_video_stream": 1, "unreadable": 3, "missing_object": 4}
+    assert all(row["detail"] for row in rows.values() if row["status"] == "failed")
+    assert (steps[0], steps[-1]) == ((0, 11), (11, 11))
+    absent = {name: [each for each in light.dims if rows[name][each] is None] for name in ("all", "bare", "silent")}
+    assert absent == {"all": [], "bare": ["caption"], "silent": ["acoustics"]}
+    assert all(math.isfinite(value) for name in light.dims for value in rows["silent"][name] or [])
+    again = backfill.run(store, light, Settings())
+    assert (again.done_before, again.ok, again.failed) == (11, 0, 0)
+
+
+def test_full_with_random_weights_says_so_everywhere(store, shared_data, shortest, tmp_path):
+    videos = shared_data / "tiktok_videos" / "videos"
+    posts = [
+        {
+            "post_id": f"{name}-{turn}",
+            "author_id": f"{name}{turn}",
+            "video_uri": str(videos / f"{name}.mp4"),
+            "views": 7 ** (n % 5),
+        }
+        for turn in range(2)
+        for n, name in enumerate(shortest[: 8 - 4 * turn])
+    ]
+    full = FeatureSet.named("full", weights="random")
+    ingested(store, posts, tmp_path)
+    said = backfill.run(store, full, Settings())
+    assert (said.posts, said.ok + said.partial) == (12, 12)
+    assert "random" in said.table
+    rows = features_table(store, full).read()
+    for name in ("resnet50", "r2plus1d"):
+        assert rows[name].null_count == 0
+        assert len(rows[name][0]) == 512 if name == "r2plus1d" else 2048
+    by_id = {row["post_id"]: row for row in rows.to_pylist()}
+    assert all(by_id[f"{name}-0"]["resnet50"] == by_id[f"{name}-1"]["resnet50"] for name in shortest[:4])
+    label.run(store, LabelSpec("log_views"), SplitSpec("author"))
+    trained = train.run(store, train.TrainSpec("random", full, "log_views", workers=1), TrainConfig(epochs=1))
+    [note] = Scorer.load(store, trained.model).notes
+    assert "random weights in resnet50, r2plus1d" in note
+    evaluate.run(store, trained.model, resamples=100)
+    card = json.loads(store.read("models/random/0001/scorecard.json"))
+    assert card["about"]["random_weights"] == ["resnet50", "r2plus1d"]
+    assert score.run(store, trained.model).scored == 12
+
+
+def test_what_cannot_be_filled(store, tmp_path):
+    with pytest.raises(TableError, match="ingest some first"):
+        backfill.run(store, FeatureSet.named("light"), Settings())
+    ingested(store, [{"post_id": "1", "video_uri": "x.mp4"}], tmp_path)
+    with pytest.raises(WeightsError, match="viral weights"):
+        backfill.run(store, FeatureSet.named("full"), Settings())
+    assert not list(store.objects("features"))

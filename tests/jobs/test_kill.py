@@ -1,0 +1,173 @@
+"""Killed at any moment, the same command goes on: nothing lost, nothing twice, nothing left running."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from jobs import train
+from jobs.extract import features_table
+from viral.models.train_config import TrainConfig
+from viral.registry import Registry
+from viral.store import Store
+
+pytestmark = pytest.mark.slow
+MARK = "MARK_OF_A_TEST"
+WITHIN = 120.0
+GONE_WITHIN = 30.0
+RAYS_OWN = "ray::DashboardAgent"  # ends a minute after its node: so long it tries to tell the dead node's head of it
+VOLATILE = ["finished_at", "stage_seconds"]
+
+
+class Command:
+    """`viral` as a process whose descendants are known by a mark in their environment."""
+
+    def __init__(self, environment: dict[str, str], *arguments: str) -> None:
+        self.mark = uuid.uuid4().hex
+        self.process = subprocess.Popen(
+            [str(Path(sys.executable).with_name("viral")), *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**environment, MARK: self.mark},
+        )
+
+    def wait_until(self, happened: Callable[[], object]) -> None:
+        until = time.monotonic() + WITHIN
+        while not happened():
+            assert self.process.poll() is None, self.process.communicate()
+            assert time.monotonic() < until, "it never happened"
+            time.sleep(0.02)
+
+    def descendants(self) -> dict[int, str]:
+        """The command line of every process that carries the mark, by its id."""
+        found = {}
+        for folder in Path("/proc").iterdir():
+            if folder.name.isdecimal():
+                try:
+                    if f"{MARK}={self.mark}".encode() in (folder / "environ").read_bytes():
+                        found[int(folder.name)] = (folder / "cmdline").read_text().replace("\0", " ")
+                except OSError:  # gone meanwhile
+                    continue
+        return found
+
+    def kill(self) -> None:
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def end(self) -> dict[str, object]:
+        """Wait for it to end well; the summary that it printed."""
+        said, errors = self.process.communicate(timeout=WITHIN)
+        assert (self.process.returncode, errors) == (0, "")
+        return json.loads(said)
+
+
+def left_of(command: Command) -> list[str]:
+    """What still runs of it, when all had time to end."""
+    until = time.monotonic() + GONE_WITHIN
+    while True:
+        left = [line for line in command.descendants().values() if not line.startswith(RAYS_OWN)]
+        if not left or time.monotonic() > until:
+            return left
+        time.sleep(0.2)
+
+
+@pytest.fixture
+def start(environment) -> Iterator[Callable[..., Command]]:
+    started = []
+
+    def begin(*arguments: str | Path) -> Command:
+        started.append(Command(environment, *map(str, arguments)))
+        return started[-1]
+
+    yield begin
+    for command in started:
+        for left in command.descendants():
+            os.kill(left, signal.SIGKILL)
+        command.process.communicate()
+
+
+@pytest.fixture
+def root(tiktoks, tmp_path) -> Path:
+    """A copy of the root of the real videos without the models."""
+    shutil.copytree(tiktoks.store.root, tmp_path / "root", ignore=shutil.ignore_patterns("models", "predictions"))
+    return tmp_path / "root"
+
+
+def test_a_backfill_goes_on(start, root, tiktoks):
+    store = Store.open(root)
+    shutil.rmtree(root / "features")
+    table = features_table(store, tiktoks.feature_set)
+    arguments = ("backfill", "--root", root, "--json")
+    killed = start(*arguments)
+    killed.wait_until(lambda: len(table.parts()) >= 3)
+    assert len(killed.descendants()) > 3
+    killed.kill()
+    assert left_of(killed) == []
+    done = table.read().num_rows
+    assert 0 < done < 43
+    said = start(*arguments).end()
+    assert (said["done_before"], said["posts"], said["failed"]) == (done, 43, 0)
+    assert said["ok"] + said["partial"] == 43 - done
+    rows, whole = table.read(), features_table(tiktoks.store, tiktoks.feature_set).read()
+    assert rows["post_id"].to_pylist() == sorted(set(rows["post_id"].to_pylist()))
+    assert rows.drop_columns(VOLATILE).equals(whole.drop_columns(VOLATILE))
+    assert sum(part.rows for part in table.parts()) == 43
+    assert start(*arguments).end()["done_before"] == 43
+
+
+def checkpoint(root: Path) -> bool:
+    """Whether a checkpoint is there, and noted where a new driver looks for it."""
+    noted = (path.read_text() for path in root.glob("runs/*/checkpoint_manager_snapshot.json"))
+    return any("checkpoint_" in text for text in noted)
+
+
+def weights(root: Path, model: object) -> bytes:
+    return Registry(Store.open(root)).load(str(model)).weights
+
+
+@pytest.fixture(scope="module")
+def whole(tiktoks, tmp_path_factory) -> bytes:
+    """The weights of a training that nobody killed."""
+    root = tmp_path_factory.mktemp("whole") / "root"
+    shutil.copytree(tiktoks.store.root, root, ignore=shutil.ignore_patterns("models", "predictions"))
+    spec = train.TrainSpec("whole", tiktoks.feature_set, "log_views")
+    said = train.run(Store.open(root), spec, CONFIG)
+    return weights(root, said.model)
+
+
+CONFIG = TrainConfig(epochs=30)
+TRAIN = ("train", "fusion", "--epochs", "30", "--name", "m", "--json", "--root")
+
+
+def test_a_training_goes_on_to_the_same_model(start, root, whole):
+    killed = start(*TRAIN, root)
+    killed.wait_until(lambda: checkpoint(root))
+    killed.kill()
+    assert left_of(killed) == []
+    assert Registry(Store.open(root)).names() == []
+    said = start(*TRAIN, root).end()
+    assert said["resumed_at_epoch"] > 0
+    assert weights(root, said["model"]) == whole
+    assert not any((root / "runs").rglob("*"))
+
+
+def test_a_training_survives_the_death_of_a_worker(start, root, whole):
+    running = start(*TRAIN, root)
+    running.wait_until(lambda: checkpoint(root))
+    [victim, *_] = [pid for pid, line in running.descendants().items() if "RayTrainWorker" in line]
+    os.kill(victim, signal.SIGKILL)
+    said = running.end()
+    assert said["resumed_at_epoch"] > 0
+    assert weights(root, said["model"]) == whole
+    assert left_of(running) == []

@@ -1,0 +1,78 @@
+"""Label tables: what was fitted lies beside them."""
+
+from __future__ import annotations
+
+import pytest
+
+from jobs import ingest, label
+from viral import generations
+from viral.errors import ConfigError, TableError
+from viral.evaluation.splits import SplitSpec
+from viral.labels import LabelSpec
+from viral.store import Store
+from viral.tables import LABELS
+
+
+@pytest.fixture(scope="module")
+def trending(ray_session, shared_data, tmp_path_factory) -> Store:
+    store = Store.open(tmp_path_factory.mktemp("trending"))
+    ingest.run(store, ingest.Source("trending_json", (str(shared_data / "trending_dec2020"),)))
+    return store
+
+
+def read(store: Store, name: str):
+    table, about = generations.current(store, f"labels/{name}", LABELS)
+    return table.read(), about
+
+
+def test_the_weights_of_virality_are_fitted_on_the_training_split_and_stored(trending):
+    said = label.run(trending, LabelSpec("correlation_weighted"), SplitSpec("random"))
+    rows, about = read(trending, "correlation_weighted")
+    assert (said.posts, said.labelled, said.dropped, rows.num_rows) == (1000, 1000, {}, 1000)
+    assert sum(said.splits.values()) == 1000
+    fitted = about["fitted"]["fitted"] if "fitted" in about["fitted"] else about["fitted"]
+    # All posts give 0.0204, 0.0866, 0.2260; two thirds of them something near.
+    for name, of_all in (("likes", 0.0204114), ("comments", 0.0865957), ("shares", 0.2260354)):
+        assert fitted[name] == pytest.approx(of_all, rel=0.5)
+        assert fitted[name] != pytest.approx(of_all, rel=1e-6)
+    posts = {post["post_id"]: post for post in ingest.posts_table(trending).read().to_pylist()}
+    for row in rows.slice(0, 20).to_pylist():
+        post = posts[row["post_id"]]
+        by_hand = post["views"] + sum(fitted[name] * post[name] for name in ("likes", "comments", "shares"))
+        assert row["target"] == pytest.approx(by_hand)
+
+
+def test_the_same_again_is_the_same_table_and_another_name_another(trending):
+    split = SplitSpec("author", seed=3)
+    label.run(trending, LabelSpec("log_views"), split, name="mine")
+    first, about = read(trending, "mine")
+    label.run(trending, LabelSpec("log_views"), split, name="mine")
+    again, about_again = read(trending, "mine")
+    assert (first.equals(again), about == about_again) == (True, True)
+    assert len([info for info in trending.objects("labels/mine") if info.key.endswith(".parquet")]) == 1
+    label.run(trending, LabelSpec("log_views"), SplitSpec("author", seed=4), name="other")
+    assert read(trending, "other")[0]["split"].to_pylist() != first["split"].to_pylist()
+
+
+def test_posts_that_lack_what_is_needed_are_dropped_and_counted(ray_session, tmp_path):
+    lines = ["post_id,author_id,posted_at,views,likes"]
+    lines += [f"{n},a{n % 20},{1_600_000_000 + n * 3600},{n * 10},{n}" for n in range(60)]
+    lines += ["x,ax,1600000000,,4", "y,ay,,50,4"]
+    (tmp_path / "p.csv").write_text("\n".join(lines))
+    store = Store.open(tmp_path)
+    ingest.run(store, ingest.Source("csv", (str(tmp_path / "p.csv"),)))
+    said = label.run(store, LabelSpec("log_views"), SplitSpec("time"))
+    assert (said.posts, said.labelled) == (62, 60)
+    assert said.dropped.pop("no posting time") == 1
+    assert list(said.dropped.values()) == [1]
+
+
+def test_what_cannot_be_labelled(tmp_path, trending):
+    empty = Store.open(tmp_path)
+    with pytest.raises(TableError, match="is empty: ingest some first"):
+        label.run(empty, LabelSpec("log_views"), SplitSpec("author"))
+    with pytest.raises(ConfigError, match="is no name"):
+        label.run(trending, LabelSpec("log_views"), SplitSpec("author"), name="a/b")
+    with pytest.raises(TableError):
+        label.run(trending, LabelSpec("views_per_follower"), SplitSpec("author"))
+    assert not list(trending.objects("labels/views_per_follower"))

@@ -1,0 +1,70 @@
+"""Everything in a bucket: posts, videos, features, model, predictions; the same to the byte as in a folder."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import pytest
+
+from jobs import backfill, evaluate, ingest, label, score, train
+from jobs.extract import features_table
+from viral import generations
+from viral.config import Settings
+from viral.evaluation.splits import SplitSpec
+from viral.extractors.feature_set import FeatureSet
+from viral.labels import LabelSpec
+from viral.models.train_config import TrainConfig
+from viral.registry import Registry
+from viral.store import Store
+from viral.tables import PREDICTIONS
+
+VECTORS = ("metadata", "caption", "acoustics", "craft")
+
+
+@pytest.fixture
+def chosen(shared_data, shortest):
+    """The posts of the eight shortest videos, and as many again that say the same of the same videos."""
+    with (shared_data / "tiktok_videos" / "posts.csv").open(encoding="utf-8", newline="") as file:
+        posts = [post for post in csv.DictReader(file) if post["id"] in shortest]
+    return posts + [{**post, "id": f"{post['id']}-again", "username": f"{post['username']}-2"} for post in posts]
+
+
+def scraped(posts) -> bytes:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, posts[0])
+    writer.writeheader()
+    writer.writerows(posts)
+    return text.getvalue().encode()
+
+
+def test_the_flow_in_a_bucket(ray_session, s3_root, shared_data, chosen, tiktoks):
+    store, light = Store.open(s3_root), FeatureSet.named("light")
+    for post in chosen[:8]:
+        store.upload(shared_data / "tiktok_videos" / post["file"], f"scrape/{post['file']}")
+    store.write("scrape/posts.csv", scraped(chosen))
+    said = ingest.run(store, ingest.Source("csv", (f"{s3_root}/scrape/posts.csv",), tiktoks.columns))
+    assert (said.rows, said.posts, said.rejects) == (16, 16, 0)
+    uris = ingest.posts_table(store).read()["video_uri"].to_pylist()
+    assert all(uri.startswith(f"{s3_root}/scrape/videos/") for uri in uris)
+
+    filled = backfill.run(store, light, Settings())
+    assert (filled.posts, filled.failed, filled.ok + filled.partial) == (16, 0, 16)
+    assert backfill.run(store, light, Settings()).done_before == 16
+    rows = {row["post_id"]: row for row in features_table(store, light).read().to_pylist()}
+    in_folder = {row["post_id"]: row for row in features_table(tiktoks.store, light).read().to_pylist()}
+    for post in chosen[:8]:
+        for name in (*VECTORS, "sha256", "status", "reason", "decoder", "seen_seconds"):
+            assert rows[post["id"]][name] == in_folder[post["id"]][name]
+
+    assert label.run(store, LabelSpec("log_views"), SplitSpec("author")).labelled == 16
+    trained = train.run(store, train.TrainSpec("m", light, "log_views"), TrainConfig(epochs=2, report_every=1))
+    assert (trained.epochs, list(store.objects("runs"))) == (2, [])
+    judged = evaluate.run(store, trained.model, resamples=100)
+    assert judged.html == f"{s3_root}/models/m/0001/scorecard.html"
+    assert store.read("models/m/0001/scorecard.html").startswith(b"<!doctype html>")
+    assert score.run(store, trained.model).scored == 16
+    assert Registry(store).names() == ["m"]
+    table, _ = generations.current(store, "predictions/m-1", PREDICTIONS)
+    assert table.read().num_rows == 16
+    assert not list(store.objects("staging"))

@@ -1,0 +1,69 @@
+"""Training: the same from the same seed, on from where it was."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+
+from jobs import train
+from jobs.train import TrainSpec
+from viral.errors import ConfigError, TableError
+from viral.models.train_config import TrainConfig
+from viral.registry import Registry
+from viral.scorer import Scorer
+from viral.store import Store
+
+
+@pytest.fixture(scope="module")
+def store(tiktoks, tmp_path_factory) -> Store:
+    """A copy of the root of the real videos, to train in."""
+    root = tmp_path_factory.mktemp("train") / "root"
+    shutil.copytree(tiktoks.store.root, root)
+    shutil.rmtree(root / "models")
+    return Store.open(root)
+
+
+def weights(store: Store, model: str) -> bytes:
+    return Registry(store).load(model).weights
+
+
+def test_the_seed_decides_the_model(store, tiktoks):
+    def run(seed: int) -> train.TrainSummary:
+        config = TrainConfig(epochs=2, report_every=2, seed=seed)
+        return train.run(store, TrainSpec("seeded", tiktoks.feature_set, "log_views"), config)
+
+    first, second, other = run(1), run(1), run(2)
+    assert (first.model, second.model, other.model) == ("seeded/1", "seeded/2", "seeded/3")
+    assert weights(store, "seeded/1") == weights(store, "seeded/2")
+    assert first.validation_loss == second.validation_loss
+    assert weights(store, "seeded/1") != weights(store, "seeded/3")
+    assert first.data_hash == second.data_hash == other.data_hash == tiktoks.trained.data_hash
+    assert not list(store.objects("runs"))
+
+
+def test_given_gates_stay_what_they_are_and_one_worker_is_enough(store, tiktoks):
+    gates = {"metadata": 0.6, "caption": 0.3, "acoustics": 0.1, "craft": 0.0}
+    spec = TrainSpec("gated", tiktoks.feature_set, "log_views", workers=1, gates=gates)
+    said = train.run(store, spec, TrainConfig(epochs=1))
+    assert (said.epochs, said.resumed_at_epoch) == (1, 0)
+    scorer = Scorer.load(store, said.model)
+    assert scorer.saved.card["config"]["gates"] == gates
+    vector = {name: np.full(dim, 0.1, np.float32) for name, dim in tiktoks.feature_set.dims.items()}
+    [scored] = scorer.score([vector])
+    assert dict(scored.modalities) == pytest.approx({"metadata": 0.6, "text": 0.3, "audio": 0.1, "craft": 0.0})
+
+
+def test_what_cannot_be_trained(store, tiktoks, tmp_path):
+    def run(where: Store, **changed: object) -> train.TrainSummary:
+        spec = TrainSpec(**{"name": "m", "feature_set": tiktoks.feature_set, "label": "log_views", **changed})
+        return train.run(where, spec, TrainConfig(epochs=1))
+
+    with pytest.raises(TableError, match="backfill first"):
+        run(Store.open(tmp_path))
+    with pytest.raises(TableError, match="there is no table labels/other"):
+        run(store, label="other")
+    with pytest.raises(ConfigError, match="is no name"):
+        run(store, name="a/b")
+    assert not [info.key for info in store.objects("models/m")]
