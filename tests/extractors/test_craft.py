@@ -96,4 +96,4 @@ def test_dense_asks_for_the_whole_and_agrees_on_light_and_colour(videos: list[Pa
     assert samples[0].media is not None
     cheap, full = columns(samples[0].media), columns(media, dense)
     assert cheap["brightness_mean"] == pytest.approx(full["brightness_mean"], abs=0.1)
-    assert cheap["opening_colourfulness_mean"] == full["opening_colourfulness_mean"]
+    assert cheap["opening_colourfulness_mean"] == pytest.approx(full["opening_colourfulness_mean"], abs=0.02)

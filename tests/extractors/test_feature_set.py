@@ -113,7 +113,7 @@ def test_random_weights_are_in_the_name_of_everything() -> None:
     full = FeatureSet.named("full", weights="random")
     assert full.name == "full-random"
     assert full.table.startswith("features/full-random-")
-    assert "resnet50 1-random" in str(full)
+    assert "resnet50 2-random" in str(full)
     assert "random" not in str(FeatureSet.named("full"))
 
 

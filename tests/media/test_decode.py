@@ -31,12 +31,14 @@ def test_an_answer_does_not_depend_on_what_else_is_asked(tiktoks: list[str]) -> 
         assert isinstance(track, FrameBatch | ClipBatch) == isinstance(alone, FrameBatch | ClipBatch)
         np.testing.assert_array_equal(alone.pts_seconds, track.pts_seconds)
         if isinstance(track, FrameBatch | ClipBatch):
-            np.testing.assert_array_equal(alone.data, track.data)
+            # Key frames alone are read by decord, and resized otherwise.
+            assert np.abs(alone.data.astype(int) - track.data).mean() < (1.5 if request is KEYS else 1e-9)
 
 
-def test_sparse_plans_are_read_by_decord_and_dense_ones_by_pyav(tiktoks: list[str]) -> None:
-    assert decode(tiktoks[0], Plan.of([KEYS]), Limits()).facts.decoder == "decord"
-    assert decode(tiktoks[0], Plan.of([Frames(every=0.2, size=(8, 8))]), Limits()).facts.decoder == "pyav"
+def test_key_frames_alone_are_read_by_decord_and_all_else_by_pyav(tiktoks: list[str]) -> None:
+    for request, decoder in ((KEYS, "decord"), (OPENING, "pyav"), (CLIPS, "pyav"), (STILLS, "pyav")):
+        assert decode(tiktoks[0], Plan.of([request]), Limits()).facts.decoder == decoder
+    assert decode(tiktoks[0], Plan.of([KEYS, OPENING]), Limits()).facts.decoder == "pyav"
 
 
 def test_wanted_times_get_the_frame_on_the_screen(make: Make) -> None:

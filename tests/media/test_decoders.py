@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 
 from tests.media.conftest import Make
+from viral.media import survey as surveying
+from viral.media.container import opened
 from viral.media.decord_frames import DecordRefusedError, decord_frames
 from viral.media.limits import Limits
 from viral.media.pyav_frames import pyav_frames
-from viral.media.survey import survey
+from viral.media.scaler import Scaler
+from viral.media.survey import Survey, survey
 
 PICKS = ([0], [7, 8, 9, 30], [41], [5, 17, 23, 24, 36])
 
@@ -22,13 +25,25 @@ def plain(path: str, turns: int) -> list[np.ndarray]:
         return [np.rot90(frame.to_ndarray(format="rgb24"), turns) for frame in container.decode(video=0)]
 
 
+def surveyed(path: str) -> Survey:
+    with opened(path) as container:
+        return survey(container, [], Limits())
+
+
+def by_pyav(path: str, wanted: list[int]) -> dict[int, np.ndarray]:
+    with opened(path) as container:
+        known = survey(container, [], Limits())
+        scaler = Scaler(known.look)
+        return {number: scaler.whole(frame) for number, frame in pyav_frames(known.coded, wanted, known.index)}
+
+
 def check(path: str, *, trusts_decord: bool) -> None:
-    known = survey(path, [], Limits())
+    known = surveyed(path)
     frames = plain(path, known.look.turns)
     assert len(frames) == len(known.index)
     for picks in PICKS:
         wanted = sorted({min(pick, len(frames) - 1) for pick in picks})
-        found = dict(pyav_frames(path, wanted, known.index, known.look))
+        found = by_pyav(path, wanted)
         assert sorted(found) == wanted
         for number, image in found.items():
             np.testing.assert_array_equal(image, frames[number])
@@ -104,10 +119,25 @@ def test_groups_of_pictures(make: Make, name: str, codec: str, options: dict[str
 
 def test_frames_before_an_edit_list_begins_are_not_shown(make: Make) -> None:
     path = make("cut.mp4", shift=10, **{"x264-params": X264 + "bframes=2"})
-    known = survey(path, [], Limits())
+    known = surveyed(path)
     assert len(known.index) == 38
     assert known.index.pts_seconds[0] == 0.0
-    corners = {
-        number: image[2:14, 2:14].mean() for number, image in pyav_frames(path, [0, 1, 20], known.index, known.look)
-    }
+    corners = {number: image[2:14, 2:14].mean() for number, image in by_pyav(path, [0, 1, 20]).items()}
     assert {number: round(mean / 4) for number, mean in corners.items()} == {0: 10, 1: 11, 20: 30}
+
+
+@pytest.mark.parametrize("ending", ["testsrc.mp4", "h264_10bits.mp4", "tiny_av1.mp4", "test.avi"])
+def test_packets_that_are_too_many_to_hold_are_read_again(
+    find: Callable[[str], str], ending: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = find(ending)
+    last = len(surveyed(path).index) - 1
+    picks = [sorted({min(pick, last) for pick in wanted}) for wanted in PICKS]
+    held = [by_pyav(path, wanted) for wanted in picks]
+    monkeypatch.setattr(surveying, "HELD_BYTES", 0)
+    assert surveyed(path).coded.packets is None
+    for wanted, expected in zip(picks, held, strict=True):
+        again = by_pyav(path, wanted)
+        assert list(again) == list(expected)
+        for number, image in again.items():
+            np.testing.assert_array_equal(image, expected[number])

@@ -41,8 +41,14 @@ def test_key_frames_are_distinct_and_in_order_where_they_crowd() -> None:
     assert frame_numbers(Frames(SIZE, count=4, choice="key"), index).tolist() == [2, 3, 4, 99]
 
 
-def test_clips_begin_at_key_frames_and_repeat_the_last_frame() -> None:
-    numbers = frame_numbers(Clips(count=2, frames=4, step=0.2, size=SIZE), steady(30, (0, 12, 28)))
+def test_clips_begin_at_key_frames_near_the_beginnings_of_equal_parts() -> None:
+    clips = Clips(count=2, frames=4, step=0.2, size=SIZE)
+    numbers = frame_numbers(clips, steady(30, (0, 12, 20)))
+    assert numbers.tolist() == [[0, 2, 4, 6], [12, 14, 16, 18]]
+
+
+def test_clips_repeat_the_last_frame() -> None:
+    numbers = frame_numbers(Clips(count=2, frames=4, step=0.2, size=SIZE), steady(30, (12, 28)))
     assert numbers.tolist() == [[12, 14, 16, 18], [28, 29, 29, 29]]
 
 

@@ -15,7 +15,10 @@ from viral.media.media import FrameBatch, Media
 from viral.media.requests import Frames, Packets, Request, hook
 
 _OPENING_SECONDS = 3.0
-_EVERY = 0.125
+# Over 43 real TikToks the cheap way finds as many cuts with a fifth of a second as with an eighth; `dense` does not.
+_EVERY = 0.2
+_DENSE_EVERY = 0.125
+_LEAST_SECONDS = 0.125
 _SIZE = (112, 112)
 _LEAST_BITS = 1e-4
 
@@ -40,8 +43,8 @@ CRAFT_COLUMNS = (
     "opening_colourfulness_difference",
 )
 """The columns of the vector. Brightness and contrast (mean and standard deviation of luma), saturation and motion
-(change of a pixel from one eighth of a second to the next) are of full scale; colourfulness is that of Hasler and
-Süsstrunk; `log_bits_per_pixel` is the decimal logarithm for predicted frames, which rises with motion;
+(change of a pixel within a fifth of a second; with `dense`, an eighth) are of full scale; colourfulness is that of
+Hasler and Süsstrunk; `log_bits_per_pixel` is the decimal logarithm for predicted frames, which rises with motion;
 `opening_first_cut` is its second, 3 without one; a difference is the opening's mean less the whole's."""
 
 
@@ -59,18 +62,18 @@ class Craft(ExtractorSpec):
     name: ClassVar[str] = "craft"
     modality: ClassVar[str] = "craft"
     dim: ClassVar[int] = len(CRAFT_COLUMNS)
-    revision: ClassVar[str] = "1"
+    revision: ClassVar[str] = "2"
 
     @property
     def opening(self) -> Frames:
-        """The frames of the first 3 s."""
-        return hook(seconds=_OPENING_SECONDS, every=_EVERY, size=_SIZE)
+        """The frames of the first 3 s, five a second; with `dense` eight."""
+        return hook(seconds=_OPENING_SECONDS, every=_DENSE_EVERY if self.dense else _EVERY, size=_SIZE)
 
     @property
     def whole(self) -> Frames:
         """The frames that stand for the whole: the eight key frames that image networks look at too, or all."""
         if self.dense:
-            return Frames(every=_EVERY, size=_SIZE, fit="inside")
+            return Frames(every=_DENSE_EVERY, size=_SIZE, fit="inside")
         return Frames(count=8, size=_SIZE, choice="key", fit="inside")
 
     @property
@@ -170,4 +173,4 @@ def _mean(values: npt.NDArray[np.float64]) -> float:
 
 def _seconds(media: Media, batch: FrameBatch) -> float:
     known = media.facts.seen_seconds or media.facts.declared_seconds
-    return max(known or float(batch.pts_seconds[-1]), _EVERY)
+    return max(known or float(batch.pts_seconds[-1]), _LEAST_SECONDS)

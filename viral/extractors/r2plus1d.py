@@ -37,7 +37,7 @@ class R2Plus1D(NetworkSpec):
     name: ClassVar[str] = "r2plus1d"
     modality: ClassVar[str] = "video"
     dim: ClassVar[int] = 512
-    revision: ClassVar[str] = "1"
+    revision: ClassVar[str] = "2"
     known: ClassVar[dict[str, str]] = {"kinetics400": "r2plus1d-kinetics400"}
     mean: ClassVar[tuple[float, float, float]] = (0.43216, 0.394666, 0.37645)
     std: ClassVar[tuple[float, float, float]] = (0.22803, 0.22145, 0.216989)

@@ -31,7 +31,7 @@ class ResNet50(NetworkSpec):
     name: ClassVar[str] = "resnet50"
     modality: ClassVar[str] = "image"
     dim: ClassVar[int] = 2048
-    revision: ClassVar[str] = "1"
+    revision: ClassVar[str] = "2"
     known: ClassVar[dict[str, str]] = {"imagenet": "resnet50-imagenet"}
     mean: ClassVar[tuple[float, float, float]] = (0.485, 0.456, 0.406)
     std: ClassVar[tuple[float, float, float]] = (0.229, 0.224, 0.225)

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 Samples = npt.NDArray[np.float32]
 
+BLOCK = 8192
+"""Samples that leave the resampler at a time: codecs give about a thousand, and each array costs as much as they do."""
+
 TOLERATED = 0.1
 """The share of packets that may fail to decode before the sound counts as failed."""
 
@@ -39,12 +42,13 @@ class SoundDecoder:
         self._stream = stream
         self._max_seconds = max_seconds
         self._resamplers: dict[int, AudioResampler] = {
-            rate: av.AudioResampler(format="fltp", rate=rate) for rate in rates
+            rate: av.AudioResampler(format="fltp", rate=rate, frame_size=BLOCK) for rate in rates
         }
         self._parts: dict[int, list[Samples]] = {rate: [] for rate in self._resamplers}
         self._kept = dict.fromkeys(self._resamplers, 0)
         self._fed = 0
         self._wrong = 0
+        self._begun = False
 
     def feed(self, packet: Packet[Stream] | None) -> None:
         """Decodes one packet; None flushes the decoder."""
@@ -65,7 +69,7 @@ class SoundDecoder:
 
         self.feed(None)
         try:
-            if any(self._kept.values()):
+            if self._begun:
                 self._resample(None)
         except MemoryError:
             raise
@@ -76,6 +80,7 @@ class SoundDecoder:
         return {rate: Audio(_in_range(np.concatenate(parts)), rate) for rate, parts in self._parts.items()}
 
     def _resample(self, frame: AudioFrame | None) -> None:
+        self._begun = True
         for rate, resampler in self._resamplers.items():
             for part in resampler.resample(frame):
                 # ffmpeg's own way to mono adds the channels at -3 dB each, which clips what both have in common.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ class DecordRefusedError(Exception):
     """Decord cannot read the file, or contradicts its index: another decoder has to."""
 
 
-def decord_frames(path: str, wanted: Sequence[int], survey: Survey) -> Iterator[tuple[int, npt.NDArray[np.uint8]]]:
+def decord_frames(path: str, wanted: Iterable[int], survey: Survey) -> Iterator[tuple[int, npt.NDArray[np.uint8]]]:
     """The wanted frames, upright, as (number, uint8 (H, W, 3) RGB), in order.
 
     One frame at a time: `get_batch` goes on from where it is, so larger batches are no faster, and they hold the frames

@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
-
-import numpy as np
-import numpy.typing as npt
 
 from viral.media.container import opened, picture_stream, read_packets
 from viral.media.index import PictureIndex
-from viral.media.survey import Look
 
 if TYPE_CHECKING:
     from av.packet import Packet
     from av.stream import Stream
+    from av.video.codeccontext import VideoCodecContext
     from av.video.frame import VideoFrame
-    from av.video.stream import VideoStream
 
 NAME = "pyav"
+
+
+@dataclass(frozen=True)
+class CodedPicture:
+    """The packets of a picture track in the order of the file, and what decodes them; good while the file is open.
+
+    `packets` is None where they are too many to be held in memory: then they are read from `path` again. The decoder
+    has been fed the first `fed` of them, and gave the frames `begun`.
+    """
+
+    path: str
+    decoder: VideoCodecContext
+    packets: Sequence[Packet[Stream]] | None
+    fed: int = 0
+    begun: Sequence[VideoFrame] = ()
 
 
 @dataclass
@@ -30,7 +43,7 @@ class Run:
     last: int
 
 
-def runs(wanted: Sequence[int], index: PictureIndex) -> list[Run]:
+def runs(wanted: Iterable[int], index: PictureIndex) -> list[Run]:
     """The stretches from a key frame to the last wanted frame behind it; those that touch are one."""
     merged: list[Run] = []
     for first, last in sorted((index.entry(frame), int(index.coded[frame])) for frame in wanted):
@@ -41,72 +54,76 @@ def runs(wanted: Sequence[int], index: PictureIndex) -> list[Run]:
     return merged
 
 
-def pyav_frames(
-    path: str, wanted: Sequence[int], index: PictureIndex, look: Look
-) -> Iterator[tuple[int, npt.NDArray[np.uint8]]]:
-    """The wanted frames, upright, as (number, uint8 (H, W, 3) RGB).
+def pyav_frames(picture: CodedPicture, wanted: Iterable[int], index: PictureIndex) -> Iterator[tuple[int, VideoFrame]]:
+    """The wanted frames, as (number, frame as it is coded). To be asked once of a picture: the decoder moves on.
 
     What lies between the runs is read but not decoded, which needs no seeking and so no trust in a file's seek tables.
     Frames that do not come out so (a key flag may lie) are looked for again in a decode of the whole file; those that
     do not come out then are left out.
     """
-    from av.video.reformatter import VideoReformatter
-
-    reformatter = VideoReformatter()
-    width, height = (look.height, look.width) if look.turns % 2 else (look.width, look.height)
-    for number, frame in _sought(path, wanted, index):
-        image = reformatter.reformat(frame, width, height, "rgb24", threads=1).to_ndarray()
-        yield number, np.rot90(image, look.turns).astype(np.uint8, copy=False)
-
-
-def _sought(path: str, wanted: Sequence[int], index: PictureIndex) -> Iterator[tuple[int, VideoFrame]]:
     missing = set(wanted)
     if index.exact:
-        asked = frozenset(int(index.ticks[number]) for number in wanted)
+        asked = frozenset(int(index.ticks[number]) for number in missing)
         numbers = {int(tick): number for number, tick in enumerate(index.ticks)}
-        for frame in _decoded(path, runs(wanted, index), asked):
+        for frame in _some(picture, runs(missing, index), asked):
             number = numbers.get(frame.pts) if frame.pts is not None else None
             if number in missing:
                 missing.discard(number)
                 yield number, frame
     if missing:
         # Without distinct times a frame is told by its place among those that come out.
-        for place, frame in enumerate(_decoded(path, [Run(0, int(index.coded.max()))], None)):
+        for place, frame in enumerate(_all(picture.path, int(index.coded.max()))):
             number = numbers.get(frame.pts) if index.exact and frame.pts is not None else place
             if number in missing:
                 yield number, frame
 
 
-def _decoded(path: str, stretches: Sequence[Run], asked: frozenset[int] | None) -> Iterator[VideoFrame]:
-    """The frames of these runs. With `asked`, by ticks, frames that nobody asked for nor refers to may be skipped."""
+def _some(picture: CodedPicture, stretches: Sequence[Run], asked: frozenset[int]) -> Iterator[VideoFrame]:
+    """The frames of these runs. Those that nobody asked for nor refers to, by their ticks, may be skipped."""
+    place = 0
+    with _coded(picture) as (decoder, packets):
+        # In interlaced pictures a field that is referred to may come with one that is not.
+        spares = decoder.name in {"h264", "hevc"} and int(decoder.field_order) <= 1
+        if picture.packets is not None and stretches[0].first == 0:
+            place = len(list(islice(packets, picture.fed)))
+            yield from picture.begun
+        else:
+            decoder.flush_buffers()
+        for run in stretches:
+            for packet in islice(packets, max(0, run.first - place), max(0, run.last + 1 - place)):
+                if spares:
+                    decoder.skip_frame = "DEFAULT" if packet.pts in asked else "NONREF"
+                yield from frames_of(decoder, packet)
+            place = max(place, run.last + 1)
+            yield from frames_of(decoder, None)
+            decoder.flush_buffers()
+
+
+def _all(path: str, last: int) -> Iterator[VideoFrame]:
+    # With a decoder of its own: one that has seen later parts of a file may know other headers by the same number.
     with opened(path) as container:
         stream = picture_stream(container)
-        context = stream.codec_context
-        # In interlaced pictures a field that is referred to may come with one that is not.
-        spares = asked is not None and context.name in {"h264", "hevc"} and int(context.field_order) <= 1
-        pending = iter(stretches)
-        run = next(pending, None)
-        for place, packet in enumerate(read_packets(container, stream)):
-            if run is None:
-                return
-            if place < run.first:
-                continue
-            if spares and asked is not None:
-                context.skip_frame = "DEFAULT" if packet.pts in asked else "NONREF"
-            yield from _frames_of(stream, packet)
-            if place >= run.last:
-                yield from _frames_of(stream, None)
-                context.flush_buffers()
-                run = next(pending, None)
-        if run is not None:
-            yield from _frames_of(stream, None)
+        for packet in islice(read_packets(container, stream), last + 1):
+            yield from frames_of(stream.codec_context, packet)
+        yield from frames_of(stream.codec_context, None)
 
 
-def _frames_of(stream: VideoStream, packet: Packet[Stream] | None) -> list[VideoFrame]:
+@contextmanager
+def _coded(picture: CodedPicture) -> Iterator[tuple[VideoCodecContext, Iterator[Packet[Stream]]]]:
+    if picture.packets is not None:
+        yield picture.decoder, iter(picture.packets)
+        return
+    with opened(picture.path) as container:
+        stream = picture_stream(container)
+        yield stream.codec_context, read_packets(container, stream)
+
+
+def frames_of(decoder: VideoCodecContext, packet: Packet[Stream] | None) -> list[VideoFrame]:
+    """The frames that come out when a packet, or None for the end, goes in; none where it is damaged."""
     import av
 
     try:
-        return stream.codec_context.decode(packet)
+        return decoder.decode(packet)
     except MemoryError:
         raise
     except av.error.FFmpegError:

@@ -41,8 +41,8 @@ class Frames:
 class Clips:
     """`count` clips of `frames` frames, `step` seconds apart within a clip, spread over the video.
 
-    With `choice="key"` each clip begins at a key frame, so that only the clips are decoded. A clip that would run past
-    the end repeats its last frame.
+    With `choice="key"` each clip begins at the key frame nearest to where one of `count` equal parts begins, the first
+    at the opening, so that only the clips are decoded. A clip that would run past the end repeats its last frame.
     """
 
     count: int

@@ -34,10 +34,12 @@ def _wanted_times(request: Frames, stop: float) -> Floats:
 
 
 def _clips(request: Clips, index: PictureIndex) -> Ints:
-    centres = _centres(0.0, index.end, request.count)
     if request.choice == "key":
-        starts = index.pts_seconds[_keys(centres, index.keys, index)]
+        # From the very beginning: the opening counts most, and plans that look at it have it decoded already.
+        parts = np.arange(request.count, dtype=np.float64) * (index.end / request.count)
+        starts = index.pts_seconds[_keys(parts, index.keys, index)]
     else:
+        centres = _centres(0.0, index.end, request.count)
         length = request.frames * request.step
         starts = np.clip(centres - length / 2, 0.0, max(0.0, index.end - length))
     return index.shown_at(starts[:, None] + np.arange(request.frames) * request.step)

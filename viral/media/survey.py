@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from viral.errors import TooLargeError, TooLongError, UnreadableError, UnsupportedCodecError
 from viral.media.audio import SoundDecoder
-from viral.media.container import opened, picture_stream, read_packets, sound_stream
+from viral.media.container import picture_stream, read_packets, sound_stream
 from viral.media.index import PacketFact, PictureIndex, build
-from viral.media.limits import Limits
+from viral.media.limits import MIB, Limits
 from viral.media.media import Audio
+from viral.media.pyav_frames import CodedPicture, frames_of
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 RIGHT_ANGLE = 90
 USUAL_FPS = 25.0
+
+HELD_BYTES = 64 * MIB
+"""Up to here the packets of the picture stay in memory, so that the file is not read twice."""
 
 
 @dataclass(frozen=True)
@@ -54,20 +58,20 @@ class Survey:
     index: PictureIndex
     look: Look
     sounds: dict[int, Audio] | None
+    coded: CodedPicture
 
 
-def survey(path: str, rates: Iterable[int], limits: Limits) -> Survey:
-    """Reads all of a file once.
+def survey(container: InputContainer, rates: Iterable[int], limits: Limits) -> Survey:
+    """Reads all of an opened file once.
 
     Raises:
         PostError: the file cannot be used; the class says why.
     """
-    with opened(path) as container:
-        picture, sound = picture_stream(container), sound_stream(container)
-        _check_size(picture, limits)
-        surveyor = _Surveyor(container, picture, sound, tuple(rates), limits)
-        surveyor.read()
-        return surveyor.result()
+    picture, sound = picture_stream(container), sound_stream(container)
+    _check_size(picture, limits)
+    surveyor = _Surveyor(container, picture, sound, tuple(rates), limits)
+    surveyor.read()
+    return surveyor.result()
 
 
 def quarter_turns(frame: VideoFrame) -> int:
@@ -88,7 +92,10 @@ class _Surveyor:
         self._ticks = [float(stream.time_base or 0) for stream in container.streams]
         self._zero = (container.start_time or 0) / 1e6
         self._packets: list[PacketFact] = []
-        self._first: VideoFrame | None = None
+        self._held: list[Packet[Stream]] | None = []
+        self._held_bytes = 0
+        self._begun: list[VideoFrame] = []
+        self._fed = 0
         self._seen = 0.0
         self._sound_lost = bool(rates) and sound is not None and sound.codec_context is None
         hears = bool(rates) and sound is not None and sound.codec_context is not None
@@ -104,12 +111,11 @@ class _Surveyor:
                 self._decoder.feed(packet)
 
     def result(self) -> Survey:
-        self._look(None)
-        if self._first is None or all(packet.hidden for packet in self._packets):
+        if not self._begun:
+            self._begun = frames_of(self._picture.codec_context, None)
+        if not self._begun or all(packet.hidden for packet in self._packets):
             raise UnreadableError("the picture decodes to no frame at all")
         fps = float(self._picture.average_rate or 0) or None
-        turns = quarter_turns(self._first)
-        size = (self._first.width, self._first.height)
         return Survey(
             container=self._container.format.name,
             video_codec=self._picture.codec_context.codec.canonical_name,
@@ -118,8 +124,11 @@ class _Surveyor:
             declared_seconds=_declared(self._container),
             seen_seconds=self._seen,
             index=self._index(fps or USUAL_FPS),
-            look=Look(*(size[::-1] if turns % 2 else size), turns, _plain(self._first)),
+            look=_look(self._begun[0]),
             sounds=self._sounds(),
+            coded=CodedPicture(
+                self._container.name, self._picture.codec_context, self._held, self._fed, tuple(self._begun)
+            ),
         )
 
     def _index(self, fps: float) -> PictureIndex:
@@ -138,26 +147,24 @@ class _Surveyor:
             raise TooLongError(f"lasts longer than media.max_seconds = {self._limits.max_seconds:g}")
 
     def _note_picture(self, packet: Packet[Stream]) -> None:
-        if packet.has_sidedata("encryption_info"):
+        if packet.is_keyframe and packet.has_sidedata("encryption_info"):
             raise UnsupportedCodecError("the picture is encrypted")
         fact = PacketFact(
             packet.pts, packet.dts, packet.duration or 0, packet.size, packet.is_keyframe, packet.is_discard
         )
         self._packets.append(fact)
-        self._look(packet)
+        self._hold(packet)
+        # Packets that fail are passed over until there is a first frame, as players do.
+        if not self._begun:
+            self._begun = frames_of(self._picture.codec_context, packet)
+            self._fed += 1
 
-    def _look(self, packet: Packet[Stream] | None) -> None:
-        """Decodes until there is a first frame; packets that fail are passed over, as players do."""
-        import av
-
-        if self._first is not None:
-            return
-        try:
-            self._first = next(iter(self._picture.codec_context.decode(packet)), None)
-        except MemoryError:
-            raise
-        except av.error.FFmpegError:
-            return
+    def _hold(self, packet: Packet[Stream]) -> None:
+        self._held_bytes += packet.size
+        if self._held_bytes > HELD_BYTES:
+            self._held = None
+        if self._held is not None:
+            self._held.append(packet)
 
     def _sounds(self) -> dict[int, Audio] | None:
         if self._sound_lost:
@@ -181,6 +188,12 @@ def _check_size(picture: VideoStream, limits: Limits) -> None:
 
 def _declared(container: InputContainer) -> float | None:
     return container.duration / 1e6 if container.duration and container.duration > 0 else None
+
+
+def _look(first: VideoFrame) -> Look:
+    turns = quarter_turns(first)
+    size = (first.width, first.height)
+    return Look(*(size[::-1] if turns % 2 else size), turns, _plain(first))
 
 
 def _plain(frame: VideoFrame) -> bool:
