@@ -51,7 +51,7 @@ def _client(environment: tuple[tuple[str, str], ...]) -> S3Client:  # noqa: ARG0
 
 
 def split(uri: str) -> tuple[str, str]:
-    """`s3://bucket/some/key` as (`bucket`, `some/key`); a slash at the end belongs to the key, as of a folder's mark."""
+    """`s3://bucket/some/key` as (`bucket`, `some/key`); a slash at the end belongs to the key: a folder's mark."""
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     return bucket, key.lstrip("/")
 
