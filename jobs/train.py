@@ -129,13 +129,15 @@ def _statistics(data: LabelledFeatures, bits: int, bucket: int) -> dict[str, Any
 
 def _task(spec: TrainSpec, config: TrainConfig, data: LabelledFeatures, statistics: Statistics) -> FusionTask:
     from jobs.fusion_worker import FusionTask
-    from viral.models.fusion import FusionConfig
+    from viral.models.fusion import FusionConfig, check_gates
 
     seen = tuple(stream for stream in data.streams if stream.name in statistics.moments)
     moments = {stream.name: statistics.moments[stream.name] for stream in seen}
     target = statistics.moments["target"]
+    model = FusionConfig(streams=seen, gates=spec.gates)
+    check_gates(model)  # here, where no run has left anything yet
     return FusionTask(
-        model=FusionConfig(streams=seen, gates=spec.gates),
+        model=model,
         train=config,
         scaling=Scaling(float(target.mean[0]), float(target.scale[0])),
         means={name: each.mean.tolist() for name, each in moments.items()},

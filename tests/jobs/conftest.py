@@ -73,6 +73,7 @@ class Flow:
     store: Store
     columns: dict[str, str]
     feature_set: FeatureSet
+    config: TrainConfig
     ingested: ingest.IngestSummary
     filled: backfill.BackfillSummary
     labelled: label.LabelSummary
@@ -92,7 +93,7 @@ def tiktoks(ray_session: None, shared_data: Path, tmp_path_factory: pytest.TempP
     trained = train.run(store, train.TrainSpec("tiktoks", light, "log_views"), FEW_EPOCHS)
     judged = evaluate.run(store, trained.model, resamples=100)
     scored = score.run(store, trained.model)
-    return Flow(store, TIKTOK_VIDEOS, light, ingested, filled, labelled, trained, judged, scored)
+    return Flow(store, TIKTOK_VIDEOS, light, FEW_EPOCHS, ingested, filled, labelled, trained, judged, scored)
 
 
 @pytest.fixture(scope="session")

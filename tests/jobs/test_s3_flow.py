@@ -59,7 +59,8 @@ def test_the_flow_in_a_bucket(ray_session, s3_root, shared_data, chosen, tiktoks
 
     assert label.run(store, LabelSpec("log_views"), SplitSpec("author")).labelled == 16
     trained = train.run(store, train.TrainSpec("m", light, "log_views"), TrainConfig(epochs=2, report_every=1))
-    assert (trained.epochs, list(store.objects("runs"))) == (2, [])
+    assert trained.epochs == 2
+    assert {info.key for info in store.objects("runs")} <= {"runs/"}  # a folder's mark, from Ray
     judged = evaluate.run(store, trained.model, resamples=100)
     assert judged.html == f"{s3_root}/models/m/0001/scorecard.html"
     assert store.read("models/m/0001/scorecard.html").startswith(b"<!doctype html>")

@@ -90,7 +90,7 @@ class Fusion(nn.Module):
 
     def __init__(self, config: FusionConfig) -> None:
         super().__init__()
-        _check_gates(config)
+        check_gates(config)
         self.config = config
         count = len(config.streams)
         self.projections = nn.ModuleDict(
@@ -145,7 +145,8 @@ def hide(present: Tensor, probability: float) -> Tensor:
     return torch.where(kept.any(dim=1, keepdim=True), kept, present)
 
 
-def _check_gates(config: FusionConfig) -> None:
+def check_gates(config: FusionConfig) -> None:
+    """Make sure that fixed gates are usable, before anything is begun. Raises ConfigError."""
     if config.gates is None:
         return
     names = [stream.name for stream in config.streams]
