@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import DeleteTypeDef
 
+BODIES = 4  # times that a body that breaks off is asked for
 LISTING_THREADS = 16  # a listing answers 1,000 keys in about 100 ms; more threads gain little and invite SlowDown
 DENIED = {
     *("403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken"),
@@ -72,6 +73,31 @@ def head(uri: str) -> ObjectInfo | None:
             return None
         raise
     return ObjectInfo(key, answer["ContentLength"], answer["ETag"])
+
+
+def get(uri: str) -> bytes:
+    """The object at `uri`, whole: in one request, so never half of one and half of what replaced it meanwhile.
+
+    Raises:
+        FileNotFoundError: there is none.
+        botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError: the storage refused or failed.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    bucket, key = split(uri)
+    for attempt in range(1, BODIES + 1):
+        try:
+            body: bytes = client().get_object(Bucket=bucket, Key=key)["Body"].read()
+        except ClientError as error:
+            if code(error) in MISSING:
+                raise FileNotFoundError(uri) from error
+            raise
+        except BotoCoreError:  # the body broke off: boto3 tries requests again, not bodies
+            if attempt == BODIES:
+                raise
+        else:
+            return body
+    raise AssertionError("the last attempt returns or raises")
 
 
 def code(error: Exception) -> str:

@@ -75,8 +75,8 @@ class Store:
             FileNotFoundError: there is no such object.
             StorageError: the storage refused or failed.
         """
-        with failures_of(self.uri(key)), self.filesystem.open_input_file(self.path(key)) as stream:
-            return cast("bytes", stream.read())
+        with failures_of(self.uri(key)):
+            return s3.get(self.uri(key)) if self.on_s3 else Path(self.path(key)).read_bytes()
 
     def input(self, key: str) -> pa.NativeFile:
         """The object at `key`, opened for random access."""

@@ -34,7 +34,7 @@ def epochs(learner: Learner, rows: pa.Table, streams: tuple[Stream, ...], number
     for epoch in numbers:
         torch.manual_seed((learner.config.seed << 20) + epoch)
         order = np.random.default_rng((learner.config.seed, epoch)).permutation(rows.num_rows)
-        losses.append(learner.train(batches(rows.take(order), streams, learner.config.batch_size)))
+        losses.append(learner.train(batches(rows.take(order), streams, learner.config.batch(rows.num_rows, 1))))
     return losses
 
 
