@@ -57,7 +57,7 @@ def environment() -> dict[str, str]:
 def viral(environment: dict[str, str]) -> Viral:
     """Run `viral` as a process of its own, with a Ray of its own."""
 
-    def call(*arguments: str | Path, timeout: float = 180, **more: str) -> subprocess.CompletedProcess[str]:
+    def call(*arguments: str | Path, timeout: float = 400, **more: str) -> subprocess.CompletedProcess[str]:
         command = [str(Path(sys.executable).with_name("viral")), *map(str, arguments)]
         return subprocess.run(
             command, capture_output=True, text=True, check=False, timeout=timeout, env={**environment, **more}

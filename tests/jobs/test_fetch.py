@@ -23,7 +23,7 @@ from viral.store import Store
 from viral.tables import POSTS
 
 HERE, THERE = "127.0.0.1", "127.0.0.2"
-STARTS_WITHIN = 120.0  # seconds; Ray takes five, and far longer where the cores are busy
+STARTS_WITHIN = 280.0  # seconds; Ray takes five, and far longer where the cores are busy
 SETTINGS = Settings(
     media={"max_bytes": 100_000}, fetch={"attempts": 2, "backoff_seconds": 0.05, "stall_seconds": 1, "seconds": 5}
 )
@@ -184,7 +184,7 @@ def test_a_kill_costs_what_is_on_its_way(environment, website, any_root):
     known = len(fetches_table(Store.open(any_root)).read())
     assert 5 <= known < 40
     command[command.index("4")] = "100"
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
     assert (said["urls"], said["failed"]) == (40, 0)

@@ -49,7 +49,7 @@ def run(*arguments: str, folder: Path, **more: str) -> subprocess.CompletedProce
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=300,
         env={**environment, "TMPDIR": str(folder), **more},
     )
 

@@ -55,7 +55,7 @@ def client(s3_store: Store, temporary: Path, key: str) -> Iterator[httpx.Client]
         with httpx.Client(
             base_url=f"http://127.0.0.1:{port}",
             headers={"Authorization": f"Bearer {KEY}"},
-            timeout=60,
+            timeout=240,
             trust_env=False,
         ) as client:
             yield client
