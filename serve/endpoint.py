@@ -127,7 +127,8 @@ def free_port(host: str, wanted: int) -> int:
 def running(spec: EndpointSpec, *, debug: bool = False) -> Iterator[str]:
     """Start the endpoint on the Ray session that is connected; its address, while the block runs.
 
-    Serve itself stays until Ray ends: on a cluster it may hold other applications by then.
+    Serve itself stays until Ray ends: on a cluster it may hold other applications by then. Where it runs already, it
+    keeps the host and port that it has, whatever the settings say; beyond loopback they need a key all the same.
 
     Raises:
         ConfigError: one runs there already. ViralError: it does not come up. Raises as `checked` does.
@@ -140,7 +141,7 @@ def running(spec: EndpointSpec, *, debug: bool = False) -> Iterator[str]:
     if NAME in there.applications:
         raise ConfigError("an endpoint runs on this cluster already: stop it first")
     if there.proxies:
-        spec = _pinned(spec)
+        spec = _pinned(_where_serve_is(spec))
     else:
         spec = checked(spec)
         _start(spec.settings.serve, debug=debug)
@@ -155,6 +156,15 @@ def running(spec: EndpointSpec, *, debug: bool = False) -> Iterator[str]:
         _disconnect()  # else it is kept, and asked in the next Ray session of this process
 
 
+def _where_serve_is(spec: EndpointSpec) -> EndpointSpec:
+    """The endpoint on the address that Serve has on this cluster already; it has one, for all its applications."""
+    from ray.serve.context import _get_global_client
+
+    options = _get_global_client().http_config
+    settings = spec.settings.serve.model_copy(update={"host": options.host, "port": options.port})
+    return replace(spec, settings=spec.settings.model_copy(update={"serve": settings}))
+
+
 def _start(settings: ServeSettings, *, debug: bool) -> None:
     from ray import serve
 
@@ -166,9 +176,12 @@ def _start(settings: ServeSettings, *, debug: bool) -> None:
 
 def _deploy(application: Application) -> None:
     from ray import serve
+    from ray.serve.exceptions import RayServeException
 
     try:
         serve.run(application, name=NAME, route_prefix="/")
+    except RayServeException as error:
+        raise ConfigError(f"another application is in the way on this cluster: {one_line(error)}") from error
     except RuntimeError as error:
         said = [line for line in str(error).splitlines() if line.strip()]
         raise ViralError(f"the endpoint does not come up: {said[-1].strip() if said else error}") from error

@@ -101,7 +101,13 @@ def only(source: Path, kind: str, target: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def temporary() -> Iterator[Path]:
-    """A folder for all temporary files of a module's Ray and endpoint; its path is short, as Ray's sockets need it."""
+    """A folder for all temporary files of a module's Ray and endpoint; its path is short, as Ray's sockets need it.
+
+    A Ray that other tests of this process left is ended: it has its files elsewhere.
+    """
+    import ray
+
+    ray.shutdown()
     with tempfile.TemporaryDirectory(prefix="vs-") as folder, pytest.MonkeyPatch.context() as patch:
         patch.setenv("TMPDIR", folder)
         patch.setattr(tempfile, "tempdir", folder)

@@ -11,10 +11,10 @@ import httpx
 import pytest
 
 from jobs.session import session
-from serve.endpoint import app, build, free_port
+from serve.endpoint import app, build, free_port, running
 from serve.settings import KEY_VARIABLE, EndpointSpec, digest
 from viral import s3
-from viral.config import Settings
+from viral.config import ServeSettings, Settings
 from viral.errors import ConfigError, RootError, TableError
 from viral.registry import Registry
 from viral.store import Store
@@ -126,3 +126,16 @@ def test_a_model_of_another_version_of_the_code_is_refused(root: Path) -> None:
     registry.save("foreign", {**saved.card, "feature_set": feature_set}, saved.weights)
     with pytest.raises(ConfigError, match="use the same version of viral"):
         build(EndpointSpec(str(root), "foreign", Settings()))
+
+
+def test_where_serve_runs_already_its_address_is_used(client: httpx.Client, root: Path) -> None:
+    """Whatever the settings say. The last test: it takes the place of the application that the others ask."""
+    from ray import serve
+
+    spec = EndpointSpec(str(root), "tiny", Settings(serve=ServeSettings(port=1)))
+    with pytest.raises(ConfigError, match="another application"), running(spec):
+        pass
+    serve.delete("default")
+    with running(spec) as url:
+        assert url == str(client.base_url).rstrip("/")
+        assert httpx.get(f"{url}/healthz", trust_env=False).status_code == 200
