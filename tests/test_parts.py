@@ -42,6 +42,16 @@ def read_all(parts: Parts, bits: int) -> list[Row]:
     return sorted(tuple(row.values()) for row in found)
 
 
+def test_a_bucket_is_read_from_its_own_parts_however_many_buckets_they_were_written_for(any_store: Store) -> None:
+    parts = table(any_store)
+    for bits in (0, 2, 4):
+        parts.append(rows(*((f"post {bits} {number}", 0, None, None) for number in range(40))), bits)
+    for bits in (0, 1, 2, 3, 4, 5):
+        assert len(read_all(parts, bits)) == 120
+        for bucket in range(1 << bits):
+            assert set(parts.parts(bits, bucket)) == {part for part in parts.parts() if part.may_hold(bits, bucket)}
+
+
 class KilledError(Exception):
     """What ends a process in the middle, as far as its files are concerned."""
 

@@ -73,6 +73,15 @@ def test_objects_below_a_prefix(any_store: Store) -> None:
     assert {info.size for info in any_store.objects("")} == {3}
 
 
+def test_objects_by_how_their_names_begin(any_store: Store) -> None:
+    for key in ("posts/part-01-a", "posts/part-02-a", "posts/part-02-b", "posts/par", "posts/_set", "posts2/part-03-a"):
+        any_store.write(key, b"123")
+    found = [info.key for info in any_store.objects("posts", "part-02-")]
+    assert sorted(found) == ["posts/part-02-a", "posts/part-02-b"]
+    assert any_store.stems("posts", "part-", "-") == ["part-01-", "part-02-"]
+    assert any_store.stems("nothing", "part-", "-") == []
+
+
 def test_delete_below_spares_neighbours(any_store: Store) -> None:
     for key in ("posts/1", "posts/deep/2", "posts2/3", "posts/deep/file.tmp"):
         any_store.write(key, b"")

@@ -20,13 +20,13 @@ ABANDONED_AFTER = timedelta(days=7)  # no job writes one table for so long: its 
 class Generation(Parts):
     """One generation of a table. Whoever reads one that was replaced is told so, instead of finding it empty."""
 
-    def parts(self) -> list[Part]:
-        """All parts, by name.
+    def parts(self, bits: int = 0, bucket: int = 0) -> list[Part]:
+        """The parts that may hold rows of a bucket, by name, or all.
 
         Raises:
             TableError: another generation has taken its place.
         """
-        found = super().parts()
+        found = super().parts(bits, bucket)
         self.check()
         return found
 

@@ -74,10 +74,18 @@ class Parts:
         self.store, self.prefix, self.schema, self.key, self.newest_by = store, prefix, schema, key, newest_by
         self.history = history
 
-    def parts(self) -> list[Part]:
-        """All parts, by name: a listing, no file is opened."""
-        found = (Part.parse(info.key) for info in self.store.objects(self.prefix))
-        return sorted((part for part in found if part), key=lambda part: part.key)
+    def parts(self, bits: int = 0, bucket: int = 0) -> list[Part]:
+        """The parts that may hold rows of a bucket, by name, or all: a listing, no file is opened."""
+        beginnings = self._beginnings(bits, bucket) if bits else [""]
+        infos = (info for beginning in beginnings for info in self.store.objects(self.prefix, beginning))
+        found = (Part.parse(info.key) for info in infos)
+        return sorted((part for part in found if part and part.may_hold(bits, bucket)), key=lambda part: part.key)
+
+    def _beginnings(self, bits: int, bucket: int) -> Iterator[str]:
+        """How the names of the parts begin that may hold rows of a bucket: a table of 10^8 rows has 25,000 others."""
+        for stem in self.store.stems(self.prefix, "part-", "-"):
+            written = int(stem.strip("part-"))
+            yield f"{stem}{bucket & ((1 << written) - 1):06d}-" if written <= bits else stem
 
     def bits(self) -> int:
         """How many low bits of the hash make buckets of at most about BUCKET_ROWS rows."""
@@ -105,12 +113,12 @@ class Parts:
         self, bits: int, bucket: int, columns: Sequence[str] | None, parts: Sequence[Part] | None, choose: Choose
     ) -> pa.Table:
         wanted = None if columns is None else list(dict.fromkeys([*columns, self.key, *filter(None, [self.newest_by])]))
-        parts = self.parts() if parts is None else parts
+        parts = self.parts(bits, bucket) if parts is None else parts
         for _ in range(RELISTINGS):
             try:
                 merged = self._chosen(self._rows(parts, wanted, bits, bucket), choose)
             except FileNotFoundError:  # merged by another since it was listed: its rows stand in a newer part
-                parts = self.parts()
+                parts = self.parts(bits, bucket)
             else:
                 return merged if columns is None else merged.select(list(columns))
         raise StorageError(f"the parts of {self.store.uri(self.prefix)} keep vanishing: let what deletes them end")
@@ -127,7 +135,7 @@ class Parts:
 
         Parts written for fewer buckets are read, and left for `sweep`.
         """
-        before = [part for part in self.parts() if part.may_hold(bits, bucket)]
+        before = self.parts(bits, bucket)
         keep = each_version if self.history else newest_of
         old = self._read(bits, bucket, None, before, keep)
         new = old if rows is None else self._chosen([old, rows.select(self.schema.names).cast(self.schema)], keep)

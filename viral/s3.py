@@ -106,10 +106,21 @@ def code(error: Exception) -> str:
     return str(response.get("Error", {}).get("Code", type(error).__name__))
 
 
-def listing(uri: str) -> Iterator[ObjectInfo]:
-    """Every object below `uri`; its sub-prefixes are listed in parallel, at most two listings held at a time each."""
+def stems(uri: str, beginning: str, delimiter: str) -> list[str]:
+    """How the names below `uri` that begin so go on up to a delimiter, each once: S3 names no object for it."""
     bucket, prefix = split(uri.rstrip("/"))
-    prefix = f"{prefix}/" if prefix else ""
+    pages = (
+        client()
+        .get_paginator("list_objects_v2")
+        .paginate(Bucket=bucket, Prefix=f"{prefix}/{beginning}", Delimiter=delimiter)
+    )
+    return [entry["Prefix"][len(prefix) + 1 :] for page in pages for entry in page.get("CommonPrefixes", [])]
+
+
+def listing(uri: str, beginning: str = "") -> Iterator[ObjectInfo]:
+    """Every object below `uri` whose name there begins so; its sub-prefixes are listed in parallel."""
+    bucket, prefix = split(uri.rstrip("/"))
+    prefix = f"{prefix}/{beginning}" if prefix else beginning
     folders: list[str] = []
     for page in client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, Delimiter="/"):
         folders += [entry["Prefix"] for entry in page.get("CommonPrefixes", [])]

@@ -119,15 +119,30 @@ class Store:
                 with aside(Path(self.path(key))) as temporary:
                     shutil.copyfile(local, temporary)
 
-    def objects(self, prefix: str) -> Iterator[ObjectInfo]:
-        """Every object below `prefix`, with keys from the root; none where there is no such prefix."""
+    def objects(self, prefix: str, beginning: str = "") -> Iterator[ObjectInfo]:
+        """Every object below `prefix`, with keys from the root; none where there is no such prefix.
+
+        Args:
+            prefix: the folder.
+            beginning: only those whose name in that folder begins so; a bucket is asked for no others.
+        """
         with failures_of(self.uri(prefix)):
             if self.on_s3:
                 skip = len(s3.split(self.root)[1]) + 1 if s3.split(self.root)[1] else 0
-                for info in s3.listing(self.uri(prefix)):
+                for info in s3.listing(self.uri(prefix), beginning):
                     yield ObjectInfo(info.key[skip:], info.size, info.etag)
             else:
-                yield from _walk(Path(self.root), prefix)
+                start = f"{prefix}/{beginning}" if prefix else beginning
+                yield from (info for info in _walk(Path(self.root), prefix) if info.key.startswith(start))
+
+    def stems(self, prefix: str, beginning: str, delimiter: str) -> list[str]:
+        """How the names in a folder that begin so go on up to a delimiter, each once; S3 lists no object for it."""
+        if self.on_s3:
+            with failures_of(self.uri(prefix)):
+                return s3.stems(self.uri(prefix), beginning, delimiter)
+        names = (info.key.removeprefix(f"{prefix}/") for info in self.objects(prefix, beginning))
+        ends = ((name, name.find(delimiter, len(beginning))) for name in names)
+        return sorted({name[: end + 1] for name, end in ends if end >= 0})
 
     def delete(self, keys: list[str]) -> None:
         """Delete the objects at `keys`; those that are gone already are no error."""
