@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import click
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from jobs.buckets import over_buckets
-from jobs.extract import Chunk, ExtractChunk, features_table
+from jobs.extract import Chunk, Work, features_table
 from jobs.ingest import posts_table
+from jobs.meters import Queue
 from jobs.options import chosen_set, feature_set_options
 from jobs.session import session
+from jobs.shapes import outcomes
 from viral.attempts import Retry, pending
 from viral.cli import bar, common, execute, on_ray, say
 from viral.config import Settings, load
@@ -49,6 +54,9 @@ class BackfillSummary:
     stage_seconds: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
+
+Ended = tuple[str, str | None]
+"""A status with its reason."""
 
 Progress = Callable[[int, int], None]
 """Called with the posts done so far and all posts to do."""
@@ -93,26 +101,24 @@ def run(
     )
     started = time.monotonic()
     with session(address, debug=debug):
-        bits = bits_for(rows)
-        plan = list(over_buckets(partial(_count, posts, features, bits, retry), bits))
+        work = Work(store, feature_set, settings, retry, bits_for(rows))
+        plan = list(over_buckets(partial(_planned, posts, features, work), work.bits))
         summary.posts = sum(row["posts"] for row in plan)
         todo = sum(row["todo"] for row in plan)
         summary.done_before = summary.posts - todo
         if todo:
-            size = min(MAX_CHUNK, max(MIN_CHUNK, todo // CHUNKS_AIMED_AT))
-            chunks = [
-                Chunk(bits, row["bucket"], start, size)
-                for row in plan
-                if row["todo"]
-                for start in range(0, row["posts"], size)
-            ]
-            worker = (store, feature_set, settings, retry)
-            _extract(worker, chunks, partial(_tally, summary), progress, todo)
-            list(over_buckets(partial(_compact, features, bits), bits))
-    features.sweep(bits)
+            _extract(work, _chunks(plan, todo), partial(_tally, summary), progress, todo)
+            ended = list(over_buckets(partial(_compacted, features, work.bits), work.bits))
+            _account(summary, _added(ended) - _added(plan))
+    features.sweep(work.bits)
     summary.wall_seconds = time.monotonic() - started
     summary.videos_per_second = todo / summary.wall_seconds
     return summary
+
+
+def _chunks(plan: Sequence[dict[str, Any]], todo: int) -> list[Chunk]:
+    size = min(MAX_CHUNK, max(MIN_CHUNK, todo // CHUNKS_AIMED_AT))
+    return [Chunk(row["bucket"], start, size) for row in plan if row["todo"] for start in range(0, row["posts"], size)]
 
 
 def _missing_weights(feature_set: FeatureSet) -> dict[str, str]:
@@ -130,46 +136,68 @@ def _reused(store: Store, feature_set: FeatureSet) -> dict[str, str]:
 
 
 def _extract(
-    worker: tuple[Any, ...],
+    work: Work,
     chunks: Sequence[Chunk],
     tally: Callable[[dict[str, Any]], None],
     progress: Progress,
     todo: int,
 ) -> None:
-    """Run the chunks on one actor a core; each is made with `worker`, holds the extractors and its own sandbox."""
-    import ray
-    import ray.data
-
-    workers = min(len(chunks), max(1, int(ray.cluster_resources().get("CPU", 1))))
-    outcomes = ray.data.from_items([asdict(chunk) for chunk in chunks], override_num_blocks=len(chunks)).map_batches(
-        ExtractChunk,
-        fn_constructor_args=worker,
-        batch_size=1,
-        num_cpus=1,
-        compute=ray.data.ActorPoolStrategy(size=workers),
-    )
+    """Run the chunks, and count while they run: a post whose worker died after writing its row is not told of."""
+    waiting = Queue(work.feature_set.name)
     progress(0, todo)
-    for done, row in enumerate(outcomes.iter_rows(), start=1):
+    for done, row in enumerate(outcomes(work, chunks).iter_rows(), start=1):
         tally(row)
-        progress(done, todo)
+        waiting.set(max(0, todo - done))
+        progress(min(done, todo), todo)
+    waiting.set(0)
+    progress(todo, todo)
 
 
 def _tally(summary: BackfillSummary, row: dict[str, Any]) -> None:
-    setattr(summary, row["status"], getattr(summary, row["status"]) + 1)
-    if row["reason"]:
-        summary.reasons[row["reason"]] = summary.reasons.get(row["reason"], 0) + 1
     for stage, seconds in json.loads(row["seconds"]).items():
         summary.stage_seconds[stage] = summary.stage_seconds.get(stage, 0.0) + seconds
 
 
-def _count(posts: Parts, features: Parts, bits: int, retry: Retry | None, bucket: int) -> dict[str, int]:
-    ids = posts.read(bits, bucket, ["post_id"])
-    todo = pending(ids, features, bits, bucket, retry).num_rows
-    return {"bucket": bucket, "posts": ids.num_rows, "todo": todo}
+def _planned(posts: Parts, features: Parts, work: Work, bucket: int) -> dict[str, Any]:
+    """How many posts a bucket has, how many of them are to be processed, and what became of all others."""
+    ids = posts.read(work.bits, bucket, ["post_id"])
+    todo = pending(ids, features, work.bits, bucket, work.retry)
+    return {
+        "bucket": bucket,
+        "posts": ids.num_rows,
+        "todo": todo.num_rows,
+        "ended": _ended(features, work.bits, bucket, todo["post_id"]),
+    }
 
 
-def _compact(features: Parts, bits: int, bucket: int) -> dict[str, int]:
-    return {"changed": features.merge(None, bits, bucket)}
+def _compacted(features: Parts, bits: int, bucket: int) -> dict[str, Any]:
+    """Merge a bucket's parts into one, and say what became of its posts."""
+    features.merge(None, bits, bucket)
+    return {"ended": _ended(features, bits, bucket)}
+
+
+def _ended(features: Parts, bits: int, bucket: int, without: pa.ChunkedArray | None = None) -> str:
+    """How many posts of a bucket ended with which status and reason, as JSON: `[[status, reason, count], …]`."""
+    rows = features.read(bits, bucket, ["post_id", "status", "reason"])
+    if without is not None:
+        rows = rows.filter(pc.invert(pc.is_in(rows["post_id"], without.combine_chunks())))
+    counted = rows.group_by(["status", "reason"]).aggregate([([], "count_all")])
+    return json.dumps([[row["status"], row["reason"], row["count_all"]] for row in counted.to_pylist()])
+
+
+def _added(rows: Iterable[dict[str, Any]]) -> Counter[Ended]:
+    total: Counter[Ended] = Counter()
+    for row in rows:
+        for status, reason, count in json.loads(row["ended"]):
+            total[status, reason] += count
+    return total
+
+
+def _account(summary: BackfillSummary, ended: Counter[Ended]) -> None:
+    for (status, reason), count in ended.items():
+        setattr(summary, status, getattr(summary, status) + count)
+        if reason:
+            summary.reasons[reason] = summary.reasons.get(reason, 0) + count
 
 
 @click.command()
@@ -177,6 +205,7 @@ def _compact(features: Parts, bits: int, bucket: int) -> dict[str, int]:
 @click.option("--retry-failed", is_flag=True, help="Try failed posts again; each try adds an attempt.")
 @click.option("--reason", "only", multiple=True, help="With --retry-failed: those that failed for this reason only.")
 @click.option("--quarantined", is_flag=True, help="With --retry-failed: also those that ended their process twice.")
+@click.option("--shape", type=click.Choice(["auto", "fused", "two-stage"]), help="Over the setting backfill.shape.")
 @on_ray
 @common
 def command(
@@ -185,6 +214,7 @@ def command(
     retry_failed: bool,
     only: tuple[str, ...],
     quarantined: bool,
+    shape: Literal["auto", "fused", "two-stage"] | None,
     root: str,
     address: str | None,
     as_json: bool,
@@ -194,7 +224,9 @@ def command(
     if (only or quarantined) and not retry_failed:
         raise ConfigError("--reason and --quarantined say which failed posts to try again: add --retry-failed")
     retry = Retry(datetime.now(UTC), only, quarantined) if retry_failed else None
-    chosen = chosen_set(feature_set, weights)
+    chosen, settings = chosen_set(feature_set, weights), load()
+    if shape:
+        settings = settings.model_copy(update={"backfill": settings.backfill.model_copy(update={"shape": shape})})
     store, shown = Store.open(root), bar("backfill")
 
     def work(record: Recorder) -> BackfillSummary:
@@ -202,7 +234,7 @@ def command(
             shown(done, total)
             record.progress(done, total)
 
-        return run(store, chosen, load(), retry=retry, address=address, progress=progress, debug=debug)
+        return run(store, chosen, settings, retry=retry, address=address, progress=progress, debug=debug)
 
     say(recorded(store, "backfill", work), as_json=as_json)
 

@@ -1,24 +1,28 @@
-"""The extract stage of a backfill: posts in, one part of the feature table out, and a line a post for the summary."""
+"""The stages of a backfill: posts in, parts of the feature table out, and a line a post for the driver."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+import pickle
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 import pyarrow as pa
 
 import viral
 from jobs.ingest import posts_table
+from jobs.meters import Meters
 from viral.attempts import Retry, pending
 from viral.config import Settings
 from viral.extractors.extractor import Context
 from viral.extractors.feature_set import FeatureSet
 from viral.parts import Parts
-from viral.pipeline import Job, Outcome
-from viral.reuse import Extraction
+from viral.pipeline import GROUP, Outcome
+from viral.reader import Job
+from viral.reuse import Completion, Preparation, Prepared
 from viral.store import Store
 from viral.tables import features
 
@@ -35,53 +39,120 @@ def features_table(store: Store, feature_set: FeatureSet) -> Parts:
 
 
 @dataclass(frozen=True)
-class Chunk:
-    """A unit of work: `size` posts of a bucket (of 2^bits), from the one at `start` on in order of post."""
+class Work:
+    """What all workers of a backfill are told; posts and features are in 2^bits buckets."""
 
+    store: Store
+    feature_set: FeatureSet
+    settings: Settings
+    retry: Retry | None
     bits: int
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A unit of work: `size` posts of a bucket, from the one at `start` on in order of post."""
+
     bucket: int
     start: int
     size: int
 
 
-class ExtractChunk:
-    """One worker: holds the extractors and a sandbox for as long as the job lasts.
+class DecodeChunk:
+    """The first stage: finds the posts of a chunk that are still to be processed, and decodes them in a sandbox."""
 
-    Ray gives it one core: the nets run on one thread, and the sandbox's child decodes while they do.
-    """
-
-    def __init__(self, store: Store, feature_set: FeatureSet, settings: Settings, retry: Retry | None) -> None:
-        import torch
-
-        torch.set_num_threads(1)
-        self.extraction = Extraction(feature_set, store, settings)
-        self.posts, self.features, self.retry = posts_table(store), features_table(store, feature_set), retry
+    def __init__(self, work: Work) -> None:
+        self.work, self.meters = work, Meters(work.feature_set.name)
+        self.posts, self.features = posts_table(work.store), features_table(work.store, work.feature_set)
+        self.preparation = Preparation(work.feature_set, work.store, work.settings)
 
     def __call__(self, batch: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        """Write the posts' rows as one part a chunk, then say what became of each post.
+        """Chunks in, groups of decoded posts out, as bytes: numpy's arrays hold frames that are resized already."""
+        for chunk in _chunks(batch):
+            for group in self.groups(chunk):
+                yield {"post": [pickle.dumps(each, protocol=5) for each in group]}
+
+    def groups(self, chunk: Chunk) -> Iterator[list[Tried]]:
+        """The posts of a chunk, decoded, a few at a time.
 
         What has a row already is left out: a chunk that Ray runs again (a worker died) costs no video twice.
         """
-        for values in zip(*(batch[name] for name in ("bits", "bucket", "start", "size")), strict=True):
-            chunk = Chunk(*map(int, values))
-            rows = self._rows(chunk)
-            if rows.num_rows:
-                self.features.append(rows, chunk.bits)
-                yield summary_of(rows)
+        posts = self.posts.read(self.work.bits, chunk.bucket, POST_COLUMNS).slice(chunk.start, chunk.size)
+        todo = pending(posts, self.features, self.work.bits, chunk.bucket, self.work.retry).to_pylist()
+        attempts = {post["post_id"]: post["attempt"] for post in todo}
+        prepared = self.preparation.run([job_of(post) for post in todo], self.work.bits, chunk.bucket)
+        while group := list(islice(prepared, GROUP)):
+            for post in group:
+                self.meters.decoded(post.decoded)
+            yield [Tried(post, attempts[post.decoded.job.post_id]) for post in group]
 
-    def _rows(self, chunk: Chunk) -> pa.Table:
-        posts = self.posts.read(chunk.bits, chunk.bucket, POST_COLUMNS).slice(chunk.start, chunk.size)
-        todo = pending(posts, self.features, chunk.bits, chunk.bucket, self.retry).to_pylist()
-        outcomes = self.extraction.run([job_of(post) for post in todo], chunk.bits, chunk.bucket)
-        made = self.extraction.feature_set
-        rows = [_row(outcome, post["attempt"], made) for outcome, post in zip(outcomes, todo, strict=True)]
-        return pa.Table.from_pylist(rows, schema=self.features.schema)
+
+@dataclass(frozen=True)
+class Tried:
+    """A decoded post, and the number of this attempt at it."""
+
+    post: Prepared
+    attempt: int
+
+
+class EncodePosts:
+    """The second stage: turns decoded posts into rows of the feature table."""
+
+    def __init__(self, work: Work) -> None:
+        import torch
+
+        self.work, self.meters = work, Meters(work.feature_set.name)
+        self.features = features_table(work.store, work.feature_set)
+        torch.set_num_threads(1)
+        device = "cuda" if torch.cuda.is_available() else "cpu"  # Ray hides the GPUs that it did not grant
+        self.completion = Completion(work.feature_set, device=device)
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Write the posts' rows as one part a bucket, then say what became of each post."""
+        group: list[Tried] = [pickle.loads(each) for each in batch["post"]]  # noqa: S301 - by the first stage
+        return self.written(self.rows(group))
+
+    def rows(self, group: Sequence[Tried]) -> pa.Table:
+        """The rows of the feature table for these posts."""
+        outcomes = self.completion.run([each.post for each in group])
+        made = [
+            _row(outcome, each.attempt, self.work.feature_set) for outcome, each in zip(outcomes, group, strict=True)
+        ]
+        return pa.Table.from_pylist(made, schema=self.features.schema)
+
+    def written(self, rows: pa.Table) -> dict[str, Any]:
+        """What is told of rows that are now in the table."""
+        self.features.append(rows, self.work.bits)
+        self.meters.written(rows)
+        return summary_of(rows)
+
+
+class ExtractChunk:
+    """Both stages in one worker, which holds the extractors and a sandbox for as long as the job lasts.
+
+    Ray gives it one core: the nets run on one thread, and the sandbox's child decodes while they do. What was decoded
+    never leaves it.
+    """
+
+    def __init__(self, work: Work) -> None:
+        self.decode, self.encode = DecodeChunk(work), EncodePosts(work)
+
+    def __call__(self, batch: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """Write the posts' rows as one part a chunk, then say what became of each post."""
+        for chunk in _chunks(batch):
+            rows = [self.encode.rows(group) for group in self.decode.groups(chunk)]
+            if rows:
+                yield self.encode.written(pa.concat_tables(rows))
+
+
+def _chunks(batch: dict[str, Any]) -> Iterator[Chunk]:
+    for values in zip(*(batch[each.name] for each in fields(Chunk)), strict=True):
+        yield Chunk(*map(int, values))
 
 
 def summary_of(rows: pa.Table) -> dict[str, Any]:
-    """What the driver counts of each post: small, whatever the vectors are."""
-    seconds = [json.dumps(dict(each)) for each in rows["stage_seconds"].to_pylist()]
-    return {"status": rows["status"].to_pylist(), "reason": rows["reason"].to_pylist(), "seconds": seconds}
+    """What the driver is told of each post: small, whatever the vectors are."""
+    return {"seconds": [json.dumps(dict(each)) for each in rows["stage_seconds"].to_pylist()]}
 
 
 def job_of(post: dict[str, Any]) -> Job:

@@ -12,7 +12,8 @@ import click
 from viral.config import load
 from viral.errors import UsageError
 from viral.extractors.extractor import Context
-from viral.pipeline import Job, Outcome, Pipeline
+from viral.pipeline import Outcome, Pipeline
+from viral.reader import Job
 from viral.scorer import Scored, Scorer
 from viral.store import Store
 

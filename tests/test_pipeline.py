@@ -15,7 +15,8 @@ import pytest
 from viral.config import Settings
 from viral.extractors.extractor import Context
 from viral.extractors.feature_set import FeatureSet
-from viral.pipeline import GROUP, Job, Outcome, Pipeline
+from viral.pipeline import GROUP, Outcome, Pipeline
+from viral.reader import Job
 from viral.store import Store
 
 MINI = FeatureSet.from_dict({"name": "mini", "extractors": ["metadata", "acoustics"]})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
@@ -32,6 +33,19 @@ class SandboxSettings(BaseModel):
     memory_bytes: PositiveInt = Field(default=2 << 30, description="memory above what the child process starts with")
     recycle_after: PositiveInt = Field(
         default=100, description="files that a child decodes before it is replaced: decord leaks"
+    )
+
+
+class BackfillSettings(BaseModel):
+    """How a backfill is laid out over a cluster."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    shape: Literal["auto", "fused", "two-stage"] = Field(
+        default="auto", description="decode and encode in one worker or in two; auto: two where there is a GPU"
+    )
+    encoders: PositiveInt | None = Field(
+        default=None, description="workers of the second stage; unset: one a GPU, without any half of the cores"
     )
 
 
@@ -67,6 +81,7 @@ class Settings(BaseSettings):
 
     media: MediaSettings = MediaSettings()
     sandbox: SandboxSettings = SandboxSettings()
+    backfill: BackfillSettings = BackfillSettings()
     fetch: FetchSettings = FetchSettings()
     serve: ServeSettings = ServeSettings()
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 
 import numpy as np
 import pyarrow as pa
@@ -14,9 +15,10 @@ from viral.config import Settings
 from viral.errors import ExtractorError
 from viral.extractors.extractor import Vector
 from viral.extractors.feature_set import FeatureSet
-from viral.media.media import Facts
+from viral.media.media import Facts, Media
 from viral.parts import Parts
-from viral.pipeline import Job, Outcome, Pipeline
+from viral.pipeline import Encoder, Outcome
+from viral.reader import Decoded, Job, Reader
 from viral.store import Store, read_json
 from viral.tables import FACTS, features
 
@@ -94,53 +96,82 @@ def _text(value: object) -> str | None:
     return None if value is None else str(value)
 
 
-class Extraction:
-    """Processes posts by a feature set, and takes from other tables of the root what they hold of it already.
+@dataclass(frozen=True)
+class Prepared:
+    """A post that was read, the extractors that it still needs, and what another table knows of it."""
 
-    A post's video is taken to be what it was when the donor read it. Weights are loaded when first needed.
+    decoded: Decoded
+    names: tuple[str, ...]
+    known: Known | None = None
+
+
+class Preparation:
+    """The first half of a post's way in a backfill: what other tables hold of it is looked up, the rest is decoded.
+
+    A post's video is taken to be what it was when the donor read it. It needs no torch; close it.
     """
 
     def __init__(self, feature_set: FeatureSet, store: Store, settings: Settings) -> None:
         self.feature_set, self.store, self.settings = feature_set, store, settings
         self.donors = donors(store, feature_set)
-        self._pipelines: dict[tuple[str, ...], Pipeline] = {}
+        self._readers: dict[tuple[str, ...], Reader] = {}
 
-    def run(self, jobs: Sequence[Job], bits: int, bucket: int) -> list[Outcome]:
-        """The outcome of each job, in their order; all are posts of that bucket."""
-        done: dict[str, Outcome] = {}
+    def run(self, jobs: Sequence[Job], bits: int, bucket: int) -> Iterator[Prepared]:
+        """Each job prepared, those first that a donor knows; all are posts of that bucket."""
+        rest = list(jobs)
         for donor in self.donors:
-            known = donor.known(bits, bucket, [job.post_id for job in jobs if job.post_id not in done])
-            done |= self._completed(donor, known, [job for job in jobs if job.post_id in known])
-        rest = (job for job in jobs if job.post_id not in done)
-        done |= {outcome.post_id: outcome for outcome in self._pipeline(tuple(self.feature_set.dims)).run(rest)}
-        return [done[job.post_id] for job in jobs]
+            known = donor.known(bits, bucket, [job.post_id for job in rest])
+            missing = tuple(name for name in self.feature_set.dims if name not in donor.extractors)
+            yield from self._prepared(missing, [job for job in rest if job.post_id in known], known)
+            rest = [job for job in rest if job.post_id not in known]
+        yield from self._prepared(tuple(self.feature_set.dims), rest, {})
 
-    def _completed(self, donor: Donor, known: Mapping[str, Known], jobs: Sequence[Job]) -> dict[str, Outcome]:
-        missing = tuple(name for name in self.feature_set.dims if name not in donor.extractors)
-        if not missing:
-            outcomes = [Outcome(job.post_id, "ok", facts=known[job.post_id].facts) for job in jobs]
-        elif jobs:
-            outcomes = self._computed(missing, known, jobs)
+    def _prepared(self, names: tuple[str, ...], jobs: Sequence[Job], known: Mapping[str, Known]) -> Iterator[Prepared]:
+        """Where a donor knows the file and no extractor looks into it, it is not read."""
+        if known and not self._reader(names).plan.requests:
+            decoded: Iterable[Decoded] = (Decoded(job, Media(known[job.post_id].facts)) for job in jobs)
         else:
-            outcomes = []
-        return {outcome.post_id: _joined(outcome, known[outcome.post_id]) for outcome in outcomes}
+            decoded = self._reader(names).run(jobs)
+        return (Prepared(each, names, known.get(each.job.post_id)) for each in decoded)
 
-    def _computed(self, names: tuple[str, ...], known: Mapping[str, Known], jobs: Sequence[Job]) -> list[Outcome]:
-        """What those extractors say; where they look at no video, none is read."""
-        pipeline = self._pipeline(names)
-        if pipeline.plan.requests:
-            return list(pipeline.run(jobs))
-        return [pipeline.known(job, known[job.post_id].facts) for job in jobs]
+    def close(self) -> None:
+        """End the sandboxes."""
+        for reader in self._readers.values():
+            reader.close()
 
-    def _pipeline(self, names: tuple[str, ...]) -> Pipeline:
-        if names not in self._pipelines:
-            self._pipelines[names] = Pipeline(subset(self.feature_set, names), self.store, self.settings)
-        return self._pipelines[names]
+    def _reader(self, names: tuple[str, ...]) -> Reader:
+        if names not in self._readers:
+            specs = [spec for spec in self.feature_set.specs if spec.name in names]
+            requests = (request for spec in specs for request in spec.needs)
+            self._readers[names] = Reader(requests, self.store, self.settings)
+        return self._readers[names]
 
 
-def _joined(outcome: Outcome, known: Known) -> Outcome:
+class Completion:
+    """The second half: the extractors that a post still needs, loaded when first needed, joined with what was known."""
+
+    def __init__(self, feature_set: FeatureSet, *, device: str = "cpu") -> None:
+        self.feature_set, self.device = feature_set, device
+        self._encoders: dict[tuple[str, ...], Encoder] = {}
+
+    def run(self, prepared: Iterable[Prepared]) -> Iterator[Outcome]:
+        """The outcome of each post, in their order."""
+        for names, each in groupby(prepared, lambda post: post.names):
+            group = list(each)
+            outcomes = self._outcomes(names, [post.decoded for post in group])
+            yield from (_joined(outcome, post.known) for outcome, post in zip(outcomes, group, strict=True))
+
+    def _outcomes(self, names: tuple[str, ...], group: Sequence[Decoded]) -> Iterable[Outcome]:
+        if not names:
+            return [Outcome(post.job.post_id, "ok", facts=post.media.facts) for post in group if post.media]
+        if names not in self._encoders:
+            self._encoders[names] = Encoder(subset(self.feature_set, names), device=self.device)
+        return self._encoders[names].outcomes(group)
+
+
+def _joined(outcome: Outcome, known: Known | None) -> Outcome:
     """An outcome with what was known already; a post that fails now has failed."""
-    if outcome.status == "failed":
+    if known is None or outcome.status == "failed":
         return outcome
     reason = outcome.reason or known.reason
     vectors = {**known.vectors, **outcome.vectors}

@@ -60,6 +60,25 @@ def test_absent_without_pictures(spec: NetworkSpec) -> None:
 
 
 @both
+def test_several_posts_at_once_give_what_each_alone_gives(spec: NetworkSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a GPU; a pass through the network that ends within a post included."""
+    monkeypatch.setattr(type(spec), "together", 3)
+    chance = np.random.default_rng(1)
+    kind, shape = type(PIXELS[spec.name]), PIXELS[spec.name].data.shape[1:]
+    tracks = [kind(chance.integers(0, 256, (count, *shape), np.uint8), np.zeros(count)) for count in (2, 1, 2)]
+    samples = [Sample(Media(Facts(), {spec.needs[0]: track})) for track in tracks]
+    samples.insert(1, Sample(None))
+    network = spec._loaded("cpu", local_file)
+    together, alone = (
+        spec.encoded(network, "cpu", samples),
+        [spec.encoded(network, "cpu", [each])[0] for each in samples],
+    )
+    assert together[1] is alone[1] is None
+    for one, other in zip(together, alone, strict=True):
+        assert one is None or np.abs(one - other).max() < 1e-4 * np.abs(other).max()
+
+
+@both
 def test_bfloat16_is_near_and_not_the_same(spec: NetworkSpec) -> None:
     exact, fast = vector(spec), vector(replace(spec, precision="bfloat16"))
     assert fast.dtype == np.float32

@@ -16,7 +16,7 @@ import yaml
 from viral.errors import ConfigError, WeightsError
 from viral.extractors.extractor import Extractor
 from viral.extractors.registry import extractor, parameters
-from viral.extractors.spec import ExtractorSpec, LoadedExtractor, Resolve, UnavailableExtractor
+from viral.extractors.spec import ExtractorSpec, Resolve, UnavailableExtractor
 from viral.extractors.weights import RANDOM, local_file
 from viral.media.requests import Request
 
@@ -195,7 +195,7 @@ class FeatureSet:
 
     def _built(self, entry: Entry, device: str) -> Extractor:
         try:
-            return LoadedExtractor(entry.spec, entry.spec.load(device, self.resolve))
+            return entry.spec.made(device, self.resolve)
         except WeightsError as error:
             if not entry.optional:
                 raise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from viral.errors import WeightsError
-from viral.extractors.extractor import Sample, Vector
-from viral.extractors.spec import Encode, ExtractorSpec, Resolve
+from viral.extractors.extractor import Extractor, Sample, Vector
+from viral.extractors.spec import BatchedExtractor, Encode, ExtractorSpec, Resolve
 from viral.extractors.weights import RANDOM, file_digest, find_known, read_state_dict
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ class NetworkSpec(ExtractorSpec):
 
     known: ClassVar[dict[str, str]]
     """The names that `weights` may take, each with its name in `KNOWN_WEIGHTS`."""
+    together: ClassVar[int] = 64
+    """Frames or clips that go through the network at once: some GB of a GPU's memory."""
     mean: ClassVar[tuple[float, float, float]]
     std: ClassVar[tuple[float, float, float]]
 
@@ -59,8 +61,29 @@ class NetworkSpec(ExtractorSpec):
 
     def load(self, device: str, resolve: Resolve) -> Encode:
         """Make the network, fill it and put it onto `device`. Raises WeightsError."""
-        network = self._filled(resolve).eval().requires_grad_(False).to(device)
-        return partial(self._encode, network, device)
+        network = self._loaded(device, resolve)
+        return lambda sample: self.encoded(network, device, [sample])[0]
+
+    def made(self, device: str, resolve: Resolve) -> Extractor:
+        """On a CPU a post is batch enough; a GPU takes several posts together. Raises WeightsError."""
+        if not device.startswith("cuda"):
+            return super().made(device, resolve)
+        return BatchedExtractor(self, partial(self.encoded, self._loaded(device, resolve), device))
+
+    def encoded(self, network: torch.nn.Module, device: str, samples: Sequence[Sample]) -> list[Vector | None]:
+        """The vector of each sample, up to `together` frames or clips a pass through the network."""
+        import torch
+
+        pixels = [self.pixels(sample) for sample in samples]
+        counts = [0 if each is None else len(each) for each in pixels]
+        if not any(counts):
+            return [None] * len(samples)
+        seen = np.concatenate([each for each in pixels if each is not None])
+        with _exactly(device, self.precision):
+            batches = torch.split(torch.from_numpy(seen), self.together)
+            features = torch.cat([network(self._normalised(batch.to(device))).float() for batch in batches])
+            parts = torch.split(features, counts)
+            return [part.mean(0).cpu().numpy() if len(part) else None for part in parts]
 
     def pixels(self, sample: Sample) -> npt.NDArray[np.uint8] | None:
         """What the network is to see: uint8 (N, …, H, W, 3), or None where the sample has no pictures."""
@@ -69,6 +92,9 @@ class NetworkSpec(ExtractorSpec):
     def network(self) -> torch.nn.Module:
         """The network with its head, with weights drawn at random."""
         raise NotImplementedError
+
+    def _loaded(self, device: str, resolve: Resolve) -> torch.nn.Module:
+        return self._filled(resolve).eval().requires_grad_(False).to(device)
 
     def _filled(self, resolve: Resolve) -> torch.nn.Module:
         import torch
@@ -88,17 +114,6 @@ class NetworkSpec(ExtractorSpec):
             lines = str(error).splitlines()
             raise WeightsError(f"the weights at {path} are not those of a {self.name}: {lines[1].strip()}") from error
         return network
-
-    def _encode(self, network: torch.nn.Module, device: str, sample: Sample) -> Vector | None:
-        import torch
-
-        pixels = self.pixels(sample)
-        if pixels is None or not len(pixels):
-            return None
-        with _exactly(device, self.precision):
-            features = network(self._normalised(torch.from_numpy(pixels).to(device)))
-        mean: Vector = features.float().mean(0).cpu().numpy()
-        return mean
 
     def _normalised(self, pixels: torch.Tensor) -> torch.Tensor:
         import torch

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from viral.extractors.extractor import Sample, Vector
+from viral.extractors.extractor import Extractor, Sample, Vector
 from viral.media.requests import Request
 
 Encode = Callable[[Sample], Vector | None]
@@ -53,6 +53,10 @@ class ExtractorSpec(ABC):
     def load(self, device: str, resolve: Resolve) -> Encode:
         """Load what it needs, onto `device`. Raises WeightsError."""
 
+    def made(self, device: str, resolve: Resolve) -> Extractor:
+        """The extractor with its weights in memory. Raises WeightsError."""
+        return LoadedExtractor(self, self.load(device, resolve))
+
 
 @dataclass(frozen=True)
 class _Described:
@@ -94,6 +98,20 @@ class LoadedExtractor(_Described):
     def __call__(self, batch: Sequence[Sample]) -> list[Vector | None]:
         """One vector for each sample, the same whatever else is in the batch."""
         return [self.encode(sample) for sample in batch]
+
+
+@dataclass(frozen=True)
+class BatchedExtractor(_Described):
+    """A spec with its weights on a GPU, which is idle unless it is given the pictures of several posts at once.
+
+    A vector then depends on its neighbours, in its last digits: see `NetworkSpec.together`.
+    """
+
+    encode: Callable[[Sequence[Sample]], list[Vector | None]]
+
+    def __call__(self, batch: Sequence[Sample]) -> list[Vector | None]:
+        """One vector for each sample."""
+        return self.encode(batch)
 
 
 @dataclass(frozen=True)
