@@ -1,0 +1,121 @@
+"""Time and memory of ingest, label, backfill and of a finished backfill's next run, by the number of posts.
+
+`python tests/bench/scale.py --posts 1000 10000 100000 1000000 [--backfill-up-to 100000]`. All posts point to one tiny
+clip, and the feature set has no network: what is measured is the pipeline. Above `--backfill-up-to` this script writes
+the feature table, and only the run that finds nothing to do is measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections import defaultdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+from memory import MARK, resident, tiny_clip
+
+from jobs.extract import features_table
+from jobs.ingest import posts_table
+from viral.extractors.feature_set import FeatureSet
+from viral.parts import bits_for
+from viral.reuse import declare
+from viral.store import Store
+
+SET = FeatureSet.from_dict({"name": "stub", "extractors": ["metadata"]})
+
+
+def scrape(path: Path, count: int, video: str) -> None:
+    """So many posts as JSON Lines, of a tenth as many authors."""
+    chance = random.Random(count)
+    with path.open("w") as file:
+        for number in range(count):
+            post = {
+                "id": f"{7_000_000_000_000_000_000 + number}",
+                "desc": f"a caption of some words #{number % 97} #fyp",
+                "createTime": 1_600_000_000 + number,
+                "video": {"duration": 10},
+                "author": {"uniqueId": f"author{number % max(1, count // 10)}"},
+                "authorStats": {"followerCount": int(chance.lognormvariate(8, 2))},
+                "stats": {"playCount": int(chance.lognormvariate(9, 2)), "diggCount": number % 1000, "commentCount": 1},
+            }
+            file.write(json.dumps(post) + "\n")
+
+
+def viral(*arguments: str | Path) -> tuple[float, float, float]:
+    """Wall seconds of a command, and MB at most in its driver and in any process that works for it."""
+    mark, peaks, began = uuid.uuid4().hex, defaultdict(float), time.monotonic()
+    command = [str(Path(sys.executable).with_name("viral")), *map(str, arguments), "--json"]
+    with subprocess.Popen(command, env={**os.environ, MARK: mark}, stdout=subprocess.DEVNULL) as running:
+        while running.poll() is None:
+            for (name, pid), megabytes in resident(mark).items():
+                role = "driver" if pid == running.pid else "worker" if name.startswith("ray::") else "other"
+                peaks[role] = max(peaks[role], megabytes)
+            time.sleep(0.25)
+    assert running.returncode == 0, arguments
+    return time.monotonic() - began, peaks["driver"], peaks["worker"]
+
+
+def fill(store: Store) -> None:
+    """The feature table that a backfill would leave, but for the vectors."""
+    posts, features = posts_table(store), features_table(store, SET)
+    declare(store, SET)
+    bits = bits_for(sum(part.rows for part in posts.parts()))
+    same = {
+        "attempt": pa.scalar(0, pa.int32()),
+        "status": pa.scalar("ok"),
+        "finished_at": pa.scalar(datetime.now(UTC)),
+        "feature_set": pa.scalar(SET.fingerprint),
+        "code_version": pa.scalar("0"),
+    }
+    for rows in posts.scan(["post_id"]):
+        columns = {name: pa.repeat(value, rows.num_rows) for name, value in same.items()}
+        columns["post_id"] = rows["post_id"]
+        made = [columns.get(each.name, pa.nulls(rows.num_rows, each.type)) for each in features.schema]
+        features.append(pa.table(made, names=features.schema.names), bits)
+
+
+def measure(count: int, backfill_up_to: int) -> dict[str, tuple[float, float, float]]:
+    with tempfile.TemporaryDirectory() as folder:
+        root, set_file, clip = Path(folder, "root"), Path(folder, "set.yaml"), Path(folder, "tiny.mp4")
+        root.mkdir()
+        tiny_clip(clip)
+        scrape(Path(folder, "posts.jsonl"), count, str(clip))
+        set_file.write_text(json.dumps(SET.to_dict()))
+        at = ("--root", root)
+        ingest = ("ingest", "tiktok_api", Path(folder, "posts.jsonl"), *at, "--video-uri", str(clip))
+        found = {"ingest": viral(*ingest), "ingest again": viral(*ingest), "label": viral("label", *at)}
+        backfill = ("backfill", "--feature-set", set_file, *at)
+        if count <= backfill_up_to:
+            found["backfill"] = viral(*backfill)
+        else:
+            fill(Store.open(root))
+        return found | {"backfill again": viral(*backfill)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--posts", type=int, nargs="+", default=[1000, 10_000])
+    parser.add_argument("--backfill-up-to", type=int, default=100_000)
+    given = parser.parse_args()
+    before: dict[str, tuple[int, float]] = {}
+    print(f"{'posts':>9}  {'step':16}{'seconds':>9}{'slope':>7}{'driver MB':>11}{'worker MB':>11}", flush=True)
+    for count in given.posts:
+        for step, (seconds, driver, worker) in measure(count, given.backfill_up_to).items():
+            then = before.get(step)
+            slope = math.log(seconds / then[1]) / math.log(count / then[0]) if then else math.nan
+            print(f"{count:9}  {step:16}{seconds:9.1f}{slope:7.2f}{driver:11.0f}{worker:11.0f}", flush=True)
+            before[step] = count, seconds
+
+
+if __name__ == "__main__":
+    main()

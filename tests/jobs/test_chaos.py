@@ -1,0 +1,197 @@
+"""A cluster of three nodes, each on a host of its own, on which anything is killed at any moment.
+
+`VIRAL_KILLS=20 python -m pytest tests/jobs/test_chaos.py -s` says each kill and what came after it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import pyarrow as pa
+import pytest
+
+from jobs.extract import features_table
+from jobs.ingest import posts_table
+from tests.network import Host, Network
+from viral import s3
+from viral.extractors.feature_set import FeatureSet
+from viral.store import Store
+from viral.tables import POSTS as SCHEMA
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]
+
+KILLS = int(os.environ.get("VIRAL_KILLS", "2"))
+SEED = int(os.environ.get("VIRAL_KILLS_SEED", "1"))
+POSTS = 160
+ROOT = "s3://bucket/root"
+SET = FeatureSet.from_dict({"name": "chaos", "extractors": ["metadata", "acoustics"]})
+HEAD, NODES, STORAGE = 1, (1, 2, 3), 9
+WITHIN = 300.0
+CABLE_SECONDS = 30.0
+VOLATILE = ["finished_at", "stage_seconds"]
+BIN = Path(sys.executable).parent
+T = TypeVar("T")
+WAIT_FOR_NODES = """
+import sys, time, ray
+ray.init(sys.argv[1], log_to_driver=False, logging_level="ERROR")
+while sum(node["Alive"] for node in ray.nodes()) < int(sys.argv[2]):
+    time.sleep(0.2)
+"""
+
+
+class Cluster:
+    """Three Ray nodes and an S3 server, each on a host of its own; jobs are started on the first."""
+
+    def __init__(self, network: Network, folder: Path) -> None:
+        self.network, self.folder = network, folder
+        self.storage = network.host(STORAGE)
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "VIRAL_", "RAY_"))},
+            "AWS_ENDPOINT_URL": f"http://{self.storage.address}:5000",
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN": "0" * 64,
+        }
+        self.storage.start(str(BIN / "moto_server"), "-H", self.storage.address, "-p", "5000", env=self.environment)
+        self.address = f"{network.host(HEAD).address}:6379"
+        self.mend()
+
+    def mend(self) -> None:
+        """Start what does not run; without its head, a cluster is a new one."""
+        head = self.network.host(HEAD)
+        if not {"gcs_server", "raylet/raylet"} <= {
+            name for name in ("gcs_server", "raylet/raylet") if any(name in line for line in head.processes().values())
+        }:
+            for number in NODES:
+                self.network.host(number).kill()
+        for number in NODES:
+            host = self.network.host(number)
+            if not any("raylet/raylet" in line for line in host.processes().values()):
+                host.kill()
+                self._start(number, host)
+                if number == HEAD:
+                    time.sleep(5)
+        probe = head.start(sys.executable, "-c", WAIT_FOR_NODES, self.address, str(len(NODES)), env=self.environment)
+        assert probe.wait(120) == 0
+
+    def _start(self, number: int, host: Host) -> None:
+        role = ["--head", "--port=6379", "--include-dashboard=false", f"--temp-dir={self.folder}/r"]
+        role = role if number == HEAD else [f"--address={self.address}"]
+        command = [str(BIN / "ray"), "start", *role, f"--node-ip-address={host.address}", "--num-cpus=1", "--block"]
+        with (self.folder / f"node-{number}.log").open("ab") as log:
+            host.start(*command, "--object-store-memory=150000000", env=self.environment, output=log)
+
+    def backfill(self) -> subprocess.Popen[bytes]:
+        """Start one, as its user would on the first node."""
+        command = [str(BIN / "viral"), "backfill", "--feature-set", str(self.folder / "set.yaml"), "--root", ROOT]
+        with (self.folder / "backfill.log").open("wb") as log:
+            return self.network.host(HEAD).start(
+                *command, "--address", self.address, "--json", env=self.environment, output=log
+            )
+
+    def at_storage(self, work: Callable[[], T]) -> T:
+        """What a function returns that speaks to the S3 server."""
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in self.environment.items():
+                if name.startswith("AWS_"):
+                    patch.setenv(name, value)
+            return self.storage.call(work)
+
+
+@pytest.fixture(scope="module")
+def cluster(shared_data: Path) -> Iterator[Cluster]:
+    if os.geteuid():
+        pytest.skip("making network namespaces takes root")
+    with tempfile.TemporaryDirectory(prefix="vc-", ignore_cleanup_errors=True) as folder, Network() as network:
+        path = Path(folder)
+        (path / "set.yaml").write_text(json.dumps(SET.to_dict()))
+        cluster = Cluster(network, path)
+        cluster.at_storage(lambda: scraped(shared_data))
+        yield cluster
+
+
+def scraped(shared_data: Path) -> None:
+    """Short real videos under many ids, among files that are broken; some posts have none."""
+    s3.client().create_bucket(Bucket="bucket")
+    store = Store(ROOT)
+    videos = sorted((shared_data / "tiktok_videos" / "videos").glob("*.mp4"), key=lambda path: path.stat().st_size)
+    for number, video in enumerate(videos[:3]):
+        store.upload(video, f"videos/{number}.mp4")
+    store.write("videos/3.mp4", videos[0].read_bytes()[: videos[0].stat().st_size // 2])
+    store.write("videos/4.mp4", b"no video")
+    posts = [
+        {"post_id": f"post {number}", "source": "test", "video_uri": f"{ROOT}/videos/{number % 6}.mp4"}
+        for number in range(POSTS)
+    ]
+    posts_table(store).append(pa.Table.from_pylist(posts, schema=SCHEMA), 0)
+
+
+def table(cluster: Cluster) -> tuple[pa.Table, int]:
+    """The feature table but for times, and how many rows lie in its files."""
+
+    def read() -> tuple[pa.Table, int]:
+        parts = features_table(Store(ROOT), SET)
+        return parts.read().drop_columns(VOLATILE), sum(part.rows for part in parts.parts())
+
+    return cluster.at_storage(read)
+
+
+def killed(cluster: Cluster, kind: str, chance: random.Random, driver: subprocess.Popen[bytes]) -> str:
+    """Kill something; what it was."""
+    if kind == "driver":
+        driver.kill()
+        return "the driver"
+    host = cluster.network.host(chance.choice(NODES))
+    if kind == "worker":
+        workers = [pid for pid, line in host.processes().items() if line.startswith("ray::") and "Agent" not in line]
+        if workers:
+            os.kill(victim := chance.choice(workers), 9)
+            return f"process {victim} of {host.address}"
+        return "no worker: none ran"
+    if kind == "raylet":
+        return f"{host.kill('raylet/raylet')} raylet of {host.address}"
+    if kind == "node":
+        return f"all {host.kill()} processes of {host.address}"
+    host.unplug()
+    time.sleep(CABLE_SECONDS)
+    host.plug()
+    return f"the cable of {host.address}, for {CABLE_SECONDS:.0f} s"
+
+
+def test_whatever_dies_the_table_is_the_same(cluster: Cluster) -> None:
+    started = time.monotonic()
+    whole = cluster.backfill()
+    assert whole.wait(WITHIN) == 0, (cluster.folder / "backfill.log").read_text()
+    duration = time.monotonic() - started
+    expected, rows = table(cluster)
+    assert (expected.num_rows, rows) == (POSTS, POSTS)
+    chance = random.Random(SEED)
+    kinds = ["node", "worker", "raylet", "cable", "driver"]
+    for number in range(KILLS):
+        cluster.at_storage(lambda: features_table(Store(ROOT), SET).store.delete_below("features"))
+        driver = cluster.backfill()
+        moment = chance.uniform(0.2, 1.0) * duration
+        time.sleep(moment)
+        what = killed(cluster, kinds[number % len(kinds)], chance, driver)
+        runs = [driver.wait(WITHIN)]
+        while runs[-1] != 0:
+            assert len(runs) < 4, (cluster.folder / "backfill.log").read_text()
+            cluster.mend()
+            runs.append(cluster.backfill().wait(WITHIN))
+        cluster.mend()
+        found, rows = table(cluster)
+        print(f"{number + 1}: after {moment:.1f} of {duration:.1f} s {what}; exit statuses {runs}", flush=True)
+        assert found.equals(expected)
+        assert rows == POSTS

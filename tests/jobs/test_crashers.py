@@ -1,0 +1,86 @@
+"""Files that crash, hang or eat up their decoder, among good ones: only they fail, each for its own reason."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from jobs.extract import features_table
+from viral.extractors.feature_set import FeatureSet
+from viral.store import Store
+
+pytestmark = pytest.mark.slow
+
+PLANTED = Path(__file__).with_name("planted")
+SECONDS = 4.0
+REASONS = {"segfault": "crashed", "exit": "crashed", "hang": "timed_out", "eat": "out_of_memory"}
+OF_EACH, GOOD = 2, 40
+SET = FeatureSet.from_dict({"name": "mini", "extractors": ["metadata", "acoustics"]})
+CHILD_STARTS_WITHIN = 3.0  # seconds of two cores that have more to do
+
+
+@pytest.fixture
+def root(tmp_path: Path, shared_data: Path, shortest: list[str], viral: Callable, write_posts: Callable) -> Path:
+    """Copies of real videos; among each four good ones, one that is planted."""
+    root, videos = tmp_path / "root", tmp_path / "videos"
+    root.mkdir()
+    videos.mkdir()
+    (tmp_path / "set.yaml").write_text(json.dumps(SET.to_dict()))
+    bad = [f"{name}-{number}" for number in range(OF_EACH) for name in REASONS]
+    names = [
+        name
+        for number in range(GOOD)
+        for name in ([f"good-{number}", *bad[number // 5 : number // 5 + 1]] if number % 5 == 0 else [f"good-{number}"])
+    ]
+    for number, name in enumerate(names):
+        shutil.copyfile(
+            shared_data / "tiktok_videos" / "videos" / f"{shortest[number % 4]}.mp4", videos / f"{name}.mp4"
+        )
+    posts = [{"id": name, "desc": "", "createTime": 1_700_000_000} for name in names]
+    path = write_posts(*posts)
+    said = viral("ingest", "tiktok_api", path, "--root", root, "--video-uri", f"{videos}/{{post_id}}.mp4", "--json")
+    assert json.loads(said.stdout)["posts"] == GOOD + OF_EACH * len(REASONS)
+    return root
+
+
+def test_only_they_fail(root: Path, tmp_path: Path, viral: Callable) -> None:
+    def backfill(name: str, *more: str, **environment: str) -> dict[str, object]:
+        card = {**SET.to_dict(), "name": name}
+        del card["fingerprint"]
+        (tmp_path / f"{name}.yaml").write_text(json.dumps(card))
+        limits = {"VIRAL_SANDBOX__SECONDS": str(SECONDS), "VIRAL_SANDBOX__MEMORY_BYTES": str(512 << 20)}
+        said = viral(
+            *("backfill", "--feature-set", tmp_path / f"{name}.yaml", "--root", root, "--json", *more),
+            **limits,
+            **environment,
+        )
+        assert said.returncode == 0, said.stderr
+        return json.loads(said.stdout)
+
+    unharmed = backfill("unharmed")
+    assert (unharmed["ok"], unharmed["failed"]) == (GOOD + OF_EACH * len(REASONS), 0)
+    shutil.rmtree(root / "features")  # else its vectors would be taken
+    harmed = backfill("harmed", PYTHONPATH=str(PLANTED))
+    assert (harmed["ok"], harmed["failed"]) == (GOOD, OF_EACH * len(REASONS))
+    assert harmed["reasons"] == {"crashed": 2 * OF_EACH, "timed_out": OF_EACH, "out_of_memory": OF_EACH}
+    table = features_table(Store.open(root), FeatureSet.from_dict({"name": "harmed", "extractors": list(SET.dims)}))
+    rows = {row["post_id"]: row for row in table.read().to_pylist()}
+    for name, row in rows.items():
+        kind = name.partition("-")[0]
+        assert (row["status"], row["reason"]) == (("failed", REASONS[kind]) if kind in REASONS else ("ok", None))
+        assert kind not in REASONS or row["detail"]
+    explained = OF_EACH * (SECONDS + len(REASONS) * CHILD_STARTS_WITHIN)
+    slower = harmed["wall_seconds"] - unharmed["wall_seconds"]
+    print(f"without {unharmed['wall_seconds']:.1f} s, with {harmed['wall_seconds']:.1f} s, explained {explained:.0f} s")
+    assert slower < explained
+
+    once = backfill("harmed", "--retry-failed", "--reason", "timed_out", PYTHONPATH=str(PLANTED))
+    assert (once["failed"], once["reasons"]) == (OF_EACH, {"timed_out": OF_EACH})
+    again = backfill("harmed", "--retry-failed", "--reason", "timed_out", PYTHONPATH=str(PLANTED))
+    assert again["done_before"] == again["posts"], "a post that ended its decoder twice is in quarantine"
+    asked = backfill("harmed", "--retry-failed", "--quarantined")
+    assert (asked["ok"], asked["failed"]) == (OF_EACH * len(REASONS), 0)

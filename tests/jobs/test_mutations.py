@@ -1,0 +1,79 @@
+"""Real files that were cut, flipped, zeroed or damaged at the head: each ends as a row, and the job ends well.
+
+`VIRAL_MUTATIONS=2000 python -m pytest tests/jobs/test_mutations.py -s` tries so many and counts what became of them.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from jobs import backfill
+from jobs.extract import features_table
+from jobs.ingest import posts_table
+from viral.config import SandboxSettings, Settings
+from viral.errors import reasons
+from viral.extractors.feature_set import FeatureSet
+from viral.store import Store
+from viral.tables import POSTS
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
+
+MUTATIONS = int(os.environ.get("VIRAL_MUTATIONS", "60"))
+HEADER = 4096
+SET = FeatureSet.from_dict({"name": "seen", "extractors": ["metadata", "acoustics", "craft"]})
+
+
+def cut(data: bytearray, chance: random.Random) -> None:
+    del data[chance.randrange(1, len(data)) :]
+
+
+def flip(data: bytearray, chance: random.Random) -> None:
+    for _ in range(chance.randrange(1, 200)):
+        data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
+
+
+def zero(data: bytearray, chance: random.Random) -> None:
+    start = chance.randrange(len(data))
+    stop = min(len(data), start + chance.randrange(1, 1 << 16))
+    data[start:stop] = bytes(stop - start)
+
+
+def damage_header(data: bytearray, chance: random.Random) -> None:
+    for _ in range(chance.randrange(1, 40)):
+        data[chance.randrange(min(HEADER, len(data)))] = chance.randrange(256)
+
+
+WAYS: tuple[Callable[[bytearray, random.Random], None], ...] = (cut, flip, zero, damage_header)
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_every_one_ends_as_a_row(tmp_path: Path, shared_data: Path) -> None:
+    videos = sorted((shared_data / "tiktok_videos" / "videos").glob("*.mp4"), key=lambda path: path.stat().st_size)
+    cases = sorted(path for path in (shared_data / "media_cases" / "files").iterdir() if path.stat().st_size < 1 << 20)
+    sources, posts = [*videos[:8], *cases], []
+    for number in range(MUTATIONS):
+        chance = random.Random(number)
+        source = sources[number % len(sources)]
+        data = bytearray(source.read_bytes())
+        (way := WAYS[chance.randrange(len(WAYS))])(data, chance)
+        path = tmp_path / f"{number}-{way.__name__}{source.suffix}"
+        path.write_bytes(data)
+        posts.append({"post_id": path.stem, "source": "test", "video_uri": str(path)})
+    (tmp_path / "root").mkdir()
+    store = Store.open(tmp_path / "root")
+    posts_table(store).append(pa.Table.from_pylist(posts, schema=POSTS), 0)
+    said = backfill.run(store, SET, Settings(sandbox=SandboxSettings(seconds=20)))
+    rows = features_table(store, SET).read().to_pylist()
+    assert [row["post_id"] for row in rows] == sorted(post["post_id"] for post in posts)
+    assert said.ok + said.partial + said.failed == MUTATIONS
+    assert {row["reason"] for row in rows if row["status"] == "failed"} <= set(reasons())
+    assert said.ok and said.failed
+    print(f"{said.ok} ok, {said.partial} partial, {said.failed} failed in {said.wall_seconds:.0f} s")
+    print(Counter((row["post_id"].partition("-")[2], row["status"], row["reason"]) for row in rows))

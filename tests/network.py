@@ -1,0 +1,120 @@
+"""Hosts of our own on one machine: network namespaces on a switch, whose processes can be killed and cables pulled."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self, TypeVar
+
+SUBNET = "10.77.0"
+CLONE_NEWNET = 0x40000000
+T = TypeVar("T")
+
+
+class Host:
+    """One host: a namespace with a cable to the switch."""
+
+    def __init__(self, network: str, number: int) -> None:
+        self.address, self._name, self._switch, self._port = (
+            f"{SUBNET}.{number}",
+            f"{network}-{number}",
+            network,
+            number,
+        )
+        _ip("netns", "add", self._name)
+        _ip("-n", self._name, "link", "set", "lo", "up")
+        _ip("-n", self._name, "link", "add", "eth0", "type", "veth", "peer", "name", self._plug, "netns", network)
+        _ip("-n", self._name, "addr", "add", f"{self.address}/24", "dev", "eth0")
+        _ip("-n", self._name, "link", "set", "eth0", "up")
+        _ip("-n", network, "link", "set", self._plug, "master", "switch", "up")
+
+    @property
+    def _plug(self) -> str:
+        return f"port{self._port}"
+
+    def start(
+        self, *command: str, env: Mapping[str, str], output: IO[bytes] | int = subprocess.DEVNULL
+    ) -> subprocess.Popen[bytes]:
+        """Start a process there; its id is that of the command itself."""
+        return subprocess.Popen(
+            ["ip", "netns", "exec", self._name, *command],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=dict(env),
+        )
+
+    def call(self, work: Callable[[], T]) -> T:
+        """What a function returns that is run in a thread of this process as if on that host."""
+
+        def there() -> T:
+            with Path("/run/netns", self._name).open() as namespace:
+                if ctypes.CDLL(None, use_errno=True).setns(namespace.fileno(), CLONE_NEWNET):
+                    raise OSError(ctypes.get_errno(), "setns")
+            return work()
+
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(there).result()
+
+    def processes(self) -> dict[int, str]:
+        """The command line of every process there, by its id."""
+        found = {}
+        for pid in _ip("netns", "pids", self._name).split():
+            with suppress(OSError):
+                found[int(pid)] = Path("/proc", pid, "cmdline").read_text().replace("\0", " ")
+        return found
+
+    def kill(self, named: str = "") -> int:
+        """Kill all processes there whose command line holds `named`, at once; how many there were."""
+        pids = [pid for pid, line in self.processes().items() if named in line]
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return len(pids)
+
+    def unplug(self) -> None:
+        """Pull the cable: nothing says so to either side."""
+        _ip("-n", self._switch, "link", "set", self._plug, "down")
+
+    def plug(self) -> None:
+        """Put it back."""
+        _ip("-n", self._switch, "link", "set", self._plug, "up")
+
+
+class Network:
+    """A switch in a namespace of its own: what is on it reaches nothing else, and nothing else reaches it."""
+
+    def __init__(self) -> None:
+        self.name = f"viral{os.getpid()}"
+        self.hosts: dict[int, Host] = {}
+
+    def __enter__(self) -> Self:
+        _ip("netns", "add", self.name)
+        _ip("-n", self.name, "link", "add", "switch", "type", "bridge")
+        _ip("-n", self.name, "link", "set", "switch", "up")
+        return self
+
+    def host(self, number: int) -> Host:
+        """The host of that number, made when first asked for."""
+        if number not in self.hosts:
+            self.hosts[number] = Host(self.name, number)
+        return self.hosts[number]
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for host in self.hosts.values():
+            host.kill()
+            _ip("netns", "delete", host._name)
+        _ip("netns", "delete", self.name)
+
+
+def _ip(*arguments: str) -> str:
+    return subprocess.run(["ip", *arguments], check=True, capture_output=True, text=True).stdout
