@@ -28,11 +28,14 @@ class Host:
             network,
             number,
         )
+        self._started: list[subprocess.Popen[bytes]] = []
         _ip("netns", "add", self._name)
         _ip("-n", self._name, "link", "set", "lo", "up")
         _ip("-n", self._name, "link", "add", "eth0", "type", "veth", "peer", "name", self._plug, "netns", network)
         _ip("-n", self._name, "addr", "add", f"{self.address}/24", "dev", "eth0")
         _ip("-n", self._name, "link", "set", "eth0", "up")
+        # It leads nowhere, but a program that asks which address it would leave by is told this host's.
+        _ip("-n", self._name, "route", "add", "default", "dev", "eth0")
         _ip("-n", network, "link", "set", self._plug, "master", "switch", "up")
 
     @property
@@ -43,13 +46,15 @@ class Host:
         self, *command: str, env: Mapping[str, str], output: IO[bytes] | int = subprocess.DEVNULL
     ) -> subprocess.Popen[bytes]:
         """Start a process there; its id is that of the command itself."""
-        return subprocess.Popen(
+        process = subprocess.Popen(
             ["ip", "netns", "exec", self._name, *command],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             env=dict(env),
         )
+        self._started.append(process)
+        return process
 
     def call(self, work: Callable[[], T]) -> T:
         """What a function returns that is run in a thread of this process as if on that host."""
@@ -78,6 +83,13 @@ class Host:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         return len(pids)
+
+    def remove(self) -> None:
+        """End all that runs there, and take it off the network."""
+        self.kill()
+        for process in self._started:
+            process.wait()
+        _ip("netns", "delete", self._name)
 
     def unplug(self) -> None:
         """Pull the cable: nothing says so to either side."""
@@ -111,8 +123,7 @@ class Network:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for host in self.hosts.values():
-            host.kill()
-            _ip("netns", "delete", host._name)
+            host.remove()
         _ip("netns", "delete", self.name)
 
 
