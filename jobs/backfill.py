@@ -21,7 +21,7 @@ from jobs.ingest import posts_table
 from jobs.meters import Queue
 from jobs.options import chosen_set, feature_set_options
 from jobs.session import session
-from jobs.shapes import outcomes
+from jobs.shapes import outcomes, workers_of
 from viral.attempts import Retry, pending
 from viral.cli import bar, common, execute, on_ray, say
 from viral.config import Settings, load
@@ -33,8 +33,8 @@ from viral.reuse import declare, donors
 from viral.store import Store
 
 # Rows of a chunk, which is what one call of the extract stage turns into one part: few enough that a kill costs little
-# and all workers end at about the same time, enough that 10^8 posts make some 25,000 parts.
-MIN_CHUNK, MAX_CHUNK, CHUNKS_AIMED_AT = 4, 4096, 400
+# and long videos leave no worker behind when the others have ended, enough that 10^8 posts make some 25,000 parts.
+MIN_CHUNK, MAX_CHUNK, CHUNKS_A_WORKER = 4, 4096, 32
 
 
 @dataclass
@@ -107,7 +107,7 @@ def run(
         todo = sum(row["todo"] for row in plan)
         summary.done_before = summary.posts - todo
         if todo:
-            _extract(work, _chunks(plan, todo), partial(_tally, summary), progress, todo)
+            _extract(work, _chunks(plan, todo, workers_of(work)), partial(_tally, summary), progress, todo)
             ended = list(over_buckets(partial(_compacted, features, work.bits), work.bits))
             _account(summary, _added(ended) - _added(plan))
     features.sweep(work.bits)
@@ -116,8 +116,8 @@ def run(
     return summary
 
 
-def _chunks(plan: Sequence[dict[str, Any]], todo: int) -> list[Chunk]:
-    size = min(MAX_CHUNK, max(MIN_CHUNK, todo // CHUNKS_AIMED_AT))
+def _chunks(plan: Sequence[dict[str, Any]], todo: int, workers: int) -> list[Chunk]:
+    size = min(MAX_CHUNK, max(MIN_CHUNK, todo // (workers * CHUNKS_A_WORKER)))
     return [Chunk(row["bucket"], start, size) for row in plan if row["todo"] for start in range(0, row["posts"], size)]
 
 

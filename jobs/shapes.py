@@ -19,33 +19,39 @@ def outcomes(work: Work, chunks: Sequence[Chunk]) -> Dataset:
     import ray
     import ray.data
 
-    resources = ray.cluster_resources()
-    cores, gpus = int(resources.get("CPU", 1)), int(resources.get("GPU", 0))
+    workers, gpus = workers_of(work), int(ray.cluster_resources().get("GPU", 0))
     dataset = ray.data.from_items([asdict(chunk) for chunk in chunks], override_num_blocks=len(chunks))
     shape = work.settings.backfill.shape
     if shape == "two-stage" or (shape == "auto" and gpus):
-        return _two_stage(dataset, work, min(cores, len(chunks)), gpus)
+        return _two_stage(dataset, work, min(workers, len(chunks)), gpus)
     return dataset.map_batches(
         ExtractChunk,
         fn_constructor_args=(work,),
         batch_size=1,
         num_cpus=1,
-        compute=ray.data.ActorPoolStrategy(size=max(1, min(len(chunks), cores))),
+        compute=ray.data.ActorPoolStrategy(size=min(workers, len(chunks))),
     )
 
 
-def _two_stage(dataset: Dataset, work: Work, cores: int, gpus: int) -> Dataset:
-    """An encoder a GPU, or where there is none half of the cores encode; on a single core both halves share it."""
+def workers_of(work: Work) -> int:
+    """How many cores the backfill takes. Pools have a fixed size: what a cluster lacks of it, its autoscaler adds."""
+    import ray
+
+    return work.settings.backfill.workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
+
+
+def _two_stage(dataset: Dataset, work: Work, workers: int, gpus: int) -> Dataset:
+    """An encoder a GPU, or where there is none half of the workers encode; on a single core both halves share it."""
     from ray.data import ActorPoolStrategy
 
-    share = 1.0 if cores > 1 else 0.5
-    encoders = work.settings.backfill.encoders or gpus or max(1, cores // 2)
+    share = 1.0 if workers > 1 else 0.5
+    encoders = work.settings.backfill.encoders or gpus or max(1, workers // 2)
     decoded = dataset.map_batches(
         DecodeChunk,
         fn_constructor_args=(work,),
         batch_size=1,
         num_cpus=share,
-        compute=ActorPoolStrategy(size=max(1, cores - encoders)),
+        compute=ActorPoolStrategy(size=max(1, workers - encoders)),
     )
     return decoded.map_batches(
         EncodePosts,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import pickle
 import re
+from pathlib import Path
 
 import pytest
 
@@ -44,6 +45,12 @@ def test_reasons_are_distinct_codes_each_with_its_meaning() -> None:
         assert re.fullmatch(r"[a-z_]+", code)
         assert meaning
         assert "\n" not in meaning
+
+
+def test_the_readme_gives_each_reason_its_meaning() -> None:
+    readme = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")
+    for code, meaning in reasons().items():
+        assert f"`{code}` | {meaning} |" in readme
 
 
 @pytest.mark.parametrize("cls", CLASSES)

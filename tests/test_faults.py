@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import socket
 import subprocess
 import sys
@@ -14,11 +16,16 @@ from urllib.parse import urlsplit
 import pyarrow as pa
 import pytest
 
+from jobs.extract import features_table
+from jobs.ingest import posts_table
 from viral import s3
+from viral.extractors.feature_set import FeatureSet
 from viral.media.locate import local_video
 from viral.parts import Parts
 from viral.store import Store
+from viral.tables import POSTS
 
+SET = FeatureSet.from_dict({"name": "mini", "extractors": ["metadata", "acoustics"]})
 SCHEMA = pa.schema([pa.field("post_id", pa.string(), nullable=False), pa.field("version", pa.int64())])
 
 
@@ -44,8 +51,6 @@ def faulty(s3_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
 @pytest.fixture
 def root(faulty: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """An empty root behind the proxy."""
-    import os
-
     return f"s3://{os.environ['FAULTY_BUCKET']}/root"
 
 
@@ -84,3 +89,33 @@ def _wait(port: int) -> None:
                 return
         time.sleep(0.05)
     pytest.fail("the proxy does not answer")
+
+
+@pytest.mark.slow
+def test_a_backfill_comes_to_the_same(root: str, faulty: Path, tmp_path: Path, shared_data: Path) -> None:
+    """To the table of a folder, row for row, with posts whose file is broken or missing among the others."""
+    (tmp_path / "root").mkdir()
+    (tmp_path / "set.yaml").write_text(json.dumps(SET.to_dict()))
+    videos = sorted((shared_data / "tiktok_videos" / "videos").glob("*.mp4"), key=lambda path: path.stat().st_size)
+    here, there = Store.open(tmp_path / "root"), Store.open(root)
+    for store in (here, there):
+        for number, video in enumerate(videos[:4]):
+            store.upload(video, f"videos/{number}.mp4")
+        store.write("videos/4.mp4", videos[0].read_bytes()[:30_000])
+        posts = [
+            {"post_id": f"{number}", "source": "test", "video_uri": f"videos/{number % 6}.mp4"} for number in range(36)
+        ]
+        posts_table(store).append(pa.Table.from_pylist(posts, schema=POSTS), 0)
+        command = [str(Path(sys.executable).with_name("viral")), "backfill", "--root", store.root, "--json"]
+        said = subprocess.run(
+            [*command, "--feature-set", str(tmp_path / "set.yaml")], capture_output=True, text=True, timeout=400
+        )
+        assert said.returncode == 0, said.stderr
+        assert (json.loads(said.stdout)["ok"], json.loads(said.stdout)["posts"]) == (24, 36)
+    tables = [features_table(store, SET).read() for store in (here, there)]
+    here_rows, there_rows = (table.drop_columns(["finished_at", "stage_seconds", "detail"]) for table in tables)
+    assert there_rows.equals(here_rows)
+    assert sum(part.rows for part in features_table(there, SET).parts()) == 36
+    faults = faulty.read_text().splitlines()
+    print(f"{len(faults)} faults dealt out")
+    assert len(faults) >= 20

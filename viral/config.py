@@ -44,8 +44,11 @@ class BackfillSettings(BaseModel):
     shape: Literal["auto", "fused", "two-stage"] = Field(
         default="auto", description="decode and encode in one worker or in two; auto: two where there is a GPU"
     )
+    workers: PositiveInt | None = Field(
+        default=None, description="cores used; unset: all there are. More than there are: what an autoscaler is to add"
+    )
     encoders: PositiveInt | None = Field(
-        default=None, description="workers of the second stage; unset: one a GPU, without any half of the cores"
+        default=None, description="of these, workers of the second stage; unset: one a GPU, without any half of them"
     )
 
 

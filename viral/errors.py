@@ -189,6 +189,6 @@ class ExtractorError(PostError):
 def reasons() -> dict[str, str]:
     """The closed list of reason codes, each with its meaning in one line."""
     codes = {cls.reason: cls.meaning for cls in PostError.__subclasses__()}
-    codes["truncated"] = "the file ends before its declared duration; what was there is used (status partial)"
-    codes["audio_failed"] = "the sound could not be decoded; the rest is used (status partial)"
+    codes["truncated"] = "the file ends before its declared duration; what was there is used"
+    codes["audio_failed"] = "the sound could not be decoded; the rest is used"
     return codes

@@ -14,7 +14,7 @@ from viral.errors import StorageError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_s3.type_defs import DeleteTypeDef
+    from mypy_boto3_s3.type_defs import DeleteTypeDef, GetObjectOutputTypeDef
 
 BODIES = 4  # times that a body that breaks off is asked for
 LISTING_THREADS = 16  # a listing answers 1,000 keys in about 100 ms; more threads gain little and invite SlowDown
@@ -75,6 +75,22 @@ def head(uri: str) -> ObjectInfo | None:
     return ObjectInfo(key, answer["ContentLength"], answer["ETag"])
 
 
+def answer(uri: str) -> GetObjectOutputTypeDef:
+    """The storage's answer to a request for the object at `uri`: its length, and its body to be read.
+
+    Raises:
+        botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError: the storage refused or failed.
+    """
+    from botocore.exceptions import ConnectionClosedError
+    from urllib3.exceptions import HTTPError
+
+    bucket, key = split(uri)
+    try:
+        return client().get_object(Bucket=bucket, Key=key)
+    except HTTPError as error:  # the words of a refusal broke off: botocore lets that through as it is
+        raise ConnectionClosedError(error=error, endpoint_url=uri) from error
+
+
 def get(uri: str) -> bytes:
     """The object at `uri`, whole: in one request, so never half of one and half of what replaced it meanwhile.
 
@@ -84,10 +100,9 @@ def get(uri: str) -> bytes:
     """
     from botocore.exceptions import BotoCoreError, ClientError
 
-    bucket, key = split(uri)
     for attempt in range(1, BODIES + 1):
         try:
-            body: bytes = client().get_object(Bucket=bucket, Key=key)["Body"].read()
+            body: bytes = answer(uri)["Body"].read()
         except ClientError as error:
             if code(error) in MISSING:
                 raise FileNotFoundError(uri) from error

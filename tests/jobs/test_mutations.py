@@ -56,7 +56,9 @@ WAYS: tuple[Callable[[bytearray, random.Random], None], ...] = (cut, flip, zero,
 @pytest.mark.usefixtures("ray_session")
 def test_every_one_ends_as_a_row(tmp_path: Path, shared_data: Path) -> None:
     videos = sorted((shared_data / "tiktok_videos" / "videos").glob("*.mp4"), key=lambda path: path.stat().st_size)
-    cases = sorted(path for path in (shared_data / "media_cases" / "files").iterdir() if path.stat().st_size < 1 << 20)
+    cases = sorted(
+        path for path in (shared_data / "media_cases" / "files").iterdir() if 100 < path.stat().st_size < 1 << 20
+    )
     sources, posts = [*videos[:8], *cases], []
     for number in range(MUTATIONS):
         chance = random.Random(number)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from viral.errors import AccessDeniedError, MissingObjectError, PostError, ReadE
 from viral.store import Store, one_line
 
 ATTEMPTS = 3
+RETRIES_WITHIN = 120.0  # seconds from the first attempt; boto3 backs off within each
 
 
 @contextmanager
@@ -73,12 +75,14 @@ def _downloaded(uri: str, max_bytes: int) -> Iterator[Path]:
 def _download(uri: str, path: Path, max_bytes: int) -> None:
     from botocore.exceptions import BotoCoreError, ClientError
 
+    until = time.monotonic() + RETRIES_WITHIN
     for attempt in range(1, ATTEMPTS + 1):
         try:
             _copy(uri, path, max_bytes)
         except (BotoCoreError, ClientError, OSError) as error:
             failure = _as_post_error(uri, error)
-            if attempt == ATTEMPTS or not isinstance(failure, ReadError):
+            last = attempt == ATTEMPTS or time.monotonic() > until
+            if last or not isinstance(failure, ReadError):
                 raise failure from error
         else:
             return
@@ -86,8 +90,7 @@ def _download(uri: str, path: Path, max_bytes: int) -> None:
 
 def _copy(uri: str, path: Path, max_bytes: int) -> None:
     """One attempt. boto3 tries a request again by itself, but not the reading of an answer that breaks off."""
-    bucket, key = s3.split(uri)
-    answer = s3.client().get_object(Bucket=bucket, Key=key)
+    answer = s3.answer(uri)
     with closing(answer["Body"]) as body, path.open("wb") as file:  # its own `with` would give the unchecked stream
         _check_size(uri, answer["ContentLength"], max_bytes)
         shutil.copyfileobj(body, file, 1 << 20)
