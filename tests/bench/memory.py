@@ -120,7 +120,7 @@ def watched(folder: str, posts: int) -> None:
         times, sizes = np.array(samples[len(samples) // 4 : -4]).T
         slope = np.polyfit(times, sizes, 1)[0] * said["wall_seconds"] / posts * 1000
         print(f"{sizes[0]:10.0f}{sizes[len(sizes) * 2 // 3]:8.0f}{sizes[-1]:8.0f}{slope:18.2f}  {name}")
-    children = [size for (name, _), samples in seen.items() if name == "decoding child" for _, size in samples[2:]]
+    children = [size for (name, _), samples in seen.items() if name == "decoding child" for _, size in samples]
     print(
         f"decoding children, {sum(name == 'decoding child' for name, _ in seen)} in all: at most {max(children):.0f} MB"
     )
