@@ -57,7 +57,7 @@ class Plan:
         """What is left to do of a round, at all sites or at one."""
         # A number of IP version 6 has colons, which no file name should have.
         name = f"/{site.replace(':', '_')}" if site else ""
-        return Parts(self.store, f"{self.staging}/todo/{round_}{name}", WANTED, key="url")
+        return Parts(self.store, f"{self.staging}/todo/{round_}{name}", WANTED, key="url", nested=True)
 
     def ledger(self, bucket: int, columns: Sequence[str]) -> dict[str, dict[str, Any]]:
         """What is known of the addresses of one bucket."""

@@ -146,8 +146,9 @@ def _stage_file(store: Store, staging: str, source: Source, bits: int, row: Mapp
 
 def _fold(store: Store, staging: str, bits: int, bucket: int) -> dict[str, Any]:
     """Merge one bucket of what was staged into the tables; says how many posts there were, and how many were news."""
-    posts = Parts(store, f"{staging}/posts", POSTS, key="post_id", newest_by="scraped_at").read(bits, bucket)
-    rejects = Parts(store, f"{staging}/rejects", REJECTS, key="reject_id").read(bits, bucket)
+    staged_posts = Parts(store, f"{staging}/posts", POSTS, key="post_id", newest_by="scraped_at", nested=True)
+    staged_rejects = Parts(store, f"{staging}/rejects", REJECTS, key="reject_id", nested=True)
+    posts, rejects = staged_posts.read(bits, bucket), staged_rejects.read(bits, bucket)
     changed = posts_table(store).merge(posts, bits, bucket)
     rejects_table(store).merge(rejects, bits, bucket)
     return {"posts": posts.num_rows, "changed": changed}

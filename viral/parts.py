@@ -59,6 +59,7 @@ class Parts:
         key: the column that names a row.
         newest_by: of two rows with the same key, the one with the larger value here is read (null is smallest).
         history: keep the older rows of a key too, for `versions`; else merging drops them.
+        nested: read parts in folders below it too, where several writers have one each.
     """
 
     def __init__(
@@ -70,13 +71,14 @@ class Parts:
         key: str,
         newest_by: str | None = None,
         history: bool = False,
+        nested: bool = False,
     ) -> None:
         self.store, self.prefix, self.schema, self.key, self.newest_by = store, prefix, schema, key, newest_by
-        self.history = history
+        self.history, self.nested = history, nested
 
     def parts(self, bits: int = 0, bucket: int = 0) -> list[Part]:
         """The parts that may hold rows of a bucket, by name, or all: a listing, no file is opened."""
-        beginnings = self._beginnings(bits, bucket) if bits else [""]
+        beginnings = self._beginnings(bits, bucket) if bits and not self.nested else [""]
         infos = (info for beginning in beginnings for info in self.store.objects(self.prefix, beginning))
         found = (Part.parse(info.key) for info in infos)
         return sorted((part for part in found if part and part.may_hold(bits, bucket)), key=lambda part: part.key)

@@ -92,7 +92,7 @@ def measure(count: int, backfill_up_to: int) -> dict[str, tuple[float, float, fl
         scrape(Path(folder, "posts.jsonl"), count, str(clip))
         set_file.write_text(json.dumps(SET.to_dict()))
         at = ("--root", root)
-        ingest = ("ingest", "tiktok_api", Path(folder, "posts.jsonl"), *at, "--video-uri", str(clip))
+        ingest = ("ingest", "tiktok_api", Path(folder, "posts.jsonl"), *at, "--video-uri", f"file://{clip}?{{post_id}}")
         found = {"ingest": viral(*ingest), "ingest again": viral(*ingest), "label": viral("label", *at)}
         backfill = ("backfill", "--feature-set", set_file, *at)
         if count <= backfill_up_to:

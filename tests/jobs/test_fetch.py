@@ -45,7 +45,8 @@ def ledger(any_store):
     return lambda: {"/" + row["url"].split("/", 3)[3]: row for row in fetches_table(any_store).read().to_pylist()}
 
 
-def test_every_address_ends_as_one_row_and_none_is_fetched_twice(run, ledger, website, any_store):
+def test_every_address_ends_as_one_row_and_none_is_fetched_twice(run, ledger, website, any_store, monkeypatch):
+    monkeypatch.setattr(fetch, "bits_for", lambda rows: 2)  # as for 100,000 addresses
     good = ["video/a", "video/b?same=a", "html/x?src=/video/inside", "status/500?times=1", "redirect?to=/video/r"]
     bad = {"status/404": "missing_object", "video/l?size=100001": "too_large", "truncated": "storage_error"}
     urls = [website(path) for path in [*good, *bad]] + [website("video/c", THERE)]
@@ -93,7 +94,8 @@ def test_a_feed_is_looked_at_again_for_what_is_new(run, ledger, website):
     assert len(website.asked("video")) == 3
 
 
-def test_posts_without_a_video_get_theirs(run, website, any_store):
+def test_posts_without_a_video_get_theirs(run, website, any_store, monkeypatch):
+    monkeypatch.setattr(fetch, "bits_for", lambda rows: 2)
     def post(name, **more):
         return {**dict.fromkeys(POSTS.names), "post_id": name, "source": "s", "caption": f"of {name}", **more}
 

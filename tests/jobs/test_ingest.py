@@ -57,6 +57,17 @@ def test_trending_posts_and_the_same_once_more(store, shared_data):
     assert contents(store) == before
 
 
+def test_many_buckets_hold_what_one_does(store, shared_data, monkeypatch):
+    """As a table of 200,000 posts has them."""
+    source = Source("trending_json", (str(shared_data / "trending_dec2020"),))
+    monkeypatch.setattr(ingest, "bits_for", lambda rows: 3)
+    said = ingest.run(store, source)
+    assert (said.rows, said.posts, said.changed, said.table_rows) == (1000, 1000, 1000, 1000)
+    assert [part.bucket for part in posts_table(store).parts()] == list(range(8))
+    again = ingest.run(store, source)
+    assert (again.posts, again.changed, again.table_rows) == (1000, 0, 1000)
+
+
 def test_a_second_crawl_replaces_what_it_saw_again(store, shared_data):
     folder = shared_data / "vn_tiktok"
     first, second = (Source("csv", (str(folder / name),), VN_TIKTOK) for name in ("raw_data.csv", "recrawled_1v.csv"))

@@ -67,7 +67,8 @@ def test_both_give_the_same_rows_and_figures(store: Store) -> None:
     assert metrics["viral_backfill_posts_waiting{}"] == 0
 
 
-def test_the_second_shape_copies_what_is_known_too(store: Store) -> None:
+def test_the_second_shape_copies_what_is_known_too(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backfill, "bits_for", lambda rows: 2)  # four buckets, as of 100,000 posts
     small = FeatureSet.from_dict({"name": "small", "extractors": ["acoustics"]})
     backfill.run(store, small, shaped("two-stage"))
     said = backfill.run(store, SET, shaped("two-stage"))
