@@ -32,7 +32,7 @@ from viral.parts import Parts, bits_for
 from viral.reuse import declare, donors
 from viral.store import Store
 
-# Rows of a chunk, which is what one call of the extract stage turns into one part: few enough that a kill costs little
+# Posts of a chunk, which is what one call of the extract stage turns into one part: few enough that a kill costs little
 # and long videos leave no worker behind when the others have ended, enough that 10^8 posts make some 25,000 parts.
 MIN_CHUNK, MAX_CHUNK, CHUNKS_A_WORKER = 4, 4096, 32
 
@@ -90,35 +90,39 @@ def run(
         TableError: there are no posts. WeightsError: an extractor's weights are missing.
     """
     missing = _missing_weights(feature_set)
-    posts, features = posts_table(store), features_table(store, feature_set)
-    parts = posts.parts()
-    rows = sum(part.rows for part in parts)
+    rows = sum(part.rows for part in posts_table(store).parts())
     if not rows:
         raise TableError(f"the posts table of {store.root} is empty: ingest some first (viral ingest)")
     declare(store, feature_set)
-    summary = BackfillSummary(
-        feature_set.table, _reused(store, feature_set), warnings=[f"{name}: {why}" for name, why in missing.items()]
-    )
+    summary = BackfillSummary(feature_set.table, _reused(store, feature_set))
+    summary.warnings = [f"{name}: {why}" for name, why in missing.items()]
     started = time.monotonic()
     with session(address, debug=debug):
-        work = Work(store, feature_set, settings, retry, bits_for(rows))
-        plan = list(over_buckets(partial(_planned, posts, features, work), work.bits))
-        summary.posts = sum(row["posts"] for row in plan)
-        todo = sum(row["todo"] for row in plan)
-        summary.done_before = summary.posts - todo
-        if todo:
-            _extract(work, _chunks(plan, todo, workers_of(work)), partial(_tally, summary), progress, todo)
-            ended = list(over_buckets(partial(_compacted, features, work.bits), work.bits))
-            _account(summary, _added(ended) - _added(plan))
-    features.sweep(work.bits)
+        _fill(Work(store, feature_set, settings, retry, bits_for(rows)), summary, progress)
     summary.wall_seconds = time.monotonic() - started
-    summary.videos_per_second = todo / summary.wall_seconds
+    summary.videos_per_second = (summary.posts - summary.done_before) / summary.wall_seconds
     return summary
 
 
+def _fill(work: Work, summary: BackfillSummary, progress: Progress) -> None:
+    """Plan, extract, compact and count, bucket by bucket."""
+    posts, features = posts_table(work.store), features_table(work.store, work.feature_set)
+    plan = list(over_buckets(partial(_planned, posts, features, work), work.bits))
+    todo = sum(row["todo"] for row in plan)
+    summary.posts = sum(row["posts"] for row in plan)
+    summary.done_before = summary.posts - todo
+    if todo:
+        _extract(work, _chunks(plan, todo, workers_of(work)), partial(_tally, summary), progress, todo)
+        ended = list(over_buckets(partial(_compacted, features, work.bits), work.bits))
+        _account(summary, _added(ended) - _added(plan))
+    features.sweep(work.bits)
+
+
 def _chunks(plan: Sequence[dict[str, Any]], todo: int, workers: int) -> list[Chunk]:
+    """The posts to do in shares of about the same size: a few new posts among many old ones make few chunks."""
     size = min(MAX_CHUNK, max(MIN_CHUNK, todo // (workers * CHUNKS_A_WORKER)))
-    return [Chunk(row["bucket"], start, size) for row in plan if row["todo"] for start in range(0, row["posts"], size)]
+    shares = {row["bucket"]: -(-row["todo"] // size) for row in plan}
+    return [Chunk(bucket, share, count) for bucket, count in shares.items() for share in range(count)]
 
 
 def _missing_weights(feature_set: FeatureSet) -> dict[str, str]:

@@ -19,7 +19,7 @@ from viral.attempts import Retry, pending
 from viral.config import Settings
 from viral.extractors.extractor import Context
 from viral.extractors.feature_set import FeatureSet
-from viral.parts import Parts
+from viral.parts import Parts, share_of
 from viral.pipeline import GROUP, Outcome
 from viral.reader import Job
 from viral.reuse import Completion, Preparation, Prepared
@@ -51,11 +51,11 @@ class Work:
 
 @dataclass(frozen=True)
 class Chunk:
-    """A unit of work: `size` posts of a bucket, from the one at `start` on in order of post."""
+    """A unit of work: one share, of so many, of the posts of a bucket that are still to be processed."""
 
     bucket: int
-    start: int
-    size: int
+    share: int
+    shares: int
 
 
 class DecodeChunk:
@@ -77,7 +77,9 @@ class DecodeChunk:
 
         What has a row already is left out: a chunk that Ray runs again (a worker died) costs no video twice.
         """
-        posts = self.posts.read(self.work.bits, chunk.bucket, POST_COLUMNS).slice(chunk.start, chunk.size)
+        posts = self.posts.read(self.work.bits, chunk.bucket, POST_COLUMNS)
+        shares = share_of(posts["post_id"], self.work.bits, chunk.shares)
+        posts = posts.filter(pa.array(shares == chunk.share))
         todo = pending(posts, self.features, self.work.bits, chunk.bucket, self.work.retry).to_pylist()
         attempts = {post["post_id"]: post["attempt"] for post in todo}
         prepared = self.preparation.run([job_of(post) for post in todo], self.work.bits, chunk.bucket)

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from viral.errors import StorageError
-from viral.parts import BUCKET_ROWS, Part, Parts, bits_for, bucket_of, newest_of
+from viral.parts import BUCKET_ROWS, Part, Parts, bits_for, bucket_of, newest_of, share_of
 from viral.store import Store
 from viral.tables import VECTOR, features
 
@@ -50,6 +50,17 @@ def test_a_bucket_is_read_from_its_own_parts_however_many_buckets_they_were_writ
         assert len(read_all(parts, bits)) == 120
         for bucket in range(1 << bits):
             assert set(parts.parts(bits, bucket)) == {part for part in parts.parts() if part.may_hold(bits, bucket)}
+
+
+def test_shares_of_a_bucket_are_about_as_large_and_do_not_depend_on_what_else_is_there() -> None:
+    keys = pa.chunked_array([[f"post {number}" for number in range(20_000)]])
+    bucket = keys.filter(pa.array(bucket_of(keys, 2) == 1))
+    shares = share_of(bucket, 2, 10)
+    counts = np.bincount(shares, minlength=10)
+    assert len(counts) == 10
+    assert counts.min() > 0.8 * len(bucket) / 10
+    half = pa.chunked_array([bucket.to_pylist()[::2]])
+    assert np.array_equal(share_of(half, 2, 10), shares[::2])
 
 
 class KilledError(Exception):

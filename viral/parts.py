@@ -219,10 +219,16 @@ def bits_for(rows: int) -> int:
 
 def bucket_of(keys: pa.ChunkedArray, bits: int) -> npt.NDArray[np.int64]:
     """The bucket (N,) of each key among 2^bits: the low bits of its CRC-32, the same on every machine for ever."""
-    if not bits:
-        return np.zeros(len(keys), np.int64)
-    hashes = np.fromiter((zlib.crc32(key.encode()) for key in keys.to_pylist()), np.int64, len(keys))
-    return hashes & ((1 << bits) - 1)
+    return _hashes(keys) & ((1 << bits) - 1) if bits else np.zeros(len(keys), np.int64)
+
+
+def share_of(keys: pa.ChunkedArray, bits: int, shares: int) -> npt.NDArray[np.int64]:
+    """The share (N,) of each key of a bucket among so many, by the hash's other bits, whatever keys are beside it."""
+    return (_hashes(keys) >> bits) % shares
+
+
+def _hashes(keys: pa.ChunkedArray) -> npt.NDArray[np.int64]:
+    return np.fromiter((zlib.crc32(key.encode()) for key in keys.to_pylist()), np.int64, len(keys))
 
 
 Choose = Callable[[pa.Table, str, str | None], pa.Table]

@@ -96,6 +96,7 @@ def test_a_feed_is_looked_at_again_for_what_is_new(run, ledger, website):
 
 def test_posts_without_a_video_get_theirs(run, website, any_store, monkeypatch):
     monkeypatch.setattr(fetch, "bits_for", lambda rows: 2)
+
     def post(name, **more):
         return {**dict.fromkeys(POSTS.names), "post_id": name, "source": "s", "caption": f"of {name}", **more}
 
