@@ -8,7 +8,8 @@ from typing import ParamSpec, TypeVar
 
 import click
 
-from viral.extractors.feature_set import FeatureSet
+from viral.errors import ConfigError
+from viral.extractors.feature_set import FEATURE_SETS, FeatureSet
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -18,7 +19,9 @@ def feature_set_options(function: Callable[P, R]) -> Callable[P, R]:
     """`--feature-set` and `--weights`."""
     for option in (
         click.option("--weights", help="For the set's networks: a name, a path, a URI, or `random` to try it out."),
-        click.option("--feature-set", default="light", show_default=True, help="light, full, or a YAML file."),
+        click.option(
+            "--feature-set", default="light", show_default=True, help=f"{', '.join(FEATURE_SETS)}, or a YAML file."
+        ),
     ):
         function = option(function)
     return function
@@ -31,5 +34,7 @@ def chosen_set(name: str, weights: str | None) -> FeatureSet:
         ConfigError: there is none of that name, or its file does not fit.
     """
     if name.endswith((".yaml", ".yml")):
+        if weights:
+            raise ConfigError(f"--weights is for the named sets: write weights into {name}")
         return FeatureSet.load(Path(name))
     return FeatureSet.named(name, weights=weights)

@@ -39,6 +39,14 @@ def test_named_sets() -> None:
     assert len(set(full.requests)) == len(full.requests)
 
 
+def test_the_set_in_bfloat16_is_another_in_its_networks_alone() -> None:
+    exact, coarse = (FeatureSet.named(name, weights="random") for name in ("full", "full-bf16"))
+    assert exact.dims == coarse.dims
+    differing = {name for name in exact.dims if exact.fingerprints[name] != coarse.fingerprints[name]}
+    assert differing == {"resnet50", "r2plus1d"}
+    assert coarse.table.startswith("features/full-bf16-random-")
+
+
 def test_unknown_things_are_refused() -> None:
     for make, said in (
         (lambda: FeatureSet.named("heavy"), "choose from light, full"),

@@ -76,6 +76,13 @@ def test_a_model_and_the_table_of_another_feature_set(viral, tiktoks):
     refused(viral("score", "--all", "--model", "tiktoks/7", "--root", root), "model tiktoks has no version 7")
 
 
+def test_weights_for_a_set_of_ones_own(viral, tmp_path):
+    (tmp_path / "set.yaml").write_text("{name: mine, extractors: [acoustics]}")
+    said = viral("backfill", "--root", tmp_path, "--feature-set", tmp_path / "set.yaml", "--weights", "random")
+    assert said.returncode == 2
+    assert said.stderr == f"error: --weights is for the named sets: write weights into {tmp_path / 'set.yaml'}\n"
+
+
 def test_videos_that_are_none(viral, tiktoks, tmp_path):
     notes = tmp_path / "notes.txt"
     notes.write_text("not a video")

@@ -1,10 +1,11 @@
-"""Real files that were cut, flipped, zeroed or damaged at the head: each ends as a row, and the job ends well.
+"""Odd files, and real ones cut, flipped, zeroed or damaged at the head: each ends as a row of a job that ends well.
 
 `VIRAL_MUTATIONS=2000 python -m pytest tests/jobs/test_mutations.py -s` tries so many and counts what became of them.
 """
 
 from __future__ import annotations
 
+import csv
 import os
 import random
 from collections import Counter
@@ -17,6 +18,7 @@ import pytest
 from jobs import backfill
 from jobs.extract import features_table
 from jobs.ingest import posts_table
+from tests.media.test_cases import expected
 from viral.config import SandboxSettings, Settings
 from viral.errors import reasons
 from viral.extractors.feature_set import FeatureSet
@@ -25,7 +27,7 @@ from viral.tables import POSTS
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
-MUTATIONS = int(os.environ.get("VIRAL_MUTATIONS", "60"))
+MUTATIONS = int(os.environ.get("VIRAL_MUTATIONS", "40"))
 HEADER = 4096
 SET = FeatureSet.from_dict({"name": "seen", "extractors": ["metadata", "acoustics", "craft"]})
 
@@ -48,6 +50,23 @@ def zero(data: bytearray, chance: random.Random) -> None:
 def damage_header(data: bytearray, chance: random.Random) -> None:
     for _ in range(chance.randrange(1, 40)):
         data[chance.randrange(min(HEADER, len(data)))] = chance.randrange(256)
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_the_odd_files_of_other_projects(tmp_path: Path, shared_data: Path) -> None:
+    """As a row of the job each is what tests/media/test_cases.py says of it."""
+    folder = shared_data / "media_cases"
+    with (folder / "manifest.csv").open() as file:
+        cases = {row["file"]: row for row in csv.DictReader(file)}
+    store = Store.open(tmp_path)
+    posts = [{"post_id": file, "source": "test", "video_uri": str(folder / file)} for file in cases]
+    posts_table(store).append(pa.Table.from_pylist(posts, schema=POSTS), 0)
+    backfill.run(store, SET, Settings())
+    rows = features_table(store, SET).read().to_pylist()
+    assert len(rows) == len(cases) == 96
+    assert {row["post_id"]: row["reason"] or "ok" for row in rows} == {
+        file: expected(case) for file, case in cases.items()
+    }
 
 
 WAYS: tuple[Callable[[bytearray, random.Random], None], ...] = (cut, flip, zero, damage_header)

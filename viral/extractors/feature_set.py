@@ -21,8 +21,10 @@ from viral.extractors.weights import RANDOM, local_file
 from viral.media.requests import Request
 
 _LIGHT = ("metadata", "caption", "acoustics", "craft")
-FEATURE_SETS: Mapping[str, tuple[str, ...]] = {"light": _LIGHT, "full": (*_LIGHT, "resnet50", "r2plus1d")}
-"""The named sets: `light` needs no download, `full` looks at the pictures too."""
+_FULL = (*_LIGHT, "resnet50", "r2plus1d")
+FEATURE_SETS: Mapping[str, tuple[str, ...]] = {"light": _LIGHT, "full": _FULL, "full-bf16": _FULL}
+"""The named sets: `light` needs no download, `full` looks at the pictures too, `full-bf16` with its networks in
+bfloat16: four times as fast where the processor has AVX512-BF16 or AMX, and on GPUs, with vectors a little coarser."""
 
 
 class UnavailableWarning(UserWarning):
@@ -73,7 +75,7 @@ class FeatureSet:
     def named(
         cls, name: str, *, weights: str | Mapping[str, str] | None = None, resolve: Resolve = local_file
     ) -> FeatureSet:
-        """`light` or `full`.
+        """`light`, `full` or `full-bf16`.
 
         Args:
             name: the name of the set.
@@ -86,9 +88,13 @@ class FeatureSet:
         if name not in FEATURE_SETS:
             raise ConfigError(f"no feature set is named {name!r}: choose from {', '.join(FEATURE_SETS)}")
         chosen = _weights_by_extractor(name, weights)
-        entries = tuple(
-            Entry(extractor(each, {"weights": chosen[each]} if each in chosen else {})) for each in FEATURE_SETS[name]
-        )
+        params: dict[str, dict[str, str]] = {each: {} for each in FEATURE_SETS[name]}
+        for each, given in params.items():
+            if each in chosen:
+                given["weights"] = chosen[each]
+            if name == "full-bf16" and "precision" in parameters(each):
+                given["precision"] = "bfloat16"
+        entries = tuple(Entry(extractor(each, given)) for each, given in params.items())
         return cls(f"{name}-{RANDOM}" if RANDOM in chosen.values() else name, entries, resolve)
 
     @classmethod
