@@ -16,6 +16,7 @@ from viral.evaluation.curves import plots
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
+Measure = Callable[[Rows], metrics.Figures]
 
 _EXAMPLES = 6
 _LEAST_AUTHORS = 5
@@ -93,26 +94,20 @@ def evaluate(
     """
     _check(truth, model, baselines)
     details = details or Details()
-    length = k or max(1, round(len(truth.y) / 10))
     rows = _resampled(truth.authors, seed)
-    bootstrap = AuthorBootstrap(truth.authors[rows], resamples, seed, level)
-
-    figures = {report.MODEL: _figures(truth, model, threshold, level, length)}
-    for name, answer in baselines.items():
-        if isinstance(answer, Predicted):
-            figures[name] = _figures(truth, Forecast(answer.probability, answer.score), threshold, level, length)
-    values = {name: measure(np.arange(len(truth.y))) for name, measure in figures.items()}
-    drawn = {name: bootstrap.replicates(_of(measure, rows)) for name, measure in figures.items()}
-
     settings = report.Settings(
         threshold=threshold,
         level=level,
-        k=length,
+        k=k or max(1, round(len(truth.y) / 10)),
         resamples=resamples,
         seed=seed,
         resampled_posts=len(rows),
         resampled_authors=len(np.unique(truth.authors[rows])),
     )
+    bootstrap = AuthorBootstrap(truth.authors[rows], resamples, seed, level)
+    figures = _figures_of_all(truth, model, baselines, settings)
+    values = {name: measure(np.arange(len(truth.y))) for name, measure in figures.items()}
+    drawn = {name: bootstrap.replicates(_of(measure, rows)) for name, measure in figures.items()}
     best, worst = _examples(truth, model, details)
     return report.Report(
         about=about,
@@ -159,26 +154,35 @@ def _resampled(authors: npt.NDArray[np.int64], seed: int) -> Rows:
     return np.flatnonzero(np.isin(inverse, chosen))
 
 
-def _of(measure: Callable[[Rows], metrics.Figures], rows: Rows) -> Callable[[Rows], metrics.Figures]:
+def _of(measure: Measure, rows: Rows) -> Measure:
     return lambda drawn: measure(rows[drawn])
 
 
-def _figures(
-    truth: Truth, forecast: Forecast, threshold: float, level: float, k: int
-) -> Callable[[Rows], metrics.Figures]:
+def _figures_of_all(
+    truth: Truth, model: Forecast, baselines: Mapping[str, Predicted | Unavailable], settings: report.Settings
+) -> dict[str, Measure]:
+    """The model's, and those of the baselines that said something."""
+    figures = {report.MODEL: _figures(truth, model, settings)}
+    for name, answer in baselines.items():
+        if isinstance(answer, Predicted):
+            figures[name] = _figures(truth, Forecast(answer.probability, answer.score), settings)
+    return figures
+
+
+def _figures(truth: Truth, forecast: Forecast, settings: report.Settings) -> Measure:
     """All figures of one system as a function of rows."""
     marks = [metrics.top(values, truth.authors) for values in (truth.y, forecast.score)]
     enough = len(np.unique(truth.authors[marks[0]])) >= _LEAST_AUTHORS and np.ptp(forecast.score) > 0
 
     def measure(rows: Rows) -> metrics.Figures:
         y, viral, score = truth.y[rows], truth.is_viral[rows], forecast.score[rows]
-        first = max(1, round(k * len(rows) / len(truth.y)))
+        first = max(1, round(settings.k * len(rows) / len(truth.y)))
         within = metrics.top_precision(marks[0][rows], marks[1][rows]) if enough else None
-        figures = metrics.classification(viral, forecast.probability[rows], threshold)
+        figures = metrics.classification(viral, forecast.probability[rows], settings.threshold)
         figures |= metrics.regression(y, score) | metrics.ranking(y, score, viral, first)
         figures["top20_precision_within_author"] = within
         if forecast.low is not None and forecast.high is not None:
-            figures |= metrics.intervals(y, forecast.low[rows], forecast.high[rows], level)
+            figures |= metrics.intervals(y, forecast.low[rows], forecast.high[rows], settings.level)
         return figures
 
     return measure
