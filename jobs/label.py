@@ -52,8 +52,9 @@ def labels_prefix(name: str) -> str:
 def run(store: Store, label: LabelSpec, split: SplitSpec, *, name: str | None = None) -> LabelSummary:
     """Label every post that has what the definition needs; constants are fitted on the training split alone.
 
-    Holds eleven narrow columns of all posts on this machine, about 150 bytes a post (15 GB at 10^8): a definition may
-    compare any post with any other (ranks within a week, an author's earlier posts), and the split ranks all posts.
+    Holds eleven narrow columns of all posts on this machine, with what is made of them about 800 bytes a post at the
+    peak (measured at 10^6): a definition may compare any post with any other (ranks within a week, an author's earlier
+    posts), and the split ranks all posts.
 
     Raises:
         TableError: no posts, or too few for the split. ConfigError: what the definition or the split cannot do.
