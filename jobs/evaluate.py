@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -61,7 +61,9 @@ def run(
     """
     saved = Registry(store).load(model)
     scorer = Scorer(saved)
-    data, about = labelled_features(store, scorer.feature_set, saved.card["label"]["name"])
+    data, about = labelled_features(store, scorer.feature_set, saved.card["label"]["name"], scorer.streams)
+    if "metadata" in scorer.feature_set.dims:
+        data = replace(data, beside=("metadata",))  # the baselines look at it
     if about != saved.card["label"]:
         name = saved.card["label"]["name"]
         raise TableError(f"labels/{name} was made anew since {saved} was trained: train again, or label as before")
@@ -93,7 +95,8 @@ def _gather_bucket(
         rows = rows.filter(pa.array([zlib.crc32(f"evaluate {post}".encode()) < keep * 2**32 for post in _ids(rows)]))
     known = posts.read(bits, bucket, ["post_id", "caption", "duration_seconds", "author_followers"])
     known = known.take(pc.index_in(rows["post_id"], known["post_id"]))
-    narrow = rows.drop_columns([stream.name for stream in data.streams])
+    vectors = {*(stream.name for stream in data.streams), *data.beside}
+    narrow = rows.drop_columns(sorted(vectors))
     for name in ("caption", "duration_seconds", "author_followers"):
         narrow = narrow.append_column(name, known[name])
     if "metadata" in rows.column_names:

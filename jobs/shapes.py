@@ -11,6 +11,7 @@ from jobs.extract import Chunk, DecodeChunk, EncodePosts, ExtractChunk, Work
 if TYPE_CHECKING:
     from ray.data import Dataset
 
+QUEUED = 2  # chunks given to a worker, the one at work among them: no more wait behind a long video than need be
 ENCODED_TOGETHER = 32  # posts that cross to an encoder at once, and a part has: some 200 MB of frames and sound
 
 
@@ -29,7 +30,7 @@ def outcomes(work: Work, chunks: Sequence[Chunk]) -> Dataset:
         fn_constructor_args=(work,),
         batch_size=1,
         num_cpus=1,
-        compute=ray.data.ActorPoolStrategy(size=min(workers, len(chunks))),
+        compute=ray.data.ActorPoolStrategy(size=min(workers, len(chunks)), max_tasks_in_flight_per_actor=QUEUED),
     )
 
 
@@ -51,7 +52,7 @@ def _two_stage(dataset: Dataset, work: Work, workers: int, gpus: int) -> Dataset
         fn_constructor_args=(work,),
         batch_size=1,
         num_cpus=share,
-        compute=ActorPoolStrategy(size=max(1, workers - encoders)),
+        compute=ActorPoolStrategy(size=max(1, workers - encoders), max_tasks_in_flight_per_actor=QUEUED),
     )
     return decoded.map_batches(
         EncodePosts,
@@ -59,5 +60,5 @@ def _two_stage(dataset: Dataset, work: Work, workers: int, gpus: int) -> Dataset
         batch_size=ENCODED_TOGETHER,
         num_cpus=share,
         num_gpus=1 if gpus else 0,
-        compute=ActorPoolStrategy(size=encoders),
+        compute=ActorPoolStrategy(size=encoders, max_tasks_in_flight_per_actor=QUEUED),
     )

@@ -26,7 +26,7 @@ from viral.dataset import LabelledFeatures, Statistics, total
 from viral.errors import ConfigError, TableError
 from viral.extractors.feature_set import FeatureSet
 from viral.history import recorded
-from viral.models.streams import streams_of
+from viral.models.streams import Stream, streams_of
 from viral.models.train_config import Precision, Scaling, TrainConfig
 from viral.registry import Registry, check_name
 from viral.store import Store
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 READ_CPUS = 0.05  # reading a bucket waits for storage; a whole core would not fit beside the workers of a full machine
 WORKER_CPUS = 0.9  # what is left of each core reads the data
+FUSION = "fusion"
+MODALITIES = ("text", "audio", "image", "video", "craft", "metadata")
 MIN_ROWS = 8  # a training split smaller than this says nothing
 
 
@@ -58,20 +60,33 @@ class TrainSummary:
 
 @dataclass(frozen=True)
 class TrainSpec:
-    """What to train: `name` on the table of `feature_set` and the label table `label`."""
+    """What to train: `name` on the table of `feature_set` and the label table `label`; of one modality, or of all."""
 
     name: str
     feature_set: FeatureSet
     label: str
     workers: int = 2
     gates: dict[str, float] | None = None
+    modality: str | None = None
+
+    @property
+    def streams(self) -> tuple[Stream, ...]:
+        """What it may look at. Raises ConfigError: nothing of that modality is in the feature set."""
+        offered = streams_of(self.feature_set)
+        chosen = tuple(stream for stream in offered if self.modality in (None, stream.modality))
+        if not chosen:
+            known = ", ".join(dict.fromkeys(stream.modality for stream in offered))
+            raise ConfigError(f"the feature set {self.feature_set.name} has no {self.modality}: it has {known}")
+        return chosen
 
 
-def labelled_features(store: Store, feature_set: FeatureSet, label: str) -> tuple[LabelledFeatures, dict[str, Any]]:
-    """The join of a feature table and a label table, and what the labels' writer said of them.
+def labelled_features(
+    store: Store, feature_set: FeatureSet, label: str, streams: tuple[Stream, ...]
+) -> tuple[LabelledFeatures, dict[str, Any]]:
+    """The posts that have a label and any of these streams, and what the labels' writer said of them.
 
     Raises:
-        TableError: one of the two is missing or empty.
+        TableError: one of the two tables is missing or empty.
     """
     features = features_table(store, feature_set)
     if not features.parts():
@@ -79,7 +94,7 @@ def labelled_features(store: Store, feature_set: FeatureSet, label: str) -> tupl
         known = f"there are {', '.join(there)}" if there else "backfill first (viral backfill)"
         raise TableError(f"there is no table {feature_set.table} in {store.root}: {known}")
     labels, about = generations.current(store, labels_prefix(label), LABELS)
-    return LabelledFeatures(features, labels, streams_of(feature_set)), about
+    return LabelledFeatures(features, labels, streams), about
 
 
 def run(
@@ -91,7 +106,7 @@ def run(
         TableError: features or labels are missing, or too few posts have both.
     """
     check_name(spec.name)
-    data, label = labelled_features(store, spec.feature_set, spec.label)
+    data, label = labelled_features(store, spec.feature_set, spec.label, spec.streams)
     with session(address, debug=debug):
         statistics = statistics_of(data)
         if statistics.rows < MIN_ROWS:
@@ -216,10 +231,10 @@ def _weights(state: dict[str, Any]) -> bytes:
 
 
 @click.command()
-@click.argument("kind", type=click.Choice(["fusion"]), metavar="MODEL")
+@click.argument("kind", type=click.Choice([FUSION, *MODALITIES]), metavar="MODEL")
 @feature_set_options
 @click.option("--label", default="log_views", show_default=True, help="The label table to learn.")
-@click.option("--name", default="fusion", show_default=True, help="What the saved model is called.")
+@click.option("--name", help="What the saved model is called; by default as MODEL.")
 @click.option("--workers", default=2, show_default=True, type=click.IntRange(1))
 @click.option("--epochs", default=TrainConfig.epochs, show_default=True, type=click.IntRange(1))
 @click.option("--seed", default=0, show_default=True)
@@ -232,7 +247,7 @@ def command(
     feature_set: str,
     weights: str | None,
     label: str,
-    name: str,
+    name: str | None,
     workers: int,
     epochs: int,
     seed: int,
@@ -243,9 +258,12 @@ def command(
     as_json: bool,
     debug: bool,
 ) -> None:
-    """Train MODEL (fusion) on a feature table and a label table; after a kill the same command goes on."""
-    del kind  # one so far
-    spec = TrainSpec(name, chosen_set(feature_set, weights), label, workers, _gates(gates))
+    """Train MODEL on a feature table and a label table; after a kill the same command goes on.
+
+    MODEL: fusion takes all modalities of the feature set; text, audio, image, video, craft or metadata takes one.
+    """
+    modality = None if kind == FUSION else kind
+    spec = TrainSpec(name or kind, chosen_set(feature_set, weights), label, workers, _gates(gates), modality)
     config = TrainConfig(epochs=epochs, seed=seed, precision=precision)
     store = Store.open(root)
     say(recorded(store, "train", lambda _: run(store, spec, config, address=address, debug=debug)), as_json=as_json)

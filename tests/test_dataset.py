@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -73,6 +74,15 @@ def empty(root: Any, streams: tuple[Stream, ...] = STREAMS) -> LabelledFeatures:
 
 def gathered(data: LabelledFeatures, bits: int) -> Statistics:
     return total(data.statistics(bits, bucket) for bucket in range(1 << bits))
+
+
+def test_what_is_read_beside_makes_no_row(any_root: str) -> None:
+    """Of a model that takes captions alone, while a baseline looks at the metadata of the same posts."""
+    data = replace(stored(any_root, streams=STREAMS[1:]), beside=("metadata",))
+    rows = data.read(0, 0, SPLITS)
+    assert rows.num_rows == sum(1 for post in range(POSTS) if post % 3 and post % 10)
+    assert rows["caption"].null_count == rows["metadata"].null_count == 0
+    assert set(gathered(data, 0).moments) == {"caption", "target"}
 
 
 def test_the_join_keeps_labelled_rows_with_any_vector(any_root: str) -> None:

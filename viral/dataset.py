@@ -26,11 +26,13 @@ class LabelledFeatures:
         features: a feature table.
         labels: a label table.
         streams: the vector columns that are wanted.
+        beside: columns that are read along, and that make no row by themselves.
     """
 
     features: Parts
     labels: Parts
     streams: tuple[Stream, ...]
+    beside: tuple[str, ...] = ()
 
     def bits(self) -> int:
         """The number of buckets to read it in, as a power of two."""
@@ -41,11 +43,12 @@ class LabelledFeatures:
         labels = self.labels.read(bits, bucket)
         labels = labels.filter(pc.is_in(labels["split"], pa.array(list(splits), pa.string())))
         names = [stream.name for stream in self.streams]
-        features = self.features.read(bits, bucket, ["post_id", *names])
+        columns = list(dict.fromkeys([*names, *self.beside]))
+        features = self.features.read(bits, bucket, ["post_id", *columns])
         place = pc.index_in(labels["post_id"], features["post_id"])
-        rows = features.take(place.drop_null()).select(names)
+        rows = features.take(place.drop_null()).select(columns)
         joined = labels.filter(pc.is_valid(place))
-        for name in names:
+        for name in columns:
             joined = joined.append_column(name, rows[name])
         return joined.filter(_any_valid(rows, names))
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-from torchvision.models import resnet50
+from torchvision.models import resnet50, vgg16
 from torchvision.models.video import R2Plus1D_18_Weights, r2plus1d_18
 
 from viral.errors import WeightsError
@@ -15,6 +15,7 @@ from viral.extractors.extractor import Sample, Vector
 from viral.extractors.network import NetworkSpec
 from viral.extractors.r2plus1d import R2Plus1D
 from viral.extractors.resnet50 import ResNet50
+from viral.extractors.vgg16 import VGG16
 from viral.extractors.weights import local_file
 from viral.media.media import ClipBatch, Facts, FrameBatch, Media, Track
 
@@ -98,6 +99,21 @@ def test_weights_from_a_file_are_used_whatever_head_they_have(spec: NetworkSpec,
     scaled = (torch.from_numpy(pixels) / 255 - torch.tensor(spec.mean)) / torch.tensor(spec.std)
     with torch.inference_mode():
         expected = network.eval()(scaled.movedim(-1, 1)).mean(0).numpy()
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
+
+
+def test_vgg16_gives_its_last_hidden_layer() -> None:
+    spec, pixels = VGG16(weights="random", frames=2), PIXELS["resnet50"].data
+    found = spec.load("cpu", local_file)(Sample(Media(Facts(), {spec.needs[0]: PIXELS["resnet50"]})))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = vgg16(weights=None).eval()
+    scaled = ((torch.from_numpy(pixels) / 255 - torch.tensor(spec.mean)) / torch.tensor(spec.std)).movedim(-1, 1)
+    with torch.inference_mode():
+        pooled = network.avgpool(network.features(scaled)).flatten(1)
+        expected = network.classifier[:6](pooled).mean(0).numpy()
+    assert found is not None
+    assert found.shape == (spec.dim,)
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
 
 

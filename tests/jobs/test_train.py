@@ -8,7 +8,7 @@ import shutil
 import numpy as np
 import pytest
 
-from jobs import train
+from jobs import evaluate, score, train
 from jobs.train import TrainSpec
 from viral.errors import ConfigError, TableError
 from viral.models.train_config import TrainConfig
@@ -57,6 +57,17 @@ def test_given_gates_stay_what_they_are_and_one_worker_is_enough(store, tiktoks)
     assert dict(scored.modalities) == pytest.approx({"metadata": 0.6, "text": 0.3, "audio": 0.1, "craft": 0.0})
 
 
+def test_a_model_of_one_modality_looks_at_no_other(store, tiktoks):
+    spec = TrainSpec("words", tiktoks.feature_set, "log_views", workers=1, modality="text")
+    said = train.run(store, spec, TrainConfig(epochs=1))
+    scorer = Scorer.load(store, said.model)
+    assert [stream.name for stream in scorer.streams] == ["caption"]
+    judged = evaluate.run(store, said.model, resamples=100)
+    assert judged.test_posts == tiktoks.judged.test_posts
+    assert set(judged.figures) == set(tiktoks.judged.figures)
+    assert score.run(store, said.model).scored == 43
+
+
 def test_what_cannot_be_trained(store, tiktoks, tmp_path):
     def run(where: Store, **changed: object) -> train.TrainSummary:
         spec = TrainSpec(**{"name": "m", "feature_set": tiktoks.feature_set, "label": "log_views", **changed})
@@ -66,6 +77,8 @@ def test_what_cannot_be_trained(store, tiktoks, tmp_path):
         run(Store.open(tmp_path))
     with pytest.raises(TableError, match="there is no table labels/other"):
         run(store, label="other")
+    with pytest.raises(ConfigError, match="has no image: it has metadata, text, audio, craft"):
+        run(store, modality="image")
     with pytest.raises(ConfigError, match="is no name"):
         run(store, name="a/b")
     assert not [info.key for info in store.objects("models/m")]

@@ -36,6 +36,8 @@ class NetworkSpec(ExtractorSpec):
 
     known: ClassVar[dict[str, str]]
     """The names that `weights` may take, each with its name in `KNOWN_WEIGHTS`."""
+    head: ClassVar[str] = "fc"
+    """The layer that names classes, which is taken off."""
     together: ClassVar[int] = 64
     """Frames or clips that go through the network at once: some GB of a GPU's memory."""
     mean: ClassVar[tuple[float, float, float]]
@@ -103,11 +105,11 @@ class NetworkSpec(ExtractorSpec):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(_SEED)
             network = self.network()
-        network.fc = torch.nn.Identity()
+        network.set_submodule(self.head, torch.nn.Identity())
         if self.weights == RANDOM:
             return network
         path = find_known(self.known[self.weights]) if self.weights in self.known else resolve(self.weights)
-        state = {key: value for key, value in read_state_dict(path).items() if not key.startswith("fc.")}
+        state = {key: value for key, value in read_state_dict(path).items() if not key.startswith(f"{self.head}.")}
         try:
             network.load_state_dict(state)
         except RuntimeError as error:

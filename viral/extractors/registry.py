@@ -18,6 +18,7 @@ EXTRACTORS: Mapping[str, str] = {
     "acoustics": "viral.extractors.acoustics:Acoustics",
     "craft": "viral.extractors.craft:Craft",
     "resnet50": "viral.extractors.resnet50:ResNet50",
+    "vgg16": "viral.extractors.vgg16:VGG16",
     "r2plus1d": "viral.extractors.r2plus1d:R2Plus1D",
 }
 """`module:class` of every extractor, by the name of its column."""

@@ -43,6 +43,7 @@ KNOWN_WEIGHTS = {
     for known in (
         # Version 1: trained without label smoothing, which costs transfer (Kornblith et al. 2021, arXiv 2010.16402).
         KnownWeights("resnet50-imagenet", "https://download.pytorch.org/models/resnet50-0676ba61.pth"),
+        KnownWeights("vgg16-imagenet", "https://download.pytorch.org/models/vgg16-397923af.pth"),
         KnownWeights("r2plus1d-kinetics400", "https://download.pytorch.org/models/r2plus1d_18-91a641e6.pth"),
     )
 }
