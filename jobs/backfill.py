@@ -175,8 +175,8 @@ def _planned(posts: Parts, features: Parts, work: Work, bucket: int) -> dict[str
 
 
 def _compacted(features: Parts, bits: int, bucket: int) -> dict[str, Any]:
-    """Merge a bucket's parts into one, and say what became of its posts."""
-    features.merge(None, bits, bucket)
+    """Merge a bucket's parts where it pays, and say what became of its posts."""
+    features.compact(bits, bucket)
     return {"ended": _ended(features, bits, bucket)}
 
 

@@ -131,6 +131,24 @@ def test_merge_makes_one_part_a_bucket(any_store: Store) -> None:
     assert read_all(parts, 1) == expected
 
 
+def test_a_few_late_rows_do_not_have_a_bucket_written_anew(any_store: Store) -> None:
+    parts = table(any_store)
+    parts.append(rows(*((f"post {number}", 0, None, None) for number in range(100))), 1)
+    largest = {part.key for part in parts.parts()}
+    for late in range(7):
+        parts.append(rows((f"late {late}", 0, None, None)), 1)
+    for bucket in range(2):
+        parts.compact(1, bucket)
+    assert largest < {part.key for part in parts.parts()}
+    parts.append(rows(*((f"more {number}", 0, None, None) for number in range(60))), 1)
+    for bucket in range(2):
+        parts.compact(1, bucket)
+    assert len(parts.parts()) == 2
+    assert len(read_all(parts, 1)) == 167
+    parts.compact(2, 3)
+    assert [part.bits for part in parts.parts(2, 3)] == [1, 2]
+
+
 def test_merge_of_an_empty_bucket_writes_nothing(any_store: Store) -> None:
     assert table(any_store).merge(None, 3, 5) == 0
     assert table(any_store).merge(rows(), 3, 5) == 0

@@ -24,6 +24,7 @@ from viral.errors import StorageError
 from viral.store import Store, failures_of, one_line
 
 BUCKET_ROWS = 32_768  # rows of a bucket that one task holds at once: tens of MB with vectors of `full`
+LATE_PARTS, LATE_SHARE = 8, 0.2  # so many parts beside a bucket's largest, or so large a share of it, are merged in
 RELISTINGS = 5  # as often a reader looks again for parts that were merged under its eyes
 _NAME = re.compile(r"part-(\d+)-(\d+)-(\d+)-[0-9a-f]+\.parquet$")
 
@@ -147,6 +148,14 @@ class Parts:
         kept = self._write(new, bits, bucket) if new.num_rows else None
         self.store.delete([part.key for part in before if part.key != kept and part.bits >= bits])
         return changed
+
+    def compact(self, bits: int, bucket: int) -> None:
+        """Merge the parts of a bucket where it pays: it writes all rows anew, so a few late ones wait for more."""
+        parts = self.parts(bits, bucket)
+        *late, most = sorted(part.rows for part in parts) or [0]
+        coarse = any(part.bits < bits for part in parts)
+        if coarse or len(late) >= LATE_PARTS or (late and sum(late) >= LATE_SHARE * most):
+            self.merge(None, bits, bucket)
 
     def sweep(self, bits: int) -> None:
         """Delete the parts written for fewer than 2^bits buckets that the merges of those buckets have taken in.
