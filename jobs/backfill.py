@@ -25,7 +25,7 @@ from jobs.shapes import outcomes, workers_of
 from viral.attempts import Retry, pending
 from viral.cli import bar, common, execute, on_ray, say
 from viral.config import Settings, load
-from viral.errors import ConfigError, TableError, WeightsError
+from viral.errors import ConfigError, TableError, ViralError, WeightsError
 from viral.extractors.feature_set import FeatureSet
 from viral.history import Recorder, recorded
 from viral.parts import Parts, bits_for
@@ -35,6 +35,8 @@ from viral.store import Store
 # Posts of a chunk, which is what one call of the extract stage turns into one part: few enough that a kill costs little
 # and long videos leave no worker behind when the others have ended, enough that 10^8 posts make some 25,000 parts.
 MIN_CHUNK, MAX_CHUNK, CHUNKS_A_WORKER = 4, 4096, 32
+CHUNKS_A_BUCKET = 64  # each looks into the parts that the others of its bucket have written
+ROUNDS = 3
 
 
 @dataclass
@@ -105,23 +107,44 @@ def run(
 
 
 def _fill(work: Work, summary: BackfillSummary, progress: Progress) -> None:
-    """Plan, extract, compact and count, bucket by bucket."""
-    posts, features = posts_table(work.store), features_table(work.store, work.feature_set)
-    plan = list(over_buckets(partial(_planned, posts, features, work), work.bits))
-    todo = sum(row["todo"] for row in plan)
-    summary.posts = sum(row["posts"] for row in plan)
+    """Plan, extract, compact and count, bucket by bucket.
+
+    Planned again until nothing is left: of the posts that a decoding worker had handed on when it died, Ray drops those
+    that it decodes in its next life, since it takes them for the ones that it has.
+
+    Raises:
+        ViralError: posts are left after several rounds.
+    """
+    features = features_table(work.store, work.feature_set)
+    first = plan = _plan(work, features)
+    summary.posts, todo = _sum(plan, "posts"), _sum(plan, "todo")
     summary.done_before = summary.posts - todo
-    if todo:
-        _extract(work, _chunks(plan, todo, workers_of(work)), partial(_tally, summary), progress, todo)
-        ended = list(over_buckets(partial(_compacted, features, work.bits), work.bits))
-        _account(summary, _added(ended) - _added(plan))
+    for _ in range(ROUNDS):
+        if left := _sum(plan, "todo"):
+            chunks = _chunks(plan, left, workers_of(work))
+            _extract(work, chunks, partial(_tally, summary), progress, (todo - left, todo))
+        if left or features.scattered(work.bits):
+            ended = list(over_buckets(partial(_compacted, features, work.bits), work.bits))
+            _account(summary, _added(ended) - _added(first))
+        if not left or not _sum(plan := _plan(work, features), "todo"):
+            break
+    else:
+        raise ViralError(f"{_sum(plan, 'todo')} posts have no row after {ROUNDS} rounds: run the same command again")
     features.sweep(work.bits)
+
+
+def _plan(work: Work, features: Parts) -> list[dict[str, Any]]:
+    return list(over_buckets(partial(_planned, posts_table(work.store), features, work), work.bits))
+
+
+def _sum(plan: Sequence[dict[str, Any]], name: str) -> int:
+    return sum(row[name] for row in plan)
 
 
 def _chunks(plan: Sequence[dict[str, Any]], todo: int, workers: int) -> list[Chunk]:
     """The posts to do in shares of about the same size: a few new posts among many old ones make few chunks."""
     size = min(MAX_CHUNK, max(MIN_CHUNK, todo // (workers * CHUNKS_A_WORKER)))
-    shares = {row["bucket"]: -(-row["todo"] // size) for row in plan}
+    shares = {row["bucket"]: min(CHUNKS_A_BUCKET, -(-row["todo"] // size)) for row in plan}
     return [Chunk(bucket, share, count) for bucket, count in shares.items() for share in range(count)]
 
 
@@ -144,17 +167,16 @@ def _extract(
     chunks: Sequence[Chunk],
     tally: Callable[[dict[str, Any]], None],
     progress: Progress,
-    todo: int,
+    at: tuple[int, int],
 ) -> None:
     """Run the chunks, and count while they run: a post whose worker died after writing its row is not told of."""
-    waiting = Queue(work.feature_set.name)
-    progress(0, todo)
-    for done, row in enumerate(outcomes(work, chunks).iter_rows(), start=1):
+    waiting, (done, todo) = Queue(work.feature_set.name), at
+    progress(done, todo)
+    for now, row in enumerate(outcomes(work, chunks).iter_rows(), start=done + 1):
         tally(row)
-        waiting.set(max(0, todo - done))
-        progress(min(done, todo), todo)
+        waiting.set(max(0, todo - now))
+        progress(min(now, todo), todo)
     waiting.set(0)
-    progress(todo, todo)
 
 
 def _tally(summary: BackfillSummary, row: dict[str, Any]) -> None:
@@ -198,6 +220,9 @@ def _added(rows: Iterable[dict[str, Any]]) -> Counter[Ended]:
 
 
 def _account(summary: BackfillSummary, ended: Counter[Ended]) -> None:
+    """Of all rounds so far: it counts from the first plan."""
+    summary.ok = summary.partial = summary.failed = 0
+    summary.reasons.clear()
     for (status, reason), count in ended.items():
         setattr(summary, status, getattr(summary, status) + count)
         if reason:

@@ -58,7 +58,8 @@ def summarise(store: Store, feature_set: FeatureSet) -> FailuresSummary:
         statuses = Counter(newest["status"].to_pylist())
         summary.failed += statuses["failed"]
         summary.partial += statuses["partial"]
-        summary.quarantined += len(quarantined(versions))
+        failed = newest.filter(pc.equal(newest["status"], "failed"))
+        summary.quarantined += pc.sum(pc.is_in(failed["post_id"], quarantined(versions))).as_py() or 0
         found.update(reason for reason in newest["reason"].to_pylist() if reason)
     summary.reasons = dict(found.most_common())
     return summary

@@ -24,7 +24,7 @@ class Meters:
 
     def decoded(self, post: Decoded) -> None:
         """A post's file was read, or could not be."""
-        if post.media and post.media.facts.bytes:
+        if "read" in post.seconds and post.media and post.media.facts.bytes:
             self._bytes.inc(post.media.facts.bytes, self._tags)
 
     def written(self, rows: pa.Table) -> None:

@@ -66,6 +66,10 @@ def test_retry_by_reason(table: Parts) -> None:
     assert todo(table, Retry(NOW, ("out_of_memory",))) == {"new": 0, "killed once": 1}
 
 
+def test_what_is_partial_is_tried_again_where_its_reason_is_asked_for(table: Parts) -> None:
+    assert todo(table, Retry(NOW, ("truncated",))) == {"new": 0, "cut": 1}
+
+
 def test_quarantine_opens_when_asked_for(table: Parts) -> None:
     assert todo(table, Retry(NOW, ("timed_out",), quarantined=True)) == {"new": 0, "killer": 2}
     assert todo(table, Retry(NOW, quarantined=True)) == {"new": 0, "gone": 1, "killed once": 1, "killer": 2}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -28,6 +30,22 @@ def test_a_run_that_ends_well(any_store: Store) -> None:
     assert recorded(any_store, "backfill", work) == Counted(12)
     (run,) = runs(any_store)
     assert (run.command, run.state, run.done, run.total, run.summary) == ("backfill", "finished", 3, 12, {"posts": 12})
+
+
+def test_a_run_that_tells_of_no_progress_is_not_taken_for_killed(
+    any_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("viral.history.EVERY_SECONDS", 0.1)
+    monkeypatch.setattr("viral.history.SILENT_AFTER", timedelta(seconds=2))
+
+    def work(_: Recorder) -> Counted:
+        time.sleep(4)
+        (running,) = runs(any_store)
+        assert running.state == "running"
+        return Counted(1)
+
+    recorded(any_store, "train", work)
+    assert not [thread for thread in threading.enumerate() if thread.name == "history"]
 
 
 def test_a_run_that_fails(any_store: Store) -> None:

@@ -23,7 +23,7 @@ class Retry:
 
     Attributes:
         before: only those whose newest attempt ended before this: the beginning of the run.
-        reasons: only those that failed for one of these; none given: for any.
+        reasons: only those that failed, or are partial, for one of these; none given: all that failed.
         quarantined: also those in quarantine.
 
     Raises:
@@ -74,9 +74,11 @@ def _attempts(features: Parts, bits: int, bucket: int, retry: Retry | None) -> t
         return newest, pa.chunked_array([pa.array(np.zeros(newest.num_rows, bool))])
     versions = features.versions(bits, bucket, ["post_id", "attempt", "status", "reason", "finished_at"])
     newest = newest_of(versions, "post_id", "attempt")
-    again = pc.and_(pc.equal(newest["status"], "failed"), pc.less(newest["finished_at"], pa.scalar(retry.before)))
+    again = pc.less(newest["finished_at"], pa.scalar(retry.before))
     if retry.reasons:
         again = pc.and_(again, pc.is_in(newest["reason"], pa.array(retry.reasons)))
+    else:
+        again = pc.and_(again, pc.equal(newest["status"], "failed"))
     if not retry.quarantined:
         again = pc.and_(again, pc.invert(pc.is_in(newest["post_id"], quarantined(versions))))
     return newest, again

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import time
 import uuid
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
+from threading import Event, Thread
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from viral.errors import StorageError
@@ -58,16 +58,14 @@ class Run:
 
 
 class Recorder:
-    """Writes a run's state beside the data, at most once in a few seconds."""
+    """Writes a run's state beside the data."""
 
     def __init__(self, store: Store, run: Run) -> None:
-        self.store, self.run, self._written = store, run, 0.0
+        self.store, self.run = store, run
 
     def progress(self, done: int, total: int) -> None:
-        """So much of it is done."""
+        """So much of it is done: it is written within a few seconds."""
         self.run.done, self.run.total = done, total
-        if time.monotonic() - self._written >= EVERY_SECONDS:
-            self.write()
 
     def write(self) -> None:
         """Write it now. A storage that refuses the note must not end the work that it is about."""
@@ -76,7 +74,6 @@ class Recorder:
             self.store.write(self.run.key, json.dumps(asdict(self.run), default=str).encode())
         except StorageError:
             return
-        self._written = time.monotonic()
 
 
 S = TypeVar("S", bound="DataclassInstance")
@@ -89,15 +86,27 @@ def recorded(store: Store, command: str, work: Callable[[Recorder], S]) -> S:
     """
     recorder = Recorder(store, Run(command, _now(), _now()))
     recorder.write()
+    ended = Event()
+    heart = Thread(target=_beat, args=(recorder, ended), name="history", daemon=True)
+    heart.start()
+    run = recorder.run
     try:
         summary = work(recorder)
-        recorder.run.state, recorder.run.summary = "finished", asdict(summary)
+        run.state, run.summary = "finished", asdict(summary)
     except BaseException as error:
-        recorder.run.state, recorder.run.error = "failed", one_line(error)
+        run.state, run.error = "failed", one_line(error)
         raise
     finally:
+        ended.set()
+        heart.join()
         recorder.write()
     return summary
+
+
+def _beat(recorder: Recorder, ended: Event) -> None:
+    """Write the record every few seconds, whatever the work is at: what falls silent was killed."""
+    while not ended.wait(EVERY_SECONDS):
+        recorder.write()
 
 
 def runs(store: Store, last: int = 20) -> list[Run]:

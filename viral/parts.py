@@ -151,23 +151,32 @@ class Parts:
 
     def compact(self, bits: int, bucket: int) -> None:
         """Merge the parts of a bucket where it pays: it writes all rows anew, so a few late ones wait for more."""
-        parts = self.parts(bits, bucket)
-        *late, most = sorted(part.rows for part in parts) or [0]
-        coarse = any(part.bits < bits for part in parts)
-        if coarse or len(late) >= LATE_PARTS or (late and sum(late) >= LATE_SHARE * most):
+        if _pays(self.parts(bits, bucket), bits):
             self.merge(None, bits, bucket)
+
+    def scattered(self, bits: int) -> bool:
+        """Whether `compact` would merge any of the 2^bits buckets."""
+        buckets: dict[int, list[Part]] = {}
+        for part in self.parts():
+            buckets.setdefault(part.bucket & ((1 << bits) - 1), []).append(part)
+        return any(_pays(parts, bits) for parts in buckets.values())
 
     def sweep(self, bits: int) -> None:
         """Delete the parts written for fewer than 2^bits buckets that the merges of those buckets have taken in.
 
-        A part that holds the newest row of any key stays, so nothing is lost where a bucket has not been merged.
+        A part that holds the newest row of any key stays, so nothing is lost where a bucket has not been merged. Where
+        another run changes the table meanwhile, all stay, for the next sweep.
         """
         parts = self.parts()
         coarse = [part for part in parts if part.bits < bits]
         needed: set[str] = set()
-        for bucket in range(1 << bits) if coarse else ():
-            needed.update(part.key for part in self._still_needed(parts, bits, bucket))
-        self.store.delete([part.key for part in coarse if part.key not in needed])
+        try:
+            for bucket in range(1 << bits) if coarse else ():
+                needed.update(part.key for part in self._still_needed(parts, bits, bucket))
+        except FileNotFoundError:
+            return
+        if coarse and set(parts) <= set(self.parts()):
+            self.store.delete([part.key for part in coarse if part.key not in needed])
 
     def _still_needed(self, parts: Sequence[Part], bits: int, bucket: int) -> Iterator[Part]:
         columns, keep = [self.key, *filter(None, [self.newest_by])], each_version if self.history else newest_of
@@ -212,6 +221,15 @@ class Parts:
         """What tells these rows from others: keys, and their versions."""
         versions = rows[self.newest_by].to_pylist() if self.newest_by else [""] * rows.num_rows
         return [f"{key} {version}" for key, version in zip(rows[self.key].to_pylist(), versions, strict=True)]
+
+
+def _pays(parts: Sequence[Part], bits: int) -> bool:
+    """Whether merging the parts of a bucket is worth that its rows are written anew."""
+    if not parts:
+        return False
+    *late, most = sorted(part.rows for part in parts)
+    coarse = any(part.bits < bits for part in parts)
+    return coarse or len(late) >= LATE_PARTS or (bool(late) and sum(late) >= LATE_SHARE * most)
 
 
 def serialise(rows: pa.Table) -> pa.Buffer:

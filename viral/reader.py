@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from threading import Lock
 
 from viral.config import Settings
-from viral.errors import PostError
+from viral.errors import PostError, UnreadableError, ViralError
 from viral.extractors.extractor import Context
 from viral.media.limits import Limits
-from viral.media.locate import local_video
+from viral.media.locate import local_video, remove_leftovers
 from viral.media.media import Media
 from viral.media.plan import Plan
 from viral.media.requests import Request
@@ -67,6 +67,7 @@ class Reader:
             recycle_after=box.recycle_after,
         )
         self.sandbox = Sandbox(self.limits)
+        remove_leftovers()
         self._threads = ThreadPoolExecutor(AHEAD, thread_name_prefix="reader")
         self._turn = Lock()
 
@@ -102,5 +103,10 @@ class Reader:
                     finally:
                         seconds["decode"] = time.perf_counter() - started
         except PostError as error:
-            seconds.setdefault("read", time.perf_counter() - started)
-            return Decoded(job, None, error.reason, one_line(error), seconds)
+            reason, said = error.reason, one_line(error)
+        except (ViralError, OSError):
+            raise  # no child to be had, no space for a copy: that is not the post's fault
+        except Exception as error:  # noqa: BLE001 - whatever a strange post makes a library raise costs one row
+            reason, said = UnreadableError.reason, f"{type(error).__name__}: {one_line(error)}"
+        seconds.setdefault("read", time.perf_counter() - started)
+        return Decoded(job, None, reason, said, seconds)

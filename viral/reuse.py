@@ -43,10 +43,14 @@ class Donor:
     table: Parts
     extractors: tuple[str, ...]
 
-    def known(self, bits: int, bucket: int, posts: Sequence[str]) -> dict[str, Known]:
-        """What it knows of these posts of a bucket; posts that failed there are left out."""
+    def rows(self, bits: int, bucket: int) -> pa.Table:
+        """Its rows of a bucket; posts that failed there are left out."""
         rows = self.table.read(bits, bucket, [*_OUTCOME, *FACTS.names, *self.extractors])
-        wanted = pc.and_(pc.is_in(rows["post_id"], pa.array(posts, pa.string())), _usable(rows))
+        return rows.filter(_usable(rows))
+
+    def known(self, rows: pa.Table, posts: Sequence[str]) -> dict[str, Known]:
+        """What these rows say of these posts."""
+        wanted = pc.is_in(rows["post_id"], pa.array(posts, pa.string()))
         return {row["post_id"]: self._known(row) for row in rows.filter(wanted).to_pylist()}
 
     def _known(self, row: dict[str, object]) -> Known:
@@ -115,16 +119,23 @@ class Preparation:
         self.feature_set, self.store, self.settings = feature_set, store, settings
         self.donors = donors(store, feature_set)
         self._readers: dict[tuple[str, ...], Reader] = {}
+        self._held: tuple[tuple[int, int], list[pa.Table]] = ((-1, -1), [])
 
     def run(self, jobs: Sequence[Job], bits: int, bucket: int) -> Iterator[Prepared]:
         """Each job prepared, those first that a donor knows; all are posts of that bucket."""
         rest = list(jobs)
-        for donor in self.donors:
-            known = donor.known(bits, bucket, [job.post_id for job in rest])
+        for donor, rows in zip(self.donors, self._rows(bits, bucket), strict=True):
+            known = donor.known(rows, [job.post_id for job in rest])
             missing = tuple(name for name in self.feature_set.dims if name not in donor.extractors)
             yield from self._prepared(missing, [job for job in rest if job.post_id in known], known)
             rest = [job for job in rest if job.post_id not in known]
         yield from self._prepared(tuple(self.feature_set.dims), rest, {})
+
+    def _rows(self, bits: int, bucket: int) -> list[pa.Table]:
+        """What the donors hold of a bucket. The last one stays in memory: a worker gets several chunks of a bucket."""
+        if self._held[0] != (bits, bucket):
+            self._held = (bits, bucket), [donor.rows(bits, bucket) for donor in self.donors]
+        return self._held[1]
 
     def _prepared(self, names: tuple[str, ...], jobs: Sequence[Job], known: Mapping[str, Known]) -> Iterator[Prepared]:
         """Where a donor knows the file and no extractor looks into it, it is not read."""

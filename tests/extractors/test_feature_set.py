@@ -15,6 +15,7 @@ from viral.extractors.encode import encode
 from viral.extractors.extractor import Extractor, Sample
 from viral.extractors.feature_set import FEATURE_SETS, FeatureSet, UnavailableWarning
 from viral.extractors.metadata import Metadata
+from viral.extractors.weights import KNOWN_WEIGHTS
 
 
 @pytest.fixture(autouse=True)
@@ -159,6 +160,19 @@ def test_optional_extractors_do_without(weights: str, samples: list[Sample]) -> 
     found = encode(built, samples)
     assert found.errors == [{}, {}, {}]
     assert all(vectors["resnet50"] is None and vectors["metadata"] is not None for vectors in found.vectors)
+
+
+def test_an_optional_extractor_without_weights_is_not_the_one_with_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a table of nothing would be taken for a table of vectors, once the weights are there."""
+    monkeypatch.setenv("VIRAL_WEIGHTS", str(tmp_path))
+    entries = [{"name": "resnet50", "params": {"weights": "imagenet"}, "optional": True}]
+    without = FeatureSet.from_dict({"name": "some", "extractors": entries})
+    missing = without.fingerprint
+    known = KNOWN_WEIGHTS["resnet50-imagenet"]
+    monkeypatch.setattr("viral.extractors.network.find_known", lambda name: tmp_path / known.file)
+    assert FeatureSet.from_dict({"name": "some", "extractors": entries}).fingerprint != missing
 
 
 def test_survives_pickling() -> None:

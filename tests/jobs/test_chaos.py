@@ -32,7 +32,7 @@ from viral.tables import POSTS as SCHEMA
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]
 
-KILLS = int(os.environ.get("VIRAL_KILLS", "1"))
+KILLS = int(os.environ.get("VIRAL_KILLS", "2"))
 SEED = int(os.environ.get("VIRAL_KILLS_SEED", "1"))
 POSTS = 160
 ROOT = "s3://bucket/root"
@@ -100,12 +100,12 @@ class Cluster:
         with (self.folder / f"node-{number}.log").open("ab") as log:
             host.start(*command, "--object-store-memory=150000000", env=self.environment, output=log)
 
-    def backfill(self) -> subprocess.Popen[bytes]:
+    def backfill(self, shape: str = "fused") -> subprocess.Popen[bytes]:
         """Start one, as its user would on the first node."""
         command = [str(BIN / "viral"), "backfill", "--feature-set", str(self.folder / "set.yaml"), "--root", ROOT]
         with (self.folder / "backfill.log").open("wb") as log:
             return self.network.host(HEAD).start(
-                *command, "--address", self.address, "--json", env=self.environment, output=log
+                *command, "--address", self.address, "--shape", shape, "--json", env=self.environment, output=log
             )
 
     def said(self) -> str:
@@ -210,7 +210,8 @@ def test_whatever_dies_the_table_is_the_same(cluster: Cluster) -> None:
     kinds = ["node", "worker", "raylet", "cable", "driver"]
     for number in range(KILLS):
         cluster.at_storage(lambda: features_table(Store(ROOT), SET).store.delete_below("features"))
-        driver = cluster.backfill()
+        shape = ("fused", "two-stage")[number % 2]
+        driver = cluster.backfill(shape)
         moment = chance.uniform(0.2, 1.0) * duration
         time.sleep(moment)
         what = killed(cluster, kinds[number % len(kinds)], chance, driver)
@@ -218,9 +219,9 @@ def test_whatever_dies_the_table_is_the_same(cluster: Cluster) -> None:
         while runs[-1] != 0:
             assert len(runs) < 4, cluster.said()
             cluster.mend()
-            runs.append(cluster.backfill().wait(WITHIN))
+            runs.append(cluster.backfill(shape).wait(WITHIN))
         cluster.mend()
         found, rows = table(cluster)
-        print(f"{number + 1}: after {moment:.1f} of {duration:.1f} s {what}; exit statuses {runs}", flush=True)
+        print(f"{number + 1}: {shape}, after {moment:.1f} of {duration:.1f} s {what}; exit statuses {runs}", flush=True)
         assert found.equals(expected)
         assert rows == POSTS

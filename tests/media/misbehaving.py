@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import struct
 import sys
 import time
 from pathlib import Path
@@ -27,6 +28,11 @@ def misbehave(path: str, plan: Plan, limits: Limits) -> Media:
         case "bad_alloc":
             print("terminate called after throwing an instance of 'std::bad_alloc'", file=sys.stderr, flush=True)
             os.abort()
+        case "stutter":  # the head of an answer, and no more
+            os.write(int(sys.argv[1]), struct.pack("!i", 100) + b"half")
+            time.sleep(3600)
+        case "nonsense":
+            os.write(int(sys.argv[1]), struct.pack("!i", 8) + b"nonsense")
         case "raise":
             raise LookupError("a fault of our own")
         case "modules":

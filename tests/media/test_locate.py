@@ -17,7 +17,7 @@ import pytest
 
 from viral import s3
 from viral.errors import AccessDeniedError, MissingObjectError, PostError, ReadError, TooLargeError
-from viral.media.locate import ATTEMPTS, local_video
+from viral.media.locate import ATTEMPTS, local_video, remove_leftovers
 from viral.store import Store
 
 MIB = 1 << 20
@@ -48,6 +48,25 @@ def test_by_key_and_by_address(any_store: Store, scratch: Path) -> None:
             assert path.is_relative_to(scratch) == any_store.on_s3
         assert list(scratch.iterdir()) == []
     assert any_store.read("videos/a b#1.mp4") == b"content"
+
+
+@pytest.mark.parametrize("uri", ["file://clip [id].mp4", "file://[/a.mp4", "file://"])
+def test_what_is_no_file_address(tmp_path: Path, uri: str) -> None:
+    """As yt-dlp names files, with two slashes."""
+    assert refusal(Store(tmp_path), uri).reason == "missing_object"
+
+
+def test_copies_of_processes_that_were_killed_are_removed(scratch: Path, s3_root: str) -> None:
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    (scratch / f"viral-video-{dead.pid}-abc").mkdir()
+    (scratch / f"viral-video-{dead.pid}-abc" / "video.mp4").write_bytes(b"left")
+    store = Store.open(s3_root)
+    store.write("a.mp4", b"content")
+    with local_video(store, "a.mp4", MIB) as path:
+        remove_leftovers()
+        assert path.read_bytes() == b"content"
+        assert list(scratch.iterdir()) == [path.parent]
 
 
 def test_a_file_address(tmp_path: Path) -> None:

@@ -70,6 +70,8 @@ def test_files_are_decoded_at_the_same_time(tiktoks: list[str], find: object) ->
         ("segfault", CrashedError, "SIGSEGV"),
         ("exit", CrashedError, "exit status 7"),
         ("hang", TimedOutError, "sandbox.seconds = 1"),
+        ("stutter", TimedOutError, "sandbox.seconds = 1"),
+        ("nonsense", CrashedError, "nonsense: UnpicklingError"),
         ("eat", OutOfMemoryError, "memory"),
         ("bad_alloc", OutOfMemoryError, "bad_alloc"),
         ("raise", CrashedError, "a fault of our own"),

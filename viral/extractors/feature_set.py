@@ -211,6 +211,8 @@ class FeatureSet:
     def _identity(self, entry: Entry) -> dict[str, Any]:
         spec = entry.spec
         try:
+            if entry.optional:
+                spec.check(self.resolve)  # without its weights it gives other vectors: none
             params = spec.identity(self.resolve)
         except WeightsError:
             if not entry.optional:

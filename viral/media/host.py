@@ -11,6 +11,7 @@ import sys
 import tempfile
 from multiprocessing.connection import Pipe
 from pathlib import Path
+from threading import Event, Timer
 from typing import Any, cast
 
 from viral.errors import CrashedError, OutOfMemoryError, PostError, TimedOutError, ViralError
@@ -65,19 +66,40 @@ class Child:
         """
         self.files += 1
         try:
-            self._connection.send_bytes(pickle.dumps(job))
-            if not self._connection.poll(self._limits.seconds):
-                self.kill()
-                raise TimedOutError(f"decoding took longer than sandbox.seconds = {self._limits.seconds:g}")
-            status, value = _loads(self._connection.recv_bytes())
-        except (EOFError, ConnectionError):
+            status, value = _loads(self._asked(pickle.dumps(job)))
+        except (EOFError, OSError):  # OSError: it ended in the middle of its answer
             raise self._obituary() from None
+        except PostError:
+            self.kill()
+            raise
         if status == OK and isinstance(value, Media):
             return value
         if status == OutOfMemoryError.reason:
             # What it could not allocate may have left its libraries in any state.
             self.kill()
         raise _ERRORS.get(status, CrashedError)(str(value))
+
+    def _asked(self, job: bytes) -> bytes:
+        """What the child answers, whole: one that stops in the middle of its answer is killed at the limit too."""
+        late = Event()
+
+        def expire() -> None:
+            late.set()
+            self._process.kill()
+
+        timer = Timer(self._limits.seconds, expire)
+        timer.start()
+        try:
+            self._connection.send_bytes(job)
+            return self._connection.recv_bytes(self._limits.memory_bytes)  # it cannot hold more
+        except (EOFError, OSError):  # OSError: it ended in the middle of its answer
+            if not late.is_set():
+                raise
+            raise TimedOutError(f"decoding took longer than sandbox.seconds = {self._limits.seconds:g}") from None
+        finally:
+            timer.cancel()
+            if late.is_set():  # also where the answer came at the last moment: it is dead for the next file
+                self.kill()
 
     def kill(self) -> None:
         """Ends the child at once; a `decode` that waits for it in another thread then raises."""
@@ -93,7 +115,7 @@ class Child:
     def _ready(self) -> bool:
         try:
             self._connection.recv_bytes()
-        except (EOFError, ConnectionError):
+        except (EOFError, OSError):  # OSError: it ended in the middle of its answer
             return False
         return True
 
@@ -147,4 +169,9 @@ class _Unpickler(pickle.Unpickler):
 
 
 def _loads(answer: bytes) -> Reply:
-    return cast("Reply", _Unpickler(io.BytesIO(answer)).load())
+    try:
+        return cast("Reply", _Unpickler(io.BytesIO(answer)).load())
+    except PostError:
+        raise
+    except Exception as error:  # bytes that are no pickle of ours raise whatever they like
+        raise CrashedError(f"the decoding process answered with nonsense: {type(error).__name__}") from error

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import random
 import shutil
 import tempfile
 import time
@@ -12,11 +14,30 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from viral import s3
-from viral.errors import AccessDeniedError, MissingObjectError, PostError, ReadError, TooLargeError
+from viral.errors import (
+    AccessDeniedError,
+    MissingObjectError,
+    PostError,
+    ReadError,
+    StorageError,
+    TooLargeError,
+)
 from viral.store import Store, one_line
 
 ATTEMPTS = 3
+NO_SUCH_FILE = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP}
 RETRIES_WITHIN = 120.0  # seconds from the first attempt; boto3 backs off within each
+
+
+_PREFIX = "viral-video-"
+
+
+def remove_leftovers() -> None:
+    """Remove the copies of videos that processes of this machine left when they were killed."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*-*"):
+        owner = folder.name.removeprefix(_PREFIX).partition("-")[0]
+        if owner.isdecimal() and not Path("/proc", owner).exists():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
@@ -32,7 +53,7 @@ def local_video(store: Store, video_uri: str | None, max_bytes: int) -> Iterator
         raise MissingObjectError("the post has no video URI")
     if "://" in video_uri and not video_uri.startswith(("s3://", "file://")):
         raise MissingObjectError(f"{video_uri} is not in the store: fetch it first")
-    uri = unquote(urlsplit(video_uri).path) if video_uri.startswith("file://") else video_uri
+    uri = _path_of(video_uri) if video_uri.startswith("file://") else video_uri
     uri = uri if uri.startswith(("s3://", "/")) else store.uri(uri)
     if uri.startswith("s3://"):
         with _downloaded(uri, max_bytes) as path:
@@ -41,12 +62,23 @@ def local_video(store: Store, video_uri: str | None, max_bytes: int) -> Iterator
         yield _checked(Path(uri), max_bytes)
 
 
+def _path_of(uri: str) -> str:
+    try:
+        return unquote(urlsplit(uri).path)
+    except ValueError as error:
+        raise MissingObjectError(f"{uri} is no address of a file: write file:///path") from error
+
+
 def _checked(path: Path, max_bytes: int) -> Path:
     try:
         size = path.stat().st_size
     except PermissionError as error:
         raise AccessDeniedError(f"{path}: permission denied") from error
-    except (OSError, ValueError) as error:  # ValueError: no path at all, with a null character in it
+    except OSError as error:
+        if error.errno not in NO_SUCH_FILE:
+            raise ReadError(f"{path}: {one_line(error)}") from error
+        raise MissingObjectError(f"there is no file {str(path)!r}") from error
+    except ValueError as error:  # no path at all, with a null character in it
         raise MissingObjectError(f"there is no file {str(path)!r}") from error
     if not path.is_file():
         raise MissingObjectError(f"{path} is not a file")
@@ -63,7 +95,7 @@ def _check_size(uri: str, size: int, max_bytes: int) -> None:
 
 @contextmanager
 def _downloaded(uri: str, max_bytes: int) -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="viral-video-"))
+    folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
     try:
         path = folder / f"video{Path(uri).suffix[:8]}"
         _download(uri, path, max_bytes)
@@ -80,10 +112,15 @@ def _download(uri: str, path: Path, max_bytes: int) -> None:
         try:
             _copy(uri, path, max_bytes)
         except (BotoCoreError, ClientError, OSError) as error:
+            if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+                raise StorageError(
+                    f"no space left for a copy of {uri} in {tempfile.gettempdir()}: free some"
+                ) from error
             failure = _as_post_error(uri, error)
             last = attempt == ATTEMPTS or time.monotonic() > until
             if last or not isinstance(failure, ReadError):
                 raise failure from error
+            time.sleep(random.uniform(0, 2.0**attempt))  # noqa: S311 - no secret: so that not all come again at once
         else:
             return
 
