@@ -119,17 +119,19 @@ def _fill(work: Work, summary: BackfillSummary, progress: Progress) -> None:
     first = plan = _plan(work, features)
     summary.posts, todo = _sum(plan, "posts"), _sum(plan, "todo")
     summary.done_before = summary.posts - todo
+    left = todo
     for _ in range(ROUNDS):
-        if left := _sum(plan, "todo"):
-            chunks = _chunks(plan, left, workers_of(work))
-            _extract(work, chunks, partial(_tally, summary), progress, (todo - left, todo))
+        told = _extract(work, plan, partial(_tally, summary), progress, todo) if left else 0
         if left or features.scattered(work.bits):
             ended = list(over_buckets(partial(_compacted, features, work.bits), work.bits))
             _account(summary, _added(ended) - _added(first))
-        if not left or not _sum(plan := _plan(work, features), "todo"):
+        plan = _plan(work, features) if told < left else []
+        if not (left := _sum(plan, "todo")):
             break
     else:
-        raise ViralError(f"{_sum(plan, 'todo')} posts have no row after {ROUNDS} rounds: run the same command again")
+        raise ViralError(f"{left} posts have no row after {ROUNDS} rounds: run the same command again")
+    if todo:
+        progress(todo, todo)
     features.sweep(work.bits)
 
 
@@ -163,20 +165,18 @@ def _reused(store: Store, feature_set: FeatureSet) -> dict[str, str]:
 
 
 def _extract(
-    work: Work,
-    chunks: Sequence[Chunk],
-    tally: Callable[[dict[str, Any]], None],
-    progress: Progress,
-    at: tuple[int, int],
-) -> None:
-    """Run the chunks, and count while they run: a post whose worker died after writing its row is not told of."""
-    waiting, (done, todo) = Queue(work.feature_set.name), at
-    progress(done, todo)
-    for now, row in enumerate(outcomes(work, chunks).iter_rows(), start=done + 1):
+    work: Work, plan: Sequence[dict[str, Any]], tally: Callable[[dict[str, Any]], None], progress: Progress, todo: int
+) -> int:
+    """Process what a plan says; how many posts were told of: one whose worker died after writing its row is not."""
+    waiting, left = Queue(work.feature_set.name), _sum(plan, "todo")
+    told, chunks = 0, _chunks(plan, left, workers_of(work))
+    progress(todo - left, todo)
+    for told, row in enumerate(outcomes(work, chunks).iter_rows(), start=1):
         tally(row)
-        waiting.set(max(0, todo - now))
-        progress(min(now, todo), todo)
+        waiting.set(max(0, left - told))
+        progress(min(todo - left + told, todo), todo)
     waiting.set(0)
+    return told
 
 
 def _tally(summary: BackfillSummary, row: dict[str, Any]) -> None:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self, TypeVar
+from typing import IO, Self
 
 SUBNET = "10.77.0"
-CLONE_NEWNET = 0x40000000
-T = TypeVar("T")
 
 
 class Host:
@@ -55,18 +51,6 @@ class Host:
         )
         self._started.append(process)
         return process
-
-    def call(self, work: Callable[[], T]) -> T:
-        """What a function returns that is run in a thread of this process as if on that host."""
-
-        def there() -> T:
-            with Path("/run/netns", self._name).open() as namespace:
-                if ctypes.CDLL(None, use_errno=True).setns(namespace.fileno(), CLONE_NEWNET):
-                    raise OSError(ctypes.get_errno(), "setns")
-            return work()
-
-        with ThreadPoolExecutor(1) as pool:
-            return pool.submit(there).result()
 
     def processes(self) -> dict[int, str]:
         """The command line of every process there, by its id."""

@@ -117,7 +117,7 @@ def get(uri: str) -> bytes:
 
 def code(error: Exception) -> str:
     """The error code of a botocore ClientError (`NoSuchKey`, `403`, …), or the name of any other error's class."""
-    response: dict[str, dict[str, str]] = getattr(error, "response", {})
+    response: dict[str, dict[str, str]] = getattr(error, "response", None) or {}  # None where no answer came
     return str(response.get("Error", {}).get("Code", type(error).__name__))
 
 

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 PLANTED = Path(__file__).with_name("planted")
 SECONDS = 4.0
 REASONS = {"segfault": "crashed", "exit": "crashed", "hang": "timed_out", "eat": "out_of_memory"}
-OF_EACH, GOOD = 2, 40
+OF_EACH, GOOD = 1, 20
 SET = FeatureSet.from_dict({"name": "mini", "extractors": ["metadata", "acoustics"]})
 CHILD_STARTS_WITHIN = 3.0  # seconds of two cores that have more to do
 
@@ -80,7 +80,3 @@ def test_only_they_fail(root: Path, tmp_path: Path, viral: Callable) -> None:
 
     once = backfill("harmed", "--retry-failed", "--reason", "timed_out", PYTHONPATH=str(PLANTED))
     assert (once["failed"], once["reasons"]) == (OF_EACH, {"timed_out": OF_EACH})
-    again = backfill("harmed", "--retry-failed", "--reason", "timed_out", PYTHONPATH=str(PLANTED))
-    assert again["done_before"] == again["posts"], "a post that ended its decoder twice is in quarantine"
-    asked = backfill("harmed", "--retry-failed", "--quarantined")
-    assert (asked["ok"], asked["failed"]) == (OF_EACH * len(REASONS), 0)

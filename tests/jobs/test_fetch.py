@@ -173,10 +173,10 @@ def test_the_rate_holds_for_each_host_over_all_tasks(run, website):
         assert moments[-1] - moments[0] > 0.2 * (len(moments) - 1) - 0.1  # a turn may be used a little late
 
 
-def test_a_kill_costs_what_is_on_its_way(environment, website, any_root):
+def test_a_kill_costs_what_is_on_its_way(environment, website, s3_root):
     environment = {**environment, **{name: value for name, value in os.environ.items() if name.startswith("AWS_")}}
     urls = [website(f"video/{n}?seconds=0.1") for n in range(40)]
-    command = [str(Path(sys.executable).with_name("viral")), "fetch", *urls, "--root", any_root]
+    command = [str(Path(sys.executable).with_name("viral")), "fetch", *urls, "--root", s3_root]
     command += ["--allow-host", HERE, "--rate", "4", "--json"]
     running = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     until = time.monotonic() + STARTS_WITHIN
@@ -184,7 +184,7 @@ def test_a_kill_costs_what_is_on_its_way(environment, website, any_root):
         time.sleep(0.1)
     running.send_signal(signal.SIGKILL)
     assert not running.communicate()[1]
-    known = len(fetches_table(Store.open(any_root)).read())
+    known = len(fetches_table(Store.open(s3_root)).read())
     assert 5 <= known < 40
     command[command.index("4")] = "100"
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
@@ -192,10 +192,10 @@ def test_a_kill_costs_what_is_on_its_way(environment, website, any_root):
     said = json.loads(done.stdout)
     assert (said["urls"], said["failed"]) == (40, 0)
     assert said["done_before"] >= known
-    assert fetches_table(Store.open(any_root)).read()["status"].to_pylist() == ["done"] * 40
+    assert fetches_table(Store.open(s3_root)).read()["status"].to_pylist() == ["done"] * 40
     asked = len(website.asked("video"))
     assert 40 <= asked <= 40 + 5  # at most what was on its way at the kill: four connections, and a turn waited for
-    keys = [info.key for info in Store.open(any_root).objects("")]
+    keys = [info.key for info in Store.open(s3_root).objects("")]
     assert sum(key.endswith(".mp4") for key in keys) == 40
     assert not [key for key in keys if key.startswith("staging")]
 

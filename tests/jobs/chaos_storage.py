@@ -1,0 +1,69 @@
+"""What the test of kills does at its S3 server, on a host of the same network: `python chaos_storage.py WHAT FILE`.
+
+`fill` makes the posts and videos (FILE: the folder of real videos), `alone` writes what a few posts come to without any
+cluster, `table` writes the feature table but for times, `clear` deletes it.
+"""
+
+from __future__ import annotations
+
+import pickle
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+
+from jobs.extract import features_table
+from jobs.ingest import posts_table
+from viral import s3
+from viral.config import Settings
+from viral.extractors.feature_set import FeatureSet
+from viral.pipeline import Pipeline
+from viral.reader import Job
+from viral.store import Store
+from viral.tables import POSTS as SCHEMA
+
+POSTS = 160
+ROOT = "s3://bucket/root"
+SET = FeatureSet.from_dict({"name": "chaos", "extractors": ["metadata", "acoustics"]})
+VOLATILE = ["finished_at", "stage_seconds"]
+
+
+def fill(folder: Path) -> None:
+    """Short real videos under many ids, among files that are broken; some posts have none."""
+    s3.client().create_bucket(Bucket="bucket")
+    store, videos = Store(ROOT), sorted(folder.glob("*.mp4"), key=lambda path: path.stat().st_size)
+    for number, video in enumerate(videos[:3]):
+        store.upload(video, f"videos/{number}.mp4")
+    store.write("videos/3.mp4", videos[0].read_bytes()[: videos[0].stat().st_size // 2])
+    store.write("videos/4.mp4", b"no video")
+    posts = [
+        {"post_id": f"post {number}", "source": "test", "video_uri": f"{ROOT}/videos/{number % 6}.mp4"}
+        for number in range(POSTS)
+    ]
+    posts_table(store).append(pa.Table.from_pylist(posts, schema=SCHEMA), 0)
+
+
+def alone() -> dict[str, list[object]]:
+    """Status and vectors of the first posts, computed in this process."""
+    found: dict[str, list[object]] = {}
+    with Pipeline(SET, Store(ROOT), Settings()) as pipeline:
+        for outcome in pipeline.run(Job(f"post {number}", f"{ROOT}/videos/{number}.mp4") for number in range(5)):
+            vectors = [outcome.vectors.get(name) for name in SET.dims]
+            found[outcome.post_id] = [outcome.status, *(None if each is None else each.tolist() for each in vectors)]
+    return found
+
+
+def table() -> tuple[pa.Table, int]:
+    """The feature table but for times, and how many rows lie in its files."""
+    parts = features_table(Store(ROOT), SET)
+    return parts.read().drop_columns(VOLATILE), sum(part.rows for part in parts.parts())
+
+
+if __name__ == "__main__":
+    what, file = sys.argv[1], Path(sys.argv[2])
+    if what == "fill":
+        fill(file)
+    elif what == "clear":
+        Store(ROOT).delete_below("features")
+    else:
+        file.write_bytes(pickle.dumps({"alone": alone, "table": table}[what]()))
