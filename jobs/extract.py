@@ -98,15 +98,14 @@ class Tried:
 
 
 class EncodePosts:
-    """The second stage: turns decoded posts into rows of the feature table."""
+    """The second stage: turns decoded posts into rows of the feature table, with its networks on `device`."""
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: Work, device: str = "cpu") -> None:
         import torch
 
         self.work, self.meters = work, Meters(work.feature_set.name)
         self.features = features_table(work.store, work.feature_set)
         torch.set_num_threads(1)
-        device = "cuda" if torch.cuda.is_available() else "cpu"  # Ray hides the GPUs that it did not grant
         self.completion = Completion(work.feature_set, device=device)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:

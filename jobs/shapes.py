@@ -56,7 +56,7 @@ def _two_stage(dataset: Dataset, work: Work, workers: int, gpus: int) -> Dataset
     )
     return decoded.map_batches(
         EncodePosts,
-        fn_constructor_args=(work,),
+        fn_constructor_args=(work, "cuda" if gpus else "cpu"),
         batch_size=ENCODED_TOGETHER,
         num_cpus=share,
         num_gpus=1 if gpus else 0,
