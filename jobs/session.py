@@ -139,7 +139,7 @@ def _filtered_stderr() -> Iterator[None]:
         return
     with os.fdopen(os.dup(2), "w", buffering=1, encoding=python.encoding, errors=python.errors) as terminal:
         command = [sys.executable, "-I", "-S", "-c", _FILTER]
-        child = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=terminal, start_new_session=True)  # noqa: S603
+        child = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=terminal, start_new_session=True)  # noqa: S603 - our own interpreter
         assert child.stdin is not None, "asked for"
         os.dup2(child.stdin.fileno(), 2)
         child.stdin.close()

@@ -46,7 +46,8 @@ def _two_stage(dataset: Dataset, work: Work, workers: int, gpus: int) -> Dataset
     from ray.data import ActorPoolStrategy
 
     share = 1.0 if workers > 1 else 0.5
-    encoders = work.settings.backfill.encoders or gpus or max(1, workers // 2)
+    wanted = work.settings.backfill.encoders or gpus or workers // 2
+    encoders = max(1, min(wanted, workers - 1))  # each takes a core too, and one is left to decode
     decoded = dataset.map_batches(
         DecodeChunk,
         fn_constructor_args=(work,),

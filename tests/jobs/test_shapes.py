@@ -48,7 +48,7 @@ def shaped(shape: str, encoders: int | None = None) -> Settings:
 
 def test_both_give_the_same_rows_and_figures(store: Store) -> None:
     table, found = features_table(store, SET), []
-    for settings in (shaped("fused"), shaped("two-stage"), shaped("auto")):
+    for settings in (shaped("fused"), shaped("two-stage", encoders=9), shaped("auto")):
         store.delete_below("features")
         said = backfill.run(store, SET, settings)
         assert (said.posts, said.ok, said.partial, said.failed) == (8, 5, 0, 3)

@@ -18,6 +18,6 @@ def matplotlib_without_cache() -> None:
     with tempfile.TemporaryDirectory(prefix="viral-matplotlib-") as folder:
         os.environ["MPLCONFIGDIR"] = folder
         try:
-            import matplotlib.font_manager  # noqa: F401
+            import matplotlib.font_manager  # noqa: F401 - for what its import does
         finally:
             del os.environ["MPLCONFIGDIR"]

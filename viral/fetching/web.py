@@ -94,7 +94,7 @@ class Web:
         Raises:
             TimedOutError: there is less time left than that.
         """
-        seconds = min(_LONGEST_PAUSE, self.settings.backoff_seconds * 2 ** (attempt - 1)) * random.uniform(0.5, 1.0)  # noqa: S311
+        seconds = min(_LONGEST_PAUSE, self.settings.backoff_seconds * 2 ** (attempt - 1)) * random.uniform(0.5, 1.0)  # noqa: S311 - a pause
         if clock.left() <= seconds:
             raise TimedOutError(f"{url} keeps failing: gave up near fetch.seconds = {clock.seconds:g}")
         time.sleep(seconds)

@@ -44,7 +44,7 @@ def main(descriptor: int, parent: int, memory_bytes: int) -> None:
     import decord
     from PIL import Image
 
-    from viral.media import decode  # noqa: F401
+    from viral.media import decode  # noqa: F401 - before memory is limited
 
     Image.init()
     av.logging.set_level(None)

@@ -115,7 +115,7 @@ class Child:
     def _ready(self) -> bool:
         try:
             self._connection.recv_bytes()
-        except (EOFError, OSError):  # OSError: it ended in the middle of its answer
+        except (EOFError, OSError):
             return False
         return True
 
@@ -151,7 +151,7 @@ def _start(descriptor: int, log: int, memory_bytes: int) -> subprocess.Popen[byt
         "MALLOC_ARENA_MAX": "2",
         "OMP_NUM_THREADS": "1",
     }
-    return subprocess.Popen(  # noqa: S603
+    return subprocess.Popen(  # noqa: S603 - our own interpreter
         arguments,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
