@@ -14,7 +14,7 @@ import click
 import httpx
 
 from cluster.serve import wait_for_stop
-from jobs import backfill, evaluate, ingest, label, train
+from jobs import backfill, evaluate, ingest, label, train_network
 from jobs.session import session
 from serve.endpoint import free_port, running
 from serve.settings import EndpointSpec
@@ -66,7 +66,9 @@ def run(root: Path, spec: CorpusSpec, settings: Settings, *, keep_serving: bool,
             filled = backfill.run(store, light, settings, progress=bar("backfill"))
             click.echo(f"   {filled.ok} ok, {filled.partial} partial, {filled.failed} failed")
         with step(f"train: the fusion model, on {WORKERS} workers"):
-            trained = train.run(store, train.TrainSpec("demo", light, "log_views", WORKERS), TrainConfig())
+            trained = train_network.run(
+                store, train_network.TrainSpec("demo", light, "log_views", WORKERS), TrainConfig()
+            )
         with step("evaluate: on authors that it never saw, beside baselines"):
             judged = evaluate.run(store, trained.model, resamples=RESAMPLES)
             for name, figures in judged.figures.items():

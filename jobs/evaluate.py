@@ -16,9 +16,9 @@ import pyarrow.compute as pc
 
 from jobs.buckets import over_buckets
 from jobs.ingest import posts_table
+from jobs.labelled import labelled_features
 from jobs.score import loaded_scorer, prediction_row
 from jobs.session import session
-from jobs.train import labelled_features
 from viral.cli import common, execute, on_ray, say
 from viral.dataset import LabelledFeatures
 from viral.errors import TableError

@@ -13,13 +13,13 @@ from viral.store import Store
 from viral.tables import SYNTHETIC
 
 if TYPE_CHECKING:
-    from jobs.fusion_worker import FusionTask
-    from jobs.train import TrainSpec
+    from jobs.network_worker import NetworkTask
+    from jobs.train_network import TrainSpec
 
 
 def model_card(
     spec: TrainSpec,
-    task: FusionTask,
+    task: NetworkTask,
     statistics: Statistics,
     label: dict[str, Any],
     sources: list[str],
@@ -27,7 +27,7 @@ def model_card(
 ) -> dict[str, Any]:
     """All that the model is made of: what a scorer needs, and what its reader must know."""
     return {
-        "kind": "fusion",
+        "kind": "network",
         "config": asdict(task.model),
         "train": asdict(task.train),
         "target": asdict(task.scaling),

@@ -37,6 +37,7 @@ def saved(streams: tuple[Stream, ...], gates: dict[str, float] | None = None, **
         for parameter in model.parameters():
             parameter.normal_(0, 0.1)
     content = {
+        "kind": "network",
         "config": asdict(config),
         "target": {"mean": MEAN, "scale": SCALE},
         "feature_set": MINI.to_dict(),

@@ -8,7 +8,7 @@ import importlib
 import json
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, TypeVar, cast
 
 import click
@@ -39,25 +39,34 @@ R = TypeVar("R")
 
 
 class Commands(click.Group):
-    """The overview names commands without importing them: it must answer at once."""
+    """The overview names commands without importing them: it must answer at once.
+
+    Args:
+        table: for each command the module that holds it as `command`, and what the overview says of it.
+        attributes: click's own.
+    """
+
+    def __init__(self, *, table: Mapping[str, tuple[str, str]], **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.table = table
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names, in the order of the work."""
-        return list(COMMANDS)
+        return list(self.table)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import the module of the command."""
-        if cmd_name not in COMMANDS:
+        if cmd_name not in self.table:
             return None
-        return cast("click.Command", importlib.import_module(COMMANDS[cmd_name][0]).command)
+        return cast("click.Command", importlib.import_module(self.table[cmd_name][0]).command)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """One line a command."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+            formatter.write_dl([(name, text) for name, (_, text) in self.table.items()])
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(viral.__version__)
 def command() -> None:
     """Learns from short videos what makes them spread, and scores new ones."""

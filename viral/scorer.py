@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from viral.errors import TableError, UsageError
 from viral.extractors.extractor import Vector
 from viral.extractors.feature_set import FeatureSet
+from viral.models.predictor import load
 from viral.models.streams import Batch, Stream, from_dict, from_vectors
 from viral.registry import Registry, Saved
 from viral.store import Store
 
-if TYPE_CHECKING:
-    from viral.models.fusion import Fusion
-
+RATES = ("likes", "comments", "shares")
 BLOCK = 64  # posts that go through the network at once, always: so a post's score never depends on its neighbours
 
 
@@ -26,8 +25,9 @@ class Scored:
     """What a model says of one post.
 
     `score` is the median of the label (in `label`'s units) with its 5 % and 95 % quantiles `low` and `high`;
-    `rates` are log rates of likes, comments and shares to views; `modalities` gives each present modality's share of
-    the prediction, summing to one; `notes` says what its reader must know (random weights, say).
+    `rates` are log rates of likes, comments and shares to views, empty where the model knows none; `modalities` gives
+    each present modality's share of the prediction, summing to one; `notes` says what its reader must know (random
+    weights, say).
     """
 
     probability: float
@@ -54,8 +54,7 @@ class Scorer:
         self.streams: tuple[Stream, ...] = from_dict(saved.card["config"]["streams"])
         self.label: str = saved.card["label"]["spec"]["definition"]
         self.notes = tuple(saved.card.get("notes", ()))
-        self._model = _load(saved, self.streams)
-        self._mean, self._scale = saved.card["target"]["mean"], saved.card["target"]["scale"]
+        self._predict = load(saved)
 
     @classmethod
     def load(cls, store: Store, reference: str) -> Scorer:
@@ -102,32 +101,29 @@ class Scorer:
         return scored
 
     def _block(self, batch: Batch, count: int) -> list[Scored]:
-        import torch
-
-        with torch.inference_mode():
-            vectors = {name: torch.from_numpy(array) for name, array in batch.vectors.items()}
-            said = self._model(vectors, torch.from_numpy(batch.present))
-        probability = torch.sigmoid(said.logit.double()).numpy()
-        quantiles = said.quantiles.double().numpy() * self._scale + self._mean
-        rates, gates = said.rates.double().numpy(), said.gates.double().numpy()
+        said = self._predict(batch)
         return [
-            self._scored(probability[row], quantiles[row], rates[row], gates[row], batch.present[row])
+            self._scored(
+                float(said.probability[row]),
+                said.quantiles[row],
+                () if said.rates is None else said.rates[row],
+                said.shares[row],
+                batch.present[row],
+            )
             for row in range(count)  # what follows only fills the block
         ]
 
-    def _scored(self, probability: Any, quantiles: Any, rates: Any, gates: Any, present: Any) -> Scored:
-        from viral.models.fusion import RATES
-
+    def _scored(self, probability: float, quantiles: Any, rates: Any, gates: Any, present: Any) -> Scored:
         shares = dict.fromkeys(self._names(), 0.0)
         for stream, gate in zip(self.streams, gates, strict=True):
             shares[stream.modality] += float(gate)
         there = {stream.modality for stream, here in zip(self.streams, present, strict=True) if here}
         return Scored(
-            probability=float(probability),
+            probability=probability,
             score=float(quantiles[1]),
             low=float(quantiles[0]),
             high=float(quantiles[2]),
-            rates={name.removesuffix("_rate"): float(rate) for name, rate in zip(RATES, rates, strict=True)},
+            rates=dict(zip(RATES, map(float, rates), strict=False)),
             modalities={name: share for name, share in shares.items() if name in there},
             missing=tuple(name for name in shares if name not in there),
             label=self.label,
@@ -137,13 +133,3 @@ class Scorer:
 
     def _names(self) -> list[str]:
         return list(dict.fromkeys(stream.modality for stream in self.streams))
-
-
-def _load(saved: Saved, streams: tuple[Stream, ...]) -> Fusion:
-    from safetensors.torch import load
-
-    from viral.models.fusion import Fusion, FusionConfig
-
-    model = Fusion(FusionConfig(**{**saved.card["config"], "streams": streams}))
-    model.load_state_dict(load(saved.weights))
-    return model.eval()

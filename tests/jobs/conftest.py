@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs import backfill, evaluate, ingest, label, score, train
+from jobs import backfill, evaluate, ingest, label, score, train_network
 from jobs.session import session
 from viral.config import Settings
 from viral.evaluation.splits import SplitSpec
@@ -77,7 +77,7 @@ class Flow:
     ingested: ingest.IngestSummary
     filled: backfill.BackfillSummary
     labelled: label.LabelSummary
-    trained: train.TrainSummary
+    trained: train_network.TrainSummary
     judged: evaluate.EvaluateSummary
     scored: score.ScoreSummary
 
@@ -90,7 +90,7 @@ def tiktoks(ray_session: None, shared_data: Path, tmp_path_factory: pytest.TempP
     ingested = ingest.run(store, source)
     filled = backfill.run(store, light, Settings())
     labelled = label.run(store, LabelSpec("log_views"), SplitSpec("author"))
-    trained = train.run(store, train.TrainSpec("tiktoks", light, "log_views"), FEW_EPOCHS)
+    trained = train_network.run(store, train_network.TrainSpec("tiktoks", light, "log_views"), FEW_EPOCHS)
     judged = evaluate.run(store, trained.model, resamples=100)
     scored = score.run(store, trained.model)
     return Flow(store, TIKTOK_VIDEOS, light, FEW_EPOCHS, ingested, filled, labelled, trained, judged, scored)

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from jobs import backfill, evaluate, ingest, label, score, train
+from jobs import backfill, evaluate, ingest, label, score, train_network
 from jobs.extract import features_table
 from viral.config import Settings
 from viral.errors import TableError, WeightsError
@@ -102,7 +102,9 @@ def test_full_with_random_weights_says_so_everywhere(store, shared_data, shortes
     by_id = {row["post_id"]: row for row in rows.to_pylist()}
     assert all(by_id[f"{name}-0"]["resnet50"] == by_id[f"{name}-1"]["resnet50"] for name in shortest[:4])
     label.run(store, LabelSpec("log_views"), SplitSpec("author"))
-    trained = train.run(store, train.TrainSpec("random", full, "log_views", workers=1), TrainConfig(epochs=1))
+    trained = train_network.run(
+        store, train_network.TrainSpec("random", full, "log_views", workers=1), TrainConfig(epochs=1)
+    )
     [note] = Scorer.load(store, trained.model).notes
     assert "random weights in resnet50, r2plus1d" in note
     evaluate.run(store, trained.model, resamples=100)

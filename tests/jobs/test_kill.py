@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs import train
+from jobs import train_network
 from jobs.extract import features_table
 from viral.models.train_config import TrainConfig
 from viral.registry import Registry
@@ -141,8 +141,8 @@ def whole(tiktoks, tmp_path_factory) -> bytes:
     """The weights of a training that nobody killed."""
     root = tmp_path_factory.mktemp("whole") / "root"
     shutil.copytree(tiktoks.store.root, root, ignore=shutil.ignore_patterns("models", "predictions"))
-    spec = train.TrainSpec("whole", tiktoks.feature_set, "log_views")
-    said = train.run(Store.open(root), spec, CONFIG)
+    spec = train_network.TrainSpec("whole", tiktoks.feature_set, "log_views")
+    said = train_network.run(Store.open(root), spec, CONFIG)
     return weights(root, said.model)
 
 

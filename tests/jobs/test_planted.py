@@ -7,7 +7,7 @@ import uuid
 import numpy as np
 import pytest
 
-from jobs import backfill, evaluate, ingest, label, train
+from jobs import backfill, evaluate, ingest, label, train_network
 from viral import generations
 from viral.config import Settings
 from viral.demo import CorpusSpec, generate
@@ -39,7 +39,7 @@ def planted(ray_session: None, tmp_path_factory: pytest.TempPathFactory) -> Stor
 
 def judged(store: Store, labels: str) -> dict[str, dict[str, float]]:
     """ROC-AUC and Spearman of a model trained on that label table, and of the baselines, on authors never seen."""
-    trained = train.run(store, train.TrainSpec(labels, LIGHT, labels), TrainConfig())
+    trained = train_network.run(store, train_network.TrainSpec(labels, LIGHT, labels), TrainConfig())
     summary = evaluate.run(store, trained.model, resamples=100)
     report = Report.model_validate_json(store.read(summary.json.removeprefix(f"{store.root}/")))
     return {

@@ -7,7 +7,7 @@ import io
 
 import pytest
 
-from jobs import backfill, evaluate, ingest, label, score, train
+from jobs import backfill, evaluate, ingest, label, score, train_network
 from jobs.extract import features_table
 from viral import generations
 from viral.config import Settings
@@ -58,7 +58,9 @@ def test_the_flow_in_a_bucket(ray_session, s3_root, shared_data, chosen, tiktoks
             assert rows[post["id"]][name] == in_folder[post["id"]][name]
 
     assert label.run(store, LabelSpec("log_views"), SplitSpec("author")).labelled == 16
-    trained = train.run(store, train.TrainSpec("m", light, "log_views"), TrainConfig(epochs=2, report_every=1))
+    trained = train_network.run(
+        store, train_network.TrainSpec("m", light, "log_views"), TrainConfig(epochs=2, report_every=1)
+    )
     assert trained.epochs == 2
     assert {info.key for info in store.objects("runs")} <= {"runs/"}  # a folder's mark, from Ray
     judged = evaluate.run(store, trained.model, resamples=100)

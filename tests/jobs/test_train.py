@@ -8,9 +8,9 @@ import shutil
 import numpy as np
 import pytest
 
-from jobs import evaluate, score, train
+from jobs import evaluate, score, train_network
 from jobs.extract import features_table
-from jobs.train import TrainSpec
+from jobs.train_network import TrainSpec
 from viral.errors import ConfigError, TableError
 from viral.models.train_config import TrainConfig
 from viral.registry import Registry
@@ -32,9 +32,9 @@ def weights(store: Store, model: str) -> bytes:
 
 
 def test_the_seed_decides_the_model(store, tiktoks):
-    def run(seed: int) -> train.TrainSummary:
+    def run(seed: int) -> train_network.TrainSummary:
         config = dataclasses.replace(tiktoks.config, seed=seed)
-        return train.run(store, TrainSpec("seeded", tiktoks.feature_set, "log_views"), config)
+        return train_network.run(store, TrainSpec("seeded", tiktoks.feature_set, "log_views"), config)
 
     same, other = run(tiktoks.config.seed), run(tiktoks.config.seed + 1)
     assert (same.model, other.model) == ("seeded/1", "seeded/2")
@@ -49,7 +49,7 @@ def test_the_seed_decides_the_model(store, tiktoks):
 def test_given_gates_stay_what_they_are_and_one_worker_is_enough(store, tiktoks):
     gates = {"metadata": 0.6, "caption": 0.3, "acoustics": 0.1, "craft": 0.0}
     spec = TrainSpec("gated", tiktoks.feature_set, "log_views", workers=1, gates=gates)
-    said = train.run(store, spec, TrainConfig(epochs=1))
+    said = train_network.run(store, spec, TrainConfig(epochs=1))
     assert (said.epochs, said.resumed_at_epoch) == (1, 0)
     scorer = Scorer.load(store, said.model)
     assert scorer.saved.card["config"]["gates"] == gates
@@ -60,7 +60,7 @@ def test_given_gates_stay_what_they_are_and_one_worker_is_enough(store, tiktoks)
 
 def test_a_model_of_one_modality_looks_at_no_other(store, tiktoks):
     spec = TrainSpec("words", tiktoks.feature_set, "log_views", workers=1, modality="text")
-    said = train.run(store, spec, TrainConfig(epochs=1))
+    said = train_network.run(store, spec, TrainConfig(epochs=1))
     scorer = Scorer.load(store, said.model)
     assert [stream.name for stream in scorer.streams] == ["caption"]
     judged = evaluate.run(store, said.model, resamples=100)
@@ -73,9 +73,9 @@ def test_a_model_of_one_modality_looks_at_no_other(store, tiktoks):
 
 
 def test_what_cannot_be_trained(store, tiktoks, tmp_path):
-    def run(where: Store, **changed: object) -> train.TrainSummary:
+    def run(where: Store, **changed: object) -> train_network.TrainSummary:
         spec = TrainSpec(**{"name": "m", "feature_set": tiktoks.feature_set, "label": "log_views", **changed})
-        return train.run(where, spec, TrainConfig(epochs=1))
+        return train_network.run(where, spec, TrainConfig(epochs=1))
 
     with pytest.raises(TableError, match="backfill first"):
         run(Store.open(tmp_path))

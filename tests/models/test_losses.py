@@ -9,8 +9,8 @@ import pytest
 import torch
 from sklearn.metrics import mean_pinball_loss
 
-from viral.models.fusion import QUANTILES, RATES, Prediction
-from viral.models.losses import fusion_loss, pinball
+from viral.models.fusion import BELOW, LOGIT, MEDIAN, QUANTILES, RATES, Prediction, predict
+from viral.models.losses import fusion_loss, pinball, squared
 
 
 def test_pinball_by_hand() -> None:
@@ -65,3 +65,13 @@ def test_unknown_rates_count_nothing() -> None:
     assert loss.item() == without.item()
     loss.backward()
     assert (prediction.rates.grad == 0).all()
+
+
+def test_the_squared_loss_moves_the_middle_by_its_error_alone() -> None:
+    heads = torch.tensor([[0.0, 0.5, 1.0, 2.0, 0.0, 0.0, 0.0]], requires_grad=True)
+    said = predict(heads, torch.ones(1, 1))
+    squared(said.quantiles, torch.tensor([2.0])).backward()  # type: ignore[no-untyped-call]
+    assert heads.grad is not None
+    assert heads.grad[0, MEDIAN].item() == pytest.approx(2 * (0.5 - 2.0))
+    assert heads.grad[0, BELOW].item() > 0  # the target is above: the lower end may come nearer
+    assert heads.grad[0, LOGIT].item() == 0

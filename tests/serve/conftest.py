@@ -50,7 +50,7 @@ def save_model(store: Store) -> None:
     with torch.no_grad():
         model.gate.weight.normal_(0, 0.2)  # as zeros every modality would weigh the same
     card = {
-        "kind": "fusion",
+        "kind": "network",
         "config": asdict(model.config),
         "target": {"mean": 10.0, "scale": 2.0},
         "feature_set": feature_set.to_dict(),

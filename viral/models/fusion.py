@@ -23,10 +23,11 @@ LENGTH = 3.0  # of a standardised vector of a typical post
 
 @dataclass(frozen=True)
 class FusionConfig:
-    """The shape of a fusion model.
+    """The shape of a network over streams.
 
     Args:
         streams: the inputs, in order.
+        architecture: one of `networks.NETWORKS`.
         width: the size of the space that all streams are projected to.
         dropout: of the projections, in training.
         modality_dropout: the probability, in training, that a stream which is there is hidden.
@@ -34,6 +35,7 @@ class FusionConfig:
     """
 
     streams: tuple[Stream, ...]
+    architecture: str = "gated"
     width: int = 32
     dropout: float = 0.3
     modality_dropout: float = 0.25
@@ -53,20 +55,31 @@ class Prediction(NamedTuple):
     gates: Tensor
 
 
-class Projection(nn.Module):
+class Standardised(nn.Module):
+    """Vectors by the training split's mean and standard deviation; both are saved with the weights."""
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(dim))
+        self.register_buffer("scale", torch.ones(dim))
+
+    def standardised(self, vectors: Tensor) -> Tensor:
+        """(N, dim), within 8 standard deviations: an outlier must not decide a score."""
+        return ((vectors - self.mean) / self.scale).clamp(-8, 8)
+
+
+class Projection(Standardised):
     """One stream to the common space: standardised by the training split's statistics, then linear and a bit more.
 
     Standardised vectors are scaled to about the same length whatever their dimension: else, with few posts, a stream of
     hundreds of dimensions is learnt by heart before one of twenty is learnt at all.
     """
 
-    mean: Tensor
-    scale: Tensor
-
     def __init__(self, dim: int, width: int, dropout: float) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.zeros(dim))
-        self.register_buffer("scale", torch.ones(dim))
+        super().__init__(dim)
         self.gain = LENGTH / dim**0.5
         self.dropout = nn.Dropout(dropout)
         self.linear = nn.Linear(dim, width)
@@ -74,8 +87,7 @@ class Projection(nn.Module):
 
     def forward(self, vectors: Tensor) -> Tensor:
         """(N, dim) to (N, width)."""
-        standardised = ((vectors - self.mean) / self.scale).clamp(-8, 8)  # an outlier must not decide a score
-        linear: Tensor = self.linear(self.dropout(standardised * self.gain))
+        linear: Tensor = self.linear(self.dropout(self.standardised(vectors) * self.gain))
         out: Tensor = linear + self.more(linear)
         return out
 
@@ -116,7 +128,7 @@ class Fusion(nn.Module):
         tokens = torch.where(present.unsqueeze(-1), torch.stack(projected, dim=1), self.absent)
         gates = self._gates(tokens, present)
         fused = (gates.unsqueeze(-1) * tokens).sum(dim=1)
-        return self._predict(self.head(fused), gates)
+        return predict(self.head(fused), gates)
 
     def _gates(self, tokens: Tensor, present: Tensor) -> Tensor:
         if self.config.gates is None:
@@ -128,15 +140,17 @@ class Fusion(nn.Module):
         even = present / present.sum(dim=1, keepdim=True)  # only streams of weight zero are there
         return torch.where(total > 0, weights / total, even)
 
-    def _predict(self, heads: Tensor, gates: Tensor) -> Prediction:
-        heads = heads.float()
-        median = heads[:, MEDIAN]
-        low = median - nn.functional.softplus(heads[:, BELOW])
-        high = median + nn.functional.softplus(heads[:, ABOVE])
-        quantiles = torch.stack([low, median, high], dim=1)
-        # A post is viral when its target is high: the logit starts from the median and learns what differs.
-        logit = heads[:, LOGIT] + LOGITS_A_UNIT * median
-        return Prediction(logit, quantiles, heads[:, FIRST_RATE:], gates)
+
+def predict(heads: Tensor, gates: Tensor) -> Prediction:
+    """What `OUTPUTS` numbers a post (N, OUTPUTS) mean; `gates` (N, streams) are passed on."""
+    heads = heads.float()
+    median = heads[:, MEDIAN]
+    low = median - nn.functional.softplus(heads[:, BELOW])
+    high = median + nn.functional.softplus(heads[:, ABOVE])
+    quantiles = torch.stack([low, median, high], dim=1)
+    # A post is viral when its target is high: the logit starts from the median and learns what differs.
+    logit = heads[:, LOGIT] + LOGITS_A_UNIT * median
+    return Prediction(logit, quantiles, heads[:, FIRST_RATE:], gates)
 
 
 def hide(present: Tensor, probability: float) -> Tensor:
@@ -156,10 +170,13 @@ def check_gates(config: FusionConfig) -> None:
         raise ConfigError(f"fixed gates need a weight of 0 or more, not all 0, for each of {', '.join(names)}")
 
 
-def set_statistics(model: Fusion, means: Mapping[str, Sequence[float]], scales: Mapping[str, Sequence[float]]) -> None:
-    """Put the training split's mean and standard deviation of each stream into the model."""
-    for stream in model.config.streams:
-        projection = model.projections[stream.name]
-        assert isinstance(projection, Projection)
-        projection.mean.copy_(torch.as_tensor(means[stream.name]))
-        projection.scale.copy_(torch.as_tensor(scales[stream.name]))
+def set_statistics(
+    network: nn.Module, means: Mapping[str, Sequence[float]], scales: Mapping[str, Sequence[float]]
+) -> None:
+    """Put the training split's mean and standard deviation of each stream into its `projections`."""
+    projections = network.projections
+    assert isinstance(projections, nn.ModuleDict)
+    for name, projection in projections.items():
+        assert isinstance(projection, Standardised)
+        projection.mean.copy_(torch.as_tensor(means[name]))
+        projection.scale.copy_(torch.as_tensor(scales[name]))

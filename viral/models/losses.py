@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from viral.models.fusion import QUANTILES, RATES, Prediction
+from viral.models.train_config import Loss
 
 
 def pinball(quantiles: Tensor, target: Tensor) -> Tensor:
@@ -23,16 +24,30 @@ def pinball(quantiles: Tensor, target: Tensor) -> Tensor:
     return torch.maximum(levels * error, (levels - 1) * error).mean()
 
 
-def fusion_loss(prediction: Prediction, targets: Mapping[str, Tensor]) -> Tensor:
+def squared(quantiles: Tensor, target: Tensor) -> Tensor:
+    """The squared error of the middle quantile; the outer ones learn the spread, apart from it.
+
+    Args:
+        quantiles: (N, 3), as `QUANTILES`.
+        target: (N,), in the same units.
+    """
+    middle = quantiles[:, 1]
+    spread = quantiles + (middle.detach() - middle).unsqueeze(1)  # what the interval learns must not move the mean
+    return functional.mse_loss(middle, target) + pinball(spread, target)
+
+
+def fusion_loss(prediction: Prediction, targets: Mapping[str, Tensor], loss: Loss = "quantile") -> Tensor:
     """The sum of the heads' losses; a rate that is not known (NaN) counts nothing.
 
     Args:
         prediction: of N posts.
         targets: `is_viral` (N,) 0 or 1, `target` (N,) standardised, and each of `RATES` (N,).
+        loss: of the score.
     """
     viral = functional.binary_cross_entropy_with_logits(prediction.logit, targets["is_viral"])
     rates = torch.stack([targets[name] for name in RATES], dim=1)
     known = rates.isfinite()
     gap = functional.smooth_l1_loss(prediction.rates, rates.nan_to_num(0.0), reduction="none")
     rate = (gap * known).sum() / known.sum().clamp_min(1)
-    return viral + 3 * pinball(prediction.quantiles, targets["target"]) + 0.1 * rate
+    score = squared if loss == "squared" else pinball
+    return viral + 3 * score(prediction.quantiles, targets["target"]) + 0.1 * rate

@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 Precision = Literal["auto", "float32", "bfloat16"]
+Optimizer = Literal["adamw", "adam", "sgd"]
+Loss = Literal["quantile", "squared"]
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,8 @@ class TrainConfig:
         batch_size: posts a step, on all workers together; None: a sixteenth of the training split, 16 to 512.
         learning_rate: the peak, after a short warm-up and before a cosine decay.
         weight_decay: of AdamW.
+        optimizer: `adam` and `sgd` (with momentum 0.9) decay no weights.
+        loss: of the score: `quantile` learns an interval, `squared` the mean.
         report_every: epochs between two checkpoints, where the data fits in memory; a report takes about 2 s.
         precision: `auto` takes bfloat16 where the hardware has it.
         seed: the same seed, data and number of workers give the same model.
@@ -31,6 +35,8 @@ class TrainConfig:
     batch_size: int | None = None
     learning_rate: float = 1.5e-3
     weight_decay: float = 0.1
+    optimizer: Optimizer = "adamw"
+    loss: Loss = "quantile"
     report_every: int = 10
     precision: Precision = "auto"
     seed: int = 0

@@ -57,7 +57,7 @@ class Learner:
     def __init__(self, model: nn.Module, config: TrainConfig, steps: int) -> None:
         self.model, self.config = model, config
         self.device = next(model.parameters()).device
-        self.optimiser = torch.optim.AdamW(parameter_groups(model, config), weight_decay=config.weight_decay)
+        self.optimiser = optimiser(model, config)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimiser, lambda step: warm_cosine(step, steps))
         self.bfloat16 = wants_bfloat16(config.precision, self.device)
 
@@ -98,7 +98,17 @@ class Learner:
     def _loss(self, batch: Tensors) -> Tensor:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
             prediction: Prediction = self.model(batch.vectors, batch.present)
-        return fusion_loss(prediction, batch.targets)
+        return fusion_loss(prediction, batch.targets, self.config.loss)
+
+
+def optimiser(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+    """The optimiser that the config names, over the parameters that learn."""
+    groups = parameter_groups(model, config)
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(groups, momentum=0.9)
+    if config.optimizer == "adam":
+        return torch.optim.Adam(groups)
+    return torch.optim.AdamW(groups, weight_decay=config.weight_decay)
 
 
 def parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict[str, Any]]:

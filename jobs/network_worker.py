@@ -1,4 +1,4 @@
-"""What each worker of Ray Train runs to train the fusion model."""
+"""What each worker of Ray Train runs to train a network on a feature table."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ STATE = "state.pt"
 
 
 @dataclass(frozen=True)
-class FusionTask:
+class NetworkTask:
     """All that a worker needs to know. `rows` counts the training split."""
 
     model: FusionConfig
@@ -46,14 +46,15 @@ def run(config: dict[str, Any]) -> int:
     import ray.train.torch
     import torch
 
-    from viral.models.fusion import Fusion, set_statistics
+    from viral.models.fusion import set_statistics
+    from viral.models.networks import network
     from viral.models.training import Learner
 
-    task: FusionTask = config["task"]
+    task: NetworkTask = config["task"]
     context = ray.train.get_context()
     world, rank = context.get_world_size(), context.get_world_rank()
     torch.manual_seed(task.train.seed)
-    model = Fusion(task.model)
+    model = network(task.model)
     set_statistics(model, task.means, task.scales)
     wrapped = ray.train.torch.prepare_model(model)
     size = task.train.batch(task.rows, world)
@@ -129,7 +130,7 @@ def _report(model: torch.nn.Module, learner: Learner, state: _State, rank: int) 
 class _Shard:
     """One worker's part of a split, as batches of tensors."""
 
-    def __init__(self, source: DataIterator, task: FusionTask, size: int, device: torch.device, rank: int) -> None:
+    def __init__(self, source: DataIterator, task: NetworkTask, size: int, device: torch.device, rank: int) -> None:
         self.source, self.task, self.size, self.device, self.rank = source, task, size, device, rank
         self.cached = _cached(source)
 

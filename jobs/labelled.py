@@ -1,0 +1,57 @@
+"""The data that every model of feature tables is trained on, found and measured on the cluster."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from jobs.buckets import over_buckets
+from jobs.extract import features_table
+from jobs.label import labels_prefix
+from viral import generations
+from viral.dataset import LabelledFeatures, Statistics, total
+from viral.errors import TableError
+from viral.extractors.feature_set import FeatureSet
+from viral.models.streams import Stream
+from viral.store import Store
+from viral.tables import LABELS
+
+MIN_ROWS = 8  # a training split smaller than this says nothing
+
+
+def labelled_features(
+    store: Store, feature_set: FeatureSet, label: str, streams: tuple[Stream, ...]
+) -> tuple[LabelledFeatures, dict[str, Any]]:
+    """The posts that have a label and any of these streams, and what the labels' writer said of them.
+
+    Raises:
+        TableError: one of the two tables is missing or empty.
+    """
+    features = features_table(store, feature_set)
+    if not features.parts():
+        there = sorted({key.key.split("/")[1] for key in store.objects("features") if key.key.endswith(".parquet")})
+        known = f"there are {', '.join(there)}" if there else "backfill first (viral backfill)"
+        raise TableError(f"there is no table {feature_set.table} in {store.root}: {known}")
+    labels, about = generations.current(store, labels_prefix(label), LABELS)
+    return LabelledFeatures(features, labels, streams), about
+
+
+def statistics_of(data: LabelledFeatures) -> Statistics:
+    """The statistics of the training split and the hash of all data, gathered bucket by bucket on the cluster.
+
+    Raises:
+        TableError: the training split is too small to learn anything from.
+    """
+    bits = data.bits()
+    statistics = total(row["it"] for row in over_buckets(partial(_statistics, data, bits), bits))
+    if statistics.rows < MIN_ROWS:
+        labels = data.labels.prefix.rpartition("/")[0]  # without the name of their generation
+        raise TableError(
+            f"{statistics.rows} posts of the training split of {labels} have features of "
+            f"{data.features.prefix}: at least {MIN_ROWS} are needed; ingest and backfill more"
+        )
+    return statistics
+
+
+def _statistics(data: LabelledFeatures, bits: int, bucket: int) -> dict[str, Any]:
+    return {"it": data.statistics(bits, bucket)}

@@ -1,0 +1,238 @@
+"""Features and labels → a model, by Ray Train on any number of workers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import pyarrow as pa
+
+import viral
+from jobs.buckets import bucket_rows
+from jobs.labelled import labelled_features, statistics_of
+from jobs.model_card import model_card, sources_of
+from jobs.options import chosen_set, feature_set_options
+from jobs.session import session
+from viral.cli import common, on_ray, say
+from viral.dataset import LabelledFeatures, Statistics
+from viral.errors import ConfigError
+from viral.extractors.feature_set import FeatureSet
+from viral.history import recorded
+from viral.models.streams import Stream, streams_of
+from viral.models.train_config import Precision, Scaling, TrainConfig
+from viral.registry import Registry, check_name
+from viral.store import Store
+
+if TYPE_CHECKING:
+    from ray.data import Dataset
+    from ray.train import Result
+
+    from jobs.network_worker import NetworkTask
+
+READ_CPUS = 0.05  # reading a bucket waits for storage; a whole core would not fit beside the workers of a full machine
+WORKER_CPUS = 0.9  # what is left of each core reads the data
+FUSION = "fusion"
+
+
+@dataclass
+class TrainSummary:
+    """The model that was saved, and how it got there."""
+
+    model: str
+    rows: int
+    epochs: int
+    best_epoch: int
+    validation_loss: float
+    data_hash: str
+    resumed_at_epoch: int
+
+
+@dataclass(frozen=True)
+class TrainSpec:
+    """What to train: `name` on the table of `feature_set` and the label table `label`; of one modality, or of all."""
+
+    name: str
+    feature_set: FeatureSet
+    label: str
+    workers: int = 2
+    gates: dict[str, float] | None = None
+    modality: str | None = None
+
+    @property
+    def streams(self) -> tuple[Stream, ...]:
+        """What it may look at. Raises ConfigError: nothing of that modality is in the feature set."""
+        offered = streams_of(self.feature_set)
+        chosen = tuple(stream for stream in offered if self.modality in (None, stream.modality))
+        if not chosen:
+            known = ", ".join(dict.fromkeys(stream.modality for stream in offered))
+            raise ConfigError(f"the feature set {self.feature_set.name} has no {self.modality}: it has {known}")
+        return chosen
+
+
+def run(
+    store: Store, spec: TrainSpec, config: TrainConfig, *, address: str | None = None, debug: bool = False
+) -> TrainSummary:
+    """Train and save. Killed and called again with the same data, it goes on from the newest checkpoint.
+
+    Raises:
+        TableError: features or labels are missing, or too few posts have both.
+    """
+    check_name(spec.name)
+    data, label = labelled_features(store, spec.feature_set, spec.label, spec.streams)
+    with session(address, debug=debug):
+        statistics = statistics_of(data)
+        task = _task(spec, config, data, statistics)
+        place = f"runs/{spec.name}-{_identity(spec, task, statistics)}"
+        result = _fit(store, spec, task, data, place)
+        state = _state(result.checkpoint)
+    card = model_card(spec, task, statistics, label, sources_of(store), state["state"])
+    version = Registry(store).save(spec.name, card, _weights(state))
+    store.delete_below(place)
+    return TrainSummary(
+        model=f"{spec.name}/{version}",
+        rows=statistics.rows,
+        epochs=card["epochs"],
+        best_epoch=card["best_epoch"],
+        validation_loss=card["losses"][card["best_epoch"] - 1][1],
+        data_hash=statistics.data_hash,
+        resumed_at_epoch=int(result.return_value),
+    )
+
+
+def _task(spec: TrainSpec, config: TrainConfig, data: LabelledFeatures, statistics: Statistics) -> NetworkTask:
+    from jobs.network_worker import NetworkTask
+    from viral.models.fusion import FusionConfig, check_gates
+
+    seen = tuple(stream for stream in data.streams if stream.name in statistics.moments)
+    moments = {stream.name: statistics.moments[stream.name] for stream in seen}
+    target = statistics.moments["target"]
+    model = FusionConfig(streams=seen, gates=spec.gates)
+    check_gates(model)  # here, where no run has left anything yet
+    return NetworkTask(
+        model=model,
+        train=config,
+        scaling=Scaling(float(target.mean[0]), float(target.scale[0])),
+        means={name: each.mean.tolist() for name, each in moments.items()},
+        scales={name: each.scale.tolist() for name, each in moments.items()},
+        rows=statistics.rows,
+    )
+
+
+def _fit(store: Store, spec: TrainSpec, task: NetworkTask, data: LabelledFeatures, place: str) -> Result:
+    from ray.data import ExecutionOptions
+    from ray.train import CheckpointConfig, DataConfig, FailureConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchTrainer
+
+    from jobs.network_worker import run as worker
+
+    folder, _, name = place.rpartition("/")
+    trainer = TorchTrainer(
+        worker,
+        train_loop_config={"task": task},
+        datasets={split: _dataset(data, split) for split in ("train", "validation")},
+        # All workers validate on the same posts; with order preserved, the same seed gives the same model.
+        dataset_config=DataConfig(["train"], execution_options=ExecutionOptions(preserve_order=True)),
+        scaling_config=ScalingConfig(
+            num_workers=spec.workers, use_gpu=_gpus() >= spec.workers, resources_per_worker={"CPU": WORKER_CPUS}
+        ),
+        run_config=RunConfig(
+            name=name,
+            storage_path=store.path(folder),
+            storage_filesystem=store.filesystem,
+            failure_config=FailureConfig(max_failures=3),
+            checkpoint_config=CheckpointConfig(num_to_keep=1),  # it holds the best weights beside the newest
+        ),
+    )
+    return trainer.fit()
+
+
+def _dataset(data: LabelledFeatures, split: str) -> Dataset:
+    bits = data.bits()
+    read = partial(_read, data, bits, split)
+    return bucket_rows(bits).map_batches(read, batch_size=1, batch_format="pyarrow", num_cpus=READ_CPUS)
+
+
+def _read(data: LabelledFeatures, bits: int, split: str, batch: pa.Table) -> Iterator[pa.Table]:
+    for bucket in batch["bucket"].to_pylist():
+        yield data.read(bits, bucket, (split,))
+
+
+def _gpus() -> float:
+    import ray
+
+    return float(ray.cluster_resources().get("GPU", 0))
+
+
+def _identity(spec: TrainSpec, task: NetworkTask, statistics: Statistics) -> str:
+    """Names the run: the same data and settings find the checkpoints of a run that was killed."""
+    plain = [asdict(task), spec.workers, spec.feature_set.fingerprint, statistics.data_hash, viral.__version__]
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _state(checkpoint: Any) -> dict[str, Any]:
+    import torch
+
+    from jobs.network_worker import STATE
+
+    with checkpoint.as_directory() as folder:
+        state: dict[str, Any] = torch.load(Path(folder, STATE), map_location="cpu", weights_only=True)
+    return state
+
+
+def _weights(state: dict[str, Any]) -> bytes:
+    """The best epoch's weights, as safetensors."""
+    from safetensors.torch import save
+
+    weights: bytes = save({name: tensor.contiguous() for name, tensor in state["state"]["best"].items()})
+    return weights
+
+
+@click.command()
+@feature_set_options
+@click.option("--label", default="log_views", show_default=True, help="The label table to learn.")
+@click.option("--name", help="What the saved model is called; by default as MODEL.")
+@click.option("--workers", default=2, show_default=True, type=click.IntRange(1))
+@click.option("--epochs", default=TrainConfig.epochs, show_default=True, type=click.IntRange(1))
+@click.option("--seed", default=0, show_default=True)
+@click.option("--precision", default="auto", show_default=True, type=click.Choice(["auto", "float32", "bfloat16"]))
+@click.option("--gate", "gates", multiple=True, metavar="EXTRACTOR=WEIGHT", help="Fix the weights instead of learning.")
+@on_ray
+@common
+def command(
+    feature_set: str,
+    weights: str | None,
+    label: str,
+    name: str | None,
+    workers: int,
+    epochs: int,
+    seed: int,
+    precision: Precision,
+    gates: tuple[str, ...],
+    root: str,
+    address: str | None,
+    as_json: bool,
+    debug: bool,
+) -> None:
+    """Train on a feature table and a label table; after a kill the same command goes on.
+
+    fusion takes all modalities of the feature set; text, audio, image, craft or metadata takes one.
+    """
+    kind = str(click.get_current_context().info_name)
+    modality = None if kind == FUSION else kind
+    spec = TrainSpec(name or kind, chosen_set(feature_set, weights), label, workers, _gates(gates), modality)
+    config = TrainConfig(epochs=epochs, seed=seed, precision=precision)
+    store = Store.open(root)
+    say(recorded(store, "train", lambda _: run(store, spec, config, address=address, debug=debug)), as_json=as_json)
+
+
+def _gates(pairs: Sequence[str]) -> dict[str, float] | None:
+    try:
+        return {name: float(weight) for name, weight in (pair.split("=") for pair in pairs)} or None
+    except ValueError as error:
+        raise ConfigError("--gate takes EXTRACTOR=WEIGHT, as in --gate caption=0.5") from error

@@ -1,0 +1,22 @@
+"""Kinds of models, and what is said of one that is not known."""
+
+from __future__ import annotations
+
+import pytest
+
+from viral.errors import ConfigError, TableError
+from viral.models import predictor
+from viral.models.fusion import FusionConfig
+from viral.models.networks import network
+from viral.models.streams import Stream
+from viral.registry import Saved
+
+
+def test_a_kind_of_another_version_is_named() -> None:
+    with pytest.raises(TableError, match="model m/2 is of the kind oracle: this version of viral knows network"):
+        predictor.load(Saved("m", 2, {"kind": "oracle"}, b""))
+
+
+def test_an_unknown_architecture_is_named() -> None:
+    with pytest.raises(ConfigError, match="no architecture is named 'round': choose from gated"):
+        network(FusionConfig((Stream("caption", "text", 2),), architecture="round"))

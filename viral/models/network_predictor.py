@@ -1,0 +1,45 @@
+"""A saved network, ready to predict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from viral.models.fusion import FusionConfig, Prediction
+from viral.models.networks import network
+from viral.models.predictor import Said
+from viral.models.streams import Batch, from_dict
+from viral.registry import Saved
+
+
+@dataclass(frozen=True)
+class NetworkPredictor:
+    """A network with its weights, and the label's mean and scale in the training split."""
+
+    network: nn.Module
+    mean: float
+    scale: float
+
+    def __call__(self, batch: Batch) -> Said:
+        """Predict."""
+        with torch.inference_mode():
+            vectors = {name: torch.from_numpy(array) for name, array in batch.vectors.items()}
+            said: Prediction = self.network(vectors, torch.from_numpy(batch.present))
+        return Said(
+            probability=torch.sigmoid(said.logit.double()).numpy(),
+            quantiles=said.quantiles.double().numpy() * self.scale + self.mean,
+            shares=said.gates.double().numpy(),
+            rates=said.rates.double().numpy(),
+        )
+
+
+def load(saved: Saved) -> NetworkPredictor:
+    """Make the network that the card names and fill it."""
+    from safetensors.torch import load as tensors
+
+    card = saved.card
+    made = network(FusionConfig(**{**card["config"], "streams": from_dict(card["config"]["streams"])}))
+    made.load_state_dict(tensors(saved.weights))
+    return NetworkPredictor(made.eval(), card["target"]["mean"], card["target"]["scale"])

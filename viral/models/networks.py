@@ -1,0 +1,35 @@
+"""Networks over the streams of a feature table, by architecture. One is imported when it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from viral.errors import ConfigError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from viral.models.fusion import FusionConfig
+
+NETWORKS: Mapping[str, str] = {
+    "gated": "viral.models.fusion:Fusion",
+}
+"""`module:class` by `FusionConfig.architecture`.
+
+Each is made from the config alone, and is called as `Fusion.forward` is, with the same answer.
+"""
+
+
+def network(config: FusionConfig) -> nn.Module:
+    """The network of that architecture, its weights drawn at random.
+
+    Raises:
+        ConfigError: there is no such architecture, or the config does not fit it.
+    """
+    if config.architecture not in NETWORKS:
+        raise ConfigError(f"no architecture is named {config.architecture!r}: choose from {', '.join(NETWORKS)}")
+    module, _, attribute = NETWORKS[config.architecture].partition(":")
+    made: nn.Module = getattr(import_module(module), attribute)(config)
+    return made
