@@ -10,7 +10,7 @@ import httpx
 
 from viral.cli import bar
 from viral.errors import WeightsError
-from viral.extractors.weights import KNOWN_WEIGHTS, KnownWeights, file_digest, find_known, weights_folder
+from viral.extractors.weights import KNOWN_WEIGHTS, HubModel, KnownWeights, file_digest, find_known, weights_folder
 from viral.store import aside, one_line
 
 SECONDS = 30.0  # without a byte, before a download is given up
@@ -53,6 +53,8 @@ def fetch(name: str, source: str | None = None) -> Path:
     known = KNOWN_WEIGHTS.get(name)
     if known is None:
         raise WeightsError(f"no weights are named {name!r}: choose from {', '.join(KNOWN_WEIGHTS)}")
+    if isinstance(known, HubModel):
+        raise WeightsError(f"{name} has several files: copy them into {weights_folder() / name}")
     final = weights_folder() / known.file
     if not final.exists():
         with aside(final) as temporary:

@@ -29,6 +29,11 @@ class ExtractorSpec(ABC):
     """Raised by hand whenever the same input and parameters would give another vector."""
 
     @property
+    def tokens(self) -> int:
+        """How many tokens of the same length a vector is made of, one after the other (a step in time each, say)."""
+        return 1
+
+    @property
     def version(self) -> str:
         """The revision, and whatever else makes its vectors others."""
         return self.revision

@@ -38,7 +38,16 @@ class KnownWeights:
         return Path(self.file).stem.rsplit("-", 1)[-1]
 
 
-KNOWN_WEIGHTS = {
+@dataclass(frozen=True)
+class HubModel:
+    """A published model of several files in one folder, at a repository of the Hugging Face hub."""
+
+    name: str
+    repo: str
+    files: tuple[str, ...]
+
+
+KNOWN_WEIGHTS: dict[str, KnownWeights | HubModel] = {
     known.name: known
     for known in (
         # Version 1: trained without label smoothing, which costs transfer (Kornblith et al. 2021, arXiv 2010.16402).
@@ -63,12 +72,14 @@ def _folders() -> Iterator[Path]:
 
 
 def find_known(name: str) -> Path:
-    """The file of published weights, in the weights folder or in torch hub's cache.
+    """The file of published weights, in the weights folder or in torch hub's cache; of a hub model its folder.
 
     Raises:
         WeightsError: it is in neither, or its bytes are not what its name says.
     """
     known = KNOWN_WEIGHTS[name]
+    if isinstance(known, HubModel):
+        return _find_folder(known)
     path = next((folder / known.file for folder in _folders() if (folder / known.file).is_file()), None)
     if path is None:
         raise WeightsError(
@@ -78,6 +89,13 @@ def find_known(name: str) -> Path:
     if not file_digest(path).startswith(known.digest):
         raise WeightsError(f"{path} is not the published {name}: delete it and run `viral weights fetch {name}`")
     return path
+
+
+def _find_folder(model: HubModel) -> Path:
+    folder = weights_folder() / model.name
+    if all((folder / file).is_file() for file in model.files):
+        return folder
+    raise WeightsError(f"the model {model.name} is not on this machine: run `viral weights fetch {model.name}`")
 
 
 def local_file(uri: str) -> Path:

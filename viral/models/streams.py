@@ -18,11 +18,15 @@ from viral.extractors.feature_set import FeatureSet
 
 @dataclass(frozen=True)
 class Stream:
-    """One input of a model: an extractor's column, what a user calls it, and the length of its vectors."""
+    """One input of a model: an extractor's column, what a user calls it, and the length of its vectors.
+
+    A vector may be several tokens of the same length, one after the other; `tokens` says how many.
+    """
 
     name: str
     modality: str
     dim: int
+    tokens: int = 1
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ class Batch:
 
 def streams_of(feature_set: FeatureSet) -> tuple[Stream, ...]:
     """The streams that a feature set offers, in its order."""
-    return tuple(Stream(name, feature_set.modalities[name], dim) for name, dim in feature_set.dims.items())
+    return tuple(Stream(spec.name, spec.modality, spec.dim, spec.tokens) for spec in feature_set.specs)
 
 
 def from_table(streams: Sequence[Stream], rows: pa.Table) -> Batch:
