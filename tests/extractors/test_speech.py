@@ -1,0 +1,280 @@
+"""WhisperX's real path on real sound, with tiny models that are made here: what they say means nothing."""
+
+from __future__ import annotations
+
+import gc
+import json
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+
+from tests.extractors.tiny_speech import SYLLABLES, write_aligner, write_whisper
+from viral.config import Settings
+from viral.errors import ConfigError, WeightsError
+from viral.extractors.caption import Caption
+from viral.extractors.encode import Encoded, encode
+from viral.extractors.extractor import Context, Sample, Told
+from viral.extractors.feature_set import FeatureSet
+from viral.extractors.speech import SPEECH_COLUMNS, Speech
+from viral.extractors.transcription import TRACK, Transcriber
+from viral.extractors.weights import local_file
+from viral.extractors.words import Words
+from viral.media.audio import read_audio
+from viral.media.limits import Limits
+from viral.media.media import Audio, Facts, Media
+from viral.pipeline import Pipeline
+from viral.reader import Job
+from viral.store import Store
+
+SPOKEN = {
+    "moonshine_wheel__beckett.wav": 0.9,
+    "gradio_wheel__cate_blanch_2.mp3": 0.8,
+    "gpac+testsuite__media__auxiliary_files__count_german.mp3": 0.8,
+    "voskjs_npm__package__audio__sentencesWithSilences.wav": 0.3,
+}
+"""Real recordings of speech, with the least share of it that the detector should hear."""
+SILENCES = "voskjs_npm__package__audio__sentencesWithSilences.wav"
+NO_SPEECH = "Zulko+moviepy__media__crunching.mp3"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_leaves_this_machine() -> Iterator[None]:
+    """No test here opens a connection, looks up a host, or starts a program (ffmpeg, say) but our own decoder."""
+    tried: list[object] = []
+    start = subprocess.Popen.__init__
+
+    def refuse(*arguments: object, **named: object) -> None:
+        tried.append(arguments)
+        raise OSError("no connection is allowed here")
+
+    def start_ours(process: object, command: list[str], **named: object) -> None:
+        (start if "viral.media.child" in command else refuse)(process, command, **named)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", refuse)
+        patch.setattr(socket, "getaddrinfo", refuse)
+        patch.setattr(subprocess.Popen, "__init__", start_ours)
+        yield
+        from pyannote.audio.telemetry import metrics
+
+        metrics.provider.force_flush()  # what it had to report to its makers would go now
+    assert tried == []
+
+
+@pytest.fixture(scope="module")
+def whisper(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_whisper(tmp_path_factory.mktemp("whisper"))
+
+
+@pytest.fixture(scope="module")
+def aligner(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_aligner(tmp_path_factory.mktemp("aligners") / "english")
+
+
+@pytest.fixture(scope="module")
+def cases(shared_data: Path) -> Path:
+    return shared_data / "media_cases" / "files"
+
+
+def sounding(samples: np.ndarray) -> Sample:
+    return Sample(Media(Facts(), {TRACK: Audio(samples.astype(np.float32), TRACK.rate)}))
+
+
+def heard(cases: Path, name: str, caption: str | None = None) -> Sample:
+    return replace(sounding(read_audio(str(cases / name), TRACK.rate, Limits()).samples), context=Context(caption))
+
+
+def told(spec: Speech, sample: Sample) -> tuple[dict[str, float], dict[str, Any]]:
+    answer = spec.load("cpu", local_file)(sample)
+    assert isinstance(answer, Told)
+    assert (answer.vector.dtype, answer.vector.shape) == (np.float32, (Speech.dim,))
+    return dict(zip(SPEECH_COLUMNS, answer.vector.tolist(), strict=True)), dict(answer.note)
+
+
+@pytest.mark.parametrize("name", SPOKEN)
+def test_real_speech(whisper: Path, cases: Path, name: str) -> None:
+    spec, sample = Speech(weights=str(whisper)), heard(cases, name)
+    columns, note = told(spec, sample)
+    assert np.isfinite(list(columns.values())).all()
+    assert SPOKEN[name] < columns["share"] <= 1
+    assert 0 < columns["confidence_min"] <= columns["confidence_mean"] < 1
+    assert columns[f"language_{note['language']}"] == 1 if f"language_{note['language']}" in columns else True
+    assert sum(value for key, value in columns.items() if key.startswith("language_") and len(key) > 11) <= 2
+    words = note["text"].split()
+    assert words
+    assert set(words) <= set(SYLLABLES)
+    assert columns["log_words"] == pytest.approx(np.log(len(words) + 1))
+    assert " ".join(segment["text"] for segment in note["segments"]) == note["text"]
+    assert columns["begins"] == pytest.approx(note["turns"][0][0])
+    assert "words" not in note  # there is no aligner
+
+
+def test_silences_between_sentences_are_pauses(whisper: Path, cases: Path) -> None:
+    columns, note = told(Speech(weights=str(whisper)), heard(cases, SILENCES))
+    assert len(note["turns"]) > 2
+    assert 0.5 < columns["pause_mean"] <= columns["pause_max"] < 10
+
+
+def test_the_same_sound_gives_the_same_to_the_last_bit(whisper: Path, cases: Path) -> None:
+    speech = Speech(weights=str(whisper)).load("cpu", local_file)
+    first, other, again = (speech(heard(cases, name)) for name in (*list(SPOKEN)[:2], next(iter(SPOKEN))))
+    assert isinstance(first, Told)
+    assert isinstance(other, Told)
+    assert isinstance(again, Told)
+    assert np.array_equal(first.vector, again.vector)
+    assert first.note == again.note != other.note
+
+
+@pytest.mark.parametrize("samples", [np.zeros(0), np.zeros(1), np.zeros(5 * TRACK.rate), None])
+def test_silence_and_no_sound_are_absent(whisper: Path, samples: np.ndarray | None) -> None:
+    speech = Speech(weights=str(whisper)).load("cpu", local_file)
+    assert speech(Sample(Media(Facts())) if samples is None else sounding(samples)) is None
+    assert speech(Sample(None)) is None
+
+
+def test_no_speech_is_absent_and_nothing_is_printed(
+    whisper: Path, cases: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert Speech(weights=str(whisper)).load("cpu", local_file)(heard(cases, NO_SPEECH)) is None
+    assert capfd.readouterr() == ("", "")
+
+
+def test_words_have_times_where_there_is_an_aligner(whisper: Path, aligner: Path, cases: Path) -> None:
+    sample = heard(cases, SILENCES)  # long enough for all that a model of no sense says
+    plain, without = told(Speech(weights=str(whisper), language="en"), sample)
+    aligned, note = told(Speech(weights=str(whisper), language="en", aligners={"en": str(aligner)}), sample)
+    assert aligned == plain
+    assert plain["language_confidence"] == 1
+    words = note.pop("words")
+    assert note == without
+    assert [word["word"] for word in words] == note["text"].split()
+    starts = [word["start"] for word in words]
+    assert starts == sorted(starts)
+    assert starts[0] < starts[-1]
+    assert all(0 <= word["start"] <= word["end"] <= 20 for word in words)
+    assert all(0 <= word["score"] <= 1 for word in words)
+
+
+def test_another_language_keeps_its_segments(whisper: Path, aligner: Path, cases: Path) -> None:
+    spec = Speech(weights=str(whisper), language="vi", aligners={"en": str(aligner)})
+    columns, note = told(spec, heard(cases, next(iter(SPOKEN))))
+    assert (note["language"], columns["language_vi"]) == ("vi", 1)
+    assert note["segments"]
+    assert "words" not in note
+
+
+def test_a_model_of_english_alone(tmp_path: Path, cases: Path) -> None:
+    weights = str(write_whisper(tmp_path, multilingual=False))
+    columns, note = told(Speech(weights=weights), heard(cases, list(SPOKEN)[1]))
+    assert (note["language"], columns["language_confidence"], columns["language_en"]) == ("en", 1, 1)
+    with pytest.raises(ConfigError, match="does not know the language 'de'"):
+        Speech(weights=weights, language="de").load("cpu", local_file)
+
+
+def test_a_post_is_transcribed_once(whisper: Path, cases: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Transcriber] = []
+    transcribe = Transcriber._transcribed
+    monkeypatch.setattr(
+        Transcriber, "_transcribed", lambda self, samples: made.append(self) or transcribe(self, samples)
+    )
+    names = (next(iter(SPOKEN)), NO_SPEECH)
+    samples = [heard(cases, name, "look at this") for name in names]
+    found = both(whisper, samples)
+    assert found.errors == [{}, {}]
+    assert [vectors["speech"] is None for vectors in found.vectors] == [False, True]
+    assert len(made) == 2
+    assert len(set(made)) == 1
+    ids = {id(sample.media) for sample in samples}
+    assert ids <= made[0]._transcripts.keys()
+    del samples
+    gc.collect()
+    assert ids.isdisjoint(made[0]._transcripts)
+
+
+def both(whisper: Path, samples: list[Sample]) -> Encoded:
+    entries = [{"name": name, "params": {"weights": str(whisper)}} for name in ("speech", "words")]
+    return encode(FeatureSet.from_dict({"name": "spoken", "extractors": entries}).build(), samples)
+
+
+def test_words_are_those_said_and_written(whisper: Path, cases: Path) -> None:
+    spoken, caption = heard(cases, next(iter(SPOKEN))), "look at this"
+    silent = Sample(Media(Facts()), Context(caption))
+    vectors = both(whisper, [spoken, replace(spoken, context=Context(caption)), silent, Sample(None)]).vectors
+    said, together, written, nothing = (each["words"] for each in vectors)
+    assert nothing is None
+    assert np.array_equal(written, Caption().load("cpu", local_file)(silent))
+    for one, other in ((said, together), (together, written)):
+        assert not np.array_equal(one, other)
+    assert np.linalg.norm(together) == pytest.approx(1, abs=1e-5)
+
+
+def test_from_video_to_note(whisper: Path, cases: Path) -> None:
+    """Through the sandbox that decodes, as a backfill does."""
+    chosen = FeatureSet.from_dict(
+        {"name": "s", "extractors": [{"name": "speech", "params": {"weights": str(whisper)}}]}
+    )
+    names = ["snapugc__421c8b59e121d32a1a0efe90be07d612.mp4", "gradio_wheel__muted_b.mp4"]
+    with Pipeline(chosen, Store(cases), Settings()) as pipeline:
+        spoken, muted = pipeline.run(Job(name, name) for name in names)
+    assert (spoken.status, muted.status, muted.vectors, muted.notes) == ("ok", "ok", {"speech": None}, {})
+    assert set(json.loads(spoken.notes["speech"])) >= {"text", "language", "segments"}
+
+
+class TestWeights:
+    named: ClassVar = {"weights": "whisper-tiny"}
+
+    def test_a_folder_is_known_by_its_files(self, whisper: Path, aligner: Path, tmp_path: Path) -> None:
+        copy = Path(shutil.copytree(whisper, tmp_path / "copy"))
+        found = Speech(weights=str(whisper)).identity(local_file)
+        assert Speech(weights=str(copy)).identity(local_file) == found
+        (copy / "tokenizer.json").write_text("{}")
+        others = [
+            Speech(weights=str(copy)),
+            Speech(weights=str(whisper), precision="int8_float32"),
+            Speech(weights=str(whisper), language="en"),
+            Speech(weights=str(whisper), aligners={"en": str(aligner)}),
+        ]
+        assert all(other.identity(local_file) != found for other in others)
+        assert Words(weights=str(whisper)).identity(local_file)["weights"] == found["weights"]
+
+    def test_what_is_missing_is_said(self, whisper: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("VIRAL_WEIGHTS", str(tmp_path))
+        with pytest.raises(WeightsError, match="viral weights fetch whisper-small"):
+            Words().check(local_file)
+        with pytest.raises(WeightsError, match="no model at nowhere: give whisper-tiny"):
+            Speech(weights="nowhere").check(local_file)
+        with pytest.raises(WeightsError, match="no model at nowhere: give wav2vec2"):
+            Speech(weights=str(whisper), aligners={"en": "nowhere"}).check(local_file)
+        copy = Path(shutil.copytree(whisper, tmp_path / "copy"))
+        (copy / "tokenizer.json").unlink()
+        with pytest.raises(WeightsError, match=r"copy lacks tokenizer\.json"):
+            Speech(weights=str(copy)).load("cpu", local_file)
+
+    def test_known_weights_are_a_folder_of_that_name(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("VIRAL_WEIGHTS", str(tmp_path))
+        (tmp_path / "whisper-tiny").mkdir()
+        for file in ("config.json", "model.bin", "tokenizer.json", "vocabulary.txt"):
+            (tmp_path / "whisper-tiny" / file).write_text("nothing")
+        Speech(**self.named).check(local_file)
+        assert Speech(**self.named).identity(local_file)["weights"] == "whisper-tiny"
+        with pytest.raises(WeightsError, match="holds no Whisper model that CTranslate2 can read") as caught:
+            Speech(**self.named).load("cpu", local_file)
+        assert "\n" not in str(caught.value)
+
+    def test_no_aligner_in_a_folder(self, whisper: Path, aligner: Path, cases: Path, tmp_path: Path) -> None:
+        copy = Path(shutil.copytree(aligner, tmp_path / "copy"))
+        (copy / "model.safetensors").write_bytes(b"nothing")
+        speech = Speech(weights=str(whisper), language="en", aligners={"en": str(copy)}).load("cpu", local_file)
+        with pytest.raises(WeightsError, match=r"holds no wav2vec 2\.0 model"):
+            speech(heard(cases, next(iter(SPOKEN))))
+
+    def test_a_precision_that_the_processor_lacks(self, whisper: Path) -> None:
+        with pytest.raises(ConfigError, match="cannot compute in float16 on cpu: choose float32"):
+            Speech(weights=str(whisper), precision="float16").load("cpu", local_file)
