@@ -198,6 +198,26 @@ def test_a_post_is_transcribed_once(whisper: Path, cases: Path, monkeypatch: pyt
     assert ids.isdisjoint(made[0]._transcripts)
 
 
+def test_whisper_computes_on_as_many_threads_as_torch(whisper: Path, cases: Path) -> None:
+    import torch
+
+    def threads() -> int:
+        return sum(1 for _ in Path("/proc/self/task").iterdir())
+
+    samples, grown = read_audio(str(cases / SILENCES), TRACK.rate, Limits()).samples, []
+    before = torch.get_num_threads()
+    try:
+        for count in (1, 3):
+            torch.set_num_threads(count)
+            made = Transcriber(whisper, "cpu", None, "float32")
+            there = threads()
+            made._heard(samples)  # its threads start with its first work
+            grown.append(threads() - there)
+    finally:
+        torch.set_num_threads(before)
+    assert grown[1] - grown[0] == 2
+
+
 def both(whisper: Path, samples: list[Sample]) -> Encoded:
     entries = [{"name": name, "params": {"weights": str(whisper)}} for name in ("speech", "words")]
     return encode(FeatureSet.from_dict({"name": "spoken", "extractors": entries}).build(), samples)

@@ -57,7 +57,9 @@ def transcriber(folder: Path, device: str, language: str | None, precision: Prec
 class Transcriber:
     """Turns the sound of posts into transcripts. Its models are not made for threads: one post at a time.
 
-    Arguments and errors are those of `transcriber`. The weights of the voice detection are in the wheel of WhisperX.
+    Arguments and errors are those of `transcriber`. The weights of the voice detection are in the wheel of WhisperX,
+    as a pickle: they are trusted as its code is.
+
     Sources: Bain et al. 2023, arXiv 2303.00747 (WhisperX); Radford et al. 2022, arXiv 2212.04356 (Whisper); Bredin and
     Laurent 2021, arXiv 2104.04045 (voice activity).
     """
