@@ -21,7 +21,7 @@ from viral.errors import ConfigError, WeightsError
 from viral.extractors.caption import Caption
 from viral.extractors.encode import Encoded, encode
 from viral.extractors.extractor import Context, Sample, Told
-from viral.extractors.feature_set import FeatureSet
+from viral.extractors.feature_set import FeatureSet, UnavailableWarning
 from viral.extractors.speech import SPEECH_COLUMNS, Speech
 from viral.extractors.transcription import TRACK, Transcriber
 from viral.extractors.weights import local_file
@@ -276,6 +276,14 @@ class TestWeights:
         (copy / "tokenizer.json").unlink()
         with pytest.raises(WeightsError, match=r"copy lacks tokenizer\.json"):
             Speech(weights=str(copy)).load("cpu", local_file)
+
+    def test_an_optional_one_may_do_without(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("VIRAL_WEIGHTS", str(tmp_path))
+        chosen = FeatureSet.from_dict({"name": "s", "extractors": [{"name": "speech", "optional": True}, "metadata"]})
+        with pytest.warns(UnavailableWarning, match="speech is missing"):
+            built = chosen.build()
+        found = encode(built, [sounding(np.ones(TRACK.rate))])
+        assert (found.errors, found.notes, found.vectors[0]["speech"]) == ([{}], [{}], None)
 
     def test_known_weights_are_a_folder_of_that_name(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("VIRAL_WEIGHTS", str(tmp_path))
