@@ -4,91 +4,31 @@ from __future__ import annotations
 
 import gc
 import json
-import shutil
-import socket
-import subprocess
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.extractors.tiny_speech import SYLLABLES, write_aligner, write_whisper
+from tests.extractors.tiny_speech import NO_SPEECH, SILENCES, SPOKEN, SYLLABLES, heard, sounding, write_whisper
 from viral.config import Settings
-from viral.errors import ConfigError, WeightsError
+from viral.errors import ConfigError
 from viral.extractors.caption import Caption
 from viral.extractors.encode import Encoded, encode
 from viral.extractors.extractor import Context, Sample, Told
-from viral.extractors.feature_set import FeatureSet, UnavailableWarning
+from viral.extractors.feature_set import FeatureSet
 from viral.extractors.speech import SPEECH_COLUMNS, Speech
 from viral.extractors.transcription import TRACK, Transcriber
 from viral.extractors.weights import local_file
-from viral.extractors.words import Words
 from viral.media.audio import read_audio
 from viral.media.limits import Limits
-from viral.media.media import Audio, Facts, Media
+from viral.media.media import Facts, Media
 from viral.pipeline import Pipeline
 from viral.reader import Job
 from viral.store import Store
 
-SPOKEN = {
-    "moonshine_wheel__beckett.wav": 0.9,
-    "gradio_wheel__cate_blanch_2.mp3": 0.8,
-    "gpac+testsuite__media__auxiliary_files__count_german.mp3": 0.8,
-    "voskjs_npm__package__audio__sentencesWithSilences.wav": 0.3,
-}
-"""Real recordings of speech, with the least share of it that the detector should hear."""
-SILENCES = "voskjs_npm__package__audio__sentencesWithSilences.wav"
-NO_SPEECH = "Zulko+moviepy__media__crunching.mp3"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def nothing_leaves_this_machine() -> Iterator[None]:
-    """No test here opens a connection, looks up a host, or starts a program (ffmpeg, say) but our own decoder."""
-    tried: list[object] = []
-    start = subprocess.Popen.__init__
-
-    def refuse(*arguments: object, **named: object) -> None:
-        tried.append(arguments)
-        raise OSError("no connection is allowed here")
-
-    def start_ours(process: object, command: list[str], **named: object) -> None:
-        (start if "viral.media.child" in command else refuse)(process, command, **named)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(socket.socket, "connect", refuse)
-        patch.setattr(socket, "getaddrinfo", refuse)
-        patch.setattr(subprocess.Popen, "__init__", start_ours)
-        yield
-        from pyannote.audio.telemetry import metrics
-
-        metrics.provider.force_flush()  # what it had to report to its makers would go now
-    assert tried == []
-
-
-@pytest.fixture(scope="module")
-def whisper(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_whisper(tmp_path_factory.mktemp("whisper"))
-
-
-@pytest.fixture(scope="module")
-def aligner(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_aligner(tmp_path_factory.mktemp("aligners") / "english")
-
-
-@pytest.fixture(scope="module")
-def cases(shared_data: Path) -> Path:
-    return shared_data / "media_cases" / "files"
-
-
-def sounding(samples: np.ndarray) -> Sample:
-    return Sample(Media(Facts(), {TRACK: Audio(samples.astype(np.float32), TRACK.rate)}))
-
-
-def heard(cases: Path, name: str, caption: str | None = None) -> Sample:
-    return replace(sounding(read_audio(str(cases / name), TRACK.rate, Limits()).samples), context=Context(caption))
+pytestmark = pytest.mark.usefixtures("nothing_leaves_this_machine")
 
 
 def told(spec: Speech, sample: Sample) -> tuple[dict[str, float], dict[str, Any]]:
@@ -245,64 +185,3 @@ def test_from_video_to_note(whisper: Path, cases: Path) -> None:
         spoken, muted = pipeline.run(Job(name, name) for name in names)
     assert (spoken.status, muted.status, muted.vectors, muted.notes) == ("ok", "ok", {"speech": None}, {})
     assert set(json.loads(spoken.notes["speech"])) >= {"text", "language", "segments"}
-
-
-class TestWeights:
-    named: ClassVar = {"weights": "whisper-tiny"}
-
-    def test_a_folder_is_known_by_its_files(self, whisper: Path, aligner: Path, tmp_path: Path) -> None:
-        copy = Path(shutil.copytree(whisper, tmp_path / "copy"))
-        found = Speech(weights=str(whisper)).identity(local_file)
-        assert Speech(weights=str(copy)).identity(local_file) == found
-        (copy / "tokenizer.json").write_text("{}")
-        others = [
-            Speech(weights=str(copy)),
-            Speech(weights=str(whisper), precision="int8_float32"),
-            Speech(weights=str(whisper), language="en"),
-            Speech(weights=str(whisper), aligners={"en": str(aligner)}),
-        ]
-        assert all(other.identity(local_file) != found for other in others)
-        assert Words(weights=str(whisper)).identity(local_file)["weights"] == found["weights"]
-
-    def test_what_is_missing_is_said(self, whisper: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("VIRAL_WEIGHTS", str(tmp_path))
-        with pytest.raises(WeightsError, match="viral weights fetch whisper-small"):
-            Words().check(local_file)
-        with pytest.raises(WeightsError, match="no model at nowhere: give whisper-tiny"):
-            Speech(weights="nowhere").check(local_file)
-        with pytest.raises(WeightsError, match="no model at nowhere: give wav2vec2"):
-            Speech(weights=str(whisper), aligners={"en": "nowhere"}).check(local_file)
-        copy = Path(shutil.copytree(whisper, tmp_path / "copy"))
-        (copy / "tokenizer.json").unlink()
-        with pytest.raises(WeightsError, match=r"copy lacks tokenizer\.json"):
-            Speech(weights=str(copy)).load("cpu", local_file)
-
-    def test_an_optional_one_may_do_without(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("VIRAL_WEIGHTS", str(tmp_path))
-        chosen = FeatureSet.from_dict({"name": "s", "extractors": [{"name": "speech", "optional": True}, "metadata"]})
-        with pytest.warns(UnavailableWarning, match="speech is missing"):
-            built = chosen.build()
-        found = encode(built, [sounding(np.ones(TRACK.rate))])
-        assert (found.errors, found.notes, found.vectors[0]["speech"]) == ([{}], [{}], None)
-
-    def test_known_weights_are_a_folder_of_that_name(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("VIRAL_WEIGHTS", str(tmp_path))
-        (tmp_path / "whisper-tiny").mkdir()
-        for file in ("config.json", "model.bin", "tokenizer.json", "vocabulary.txt"):
-            (tmp_path / "whisper-tiny" / file).write_text("nothing")
-        Speech(**self.named).check(local_file)
-        assert Speech(**self.named).identity(local_file)["weights"] == "whisper-tiny"
-        with pytest.raises(WeightsError, match="holds no Whisper model that CTranslate2 can read") as caught:
-            Speech(**self.named).load("cpu", local_file)
-        assert "\n" not in str(caught.value)
-
-    def test_no_aligner_in_a_folder(self, whisper: Path, aligner: Path, cases: Path, tmp_path: Path) -> None:
-        copy = Path(shutil.copytree(aligner, tmp_path / "copy"))
-        (copy / "model.safetensors").write_bytes(b"nothing")
-        speech = Speech(weights=str(whisper), language="en", aligners={"en": str(copy)}).load("cpu", local_file)
-        with pytest.raises(WeightsError, match=r"holds no wav2vec 2\.0 model"):
-            speech(heard(cases, next(iter(SPOKEN))))
-
-    def test_a_precision_that_the_processor_lacks(self, whisper: Path) -> None:
-        with pytest.raises(ConfigError, match="cannot compute in float16 on cpu: choose float32"):
-            Speech(weights=str(whisper), precision="float16").load("cpu", local_file)

@@ -1,14 +1,33 @@
-"""Tiny Whisper and wav2vec 2.0 models with random weights, as files that the real ones' loaders read."""
+"""Real speech, and tiny Whisper and wav2vec 2.0 models with random weights, as files that real loaders read."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from viral.extractors.extractor import Context, Sample
+from viral.extractors.transcription import TRACK
+from viral.media.audio import read_audio
+from viral.media.limits import Limits
+from viral.media.media import Audio, Facts, Media
+
 SYLLABLES = tuple("".join(letters) for letters in product("bdfgklmnprstvz", "aeiou"))
 SEED = 1
+
+SPOKEN = {
+    "moonshine_wheel__beckett.wav": 0.9,
+    "gradio_wheel__cate_blanch_2.mp3": 0.8,
+    "gpac+testsuite__media__auxiliary_files__count_german.mp3": 0.8,
+    "voskjs_npm__package__audio__sentencesWithSilences.wav": 0.3,
+}
+"""Real recordings of speech, with the least share of it that the detector should hear."""
+SILENCES = "voskjs_npm__package__audio__sentencesWithSilences.wav"
+NO_SPEECH = "Zulko+moviepy__media__crunching.mp3"
 
 
 def write_whisper(folder: Path, *, multilingual: bool = True) -> Path:
@@ -83,3 +102,11 @@ def write_aligner(folder: Path) -> Path:
         )
         Wav2Vec2ForCTC(config).save_pretrained(folder)
     return folder
+
+
+def sounding(samples: np.ndarray) -> Sample:
+    return Sample(Media(Facts(), {TRACK: Audio(samples.astype(np.float32), TRACK.rate)}))
+
+
+def heard(cases: Path, name: str, caption: str | None = None) -> Sample:
+    return replace(sounding(read_audio(str(cases / name), TRACK.rate, Limits()).samples), context=Context(caption))
