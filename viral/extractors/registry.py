@@ -20,6 +20,9 @@ EXTRACTORS: Mapping[str, str] = {
     "resnet50": "viral.extractors.resnet50:ResNet50",
     "vgg16": "viral.extractors.vgg16:VGG16",
     "r2plus1d": "viral.extractors.r2plus1d:R2Plus1D",
+    "ocr": "viral.extractors.ocr:OCR",
+    "shots": "viral.extractors.shots:Shots",
+    "faces": "viral.extractors.faces:Faces",
 }
 """`module:class` of every extractor, by the name of its column."""
 
