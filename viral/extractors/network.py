@@ -81,7 +81,7 @@ class NetworkSpec(ExtractorSpec):
         if not any(counts):
             return [None] * len(samples)
         seen = np.concatenate([each for each in pixels if each is not None])
-        with _exactly(device, self.precision):
+        with exactly(device, self.precision):
             batches = torch.split(torch.from_numpy(seen), self.together)
             features = torch.cat([network(self._normalised(batch.to(device))).float() for batch in batches])
             parts = torch.split(features, counts)
@@ -126,7 +126,7 @@ class NetworkSpec(ExtractorSpec):
 
 
 @contextmanager
-def _exactly(device: str, precision: Precision) -> Iterator[None]:
+def exactly(device: str, precision: Precision) -> Iterator[None]:
     """Without gradients, in that precision, and on a GPU without TF32 or algorithms picked by timing."""
     import torch
 

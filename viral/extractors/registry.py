@@ -22,6 +22,9 @@ EXTRACTORS: Mapping[str, str] = {
     "r2plus1d": "viral.extractors.r2plus1d:R2Plus1D",
     "speech": "viral.extractors.speech:Speech",
     "words": "viral.extractors.words:Words",
+    "ocr": "viral.extractors.ocr:OCR",
+    "shots": "viral.extractors.shots:Shots",
+    "faces": "viral.extractors.faces:Faces",
 }
 """`module:class` of every extractor, by the name of its column."""
 

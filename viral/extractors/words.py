@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from viral.extractors.extractor import Sample, Vector
-from viral.extractors.sentences import DIM, sentence_encoder
+from viral.extractors.sentences import SENTENCE_DIM, sentence_encoder
 from viral.extractors.spec import Encode, Resolve
 from viral.extractors.spoken import SpokenSpec
 
@@ -21,7 +21,7 @@ class Words(SpokenSpec):
 
     name: ClassVar[str] = "words"
     modality: ClassVar[str] = "text"
-    dim: ClassVar[int] = DIM
+    dim: ClassVar[int] = SENTENCE_DIM
     revision: ClassVar[str] = "1"
 
     def load(self, device: str, resolve: Resolve) -> Encode:
