@@ -20,6 +20,8 @@ EXTRACTORS: Mapping[str, str] = {
     "resnet50": "viral.extractors.resnet50:ResNet50",
     "vgg16": "viral.extractors.vgg16:VGG16",
     "r2plus1d": "viral.extractors.r2plus1d:R2Plus1D",
+    "vivit": "viral.extractors.vivit:ViViT",
+    "videomae": "viral.extractors.videomae:VideoMAE",
 }
 """`module:class` of every extractor, by the name of its column."""
 
@@ -55,5 +57,14 @@ def extractor(name: str, params: Mapping[str, Any] | None = None) -> ExtractorSp
     try:
         return TypeAdapter(extractor_class(name)).validate_python(given)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise ConfigError(f"{name}.{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        raise ConfigError(_said(name, error)) from error
+
+
+def _said(name: str, error: ValidationError) -> str:
+    first = error.errors()[0]
+    place = f"{name}.{'.'.join(map(str, first['loc']))}"
+    if first["type"] != "missing":
+        return f"{place}: {first['msg']}"
+    known: Mapping[str, str] = getattr(extractor_class(name), "known", {})
+    choices = f"choose from {', '.join((*known, 'random'))}, or give a path" if known else "give it"
+    return f"{place} has no default: {choices}"

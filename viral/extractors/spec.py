@@ -24,9 +24,13 @@ class ExtractorSpec(ABC):
 
     name: ClassVar[str]
     modality: ClassVar[str]
-    dim: ClassVar[int]
     revision: ClassVar[str]
     """Raised by hand whenever the same input and parameters would give another vector."""
+
+    @property
+    @abstractmethod
+    def dim(self) -> int:
+        """The length of its vectors."""
 
     @property
     def tokens(self) -> int:
