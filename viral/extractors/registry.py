@@ -15,6 +15,7 @@ from viral.extractors.spec import ExtractorSpec
 EXTRACTORS: Mapping[str, str] = {
     "metadata": "viral.extractors.metadata:Metadata",
     "caption": "viral.extractors.caption:Caption",
+    "wording": "viral.extractors.wording:Wording",
     "acoustics": "viral.extractors.acoustics:Acoustics",
     "loudness": "viral.extractors.loudness:Loudness",
     "craft": "viral.extractors.craft:Craft",
