@@ -26,6 +26,7 @@ from transformers import (
 from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
 from viral.errors import ConfigError, WeightsError
+from viral.extractors.encode import encode
 from viral.extractors.extractor import Sample, Vector
 from viral.extractors.feature_set import FeatureSet
 from viral.extractors.video_transformer import VideoTransformerSpec
@@ -206,8 +207,12 @@ def test_broken_folders_and_too_many_tokens_are_refused(spec: VideoTransformerSp
     with pytest.raises(WeightsError, match="not those of a"):
         spec.load("cpu", local_file)
     (folder / "model.safetensors").unlink()
-    with pytest.raises(WeightsError, match=r"model\.safetensors or pytorch_model.bin"):
+    with pytest.raises(
+        WeightsError, match=r"is no folder with the config\.json and model\.safetensors or pytorch_model\.bin"
+    ):
         spec.check(local_file)
+    with pytest.raises(WeightsError, match="copy the file to this machine"):
+        replace(spec, weights="s3://bucket/model").check(local_file)
     (folder / "pytorch_model.bin").write_bytes(b"nothing")
     (folder / "config.json").write_text("{")
     with pytest.raises(WeightsError, match=r"cannot read .*config\.json"):
@@ -253,11 +258,16 @@ def test_pixels_are_scaled_as_the_models_were_trained() -> None:
 
 
 def test_on_real_videos(spec: VideoTransformerSpec, videos: list[Path]) -> None:
-    encode = spec.load("cpu", local_file)
-    decoded = [decode(str(path), Plan.of(spec.needs), Limits()) for path in videos[:2]]
-    found = [encode(Sample(media)) for media in decoded]
-    assert all(each is not None and np.isfinite(each).all() for each in found)
-    assert not np.array_equal(*found)  # type: ignore[call-overload]
+    chosen = FeatureSet.from_dict(
+        {"name": "tokens", "extractors": [{"name": spec.name, "params": spec.params() | {"tokens": 3}}]}
+    )
+    decoded = [decode(str(path), Plan.of(chosen.requests), Limits()) for path in videos[:2]]
+    encoded = encode(chosen.build(), [Sample(media) for media in decoded])
+    assert encoded.errors == [{}, {}]
+    first, second = (vectors[spec.name] for vectors in encoded.vectors)
+    assert first is not None
+    assert first.shape == (chosen.dims[spec.name],) == (3 * WIDTH,)
+    assert not np.array_equal(first, second)
     clips = decoded[0].clips(spec.needs[0])
     assert clips is not None
     assert clips.data.shape[1:] == (spec.frames, spec.resized, spec.resized, 3)

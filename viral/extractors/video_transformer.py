@@ -149,9 +149,8 @@ class VideoTransformerSpec(NetworkSpec):
                 return resolve(f"{self.weights.rstrip('/')}/{name}")
             except WeightsError as error:
                 cause = error
-        raise WeightsError(
-            f"there is no {self.name} at {self.weights}: give a folder with {_CONFIG} and {' or '.join(_TENSORS)}"
-        ) from cause
+        wanted = f"{_CONFIG} and {' or '.join(_TENSORS)}"
+        raise WeightsError(f"{self.weights} is no folder with the {wanted} of a {self.name}: {cause}") from cause
 
     def _steps(self, config: Any) -> int:
         """How many steps in time the model makes of a clip."""
