@@ -5,12 +5,15 @@ import pytest
 from viral.errors import ConfigError
 from viral.extractors.registry import EXTRACTORS, extractor, extractor_class, parameters
 
+WITHOUT_DEFAULT = {"videomae": {"weights": "random"}}
+
 
 @pytest.mark.parametrize("name", EXTRACTORS)
 def test_every_name_leads_to_its_class(name: str) -> None:
+    needed = WITHOUT_DEFAULT.get(name)
     assert extractor_class(name).name == name
-    assert extractor(name) == extractor(name, {})
-    assert set(extractor(name).params()) == set(parameters(name))
+    assert extractor(name, needed) == extractor(name, needed or {})
+    assert set(extractor(name, needed).params()) == set(parameters(name))
 
 
 def test_unknown_names_list_the_known_ones() -> None:
@@ -26,6 +29,8 @@ def test_unknown_names_list_the_known_ones() -> None:
         ("resnet50", {"frames": 0}, "resnet50.frames: .*greater than or equal to 1"),
         ("resnet50", {"frames": "many"}, "resnet50.frames: "),
         ("r2plus1d", {"precision": "auto"}, "r2plus1d.precision: .*'float32' or 'bfloat16'"),
+        ("vivit", {"tokens": 0}, "vivit.tokens: .*greater than or equal to 1"),
+        ("videomae", {}, "videomae.weights has no default: choose from kinetics400, random, or give a path"),
     ],
 )
 def test_wrong_parameters_are_refused(name: str, params: dict[str, object], said: str) -> None:

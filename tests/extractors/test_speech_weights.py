@@ -15,7 +15,7 @@ from viral.extractors.feature_set import FeatureSet, UnavailableWarning
 from viral.extractors.speech import Speech
 from viral.extractors.transcription import TRACK
 from viral.extractors.weights import local_file
-from viral.extractors.words import Words
+from viral.extractors.lexicon import Words
 
 pytestmark = pytest.mark.usefixtures("nothing_leaves_this_machine")
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from viral.extractors.extractor import Context, Sample, Vector
 from viral.extractors.spec import Encode, ExtractorSpec, Resolve
+from viral.extractors.lexicon import HASHTAG, MENTION, SECOND_PERSON, words_of
 from viral.media.media import Facts, Media
 
 _TIME = ("hour_sin", "hour_cos", "weekday_sin", "weekday_cos")
@@ -52,17 +53,11 @@ height; the known-flags are 1 where the columns before them are known, which are
 
 _T = TypeVar("_T")
 
-_HASHTAG = re.compile(r"#\w+")
-_MENTION = re.compile(r"@[\w.]+")
-_WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
 _PICTOGRAM = "[\U0001f300-\U0001faff\u2600-\u27bf\u2b05-\u2b55\u231a-\u23ff]"
 _EMOJI = re.compile(
     # Two regional indicators are one flag; a modifier, a variation selector or a joiner goes on with the same emoji.
     f"[\U0001f1e6-\U0001f1ff]{{2}}|{_PICTOGRAM}(?:\ufe0f|[\U0001f3fb-\U0001f3ff]|\u200d{_PICTOGRAM})*"
 )
-_ENGLISH = ("you", "your", "yours", "yourself", "u", "ur", "y'all", "yall", "you're", "you'll", "you've", "you'd")
-_OTHERS = ("vous", "votre", "vos", "toi", "usted", "tú", "você", "vocês", "dich", "dir", "kamu", "kalian", "bạn")
-_SECOND_PERSON = frozenset((*_ENGLISH, *_OTHERS))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +87,7 @@ def _encode(sample: Sample) -> Vector | None:
 def _context_columns(context: Context) -> dict[str, float]:
     hashtags = context.hashtags
     if hashtags is None and context.caption is not None:
-        hashtags = tuple(_HASHTAG.findall(context.caption))
+        hashtags = tuple(HASHTAG.findall(context.caption))
     return {
         **_known(context.posted_at, _TIME, "time_known", _clock),
         **_known(context.caption, _CAPTION, "caption_known", _wording),
@@ -127,15 +122,15 @@ def _clock(posted_at: datetime) -> list[float]:
 
 
 def _wording(caption: str) -> list[float]:
-    words = [word.casefold().replace("\u2019", "'") for word in _WORD.findall(caption)]
+    words = words_of(caption)
     letters = [letter for letter in caption if letter.isalpha()]
     counts = (
         len(words),
         len(caption.strip()),
-        len(_MENTION.findall(caption)),
+        len(MENTION.findall(caption)),
         len(_EMOJI.findall(caption)),
         sum(caption.count(mark) for mark in "?\uff1f¿"),
         sum(caption.count(mark) for mark in "!\uff01¡"),
     )
     upper = sum(map(str.isupper, letters)) / len(letters) if letters else 0.0
-    return [*map(math.log1p, counts), upper, float(not _SECOND_PERSON.isdisjoint(words))]
+    return [*map(math.log1p, counts), upper, float(not SECOND_PERSON.isdisjoint(words))]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -29,7 +31,10 @@ _SEED = 0
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkSpec(ExtractorSpec):
-    """An extractor with a torchvision network. `weights` is a known name, `random`, or a file's path or URI."""
+    """An extractor with a network. `weights` is a known name, `random`, or a file's path or URI.
+
+    As it stands it is made for torchvision's networks: one file of weights, and a head that is a layer of its own.
+    """
 
     weights: str
     precision: Precision = "float32"
@@ -49,17 +54,15 @@ class NetworkSpec(ExtractorSpec):
         return f"{self.revision}-{RANDOM}" if self.weights == RANDOM else self.revision
 
     def identity(self, resolve: Resolve) -> dict[str, Any]:
-        """The parameters, with weights from a file named by its SHA-256."""
+        """The parameters, with weights that have no name of their own named by the SHA-256 of their files."""
         named = self.weights == RANDOM or self.weights in self.known
-        weights = self.weights if named else f"sha256:{file_digest(resolve(self.weights))}"
+        weights = self.weights if named else f"sha256:{_digest(self.files(resolve))}"
         return self.params() | {"weights": weights}
 
     def check(self, resolve: Resolve) -> None:
         """Make sure that the weights are there. Raises WeightsError."""
-        if self.weights in self.known:
-            find_known(self.known[self.weights])
-        elif self.weights != RANDOM:
-            resolve(self.weights)
+        if self.weights != RANDOM:
+            self.files(resolve)
 
     def load(self, device: str, resolve: Resolve) -> Encode:
         """Make the network, fill it and put it onto `device`. Raises WeightsError."""
@@ -83,17 +86,42 @@ class NetworkSpec(ExtractorSpec):
         seen = np.concatenate([each for each in pixels if each is not None])
         with exactly(device, self.precision):
             batches = torch.split(torch.from_numpy(seen), self.together)
-            features = torch.cat([network(self._normalised(batch.to(device))).float() for batch in batches])
+            features = torch.cat([self.features(network, self._normalised(batch.to(device))) for batch in batches])
             parts = torch.split(features, counts)
-            return [part.mean(0).cpu().numpy() if len(part) else None for part in parts]
+            return [self.pooled(part.float()).cpu().numpy() if len(part) else None for part in parts]
 
     def pixels(self, sample: Sample) -> npt.NDArray[np.uint8] | None:
         """What the network is to see: uint8 (N, …, H, W, 3), or None where the sample has no pictures."""
         raise NotImplementedError
 
+    def files(self, resolve: Resolve) -> tuple[Path, ...]:
+        """The files of the weights on this machine, the one with the tensors last. Raises WeightsError."""
+        return (find_known(self.known[self.weights]) if self.weights in self.known else resolve(self.weights),)
+
     def network(self) -> torch.nn.Module:
         """The network with its head, with weights drawn at random."""
         raise NotImplementedError
+
+    def headless(self, resolve: Resolve) -> torch.nn.Module:
+        """The network without its head, with weights drawn at random."""
+        import torch
+
+        network = self.network()
+        network.set_submodule(self.head, torch.nn.Identity())
+        return network
+
+    def fitting(self, state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """The tensors of a file by their names in the network without its head."""
+        return {key: value for key, value in state.items() if not key.startswith(f"{self.head}.")}
+
+    def features(self, network: torch.nn.Module, pictures: torch.Tensor) -> torch.Tensor:
+        """What the network makes of normalised frames or clips (N, 3, …): (N, …)."""
+        features: torch.Tensor = network(pictures)
+        return features
+
+    def pooled(self, features: torch.Tensor) -> torch.Tensor:
+        """One vector (dim,) from what the network made of a post's frames or clips, (N, …)."""
+        return features.mean(0)
 
     def _loaded(self, device: str, resolve: Resolve) -> torch.nn.Module:
         return self._filled(resolve).eval().requires_grad_(False).to(device)
@@ -104,12 +132,11 @@ class NetworkSpec(ExtractorSpec):
         # The random weights are the same everywhere, and the caller's random numbers stay as they were.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(_SEED)
-            network = self.network()
-        network.set_submodule(self.head, torch.nn.Identity())
+            network = self.headless(resolve)
         if self.weights == RANDOM:
             return network
-        path = find_known(self.known[self.weights]) if self.weights in self.known else resolve(self.weights)
-        state = {key: value for key, value in read_state_dict(path).items() if not key.startswith(f"{self.head}.")}
+        path = self.files(resolve)[-1]
+        state = self.fitting(read_state_dict(path))
         try:
             network.load_state_dict(state)
         except RuntimeError as error:
@@ -123,6 +150,11 @@ class NetworkSpec(ExtractorSpec):
         mean, std = (torch.tensor(each, device=pixels.device) * 255 for each in (self.mean, self.std))
         # Channels go first by a view alone: memory stays channels-last, the faster order.
         return ((pixels.float() - mean) / std).movedim(-1, 1)
+
+
+def _digest(files: Sequence[Path]) -> str:
+    digests = [file_digest(path) for path in files]
+    return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
 @contextmanager

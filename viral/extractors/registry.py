@@ -15,7 +15,9 @@ from viral.extractors.spec import ExtractorSpec
 EXTRACTORS: Mapping[str, str] = {
     "metadata": "viral.extractors.metadata:Metadata",
     "caption": "viral.extractors.caption:Caption",
+    "wording": "viral.extractors.wording:Wording",
     "acoustics": "viral.extractors.acoustics:Acoustics",
+    "loudness": "viral.extractors.loudness:Loudness",
     "craft": "viral.extractors.craft:Craft",
     "resnet50": "viral.extractors.resnet50:ResNet50",
     "vgg16": "viral.extractors.vgg16:VGG16",
@@ -25,6 +27,8 @@ EXTRACTORS: Mapping[str, str] = {
     "ocr": "viral.extractors.ocr:OCR",
     "shots": "viral.extractors.shots:Shots",
     "faces": "viral.extractors.faces:Faces",
+    "vivit": "viral.extractors.vivit:ViViT",
+    "videomae": "viral.extractors.videomae:VideoMAE",
 }
 """`module:class` of every extractor, by the name of its column."""
 
@@ -60,5 +64,14 @@ def extractor(name: str, params: Mapping[str, Any] | None = None) -> ExtractorSp
     try:
         return TypeAdapter(extractor_class(name)).validate_python(given)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise ConfigError(f"{name}.{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        raise ConfigError(_said(name, error)) from error
+
+
+def _said(name: str, error: ValidationError) -> str:
+    first = error.errors()[0]
+    place = f"{name}.{'.'.join(map(str, first['loc']))}"
+    if first["type"] != "missing":
+        return f"{place}: {first['msg']}"
+    known: Mapping[str, str] = getattr(extractor_class(name), "known", {})
+    choices = f"choose from {', '.join((*known, 'random'))}, or give a path" if known else "give it"
+    return f"{place} has no default: {choices}"

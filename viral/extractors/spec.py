@@ -24,11 +24,15 @@ class ExtractorSpec(ABC):
 
     name: ClassVar[str]
     modality: ClassVar[str]
-    dim: ClassVar[int]
     revision: ClassVar[str]
     """Raised by hand whenever the same input and parameters would give another vector or note."""
     tells: ClassVar[bool] = False
     """Whether its vectors come with a note, as `Told`."""
+
+    @property
+    @abstractmethod
+    def dim(self) -> int:
+        """The length of its vectors."""
 
     @property
     def tokens(self) -> int:

@@ -67,6 +67,12 @@ KNOWN_WEIGHTS: dict[str, KnownWeights | HubModel] = {
         HubModel("whisper-small", "Systran/faster-whisper-small", _WHISPER),
         HubModel("whisper-large-v3", "Systran/faster-whisper-large-v3", _WHISPER_LARGE),
         HubModel("wav2vec2-base-960h", "facebook/wav2vec2-base-960h", _WAV2VEC2),
+        # MIT.
+        HubModel("vivit-kinetics400", "google/vivit-b-16x2-kinetics400", ("config.json", "pytorch_model.bin")),
+        # CC BY-NC 4.0: not for commercial use, so no extractor takes them unless they are named.
+        HubModel(
+            "videomae-kinetics400", "MCG-NJU/videomae-base-finetuned-kinetics", ("config.json", "model.safetensors")
+        ),
     )
 }
 """What `viral weights fetch` can bring, by name."""
@@ -95,10 +101,7 @@ def find_known(name: str) -> Path:
         return _find_folder(known)
     path = next((folder / known.file for folder in _folders() if (folder / known.file).is_file()), None)
     if path is None:
-        raise WeightsError(
-            f"the weights {name} are not on this machine: run `viral weights fetch {name}`, "
-            "or pass `--weights random` to try the pipeline without them"
-        )
+        raise _missing(name)
     if not file_digest(path).startswith(known.digest):
         raise WeightsError(f"{path} is not the published {name}: delete it and run `viral weights fetch {name}`")
     return path
@@ -108,7 +111,14 @@ def _find_folder(model: HubModel) -> Path:
     folder = weights_folder() / model.name
     if all((folder / file).is_file() for file in model.files):
         return folder
-    raise WeightsError(f"the model {model.name} is not on this machine: run `viral weights fetch {model.name}`")
+    raise _missing(model.name)
+
+
+def _missing(name: str) -> WeightsError:
+    return WeightsError(
+        f"the weights {name} are not on this machine: run `viral weights fetch {name}`, "
+        "or pass `--weights random` to try the pipeline without them"
+    )
 
 
 def local_file(uri: str) -> Path:
