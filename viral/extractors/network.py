@@ -14,7 +14,7 @@ import numpy.typing as npt
 from viral.errors import WeightsError
 from viral.extractors.extractor import Extractor, Sample, Vector
 from viral.extractors.spec import BatchedExtractor, Encode, ExtractorSpec, Resolve
-from viral.extractors.weights import RANDOM, file_digest, find_known, read_state_dict
+from viral.extractors.weights import RANDOM, find_known, identity_of, read_state_dict
 
 if TYPE_CHECKING:
     import torch
@@ -50,14 +50,12 @@ class NetworkSpec(ExtractorSpec):
 
     def identity(self, resolve: Resolve) -> dict[str, Any]:
         """The parameters, with weights from a file named by its SHA-256."""
-        named = self.weights == RANDOM or self.weights in self.known
-        weights = self.weights if named else f"sha256:{file_digest(resolve(self.weights))}"
-        return self.params() | {"weights": weights}
+        return self.params() | {"weights": identity_of(self.weights, self.known, resolve)}
 
     def check(self, resolve: Resolve) -> None:
         """Make sure that the weights are there. Raises WeightsError."""
         if self.weights in self.known:
-            find_known(self.known[self.weights])
+            find_known(self.known[self.weights], resolve)
         elif self.weights != RANDOM:
             resolve(self.weights)
 
@@ -108,7 +106,7 @@ class NetworkSpec(ExtractorSpec):
         network.set_submodule(self.head, torch.nn.Identity())
         if self.weights == RANDOM:
             return network
-        path = find_known(self.known[self.weights]) if self.weights in self.known else resolve(self.weights)
+        path = find_known(self.known[self.weights], resolve) if self.weights in self.known else resolve(self.weights)
         state = {key: value for key, value in read_state_dict(path).items() if not key.startswith(f"{self.head}.")}
         try:
             network.load_state_dict(state)
