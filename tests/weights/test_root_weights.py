@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import pickle
 import shutil
 from dataclasses import replace
@@ -19,6 +20,7 @@ from viral.config import Settings
 from viral.errors import WeightsError
 from viral.extractors.extractor import Context
 from viral.extractors.feature_set import Entry, FeatureSet
+from viral.extractors.known_weights import KnownWeights
 from viral.extractors.manifest import file_digest
 from viral.extractors.resnet50 import ResNet50
 from viral.extractors.root_weights import RootWeights, from_root
@@ -26,6 +28,7 @@ from viral.extractors.weights import find_known, local_file
 from viral.pipeline import Pipeline
 from viral.store import Store
 from viral.weights_command import put
+from viral.weights_listing import listed
 
 
 def tiny(weights: str, resolve=local_file) -> FeatureSet:
@@ -41,10 +44,22 @@ def test_published_files_are_named_by_name_alone_in_fingerprints(single):
     assert Tiny().identity(refuse) == {"weights": "file"}
 
 
+def test_a_file_whose_name_tells_no_hash_is_trusted_on_first_use(single, known, any_store):
+    plain = KnownWeights("tiny-file", "https://nowhere.invalid/plain.safetensors")
+    known(plain)
+    assert list(listed(None))[-1].trust == "first use"
+    brought = single.folder / single.known.file
+    put(plain, brought, any_store)
+    assert Tiny().identity(RootWeights(any_store)) == {"weights": f"file@sha256:{file_digest(brought)}"}
+    put(plain, brought)
+    assert Tiny().identity(local_file) == Tiny().identity(RootWeights(any_store))
+
+
 def test_models_trusted_on_first_use_are_named_by_their_bytes(several, any_store, known):
     put(several.known, several.folder, any_store)
     root = RootWeights(any_store)
     before = tiny("model", root).fingerprint
+    assert not Path(os.environ["VIRAL_WEIGHTS"]).exists(), "a fingerprint alone copies nothing"
     whole = {file: file_digest(several.folder / file) for file in several.files}
     known(replace(several.known, sha256=whole))
     assert tiny("model", refuse).fingerprint == before, "that their hashes are in the table now changes nothing"

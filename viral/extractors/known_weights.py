@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 _NAMED_DIGEST = re.compile(r"-([0-9a-f]{8})\.[a-z]+$")
 
@@ -115,6 +116,14 @@ Known = KnownWeights | HubModel
 Resolve = Callable[[str | Known], Path]
 """Turns the path or URI of a weights file, or known weights, into a local file (of a hub model, a folder of files);
 raises WeightsError where it cannot."""
+
+
+@runtime_checkable
+class TellsDigest(Protocol):
+    """A `Resolve` that can tell what known weights are without bringing them onto the machine."""
+
+    def digest(self, known: Known) -> str | None:
+        """One SHA-256 over all files; None where only the files themselves would tell."""
 
 
 def _torchvision(data: str) -> Licence:

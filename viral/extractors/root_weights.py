@@ -65,6 +65,11 @@ class RootWeights:
         except FileNotFoundError:
             return None
 
+    def digest(self, known: Known) -> str | None:
+        """What the root says that known weights are: their bytes are checked against it when they are read."""
+        manifest = self.manifest(known)
+        return manifest.digest if manifest else None
+
     def put(self, known: Known, paths: Mapping[str, Path], manifest: Manifest) -> str:
         """Copy files into the root, with their manifest last; where the same are already, nothing is done.
 

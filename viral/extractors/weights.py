@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from viral.errors import WeightsError
-from viral.extractors.known_weights import KNOWN_WEIGHTS, HubModel, Known, KnownWeights, Licence, Resolve
+from viral.extractors.known_weights import KNOWN_WEIGHTS, HubModel, Known, KnownWeights, Licence, Resolve, TellsDigest
 from viral.extractors.manifest import digest_of, file_digest
 from viral.extractors.weights_cache import find_here, weights_folder
 
@@ -88,6 +88,8 @@ def identity_of(weights: str, known: Mapping[str, str], resolve: Resolve) -> str
 def _content(known: Known, resolve: Resolve) -> str:
     if all(len(sha256) == 64 for sha256 in known.published.values()):
         return digest_of(known.published)
+    if isinstance(resolve, TellsDigest) and (told := resolve.digest(known)):
+        return told
     path = resolve(known)
     folder = path.parent if isinstance(known, KnownWeights) else path
     return digest_of({file: file_digest(folder / file) for file in known.files})
