@@ -15,7 +15,9 @@ import pytest
 from click.testing import CliRunner
 
 from tests.weights.hub import COMMIT, serving
+from tests.weights.tiny import Tiny
 from viral.errors import WeightsError
+from viral.extractors.feature_set import Entry, FeatureSet
 from viral.extractors.known_weights import KNOWN_WEIGHTS
 from viral.extractors.manifest import MANIFEST
 from viral.extractors.root_weights import RootWeights
@@ -218,8 +220,11 @@ def test_a_kill_in_the_middle_leaves_nothing_half_written(single, website, tmp_p
 
 
 def test_offline_means_offline(single, several, tmp_path, monkeypatch):
-    def refuse(*_: object) -> None:
-        raise AssertionError("a connection was opened")
+    opened: list[object] = []
+
+    def refuse(*address: object) -> None:
+        opened.append(address)
+        raise OSError("a connection was opened")
 
     for name in ("connect", "connect_ex"):
         monkeypatch.setattr(socket.socket, name, refuse)
@@ -227,11 +232,15 @@ def test_offline_means_offline(single, several, tmp_path, monkeypatch):
     (tmp_path / "root").mkdir()
     store = Store.open(tmp_path / "root")
     resolve = RootWeights(store)
-    for weights in (single, several):
+    for weights, name in ((single, "file"), (several, "model")):
         with pytest.raises(WeightsError, match=f"nor on this machine: run `viral weights fetch {weights.name} --root"):
             find_known(weights.name, resolve)
         put(weights.known, weights.folder, store)
-        assert find_known(weights.name, resolve).exists()
+        rooted = FeatureSet("tiny", (Entry(Tiny(weights=name)),), resolve)
+        assert rooted.fingerprint and not rooted.unavailable() and rooted.build()
     said("list", "--root", store.root)
-    with pytest.raises(AssertionError, match="a connection was opened"):
+    assert FeatureSet.named("light").build()
+    assert opened == []
+    with pytest.raises(WeightsError, match="a connection was opened"):
         fetch(replace(single.known, name="again"), store)
+    assert opened

@@ -52,7 +52,7 @@ class Manifest:
         """
         for file, begins in known.published.items():
             if file not in paths or not paths[file].is_file():
-                raise WeightsError(f"{source} lacks {file}, which {known.name} needs")
+                raise WeightsError(f"{source} lacks {file}, which {known.name} needs: add it")
             if not file_digest(paths[file]).startswith(begins):
                 raise WeightsError(
                     f"what came for {known.name} is not what was published: the SHA-256 of {file} begins with "
