@@ -27,6 +27,7 @@ from viral.cli import bar, common, execute, on_ray, say
 from viral.config import Settings, load
 from viral.errors import ConfigError, TableError, ViralError, WeightsError
 from viral.extractors.feature_set import FeatureSet
+from viral.extractors.root_weights import from_root
 from viral.history import Recorder, recorded
 from viral.parts import Parts, bits_for
 from viral.reuse import declare, donors
@@ -91,6 +92,7 @@ def run(
     Raises:
         TableError: there are no posts. WeightsError: an extractor's weights are missing.
     """
+    feature_set = from_root(feature_set, store)
     missing = _missing_weights(feature_set)
     rows = sum(part.rows for part in posts_table(store).parts())
     if not rows:
@@ -253,10 +255,11 @@ def command(
     if (only or quarantined) and not retry_failed:
         raise ConfigError("--reason and --quarantined say which failed posts to try again: add --retry-failed")
     retry = Retry(datetime.now(UTC), only, quarantined) if retry_failed else None
-    chosen, settings = chosen_set(feature_set, weights), load()
+    store, settings = Store.open(root), load()
+    chosen = chosen_set(feature_set, weights, store)
     if shape:
         settings = settings.model_copy(update={"backfill": settings.backfill.model_copy(update={"shape": shape})})
-    store, shown = Store.open(root), bar("backfill")
+    shown = bar("backfill")
 
     def work(record: Recorder) -> BackfillSummary:
         def progress(done: int, total: int) -> None:

@@ -103,6 +103,7 @@ class EncodePosts:
     def __init__(self, work: Work, device: str = "cpu") -> None:
         import torch
 
+        work.feature_set.check_same()
         self.work, self.meters = work, Meters(work.feature_set.name)
         self.features = features_table(work.store, work.feature_set)
         torch.set_num_threads(1)

@@ -10,6 +10,8 @@ import click
 
 from viral.errors import ConfigError
 from viral.extractors.feature_set import FEATURE_SETS, FeatureSet
+from viral.extractors.root_weights import RootWeights
+from viral.store import Store
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -27,8 +29,8 @@ def feature_set_options(function: Callable[P, R]) -> Callable[P, R]:
     return function
 
 
-def chosen_set(name: str, weights: str | None) -> FeatureSet:
-    """The feature set of these options.
+def chosen_set(name: str, weights: str | None, store: Store) -> FeatureSet:
+    """The feature set of these options, which finds its weights in the root.
 
     Raises:
         ConfigError: there is none of that name, or its file does not fit.
@@ -36,5 +38,5 @@ def chosen_set(name: str, weights: str | None) -> FeatureSet:
     if name.endswith((".yaml", ".yml")):
         if weights:
             raise ConfigError(f"--weights is for the named sets: write weights into {name}")
-        return FeatureSet.load(Path(name))
-    return FeatureSet.named(name, weights=weights)
+        return FeatureSet.load(Path(name), resolve=RootWeights(store))
+    return FeatureSet.named(name, weights=weights, resolve=RootWeights(store))

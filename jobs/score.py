@@ -22,6 +22,7 @@ from viral.cli import common, execute, on_ray, say
 from viral.errors import ConfigError, TableError
 from viral.extractors.extractor import Context
 from viral.extractors.feature_set import FeatureSet
+from viral.extractors.root_weights import RootWeights
 from viral.history import recorded
 from viral.models.streams import from_table
 from viral.parts import Parts, bits_for
@@ -60,7 +61,7 @@ def run(
         TableError: no such model, an empty table, or one of another feature set.
     """
     saved = Registry(store).load(model)
-    scorer = Scorer(saved)
+    scorer = Scorer(saved, RootWeights(store))
     chosen = feature_set or scorer.feature_set
     scorer.check(chosen)
     features = features_table(store, chosen)
@@ -163,7 +164,7 @@ def command(
     if everything == bool(files):
         raise ConfigError("name FILES to score, or --all for the posts of the root")
     if everything:
-        chosen = chosen_set(feature_set, weights) if feature_set else None
+        chosen = chosen_set(feature_set, weights, store) if feature_set else None
         work = partial(run, store, model, feature_set=chosen, address=address, debug=debug)
         say(recorded(store, "score", lambda _: work()), as_json=as_json)
         return

@@ -225,9 +225,10 @@ def command(
     """
     kind = str(click.get_current_context().info_name)
     modality = None if kind == FUSION else kind
-    spec = TrainSpec(name or kind, chosen_set(feature_set, weights), label, workers, _gates(gates), modality)
-    config = TrainConfig(epochs=epochs, seed=seed, precision=precision)
     store = Store.open(root)
+    chosen = chosen_set(feature_set, weights, store)
+    spec = TrainSpec(name or kind, chosen, label, workers, _gates(gates), modality)
+    config = TrainConfig(epochs=epochs, seed=seed, precision=precision)
     say(recorded(store, "train", lambda _: run(store, spec, config, address=address, debug=debug)), as_json=as_json)
 
 

@@ -15,6 +15,7 @@ from serve.settings import EndpointSpec, key_digest
 from viral.config import ServeSettings, load
 from viral.errors import ConfigError, ViralError
 from viral.extractors.feature_set import FeatureSet
+from viral.extractors.root_weights import RootWeights
 from viral.registry import Registry
 from viral.store import Store, one_line
 
@@ -101,8 +102,9 @@ def checked(spec: EndpointSpec) -> EndpointSpec:
 
 
 def _pinned(spec: EndpointSpec) -> EndpointSpec:
-    saved = Registry(Store(spec.root)).load(spec.model)
-    FeatureSet.from_dict(saved.card["feature_set"])
+    store = Store(spec.root)
+    saved = Registry(store).load(spec.model)
+    FeatureSet.from_dict(saved.card["feature_set"], resolve=RootWeights(store))
     return replace(spec, model=str(saved))
 
 

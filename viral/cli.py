@@ -28,7 +28,7 @@ COMMANDS = {
     "score": ("jobs.score", "Score files, or all posts of a feature table."),
     "serve": ("cluster.serve", "The endpoint: POST /v1/score."),
     "status": ("jobs.status", "What runs and ran on a root."),
-    "weights": ("viral.weights_command", "Pretrained weights: list, and fetch once."),
+    "weights": ("viral.weights_command", "Pretrained weights: list, fetch once, or put by hand."),
 }
 """For each command the module that holds it as `command`, and what the overview says of it."""
 

@@ -13,6 +13,7 @@ from viral.errors import ExtractorError
 from viral.extractors.encode import Encoded, encode
 from viral.extractors.extractor import Context, Sample, Vector
 from viral.extractors.feature_set import FeatureSet
+from viral.extractors.root_weights import from_root
 from viral.media.media import Facts, Media
 from viral.reader import Decoded, Job, Reader
 from viral.store import Store
@@ -71,12 +72,12 @@ class Pipeline:
 
     Args:
         feature_set: what to extract.
-        store: where keys below the root are read from.
+        store: where keys below the root are read from, and weights.
         settings: limits of media and sandbox.
     """
 
     def __init__(self, feature_set: FeatureSet, store: Store, settings: Settings) -> None:
-        self.encoder = Encoder(feature_set)
+        self.encoder = Encoder(from_root(feature_set, store))
         self.reader = Reader(feature_set.requests, store, settings)
 
     def __enter__(self) -> Self:

@@ -200,6 +200,24 @@ def upload(local: Path, uri: str) -> None:
         raise StorageError(f"{uri}: {error}") from error
 
 
+def download(uri: str, local: Path) -> None:
+    """Copy the object at `uri` to a local file, in parts where it is large.
+
+    Raises:
+        FileNotFoundError: there is none.
+        botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError: the storage refused or failed.
+    """
+    from botocore.exceptions import ClientError
+
+    bucket, key = split(uri)
+    try:
+        client().download_file(bucket, key, str(local))
+    except ClientError as error:
+        if code(error) in MISSING:
+            raise FileNotFoundError(uri) from error
+        raise
+
+
 def presigned(uri: str, seconds: int) -> str:
     """An HTTP address that reads the object at `uri` for that many seconds without credentials."""
     bucket, key = split(uri)

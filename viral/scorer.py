@@ -11,6 +11,9 @@ import numpy as np
 from viral.errors import TableError, UsageError
 from viral.extractors.extractor import Vector
 from viral.extractors.feature_set import FeatureSet
+from viral.extractors.known_weights import Resolve
+from viral.extractors.root_weights import RootWeights
+from viral.extractors.weights import local_file
 from viral.models.predictor import load
 from viral.models.streams import Batch, Stream, from_dict, from_vectors
 from viral.registry import Registry, Saved
@@ -47,10 +50,11 @@ class Scorer:
 
     Args:
         saved: the model; its card names the feature set it was trained on.
+        resolve: finds the weights of that set.
     """
 
-    def __init__(self, saved: Saved) -> None:
-        self.saved = saved
+    def __init__(self, saved: Saved, resolve: Resolve = local_file) -> None:
+        self.saved, self.resolve = saved, resolve
         self.streams: tuple[Stream, ...] = from_dict(saved.card["config"]["streams"])
         self.label: str = saved.card["label"]["spec"]["definition"]
         self.notes = tuple(saved.card.get("notes", ()))
@@ -59,12 +63,12 @@ class Scorer:
     @classmethod
     def load(cls, store: Store, reference: str) -> Scorer:
         """The scorer of a model in the store's registry, by `name` or `name/version`."""
-        return cls(Registry(store).load(reference))
+        return cls(Registry(store).load(reference), RootWeights(store))
 
     @property
     def feature_set(self) -> FeatureSet:
         """The feature set that its vectors must come from."""
-        return FeatureSet.from_dict(self.saved.card["feature_set"])
+        return FeatureSet.from_dict(self.saved.card["feature_set"], resolve=self.resolve)
 
     def check(self, feature_set: FeatureSet) -> None:
         """Refuse vectors of another feature set.

@@ -119,6 +119,19 @@ class Store:
                 with aside(Path(self.path(key))) as temporary:
                     shutil.copyfile(local, temporary)
 
+    def download(self, key: str, local: Path) -> None:
+        """Copy the object at `key` to a local file.
+
+        Raises:
+            FileNotFoundError: there is no such object.
+            StorageError: the storage refused or failed.
+        """
+        with failures_of(self.uri(key)):
+            if self.on_s3:
+                s3.download(self.uri(key), local)
+            else:
+                shutil.copyfile(self.path(key), local)
+
     def objects(self, prefix: str, beginning: str = "") -> Iterator[ObjectInfo]:
         """Every object below `prefix`, with keys from the root; none where there is no such prefix.
 

@@ -171,7 +171,7 @@ def test_an_optional_extractor_without_weights_is_not_the_one_with_them(
     without = FeatureSet.from_dict({"name": "some", "extractors": entries})
     missing = without.fingerprint
     known = KNOWN_WEIGHTS["resnet50-imagenet"]
-    monkeypatch.setattr("viral.extractors.network.find_known", lambda name: tmp_path / known.file)
+    monkeypatch.setattr("viral.extractors.network.find_known", lambda name, resolve: tmp_path / known.file)
     assert FeatureSet.from_dict({"name": "some", "extractors": entries}).fingerprint != missing
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import platform
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -192,6 +193,19 @@ class FeatureSet:
             except WeightsError as error:
                 found[spec.name] = str(error)
         return found
+
+    def check_same(self) -> None:
+        """Refuse weights that are others here than where the fingerprints were made: one table, one kind of vectors.
+
+        Raises:
+            WeightsError: they are, or they cannot be had here.
+        """
+        for entry in self.entries:
+            if _fingerprint(self._identity(entry)) != self.fingerprints[entry.spec.name]:
+                raise WeightsError(
+                    f"the weights of {entry.spec.name} on {platform.node()} are others than where the job was started: "
+                    "bring them into the root (viral weights fetch or put, with --root)"
+                )
 
     def build(self, *, device: str = "cpu") -> list[Extractor]:
         """Load the extractors, in order, their networks onto `device`.

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from viral.errors import WeightsError
 from viral.extractors.extractor import Extractor, Sample, Vector
 from viral.extractors.spec import BatchedExtractor, Encode, ExtractorSpec, Resolve
-from viral.extractors.weights import RANDOM, file_digest, find_known, read_state_dict
+from viral.extractors.weights import RANDOM, file_digest, find_known, identity_of, read_state_dict
 
 if TYPE_CHECKING:
     import torch
@@ -56,7 +56,8 @@ class NetworkSpec(ExtractorSpec):
     def identity(self, resolve: Resolve) -> dict[str, Any]:
         """The parameters, with weights that have no name of their own named by the SHA-256 of their files."""
         named = self.weights == RANDOM or self.weights in self.known
-        weights = self.weights if named else f"sha256:{_digest(self.files(resolve))}"
+        given = partial(identity_of, self.weights, self.known)
+        weights = given(resolve) if named else f"sha256:{_digest(self.files(resolve))}"
         return self.params() | {"weights": weights}
 
     def check(self, resolve: Resolve) -> None:
@@ -96,7 +97,8 @@ class NetworkSpec(ExtractorSpec):
 
     def files(self, resolve: Resolve) -> tuple[Path, ...]:
         """The files of the weights on this machine, the one with the tensors last. Raises WeightsError."""
-        return (find_known(self.known[self.weights]) if self.weights in self.known else resolve(self.weights),)
+        known = self.known.get(self.weights)
+        return (find_known(known, resolve) if known else resolve(self.weights),)
 
     def network(self) -> torch.nn.Module:
         """The network with its head, with weights drawn at random."""

@@ -5,17 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, ClassVar
 
 from viral.extractors.extractor import Answer, Extractor, Sample
+from viral.extractors.known_weights import Resolve as Resolve
 from viral.media.requests import Request
 
 Encode = Callable[[Sample], Answer]
 """One sample in, its vector out: by its type it cannot depend on what else is in the batch."""
-
-Resolve = Callable[[str], Path]
-"""Turns the path or URI of a weights file into a local file; raises WeightsError where it cannot."""
 
 
 @dataclass(frozen=True, kw_only=True)

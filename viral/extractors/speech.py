@@ -63,19 +63,23 @@ class Speech(SpokenSpec):
 
     def identity(self, resolve: Resolve) -> dict[str, Any]:
         """The parameters, with weights and aligners by what they are. Raises WeightsError."""
-        aligners = {language: folder_identity(each, KNOWN_ALIGNERS, NEEDED) for language, each in self.aligners.items()}
+        aligners = {
+            language: folder_identity(each, KNOWN_ALIGNERS, NEEDED, resolve) for language, each in self.aligners.items()
+        }
         return super().identity(resolve) | {"aligners": aligners}
 
     def check(self, resolve: Resolve) -> None:
         """Make sure that the weights and all aligners are there. Raises WeightsError."""
         super().check(resolve)
         for each in self.aligners.values():
-            model_folder(each, KNOWN_ALIGNERS, NEEDED)
+            model_folder(each, KNOWN_ALIGNERS, NEEDED, resolve)
 
     def load(self, device: str, resolve: Resolve) -> Encode:
         """Load WhisperX; aligners follow when they are needed. Raises ConfigError and WeightsError."""
-        folders = {language: model_folder(each, KNOWN_ALIGNERS, NEEDED) for language, each in self.aligners.items()}
-        transcribe, align = self.transcriber(device), Aligners(folders, device)
+        folders = {
+            language: model_folder(each, KNOWN_ALIGNERS, NEEDED, resolve) for language, each in self.aligners.items()
+        }
+        transcribe, align = self.transcriber(device, resolve), Aligners(folders, device)
 
         def encode(sample: Sample) -> Told | None:
             transcript = transcribe(sample)

@@ -36,12 +36,14 @@ class SpokenSpec(ExtractorSpec):
 
     def identity(self, resolve: Resolve) -> dict[str, Any]:
         """The parameters, with weights from a folder named by the SHA-256 of its files. Raises WeightsError."""
-        return self.params() | {"weights": folder_identity(self.weights, KNOWN_WHISPER, _NEEDED)}
+        return self.params() | {"weights": folder_identity(self.weights, KNOWN_WHISPER, _NEEDED, resolve)}
 
     def check(self, resolve: Resolve) -> None:
         """Make sure that the weights are there. Raises WeightsError."""
-        model_folder(self.weights, KNOWN_WHISPER, _NEEDED)
+        model_folder(self.weights, KNOWN_WHISPER, _NEEDED, resolve)
 
-    def transcriber(self, device: str) -> Transcriber:
+    def transcriber(self, device: str, resolve: Resolve) -> Transcriber:
         """What transcribes for it. Raises ConfigError and WeightsError."""
-        return transcriber(model_folder(self.weights, KNOWN_WHISPER, _NEEDED), device, self.language, self.precision)
+        return transcriber(
+            model_folder(self.weights, KNOWN_WHISPER, _NEEDED, resolve), device, self.language, self.precision
+        )

@@ -81,7 +81,7 @@ class VideoTransformerSpec(NetworkSpec):
     def files(self, resolve: Resolve) -> tuple[Path, ...]:
         """The config and the tensors. Raises WeightsError."""
         if self.weights in self.known:
-            folder = find_known(self.known[self.weights])
+            folder = find_known(self.known[self.weights], resolve)
             return (folder / _CONFIG, next(folder / name for name in _TENSORS if (folder / name).is_file()))
         return (self._file(resolve, _CONFIG), self._file(resolve, *_TENSORS))
 

@@ -2,131 +2,118 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from viral.errors import WeightsError
+from viral.extractors.known_weights import KNOWN_WEIGHTS, HubModel, Known, KnownWeights, Licence, Resolve, TellsDigest
+from viral.extractors.manifest import digest_of, file_digest
+from viral.extractors.weights_cache import find_here, weights_folder
 
 if TYPE_CHECKING:
     import torch
+
+__all__ = [
+    "KNOWN_WEIGHTS",
+    "RANDOM",
+    "HubModel",
+    "Known",
+    "KnownWeights",
+    "Licence",
+    "absent",
+    "file_digest",
+    "find_known",
+    "identity_of",
+    "local_file",
+    "named",
+    "read_state_dict",
+    "weights_folder",
+]
 
 RANDOM = "random"
 """The name of seeded random weights: they exercise the pipeline and mean nothing."""
 
 
-@dataclass(frozen=True)
-class KnownWeights:
-    """A published file of weights; its name ends in the first eight digits of its SHA-256, as torch hub has it."""
-
-    name: str
-    url: str
-
-    @property
-    def file(self) -> str:
-        """The name of the file in a weights folder."""
-        return self.url.rsplit("/", 1)[-1]
-
-    @property
-    def digest(self) -> str:
-        """How the SHA-256 of the file begins."""
-        return Path(self.file).stem.rsplit("-", 1)[-1]
-
-
-@dataclass(frozen=True)
-class HubModel:
-    """A published model of several files in one folder, at a repository of the Hugging Face hub."""
-
-    name: str
-    repo: str
-    files: tuple[str, ...]
-
-
-_WHISPER = ("config.json", "model.bin", "tokenizer.json", "vocabulary.txt")
-_WHISPER_LARGE = ("config.json", "model.bin", "preprocessor_config.json", "tokenizer.json", "vocabulary.json")
-_WAV2VEC2 = (
-    *("config.json", "model.safetensors", "preprocessor_config.json"),
-    *("special_tokens_map.json", "tokenizer_config.json", "vocab.json"),
-)
-
-KNOWN_WEIGHTS: dict[str, KnownWeights | HubModel] = {
-    known.name: known
-    for known in (
-        # Version 1: trained without label smoothing, which costs transfer (Kornblith et al. 2021, arXiv 2010.16402).
-        KnownWeights("resnet50-imagenet", "https://download.pytorch.org/models/resnet50-0676ba61.pth"),
-        KnownWeights("vgg16-imagenet", "https://download.pytorch.org/models/vgg16-397923af.pth"),
-        KnownWeights("r2plus1d-kinetics400", "https://download.pytorch.org/models/r2plus1d_18-91a641e6.pth"),
-        # Whisper as CTranslate2 reads it (MIT), and an aligner of English (Apache 2.0).
-        HubModel("whisper-tiny", "Systran/faster-whisper-tiny", _WHISPER),
-        HubModel("whisper-base", "Systran/faster-whisper-base", _WHISPER),
-        HubModel("whisper-small", "Systran/faster-whisper-small", _WHISPER),
-        HubModel("whisper-large-v3", "Systran/faster-whisper-large-v3", _WHISPER_LARGE),
-        HubModel("wav2vec2-base-960h", "facebook/wav2vec2-base-960h", _WAV2VEC2),
-        # MIT.
-        HubModel("vivit-kinetics400", "google/vivit-b-16x2-kinetics400", ("config.json", "pytorch_model.bin")),
-        # CC BY-NC 4.0: not for commercial use, so no extractor takes them unless they are named.
-        HubModel(
-            "videomae-kinetics400", "MCG-NJU/videomae-base-finetuned-kinetics", ("config.json", "model.safetensors")
-        ),
-    )
-}
-"""What `viral weights fetch` can bring, by name."""
-
-
-def weights_folder() -> Path:
-    """Where fetched weights are kept: `$VIRAL_WEIGHTS`, or the user's cache."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-    return Path(os.environ.get("VIRAL_WEIGHTS", cache / "viral" / "weights"))
-
-
-def _folders() -> Iterator[Path]:
-    yield weights_folder()
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-    yield Path(os.environ.get("TORCH_HOME", cache / "torch")) / "hub" / "checkpoints"
-
-
-def find_known(name: str) -> Path:
-    """The file of published weights, in the weights folder or in torch hub's cache; of a hub model its folder.
+def named(name: str) -> Known:
+    """The known weights of a name.
 
     Raises:
-        WeightsError: it is in neither, or its bytes are not what its name says.
+        WeightsError: there are none; the message lists those there are.
     """
-    known = KNOWN_WEIGHTS[name]
-    if isinstance(known, HubModel):
-        return _find_folder(known)
-    path = next((folder / known.file for folder in _folders() if (folder / known.file).is_file()), None)
-    if path is None:
-        raise _missing(name)
-    if not file_digest(path).startswith(known.digest):
-        raise WeightsError(f"{path} is not the published {name}: delete it and run `viral weights fetch {name}`")
-    return path
+    if name not in KNOWN_WEIGHTS:
+        raise WeightsError(f"no weights are named {name!r}: choose from {', '.join(KNOWN_WEIGHTS)}")
+    return KNOWN_WEIGHTS[name]
 
 
-def _find_folder(model: HubModel) -> Path:
-    folder = weights_folder() / model.name
-    if all((folder / file).is_file() for file in model.files):
-        return folder
-    raise _missing(model.name)
+def find_known(name: str, resolve: Resolve | None = None) -> Path:
+    """The file of published weights, of a hub model its folder.
+
+    Args:
+        name: one of KNOWN_WEIGHTS.
+        resolve: where they are looked for; by default on this machine alone.
+
+    Raises:
+        WeightsError: they are not there, or their bytes are not what they are said to be.
+    """
+    return (resolve or local_file)(named(name))
 
 
-def _missing(name: str) -> WeightsError:
+def identity_of(weights: str, known: Mapping[str, str], resolve: Resolve) -> str:
+    """How weights enter the fingerprint of a feature set: by what they are, not by where they lie.
+
+    A published file is named by its name, which tells its hash. Of everything else the SHA-256 is told: of a file given
+    by path or URI, and of a known model that is trusted on first use, so that vectors by one copy are never taken for
+    those by another.
+
+    Args:
+        weights: a name, `random`, a path or a URI.
+        known: the names that the extractor knows, each with its name in KNOWN_WEIGHTS.
+        resolve: finds them.
+
+    Raises:
+        WeightsError: they have to be read, and cannot be had.
+    """
+    if weights == RANDOM:
+        return RANDOM
+    if weights not in known:
+        return f"sha256:{file_digest(resolve(weights))}"
+    entry = named(known[weights])
+    if isinstance(entry, KnownWeights) and entry.digest:
+        return weights
+    return f"{weights}@sha256:{_content(entry, resolve)}"
+
+
+def _content(known: Known, resolve: Resolve) -> str:
+    if all(len(sha256) == 64 for sha256 in known.published.values()):
+        return digest_of(known.published)
+    if isinstance(resolve, TellsDigest) and (told := resolve.digest(known)):
+        return told
+    path = resolve(known)
+    folder = path.parent if isinstance(known, KnownWeights) else path
+    return digest_of({file: file_digest(folder / file) for file in known.files})
+
+
+def absent(known: Known, where: str, option: str = "") -> WeightsError:
+    """The error of weights that are not there, with what brings them."""
     return WeightsError(
-        f"the weights {name} are not on this machine: run `viral weights fetch {name}`, "
+        f"the weights {known.name} are not {where}: run `viral weights fetch {known.name}{option}`, "
         "or pass `--weights random` to try the pipeline without them"
     )
 
 
-def local_file(uri: str) -> Path:
-    """The local file at a path or a `file://` address: the resolver where no storage is set up.
+def local_file(uri: str | Known) -> Path:
+    """Known weights on this machine, or the file at a path or a `file://` address: the resolver where there is no root.
 
     Raises:
         WeightsError: there is no such file, or the address is of another kind.
     """
+    if not isinstance(uri, str):
+        folder = find_here(uri)
+        if folder is None:
+            raise absent(uri, "on this machine")
+        return uri.inside(folder)
     parts = urlsplit(uri)
     if parts.scheme not in ("", "file"):
         raise WeightsError(f"cannot read weights from {uri} here: copy the file to this machine and give its path")
@@ -134,18 +121,6 @@ def local_file(uri: str) -> Path:
     if not path.is_file():
         raise WeightsError(f"there are no weights at {uri}: give the name of known weights, `random`, or a file's path")
     return path
-
-
-def file_digest(path: Path) -> str:
-    """The SHA-256 of a file, remembered for as long as the file does not change."""
-    stat = path.stat()
-    return _digest(path, stat.st_size, stat.st_mtime_ns)
-
-
-@lru_cache(maxsize=64)
-def _digest(path: Path, _size: int, _modified: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_state_dict(path: Path) -> dict[str, torch.Tensor]:

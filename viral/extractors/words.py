@@ -26,7 +26,7 @@ class Words(SpokenSpec):
 
     def load(self, device: str, resolve: Resolve) -> Encode:
         """Load WhisperX and the sentence transformer. Raises ConfigError and WeightsError."""
-        transcribe, embed = self.transcriber(device), sentence_encoder(device)
+        transcribe, embed = self.transcriber(device, resolve), sentence_encoder(device)
 
         def encode(sample: Sample) -> Vector | None:
             transcript = transcribe(sample)
