@@ -2,33 +2,48 @@
 
 from __future__ import annotations
 
+import pickle
+from datetime import UTC, datetime
+
+import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from safetensors.torch import save
 
-from jobs import backfill, ingest
-from jobs.extract import features_table
+from jobs import backfill
+from jobs.extract import ExtractChunk, Work, features_table
+from jobs.ingest import posts_table
 from tests.weights.tiny import Tiny
 from viral.config import Settings
 from viral.errors import WeightsError
 from viral.extractors.feature_set import Entry, FeatureSet
-from viral.extractors.root_weights import RootWeights
+from viral.extractors.root_weights import from_root
 from viral.store import Store
+from viral.tables import POSTS
 
-SETS = FeatureSet("tiny", (Entry(Tiny(weights="root:models/mine/0001/w.safetensors")),))
+KEY = "models/mine/0001/w.safetensors"
 
 
-def test_a_backfill_reads_weights_below_the_root(ray_session, shared_data, shortest, tmp_path):
+def test_a_worker_of_a_backfill_reads_weights_below_the_root(shared_data, shortest, tmp_path):
     (tmp_path / "root").mkdir()
     store = Store.open(tmp_path / "root")
     video = shared_data / "tiktok_videos" / "videos" / f"{shortest[0]}.mp4"
-    (tmp_path / "posts.csv").write_text(f"post_id,video_uri\n1,{video}\n")
-    ingest.run(store, ingest.Source("csv", (str(tmp_path / "posts.csv"),)))
+    post = {"post_id": "1", "video_uri": str(video), "source": "csv", "scraped_at": datetime.now(UTC)}
+    posts_table(store).append(pa.Table.from_pylist([post], POSTS), bits=0)
+    sets = FeatureSet("tiny", (Entry(Tiny(weights=f"root:{KEY}")),))
     with pytest.raises(WeightsError, match=r"no weights at .*root/models/mine/0001/w\.safetensors"):
-        backfill.run(store, SETS, Settings())
-    store.write("models/mine/0001/w.safetensors", save({"w": torch.full((4,), 0.25)}))
-    said = backfill.run(store, SETS, Settings())
-    assert (said.posts, said.ok) == (1, 1)
-    rooted = SETS.with_resolve(RootWeights(store))
-    assert said.table == rooted.table
+        backfill.run(store, sets, Settings())
+    store.write(KEY, save({"w": torch.full((4,), 0.25)}))
+    rooted = from_root(sets, store)
+    work = Work(store, rooted, Settings(), None, bits=0)
+    assert rooted.table, "the driver names the table before it sends the work"
+    worker = ExtractChunk(pickle.loads(pickle.dumps(work)))
+    try:
+        list(worker({name: np.array([value]) for name, value in (("bucket", 0), ("share", 0), ("shares", 1))}))
+    finally:
+        worker.decode.preparation.close()
     assert features_table(store, rooted).read()["tiny"].to_pylist() == [[1.0]]
+    store.write(KEY, save({"w": torch.full((4,), 0.5)}))
+    with pytest.raises(WeightsError, match=r"the weights of tiny on .* are others than where the job was started"):
+        ExtractChunk(pickle.loads(pickle.dumps(work)))
