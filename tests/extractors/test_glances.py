@@ -20,6 +20,7 @@ def test_a_frame_stands_for_the_time_that_is_nearest_to_it() -> None:
     assert moments.shares == pytest.approx([0.15, 0.4, 0.45])
     assert moments.mean([0, 0, 1]) == pytest.approx(0.45)
     assert moments.opening_mean([1, 0, 1]) == 0.5
+    assert Moments.of(np.array([4.0, 5.0]), 10.0).opening_mean([7, 9]) == 7
 
 
 @pytest.mark.parametrize(("times", "seconds"), [([0.0], 0.0), ([0.0, 7.0], 0.0), ([2.0], 5.0)])

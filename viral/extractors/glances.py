@@ -37,8 +37,9 @@ class Moments:
         return float(np.asarray(values, np.float64) @ self.shares)
 
     def opening_mean(self, values: npt.ArrayLike) -> float:
-        """The mean over the frames of the first 3 s."""
-        return float(np.asarray(values, np.float64)[self.pts_seconds < OPENING_SECONDS].mean())
+        """The mean over the frames of the first 3 s; of a video whose first picture comes later that picture's."""
+        opening = self.pts_seconds < max(OPENING_SECONDS, np.nextafter(self.pts_seconds[0], np.inf))
+        return float(np.asarray(values, np.float64)[opening].mean())
 
 
 @dataclass(frozen=True)

@@ -66,8 +66,8 @@ class ScreenText:
 def line_reader(threads: int) -> Callable[[Image], tuple[TextLine, ...]]:
     """Reads the lines of a picture, uint8 RGB (H, W, 3), on so many threads (OpenCV's are set for the whole process).
 
-    PP-OCRv6 small reads Latin, Chinese and Japanese script; of Vietnamese it gives the letters without most of their
-    marks. What it cannot read (Korean, Cyrillic, Arabic, Thai, …) it reports as nothing or as a few wrong letters.
+    PP-OCRv6 small reads Latin, Chinese and Japanese script, but drops the Vietnamese vowels that bear two marks.
+    It knows no other script (Korean, Cyrillic, Arabic, Thai, ...): of Cyrillic and Arabic it gives nothing.
 
     Raises:
         WeightsError: the package or one of its models is missing. Nothing is ever downloaded.
