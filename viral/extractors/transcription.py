@@ -22,9 +22,9 @@ TRACK = AudioTrack(rate=16000)
 """What WhisperX's models were trained on."""
 
 Precision = Literal["float32", "int8_float32", "float16"]
-"""`float32` gives the same transcript on every machine up to rounding. `int8_float32` is several times faster on CPUs
-and needs a quarter of the memory; `float16` needs a GPU. Each gives others, so it is part of the fingerprint and never
-chosen by looking at the machine, since then two nodes would fill one table with two kinds of transcripts."""
+"""`float32` gives the same transcript on every machine up to rounding. `int8_float32` needs a quarter of the memory and
+less time; `float16` needs a GPU. Each gives others, so it is part of the fingerprint and never chosen by looking at the
+machine, since then two nodes would fill one table with two kinds of transcripts."""
 
 _BATCH = 8  # segments of one post that are decoded at once
 _SECONDS = 30  # what Whisper sees at a time
