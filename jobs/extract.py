@@ -24,7 +24,7 @@ from viral.pipeline import GROUP, Outcome
 from viral.reader import Job
 from viral.reuse import Completion, Preparation, Prepared
 from viral.store import Store
-from viral.tables import features
+from viral.tables import features, note_column
 
 POST_COLUMNS = (
     *("post_id", "video_uri", "caption", "hashtags"),
@@ -34,7 +34,7 @@ POST_COLUMNS = (
 
 def features_table(store: Store, feature_set: FeatureSet) -> Parts:
     """The feature table of a set: read, it has one row a post, its newest attempt; earlier attempts are kept."""
-    schema = features(feature_set.dims)
+    schema = features(feature_set.dims, feature_set.tells)
     return Parts(store, feature_set.table, schema, key="post_id", newest_by="attempt", history=True)
 
 
@@ -182,4 +182,5 @@ def _row(outcome: Outcome, attempt: int, feature_set: FeatureSet) -> dict[str, A
         "code_version": viral.__version__,
         **asdict(outcome.facts),
         **{name: outcome.vectors.get(name) for name in feature_set.dims},
+        **{note_column(name): outcome.notes.get(name) for name in feature_set.tells},
     }

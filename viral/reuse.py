@@ -1,4 +1,4 @@
-"""Vectors that another table holds already: adding an extractor to a set computes that one and copies the rest."""
+"""What another table holds already: adding an extractor to a set computes that one and copies the rest."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from viral.parts import Parts
 from viral.pipeline import Encoder, Outcome
 from viral.reader import Decoded, Job, Reader
 from viral.store import Store, read_json
-from viral.tables import FACTS, features
+from viral.tables import FACTS, features, note_column
 
 _CARD = "_set.json"
 _OUTCOME = ("post_id", "attempt", "status", "reason", "detail")
@@ -28,9 +28,10 @@ _OUTCOME = ("post_id", "attempt", "status", "reason", "detail")
 
 @dataclass(frozen=True)
 class Known:
-    """What a donor knows of a post: vectors by extractor (None: not in the post), facts, and a partial's reason."""
+    """What a donor knows of a post: vectors by extractor (None: not in the post), notes, facts, a partial's reason."""
 
     vectors: Mapping[str, Vector | None]
+    notes: Mapping[str, str]
     facts: Facts
     reason: str | None
     detail: str | None
@@ -38,14 +39,16 @@ class Known:
 
 @dataclass(frozen=True)
 class Donor:
-    """A feature table, and those of its extractors that another set has just so."""
+    """A feature table, and those of its extractors that another set has just so; `tells` are those with notes."""
 
     table: Parts
     extractors: tuple[str, ...]
+    tells: tuple[str, ...] = ()
 
     def rows(self, bits: int, bucket: int) -> pa.Table:
         """Its rows of a bucket; posts that failed there are left out."""
-        rows = self.table.read(bits, bucket, [*_OUTCOME, *FACTS.names, *self.extractors])
+        notes = map(note_column, self.tells)
+        rows = self.table.read(bits, bucket, [*_OUTCOME, *FACTS.names, *self.extractors, *notes])
         return rows.filter(_usable(rows))
 
     def known(self, rows: pa.Table, posts: Sequence[str]) -> dict[str, Known]:
@@ -55,8 +58,9 @@ class Donor:
 
     def _known(self, row: dict[str, object]) -> Known:
         vectors = {name: None if row[name] is None else np.array(row[name], np.float32) for name in self.extractors}
+        notes = {name: str(said) for name in self.tells if (said := row[note_column(name)]) is not None}
         facts = Facts(**{name: row[name] for name in FACTS.names})  # type: ignore[arg-type]  # as FACTS types them
-        return Known(vectors, facts, _text(row["reason"]), _text(row["detail"]))
+        return Known(vectors, notes, facts, _text(row["reason"]), _text(row["detail"]))
 
 
 def declare(store: Store, feature_set: FeatureSet) -> None:
@@ -73,8 +77,9 @@ def donors(store: Store, feature_set: FeatureSet) -> list[Donor]:
         table, _, file = info.key.rpartition("/")
         card = read_json(store, info.key) if file == _CARD and table != feature_set.table else None
         if card and (shared := _shared(feature_set.fingerprints, card["fingerprints"])):
-            parts = Parts(store, table, features(shared), key="post_id", newest_by="attempt", history=True)
-            found.append(Donor(parts, shared))
+            tells = tuple(name for name in feature_set.tells if name in shared)
+            parts = Parts(store, table, features(shared, tells), key="post_id", newest_by="attempt", history=True)
+            found.append(Donor(parts, shared, tells))
     return sorted(found, key=lambda donor: (-len(donor.extractors), donor.table.prefix))
 
 
@@ -185,6 +190,11 @@ def _joined(outcome: Outcome, known: Known | None) -> Outcome:
     if known is None or outcome.status == "failed":
         return outcome
     reason = outcome.reason or known.reason
-    vectors = {**known.vectors, **outcome.vectors}
-    status = "partial" if reason else "ok"
-    return replace(outcome, status=status, reason=reason, detail=outcome.detail or known.detail, vectors=vectors)
+    return replace(
+        outcome,
+        status="partial" if reason else "ok",
+        reason=reason,
+        detail=outcome.detail or known.detail,
+        vectors={**known.vectors, **outcome.vectors},
+        notes={**known.notes, **outcome.notes},
+    )

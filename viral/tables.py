@@ -108,14 +108,21 @@ VECTOR = pa.list_(pa.float32())
 """A vector. Not of fixed size: pyarrow writes a null of fixed size to Parquet such that it cannot be read again."""
 
 
-def features(extractors: Iterable[str]) -> pa.Schema:
+def features(extractors: Iterable[str], tells: Iterable[str] = ()) -> pa.Schema:
     """The schema of a feature table: one attempt at one post, with a nullable vector for each extractor.
 
     Args:
         extractors: their names, in order.
+        tells: those of them whose vectors come with a note: JSON, in a nullable column each.
     """
     vectors = [pa.field(name, VECTOR) for name in extractors]
-    return pa.schema([*_ATTEMPT, *FACTS, *vectors])
+    notes = [pa.field(note_column(name), pa.string()) for name in tells]
+    return pa.schema([*_ATTEMPT, *FACTS, *vectors, *notes])
+
+
+def note_column(extractor: str) -> str:
+    """The column of a feature table that holds what an extractor says in words."""
+    return f"{extractor}_note"
 
 
 LABELS = pa.schema(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import socket
+import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from tests.extractors.tiny_speech import write_aligner, write_whisper
 from viral.extractors.extractor import Context, Extractor, Sample
 from viral.extractors.feature_set import FeatureSet
 from viral.media.decode import decode
@@ -61,3 +64,45 @@ def samples(full: FeatureSet, videos: list[Path]) -> list[Sample]:
     """The three of them, decoded, with a context each."""
     plan = Plan.of(full.requests)
     return [Sample(decode(str(path), plan, Limits()), CONTEXT) for path in videos]
+
+
+@pytest.fixture(scope="session")
+def whisper(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny Whisper with random weights."""
+    return write_whisper(tmp_path_factory.mktemp("whisper"))
+
+
+@pytest.fixture(scope="session")
+def aligner(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny wav2vec 2.0 with random weights."""
+    return write_aligner(tmp_path_factory.mktemp("aligners") / "english")
+
+
+@pytest.fixture(scope="session")
+def cases(shared_data: Path) -> Path:
+    """Media of all kinds, recordings of speech among them."""
+    return shared_data / "media_cases" / "files"
+
+
+@pytest.fixture(scope="module")
+def nothing_leaves_this_machine() -> Iterator[None]:
+    """No test here opens a connection, looks up a host, or starts a program (ffmpeg, say) but our own decoder."""
+    tried: list[object] = []
+    start = subprocess.Popen.__init__
+
+    def refuse(*arguments: object, **named: object) -> None:
+        tried.append(arguments)
+        raise OSError("no connection is allowed here")
+
+    def start_ours(process: object, command: list[str], **named: object) -> None:
+        (start if "viral.media.child" in command else refuse)(process, command, **named)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", refuse)
+        patch.setattr(socket, "getaddrinfo", refuse)
+        patch.setattr(subprocess.Popen, "__init__", start_ours)
+        yield
+        from pyannote.audio.telemetry import metrics
+
+        metrics.provider.force_flush()  # what it had to report to its makers would go now
+    assert tried == []

@@ -9,12 +9,12 @@ import pytest
 
 from viral.errors import WeightsError
 from viral.extractors.encode import encode
-from viral.extractors.extractor import Context, Extractor, Sample, Vector
+from viral.extractors.extractor import Answer, Context, Extractor, Sample, Told, Vector
 from viral.extractors.feature_set import FeatureSet
 from viral.media.media import Media
 from viral.media.requests import AudioTrack, Clips, Frames, Packets, Request
 
-Whole = Callable[[Sequence[Sample]], list[Vector | None]]
+Whole = Callable[[Sequence[Sample]], Sequence[Answer]]
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,10 @@ class Given:
     modality: str = "given"
     dim: int = 3
     version: str = "1"
+    tells: bool = False
     needs: tuple[Request, ...] = ()
 
-    def __call__(self, batch: Sequence[Sample]) -> list[Vector | None]:
+    def __call__(self, batch: Sequence[Sample]) -> Sequence[Answer]:
         return self.does(batch)
 
 
@@ -80,6 +81,41 @@ def test_errors_of_the_request_are_not_swallowed() -> None:
 
     with pytest.raises(WeightsError):
         encode([Given(missing)], captioned("a", "b"))
+
+
+def test_notes_are_json_beside_their_vectors() -> None:
+    def tell(batch: Sequence[Sample]) -> list[Answer]:
+        said = [sample.context.caption for sample in batch]
+        return [Told(np.ones(3, np.float32), {"text": each, "at": [0.5, 1]}) if each else None for each in said]
+
+    found = encode([Given(tell, tells=True), Given(ones, name="other")], captioned("tiếng Việt 🙂", ""))
+    assert found.errors == [{}, {}]
+    assert found.notes == [{"given": '{"at":[0.5,1],"text":"tiếng Việt 🙂"}'}, {}]
+    assert [vectors["given"] is None for vectors in found.vectors] == [False, True]
+    assert isinstance(found.vectors[0]["given"], np.ndarray)
+
+
+@pytest.mark.parametrize("value", [float("nan"), np.float32(1), "\ud800"])
+def test_a_note_that_cannot_be_written_costs_one_row(value: object) -> None:
+    def tell(batch: Sequence[Sample]) -> list[Answer]:
+        return [
+            Told(np.ones(3, np.float32), {"a": value if sample.context.caption == "bad" else 1}) for sample in batch
+        ]
+
+    found = encode([Given(tell, tells=True)], captioned("good", "bad"))
+    assert found.notes == [{"given": '{"a":1}'}, {}]
+    assert (found.errors[0], list(found.errors[1])) == ({}, ["given"])
+    assert found.vectors[1] == {"given": None}
+
+
+@pytest.mark.parametrize(("tells", "said"), [(True, "no note"), (False, "a note")])
+def test_a_spec_says_whether_there_are_notes(tells: bool, said: str) -> None:
+    def other(batch: Sequence[Sample]) -> list[Answer]:
+        vector = np.ones(3, np.float32)
+        return [vector if tells else Told(vector, {}) for _ in batch]
+
+    found = encode([Given(other, tells=tells)], captioned("a"))
+    assert found.errors == [{"given": f"ValueError: {said} where its spec says otherwise"}]
 
 
 def test_no_samples(extractors: list[Extractor]) -> None:

@@ -1,11 +1,11 @@
-"""The contract of an extractor: decoded posts in, one vector each out."""
+"""The contract of an extractor: decoded posts in, one vector each out, and where it has something to say, a note."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,22 @@ from viral.media.media import Media
 from viral.media.requests import Request
 
 Vector = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Told:
+    """A vector, and what its extractor has to say of the post in words: a transcript with its times, say.
+
+    The note holds what JSON can hold. It is kept beside the vector in the feature table, for people to read and other
+    systems to search; no model sees it.
+    """
+
+    vector: Vector
+    note: Mapping[str, Any]
+
+
+Answer = Vector | Told | None
+"""What an extractor makes of a sample: None where the sample has nothing of its modality."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +64,7 @@ class Extractor(Protocol):
 
     @property
     def modality(self) -> str:
-        """What a user calls it: `metadata`, `text`, `audio`, `craft`, `image`, `video`."""
+        """What a user calls it: `metadata`, `text`, `audio`, `craft`, `image`, `video`, `screen`, `faces`."""
 
     @property
     def dim(self) -> int:
@@ -59,9 +75,13 @@ class Extractor(Protocol):
         """Changes whenever the same input would give another vector; part of the feature set's fingerprint."""
 
     @property
+    def tells(self) -> bool:
+        """Whether it answers with `Told`: its feature table then has a column for its notes."""
+
+    @property
     def needs(self) -> tuple[Request, ...]:
         """What it asks of the decode pass; empty when it looks at the context alone."""
 
-    def __call__(self, batch: Sequence[Sample]) -> list[Vector | None]:
+    def __call__(self, batch: Sequence[Sample]) -> Sequence[Answer]:
         """One vector (dim,) for each sample, finite; None where the sample has nothing of this modality."""
         ...

@@ -174,6 +174,11 @@ class FeatureSet:
         return {spec.name: spec.modality for spec in self.specs}
 
     @property
+    def tells(self) -> tuple[str, ...]:
+        """The extractors whose vectors come with a note, in order."""
+        return tuple(spec.name for spec in self.specs if spec.tells)
+
+    @property
     def requests(self) -> tuple[Request, ...]:
         """What all its extractors together ask of the decode pass, each once."""
         return tuple(dict.fromkeys(request for spec in self.specs for request in spec.needs))

@@ -13,7 +13,7 @@ import numpy as np
 
 from viral.extractors.extractor import Context, Sample, Vector
 from viral.extractors.spec import Encode, ExtractorSpec, Resolve
-from viral.extractors.words import HASHTAG, MENTION, SECOND_PERSON, words_of
+from viral.extractors.lexicon import HASHTAG, MENTION, SECOND_PERSON, words_of
 from viral.media.media import Facts, Media
 
 _TIME = ("hour_sin", "hour_cos", "weekday_sin", "weekday_cos")

@@ -84,7 +84,7 @@ class NetworkSpec(ExtractorSpec):
         if not any(counts):
             return [None] * len(samples)
         seen = np.concatenate([each for each in pixels if each is not None])
-        with _exactly(device, self.precision):
+        with exactly(device, self.precision):
             batches = torch.split(torch.from_numpy(seen), self.together)
             features = torch.cat([self.features(network, self._normalised(batch.to(device))) for batch in batches])
             parts = torch.split(features, counts)
@@ -158,7 +158,7 @@ def _digest(files: Sequence[Path]) -> str:
 
 
 @contextmanager
-def _exactly(device: str, precision: Precision) -> Iterator[None]:
+def exactly(device: str, precision: Precision) -> Iterator[None]:
     """Without gradients, in that precision, and on a GPU without TF32 or algorithms picked by timing."""
     import torch
 

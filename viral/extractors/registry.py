@@ -22,6 +22,11 @@ EXTRACTORS: Mapping[str, str] = {
     "resnet50": "viral.extractors.resnet50:ResNet50",
     "vgg16": "viral.extractors.vgg16:VGG16",
     "r2plus1d": "viral.extractors.r2plus1d:R2Plus1D",
+    "speech": "viral.extractors.speech:Speech",
+    "words": "viral.extractors.words:Words",
+    "ocr": "viral.extractors.ocr:OCR",
+    "shots": "viral.extractors.shots:Shots",
+    "faces": "viral.extractors.faces:Faces",
     "vivit": "viral.extractors.vivit:ViViT",
     "videomae": "viral.extractors.videomae:VideoMAE",
 }

@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from viral.extractors.extractor import Extractor, Sample, Vector
+from viral.extractors.extractor import Answer, Extractor, Sample
 from viral.media.requests import Request
 
-Encode = Callable[[Sample], Vector | None]
+Encode = Callable[[Sample], Answer]
 """One sample in, its vector out: by its type it cannot depend on what else is in the batch."""
 
 Resolve = Callable[[str], Path]
@@ -25,7 +25,9 @@ class ExtractorSpec(ABC):
     name: ClassVar[str]
     modality: ClassVar[str]
     revision: ClassVar[str]
-    """Raised by hand whenever the same input and parameters would give another vector."""
+    """Raised by hand whenever the same input and parameters would give another vector or note."""
+    tells: ClassVar[bool] = False
+    """Whether its vectors come with a note, as `Told`."""
 
     @property
     @abstractmethod
@@ -90,6 +92,10 @@ class _Described:
         return self.spec.version
 
     @property
+    def tells(self) -> bool:
+        return self.spec.tells
+
+    @property
     def needs(self) -> tuple[Request, ...]:
         return self.spec.needs
 
@@ -104,7 +110,7 @@ class LoadedExtractor(_Described):
 
     encode: Encode
 
-    def __call__(self, batch: Sequence[Sample]) -> list[Vector | None]:
+    def __call__(self, batch: Sequence[Sample]) -> Sequence[Answer]:
         """One vector for each sample, the same whatever else is in the batch."""
         return [self.encode(sample) for sample in batch]
 
@@ -116,9 +122,9 @@ class BatchedExtractor(_Described):
     A vector then depends on its neighbours, in its last digits: see `NetworkSpec.together`.
     """
 
-    encode: Callable[[Sequence[Sample]], list[Vector | None]]
+    encode: Callable[[Sequence[Sample]], Sequence[Answer]]
 
-    def __call__(self, batch: Sequence[Sample]) -> list[Vector | None]:
+    def __call__(self, batch: Sequence[Sample]) -> Sequence[Answer]:
         """One vector for each sample."""
         return self.encode(batch)
 
@@ -129,6 +135,6 @@ class UnavailableExtractor(_Described):
 
     reason: str
 
-    def __call__(self, batch: Sequence[Sample]) -> list[Vector | None]:
+    def __call__(self, batch: Sequence[Sample]) -> Sequence[Answer]:
         """None for each sample."""
         return [None] * len(batch)

@@ -47,6 +47,13 @@ class HubModel:
     files: tuple[str, ...]
 
 
+_WHISPER = ("config.json", "model.bin", "tokenizer.json", "vocabulary.txt")
+_WHISPER_LARGE = ("config.json", "model.bin", "preprocessor_config.json", "tokenizer.json", "vocabulary.json")
+_WAV2VEC2 = (
+    *("config.json", "model.safetensors", "preprocessor_config.json"),
+    *("special_tokens_map.json", "tokenizer_config.json", "vocab.json"),
+)
+
 KNOWN_WEIGHTS: dict[str, KnownWeights | HubModel] = {
     known.name: known
     for known in (
@@ -54,6 +61,12 @@ KNOWN_WEIGHTS: dict[str, KnownWeights | HubModel] = {
         KnownWeights("resnet50-imagenet", "https://download.pytorch.org/models/resnet50-0676ba61.pth"),
         KnownWeights("vgg16-imagenet", "https://download.pytorch.org/models/vgg16-397923af.pth"),
         KnownWeights("r2plus1d-kinetics400", "https://download.pytorch.org/models/r2plus1d_18-91a641e6.pth"),
+        # Whisper as CTranslate2 reads it (MIT), and an aligner of English (Apache 2.0).
+        HubModel("whisper-tiny", "Systran/faster-whisper-tiny", _WHISPER),
+        HubModel("whisper-base", "Systran/faster-whisper-base", _WHISPER),
+        HubModel("whisper-small", "Systran/faster-whisper-small", _WHISPER),
+        HubModel("whisper-large-v3", "Systran/faster-whisper-large-v3", _WHISPER_LARGE),
+        HubModel("wav2vec2-base-960h", "facebook/wav2vec2-base-960h", _WAV2VEC2),
         # MIT.
         HubModel("vivit-kinetics400", "google/vivit-b-16x2-kinetics400", ("config.json", "pytorch_model.bin")),
         # CC BY-NC 4.0: not for commercial use, so no extractor takes them unless they are named.

@@ -1,24 +1,37 @@
-"""How captions are cut into words, and the words that speak of the author or to the viewer."""
+"""What is said and written: transcript and caption together, as a sentence embedding."""
 
 from __future__ import annotations
 
-import re
+from dataclasses import dataclass
+from typing import ClassVar
 
-HASHTAG = re.compile(r"#\w+")
-MENTION = re.compile(r"@[\w.]+")
-_WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
-
-_YOU = ("you", "your", "yours", "yourself", "u", "ur", "y'all", "yall", "you're", "you'll", "you've", "you'd")
-_YOU_ELSEWHERE = ("vous", "votre", "vos", "toi", "usted", "tú", "você", "vocês", "dich", "dir", "kamu", "kalian", "bạn")
-SECOND_PERSON = frozenset((*_YOU, *_YOU_ELSEWHERE))
-
-_I = ("i", "me", "my", "mine", "myself", "i'm", "im", "i've", "ive", "i'll", "i'd")
-_WE = ("we", "us", "our", "ours", "ourselves", "we're", "we've", "we'll", "we'd")
-_ROMANCE = ("yo", "mi", "mis", "mí", "nosotros", "eu", "meu", "minha", "je", "moi", "mon", "mes", "nous", "notre", "io")
-_OTHERS = ("ich", "mich", "mir", "mein", "meine", "wir", "uns", "aku", "saya", "kami", "kita", "tôi", "mình", "tui")
-FIRST_PERSON = frozenset((*_I, *_WE, *_ROMANCE, *_OTHERS))
+from viral.extractors.extractor import Sample, Vector
+from viral.extractors.sentences import SENTENCE_DIM, sentence_encoder
+from viral.extractors.spec import Encode, Resolve
+from viral.extractors.spoken import SpokenSpec
 
 
-def words_of(text: str) -> list[str]:
-    """The words in order, in lower case, with straight apostrophes."""
-    return [word.casefold().replace("\u2019", "'") for word in _WORD.findall(text)]
+@dataclass(frozen=True, kw_only=True)
+class Words(SpokenSpec):
+    """The all-MiniLM-L6-v2 embedding of the caption and, behind it, the transcript; absent where there is neither.
+
+    Of long speech the beginning counts (see `sentence_encoder`). Beside `speech` with the same parameters it costs no
+    second transcription.
+    """
+
+    name: ClassVar[str] = "words"
+    modality: ClassVar[str] = "text"
+    dim: ClassVar[int] = SENTENCE_DIM
+    revision: ClassVar[str] = "1"
+
+    def load(self, device: str, resolve: Resolve) -> Encode:
+        """Load WhisperX and the sentence transformer. Raises ConfigError and WeightsError."""
+        transcribe, embed = self.transcriber(device), sentence_encoder(device)
+
+        def encode(sample: Sample) -> Vector | None:
+            transcript = transcribe(sample)
+            said = "" if transcript is None else transcript.text
+            text = f"{(sample.context.caption or '').strip()}\n{said}".strip()
+            return embed(text) if text else None
+
+        return encode

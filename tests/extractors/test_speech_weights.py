@@ -1,0 +1,83 @@
+"""Which Whisper model an extractor of speech is given, what identifies it, and what is said where it cannot be had."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.extractors.tiny_speech import SPOKEN, heard, sounding
+from viral.errors import ConfigError, WeightsError
+from viral.extractors.encode import encode
+from viral.extractors.feature_set import FeatureSet, UnavailableWarning
+from viral.extractors.speech import Speech
+from viral.extractors.transcription import TRACK
+from viral.extractors.weights import local_file
+from viral.extractors.lexicon import Words
+
+pytestmark = pytest.mark.usefixtures("nothing_leaves_this_machine")
+
+
+def test_a_folder_is_known_by_its_files(whisper: Path, aligner: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(whisper, tmp_path / "copy"))
+    found = Speech(weights=str(whisper)).identity(local_file)
+    assert Speech(weights=str(copy)).identity(local_file) == found
+    (copy / "tokenizer.json").write_text("{}")
+    others = [
+        Speech(weights=str(copy)),
+        Speech(weights=str(whisper), precision="int8_float32"),
+        Speech(weights=str(whisper), language="en"),
+        Speech(weights=str(whisper), aligners={"en": str(aligner)}),
+    ]
+    assert all(other.identity(local_file) != found for other in others)
+    assert Words(weights=str(whisper)).identity(local_file)["weights"] == found["weights"]
+
+
+def test_what_is_missing_is_said(whisper: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIRAL_WEIGHTS", str(tmp_path))
+    with pytest.raises(WeightsError, match="viral weights fetch whisper-small"):
+        Words().check(local_file)
+    with pytest.raises(WeightsError, match="no model at nowhere: give whisper-tiny"):
+        Speech(weights="nowhere").check(local_file)
+    with pytest.raises(WeightsError, match="no model at nowhere: give wav2vec2"):
+        Speech(weights=str(whisper), aligners={"en": "nowhere"}).check(local_file)
+    copy = Path(shutil.copytree(whisper, tmp_path / "copy"))
+    (copy / "tokenizer.json").unlink()
+    with pytest.raises(WeightsError, match=r"copy lacks tokenizer\.json"):
+        Speech(weights=str(copy)).load("cpu", local_file)
+
+
+def test_an_optional_one_may_do_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIRAL_WEIGHTS", str(tmp_path))
+    chosen = FeatureSet.from_dict({"name": "s", "extractors": [{"name": "speech", "optional": True}, "metadata"]})
+    with pytest.warns(UnavailableWarning, match="speech is missing"):
+        built = chosen.build()
+    found = encode(built, [sounding(np.ones(TRACK.rate))])
+    assert (found.errors, found.notes, found.vectors[0]["speech"]) == ([{}], [{}], None)
+
+
+def test_known_weights_are_a_folder_of_that_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIRAL_WEIGHTS", str(tmp_path))
+    (tmp_path / "whisper-tiny").mkdir()
+    for file in ("config.json", "model.bin", "tokenizer.json", "vocabulary.txt"):
+        (tmp_path / "whisper-tiny" / file).write_text("nothing")
+    Speech(weights="whisper-tiny").check(local_file)
+    assert Speech(weights="whisper-tiny").identity(local_file)["weights"] == "whisper-tiny"
+    with pytest.raises(WeightsError, match="holds no Whisper model that CTranslate2 can read") as caught:
+        Speech(weights="whisper-tiny").load("cpu", local_file)
+    assert "\n" not in str(caught.value)
+
+
+def test_no_aligner_in_a_folder(whisper: Path, aligner: Path, cases: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(aligner, tmp_path / "copy"))
+    (copy / "model.safetensors").write_bytes(b"nothing")
+    speech = Speech(weights=str(whisper), language="en", aligners={"en": str(copy)}).load("cpu", local_file)
+    with pytest.raises(WeightsError, match=r"holds no wav2vec 2\.0 model"):
+        speech(heard(cases, next(iter(SPOKEN))))
+
+
+def test_a_precision_that_the_processor_lacks(whisper: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot compute in float16 on cpu: choose float32"):
+        Speech(weights=str(whisper), precision="float16").load("cpu", local_file)
