@@ -12,10 +12,10 @@ from tests.extractors.tiny_speech import SPOKEN, heard, sounding
 from viral.errors import ConfigError, WeightsError
 from viral.extractors.encode import encode
 from viral.extractors.feature_set import FeatureSet, UnavailableWarning
+from viral.extractors.lexicon import Words
 from viral.extractors.speech import Speech
 from viral.extractors.transcription import TRACK
 from viral.extractors.weights import local_file
-from viral.extractors.lexicon import Words
 
 pytestmark = pytest.mark.usefixtures("nothing_leaves_this_machine")
 

@@ -12,8 +12,8 @@ from typing import ClassVar, TypeVar
 import numpy as np
 
 from viral.extractors.extractor import Context, Sample, Vector
-from viral.extractors.spec import Encode, ExtractorSpec, Resolve
 from viral.extractors.lexicon import HASHTAG, MENTION, SECOND_PERSON, words_of
+from viral.extractors.spec import Encode, ExtractorSpec, Resolve
 from viral.media.media import Facts, Media
 
 _TIME = ("hour_sin", "hour_cos", "weekday_sin", "weekday_cos")

@@ -14,8 +14,8 @@ import numpy as np
 
 from viral.extractors.calls import CALLS, calls_in
 from viral.extractors.extractor import Context, Sample, Vector
-from viral.extractors.spec import Encode, ExtractorSpec, Resolve
 from viral.extractors.lexicon import FIRST_PERSON, HASHTAG, MENTION, SECOND_PERSON, words_of
+from viral.extractors.spec import Encode, ExtractorSpec, Resolve
 
 LANGUAGES = (
     *("en", "es", "pt", "fr", "de", "it", "nl", "pl", "ru", "uk", "tr"),
