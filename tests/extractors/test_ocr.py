@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from viral.extractors.extractor import Sample, Vector
+from viral.extractors.extractor import Answer, Sample, Told, Vector
 from viral.extractors.glances import Moments
 from viral.extractors.ocr import OCR, OCR_COLUMNS, ReadLines, vector
 from viral.extractors.screen_text import ScreenText, TextLine, line_reader
@@ -54,9 +54,10 @@ def lines() -> ReadLines:
     return line_reader(1)
 
 
-def parts(found: Vector | None) -> tuple[dict[str, float], Vector]:
+def parts(told: Answer) -> tuple[dict[str, float], Vector]:
     """The columns by name, and the embedding."""
-    assert found is not None
+    assert isinstance(told, Told)
+    found = told.vector
     assert found.shape == (OCR.dim,)
     assert found.dtype == np.float32
     count = len(OCR_COLUMNS)
@@ -66,13 +67,19 @@ def parts(found: Vector | None) -> tuple[dict[str, float], Vector]:
 def test_absent_only_without_pictures(encode: Encode) -> None:
     assert encode(Sample(None)) is None
     assert encode(Sample(Media(Facts()))) is None
-    assert not np.any(encode(video([picture(), picture()], [0, 6])))
+    told = encode(video([picture(), picture()], [0, 6]))
+    assert isinstance(told, Told)
+    assert not np.any(told.vector)
+    assert told.note == {"lines": []}
 
 
 def test_words_are_read_where_and_when_they_are_shown(encode: Encode) -> None:
     frames = [picture("Wait for it", middle=0.1), picture(), picture("Subscribe now\nor regret it", middle=0.9)]
     sample = video(frames, [0, 2, 10])
-    columns, meaning = parts(encode(sample))
+    told = encode(sample)
+    assert isinstance(told, Told)
+    assert told.note == {"lines": ["Wait for it", "Subscribe now", "or regret it"]}
+    columns, meaning = parts(told)
     assert columns["share_of_time"] == pytest.approx(1 / 12 + 6 / 12)
     assert columns["opening_share"] == 0.5
     assert columns["lines_mean"] == pytest.approx(1 / 12 + 2 * 6 / 12)
@@ -131,6 +138,6 @@ def test_a_real_video(shared_data: Path, lines: ReadLines) -> None:
     assert text is not None
     assert {"butterfly", "stomach", "something"} <= text.words
     assert len(text.distinct) == 3
-    columns, meaning = parts(vector(text, sentence_encoder("cpu")))
+    columns, meaning = parts(Told(vector(text, sentence_encoder("cpu")), {}))
     assert columns["share_of_time"] == columns["opening_share"] == 1
     assert np.linalg.norm(meaning) == pytest.approx(1, abs=1e-5)

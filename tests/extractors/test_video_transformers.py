@@ -166,6 +166,24 @@ def test_models_without_a_classifier_fit_too(tmp_path: Path) -> None:
     assert np.array_equal(vector(one, given), vector(other, given))
 
 
+def test_what_was_trained_is_stored_as_one_file(spec: VideoTransformerSpec, tmp_path: Path) -> None:
+    network = spec.filled(local_file)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.mul_(1.1)
+    path = tmp_path / "backbone.safetensors"
+    path.write_bytes(spec.stored(network.state_dict(), local_file))
+    given, trained = sample(spec, 1), replace(spec, weights=str(path))
+    found, expected = vector(trained, given), spec.encoded(network.eval(), "cpu", [given])[0]
+    assert expected is not None
+    assert np.array_equal(found, expected)
+    assert not np.array_equal(found, vector(spec, given))
+    assert trained.identity(local_file)["weights"].startswith("sha256:")
+    save_file(load_file(path), path)  # without the config
+    with pytest.raises(WeightsError, match="holds no config of a"):
+        trained.load("cpu", local_file)
+
+
 def test_the_fingerprint_is_of_both_files_and_not_of_their_place(spec: VideoTransformerSpec, tmp_path: Path) -> None:
     before = spec.identity(local_file)
     moved = Path(shutil.copytree(spec.weights, tmp_path / "moved"))
@@ -181,12 +199,12 @@ def test_the_fingerprint_is_of_both_files_and_not_of_their_place(spec: VideoTran
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"model_type": "vit"}, "is not the config of a "),
+        ({"model_type": "vit"}, "holds no config of a "),
         ({"hidden_size": 64}, r"its hidden_size is 64, not 32: set \w+.width to it"),
         ({"num_frames": 8}, "its num_frames is 8, not "),
         ({"image_size": 112}, "its image_size is 112, not 224"),
-        ({"num_attention_heads": 5}, "can be made by .*: The hidden size"),
-        ({"num_hidden_layers": "two"}, "can be made by "),
+        ({"num_attention_heads": 5}, "can be made of the config of .*: The hidden size"),
+        ({"num_hidden_layers": "two"}, "can be made of the config of "),
         ({"intermediate_size": 40}, r"not those of a \w+: size mismatch for model.encoder.layer.0.intermediate"),
         ({"num_hidden_layers": 3}, r"not those of a \w+: Missing key"),
     ],

@@ -87,9 +87,9 @@ class NetworkSpec(ExtractorSpec):
         seen = np.concatenate([each for each in pixels if each is not None])
         with exactly(device, self.precision):
             batches = torch.split(torch.from_numpy(seen), self.together)
-            features = torch.cat([self.features(network, self._normalised(batch.to(device))) for batch in batches])
+            features = torch.cat([self.features(network, batch.to(device)) for batch in batches])
             parts = torch.split(features, counts)
-            return [self.pooled(part.float()).cpu().numpy() if len(part) else None for part in parts]
+            return [self.pooled(part).cpu().numpy() if len(part) else None for part in parts]
 
     def pixels(self, sample: Sample) -> npt.NDArray[np.uint8] | None:
         """What the network is to see: uint8 (N, …, H, W, 3), or None where the sample has no pictures."""
@@ -116,19 +116,27 @@ class NetworkSpec(ExtractorSpec):
         """The tensors of a file by their names in the network without its head."""
         return {key: value for key, value in state.items() if not key.startswith(f"{self.head}.")}
 
-    def features(self, network: torch.nn.Module, pictures: torch.Tensor) -> torch.Tensor:
-        """What the network makes of normalised frames or clips (N, 3, …): (N, …)."""
-        features: torch.Tensor = network(pictures)
+    def features(self, network: torch.nn.Module, pixels: torch.Tensor) -> torch.Tensor:
+        """The features of frames or clips, uint8 (N, …, H, W, 3) to float32 (N, …); gradients pass."""
+        features: torch.Tensor = network(self._normalised(pixels)).float()
         return features
 
     def pooled(self, features: torch.Tensor) -> torch.Tensor:
         """One vector (dim,) from what the network made of a post's frames or clips, (N, …)."""
         return features.mean(0)
 
-    def _loaded(self, device: str, resolve: Resolve) -> torch.nn.Module:
-        return self._filled(resolve).eval().requires_grad_(False).to(device)
+    def stored(self, state: Mapping[str, torch.Tensor], resolve: Resolve) -> bytes:
+        """The tensors of a network without its head, which was made from this spec, as a file for `weights`."""
+        from safetensors.torch import save
 
-    def _filled(self, resolve: Resolve) -> torch.nn.Module:
+        data: bytes = save({name: each.contiguous() for name, each in state.items()})
+        return data
+
+    def _loaded(self, device: str, resolve: Resolve) -> torch.nn.Module:
+        return self.filled(resolve).eval().requires_grad_(False).to(device)
+
+    def filled(self, resolve: Resolve) -> torch.nn.Module:
+        """The network without its head, its weights as the spec says. Raises WeightsError."""
         import torch
 
         # The random weights are the same everywhere, and the caller's random numbers stay as they were.

@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import Field
 
-from viral.extractors.extractor import Sample, Vector
+from viral.extractors.extractor import Sample, Told, Vector
 from viral.extractors.glances import Glances
 from viral.extractors.screen_text import DETECTOR, RECOGNISER, Image, ScreenText, TextLine, line_reader
 from viral.extractors.sentences import SENTENCE_DIM, sentence_encoder
@@ -49,7 +49,7 @@ Embed = Callable[[str], Vector]
 class OCR(ExtractorSpec):
     """What is written in up to `frames` key frames and three frames of the opening.
 
-    The vector is `OCR_COLUMNS`, then the embedding of the distinct lines: 384 values of length one, or zeros without
+    The note holds the distinct `lines`. The vector is `OCR_COLUMNS`, then the embedding of the distinct lines: 384 values of length one, or zeros without
     text. That there is no text is a fact of its own: the vector is absent only where there are no pictures.
 
     Source: PP-OCR, Du et al. 2020, arXiv 2009.09941; models PP-OCRv6 small (Apache-2.0) in the wheel `rapidocr`.
@@ -61,6 +61,7 @@ class OCR(ExtractorSpec):
     modality: ClassVar[str] = "screen"
     dim: ClassVar[int] = len(OCR_COLUMNS) + SENTENCE_DIM
     revision: ClassVar[str] = "1"
+    tells: ClassVar[bool] = True
 
     @property
     def glances(self) -> Glances:
@@ -91,9 +92,9 @@ class OCR(ExtractorSpec):
         pictures, moments = seen
         return ScreenText(moments, tuple(lines(picture) for picture in pictures))
 
-    def _encode(self, lines: ReadLines, embed: Embed, sample: Sample) -> Vector | None:
+    def _encode(self, lines: ReadLines, embed: Embed, sample: Sample) -> Told | None:
         text = self.read(lines, sample)
-        return None if text is None else vector(text, embed)
+        return None if text is None else Told(vector(text, embed), {"lines": list(text.distinct)})
 
 
 def vector(text: ScreenText, embed: Embed) -> Vector:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import torch
 
 _CONFIG = "config.json"
+_STORED = ".safetensors"
 _TENSORS = ("model.safetensors", "pytorch_model.bin")
 _SIDE = 224
 _HEAD = 64
@@ -40,8 +41,9 @@ class VideoTransformerSpec(NetworkSpec):
     repeats them.
 
     `weights` is a known name, `random`, or a folder (its path or URI) with `config.json` and the weights, as
-    `model.safetensors` or `pytorch_model.bin`. The sizes are those of its config. `width`, the length of a token, must
-    be the config's `hidden_size`: a feature set knows the length of its vectors without having the weights.
+    `model.safetensors` or `pytorch_model.bin`; or one safetensors file as `stored` writes it, with the config in its
+    metadata. The sizes are those of the config. `width`, the length of a token, must be its `hidden_size`: a feature
+    set knows the length of its vectors without having the weights.
     """
 
     clips: Annotated[int, Field(ge=1)] = 3
@@ -79,10 +81,12 @@ class VideoTransformerSpec(NetworkSpec):
         return np.ascontiguousarray(batch.data[:, :, cut, cut])
 
     def files(self, resolve: Resolve) -> tuple[Path, ...]:
-        """The config and the tensors. Raises WeightsError."""
+        """The config and the tensors, which may be one file. Raises WeightsError."""
         if self.weights in self.known:
             folder = find_known(self.known[self.weights], resolve)
             return (folder / _CONFIG, next(folder / name for name in _TENSORS if (folder / name).is_file()))
+        if self.weights.partition("#")[0].endswith(_STORED):
+            return (resolve(self.weights),)
         return (self._file(resolve, _CONFIG), self._file(resolve, *_TENSORS))
 
     def config(self, given: Mapping[str, Any]) -> Any:
@@ -101,17 +105,19 @@ class VideoTransformerSpec(NetworkSpec):
         """The model and the norm of its head, with weights drawn at random. Raises WeightsError or ConfigError."""
         import torch
 
-        path = None if self.weights == RANDOM else self.files(resolve)[0]
+        given = self._given(resolve)
         try:
-            config = self.config(self._own if path is None else _read(path, self.name))
+            config = self.config(given)
             self._make_sure_of(config)
             return torch.nn.ModuleDict({"model": self.model(config), "norm": self.norm(config)})
         except (ArithmeticError, AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
             said = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise WeightsError(f"no {self.name} can be made by {path or f'width {self.width}'}: {said}") from error
+            raise WeightsError(f"no {self.name} can be made of the config of {self.weights}: {said}") from error
 
     def fitting(self, state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """The tensors of a file by their names in the network."""
+        if all(key.startswith(("model.", "norm.")) for key in state):
+            return dict(state)
         kept = {key.removeprefix(f"{self.name}."): value for key, value in state.items()}
         kept = {key: value for key, value in kept.items() if not key.startswith(_LEFT_OUT)}
         return {
@@ -119,17 +125,25 @@ class VideoTransformerSpec(NetworkSpec):
             for key, value in kept.items()
         }
 
-    def features(self, network: torch.nn.Module, pictures: torch.Tensor) -> torch.Tensor:
-        """Of clips (C, 3, T, 224, 224) a token for each step in time (C, S, width), or one for all, (C, 1, width)."""
+    def stored(self, state: Mapping[str, torch.Tensor], resolve: Resolve) -> bytes:
+        """The tensors and the config of a network that was made from this spec, as a file for `weights`."""
+        from safetensors.torch import save
+
+        config = json.dumps(self._given(resolve), sort_keys=True)
+        data: bytes = save({key: each.contiguous() for key, each in state.items()}, metadata={_CONFIG: config})
+        return data
+
+    def features(self, network: torch.nn.Module, pixels: torch.Tensor) -> torch.Tensor:
+        """Of clips, uint8 (C, T, 224, 224, 3), a token for each step in time (C, S, width), or one for all of them."""
         model, norm = (network.get_submodule(part) for part in ("model", "norm"))
-        states = model(pictures.movedim(1, 2)).last_hidden_state
+        states = model(self._normalised(pixels).movedim(1, 2)).last_hidden_state
         first = int(self.summary)
         if self.tokens == 1 and self.summary:
             tokens = states[:, :first]
         else:
             steps = 1 if self.tokens == 1 else self._steps(model.config)
             tokens = states[:, first:].reshape(len(states), steps, -1, self.width).mean(2)
-        normed: torch.Tensor = norm(tokens)
+        normed: torch.Tensor = norm(tokens).float()
         return normed
 
     def pooled(self, features: torch.Tensor) -> torch.Tensor:
@@ -138,10 +152,13 @@ class VideoTransformerSpec(NetworkSpec):
 
         return adaptive_avg_pool1d(features.flatten(0, 1).T, self.tokens).T.flatten()
 
-    @property
-    def _own(self) -> dict[str, Any]:
+    def _given(self, resolve: Resolve) -> dict[str, Any]:
+        """The config as its file has it; of random weights, one of the published depth and of this width."""
+        if self.weights != RANDOM:
+            return _read(self.files(resolve)[0], self.name)
         heads = self.width // _HEAD if self.width % _HEAD == 0 else 1
-        return {"hidden_size": self.width, "intermediate_size": 4 * self.width, "num_attention_heads": heads}
+        sizes = {"hidden_size": self.width, "intermediate_size": 4 * self.width, "num_attention_heads": heads}
+        return {"model_type": self.name, **sizes}
 
     def _file(self, resolve: Resolve, *names: str) -> Path:
         for name in names:
@@ -174,10 +191,17 @@ class VideoTransformerSpec(NetworkSpec):
 
 
 def _read(path: Path, kind: str) -> dict[str, Any]:
+    from safetensors import SafetensorError, safe_open
+
     try:
-        given = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        if path.suffix == _STORED:
+            with safe_open(path, "np") as file:
+                text = (file.metadata() or {}).get(_CONFIG, "null")
+        else:
+            text = path.read_text(encoding="utf-8")
+        given = json.loads(text)
+    except (OSError, SafetensorError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise WeightsError(f"cannot read {path}: {error}") from error
     if not isinstance(given, dict) or given.get("model_type") != kind:
-        raise WeightsError(f"{path} is not the config of a {kind}")
+        raise WeightsError(f"{path} holds no config of a {kind}")
     return given
