@@ -49,8 +49,9 @@ Embed = Callable[[str], Vector]
 class OCR(ExtractorSpec):
     """What is written in up to `frames` key frames and three frames of the opening.
 
-    The note holds the distinct `lines`. The vector is `OCR_COLUMNS`, then the embedding of the distinct lines: 384 values of length one, or zeros without
-    text. That there is no text is a fact of its own: the vector is absent only where there are no pictures.
+    The vector is `OCR_COLUMNS`, then the embedding of the distinct lines: 384 values of length one, or zeros without
+    text. That there is no text is a fact of its own: the vector is absent only where there are no pictures. The note
+    holds the distinct `lines`.
 
     Source: PP-OCR, Du et al. 2020, arXiv 2009.09941; models PP-OCRv6 small (Apache-2.0) in the wheel `rapidocr`.
     """
