@@ -16,6 +16,7 @@ EXTRACTORS: Mapping[str, str] = {
     "metadata": "viral.extractors.metadata:Metadata",
     "caption": "viral.extractors.caption:Caption",
     "acoustics": "viral.extractors.acoustics:Acoustics",
+    "logmel": "viral.extractors.logmel:LogMel",
     "craft": "viral.extractors.craft:Craft",
     "resnet50": "viral.extractors.resnet50:ResNet50",
     "vgg16": "viral.extractors.vgg16:VGG16",
