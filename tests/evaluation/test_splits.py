@@ -67,8 +67,11 @@ def test_a_sound_is_on_one_side_and_on_the_same_as_its_row_among_sounds() -> Non
     alone = table(ids, [None] * 1200, [0] * 1200).set_column(3, "sound_id", pa.array(ids))
     again = assign(alone, SplitSpec("sound", seed=2))
     assert all({part} == sides[sound] for sound, part in zip(ids[:300], again[:300], strict=True) if sound in sides)
+    bare = posts.drop_columns("sound_id")
     with pytest.raises(TableError, match="no column sound_id"):
-        assign(posts.drop_columns("sound_id"), SplitSpec("sound"))
+        assign(bare, SplitSpec("sound"))
+    with pytest.raises(TableError, match="no post names its sound"):
+        assign(bare.append_column("sound_id", pa.nulls(posts.num_rows, pa.string())), SplitSpec("sound"))
 
 
 def test_time_leaves_a_gap_before_each_cut() -> None:

@@ -92,7 +92,7 @@ def assign(posts: pa.Table, spec: SplitSpec) -> npt.NDArray[np.str_]:
 
     Raises:
         ConfigError: a time kind, and posts without time.
-        TableError: a column is missing, or the posts are too few for three non-empty parts.
+        TableError: a column is missing or, for `sound`, empty, or the posts are too few for three non-empty parts.
     """
     _require_columns(posts, spec)
     if spec.kind == "random":
@@ -134,6 +134,8 @@ def _require_columns(posts: pa.Table, spec: SplitSpec) -> None:
     missing = [name for name in needed if name not in posts.column_names]
     if missing:
         raise TableError(f"the posts have no column {', '.join(missing)}: a split needs {', '.join(needed)}")
+    if spec.kind == "sound" and posts["sound_id"].null_count == posts.num_rows:
+        raise TableError("no post names its sound: use another kind of split, or ingest posts with sound_id")
     if spec.kind in ("time", "time_author") and (timeless := posts["posted_at"].null_count):
         raise ConfigError(
             f"{timeless} of {posts.num_rows} posts have no posting time, which split kind {spec.kind!r} needs: "
