@@ -22,7 +22,7 @@ from viral.models.train_config import TrainConfig
 from viral.registry import Registry
 from viral.sounds import sounds_root
 from viral.store import Store
-from viral.tables import PREDICTIONS
+from viral.tables import LABELS, PREDICTIONS
 
 GRID = {"name": "logmel", "params": {"mels": 32, "frames": 16, "seconds": 2.0}}
 HEARD = FeatureSet.from_dict({"name": "heard", "extractors": [GRID]})
@@ -78,7 +78,7 @@ def heard(ray_session: None, tmp_path_factory: pytest.TempPathFactory) -> Heard:
     of_sounds = sounds_root(store)
     backfill.run(of_sounds, HEARD, Settings())
     label.run(of_sounds, LabelSpec("log_views"), SplitSpec("sound"))
-    first = train_network.run(of_sounds, spec(), FIRST)
+    first = train_network.run(of_sounds, spec(workers=2), FIRST)
     start = Registry(of_sounds).load(first.model)
     return Heard(store, made, first, train_network.run(of_sounds, spec(start=start), THEN))
 
@@ -108,7 +108,7 @@ def test_batch_and_a_fresh_process_say_the_same_of_what_was_planted(heard: Heard
     assert score.run(heard.store, "sound").scored == SOUNDS
     table, _ = generations.current(heard.store, score.predictions_prefix("sound/2"), PREDICTIONS)
     scores = {row["post_id"]: row["score"] for row in table.read().to_pylist()}
-    labels, _ = generations.current(heard.store, "labels/log_views", label.LABELS)
+    labels, _ = generations.current(heard.store, "labels/log_views", LABELS)
     tested = [row for row in labels.read().to_pylist() if row["split"] == "test"]
     truth = [row["target"] for row in tested]
     assert np.corrcoef([scores[row["post_id"]] for row in tested], truth)[0, 1] > 0.8
