@@ -38,7 +38,7 @@ from viral.store import Store
 from viral.tables import PREDICTIONS, SYNTHETIC
 
 MAX_POSTS = 400_000  # judged on this machine, about 500 bytes each; of more, a sample that the posts' hash decides
-SUMMARY_FIGURES = ("roc_auc", "spearman", "rmse", "coverage")
+SUMMARY_FIGURES = ("roc_auc", "spearman", "rmse", "accuracy_at_75", "coverage")
 
 
 @dataclass
@@ -142,6 +142,7 @@ def _judge(saved: Saved, scorer: Scorer, rows: pa.Table, resamples: int) -> repo
         about=_about(saved, scorer, rows),
         split=_split(saved, rows),
         details=Details(_shares(tested), captions),
+        quartile=float(np.quantile(inputs.y[train], 0.75)),
         resamples=resamples,
     )
 

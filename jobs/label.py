@@ -17,7 +17,7 @@ from jobs.ingest import posts_table
 from viral import generations
 from viral.cli import common, execute, say
 from viral.errors import TableError
-from viral.evaluation.splits import PARTS, SplitSpec, assign
+from viral.evaluation.splits import PARTS, Kind, SplitSpec, assign
 from viral.history import recorded
 from viral.labels import DEFINITIONS, Labelled, LabelSpec, fit, log_rates
 from viral.parts import bits_for
@@ -27,6 +27,7 @@ from viral.tables import LABELS
 
 _COLUMNS = [
     *("post_id", "author_id", "posted_at", "scraped_at", "duration_seconds", "author_followers"),
+    *("sound_id", "sound_uses"),
     *("views", "likes", "comments", "shares", "saves"),
 ]
 _TIME_KINDS = ("time", "time_author")
@@ -52,7 +53,7 @@ def labels_prefix(name: str) -> str:
 def run(store: Store, label: LabelSpec, split: SplitSpec, *, name: str | None = None) -> LabelSummary:
     """Label every post that has what the definition needs; constants are fitted on the training split alone.
 
-    Holds eleven narrow columns of all posts on this machine, with what is made of them about 800 bytes a post at the
+    Holds thirteen narrow columns of all posts on this machine, with what is made of them about 800 bytes a post at the
     peak (measured at 10^6): a definition may compare any post with any other (ranks within a week, an author's earlier
     posts), and the split ranks all posts.
 
@@ -115,18 +116,18 @@ def _replace(store: Store, name: str, rows: pa.Table, about: dict[str, Any]) -> 
     "--split",
     default="time_author",
     show_default=True,
-    type=click.Choice(["time_author", "time", "author", "random"]),
-    help="What is held out: newer posts by other authors, newer posts, other authors, or any posts.",
+    type=click.Choice(["time_author", "time", "author", "sound", "random"]),
+    help="What is held out: newer posts by other authors, newer posts, other authors, other sounds, or any posts.",
 )
 @click.option("--gap-days", default=0.0, show_default=True, help="For the time kinds: days left out before the cut.")
-@click.option("--seed", default=0, show_default=True, help="Of the author and random splits.")
+@click.option("--seed", default=0, show_default=True, help="Of the author, sound and random splits.")
 @click.option("--name", help="The table's name; by default the definition's.")
 @common
 def command(
     definition: str,
     top: float,
     within: tuple[Literal["week", "age", "duration"], ...],
-    split: Literal["time_author", "time", "author", "random"],
+    split: Kind,
     gap_days: float,
     seed: int,
     name: str | None,

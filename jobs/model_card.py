@@ -41,7 +41,12 @@ def model_card(
         "epochs": state["epoch"],
         "best_epoch": state["best_epoch"],
         "losses": state["losses"],
-        "notes": _notes(spec, sources),
+        "notes": [
+            *_notes(spec, sources),
+            *_notes_of_split(spec, label["split"]["kind"]),
+            *_notes_of_start(spec, label),
+        ],
+        **({"continued_from": str(spec.start)} if spec.start else {}),
     }
 
 
@@ -61,3 +66,16 @@ def _notes(spec: TrainSpec, sources: list[str]) -> list[str]:
     if random:
         notes.append(f"random weights in {', '.join(random)}: their vectors carry no learned meaning")
     return notes
+
+
+def _notes_of_split(spec: TrainSpec, kind: str) -> list[str]:
+    if spec.architecture != "sound" or kind == "sound":
+        return []
+    return [f"its labels are split by {kind}: unless each is of a sound of its own, a sound may lie on both sides"]
+
+
+def _notes_of_start(spec: TrainSpec, label: dict[str, Any]) -> list[str]:
+    before = spec.start.card["label"] if spec.start else label
+    if before["split"] == label["split"] and before["name"] == label["name"]:
+        return []
+    return [f"continued from {spec.start}, trained on {before['name']} split otherwise: it may know its test posts"]

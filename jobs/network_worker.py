@@ -26,7 +26,7 @@ STATE = "state.pt"
 
 @dataclass(frozen=True)
 class NetworkTask:
-    """All that a worker needs to know. `rows` counts the training split."""
+    """All that a worker needs to know. `rows` counts the training split, `continued_from` names a saved model."""
 
     model: FusionConfig
     train: TrainConfig
@@ -34,10 +34,13 @@ class NetworkTask:
     means: dict[str, list[float]]
     scales: dict[str, list[float]]
     rows: int
+    continued_from: str | None = None
 
 
 def run(config: dict[str, Any]) -> int:
     """Train for `config["task"]`, from the run's newest checkpoint where there is one; report every few epochs.
+
+    A new run begins with the weights `config["start"]` (safetensors) where there are any, else at random.
 
     Returns:
         The number of epochs that were done already when it began.
@@ -45,6 +48,7 @@ def run(config: dict[str, Any]) -> int:
     import ray.train
     import ray.train.torch
     import torch
+    from safetensors.torch import load
 
     from viral.models.fusion import set_statistics
     from viral.models.networks import network
@@ -56,6 +60,8 @@ def run(config: dict[str, Any]) -> int:
     torch.manual_seed(task.train.seed)
     model = network(task.model)
     set_statistics(model, task.means, task.scales)
+    if config["start"] is not None:
+        model.load_state_dict(load(config["start"]))
     wrapped = ray.train.torch.prepare_model(model)
     size = task.train.batch(task.rows, world)
     steps = -(-(task.rows // world) // size) * task.train.epochs

@@ -12,6 +12,7 @@ MODELS = {
         modality: ("jobs.train_network", f"The {modality} of a feature set alone.")
         for modality in ("text", "audio", "image", "craft", "metadata")
     },
+    "sound": ("jobs.train_sound", "The spectrogram of the sound, by convolution; goes on from a saved model."),
 }
 """For each model the module that holds its `command`, and what the overview says of it."""
 

@@ -17,16 +17,17 @@ import viral
 from jobs.buckets import bucket_rows
 from jobs.labelled import labelled_features, statistics_of
 from jobs.model_card import model_card, sources_of
-from jobs.options import chosen_set, feature_set_options
+from jobs.options import chosen_set, feature_set_options, training_options
 from jobs.session import session
 from viral.cli import common, on_ray, say
 from viral.dataset import LabelledFeatures, Statistics
 from viral.errors import ConfigError
 from viral.extractors.feature_set import FeatureSet
 from viral.history import recorded
+from viral.models.start import check_start, scaling_of, shape_of
 from viral.models.streams import Stream, streams_of
 from viral.models.train_config import Precision, Scaling, TrainConfig
-from viral.registry import Registry, check_name
+from viral.registry import Registry, Saved, check_name
 from viral.store import Store
 
 if TYPE_CHECKING:
@@ -55,7 +56,19 @@ class TrainSummary:
 
 @dataclass(frozen=True)
 class TrainSpec:
-    """What to train: `name` on the table of `feature_set` and the label table `label`; of one modality, or of all."""
+    """What to train: `name` on the table of `feature_set` and the label table `label`.
+
+    Attributes:
+        name: what the model is saved as.
+        feature_set: whose table it learns from.
+        label: the label table.
+        workers: of Ray Train.
+        gates: fixed weights of the streams.
+        modality: look at the extractors of this one alone.
+        extractor: look at this one alone.
+        architecture: one of `viral.models.networks.NETWORKS`.
+        start: go on from this model's weights.
+    """
 
     name: str
     feature_set: FeatureSet
@@ -63,15 +76,20 @@ class TrainSpec:
     workers: int = 2
     gates: dict[str, float] | None = None
     modality: str | None = None
+    extractor: str | None = None
+    architecture: str = "gated"
+    start: Saved | None = None
 
     @property
     def streams(self) -> tuple[Stream, ...]:
-        """What it may look at. Raises ConfigError: nothing of that modality is in the feature set."""
+        """What it may look at. Raises ConfigError: nothing of that kind is in the feature set."""
         offered = streams_of(self.feature_set)
-        chosen = tuple(stream for stream in offered if self.modality in (None, stream.modality))
+        chosen = tuple(each for each in offered if self.modality in (None, each.modality))
+        chosen = tuple(each for each in chosen if self.extractor in (None, each.name))
         if not chosen:
-            known = ", ".join(dict.fromkeys(stream.modality for stream in offered))
-            raise ConfigError(f"the feature set {self.feature_set.name} has no {self.modality}: it has {known}")
+            known = ", ".join(dict.fromkeys(each.name if self.extractor else each.modality for each in offered))
+            wanted = self.extractor or self.modality
+            raise ConfigError(f"the feature set {self.feature_set.name} has no {wanted}: it has {known}")
         return chosen
 
 
@@ -84,6 +102,8 @@ def run(
         TableError: features or labels are missing, or too few posts have both.
     """
     check_name(spec.name)
+    if spec.start:
+        check_start(spec.start, spec.feature_set, spec.streams, spec.architecture)
     data, label = labelled_features(store, spec.feature_set, spec.label, spec.streams)
     with session(address, debug=debug):
         statistics = statistics_of(data)
@@ -112,15 +132,16 @@ def _task(spec: TrainSpec, config: TrainConfig, data: LabelledFeatures, statisti
     seen = tuple(stream for stream in data.streams if stream.name in statistics.moments)
     moments = {stream.name: statistics.moments[stream.name] for stream in seen}
     target = statistics.moments["target"]
-    model = FusionConfig(streams=seen, gates=spec.gates)
+    model = FusionConfig(streams=seen, architecture=spec.architecture, gates=spec.gates)
     check_gates(model)  # here, where no run has left anything yet
     return NetworkTask(
-        model=model,
+        model=shape_of(spec.start) if spec.start else model,
         train=config,
-        scaling=Scaling(float(target.mean[0]), float(target.scale[0])),
+        scaling=scaling_of(spec.start) if spec.start else Scaling(float(target.mean[0]), float(target.scale[0])),
         means={name: each.mean.tolist() for name, each in moments.items()},
         scales={name: each.scale.tolist() for name, each in moments.items()},
         rows=statistics.rows,
+        continued_from=str(spec.start) if spec.start else None,
     )
 
 
@@ -134,7 +155,7 @@ def _fit(store: Store, spec: TrainSpec, task: NetworkTask, data: LabelledFeature
     folder, _, name = place.rpartition("/")
     trainer = TorchTrainer(
         worker,
-        train_loop_config={"task": task},
+        train_loop_config={"task": task, "start": spec.start.weights if spec.start else None},
         datasets={split: _dataset(data, split) for split in ("train", "validation")},
         # All workers validate on the same posts; with order preserved, the same seed gives the same model.
         dataset_config=DataConfig(["train"], execution_options=ExecutionOptions(preserve_order=True)),
@@ -195,12 +216,7 @@ def _weights(state: dict[str, Any]) -> bytes:
 
 @click.command()
 @feature_set_options
-@click.option("--label", default="log_views", show_default=True, help="The label table to learn.")
-@click.option("--name", help="What the saved model is called; by default as MODEL.")
-@click.option("--workers", default=2, show_default=True, type=click.IntRange(1))
-@click.option("--epochs", default=TrainConfig.epochs, show_default=True, type=click.IntRange(1))
-@click.option("--seed", default=0, show_default=True)
-@click.option("--precision", default="auto", show_default=True, type=click.Choice(["auto", "float32", "bfloat16"]))
+@training_options
 @click.option("--gate", "gates", multiple=True, metavar="EXTRACTOR=WEIGHT", help="Fix the weights instead of learning.")
 @on_ray
 @common

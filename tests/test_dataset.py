@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from viral.dataset import LabelledFeatures, Moments, Statistics, targets_of, total
+from viral.dataset import LabelledFeatures, Moments, Statistics, moments_of, targets_of, total
 from viral.models.streams import Stream
 from viral.parts import Parts
 from viral.store import Store
@@ -209,3 +209,13 @@ def test_targets_as_arrays() -> None:
     assert found["likes_rate"].tolist() == [-1, -2]
     assert np.isnan(found["shares_rate"]).all()
     assert {values.dtype for values in found.values()} == {np.dtype(np.float32)}
+
+
+def test_moments_do_not_depend_on_the_slices_they_are_added_up_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors = np.random.default_rng(0).normal(1000, 1, (50, 3)).astype(np.float32)
+    whole = moments_of(vectors)
+    monkeypatch.setattr("viral.dataset._SLICE", 7)
+    pieces = moments_of(vectors)
+    assert whole.count == pieces.count == 50
+    np.testing.assert_allclose(pieces.mean, vectors.astype(np.float64).mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(pieces.scale, vectors.astype(np.float64).std(axis=0), rtol=1e-6)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import add
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +18,7 @@ from viral.models.streams import Stream, from_table
 from viral.parts import Parts, bits_for
 
 _DIGESTS = 1 << 128
+_SLICE = 2048  # rows: a bucket of spectrograms in double precision would be 2 GB
 TARGETS = ("target", "is_viral", "likes_rate", "comments_rate", "shares_rate")
 
 
@@ -64,11 +68,10 @@ class LabelledFeatures:
             return sums
         batch = from_table(self.streams, train)
         for place, stream in enumerate(self.streams):
-            vectors = batch.vectors[stream.name][batch.present[:, place]].astype(np.float64)
+            vectors = batch.vectors[stream.name][batch.present[:, place]]
             if len(vectors):
-                sums.moments[stream.name] = Moments(len(vectors), vectors.sum(axis=0), (vectors**2).sum(axis=0))
-        target = train["target"].to_numpy()[:, None]
-        sums.moments["target"] = Moments(len(target), target.sum(axis=0), (target**2).sum(axis=0))
+                sums.moments[stream.name] = moments_of(vectors)
+        sums.moments["target"] = moments_of(train["target"].to_numpy()[:, None])
         return sums
 
 
@@ -94,6 +97,13 @@ class Moments:
         variance = self.squares / max(1, self.count) - self.mean**2
         floor = 1e-12 * (1 + self.mean**2)  # what is left of a constant after cancellation
         return np.where(variance > floor, np.sqrt(np.maximum(variance, floor)), 1.0)
+
+
+def moments_of(vectors: npt.NDArray[np.floating[Any]]) -> Moments:
+    """The moments of vectors (N, dim), N at least 1, added up in double precision a slice at a time."""
+    slices = (vectors[first : first + _SLICE].astype(np.float64) for first in range(0, len(vectors), _SLICE))
+    each = (Moments(len(piece), piece.sum(axis=0), (piece**2).sum(axis=0)) for piece in slices)
+    return reduce(add, each)
 
 
 @dataclass

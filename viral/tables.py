@@ -21,6 +21,7 @@ POSTS = pa.schema(
         pa.field("sound_title", pa.string()),
         pa.field("sound_original", pa.bool_()),
         pa.field("sound_uri", pa.string()),
+        pa.field("sound_uses", pa.int64()),
         pa.field("duration_seconds", pa.float64()),
         pa.field("views", pa.int64()),
         pa.field("likes", pa.int64()),
@@ -32,8 +33,8 @@ POSTS = pa.schema(
         pa.field("video_uri", pa.string()),
     ]
 )
-"""One scraped post. Counts and `author_followers` are as of `scraped_at`; `video_uri` is a key below the root,
-an absolute path, or an `s3://` address."""
+"""One scraped post. Counts, `sound_uses` (posts with that sound) and `author_followers` are as of `scraped_at`;
+`video_uri` is a key below the root, an absolute path, or an `s3://` address."""
 
 SYNTHETIC = "synthetic"
 """The `source` of posts that were generated; a model trained on any of them says so."""

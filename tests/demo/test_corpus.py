@@ -47,7 +47,7 @@ def test_columns_are_those_of_the_posts_table(corpus: Path) -> None:
     found = rows(corpus)
     assert len(found) == 12
     assert set(found[0]) < set(tables.POSTS.names)
-    assert set(tables.POSTS.names) - set(found[0]) == {"source", "hashtags", "sound_uri", "page_url"}
+    assert set(tables.POSTS.names) - set(found[0]) == {"source", "hashtags", "sound_uri", "sound_uses", "page_url"}
 
 
 def test_every_row_has_its_clip_and_every_clip_its_row(corpus: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from viral.errors import ConfigError, TableError
 from viral.evaluation.baselines import BASELINES, Inputs, Predicted, Unavailable, fit_predict
+from viral.evaluation.metrics import above
 
 
 def corpus(count: int, *, seed: int = 0) -> Inputs:
@@ -51,6 +52,19 @@ def test_nothing_of_the_test_outcomes_is_used(name: str) -> None:
     blind = replace(inputs, y=np.where(test, 99.0, inputs.y), is_viral=inputs.is_viral | test)
     one, two = predicted(name, inputs, train, test), predicted(name, blind, train, test)
     assert (one.score == two.score).all() and (one.probability == two.probability).all()
+
+
+def test_majority_is_what_an_accuracy_has_to_beat() -> None:
+    inputs, (train, test) = corpus(1000), halves(1000)
+    quartile = float(np.quantile(inputs.y[train], 0.75))
+    answer = predicted("majority", inputs, train, test)
+    assert set(answer.probability) == {0.0}
+    skewed = replace(inputs, y=np.exp(5 * inputs.y))  # the mean lies above the 75th percentile, and calls all viral
+    limit = float(np.exp(5 * quartile))
+    below = float((inputs.y[test] <= quartile).mean())
+    for name, expected in (("majority", below), ("constant", 1 - below)):
+        said = predicted(name, skewed, train, test)
+        assert above(skewed.y[test], said.score, limit)["accuracy_at_75"] == pytest.approx(expected)
 
 
 def test_constant_is_the_average_of_training() -> None:

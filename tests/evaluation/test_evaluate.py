@@ -30,6 +30,15 @@ def test_figures_are_those_of_the_metrics(judge: Judge) -> None:
         assert estimate.low <= estimate.value <= estimate.high
 
 
+def test_accuracy_at_the_training_posts_75th_percentile(judge: Judge) -> None:
+    actual, model = truth(), forecast(truth())
+    report = judge(quartile=0.6)
+    expected = ((actual.y > 0.6) == (model.score > 0.6)).mean()
+    assert report.systems[0].figures["accuracy_at_75"].value == pytest.approx(expected)
+    assert report.systems[1].figures["accuracy_at_75"].value == pytest.approx((actual.y <= 0.6).mean())
+    assert "accuracy_at_75" not in judge().systems[0].figures
+
+
 def test_differences_are_paired_and_signed(judge: Judge) -> None:
     report = judge()
     assert [difference.baseline for difference in report.differences] == ["constant", "metadata_gbm"]

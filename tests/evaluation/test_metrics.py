@@ -6,7 +6,7 @@ from scipy import stats
 from sklearn import metrics as sk
 
 from viral.evaluation.glossary import GLOSSARY
-from viral.evaluation.metrics import classification, intervals, ranking, regression, top, top_precision
+from viral.evaluation.metrics import above, classification, intervals, ranking, regression, top, top_precision
 
 
 @pytest.fixture
@@ -127,7 +127,14 @@ def test_intervals() -> None:
     assert got["pinball"] == pytest.approx((low + high) / 2)
 
 
+def test_accuracy_at_the_75th_percentile() -> None:
+    assert above([0, 1, 2, 3, 4], [5, 0, 2.5, 1, 9], 2) == {"accuracy_at_75": pytest.approx(2 / 5)}
+    assert above([2, 2], [2, 3], 2) == {"accuracy_at_75": 0.5}  # at the percentile is not above it
+    assert above([], [], 2) == {"accuracy_at_75": None}
+
+
 def test_every_figure_is_in_the_glossary(sample) -> None:
     y, pred, viral, p = sample
     names = {*classification(viral, p), *regression(y, pred), *ranking(y, pred, viral), *intervals(y, pred, pred)}
+    names |= {*above(y, pred, 0.0)}
     assert names | {"top20_precision_within_author"} == set(GLOSSARY)

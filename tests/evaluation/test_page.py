@@ -106,7 +106,7 @@ def test_it_says_what_a_newcomer_needs(judge: Judge) -> None:
     assert "left out so that nothing leaks" in text
 
 
-@pytest.mark.parametrize("kind", ["time_author", "time", "author", "random"])
+@pytest.mark.parametrize("kind", ["time_author", "time", "author", "sound", "random"])
 def test_every_split_is_explained(judge: Judge, kind: str) -> None:
     text = judge(split=SPLIT.model_copy(update={"kind": kind}), resamples=2, baselines={}).to_html()
     assert "Tested on" in text

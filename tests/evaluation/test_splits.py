@@ -12,7 +12,7 @@ from viral.errors import ConfigError, TableError
 from viral.evaluation.splits import PARTS, Kind, SplitSpec, assign, author_codes, counts
 
 DAY = 86_400_000_000
-KINDS: tuple[Kind, ...] = ("time_author", "time", "author", "random")
+KINDS: tuple[Kind, ...] = ("time_author", "time", "author", "sound", "random")
 
 
 def corpus(posts: int, authors: int, *, seed: int = 0, days: float = 365) -> pa.Table:
@@ -25,8 +25,11 @@ def corpus(posts: int, authors: int, *, seed: int = 0, days: float = 365) -> pa.
 
 
 def table(ids: list[str], authors: list[str | None], times: list[int | None]) -> pa.Table:
+    """A sound is used by several authors; every seventh post has its own."""
     stamps = pa.array(times, pa.int64()).cast(pa.timestamp("us", tz="UTC"))
-    return pa.table({"post_id": ids, "author_id": pa.array(authors, pa.string()), "posted_at": stamps})
+    sounds = [f"s{number % 300}" if number % 7 else None for number in range(len(ids))]
+    columns = {"post_id": ids, "author_id": pa.array(authors, pa.string()), "posted_at": stamps}
+    return pa.table({**columns, "sound_id": pa.array(sounds, pa.string())})
 
 
 def shares(parts: np.ndarray) -> dict[str, float]:
@@ -49,6 +52,26 @@ def test_shares_are_about_those_asked_for(kind: Kind, posts: int, authors: int) 
     slack = 0.14 if posts < 100 else 0.06
     assert got["test"] == pytest.approx(0.2, abs=slack)
     assert got["validation"] == pytest.approx(0.15, abs=slack)
+
+
+def test_a_sound_is_on_one_side_and_on_the_same_as_its_row_among_sounds() -> None:
+    posts = corpus(12_000, 4000)
+    parts = assign(posts, SplitSpec("sound", seed=2))
+    sounds = np.array(posts["sound_id"].to_pylist(), object)
+    sides = {sound: set(parts[sounds == sound]) for sound in set(sounds) - {None}}
+    assert all(len(found) == 1 for found in sides.values())
+    assert len({*parts[sounds == None]}) == 3  # noqa: E711 - elementwise
+    by_author = assign(posts, SplitSpec("author", seed=2))
+    assert any(len(set(by_author[sounds == sound])) > 1 for sound in sides)
+    ids = [f"s{number}" for number in range(300)] + [f"new {number}" for number in range(900)]
+    alone = table(ids, [None] * 1200, [0] * 1200).set_column(3, "sound_id", pa.array(ids))
+    again = assign(alone, SplitSpec("sound", seed=2))
+    assert all({part} == sides[sound] for sound, part in zip(ids[:300], again[:300], strict=True) if sound in sides)
+    bare = posts.drop_columns("sound_id")
+    with pytest.raises(TableError, match="no column sound_id"):
+        assign(bare, SplitSpec("sound"))
+    with pytest.raises(TableError, match="no post names its sound"):
+        assign(bare.append_column("sound_id", pa.nulls(posts.num_rows, pa.string())), SplitSpec("sound"))
 
 
 def test_time_leaves_a_gap_before_each_cut() -> None:
@@ -166,7 +189,7 @@ def test_specs_that_cannot_be(bad: dict[str, object]) -> None:
         SplitSpec(**bad)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "sound"])  # which goes the way of authors
 def test_a_million_posts_in_seconds(kind: Kind) -> None:
     rng = np.random.default_rng(0)
     authors = pa.array(rng.integers(400_000, size=10**6)).cast(pa.string())
@@ -189,6 +212,7 @@ def test_real_posts(shared_data: Path) -> None:
         {
             "post_id": raw["vid_id"].cast(pa.string()),
             "author_id": raw["user_name"],
+            "sound_id": raw["music_id"].cast(pa.string()),
             "posted_at": raw["vid_postTime"].cast(pa.timestamp("us")),
         }
     )

@@ -39,6 +39,7 @@ def test_a_root_that_does_not_exist(viral, command):
         (["train", "fusion"], "there is no table features/light-"),
         (["train", "fusion", "--name", "a/b"], "'a/b' is no name"),
         (["train", "fusion", "--gate", "caption"], "--gate takes EXTRACTOR=WEIGHT"),
+        (["train", "sound", "--continue-from", "hum/2"], "there is no model hum"),
         (["evaluate"], "there is no model fusion"),
         (["evaluate", "--model", "../x"], "is no name"),
         (["score"], "name FILES to score, or --all"),

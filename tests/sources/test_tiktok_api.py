@@ -35,6 +35,7 @@ def test_every_field_has_its_column(read_bytes):
         "sound_title": "原声",
         "sound_original": True,
         "sound_uri": "https://cdn/2",
+        "sound_uses": None,
         "duration_seconds": 17.0,
         "views": 1900001,
         "likes": 68300,

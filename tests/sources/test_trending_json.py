@@ -51,6 +51,7 @@ def test_every_field_has_its_column(read_bytes):
         "sound_title": "Element",
         "sound_original": False,
         "sound_uri": "https://cdn/1",
+        "sound_uses": None,
         "duration_seconds": 15.0,
         "views": 44800,
         "likes": 3710,

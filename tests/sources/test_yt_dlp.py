@@ -45,6 +45,7 @@ def test_every_field_has_its_column(read_bytes):
         "sound_title": "Lehanga",
         "sound_original": None,
         "sound_uri": None,
+        "sound_uses": None,
         "duration_seconds": 13.0,
         "views": 1000,
         "likes": 100,

@@ -87,6 +87,13 @@ def _constant(inputs: Inputs, train: Rows, test: Rows) -> Predicted:
     return Predicted(np.full(count, inputs.is_viral[train].mean()), np.full(count, inputs.y[train].mean()))
 
 
+def _majority(inputs: Inputs, train: Rows, test: Rows) -> Predicted:
+    """The class of most training posts, and the median of their scores: what an accuracy has to beat."""
+    count = len(inputs.y[test])
+    mostly = float(inputs.is_viral[train].mean() > 0.5)
+    return Predicted(np.full(count, mostly), np.full(count, np.median(inputs.y[train])))
+
+
 def _duration_only(inputs: Inputs, train: Rows, test: Rows) -> Predicted | Unavailable:
     """Gradient boosting on the length of the video."""
     return _boosted("duration", inputs.duration, inputs, train, test)
@@ -187,6 +194,7 @@ def _median(ordered: list[float]) -> float:
 
 BASELINES: dict[str, Callable[[Inputs, Rows, Rows], Predicted | Unavailable]] = {
     "constant": _constant,
+    "majority": _majority,
     "duration_only": _duration_only,
     "hour_only": _hour_only,
     "followers_only": _followers_only,

@@ -71,6 +71,7 @@ def evaluate(
     threshold: float = 0.5,
     level: float = 0.9,
     k: int | None = None,
+    quartile: float | None = None,
     resamples: int = 1000,
     seed: int = 0,
 ) -> report.Report:
@@ -86,6 +87,7 @@ def evaluate(
         threshold: a post is called viral from this probability on.
         level: of the model's intervals and of the bootstrap's.
         k: length of the list that NDCG@K and recall@K look at; None: a tenth of the posts.
+        quartile: the 75th percentile of the training posts' scores; None: no accuracy there.
         resamples: draws of the bootstrap; a thousand take about 4 s a system on 1,000 posts and 15 s on 10,000.
         seed: of the bootstrap.
 
@@ -99,6 +101,7 @@ def evaluate(
         threshold=threshold,
         level=level,
         k=k or max(1, round(len(truth.y) / 10)),
+        quartile=quartile,
         resamples=resamples,
         seed=seed,
         resampled_posts=len(rows),
@@ -181,6 +184,8 @@ def _figures(truth: Truth, forecast: Forecast, settings: report.Settings) -> Mea
         figures = metrics.classification(viral, forecast.probability[rows], settings.threshold)
         figures |= metrics.regression(y, score) | metrics.ranking(y, score, viral, first)
         figures["top20_precision_within_author"] = within
+        if settings.quartile is not None:
+            figures |= metrics.above(y, score, settings.quartile)
         if forecast.low is not None and forecast.high is not None:
             figures |= metrics.intervals(y, forecast.low[rows], forecast.high[rows], settings.level)
         return figures

@@ -68,6 +68,13 @@ GLOSSARY: dict[str, Meaning] = {
     "kendall": Meaning(
         "Kendall", "Pairs in the right order less pairs in the wrong one, as a share.", "higher", _SCORE
     ),
+    "accuracy_at_75": Meaning(
+        "Accuracy at the 75th percentile",
+        "Share of posts whose score and predicted score lie on the same side of the training posts' 75th percentile. "
+        "The baseline majority, which is always below, is what to beat: often about 0.75.",
+        "higher",
+        _SCORE,
+    ),
     "ndcg_at_k": Meaning(
         "NDCG@K",
         "How good the first K posts of the sorted list are, the first counting most; 1 is the best order. "

@@ -115,6 +115,23 @@ def _regression(y: Floats, pred: Floats) -> list[float | None]:
     ]
 
 
+def above(y: npt.ArrayLike, pred: npt.ArrayLike, threshold: float) -> Figures:
+    """How often score and prediction lie on the same side of a threshold: regression judged as classification.
+
+    Args:
+        y: the score that each post reached, (rows,).
+        pred: the score predicted, (rows,).
+        threshold: the 75th percentile of the training posts' scores.
+    """
+    truth, called = np.asarray(y, dtype=np.float64) > threshold, np.asarray(pred, dtype=np.float64) > threshold
+    if not len(truth):
+        return {"accuracy_at_75": None}
+    from sklearn import metrics
+
+    with _checked_already():
+        return {"accuracy_at_75": _number(metrics.accuracy_score(truth, called))}
+
+
 def _correlation(measure: Callable[[Floats, Floats], Any], y: Floats, pred: Floats) -> float | None:
     if _constant(y) or _constant(pred):
         return None

@@ -20,6 +20,7 @@ _SPLIT_WORDS = {
     "time_author": "Tested on posts newer than all training posts, by authors that the model has never seen.",
     "time": "Tested on posts newer than all training posts; the model may know their authors, which flatters it.",
     "author": "Tested on authors that the model has never seen; their posts may be older than the training posts.",
+    "sound": "Tested on sounds that the model has never heard; it may know the authors, which flatters it.",
     "random": "Tested on posts drawn at random. This flatters: the model may know their authors and what came later.",
 }
 _PART_WORDS = {

@@ -70,7 +70,7 @@ class Split(_Frozen):
 
 
 class Settings(_Frozen):
-    """How the figures were made.
+    """How the figures were made. `quartile` is the 75th percentile of the training posts' scores.
 
     `resampled_posts` are the posts that the intervals come from: all of the test, or some authors' where it is large.
     """
@@ -78,6 +78,7 @@ class Settings(_Frozen):
     threshold: float
     level: float
     k: int
+    quartile: float | None = None
     resamples: int
     seed: int
     resampled_posts: int

@@ -1,7 +1,7 @@
 """Which posts a model may learn from, and which it is judged on.
 
 Time splits cut at a moment: everything on the later side is newer than everything on the earlier side, with a gap
-between them as long as the label takes to form. Author and random splits go by a keyed hash, never by row order.
+between them as long as the label takes to form. Author, sound and random splits go by a keyed hash, never by row order.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from viral.errors import ConfigError, TableError
 
-Kind = Literal["time_author", "time", "author", "random"]
+Kind = Literal["time_author", "time", "author", "sound", "random"]
 PARTS = ("train", "validation", "test", "unused")
 
 _DAY = 86_400_000_000  # microseconds
@@ -35,11 +35,13 @@ class SplitSpec:
 
     Attributes:
         kind: `time_author` (the headline) tests on new posts by new authors, `time` on new posts, `author` on other
-            authors' posts of any time, `random` on any posts: the last only shows how much it flatters.
-        test: share of the used posts (`author`: of the authors) to test on.
+            authors' posts of any time, `sound` on posts with other sounds, for models that hear them: authors share
+            sounds, so no other kind keeps a sound from both sides. `random` tests on any posts: it only shows how much
+            that flatters.
+        test: share of the used posts (`author`, `sound`: of the authors, sounds) to test on.
         validation: share to choose and calibrate models on.
         gap_days: for the time kinds, days left out before each cut: the horizon of the label.
-        seed: key of the hash for `author` and `random`.
+        seed: key of the hash for `author`, `sound` and `random`.
     """
 
     kind: Kind = "time_author"
@@ -76,12 +78,13 @@ def assign(posts: pa.Table, spec: SplitSpec) -> npt.NDArray[np.str_]:
     once more for `validation`. Posts within `gap_days` before a cut are `unused`; so are, for `time_author`, posts
     after a cut by authors seen before it. Posts of the same instant stay together.
 
-    `author` and `random` go by a hash of `author_id` or `post_id` keyed with `seed`. From 1,000 authors (posts) up each
-    has its part for ever, whatever is added; below, where that could leave a part empty or lopsided, they are ranked by
-    their hash and cut at the shares, so that an addition may move those next to a cut.
+    `author`, `sound` and `random` go by a hash of `author_id`, `sound_id` or `post_id` keyed with `seed`. From 1,000
+    authors (sounds, posts) up each has its part for ever, whatever is added; below, where that could leave a part empty
+    or lopsided, they are ranked by their hash and cut at the shares, so that an addition may move those next to a cut.
 
     Args:
-        posts: columns `post_id`, `author_id` (null or empty: the post is its own author), `posted_at` (timestamp).
+        posts: columns `post_id`, `author_id` (null or empty: the post is its own author), `posted_at` (timestamp), and
+            for `sound` `sound_id` (null or empty: the post is its own sound).
         spec: how to divide.
 
     Returns:
@@ -89,14 +92,14 @@ def assign(posts: pa.Table, spec: SplitSpec) -> npt.NDArray[np.str_]:
 
     Raises:
         ConfigError: a time kind, and posts without time.
-        TableError: a column is missing, or the posts are too few for three non-empty parts.
+        TableError: a column is missing or, for `sound`, empty, or the posts are too few for three non-empty parts.
     """
     _require_columns(posts, spec)
     if spec.kind == "random":
         return _by_hash(_hashes("post", posts["post_id"].to_pylist(), spec.seed), spec, "posts")
-    if spec.kind == "author":
-        authors = author_codes(posts)
-        return _by_hash(_author_hashes(posts, authors, spec.seed), spec, "authors")[authors]
+    if spec.kind in ("author", "sound"):
+        codes = _codes(posts, f"{spec.kind}_id")
+        return _by_hash(_owner_hashes(posts, codes, spec), spec, f"{spec.kind}s")[codes]
     return _by_time(posts, spec)
 
 
@@ -108,7 +111,12 @@ def counts(parts: npt.NDArray[np.str_], authors: _Ints) -> list[PartCount]:
 
 def author_codes(posts: pa.Table) -> _Ints:
     """A whole number for each author, the same for all of an author's rows; a post without author gets its own."""
-    column = _chunk(posts["author_id"]).cast(pa.string())
+    return _codes(posts, "author_id")
+
+
+def _codes(posts: pa.Table, name: str) -> _Ints:
+    """The same for another column: a whole number for each value, and one of its own for a post without."""
+    column = _chunk(posts[name]).cast(pa.string())
     known = pc.and_(pc.is_valid(column), pc.not_equal(pc.fill_null(column, ""), ""))
     encoded = pc.if_else(known, column, None).dictionary_encode()
     codes = np.asarray(pc.fill_null(encoded.indices, -1).cast(pa.int64()))
@@ -122,10 +130,12 @@ def _chunk(column: pa.ChunkedArray) -> pa.Array:
 
 
 def _require_columns(posts: pa.Table, spec: SplitSpec) -> None:
-    needed = ("post_id", "author_id", "posted_at")
+    needed = ["post_id", "author_id", "posted_at", *(["sound_id"] if spec.kind == "sound" else [])]
     missing = [name for name in needed if name not in posts.column_names]
     if missing:
         raise TableError(f"the posts have no column {', '.join(missing)}: a split needs {', '.join(needed)}")
+    if spec.kind == "sound" and posts["sound_id"].null_count == posts.num_rows:
+        raise TableError("no post names its sound: use another kind of split, or ingest posts with sound_id")
     if spec.kind in ("time", "time_author") and (timeless := posts["posted_at"].null_count):
         raise ConfigError(
             f"{timeless} of {posts.num_rows} posts have no posting time, which split kind {spec.kind!r} needs: "
@@ -143,13 +153,13 @@ def _hashes(kind: str, values: Iterable[str], seed: int) -> npt.NDArray[np.uint6
     return np.frombuffer(b"".join(digests), dtype=">u8").astype(np.uint64)
 
 
-def _author_hashes(posts: pa.Table, authors: _Ints, seed: int) -> npt.NDArray[np.uint64]:
-    """One hash for each author code, in the order of the codes."""
-    _, first = np.unique(authors, return_index=True)
-    owners = posts.select(["author_id", "post_id"]).take(first)
-    names, ids = owners["author_id"].cast(pa.string()).to_pylist(), owners["post_id"].to_pylist()
+def _owner_hashes(posts: pa.Table, codes: _Ints, spec: SplitSpec) -> npt.NDArray[np.uint64]:
+    """One hash for each code of authors or sounds, in the order of the codes."""
+    _, first = np.unique(codes, return_index=True)
+    owners = posts.select([f"{spec.kind}_id", "post_id"]).take(first)
+    names, ids = (column.cast(pa.string()).to_pylist() for column in owners.columns)
     keys = (f"a{name}" if name else f"p{post}" for name, post in zip(names, ids, strict=True))
-    return _hashes("author", keys, seed)
+    return _hashes(spec.kind, keys, spec.seed)
 
 
 def _by_hash(hashes: npt.NDArray[np.uint64], spec: SplitSpec, noun: str) -> npt.NDArray[np.str_]:

@@ -23,9 +23,15 @@ from viral.media.requests import Request
 
 _LIGHT = ("metadata", "caption", "acoustics", "craft")
 _FULL = (*_LIGHT, "resnet50", "r2plus1d")
-FEATURE_SETS: Mapping[str, tuple[str, ...]] = {"light": _LIGHT, "full": _FULL, "full-bf16": _FULL}
+FEATURE_SETS: Mapping[str, tuple[str, ...]] = {
+    "light": _LIGHT,
+    "full": _FULL,
+    "full-bf16": _FULL,
+    "sound": ("logmel",),
+}
 """The named sets: `light` needs no download, `full` looks at the pictures too, `full-bf16` with its networks in
-bfloat16: four times as fast where the processor has AVX512-BF16 or AMX, and on GPUs, with vectors a little coarser."""
+bfloat16: four times as fast where the processor has AVX512-BF16 or AMX, and on GPUs, with vectors a little coarser.
+`sound` is what the model of that name hears."""
 
 
 class UnavailableWarning(UserWarning):
@@ -76,7 +82,7 @@ class FeatureSet:
     def named(
         cls, name: str, *, weights: str | Mapping[str, str] | None = None, resolve: Resolve = local_file
     ) -> FeatureSet:
-        """`light`, `full` or `full-bf16`.
+        """One of `FEATURE_SETS`.
 
         Args:
             name: the name of the set.

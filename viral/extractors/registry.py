@@ -18,6 +18,7 @@ EXTRACTORS: Mapping[str, str] = {
     "wording": "viral.extractors.wording:Wording",
     "acoustics": "viral.extractors.acoustics:Acoustics",
     "loudness": "viral.extractors.loudness:Loudness",
+    "logmel": "viral.extractors.logmel:LogMel",
     "craft": "viral.extractors.craft:Craft",
     "resnet50": "viral.extractors.resnet50:ResNet50",
     "vgg16": "viral.extractors.vgg16:VGG16",

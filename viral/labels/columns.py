@@ -15,7 +15,7 @@ Array = npt.NDArray[np.float64]
 Columns = Mapping[str, Array]
 """Column of the posts table → values (N,). Times are epoch seconds; `author_id` is some number for each author."""
 
-_NUMBERS = ("views", "likes", "comments", "shares", "saves", "author_followers", "duration_seconds")
+_NUMBERS = ("views", "likes", "comments", "shares", "saves", "author_followers", "duration_seconds", "sound_uses")
 _TIMES = ("posted_at", "scraped_at")
 
 

@@ -14,6 +14,7 @@ from viral.labels.engagement_rate import (
     SHARES_PER_VIEW,
 )
 from viral.labels.engagement_weighted import ENGAGEMENT_WEIGHTED, ENGAGEMENT_WEIGHTED_RAW
+from viral.labels.log_uses import LOG_USES
 from viral.labels.log_views import LOG_VIEWS
 from viral.labels.over_author import OVER_AUTHOR
 from viral.labels.views_per_follower import VIEWS_PER_FOLLOWER
@@ -32,6 +33,7 @@ _ALL = (
     COMMENTS_PER_VIEW,
     SHARES_PER_VIEW,
     SAVES_PER_VIEW,
+    LOG_USES,
 )
 _BY_NAME = {definition.name: definition for definition in _ALL}
 

@@ -62,6 +62,11 @@ def failure(error: av.error.FFmpegError) -> UnreadableError | OutOfMemoryError:
     return UnreadableError(f"ffmpeg: {error.strerror}")
 
 
+def has_picture(container: InputContainer) -> bool:
+    """Whether there is a moving picture; cover art and still images are none."""
+    return bool(_moving(container))
+
+
 def picture_stream(container: InputContainer) -> VideoStream:
     """The moving picture, decoding on one thread; cover art and still images are none.
 
@@ -69,9 +74,7 @@ def picture_stream(container: InputContainer) -> VideoStream:
         NoVideoStreamError: there is no moving picture.
         UnsupportedCodecError: no decoder here knows its codec.
     """
-    from av.stream import Disposition
-
-    moving = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    moving = _moving(container)
     if not moving:
         held = ["cover art" if s.type == "video" else s.type for s in container.streams]
         raise NoVideoStreamError(f"no moving picture, only {', '.join(held) or 'an empty container'}")
@@ -81,6 +84,12 @@ def picture_stream(container: InputContainer) -> VideoStream:
         raise UnsupportedCodecError("no decoder for the codec of the picture")
     stream.codec_context.thread_count = 1
     return stream
+
+
+def _moving(container: InputContainer) -> list[VideoStream]:
+    from av.stream import Disposition
+
+    return [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
 
 
 def sound_stream(container: InputContainer) -> AudioStream | None:

@@ -12,6 +12,7 @@ from viral.media.container import opened
 from viral.media.decord_frames import NAME as DECORD
 from viral.media.decord_frames import DecordRefusedError, decord_frames
 from viral.media.facts import facts, truncated
+from viral.media.heard import heard, is_only_heard
 from viral.media.index import Ints, PictureIndex
 from viral.media.limits import Limits
 from viral.media.media import ClipBatch, FrameBatch, Media, PacketTrack, Track
@@ -37,6 +38,8 @@ def decode(path: str, plan: Plan, limits: Limits) -> Media:
     """
     _check_bytes(path, limits)
     with opened(path) as container:
+        if is_only_heard(container, plan):
+            return heard(path, container, plan, limits)
         known = survey(container, [request.rate for request in plan.sounds], limits)
         numbers = plan.numbers(known.index)
         shapes = shapes_by_frame(numbers)

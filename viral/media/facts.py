@@ -14,8 +14,7 @@ TRUNCATED_SHARE = 0.05
 
 def facts(path: str, survey: Survey, decoder: str | None) -> Facts:
     """The facts of a surveyed file; reads it once more for its hash."""
-    with Path(path).open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    size, sha256 = digest(path)
     return Facts(
         container=survey.container,
         video_codec=survey.video_codec,
@@ -27,9 +26,15 @@ def facts(path: str, survey: Survey, decoder: str | None) -> Facts:
         declared_seconds=survey.declared_seconds,
         seen_seconds=survey.seen_seconds,
         decoder=decoder,
-        bytes=Path(path).stat().st_size,
-        sha256=digest,
+        bytes=size,
+        sha256=sha256,
     )
+
+
+def digest(path: str) -> tuple[int, str]:
+    """The size of a file and the SHA-256 of its bytes."""
+    with Path(path).open("rb") as file:
+        return Path(path).stat().st_size, hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def truncated(declared: float | None, seen: float) -> bool:

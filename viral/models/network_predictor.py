@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from viral.models.fusion import FusionConfig, Prediction
+from viral.models.fusion import Prediction
 from viral.models.networks import network
 from viral.models.predictor import Said
-from viral.models.streams import Batch, from_dict
+from viral.models.start import scaling_of, shape_of
+from viral.models.streams import Batch
 from viral.registry import Saved
 
 
@@ -39,7 +40,7 @@ def load(saved: Saved) -> NetworkPredictor:
     """Make the network that the card names and fill it."""
     from safetensors.torch import load as tensors
 
-    card = saved.card
-    made = network(FusionConfig(**{**card["config"], "streams": from_dict(card["config"]["streams"])}))
+    target = scaling_of(saved)
+    made = network(shape_of(saved))
     made.load_state_dict(tensors(saved.weights))
-    return NetworkPredictor(made.eval(), card["target"]["mean"], card["target"]["scale"])
+    return NetworkPredictor(made.eval(), target.mean, target.scale)

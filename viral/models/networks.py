@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 NETWORKS: Mapping[str, str] = {
     "gated": "viral.models.fusion:Fusion",
+    "sound": "viral.models.sound:Sound",
 }
 """`module:class` by `FusionConfig.architecture`.
 

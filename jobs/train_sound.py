@@ -1,0 +1,68 @@
+"""Log-mel spectrograms and labels → the sound model, at random first or on from a saved one."""
+
+from __future__ import annotations
+
+import click
+
+from jobs.options import chosen_set, training_options
+from jobs.train_network import TrainSpec, run
+from viral.cli import common, execute, on_ray, say
+from viral.history import recorded
+from viral.models.train_config import Optimizer, Precision, TrainConfig
+from viral.registry import Registry
+from viral.store import Store
+
+SOUND = "sound"  # the architecture, the feature set and the model
+
+
+@click.command()
+@click.option(
+    "--feature-set", default=SOUND, show_default=True, help="A set, or its YAML file, that holds the extractor logmel."
+)
+@training_options
+@click.option("--optimizer", default="adam", show_default=True, type=click.Choice(["adam", "adamw", "sgd"]))
+@click.option("--lr", default=1e-3, show_default=True, type=click.FloatRange(0, min_open=True), help="At its peak.")
+@click.option("--continue-from", metavar="NAME[/VERSION]", help="Go on from a saved model, with a new optimiser.")
+@on_ray
+@common
+def command(
+    feature_set: str,
+    label: str,
+    name: str | None,
+    workers: int,
+    epochs: int,
+    seed: int,
+    precision: Precision,
+    optimizer: Optimizer,
+    lr: float,
+    continue_from: str | None,
+    root: str,
+    address: str | None,
+    as_json: bool,
+    debug: bool,
+) -> None:
+    """Train the sound model on a feature table and a label table; after a kill the same command goes on.
+
+    Labels must be split by sound (`viral label --split sound`), or be of sounds (`python -m jobs.sounds`): else the
+    same sound may lie on both sides. A model that is gone on from is saved as the next version of its name.
+    """
+    store = Store.open(root)
+    start = Registry(store).load(continue_from) if continue_from else None
+    called = name or (start.name if start else SOUND)
+    spec = TrainSpec(
+        called,
+        chosen_set(feature_set, None, store),
+        label,
+        workers,
+        extractor="logmel",
+        architecture=SOUND,
+        start=start,
+    )
+    config = TrainConfig(
+        epochs=epochs, seed=seed, precision=precision, optimizer=optimizer, learning_rate=lr, loss="squared"
+    )
+    say(recorded(store, "train", lambda _: run(store, spec, config, address=address, debug=debug)), as_json=as_json)
+
+
+if __name__ == "__main__":
+    execute(command)

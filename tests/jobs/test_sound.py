@@ -1,0 +1,133 @@
+"""The sound model from end to end: posts → sounds → features → labels → a model that is gone on from."""
+
+from __future__ import annotations
+
+import json
+import wave
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jobs import backfill, ingest, label, score, sounds, train_network
+from jobs.train_network import TrainSpec, TrainSummary
+from viral import generations
+from viral.config import Settings
+from viral.errors import ConfigError, TableError
+from viral.evaluation.splits import SplitSpec
+from viral.extractors.feature_set import FeatureSet
+from viral.labels import LabelSpec
+from viral.models.train_config import TrainConfig
+from viral.registry import Registry
+from viral.sounds import sounds_root
+from viral.store import Store
+from viral.tables import LABELS, PREDICTIONS
+
+GRID = {"name": "logmel", "params": {"mels": 32, "frames": 16, "seconds": 2.0}}
+HEARD = FeatureSet.from_dict({"name": "heard", "extractors": [GRID]})
+SOUNDS, RATE = 60, 22050
+FIRST = TrainConfig(epochs=20, report_every=20, optimizer="adam", loss="squared", learning_rate=3e-3, batch_size=16)
+THEN = TrainConfig(epochs=10, report_every=10, optimizer="sgd", loss="squared", learning_rate=3e-3, batch_size=16)
+
+
+def tone(path: Path, hertz: float) -> None:
+    samples = 0.4 * np.sin(2 * np.pi * hertz * np.arange(RATE) / RATE)
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(RATE)
+        file.writeframes((32767 * samples).astype("<i2").tobytes())
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A root whose posts' views grow with the pitch of their sound, and what was learnt of its sounds."""
+
+    posts: Store
+    made: sounds.SoundsSummary
+    first: TrainSummary
+    then: TrainSummary
+
+    @property
+    def store(self) -> Store:
+        return sounds_root(self.posts)
+
+
+def spec(**changed: object) -> TrainSpec:
+    usual = {"name": "sound", "feature_set": HEARD, "label": "log_views", "workers": 1}
+    return TrainSpec(**{**usual, "extractor": "logmel", "architecture": "sound", **changed})  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def heard(ray_session: None, tmp_path_factory: pytest.TempPathFactory) -> Heard:
+    root = tmp_path_factory.mktemp("heard")
+    (root / "videos").mkdir()
+    chance, lines = np.random.default_rng(0), ["post_id,author_id,sound_id,views,video_uri"]
+    for number in range(SOUNDS):
+        height = chance.random()
+        tone(root / "videos" / f"{number}.wav", 100 * 60**height)
+        lines += [
+            f"{number}-{use},author-{use},sound-{number},{int(np.exp(8 + 5 * height) + use)},videos/{number}.wav"
+            for use in range(1 + number % 3)
+        ]
+    (root / "posts.csv").write_text("\n".join([*lines, "x,author-0,,5,videos/0.wav"]))
+    store = Store.open(root)
+    ingest.run(store, ingest.Source("csv", (str(root / "posts.csv"),)))
+    made = sounds.run(store)
+    of_sounds = sounds_root(store)
+    backfill.run(of_sounds, HEARD, Settings())
+    label.run(of_sounds, LabelSpec("log_views"), SplitSpec("sound"))
+    first = train_network.run(of_sounds, spec(workers=2), FIRST)
+    start = Registry(of_sounds).load(first.model)
+    return Heard(store, made, first, train_network.run(of_sounds, spec(start=start), THEN))
+
+
+def test_the_posts_become_sounds(heard: Heard) -> None:
+    said = heard.made
+    assert (said.posts, said.without_sound_id, said.sounds, said.without_audio) == (121, 1, SOUNDS, 0)
+    assert sounds.run(heard.posts).changed == 0
+    rows = ingest.posts_table(heard.store).read(columns=["post_id", "sound_uses"])
+    assert {row["post_id"]: row["sound_uses"] for row in rows.to_pylist()} == {
+        f"sound-{number}": 1 + number % 3 for number in range(SOUNDS)
+    }
+
+
+def test_the_model_goes_on_where_it_was(heard: Heard) -> None:
+    registry = Registry(heard.store)
+    before, after = (registry.load(model).card for model in ("sound/1", "sound/2"))
+    assert (heard.first.model, heard.then.model) == ("sound/1", "sound/2")
+    assert before["losses"][-1][0] < 0.6 * before["losses"][0][0]
+    assert after["losses"][-1][0] < before["losses"][-1][0]
+    assert (after["continued_from"], after["train"]["optimizer"]) == ("sound/1", "sgd")
+    assert "continued_from" not in before
+    assert before["notes"] == after["notes"] == []
+
+
+def test_batch_and_a_fresh_process_say_the_same_of_what_was_planted(heard: Heard, viral, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    assert score.run(heard.store, "sound").scored == SOUNDS
+    table, _ = generations.current(heard.store, score.predictions_prefix("sound/2"), PREDICTIONS)
+    scores = {row["post_id"]: row["score"] for row in table.read().to_pylist()}
+    labels, _ = generations.current(heard.store, "labels/log_views", LABELS)
+    tested = [row for row in labels.read().to_pylist() if row["split"] == "test"]
+    truth = [row["target"] for row in tested]
+    assert np.corrcoef([scores[row["post_id"]] for row in tested], truth)[0, 1] > 0.8
+    video = heard.posts.path("videos/7.wav")
+    done = viral("score", video, "--model", "sound", "--root", heard.store.root, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["score"] == scores["sound-7"]
+
+
+def test_what_cannot_be_done(heard: Heard, tmp_path: Path, viral) -> None:  # type: ignore[no-untyped-def]
+    start = Registry(heard.store).load("sound/1")
+    for wrong, said in (
+        ({"feature_set": FeatureSet.named("light")}, "has no logmel: it has metadata, caption, acoustics, craft"),
+        ({"start": start, "feature_set": FeatureSet.named("sound")}, "trained on feature set heard-.*, not on sound-"),
+        ({"start": start, "architecture": "gated"}, "its architecture is sound, not gated"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            train_network.run(heard.store, spec(**wrong), THEN)
+    with pytest.raises(TableError, match="is empty: ingest some first"):
+        sounds.run(Store.open(tmp_path))
+    assert Registry(heard.store).versions("sound") == [1, 2]
+    assert not list(heard.store.objects("runs"))
