@@ -253,10 +253,11 @@ def command(
     if (only or quarantined) and not retry_failed:
         raise ConfigError("--reason and --quarantined say which failed posts to try again: add --retry-failed")
     retry = Retry(datetime.now(UTC), only, quarantined) if retry_failed else None
-    chosen, settings = chosen_set(feature_set, weights), load()
+    store, settings = Store.open(root), load()
+    chosen = chosen_set(feature_set, weights, store)
     if shape:
         settings = settings.model_copy(update={"backfill": settings.backfill.model_copy(update={"shape": shape})})
-    store, shown = Store.open(root), bar("backfill")
+    shown = bar("backfill")
 
     def work(record: Recorder) -> BackfillSummary:
         def progress(done: int, total: int) -> None:

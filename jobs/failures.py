@@ -94,7 +94,8 @@ def command(
 ) -> None:
     """Count the posts that failed, by reason, and list them; --json lists all of them, a line each."""
     del debug  # of all commands; this one has nothing more to show
-    store, chosen = Store.open(root), chosen_set(feature_set, weights)
+    store = Store.open(root)
+    chosen = chosen_set(feature_set, weights, store)
     rows = (row for row in listed(store, chosen, partial=partial) if not only or row["reason"] in only)
     if as_json:
         for row in rows:

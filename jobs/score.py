@@ -163,7 +163,7 @@ def command(
     if everything == bool(files):
         raise ConfigError("name FILES to score, or --all for the posts of the root")
     if everything:
-        chosen = chosen_set(feature_set, weights) if feature_set else None
+        chosen = chosen_set(feature_set, weights, store) if feature_set else None
         work = partial(run, store, model, feature_set=chosen, address=address, debug=debug)
         say(recorded(store, "score", lambda _: work()), as_json=as_json)
         return

@@ -12,6 +12,7 @@ MODELS = {
         modality: ("jobs.train_network", f"The {modality} of a feature set alone.")
         for modality in ("text", "audio", "image", "craft", "metadata")
     },
+    "video": ("jobs.train_video", "A video network, fine-tuned end to end on the videos themselves."),
 }
 """For each model the module that holds its `command`, and what the overview says of it."""
 

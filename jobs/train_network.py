@@ -178,7 +178,7 @@ def _identity(spec: TrainSpec, task: NetworkTask, statistics: Statistics) -> str
 def _state(checkpoint: Any) -> dict[str, Any]:
     import torch
 
-    from jobs.network_worker import STATE
+    from jobs.training_state import STATE
 
     with checkpoint.as_directory() as folder:
         state: dict[str, Any] = torch.load(Path(folder, STATE), map_location="cpu", weights_only=True)
@@ -225,9 +225,9 @@ def command(
     """
     kind = str(click.get_current_context().info_name)
     modality = None if kind == FUSION else kind
-    spec = TrainSpec(name or kind, chosen_set(feature_set, weights), label, workers, _gates(gates), modality)
-    config = TrainConfig(epochs=epochs, seed=seed, precision=precision)
     store = Store.open(root)
+    spec = TrainSpec(name or kind, chosen_set(feature_set, weights, store), label, workers, _gates(gates), modality)
+    config = TrainConfig(epochs=epochs, seed=seed, precision=precision)
     say(recorded(store, "train", lambda _: run(store, spec, config, address=address, debug=debug)), as_json=as_json)
 
 

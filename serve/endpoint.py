@@ -14,8 +14,8 @@ from serve.api import Face
 from serve.settings import EndpointSpec, key_digest
 from viral.config import ServeSettings, load
 from viral.errors import ConfigError, ViralError
-from viral.extractors.feature_set import FeatureSet
 from viral.registry import Registry
+from viral.scorer import feature_set_of
 from viral.store import Store, one_line
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def checked(spec: EndpointSpec) -> EndpointSpec:
 
 def _pinned(spec: EndpointSpec) -> EndpointSpec:
     saved = Registry(Store(spec.root)).load(spec.model)
-    FeatureSet.from_dict(saved.card["feature_set"])
+    feature_set_of(saved)
     return replace(spec, model=str(saved))
 
 

@@ -11,6 +11,8 @@ import numpy as np
 from viral.errors import TableError, UsageError
 from viral.extractors.extractor import Vector
 from viral.extractors.feature_set import FeatureSet
+from viral.extractors.stored_weights import StoredWeights
+from viral.extractors.weights import local_file
 from viral.models.predictor import load
 from viral.models.streams import Batch, Stream, from_dict, from_vectors
 from viral.registry import Registry, Saved
@@ -42,6 +44,16 @@ class Scored:
     notes: tuple[str, ...] = ()
 
 
+def feature_set_of(saved: Saved) -> FeatureSet:
+    """The feature set that a model was trained on; weights that belong to the model are read from its store.
+
+    Raises:
+        ConfigError: this version of viral would make other vectors.
+    """
+    resolve = StoredWeights(saved.store) if saved.store else local_file
+    return FeatureSet.from_dict(saved.card["feature_set"], resolve=resolve)
+
+
 class Scorer:
     """A saved model, ready to score.
 
@@ -64,7 +76,7 @@ class Scorer:
     @property
     def feature_set(self) -> FeatureSet:
         """The feature set that its vectors must come from."""
-        return FeatureSet.from_dict(self.saved.card["feature_set"])
+        return feature_set_of(self.saved)
 
     def check(self, feature_set: FeatureSet) -> None:
         """Refuse vectors of another feature set.

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from viral.errors import WeightsError
 from viral.extractors.extractor import Extractor, Sample, Vector
 from viral.extractors.spec import BatchedExtractor, Encode, ExtractorSpec, Resolve
+from viral.extractors.stored_weights import split_reference
 from viral.extractors.weights import RANDOM, file_digest, find_known, read_state_dict
 
 if TYPE_CHECKING:
@@ -50,9 +51,10 @@ class NetworkSpec(ExtractorSpec):
 
     def identity(self, resolve: Resolve) -> dict[str, Any]:
         """The parameters, with weights from a file named by its SHA-256."""
-        named = self.weights == RANDOM or self.weights in self.known
-        weights = self.weights if named else f"sha256:{file_digest(resolve(self.weights))}"
-        return self.params() | {"weights": weights}
+        if self.weights == RANDOM or self.weights in self.known:
+            return self.params()
+        _, digest = split_reference(self.weights)  # where it is named, the file need not be there
+        return self.params() | {"weights": f"sha256:{digest or file_digest(resolve(self.weights))}"}
 
     def check(self, resolve: Resolve) -> None:
         """Make sure that the weights are there. Raises WeightsError."""
@@ -83,9 +85,9 @@ class NetworkSpec(ExtractorSpec):
         seen = np.concatenate([each for each in pixels if each is not None])
         with _exactly(device, self.precision):
             batches = torch.split(torch.from_numpy(seen), self.together)
-            features = torch.cat([network(self._normalised(batch.to(device))).float() for batch in batches])
+            features = torch.cat([self.features(network, batch.to(device)) for batch in batches])
             parts = torch.split(features, counts)
-            return [part.mean(0).cpu().numpy() if len(part) else None for part in parts]
+            return [self.pooled(part).cpu().numpy() if len(part) else None for part in parts]
 
     def pixels(self, sample: Sample) -> npt.NDArray[np.uint8] | None:
         """What the network is to see: uint8 (N, …, H, W, 3), or None where the sample has no pictures."""
@@ -95,10 +97,20 @@ class NetworkSpec(ExtractorSpec):
         """The network with its head, with weights drawn at random."""
         raise NotImplementedError
 
-    def _loaded(self, device: str, resolve: Resolve) -> torch.nn.Module:
-        return self._filled(resolve).eval().requires_grad_(False).to(device)
+    def features(self, network: torch.nn.Module, pixels: torch.Tensor) -> torch.Tensor:
+        """The features of frames or clips, uint8 (N, …, H, W, 3) to float32 (N, …); gradients pass."""
+        features: torch.Tensor = network(self._normalised(pixels)).float()
+        return features
 
-    def _filled(self, resolve: Resolve) -> torch.nn.Module:
+    def pooled(self, features: torch.Tensor) -> torch.Tensor:
+        """One vector (dim,) from what the network made of a post's frames or clips, (N, …)."""
+        return features.mean(0)
+
+    def _loaded(self, device: str, resolve: Resolve) -> torch.nn.Module:
+        return self.filled(resolve).eval().requires_grad_(False).to(device)
+
+    def filled(self, resolve: Resolve) -> torch.nn.Module:
+        """The network without its head, its weights as the spec says. Raises WeightsError."""
         import torch
 
         # The random weights are the same everywhere, and the caller's random numbers stay as they were.

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 NETWORKS: Mapping[str, str] = {
     "gated": "viral.models.fusion:Fusion",
+    "linear": "viral.models.linear:Linear",
 }
 """`module:class` by `FusionConfig.architecture`.
 
