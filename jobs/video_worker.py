@@ -94,7 +94,6 @@ def _epoch(
     source = replace(task.source, split="train", epoch=(seed, epoch))
     clips = _Clips(task, source, training_chunks(task.posts["train"], seed, epoch, *place), learner.device)
     train = learner.train(clips.steps(task.train.share(place[1])), epoch)
-    _share_buffers(model)
     held = _Clips(task, task.source, validation_chunks(task.posts["validation"], *place), learner.device)
     validation = learner.validate(held.batches())
     told = _gathered((train, validation, clips.skipped + held.skipped))
@@ -118,15 +117,6 @@ def _network(task: VideoTask) -> VideoNetwork:
     heads.start_at(task.means["is_viral"], {FIRST_RATE + at: task.means[name] for at, name in enumerate(RATES)})
     spec = as_clip_network(task.source.spec)
     return VideoNetwork(spec, spec.filled(task.resolve), heads)
-
-
-def _share_buffers(model: torch.nn.Module) -> None:
-    """Give all workers the first one's batch statistics, as each step of training does when it begins."""
-    import torch.distributed
-
-    if torch.distributed.is_initialized() and torch.distributed.get_world_size() > 1:
-        for buffer in model.buffers():
-            torch.distributed.broadcast(buffer, 0)
 
 
 def _gathered(mine: T) -> list[T]:

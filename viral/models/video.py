@@ -43,7 +43,8 @@ class ClipBatch:
 class VideoNetwork(nn.Module):
     """A backbone and its heads. In evaluation it says what the heads say of the vectors that its extractor makes.
 
-    Frozen, the backbone learns nothing and keeps its batch statistics, also while the heads are in training.
+    Batch norms keep the statistics that the weights came with, and learn the rest: of the few videos that go through
+    at once they would be others than those of evaluation (Wu & Johnson 2021, arXiv 2105.07576, section 4).
     """
 
     def __init__(self, spec: ClipNetwork, backbone: nn.Module, heads: Linear) -> None:
@@ -58,9 +59,12 @@ class VideoNetwork(nn.Module):
         self.train(self.training)
 
     def train(self, mode: bool = True) -> Self:
-        """Into training or evaluation; a frozen backbone stays in evaluation."""
+        """Into training or evaluation; a frozen backbone stays in evaluation, and batch norms always do."""
         super().train(mode)
         self.backbone.train(mode and not self.frozen)
+        for each in self.backbone.modules():
+            if isinstance(each, nn.modules.batchnorm._BatchNorm):
+                each.eval()
         return self
 
     def forward(self, pixels: Tensor, clips: Sequence[int]) -> Prediction:

@@ -18,7 +18,7 @@ class VideoConfig:
     Args:
         task: what it learns; what it does not learn stays the training split's mean.
         epochs: at most so many passes over the training split; each decodes other clips.
-        frozen_epochs: of these, the first that train the head alone; the backbone's batch statistics stay, too.
+        frozen_epochs: of these, the first that train the heads alone.
         patience: stop when the validation loss has not fallen for so many.
         batch_size: posts a step, on all workers together.
         micro_batch: posts that go through the network at once on a worker; gradients add up to a step.

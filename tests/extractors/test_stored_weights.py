@@ -1,0 +1,73 @@
+"""Weights below a root: found from a folder and from S3, by what is in them."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from pathlib import Path
+
+import pytest
+
+from viral.errors import WeightsError
+from viral.extractors.feature_set import FeatureSet
+from viral.extractors.stored_weights import SCHEME, StoredWeights, reference, split_reference
+from viral.store import Store
+
+KEY, CONTENT = "models/video/0001/backbone.safetensors", b"tensors"
+DIGEST = hashlib.sha256(CONTENT).hexdigest()
+NAME = reference(f"{SCHEME}{KEY}", DIGEST)
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("VIRAL_WEIGHTS", str(tmp_path / "weights"))
+    return tmp_path / "weights"
+
+
+def test_weights_below_a_root_are_found_and_copied_once(any_store: Store, cache: Path) -> None:
+    any_store.write(KEY, CONTENT)
+    resolve = pickle.loads(pickle.dumps(StoredWeights(any_store)))
+    path = resolve(NAME)
+    assert path.read_bytes() == CONTENT
+    assert path.suffix == ".safetensors"
+    assert resolve(reference(any_store.uri(KEY), DIGEST)) == path
+    if any_store.on_s3:
+        any_store.delete([KEY])
+        assert resolve(NAME) == path  # as it is here already
+        assert path.parent == cache
+        path.write_bytes(b"broken!")
+        with pytest.raises(WeightsError, match="there are no weights at s3://"):
+            resolve(NAME)
+        any_store.write(KEY, CONTENT)
+        assert resolve(NAME).read_bytes() == CONTENT
+    else:
+        assert path == Path(any_store.root, KEY)  # in place
+
+
+def test_other_bytes_and_none_are_refused(any_store: Store, cache: Path) -> None:
+    resolve = StoredWeights(any_store)
+    with pytest.raises(WeightsError, match="there are no weights at"):
+        resolve(NAME)
+    any_store.write(KEY, b"others")
+    with pytest.raises(WeightsError, match=f"are not those of SHA-256 {DIGEST[:12]}"):
+        resolve(NAME)
+    assert not list(cache.glob("*.safetensors"))
+    if any_store.on_s3:
+        with pytest.raises(WeightsError, match="name the content of s3://"):
+            resolve(f"{SCHEME}{KEY}")
+    with pytest.raises(WeightsError, match="ends in no SHA-256"):
+        split_reference(f"{KEY}#sha256=123")
+
+
+def test_a_set_is_known_by_the_hash_in_the_name_without_the_file(tmp_path: Path) -> None:
+    def named(weights: str) -> FeatureSet:
+        return FeatureSet.from_dict(
+            {"name": "tuned", "extractors": [{"name": "r2plus1d", "params": {"weights": weights}}]}
+        )
+
+    path = tmp_path / "backbone.safetensors"
+    path.write_bytes(CONTENT)
+    assert named(NAME).fingerprint == named(reference("s3://other/place", DIGEST)).fingerprint
+    assert named(NAME).fingerprint == named(str(path)).fingerprint
+    assert named(NAME).fingerprint != named(reference(f"{SCHEME}{KEY}", "0" * 64)).fingerprint
+    assert FeatureSet.from_dict(named(NAME).to_dict()).fingerprint == named(NAME).fingerprint
