@@ -56,6 +56,7 @@ class VideoSummary:
     validation_loss: float
     data_hash: str
     resumed_at_epoch: int
+    posts_per_second: float
     skipped: dict[str, int] = field(default_factory=dict)
 
 
@@ -105,6 +106,7 @@ def run(
         validation_loss=state["losses"][state["best_epoch"] - 1][1],
         data_hash=counts.data_hash,
         resumed_at_epoch=int(result.return_value),
+        posts_per_second=sum(counts.posts["train"]) * state["epoch"] / state["seconds"],
         skipped=state["skipped"],
     )
 

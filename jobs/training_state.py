@@ -39,8 +39,8 @@ class Learner(Protocol):
 
 
 @dataclass
-class TrainingState:
-    """How far training is: epochs done, the losses of each, and the best weights so far.
+class Progress:
+    """How far training is: epochs done, the losses of each, the best weights so far, and seconds spent on steps.
 
     `skipped` counts, by reason, the posts that gave the last epoch nothing to learn from.
     """
@@ -49,6 +49,7 @@ class TrainingState:
     best_epoch: int = 0
     losses: list[list[float]] = field(default_factory=list)
     best: dict[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
     skipped: dict[str, int] = field(default_factory=dict)
 
     def over(self, config: Schedule) -> bool:
@@ -65,32 +66,33 @@ class TrainingState:
             self.best = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
 
 
-def restore(model: torch.nn.Module, learner: Learner) -> TrainingState:
+def restore(model: torch.nn.Module, learner: Learner) -> Progress:
     """Go on from the run's newest checkpoint, where there is one."""
     import ray.train
     import torch
 
     checkpoint = ray.train.get_checkpoint()
     if checkpoint is None:
-        return TrainingState()
+        return Progress()
     with checkpoint.as_directory() as folder:
         saved = torch.load(Path(folder, STATE), map_location=learner.device, weights_only=True)
     model.load_state_dict(saved["model"])
     learner.load(saved["learner"])
-    return TrainingState(**saved["state"])
+    return Progress(**saved["state"])
 
 
-def report(model: torch.nn.Module, learner: Learner, state: TrainingState, rank: int) -> None:
-    """All ranks report, as Ray Train wants it; the first one saves."""
+def report(model: torch.nn.Module, learner: Learner, state: Progress, rank: int) -> None:
+    """All ranks report, as Ray Train wants it; the first one saves, and goes on while that is uploaded."""
     import ray.train
     import torch
 
     train_loss, validation_loss = state.losses[-1]
     metrics = {"epoch": state.epoch, "train_loss": train_loss, "validation_loss": validation_loss}
-    if rank != 0:
-        ray.train.report(metrics)
-        return
-    with tempfile.TemporaryDirectory(prefix="viral-checkpoint-") as folder:
+    checkpoint = None
+    if rank == 0:
+        folder = tempfile.mkdtemp(prefix="viral-checkpoint-")  # Ray deletes it when it is uploaded
         saved = {"model": model.state_dict(), "learner": learner.state(), "state": vars(state)}
         torch.save(saved, Path(folder, STATE))
-        ray.train.report(metrics, checkpoint=ray.train.Checkpoint.from_directory(folder))
+        checkpoint = ray.train.Checkpoint.from_directory(folder)
+    # Ray names a checkpoint in its snapshot once it is uploaded whole, and ends no run before its last one is.
+    ray.train.report(metrics, checkpoint=checkpoint, checkpoint_upload_mode=ray.train.CheckpointUploadMode.ASYNC)

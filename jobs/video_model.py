@@ -39,8 +39,11 @@ def save(
     Returns:
         The version.
     """
+    from safetensors.torch import save as as_bytes
+
     registry = Registry(store)
-    backbone, heads = _tensors(state["best"], "backbone."), _tensors(state["best"], "heads.")
+    heads: bytes = as_bytes(_below("heads.", state["best"]))
+    backbone = as_clip_network(spec.backbone).stored(_below("backbone.", state["best"]), task.resolve)
     card = _card(spec, task, counts, label, state, sources_of(store))
     version = registry.claim(spec.name)
     key = f"{SCHEME}{registry.key(spec.name, version, BACKBONE)}"
@@ -52,13 +55,9 @@ def save(
     )
 
 
-def _tensors(state: Mapping[str, Any], prefix: str) -> bytes:
-    """The tensors whose names begin so, without that, as safetensors."""
-    from safetensors.torch import save
-
-    chosen = {name.removeprefix(prefix): each.contiguous() for name, each in state.items() if name.startswith(prefix)}
-    saved: bytes = save(chosen)
-    return saved
+def _below(prefix: str, state: Mapping[str, Any]) -> dict[str, Any]:
+    """The tensors whose names begin so, by the rest of their names."""
+    return {name.removeprefix(prefix): each.contiguous() for name, each in state.items() if name.startswith(prefix)}
 
 
 def _card(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from jobs.clips import ClipSource, Decoders, clip_tables, pixels_of
-from jobs.training_state import TrainingState, report, restore
+from jobs.training_state import Progress, report, restore
 from viral.dataset import TARGETS, targets_of
 from viral.errors import TableError
 from viral.extractors.clip_network import as_clip_network
@@ -87,13 +88,15 @@ def run(config: dict[str, Any]) -> int:
 
 
 def _epoch(
-    task: VideoTask, model: VideoNetwork, learner: VideoLearner, state: TrainingState, place: tuple[int, int]
+    task: VideoTask, model: VideoNetwork, learner: VideoLearner, state: Progress, place: tuple[int, int]
 ) -> None:
     """One pass over both splits, whose losses all workers know in the end."""
     seed, epoch = task.train.seed, state.epoch
     source = replace(task.source, split="train", epoch=(seed, epoch))
     clips = _Clips(task, source, training_chunks(task.posts["train"], seed, epoch, *place), learner.device)
+    begun = time.perf_counter()
     train = learner.train(clips.steps(task.train.share(place[1])), epoch)
+    state.seconds += time.perf_counter() - begun
     held = _Clips(task, task.source, validation_chunks(task.posts["validation"], *place), learner.device)
     validation = learner.validate(held.batches())
     told = _gathered((train, validation, clips.skipped + held.skipped))

@@ -26,7 +26,7 @@ BACKBONES = ("r2plus1d",)
 class ClipNetwork(Protocol):
     """A spec that can make its network and turn the clips it asks for into what the network sees.
 
-    `NetworkSpec` is one wherever it asks for clips alone. What training saves of `filled` is what `weights` may name.
+    `NetworkSpec` is one wherever it asks for clips alone.
     """
 
     weights: str
@@ -40,6 +40,9 @@ class ClipNetwork(Protocol):
 
     def filled(self, resolve: Resolve) -> torch.nn.Module:
         """The network without its head, its weights as the spec says. Raises WeightsError."""
+
+    def stored(self, state: Mapping[str, torch.Tensor], resolve: Resolve) -> bytes:
+        """The tensors of `filled`, trained, as a file that `weights` may name in another spec with these parameters."""
 
     def features(self, network: torch.nn.Module, pixels: torch.Tensor) -> torch.Tensor:
         """uint8 (N, T, H, W, 3) to float32 (N, …); gradients pass."""

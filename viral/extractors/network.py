@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -105,6 +105,13 @@ class NetworkSpec(ExtractorSpec):
     def pooled(self, features: torch.Tensor) -> torch.Tensor:
         """One vector (dim,) from what the network made of a post's frames or clips, (N, …)."""
         return features.mean(0)
+
+    def stored(self, state: Mapping[str, torch.Tensor], resolve: Resolve) -> bytes:
+        """The tensors of a network without its head, which was made from this spec, as a file for `weights`."""
+        from safetensors.torch import save
+
+        data: bytes = save({name: each.contiguous() for name, each in state.items()})
+        return data
 
     def _loaded(self, device: str, resolve: Resolve) -> torch.nn.Module:
         return self.filled(resolve).eval().requires_grad_(False).to(device)
