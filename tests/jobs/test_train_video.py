@@ -6,10 +6,12 @@ import csv
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from jobs import backfill, evaluate, ingest, label, score, train_video
 from jobs.clips import ClipSource, pixels_of
@@ -47,6 +49,15 @@ class Trained:
     store: Store
     video: Path
     said: VideoSummary
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Networks here on as many threads as in a process that is told to take one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -95,14 +106,17 @@ def test_its_feature_set_is_filled_scored_and_judged_as_any_other(trained: Train
         chosen_set("model:vide", None, store)
 
 
-def test_a_fresh_process_scores_to_the_last_bit_what_this_one_does(trained: Trained) -> None:
+def test_a_fresh_process_scores_to_the_last_bit_what_this_one_does(
+    trained: Trained, environment: dict[str, str], one_thread: None
+) -> None:
     scorer = Scorer.load(trained.store, "video/1")
     with Pipeline(scorer.feature_set, trained.store, Settings()) as pipeline:
         outcome = pipeline.one(str(trained.video), Context())
     (here,) = scorer.score([outcome.vectors])
     command = [str(Path(sys.executable).with_name("viral")), "score", str(trained.video), "--json"]
     arguments = ["--model", "video", "--root", trained.store.root]
-    done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=True)
+    single = {**environment, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=True, env=single)
     there = json.loads(done.stdout)
     assert (there["probability"], there["score"], there["low"]) == (here.probability, here.score, here.low)
     assert there["modalities"] == {"video": 1.0}
