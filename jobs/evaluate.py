@@ -27,7 +27,6 @@ from viral.evaluation.baselines import BASELINES, Inputs, fit_predict
 from viral.evaluation.evaluate import Details, Forecast, Truth, evaluate
 from viral.evaluation.splits import PARTS, author_codes, counts
 from viral.extractors.metadata import METADATA_COLUMNS
-from viral.extractors.root_weights import RootWeights
 from viral.extractors.weights import RANDOM
 from viral.history import recorded
 from viral.models.streams import from_table
@@ -61,7 +60,7 @@ def run(
         TableError: no such model, or its labels were made anew since.
     """
     saved = Registry(store).load(model)
-    scorer = Scorer(saved, RootWeights(store))
+    scorer = Scorer(saved)
     data, about = labelled_features(store, scorer.feature_set, saved.card["label"]["name"], scorer.streams)
     if "metadata" in scorer.feature_set.dims:
         data = replace(data, beside=("metadata",))  # the baselines look at it

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from jobs.training_state import report, restore
 from viral.models.fusion import FusionConfig
 from viral.models.train_config import Scaling, TrainConfig
 
@@ -17,11 +16,10 @@ if TYPE_CHECKING:
     import torch
     from ray.data import DataIterator
 
-    from viral.models.training import Learner, Tensors
+    from viral.models.training import Tensors
 
 CACHE_BYTES = 512 << 20  # a shard up to this size is streamed once and kept; a larger one is streamed every epoch
 SHUFFLE_ROWS = 8192  # of the window that a streamed shard is shuffled in
-STATE = "state.pt"
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,7 @@ def run(config: dict[str, Any]) -> int:
     size = task.train.batch(task.rows, world)
     steps = -(-(task.rows // world) // size) * task.train.epochs
     learner = Learner(wrapped, task.train, steps)
-    state = _restore(model, learner)
+    state = restore(model, learner)
     began = state.epoch
     shard = _Shard(ray.train.get_dataset_shard("train"), task, size, learner.device, rank)
     held = _Shard(ray.train.get_dataset_shard("validation"), task, size, learner.device, rank)
@@ -76,61 +74,8 @@ def run(config: dict[str, Any]) -> int:
         train_loss = learner.train(shard.shuffled(state.epoch))
         state.add(model, train_loss, learner.validate(held.ordered()))
         if state.epoch % every == 0 or state.over(task.train):
-            _report(model, learner, state, rank)
+            report(model, learner, state, rank)
     return began
-
-
-@dataclass
-class _State:
-    """How far training is: epochs done, the losses of each, and the best weights so far."""
-
-    epoch: int = 0
-    best_epoch: int = 0
-    losses: list[list[float]] = field(default_factory=list)
-    best: dict[str, Any] = field(default_factory=dict)
-
-    def over(self, config: TrainConfig) -> bool:
-        """All epochs are done, or the last `patience` of them were no better."""
-        return self.epoch >= config.epochs or self.epoch - self.best_epoch > config.patience
-
-    def add(self, model: torch.nn.Module, train_loss: float, validation_loss: float) -> None:
-        """One more epoch."""
-        before = min((each for _, each in self.losses), default=float("inf"))
-        self.epoch += 1
-        self.losses.append([train_loss, validation_loss])
-        if validation_loss < before or not self.best:
-            self.best_epoch = self.epoch
-            self.best = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
-
-
-def _restore(model: torch.nn.Module, learner: Learner) -> _State:
-    import ray.train
-    import torch
-
-    checkpoint = ray.train.get_checkpoint()
-    if checkpoint is None:
-        return _State()
-    with checkpoint.as_directory() as folder:
-        saved = torch.load(Path(folder, STATE), map_location=learner.device, weights_only=True)
-    model.load_state_dict(saved["model"])
-    learner.load(saved["learner"])
-    return _State(**saved["state"])
-
-
-def _report(model: torch.nn.Module, learner: Learner, state: _State, rank: int) -> None:
-    """All ranks report, as Ray Train wants it; the first one saves."""
-    import ray.train
-    import torch
-
-    train_loss, validation_loss = state.losses[-1]
-    metrics = {"epoch": state.epoch, "train_loss": train_loss, "validation_loss": validation_loss}
-    if rank != 0:
-        ray.train.report(metrics)
-        return
-    with tempfile.TemporaryDirectory(prefix="viral-checkpoint-") as folder:
-        saved = {"model": model.state_dict(), "learner": learner.state(), "state": vars(state)}
-        torch.save(saved, Path(folder, STATE))
-        ray.train.report(metrics, checkpoint=ray.train.Checkpoint.from_directory(folder))
 
 
 class _Shard:

@@ -22,7 +22,6 @@ from viral.cli import common, execute, on_ray, say
 from viral.errors import ConfigError, TableError
 from viral.extractors.extractor import Context
 from viral.extractors.feature_set import FeatureSet
-from viral.extractors.root_weights import RootWeights
 from viral.history import recorded
 from viral.models.streams import from_table
 from viral.parts import Parts, bits_for
@@ -61,7 +60,7 @@ def run(
         TableError: no such model, an empty table, or one of another feature set.
     """
     saved = Registry(store).load(model)
-    scorer = Scorer(saved, RootWeights(store))
+    scorer = Scorer(saved)
     chosen = feature_set or scorer.feature_set
     scorer.check(chosen)
     features = features_table(store, chosen)

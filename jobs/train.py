@@ -13,6 +13,7 @@ MODELS = {
         for modality in ("text", "audio", "image", "craft", "metadata")
     },
     "sound": ("jobs.train_sound", "The spectrogram of the sound, by convolution; goes on from a saved model."),
+    "video": ("jobs.train_video", "A video network, fine-tuned end to end on the videos themselves."),
 }
 """For each model the module that holds its `command`, and what the overview says of it."""
 

@@ -199,7 +199,7 @@ def _identity(spec: TrainSpec, task: NetworkTask, statistics: Statistics) -> str
 def _state(checkpoint: Any) -> dict[str, Any]:
     import torch
 
-    from jobs.network_worker import STATE
+    from jobs.training_state import STATE
 
     with checkpoint.as_directory() as folder:
         state: dict[str, Any] = torch.load(Path(folder, STATE), map_location="cpu", weights_only=True)

@@ -14,9 +14,8 @@ from serve.api import Face
 from serve.settings import EndpointSpec, key_digest
 from viral.config import ServeSettings, load
 from viral.errors import ConfigError, ViralError
-from viral.extractors.feature_set import FeatureSet
-from viral.extractors.root_weights import RootWeights
 from viral.registry import Registry
+from viral.scorer import feature_set_of
 from viral.store import Store, one_line
 
 if TYPE_CHECKING:
@@ -102,9 +101,8 @@ def checked(spec: EndpointSpec) -> EndpointSpec:
 
 
 def _pinned(spec: EndpointSpec) -> EndpointSpec:
-    store = Store(spec.root)
-    saved = Registry(store).load(spec.model)
-    FeatureSet.from_dict(saved.card["feature_set"], resolve=RootWeights(store))
+    saved = Registry(Store(spec.root)).load(spec.model)
+    feature_set_of(saved)
     return replace(spec, model=str(saved))
 
 

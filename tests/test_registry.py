@@ -66,3 +66,14 @@ def test_a_reference_cannot_leave_the_models(any_store: Store) -> None:
     with pytest.raises(ConfigError, match=r"'\.\.' is no name"):
         Registry(any_store).load("../posts")
     assert check_name("log_views-0.9") == "log_views-0.9"
+
+
+def test_other_files_lie_beside_a_version_that_was_claimed(any_store: Store) -> None:
+    registry = Registry(any_store)
+    version = registry.claim("m")
+    assert registry.versions("m") == []
+    assert registry.save("m", {}, b"weights", version=version, files={"backbone.safetensors": b"more"}) == version == 1
+    assert any_store.read(registry.key("m", 1, "backbone.safetensors")) == b"more"
+    loaded = registry.load("m")
+    assert (loaded.weights, loaded.store) == (b"weights", any_store)
+    assert registry.save("m", {}, b"") == 2

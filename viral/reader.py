@@ -25,11 +25,15 @@ AHEAD = 2  # files beyond the one waited for: one is decoded while the other is 
 
 @dataclass(frozen=True)
 class Job:
-    """One post to be processed: where its video lies and what is known at the moment of posting."""
+    """One post to be processed: where its video lies and what is known at the moment of posting.
+
+    `requests` are asked of its file in place of those that its reader was made with.
+    """
 
     post_id: str
     video_uri: str | None
     context: Context = field(default_factory=Context)
+    requests: tuple[Request, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,8 @@ class Reader:
                 with self._turn:
                     started = time.perf_counter()
                     try:
-                        return Decoded(job, self.sandbox.decode(str(path), self.plan), seconds=seconds)
+                        plan = self.plan if job.requests is None else Plan.of(job.requests)
+                        return Decoded(job, self.sandbox.decode(str(path), plan), seconds=seconds)
                     finally:
                         seconds["decode"] = time.perf_counter() - started
         except PostError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,12 +18,13 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 @dataclass(frozen=True)
 class Saved:
-    """One saved model: what it is (`card`, plain JSON) and its weights (safetensors)."""
+    """One saved model: what it is (`card`, plain JSON), its weights (safetensors), and the store that it came from."""
 
     name: str
     version: int
     card: dict[str, Any]
     weights: bytes
+    store: Store | None = None
 
     def __str__(self) -> str:
         return f"{self.name}/{self.version}"
@@ -44,13 +46,28 @@ class Registry:
         keys = (info.key.split("/") for info in self.store.objects(f"models/{check_name(name)}"))
         return sorted(int(parts[2]) for parts in keys if parts[-1] == _CARD)
 
-    def save(self, name: str, card: dict[str, Any], weights: bytes) -> int:
-        """Save as the next version; two writers at once get two versions."""
+    def claim(self, name: str) -> int:
+        """The next version, for this caller alone: two at once get two. It is there only when it is saved."""
         version = max(self.versions(name), default=0) + 1
-        while not self.store.write_new(self._key(name, version, "claimed"), b""):
+        while not self.store.write_new(self.key(name, version, "claimed"), b""):
             version += 1
-        self.store.write(self._key(name, version, _WEIGHTS), weights)
-        self.store.write(self._key(name, version, _CARD), json.dumps(card, indent=1, sort_keys=True).encode())
+        return version
+
+    def save(
+        self,
+        name: str,
+        card: dict[str, Any],
+        weights: bytes,
+        *,
+        version: int | None = None,
+        files: Mapping[str, bytes] | None = None,
+    ) -> int:
+        """Save as the next version, or as one that was claimed, with other files by their names beside it."""
+        version = version or self.claim(name)
+        for file, data in (files or {}).items():
+            self.store.write(self.key(name, version, file), data)
+        self.store.write(self.key(name, version, _WEIGHTS), weights)
+        self.store.write(self.key(name, version, _CARD), json.dumps(card, indent=1, sort_keys=True).encode())
         return version
 
     def load(self, reference: str) -> Saved:
@@ -66,17 +83,18 @@ class Registry:
         version = int(wanted) if wanted.isdecimal() else versions[-1]
         if version not in versions or (wanted and not wanted.isdecimal()):
             raise TableError(f"model {name} has no version {wanted}: there are {', '.join(map(str, versions))}")
-        card = read_json(self.store, self._key(name, version, _CARD))
+        card = read_json(self.store, self.key(name, version, _CARD))
         assert card is not None, "listed a moment ago, and versions are never deleted"
-        return Saved(name, version, card, self.store.read(self._key(name, version, _WEIGHTS)))
+        return Saved(name, version, card, self.store.read(self.key(name, version, _WEIGHTS)), self.store)
 
     def _instead(self) -> str:
         names = self.names()
         return f"there are {', '.join(names)}" if names else "train one first (viral train)"
 
     @staticmethod
-    def _key(name: str, version: int, file: str) -> str:
-        return f"models/{name}/{version:04d}/{file}"
+    def key(name: str, version: int, file: str) -> str:
+        """Where a file of a version lies below the root."""
+        return f"models/{check_name(name)}/{version:04d}/{file}"
 
 
 def check_name(name: str) -> str:

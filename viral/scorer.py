@@ -11,7 +11,6 @@ import numpy as np
 from viral.errors import TableError, UsageError
 from viral.extractors.extractor import Vector
 from viral.extractors.feature_set import FeatureSet
-from viral.extractors.known_weights import Resolve
 from viral.extractors.root_weights import RootWeights
 from viral.extractors.weights import local_file
 from viral.models.predictor import load
@@ -45,16 +44,25 @@ class Scored:
     notes: tuple[str, ...] = ()
 
 
+def feature_set_of(saved: Saved) -> FeatureSet:
+    """The feature set that a model was trained on; weights that belong to the model are read from its store.
+
+    Raises:
+        ConfigError: this version of viral would make other vectors.
+    """
+    resolve = RootWeights(saved.store) if saved.store else local_file
+    return FeatureSet.from_dict(saved.card["feature_set"], resolve=resolve)
+
+
 class Scorer:
     """A saved model, ready to score.
 
     Args:
         saved: the model; its card names the feature set it was trained on.
-        resolve: finds the weights of that set.
     """
 
-    def __init__(self, saved: Saved, resolve: Resolve = local_file) -> None:
-        self.saved, self.resolve = saved, resolve
+    def __init__(self, saved: Saved) -> None:
+        self.saved = saved
         self.streams: tuple[Stream, ...] = from_dict(saved.card["config"]["streams"])
         self.label: str = saved.card["label"]["spec"]["definition"]
         self.notes = tuple(saved.card.get("notes", ()))
@@ -63,12 +71,12 @@ class Scorer:
     @classmethod
     def load(cls, store: Store, reference: str) -> Scorer:
         """The scorer of a model in the store's registry, by `name` or `name/version`."""
-        return cls(Registry(store).load(reference), RootWeights(store))
+        return cls(Registry(store).load(reference))
 
     @property
     def feature_set(self) -> FeatureSet:
         """The feature set that its vectors must come from."""
-        return FeatureSet.from_dict(self.saved.card["feature_set"], resolve=self.resolve)
+        return feature_set_of(self.saved)
 
     def check(self, feature_set: FeatureSet) -> None:
         """Refuse vectors of another feature set.

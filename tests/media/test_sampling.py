@@ -71,3 +71,29 @@ def test_sampling_goes_by_time_where_the_frame_rate_varies() -> None:
     ticks = [*range(10), 10, 20, 30]
     index = build([PacketFact(t, t, 1, 1, t == 0) for t in ticks], tick=0.1, zero=0.0, fps=4)
     assert frame_numbers(Frames(SIZE, every=1.0), index).tolist() == [0, 10, 11, 12]
+
+
+def test_random_clips_begin_a_little_behind_key_frames_and_within_the_video() -> None:
+    index, seen = steady(300, (0, 90, 250)), set()
+    for seed in range(40):
+        clips = Clips(count=2, frames=4, step=0.2, size=SIZE, choice="random", seed=seed)
+        numbers = frame_numbers(clips, index)
+        assert np.array_equal(numbers, frame_numbers(clips, index))
+        assert numbers.shape == (2, 4)
+        assert np.diff(numbers, axis=1).tolist() == [[2, 2, 2]] * 2
+        starts = numbers[:, 0]
+        assert all(any(0 <= start - key <= 8 for key in (0, 90, 250)) for start in starts)
+        seen.update(starts.tolist())
+    assert len(seen) > 15
+
+
+def test_random_clips_of_a_short_video_repeat_key_frames_and_the_last_frame() -> None:
+    clips = Clips(count=3, frames=4, step=0.2, size=SIZE, choice="random", seed=1)
+    assert frame_numbers(clips, steady(4, (0,))).tolist() == [[0, 2, 3, 3]] * 3
+
+
+def test_clips_take_a_seed_where_they_are_random_and_nowhere_else() -> None:
+    with pytest.raises(ValueError, match="takes a seed"):
+        Clips(count=1, frames=4, step=0.2, size=SIZE, choice="random")
+    with pytest.raises(ValueError, match="takes a seed"):
+        Clips(count=1, frames=4, step=0.2, size=SIZE, seed=1)

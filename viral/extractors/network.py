@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from viral.errors import WeightsError
 from viral.extractors.extractor import Extractor, Sample, Vector
+from viral.extractors.pinned import split_pinned
 from viral.extractors.spec import BatchedExtractor, Encode, ExtractorSpec, Resolve
 from viral.extractors.weights import RANDOM, file_digest, find_known, identity_of, read_state_dict
 
@@ -55,7 +56,8 @@ class NetworkSpec(ExtractorSpec):
 
     def identity(self, resolve: Resolve) -> dict[str, Any]:
         """The parameters, with weights that have no name of their own named by the SHA-256 of their files."""
-        named = self.weights == RANDOM or self.weights in self.known
+        _, digest = split_pinned(self.weights)
+        named = digest or self.weights == RANDOM or self.weights in self.known
         given = partial(identity_of, self.weights, self.known)
         weights = given(resolve) if named else f"sha256:{_digest(self.files(resolve))}"
         return self.params() | {"weights": weights}

@@ -16,23 +16,24 @@ from viral.media.requests import Clips
 if TYPE_CHECKING:
     import torch
 
-_RESIZED = (128, 171)
-_CROP = 112
-_CLIP_FRAMES = 16
+_HEIGHT, _WIDTH = 128 / 112, 171 / 112  # of the resized frame, in sides of the square that is cut from it
 _FRAMES_PER_SECOND = 15
 """As torchvision trained and evaluates the network (references/video_classification, --frame-rate 15)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class R2Plus1D(NetworkSpec):
-    """The pooled features of R(2+1)D-18, averaged over `clips` clips of 16 frames that begin at key frames.
+    """The pooled features of R(2+1)D-18, averaged over `clips` clips that begin at key frames.
 
-    Frames are resized to 128x171 and the centre 112x112 is cut, as torchvision's Kinetics-400 transform does.
+    A clip has 16 frames, resized to 128x171, of which the centre 112x112 is cut, as torchvision's Kinetics-400
+    transform does; with fewer `frames` or another `size` of the square the weights suit it less.
     Source: Tran et al. 2018, arXiv 1711.11248; torchvision's Kinetics-400 weights.
     """
 
     weights: str = "kinetics400"
     clips: Annotated[int, Field(ge=1)] = 3
+    frames: Annotated[int, Field(ge=2)] = 16
+    size: Annotated[int, Field(ge=32)] = 112
 
     name: ClassVar[str] = "r2plus1d"
     modality: ClassVar[str] = "video"
@@ -46,15 +47,21 @@ class R2Plus1D(NetworkSpec):
     def needs(self) -> tuple[Clips]:
         """Clips of about a second, at 128x171."""
         step = 1 / _FRAMES_PER_SECOND
-        return (Clips(count=self.clips, frames=_CLIP_FRAMES, step=step, size=_RESIZED, choice="key", fit="stretch"),)
+        return (
+            Clips(count=self.clips, frames=self.frames, step=step, size=self._resized, choice="key", fit="stretch"),
+        )
 
     def pixels(self, sample: Sample) -> npt.NDArray[np.uint8] | None:
         """The centres of the clips, uint8 (C, T, 112, 112, 3)."""
         batch = sample.media.clips(self.needs[0]) if sample.media else None
         if batch is None:
             return None
-        top, left = (round((side - _CROP) / 2) for side in _RESIZED)
-        return np.ascontiguousarray(batch.data[:, :, top : top + _CROP, left : left + _CROP])
+        top, left = (round((side - self.size) / 2) for side in self._resized)
+        return np.ascontiguousarray(batch.data[:, :, top : top + self.size, left : left + self.size])
+
+    @property
+    def _resized(self) -> tuple[int, int]:
+        return round(self.size * _HEIGHT), round(self.size * _WIDTH)
 
     def network(self) -> torch.nn.Module:
         """R(2+1)D-18."""

@@ -12,6 +12,7 @@ from viral.errors import WeightsError
 from viral.extractors.feature_set import FeatureSet
 from viral.extractors.known_weights import Known
 from viral.extractors.manifest import MANIFEST, Manifest
+from viral.extractors.pinned import as_pinned, split_pinned
 from viral.extractors.weights import absent, local_file
 from viral.extractors.weights_cache import (
     checked,
@@ -49,9 +50,8 @@ class RootWeights:
         if not isinstance(wanted, str):
             manifest = self.manifest(wanted)
             return wanted.inside(self._folder(wanted, manifest) if manifest else self._only_here(wanted))
-        if wanted.startswith(SCHEME):
-            return self._at(self.store.uri(_key(wanted)), wanted)
-        return self._at(wanted, wanted)
+        uri, digest = split_pinned(wanted)
+        return as_pinned(self._at(self.store.uri(_key(uri)) if uri.startswith(SCHEME) else uri, uri), digest)
 
     def uri(self, known: Known) -> str:
         """Where the root keeps known weights."""

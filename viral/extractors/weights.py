@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 from viral.errors import WeightsError
 from viral.extractors.known_weights import KNOWN_WEIGHTS, HubModel, Known, KnownWeights, Licence, Resolve, TellsDigest
 from viral.extractors.manifest import digest_of, file_digest
+from viral.extractors.pinned import as_pinned, split_pinned
 from viral.extractors.weights_cache import find_here, weights_folder
 
 if TYPE_CHECKING:
@@ -78,7 +79,8 @@ def identity_of(weights: str, known: Mapping[str, str], resolve: Resolve) -> str
     if weights == RANDOM:
         return RANDOM
     if weights not in known:
-        return f"sha256:{file_digest(resolve(weights))}"
+        _, digest = split_pinned(weights)  # where it is named, the file need not be there
+        return f"sha256:{digest or file_digest(resolve(weights))}"
     entry = named(known[weights])
     if isinstance(entry, KnownWeights) and entry.digest:
         return weights
@@ -114,13 +116,14 @@ def local_file(uri: str | Known) -> Path:
         if folder is None:
             raise absent(uri, "on this machine")
         return uri.inside(folder)
+    uri, digest = split_pinned(uri)
     parts = urlsplit(uri)
     if parts.scheme not in ("", "file"):
         raise WeightsError(f"cannot read weights from {uri} here: copy the file to this machine and give its path")
     path = Path(unquote(parts.path)) if parts.scheme else Path(uri).expanduser()
     if not path.is_file():
         raise WeightsError(f"there are no weights at {uri}: give the name of known weights, `random`, or a file's path")
-    return path
+    return as_pinned(path, digest)
 
 
 def read_state_dict(path: Path) -> dict[str, torch.Tensor]:

@@ -42,15 +42,22 @@ class Clips:
     """`count` clips of `frames` frames, `step` seconds apart within a clip, spread over the video.
 
     With `choice="key"` each clip begins at the key frame nearest to where one of `count` equal parts begins, the first
-    at the opening, so that only the clips are decoded. A clip that would run past the end repeats its last frame.
+    at the opening, so that only the clips are decoded. With `choice="random"` each begins up to its own length behind a
+    key frame drawn by `seed`: no more is decoded than twice the clips, and no two epochs see the same ones. A clip that
+    would run past the end repeats its last frame.
     """
 
     count: int
     frames: int
     step: float
     size: tuple[int, int]
-    choice: Choice = "key"
+    choice: Choice | Literal["random"] = "key"
     fit: Fit = "crop"
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        if (self.choice == "random") != (self.seed is not None):
+            raise ValueError("Clips takes a seed where they are chosen at random, and nowhere else")
 
 
 @dataclass(frozen=True)

@@ -38,11 +38,22 @@ def _clips(request: Clips, index: PictureIndex) -> Ints:
         # From the very beginning: the opening counts most, and plans that look at it have it decoded already.
         parts = np.arange(request.count, dtype=np.float64) * (index.end / request.count)
         starts = index.pts_seconds[_keys(parts, index.keys, index)]
+    elif request.choice == "random":
+        starts = _random_starts(request, index)
     else:
         centres = _centres(0.0, index.end, request.count)
         length = request.frames * request.step
         starts = np.clip(centres - length / 2, 0.0, max(0.0, index.end - length))
     return index.shown_at(starts[:, None] + np.arange(request.frames) * request.step)
+
+
+def _random_starts(request: Clips, index: PictureIndex) -> Floats:
+    """Up to a clip's length behind a key frame each, in order: all clips that are cheap."""
+    chance = np.random.default_rng(request.seed)
+    keys = chance.choice(index.keys, request.count, replace=len(index.keys) < request.count)
+    starts: Floats = index.pts_seconds[keys] + chance.random(request.count) * (request.frames * request.step)
+    latest = max(0.0, index.end - request.frames * request.step)
+    return np.sort(np.minimum(starts, latest))
 
 
 def _centres(start: float, stop: float, count: int) -> Floats:

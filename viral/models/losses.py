@@ -45,9 +45,13 @@ def fusion_loss(prediction: Prediction, targets: Mapping[str, Tensor], loss: Los
         loss: of the score.
     """
     viral = functional.binary_cross_entropy_with_logits(prediction.logit, targets["is_viral"])
+    score = squared if loss == "squared" else pinball
+    return viral + 3 * score(prediction.quantiles, targets["target"]) + 0.1 * rates_gap(prediction, targets)
+
+
+def rates_gap(prediction: Prediction, targets: Mapping[str, Tensor]) -> Tensor:
+    """The smooth absolute error of the log rates that are known; NaN in `targets` is one that is not."""
     rates = torch.stack([targets[name] for name in RATES], dim=1)
     known = rates.isfinite()
     gap = functional.smooth_l1_loss(prediction.rates, rates.nan_to_num(0.0), reduction="none")
-    rate = (gap * known).sum() / known.sum().clamp_min(1)
-    score = squared if loss == "squared" else pinball
-    return viral + 3 * score(prediction.quantiles, targets["target"]) + 0.1 * rate
+    return (gap * known).sum() / known.sum().clamp_min(1)

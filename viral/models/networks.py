@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 NETWORKS: Mapping[str, str] = {
     "gated": "viral.models.fusion:Fusion",
     "sound": "viral.models.sound:Sound",
+    "linear": "viral.models.linear:Linear",
 }
 """`module:class` by `FusionConfig.architecture`.
 

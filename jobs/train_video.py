@@ -1,0 +1,255 @@
+"""Videos and labels → a network that was trained on the videos themselves, by Ray Train on any number of workers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import click
+
+import viral
+from jobs.buckets import over_buckets
+from jobs.clips import ClipSource, Decoders
+from jobs.ingest import posts_table
+from jobs.label import labels_prefix
+from jobs.labelled import MIN_ROWS
+from jobs.session import session
+from jobs.train_network import WORKER_CPUS
+from jobs.video_model import save
+from viral import generations
+from viral.cli import common, on_ray, say
+from viral.config import Settings, load
+from viral.errors import TableError
+from viral.extractors.clip_network import BACKBONES, clip_network
+from viral.extractors.feature_set import Entry, FeatureSet
+from viral.extractors.root_weights import RootWeights
+from viral.extractors.spec import ExtractorSpec
+from viral.history import recorded
+from viral.labelled_videos import LabelledVideos, VideoCounts
+from viral.models.fusion import FusionConfig
+from viral.models.streams import streams_of
+from viral.models.train_config import Precision, Scaling
+from viral.models.video_config import Task, VideoConfig
+from viral.registry import check_name
+from viral.store import Store
+from viral.tables import LABELS
+
+if TYPE_CHECKING:
+    from ray.train import Result
+
+    from jobs.video_worker import VideoTask
+
+_MEANWHILE = 0.1  # of a core, for decoding where training takes them all: it waits for its sandbox most of the time
+
+
+@dataclass
+class VideoSummary:
+    """The model that was saved, and how it got there. `skipped` counts posts of its last epoch, by reason."""
+
+    model: str
+    posts: int
+    epochs: int
+    best_epoch: int
+    validation_loss: float
+    data_hash: str
+    resumed_at_epoch: int
+    posts_per_second: float
+    skipped: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class VideoSpec:
+    """What to train: `name`, from `backbone` with the weights that it names, on the label table `label`."""
+
+    name: str
+    backbone: ExtractorSpec
+    label: str
+    workers: int = 2
+
+
+def run(
+    store: Store,
+    spec: VideoSpec,
+    config: VideoConfig,
+    settings: Settings,
+    *,
+    address: str | None = None,
+    debug: bool = False,
+) -> VideoSummary:
+    """Train and save. Killed and called again with the same data, it goes on from the newest checkpoint.
+
+    Raises:
+        TableError: labels are missing, or too few posts have both a label and a video. WeightsError: the backbone's
+            weights are missing.
+    """
+    check_name(spec.name)
+    spec.backbone.check(RootWeights(store))
+    labels, about = generations.current(store, labels_prefix(spec.label), LABELS)
+    data = LabelledVideos(posts_table(store), labels)
+    bits = data.bits()
+    with session(address, debug=debug):
+        counts = _counts(data, bits, spec)
+        task = _task(store, spec, config, counts, ClipSource(data, bits, spec.backbone, settings, "validation"))
+        place = f"runs/{spec.name}-{_identity(spec, task, counts)}"
+        result = _fit(store, spec, task, place)
+        state = _state(result)["state"]
+    version = save(store, spec, task, counts, about, state)
+    store.delete_below(place)
+    return VideoSummary(
+        model=f"{spec.name}/{version}",
+        posts=sum(counts.posts["train"]),
+        epochs=state["epoch"],
+        best_epoch=state["best_epoch"],
+        validation_loss=state["losses"][state["best_epoch"] - 1][1],
+        data_hash=counts.data_hash,
+        resumed_at_epoch=int(result.return_value),
+        posts_per_second=sum(counts.posts["train"]) * state["epoch"] / state["seconds"],
+        skipped=state["skipped"],
+    )
+
+
+def _counts(data: LabelledVideos, bits: int, spec: VideoSpec) -> VideoCounts:
+    counts = VideoCounts()
+    for row in over_buckets(partial(_counted, data, bits), bits):
+        counts = counts + row["it"]
+    for split, least in (("train", max(MIN_ROWS, spec.workers)), ("validation", 1)):
+        if (there := sum(counts.posts[split])) < least:
+            raise TableError(
+                f"{there} posts of the {split} split of labels/{spec.label} have a video: "
+                f"at least {least} are needed; ingest more, or label with another split"
+            )
+    return counts
+
+
+def _counted(data: LabelledVideos, bits: int, bucket: int) -> dict[str, Any]:
+    return {"it": data.counts(bits, bucket)}
+
+
+def _task(store: Store, spec: VideoSpec, config: VideoConfig, counts: VideoCounts, source: ClipSource) -> VideoTask:
+    from jobs.video_worker import VideoTask
+
+    streams = streams_of(FeatureSet(spec.name, (Entry(spec.backbone),)))
+    target = counts.moments["target"]
+    return VideoTask(
+        source=replace(source, clips=config.clips),
+        heads=FusionConfig(streams, architecture="linear", dropout=config.dropout, modality_dropout=0.0),
+        train=config,
+        scaling=Scaling(float(target.mean[0]), float(target.scale[0])),
+        means={name: counts.mean(name) for name in counts.moments},
+        posts=counts.posts,
+        decoders=_decoders(spec.workers),
+        resolve=RootWeights(store),
+    )
+
+
+def _decoders(workers: int) -> Decoders:
+    """The cores that training leaves free, shared out among its workers."""
+    import ray
+
+    free = (float(ray.cluster_resources().get("CPU", 1)) - workers * WORKER_CPUS) / workers
+    return Decoders(int(free), 1.0) if free >= 1 else Decoders(1, min(_MEANWHILE, max(0.0, free)))
+
+
+def _fit(store: Store, spec: VideoSpec, task: VideoTask, place: str) -> Result:
+    import ray
+    from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchTrainer
+
+    from jobs.video_worker import run as worker
+
+    folder, _, name = place.rpartition("/")
+    gpus = float(ray.cluster_resources().get("GPU", 0))
+    trainer = TorchTrainer(
+        worker,
+        train_loop_config={"task": task},
+        scaling_config=ScalingConfig(
+            num_workers=spec.workers, use_gpu=gpus >= spec.workers, resources_per_worker={"CPU": WORKER_CPUS}
+        ),
+        run_config=RunConfig(
+            name=name,
+            storage_path=store.path(folder),
+            storage_filesystem=store.filesystem,
+            failure_config=FailureConfig(max_failures=3),
+            checkpoint_config=CheckpointConfig(num_to_keep=1),  # it holds the best weights beside the newest
+        ),
+    )
+    return trainer.fit()
+
+
+def _state(result: Result) -> dict[str, Any]:
+    from jobs.train_network import _state as read
+
+    return read(result.checkpoint)
+
+
+def _identity(spec: VideoSpec, task: VideoTask, counts: VideoCounts) -> str:
+    """Names the run: the same data and settings find the checkpoints of a run that was killed."""
+    backbone = spec.backbone.identity(task.resolve)
+    plain = [asdict(task.train), asdict(task.heads), spec.workers, backbone, counts.data_hash, viral.__version__]
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:12]
+
+
+@click.command()
+@click.option("--backbone", default=BACKBONES[0], show_default=True, type=click.Choice(BACKBONES))
+@click.option("--weights", help="That the backbone begins with: a name, a path, a URI, or `random` to try it out.")
+@click.option("--clips", type=click.IntRange(1), help="Fixed clips that a post is judged by; 3 by default.")
+@click.option("--frames", type=click.IntRange(2), help="Of a clip, where the backbone leaves the choice.")
+@click.option("--size", type=click.IntRange(32), help="Side of a frame, where the backbone leaves the choice.")
+@click.option("--label", default="log_views", show_default=True, help="The label table to learn.")
+@click.option("--name", default="video", show_default=True, help="What the saved model is called.")
+@click.option("--workers", default=2, show_default=True, type=click.IntRange(1))
+@click.option("--task", default="both", show_default=True, type=click.Choice(["viral", "score", "both"]))
+@click.option("--epochs", default=VideoConfig.epochs, show_default=True, type=click.IntRange(1))
+@click.option("--frozen-epochs", default=VideoConfig.frozen_epochs, show_default=True, type=click.IntRange(0))
+@click.option("--batch-size", default=VideoConfig.batch_size, show_default=True, type=click.IntRange(1))
+@click.option("--micro-batch", default=VideoConfig.micro_batch, show_default=True, type=click.IntRange(1))
+@click.option("--learning-rate", default=VideoConfig.learning_rate, show_default=True)
+@click.option("--seed", default=0, show_default=True)
+@click.option("--precision", default="auto", show_default=True, type=click.Choice(["auto", "float32", "bfloat16"]))
+@on_ray
+@common
+def command(
+    backbone: str,
+    weights: str | None,
+    clips: int | None,
+    frames: int | None,
+    size: int | None,
+    label: str,
+    name: str,
+    workers: int,
+    task: Task,
+    epochs: int,
+    frozen_epochs: int,
+    batch_size: int,
+    micro_batch: int,
+    learning_rate: float,
+    seed: int,
+    precision: Precision,
+    root: str,
+    address: str | None,
+    as_json: bool,
+    debug: bool,
+) -> None:
+    """Train a video network on the posts' videos end to end; after a kill the same command goes on.
+
+    First its heads alone learn, then all of it. Its feature set is called model:NAME/VERSION from then on.
+    """
+    given = {"weights": weights, "clips": clips, "frames": frames, "size": size}
+    params = {each: value for each, value in given.items() if value is not None}
+    spec = VideoSpec(name, clip_network(backbone, params), label, workers)
+    config = VideoConfig(
+        task=task,
+        epochs=epochs,
+        frozen_epochs=frozen_epochs,
+        batch_size=batch_size,
+        micro_batch=micro_batch,
+        learning_rate=learning_rate,
+        precision=precision,
+        seed=seed,
+    )
+    store = Store.open(root)
+    work = partial(run, store, spec, config, load(), address=address, debug=debug)
+    say(recorded(store, "train", lambda _: work()), as_json=as_json)

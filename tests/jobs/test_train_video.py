@@ -1,0 +1,169 @@
+"""A video network from real videos to a scored one: trained on Ray, saved, and used by all that use models."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from jobs import backfill, evaluate, ingest, label, score, train_video
+from jobs.clips import ClipSource, pixels_of
+from jobs.ingest import posts_table
+from jobs.label import labels_prefix
+from jobs.options import chosen_set
+from jobs.train_video import VideoSpec, VideoSummary
+from viral import generations
+from viral.config import Settings
+from viral.errors import ConfigError, TableError, WeightsError
+from viral.evaluation.splits import SplitSpec
+from viral.extractors.clip_network import clip_network
+from viral.extractors.extractor import Context
+from viral.labelled_videos import LabelledVideos
+from viral.labels import LabelSpec
+from viral.models.epoch_plan import ClipChunk
+from viral.models.video_config import VideoConfig
+from viral.pipeline import Pipeline
+from viral.registry import Registry
+from viral.scorer import Scorer
+from viral.store import Store
+from viral.tables import LABELS
+
+from .conftest import TIKTOK_VIDEOS
+
+BACKBONE = clip_network("r2plus1d", {"weights": "random", "frames": 2, "size": 32, "clips": 2})
+SPEC = VideoSpec("video", BACKBONE, "log_views", workers=1)
+CONFIG = VideoConfig(epochs=2, frozen_epochs=1, batch_size=4, micro_batch=2)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A root with labelled posts, of which one has no file, and a network that was trained on them."""
+
+    store: Store
+    video: Path
+    said: VideoSummary
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Networks here on as many threads as in a process that is told to take one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def trained(ray_session: None, shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    folder, root = shared_data / "tiktok_videos", tmp_path_factory.mktemp("video")
+    with (folder / "posts.csv").open(encoding="utf-8", newline="") as file:
+        posts = sorted(csv.DictReader(file), key=lambda post: float(post["duration"]))[:15]
+    for post in posts:
+        post["file"] = str(folder / post["file"])
+    video = Path(posts[0]["file"])
+    posts.append({**posts[0], "id": "lost", "file": "/nowhere.mp4"})
+    with (root / "posts.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(posts[0]))
+        writer.writeheader()
+        writer.writerows(posts)
+    store = Store.open(root)
+    ingest.run(store, ingest.Source("csv", (str(root / "posts.csv"),), TIKTOK_VIDEOS))
+    label.run(store, LabelSpec("log_views"), SplitSpec("random"))
+    return Trained(store, video, train_video.run(store, SPEC, CONFIG, Settings()))
+
+
+def test_it_trains_and_counts_what_it_skips(trained: Trained) -> None:
+    said, store = trained.said, trained.store
+    assert (said.model, said.epochs, said.resumed_at_epoch) == ("video/1", 2, 0)
+    assert said.skipped == {"missing_object": 1}
+    card = Registry(store).load("video").card
+    assert (card["skipped"], len(card["losses"])) == (said.skipped, 2)
+    assert card["backbone"]["params"]["weights"] == "random"
+    assert "began at random weights" in card["notes"][0]
+    assert not list(store.objects("runs"))
+
+
+def test_its_feature_set_is_filled_scored_and_judged_as_any_other(trained: Trained) -> None:
+    store = trained.store
+    chosen = chosen_set("model:video/1", None, store)
+    assert chosen.table == f"features/video-1-{chosen.fingerprint}"
+    filled = backfill.run(store, chosen, Settings())
+    assert (filled.ok, filled.failed) == (15, 1)
+    scored = score.run(store, "video")
+    assert (scored.scored, scored.without_features) == (15, 1)
+    judged = evaluate.run(store, "video", resamples=100)
+    assert "constant" in judged.figures
+    with pytest.raises(ConfigError, match="has its own"):
+        chosen_set("model:video/1", "random", store)
+    with pytest.raises(TableError, match="there is no model vide in"):
+        chosen_set("model:vide", None, store)
+
+
+def test_a_fresh_process_scores_to_the_last_bit_what_this_one_does(
+    trained: Trained, environment: dict[str, str], one_thread: None
+) -> None:
+    scorer = Scorer.load(trained.store, "video/1")
+    with Pipeline(scorer.feature_set, trained.store, Settings()) as pipeline:
+        outcome = pipeline.one(str(trained.video), Context())
+    (here,) = scorer.score([outcome.vectors])
+    command = [str(Path(sys.executable).with_name("viral")), "score", str(trained.video), "--json"]
+    arguments = ["--model", "video", "--root", trained.store.root]
+    single = {**environment, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=True, env=single)
+    there = json.loads(done.stdout)
+    assert (there["probability"], there["score"], there["low"]) == (here.probability, here.score, here.low)
+    assert there["modalities"] == {"video": 1.0}
+    assert there["low"] < there["score"] < there["high"]
+
+
+def test_the_seed_decides_the_model(trained: Trained) -> None:
+    again = train_video.run(trained.store, replace(SPEC, name="again"), CONFIG, Settings())
+    for file in ("model.safetensors", "backbone.safetensors"):
+        first, second = (trained.store.read(Registry.key(name, 1, file)) for name in ("video", "again"))
+        assert first == second
+    assert again.data_hash == trained.said.data_hash
+
+
+def test_every_epoch_sees_other_clips_and_every_evaluation_the_same(trained: Trained) -> None:
+    store = trained.store
+    labels, _ = generations.current(store, labels_prefix("log_views"), LABELS)
+    fixed = ClipSource(LabelledVideos(posts_table(store), labels), 0, BACKBONE, Settings(), "train")
+    chunk = ClipChunk(0, 0, 4)
+
+    def told(source: ClipSource) -> tuple[list[str], list[bytes]]:
+        table = source.table(chunk)
+        return table["post_id"].to_pylist(), table["pixels"].to_pylist()
+
+    ids, pixels = told(fixed)
+    assert (ids, pixels) == told(fixed)
+    assert ids == sorted(ids)
+    row = next(row for row in fixed.table(chunk).to_pylist() if row["pixels"])
+    assert pixels_of(row).shape[1:] == (2, 32, 32, 3)
+    epochs = [told(replace(fixed, epoch=(0, epoch))) for epoch in (0, 0, 1)]
+    assert epochs[0] == epochs[1]
+    assert epochs[0][0] != epochs[2][0]
+    assert not set(filter(None, epochs[0][1])) & set(filter(None, epochs[2][1]))
+
+
+def test_what_cannot_be_trained(trained: Trained, tmp_path: Path) -> None:
+    def run(store: Store = trained.store, **changed: object) -> None:
+        train_video.run(store, replace(SPEC, name="m", **changed), CONFIG, Settings())  # type: ignore[arg-type]
+
+    with pytest.raises(TableError, match="there is no table labels/log_views"):
+        run(Store.open(tmp_path))
+    with pytest.raises(TableError, match="there is no table labels/other"):
+        run(label="other")
+    with pytest.raises(WeightsError, match="viral weights fetch r2plus1d-kinetics400"):
+        run(backbone=clip_network("r2plus1d", {}))
+    with pytest.raises(TableError, match="at least 40 are needed"):
+        run(workers=40)
+    with pytest.raises(ConfigError, match="is no name"):
+        train_video.run(trained.store, replace(SPEC, name="a/b"), CONFIG, Settings())
+    assert not list(trained.store.objects("models/m"))
