@@ -12,6 +12,8 @@ MODELS = {
         modality: ("jobs.train_network", f"The {modality} of a feature set alone.")
         for modality in ("text", "audio", "image", "craft", "metadata")
     },
+    "ensemble": ("jobs.train_ensemble", "Regression, forest, boosted trees, SVM and k-NN, weighed on validation."),
+    "stacked": ("jobs.train_stacked", "Saved models as one, weighed on validation: by default fusion and ensemble."),
 }
 """For each model the module that holds its `command`, and what the overview says of it."""
 
