@@ -13,7 +13,7 @@ from jobs import ensemble_member
 from jobs.buckets import over_buckets
 from jobs.ensemble_card import ensemble_card, lines
 from jobs.ensemble_member import MemberTask, Trained
-from jobs.labelled import MIN_ROWS, labelled_features, statistics_of
+from jobs.labelled import labelled_features, statistics_of
 from jobs.options import chosen_set, feature_set_options
 from jobs.session import session
 from viral.cli import bar, common, execute, on_ray, say
@@ -29,6 +29,8 @@ from viral.models.streams import streams_of
 from viral.models.train_config import Scaling
 from viral.registry import Registry, check_name
 from viral.store import Store
+
+MIN_HELD = 4  # posts of the validation split: fewer say nothing of which model is better
 
 
 @dataclass
@@ -120,10 +122,10 @@ def check_classes(data: LabelledFeatures, label: str) -> dict[str, tuple[int, in
             f"{'none' if not viral else 'all'} of the {rows} training posts with features is viral by "
             f"labels/{label}: label with another --top, or backfill more"
         )
-    if found["validation"][0] < MIN_ROWS:
+    if found["validation"][0] < MIN_HELD:
         raise TableError(
             f"{found['validation'][0]} posts of the validation split of labels/{label} have features: at least "
-            f"{MIN_ROWS} are needed to weigh models on; ingest and backfill more"
+            f"{MIN_HELD} are needed to weigh models on; ingest and backfill more"
         )
     return found
 

@@ -17,11 +17,11 @@ from jobs import train_ensemble, train_network
 from jobs.buckets import over_buckets
 from jobs.ensemble_card import TOGETHER
 from jobs.ensemble_member import HELD_ROWS
-from jobs.labelled import MIN_ROWS, labelled_features, statistics_of
+from jobs.labelled import labelled_features, statistics_of
 from jobs.options import chosen_set, feature_set_options
 from jobs.score import loaded_scorer
 from jobs.session import session
-from jobs.train_ensemble import EnsembleSpec, check_classes, weights_option
+from jobs.train_ensemble import MIN_HELD, EnsembleSpec, check_classes, weights_option
 from jobs.train_network import TrainSpec
 from viral.cli import common, execute, on_ray, say
 from viral.dataset import LabelledFeatures, Statistics
@@ -129,10 +129,10 @@ def _judged(
     found = [row["it"] for row in over_buckets(work, bits)]
     truth = np.concatenate([each[0] for each in found])
     said = np.concatenate([each[1] for each in found], axis=1)
-    if len(truth) < MIN_ROWS:
+    if len(truth) < MIN_HELD:
         raise TableError(
             f"{len(truth)} validation posts have what all of {', '.join(map(str, models))} look at: "
-            f"at least {MIN_ROWS} are needed to weigh them"
+            f"at least {MIN_HELD} are needed to weigh them"
         )
     return [Opinion(each[:, 0], each[:, 1:]) for each in said], truth[:, 0] > 0, truth[:, 1]
 

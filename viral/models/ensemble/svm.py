@@ -23,16 +23,15 @@ _PENALTIES = (0.01, 0.1, 1.0, 10.0)
 
 @dataclass(frozen=True)
 class Svm:
-    """Landmarks (L, columns), the map from kernels with them to features (L, L), and a linear machine on these each.
+    """Landmarks (L, columns), and what the kernel with each counts for: `viral` (L,), `score` (L,).
 
-    `viral` and `score` are (1, L); `platt` (2,) makes a probability of a margin.
+    `platt` (2,) makes a probability of a margin.
     """
 
     limit: ClassVar[int] = 100_000
 
     gamma: Floats
     landmarks: Matrix
-    normalization: Matrix
     viral: Floats
     viral_intercept: Floats
     platt: Floats
@@ -56,16 +55,16 @@ class Svm:
         c = min(_PENALTIES, key=lambda c: log_loss(_probability(margins[c], platts[c]), held.viral))
         regressors = {each: _regressor(seen, rows.score, each) for each in _PENALTIES}
         best = min(_PENALTIES, key=lambda each: squared_loss(regressors[each].predict(new), held.score))
+        machine, regressor = machines[c], regressors[best]
         made = cls(
             gamma=np.array([gamma]),
             landmarks=landmarks.components_,
-            normalization=landmarks.normalization_,
-            viral=machines[c].coef_,
-            viral_intercept=np.atleast_1d(machines[c].intercept_),
+            viral=_of_kernels(machine, landmarks),
+            viral_intercept=np.atleast_1d(machine.intercept_),
             platt=platts[c],
-            score=np.atleast_2d(regressors[best].coef_),
-            score_intercept=np.atleast_1d(regressors[best].intercept_),
-            spread=spread_of(regressors[best].predict(new), held.score),
+            score=_of_kernels(regressor, landmarks),
+            score_intercept=np.atleast_1d(regressor.intercept_),
+            spread=spread_of(regressor.predict(new), held.score),
         )
         return made, {"gamma": gamma, "C": c, "C_score": best, "landmarks": len(made.landmarks)}
 
@@ -82,12 +81,17 @@ class Svm:
         """Predict."""
         from sklearn.metrics.pairwise import rbf_kernel
 
-        kernels = rbf_kernel(layout.filled(batch), self.landmarks, gamma=float(self.gamma[0]))
-        features = (kernels @ self.normalization.T).astype(np.float64)
-        margin = features @ self.viral[0] + self.viral_intercept
-        return Opinion(
-            _probability(margin, self.platt), around(features @ self.score[0] + self.score_intercept, self.spread)
-        )
+        kernels = rbf_kernel(layout.filled(batch), self.landmarks, gamma=float(self.gamma[0])).astype(np.float64)
+        # Not a matrix product: those round a row by where it stands among the others.
+        margin, middle = (np.einsum("nl,l->n", kernels, each) for each in (self.viral, self.score))
+        probability = _probability(margin + self.viral_intercept, self.platt)
+        return Opinion(probability, around(middle + self.score_intercept, self.spread))
+
+
+def _of_kernels(machine: Any, landmarks: Any) -> Floats:
+    """What a linear machine on the features counts each kernel for, (L,): the features are linear in the kernels."""
+    weights: Floats = machine.coef_.astype(np.float64).ravel() @ landmarks.normalization_.astype(np.float64)
+    return weights
 
 
 def _classifier(features: Matrix, viral: npt.NDArray[np.bool_], c: float) -> Any:
