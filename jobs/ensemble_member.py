@@ -30,11 +30,6 @@ class MemberTask:
     held_rows: int
     seed: int
 
-    @property
-    def learnt_from(self) -> int:
-        """How many posts, about: as many as the member can take."""
-        return min(self.rows, member_class(self.name).limit)
-
     def source(self, split: str, rows: int, limit: int) -> Source:
         """The posts of a split, or of too many a sample."""
         return Source(self.data, self.bits, split, self.scaling, min(1.0, limit / max(1, rows)))

@@ -187,6 +187,12 @@ def _told(numbers: dict[str, float]) -> str:
     return ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in numbers.items())
 
 
+def _given(name: str) -> bool:
+    """Whether an option was written down, not left to its default."""
+    source = click.get_current_context().get_parameter_source(name)
+    return source not in (None, click.core.ParameterSource.DEFAULT)
+
+
 @click.command()
 @feature_set_options
 @click.option("--label", help="With no --member: the label table to learn.  [default: log_views]")
@@ -220,6 +226,10 @@ def command(
     """
     store = Store.open(root)
     fixed = weights_option(given_weights, "fusion/3=0.4")
+    if members and (label or weights or _given("feature_set")):
+        raise ConfigError(
+            "saved members bring their features and labels: leave out --feature-set, --weights and --label"
+        )
     if fixed and not members:
         raise ConfigError("--weight is for models that are there: name them with --member")
 

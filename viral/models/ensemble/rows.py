@@ -93,7 +93,6 @@ class Source:
         split: `train` or `validation`.
         scaling: of the score.
         keep: the share of the posts that is wanted.
-        buckets: which of the buckets; None: all.
     """
 
     data: LabelledFeatures
@@ -101,12 +100,11 @@ class Source:
     split: str
     scaling: Scaling
     keep: float = 1.0
-    buckets: tuple[int, ...] | None = None
 
     @property
     def places(self) -> Sequence[int]:
         """The numbers of its buckets."""
-        return range(1 << self.bits) if self.buckets is None else self.buckets
+        return range(1 << self.bits)
 
     def bucket(self, number: int) -> Rows:
         """Its posts in one bucket."""

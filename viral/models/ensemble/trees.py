@@ -39,18 +39,13 @@ class Boosting:
     @classmethod
     def fit(cls, layout: Layout, train: Source, held: Rows, seed: int) -> tuple[Self, dict[str, Any]]:
         """With the size of the trees that is best on `held`."""
-        return cls.grown(Binned(layout, train, held, seed), layout, held)
-
-    @classmethod
-    def grown(cls, posts: Binned, layout: Layout, held: Rows) -> tuple[Self, dict[str, Any]]:
-        """The same, on posts that are binned already."""
+        posts, x = Binned(layout, train, held, seed), layout.gaps(held.batch)
         viral = {
             size: posts.grow("viral", MOST_TREES, objective="binary", num_leaves=size, **BOOSTED) for size in SIZES
         }
         middle = {
             size: posts.grow("score", MOST_TREES, objective="regression", num_leaves=size, **BOOSTED) for size in SIZES
         }
-        x = layout.gaps(held.batch)
         first = min(SIZES, key=lambda size: log_loss(_says(_booster(viral[size]), x), held.viral))
         second = min(SIZES, key=lambda size: squared_loss(_says(_booster(middle[size]), x), held.score))
         ends = {
