@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from viral.errors import ConfigError
-from viral.models.fusion import QUANTILES
 
 Floats = npt.NDArray[np.float64]
 Loss = Callable[[Floats], tuple[float, Floats]]
@@ -120,6 +119,8 @@ def _squared(middles: Floats, score: Floats) -> Loss:
 
 
 def _pinball(quantiles: Floats, score: Floats) -> Loss:
+    from viral.models.fusion import QUANTILES
+
     def loss(weights: Floats) -> tuple[float, Floats]:
         value, slope = 0.0, np.zeros(len(weights))
         for at in (0, 2):

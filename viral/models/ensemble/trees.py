@@ -13,10 +13,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from viral.models.ensemble.binned import Binned
 from viral.models.ensemble.member import Floats, Tensors, around, log_loss, spread_of, squared_loss
 from viral.models.ensemble.rows import Layout, Matrix, Rows, Source
-from viral.models.fusion import QUANTILES
 from viral.models.mixing import Opinion
 from viral.models.streams import Batch
 
@@ -39,6 +37,9 @@ class Boosting:
     @classmethod
     def fit(cls, layout: Layout, train: Source, held: Rows, seed: int) -> tuple[Self, dict[str, Any]]:
         """With the size of the trees that is best on `held`."""
+        from viral.models.ensemble.binned import Binned
+        from viral.models.fusion import QUANTILES
+
         posts, x = Binned(layout, train, held, seed), layout.gaps(held.batch)
         viral = {
             size: posts.grow("viral", MOST_TREES, objective="binary", num_leaves=size, **BOOSTED) for size in SIZES
@@ -91,6 +92,8 @@ class Forest:
     @classmethod
     def fit(cls, layout: Layout, train: Source, held: Rows, seed: int) -> tuple[Self, dict[str, Any]]:
         """Two hundred deep trees each: what more of them, or others, would change is little."""
+        from viral.models.ensemble.binned import Binned
+
         posts, x = Binned(layout, train, held, seed), layout.gaps(held.batch)
         # A few of hundreds of columns may be tried at each split, most of twenty.
         share = float(np.clip(60 / x.shape[1], 0.1, 0.6))
