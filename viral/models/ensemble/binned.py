@@ -17,7 +17,7 @@ from viral.models.ensemble.member import Floats
 from viral.models.ensemble.rows import Layout, Matrix, Rows, Source
 
 BINS = 63
-LEAST, USUAL = 5, 20  # posts in a leaf: of few posts, and of many
+LEAST, USUAL = 5, 20  # posts in a leaf
 PATIENCE = 40
 _DATASET: Mapping[str, Any] = {
     "deterministic": True,  # the same posts give the same trees, on any number of cores
@@ -59,8 +59,8 @@ class Binned:
         """
         self.posts.set_label(self.targets[target])
         self.held.set_label(self.held_targets[target])
-        least = int(np.clip(len(self.targets["score"]) // 100, LEAST, USUAL))
-        params = {**self.params, "min_data_in_leaf": least, **settings}
+        least = max(LEAST, len(self.targets["score"]) // 20)  # of few posts a large leaf would hold all
+        params = {**self.params, **settings, "min_data_in_leaf": min(least, settings.get("min_data_in_leaf", USUAL))}
         boosts = settings.get("boosting") != "rf"
         stop: list[Any] = [lightgbm.early_stopping(PATIENCE, verbose=False)] if boosts else []
         held = [self.held] if boosts else None

@@ -5,7 +5,7 @@ Source: Ke et al. 2017 (LightGBM), Breiman 2001 (forests), Koenker & Bassett 197
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Self
@@ -19,10 +19,18 @@ from viral.models.mixing import Opinion
 from viral.models.streams import Batch
 
 ROWS = 2_000_000  # in bins a byte a value: at 3,000 columns 6 GB
-BOOSTED = {"learning_rate": 0.05, "feature_fraction": 0.3, "bagging_freq": 1, "bagging_fraction": 0.8, "lambda_l2": 5.0}
+TRIALS = 8
+SEARCHED: Mapping[str, tuple[float, ...]] = {
+    "num_leaves": (4, 7, 15, 31, 63),
+    "learning_rate": (0.03, 0.06, 0.1),
+    "min_data_in_leaf": (5, 10, 20, 50, 100),
+    "feature_fraction": (0.1, 0.3, 0.6, 1.0),
+    "bagging_fraction": (0.6, 0.8, 1.0),
+    "lambda_l2": (0.0, 1.0, 10.0, 30.0),
+}
+"""What boosting is tuned over: so many settings are drawn at random."""
 FOREST = {"boosting": "rf", "objective": "regression", "bagging_freq": 1, "bagging_fraction": 0.632}
 MOST_TREES, FOREST_TREES = 1000, 200
-SIZES = (7, 31)  # leaves of a tree
 FOREST_LEAVES = 255
 
 
@@ -36,26 +44,24 @@ class Boosting:
 
     @classmethod
     def fit(cls, layout: Layout, train: Source, held: Rows, seed: int) -> tuple[Self, dict[str, Any]]:
-        """With the size of the trees that is best on `held`."""
+        """With the settings, of eight drawn at random, that are best on `held`; the ends have those of the middle."""
         from viral.models.ensemble.binned import Binned
         from viral.models.fusion import QUANTILES
 
         posts, x = Binned(layout, train, held, seed), layout.gaps(held.batch)
-        viral = {
-            size: posts.grow("viral", MOST_TREES, objective="binary", num_leaves=size, **BOOSTED) for size in SIZES
-        }
-        middle = {
-            size: posts.grow("score", MOST_TREES, objective="regression", num_leaves=size, **BOOSTED) for size in SIZES
-        }
-        first = min(SIZES, key=lambda size: log_loss(_says(_booster(viral[size]), x), held.viral))
-        second = min(SIZES, key=lambda size: squared_loss(_says(_booster(middle[size]), x), held.score))
+        trials = list(drawn(seed, TRIALS))
+        viral = [posts.grow("viral", MOST_TREES, objective="binary", **each) for each in trials]
+        middle = [posts.grow("score", MOST_TREES, objective="regression", **each) for each in trials]
+        losses = [log_loss(_says(_booster(text), x), held.viral) for text in viral]
+        errors = [squared_loss(_says(_booster(text), x), held.score) for text in middle]
+        first, second = int(np.argmin(losses)), int(np.argmin(errors))
         ends = {
-            name: posts.grow("score", MOST_TREES, objective="quantile", alpha=alpha, num_leaves=second, **BOOSTED)
+            name: posts.grow("score", MOST_TREES, objective="quantile", alpha=alpha, **trials[second])
             for name, alpha in (("low", QUANTILES[0]), ("high", QUANTILES[2]))
         }
         made = cls({"viral": viral[first], "middle": middle[second], **ends})
         trees = {name: each.num_trees() for name, each in made.boosters.items()}
-        return made, {"leaves": first, "leaves_score": second, "trees": trees}
+        return made, {"viral": trials[first], "score": trials[second], "trees": trees}
 
     @classmethod
     def made(cls, tensors: Tensors) -> Self:
@@ -124,6 +130,13 @@ class Forest:
         x = layout.gaps(batch)
         probability = np.clip(_says(self.boosters["viral"], x), 0, 1)
         return Opinion(probability, around(_says(self.boosters["middle"], x), self.spread))
+
+
+def drawn(seed: int, count: int) -> Iterator[dict[str, Any]]:
+    """So many settings of `SEARCHED`; the same seed draws the same."""
+    chance = np.random.default_rng(seed)
+    for _ in range(count):
+        yield {name: chance.choice(values).item() for name, values in SEARCHED.items()} | {"bagging_freq": 1}
 
 
 def _booster(text: str) -> Any:
