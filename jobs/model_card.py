@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import viral
 from jobs.ingest import posts_table
 from viral.dataset import Statistics
+from viral.extractors.feature_set import FeatureSet
 from viral.extractors.weights import RANDOM
 from viral.store import Store
 from viral.tables import SYNTHETIC
@@ -42,7 +43,7 @@ def model_card(
         "best_epoch": state["best_epoch"],
         "losses": state["losses"],
         "notes": [
-            *_notes(spec, sources),
+            *notes_of(spec.feature_set, sources),
             *_notes_of_split(spec, label["split"]["kind"]),
             *_notes_of_start(spec, label),
         ],
@@ -58,11 +59,12 @@ def sources_of(store: Store) -> list[str]:
     return sorted(found)
 
 
-def _notes(spec: TrainSpec, sources: list[str]) -> list[str]:
+def notes_of(feature_set: FeatureSet, sources: list[str]) -> list[str]:
+    """What the reader of any model must know of what it was trained on."""
     notes = []
     if SYNTHETIC in sources:
         notes.append("trained on a synthetic corpus: its scores say nothing of real videos")
-    random = [each.name for each in spec.feature_set.specs if each.params().get("weights") == RANDOM]
+    random = [each.name for each in feature_set.specs if each.params().get("weights") == RANDOM]
     if random:
         notes.append(f"random weights in {', '.join(random)}: their vectors carry no learned meaning")
     return notes

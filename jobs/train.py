@@ -14,6 +14,8 @@ MODELS = {
     },
     "sound": ("jobs.train_sound", "The spectrogram of the sound, by convolution; goes on from a saved model."),
     "video": ("jobs.train_video", "A video network, fine-tuned end to end on the videos themselves."),
+    "ensemble": ("jobs.train_ensemble", "Regression, forest, boosted trees, SVM and k-NN, weighed on validation."),
+    "stacked": ("jobs.train_stacked", "Saved models as one, weighed on validation: by default fusion and ensemble."),
 }
 """For each model the module that holds its `command`, and what the overview says of it."""
 

@@ -15,6 +15,7 @@ import pytest
 from viral.config import Settings
 from viral.extractors.extractor import Context
 from viral.extractors.feature_set import FeatureSet
+from viral.extractors.metadata import METADATA_COLUMNS
 from viral.pipeline import GROUP, Outcome, Pipeline
 from viral.reader import Job
 from viral.store import Store
@@ -93,6 +94,23 @@ def test_one_good_video(pipeline: Pipeline, clips: Path) -> None:
     assert outcome.facts.bytes == (clips / "a.mp4").stat().st_size
     assert set(outcome.stage_seconds) == {"read", "decode", *MINI.dims}
     assert all(seconds >= 0 for seconds in outcome.stage_seconds.values())
+
+
+def test_a_post_of_words_alone_is_enough_for_extractors_of_words(pipeline: Pipeline, clips: Path) -> None:
+    words = FeatureSet.from_dict({"name": "words", "extractors": ["metadata"]})
+    context = Context(caption="hello")
+    with Pipeline(words, Store(clips), Settings()) as made:
+        alone, file, gone = made.run(Job(str(at), uri, context) for at, uri in enumerate((None, "a.mp4", "none.mp4")))
+        draft = made.one(None, context)
+    assert (alone.status, file.status, gone.reason) == ("ok", "ok", "missing_object")
+    known = {
+        name: dict(zip(METADATA_COLUMNS, each.vectors["metadata"], strict=True))
+        for name, each in {"alone": alone, "file": file, "draft": draft}.items()
+    }  # type: ignore[arg-type]
+    assert known["alone"] == known["draft"]
+    assert (known["alone"]["media_known"], known["file"]["media_known"]) == (0, 1)
+    (asked,) = pipeline.run([Job("1", None, context)])  # of a set that listens, too
+    assert asked.reason == "missing_object"
 
 
 EXPECTED = {

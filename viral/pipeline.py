@@ -51,7 +51,7 @@ class Encoder:
 
     def outcomes(self, group: Sequence[Decoded]) -> Iterator[Outcome]:
         """The outcome of each post, in their order."""
-        samples = [Sample(post.media, post.job.context) for post in group if post.media]
+        samples = [_sample(post) for post in group if post.media]
         encoded, place = encode(self.extractors, samples), 0
         for post in group:
             if post.media is None:
@@ -107,6 +107,11 @@ class Pipeline:
             return self.encoder.without_video(context)
         (outcome,) = self.run([Job("draft", video_uri, context)])
         return outcome
+
+
+def _sample(post: Decoded) -> Sample:
+    """A post that names no video was read nevertheless, as nothing: its words are all there is."""
+    return Sample(None if post.job.video_uri is None else post.media, post.job.context)
 
 
 def _outcome(post: Decoded, media: Media, encoded: Encoded, place: int) -> Outcome:

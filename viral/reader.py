@@ -14,7 +14,7 @@ from viral.errors import PostError, UnreadableError, ViralError
 from viral.extractors.extractor import Context
 from viral.media.limits import Limits
 from viral.media.locate import local_video, remove_leftovers
-from viral.media.media import Media
+from viral.media.media import Facts, Media
 from viral.media.plan import Plan
 from viral.media.requests import Request
 from viral.media.sandbox import Sandbox
@@ -96,6 +96,8 @@ class Reader:
         self._threads.shutdown(cancel_futures=True)
 
     def _decoded(self, job: Job) -> Decoded:
+        if job.video_uri is None and not self.plan.requests:
+            return Decoded(job, Media(Facts()))  # words alone, for extractors that ask for nothing else
         seconds, started = {}, time.perf_counter()
         try:
             with local_video(self.store, job.video_uri, self.limits.max_bytes) as path:

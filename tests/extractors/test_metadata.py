@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from viral.extractors.extractor import Context, Sample
+from viral.extractors.feature_set import Entry, FeatureSet
 from viral.extractors.metadata import METADATA_COLUMNS, Metadata
 from viral.extractors.weights import local_file
 from viral.media.media import Facts, Media
@@ -101,3 +102,20 @@ def test_real_posts_have_all_of_it(samples: list[Sample]) -> None:
         assert all(value == 1 for column, value in found.items() if column.endswith("_known"))
         assert 5 < found["duration_seconds"] < 90
         assert found["log_emoji"] == pytest.approx(math.log(3))
+
+
+def test_without_the_author_the_reach_is_unknown_and_all_else_the_same() -> None:
+    sample = Sample(Media(FACTS), Context(caption="a b", author_followers=500))
+    with_author, alone = ENCODE(sample), Metadata(author=False).load("cpu", local_file)(sample)
+    assert with_author is not None
+    assert alone is not None
+    differ = {name for name, a, b in zip(METADATA_COLUMNS, with_author, alone, strict=True) if a != b}
+    assert differ == {"log_followers", "followers_known"}
+    assert alone[METADATA_COLUMNS.index("followers_known")] == 0
+
+
+def test_the_author_as_ever_is_no_parameter_in_a_fingerprint() -> None:
+    assert Metadata().identity(local_file) == {}
+    every, alone = (FeatureSet("m", (Entry(Metadata(author=author)),)) for author in (True, False))
+    assert every.fingerprint != alone.fingerprint
+    assert FeatureSet.from_dict(alone.to_dict()) == alone

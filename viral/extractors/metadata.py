@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
@@ -65,16 +65,29 @@ class Metadata(ExtractorSpec):
     """Posting time, the caption's form, the author's reach and the file's facts, as `METADATA_COLUMNS`.
 
     Nothing that exists only after posting: `Context` has no field for it. Absent when nothing at all is known.
+
+    Args:
+        author: whether the author's reach is told; without it a model sees the post alone.
     """
+
+    author: bool = True
 
     name: ClassVar[str] = "metadata"
     modality: ClassVar[str] = "metadata"
     dim: ClassVar[int] = len(METADATA_COLUMNS)
     revision: ClassVar[str] = "1"
 
+    def identity(self, resolve: Resolve) -> dict[str, Any]:
+        """Its parameters; with the author's reach, as ever, there is none to tell."""
+        return {} if self.author else self.params()
+
     def load(self, device: str, resolve: Resolve) -> Encode:
         """There is nothing to load."""
-        return _encode
+        return _encode if self.author else _encode_anonymous
+
+
+def _encode_anonymous(sample: Sample) -> Vector | None:
+    return _encode(replace(sample, context=replace(sample.context, author_followers=None)))
 
 
 def _encode(sample: Sample) -> Vector | None:

@@ -18,6 +18,8 @@ Floats = npt.NDArray[np.float64]
 
 KINDS: Mapping[str, str] = {
     "network": "viral.models.network_predictor:load",
+    "ensemble": "viral.models.ensemble.predictor:load",
+    "stacked": "viral.models.stacked:load",
 }
 """`module:function` that makes a predictor of a saved model, by the `kind` in its card."""
 

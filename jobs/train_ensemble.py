@@ -1,0 +1,211 @@
+"""Features and labels → an ensemble of classical models, its members trained side by side as tasks of Ray."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import click
+
+from jobs import ensemble_member
+from jobs.buckets import over_buckets
+from jobs.ensemble_card import ensemble_card, lines
+from jobs.ensemble_member import MemberTask, Trained
+from jobs.labelled import labelled_features, statistics_of
+from jobs.options import chosen_set, feature_set_options
+from jobs.session import session
+from viral.cli import bar, common, execute, on_ray, say
+from viral.dataset import LabelledFeatures
+from viral.errors import ConfigError, TableError
+from viral.extractors.feature_set import FeatureSet
+from viral.history import recorded
+from viral.models.ensemble.member import MEMBERS, member_class
+from viral.models.ensemble.predictor import to_bytes
+from viral.models.ensemble.rows import Layout
+from viral.models.mixing import Weights, given, learn
+from viral.models.streams import streams_of
+from viral.models.train_config import Scaling
+from viral.registry import Registry, check_name
+from viral.store import Store
+
+MIN_HELD = 4  # posts of the validation split: fewer say nothing of which model is better
+
+
+@dataclass
+class EnsembleSummary:
+    """The ensemble that was saved: for each member its weights, and how good it is on the validation split alone."""
+
+    model: str
+    rows: int
+    validation_rows: int
+    data_hash: str
+    members: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class EnsembleSpec:
+    """What to train: `weights` of the members, if they are not to be learnt, by name."""
+
+    name: str
+    feature_set: FeatureSet
+    label: str
+    members: tuple[str, ...] = tuple(MEMBERS)
+    weights: Mapping[str, float] | None = None
+    seed: int = 0
+
+    def check(self) -> None:
+        """Refuse what cannot be trained, before anything is begun. Raises ConfigError."""
+        check_name(self.name)
+        if not self.members:
+            raise ConfigError(f"an ensemble needs a member: choose from {', '.join(MEMBERS)}")
+        for name in self.members:
+            member_class(name)
+        if self.weights is not None:
+            given(self.members, self.weights)
+
+
+def run(store: Store, spec: EnsembleSpec, *, address: str | None = None, debug: bool = False) -> EnsembleSummary:
+    """Train and save. Killed, it begins again: each member is a matter of minutes.
+
+    Raises:
+        TableError: features or labels are missing, too few posts have both, or they are all viral, or none is.
+        ConfigError: a member or a weight that cannot be.
+    """
+    spec.check()
+    data, label = labelled_features(store, spec.feature_set, spec.label, streams_of(spec.feature_set))
+    with session(address, debug=debug):
+        statistics = statistics_of(data)
+        counted = check_classes(data, spec.label)
+        seen = tuple(stream for stream in data.streams if stream.name in statistics.moments)
+        target = statistics.moments["target"]
+        task = MemberTask(
+            name="",
+            data=LabelledFeatures(data.features, data.labels, seen),
+            bits=data.bits(),
+            layout=Layout.of(seen, statistics.moments),
+            scaling=Scaling(float(target.mean[0]), float(target.scale[0])),
+            rows=statistics.rows,
+            held_rows=counted["validation"][0],
+            seed=spec.seed,
+        )
+        trained = _trained(task, spec.members)
+    weights = _weighed(spec, trained)
+    card = ensemble_card(spec.feature_set, label, task, statistics, trained, weights, store)
+    arrays = {each.name: each.tensors for each in trained}
+    version = Registry(store).save(spec.name, card, to_bytes(task.layout, arrays))
+    return EnsembleSummary(
+        model=f"{spec.name}/{version}",
+        rows=statistics.rows,
+        validation_rows=task.held_rows,
+        data_hash=statistics.data_hash,
+        members=lines(card, trained, weights),
+        notes=card["notes"],
+    )
+
+
+def check_classes(data: LabelledFeatures, label: str) -> dict[str, tuple[int, int]]:
+    """Posts and viral posts of the training and the validation split.
+
+    Raises:
+        TableError: too few to weigh models on, or all posts of the training split are viral, or none is.
+    """
+    found: dict[str, tuple[int, int]] = {"train": (0, 0), "validation": (0, 0)}
+    bits = data.bits()
+    for row in over_buckets(partial(_classes, data, bits), bits):
+        found = {split: (rows + row[split][0], viral + row[split][1]) for split, (rows, viral) in found.items()}
+    rows, viral = found["train"]
+    if viral in (0, rows):
+        raise TableError(
+            f"{'none' if not viral else 'all'} of the {rows} training posts with features is viral by "
+            f"labels/{label}: label with another --top, or backfill more"
+        )
+    if found["validation"][0] < MIN_HELD:
+        raise TableError(
+            f"{found['validation'][0]} posts of the validation split of labels/{label} have features: at least "
+            f"{MIN_HELD} are needed to weigh models on; ingest and backfill more"
+        )
+    return found
+
+
+def _classes(data: LabelledFeatures, bits: int, bucket: int) -> dict[str, Any]:
+    rows = data.read(bits, bucket, ("train", "validation"))
+    parts, viral = rows["split"].to_numpy(), rows["is_viral"].to_numpy(zero_copy_only=False)
+    return {part: [int((parts == part).sum()), int(viral[parts == part].sum())] for part in ("train", "validation")}
+
+
+def _trained(task: MemberTask, members: Sequence[str]) -> list[Trained]:
+    """Each member a task of one core, as many at once as there are cores."""
+    import ray
+
+    remote = ray.remote(num_cpus=1)(ensemble_member.train)
+    running = [remote.remote(replace(task, name=name)) for name in members]
+    left, progress = running, bar("members", unit="member")
+    while left:
+        _, left = ray.wait(left)
+        progress(len(running) - len(left), len(running))
+    trained: list[Trained] = ray.get(running)
+    return trained
+
+
+def _weighed(spec: EnsembleSpec, trained: Sequence[Trained]) -> Weights:
+    if spec.weights is not None:
+        return given(spec.members, spec.weights)
+    return learn([each.said for each in trained], trained[0].viral, trained[0].score)
+
+
+def weights_option(pairs: Sequence[str], example: str) -> dict[str, float] | None:
+    """`--weight NAME=NUMBER`, several times. Raises ConfigError."""
+    try:
+        return {name: float(weight) for name, _, weight in (pair.rpartition("=") for pair in pairs)} or None
+    except ValueError as error:
+        raise ConfigError(f"--weight takes MEMBER=WEIGHT, as in --weight {example}") from error
+
+
+@click.command()
+@feature_set_options
+@click.option("--label", default="log_views", show_default=True, help="The label table to learn.")
+@click.option("--name", default="ensemble", show_default=True, help="What the saved model is called.")
+@click.option(
+    "--member", "members", multiple=True, metavar="MEMBER", help=f"Instead of all: {', '.join(MEMBERS)}; several times."
+)
+@click.option(
+    "--weight",
+    "given_weights",
+    multiple=True,
+    metavar="MEMBER=WEIGHT",
+    help="Fix the weights instead of learning them.",
+)
+@click.option("--seed", default=0, show_default=True)
+@on_ray
+@common
+def command(
+    feature_set: str,
+    weights: str | None,
+    label: str,
+    name: str,
+    members: tuple[str, ...],
+    given_weights: tuple[str, ...],
+    seed: int,
+    root: str,
+    address: str | None,
+    as_json: bool,
+    debug: bool,
+) -> None:
+    """Train an ensemble of classical models: logistic and ridge regression, forest, boosted trees, SVM, k-NN.
+
+    Each chooses its settings on the validation split, and so are the weights of the members, unless they are given.
+    Of a very large table svm, logistic and knn learn from a sample of 100,000, 200,000 and 20,000 posts; the trees are
+    grown on 2,000,000.
+    """
+    chosen = tuple(dict.fromkeys(members)) or tuple(MEMBERS)
+    fixed = weights_option(given_weights, "logistic=0.3")
+    store = Store.open(root)
+    spec = EnsembleSpec(name, chosen_set(feature_set, weights, store), label, chosen, fixed, seed)
+    say(recorded(store, "train", lambda _: run(store, spec, address=address, debug=debug)), as_json=as_json)
+
+
+if __name__ == "__main__":
+    execute(command)

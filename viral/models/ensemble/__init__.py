@@ -1,0 +1,1 @@
+"""System B: classical models of the same feature table, weighed on validation data."""
