@@ -24,6 +24,7 @@ from viral.dataset import LabelledFeatures, Statistics
 from viral.errors import ConfigError
 from viral.extractors.feature_set import FeatureSet
 from viral.history import recorded
+from viral.models.networks import NETWORKS, check_architecture
 from viral.models.streams import Stream, streams_of
 from viral.models.train_config import Precision, Scaling, TrainConfig
 from viral.registry import Registry, check_name
@@ -63,6 +64,7 @@ class TrainSpec:
     workers: int = 2
     gates: dict[str, float] | None = None
     modality: str | None = None
+    architecture: str = "gated"
 
     @property
     def streams(self) -> tuple[Stream, ...]:
@@ -112,7 +114,8 @@ def _task(spec: TrainSpec, config: TrainConfig, data: LabelledFeatures, statisti
     seen = tuple(stream for stream in data.streams if stream.name in statistics.moments)
     moments = {stream.name: statistics.moments[stream.name] for stream in seen}
     target = statistics.moments["target"]
-    model = FusionConfig(streams=seen, gates=spec.gates)
+    model = FusionConfig(streams=seen, architecture=spec.architecture, gates=spec.gates)
+    check_architecture(model.architecture)
     check_gates(model)  # here, where no run has left anything yet
     return NetworkTask(
         model=model,
@@ -197,6 +200,7 @@ def _weights(state: dict[str, Any]) -> bytes:
 @feature_set_options
 @click.option("--label", default="log_views", show_default=True, help="The label table to learn.")
 @click.option("--name", help="What the saved model is called; by default as MODEL.")
+@click.option("--architecture", default="gated", show_default=True, type=click.Choice(list(NETWORKS)))
 @click.option("--workers", default=2, show_default=True, type=click.IntRange(1))
 @click.option("--epochs", default=TrainConfig.epochs, show_default=True, type=click.IntRange(1))
 @click.option("--seed", default=0, show_default=True)
@@ -209,6 +213,7 @@ def command(
     weights: str | None,
     label: str,
     name: str | None,
+    architecture: str,
     workers: int,
     epochs: int,
     seed: int,
@@ -225,7 +230,9 @@ def command(
     """
     kind = str(click.get_current_context().info_name)
     modality = None if kind == FUSION else kind
-    spec = TrainSpec(name or kind, chosen_set(feature_set, weights), label, workers, _gates(gates), modality)
+    spec = TrainSpec(
+        name or kind, chosen_set(feature_set, weights), label, workers, _gates(gates), modality, architecture
+    )
     config = TrainConfig(epochs=epochs, seed=seed, precision=precision)
     store = Store.open(root)
     say(recorded(store, "train", lambda _: run(store, spec, config, address=address, debug=debug)), as_json=as_json)

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 NETWORKS: Mapping[str, str] = {
     "gated": "viral.models.fusion:Fusion",
+    "weighted": "viral.models.weighted:Weighted",
+    "concat": "viral.models.concat:Concat",
+    "attention": "viral.models.attention:Attention",
 }
 """`module:class` by `FusionConfig.architecture`.
 
@@ -28,8 +31,13 @@ def network(config: FusionConfig) -> nn.Module:
     Raises:
         ConfigError: there is no such architecture, or the config does not fit it.
     """
-    if config.architecture not in NETWORKS:
-        raise ConfigError(f"no architecture is named {config.architecture!r}: choose from {', '.join(NETWORKS)}")
+    check_architecture(config.architecture)
     module, _, attribute = NETWORKS[config.architecture].partition(":")
     made: nn.Module = getattr(import_module(module), attribute)(config)
     return made
+
+
+def check_architecture(name: str) -> None:
+    """Make sure that there is such an architecture. Raises ConfigError."""
+    if name not in NETWORKS:
+        raise ConfigError(f"no architecture is named {name!r}: choose from {', '.join(NETWORKS)}")
