@@ -62,7 +62,7 @@ def run(
     saved = Registry(store).load(model)
     scorer = Scorer(saved)
     data, about = labelled_features(store, scorer.feature_set, saved.card["label"]["name"], scorer.streams)
-    if "metadata" in scorer.feature_set.dims:
+    if any(spec.registered == "metadata" for spec in scorer.feature_set.specs):  # ours, not a foreign table's
         data = replace(data, beside=("metadata",))  # the baselines look at it
     if about != saved.card["label"]:
         name = saved.card["label"]["name"]

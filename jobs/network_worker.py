@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator
+import time
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
+from jobs.shard import Shard
 from viral.models.fusion import FusionConfig
 from viral.models.train_config import Scaling, TrainConfig
 
 if TYPE_CHECKING:
     import torch
-    from ray.data import DataIterator
 
-    from viral.models.training import Learner, Tensors
+    from viral.models.training import Learner
 
-CACHE_BYTES = 512 << 20  # a shard up to this size is streamed once and kept; a larger one is streamed every epoch
-SHUFFLE_ROWS = 8192  # of the window that a streamed shard is shuffled in
 STATE = "state.pt"
 
 
@@ -48,7 +45,7 @@ def run(config: dict[str, Any]) -> int:
 
     from viral.models.fusion import set_statistics
     from viral.models.networks import network
-    from viral.models.training import Learner
+    from viral.models.training import Learner, tensors_of
 
     task: NetworkTask = config["task"]
     context = ray.train.get_context()
@@ -58,16 +55,20 @@ def run(config: dict[str, Any]) -> int:
     set_statistics(model, task.means, task.scales)
     wrapped = ray.train.torch.prepare_model(model)
     size = task.train.batch(task.rows, world)
-    steps = -(-(task.rows // world) // size) * task.train.epochs
-    learner = Learner(wrapped, task.train, steps)
+    steps = -(-(task.rows // world) // size)  # an epoch
+    learner = Learner(wrapped, task.train, steps * task.train.epochs)
     state = _restore(model, learner)
+    learner.at(state.epoch * steps)  # counted anew: the number of workers may have changed
     began = state.epoch
-    shard = _Shard(ray.train.get_dataset_shard("train"), task, size, learner.device, rank)
-    held = _Shard(ray.train.get_dataset_shard("validation"), task, size, learner.device, rank)
+    tensors = partial(tensors_of, task.model.streams, scaling=task.scaling, device=learner.device)
+    shard = Shard(ray.train.get_dataset_shard("train"), tensors)
+    held = Shard(ray.train.get_dataset_shard("validation"), tensors)
     every = task.train.report_every if shard.cached is not None else 1
     while not state.over(task.train):
         torch.manual_seed((task.train.seed << 20) + (state.epoch << 8) + rank)  # of dropout: the same after a resume
-        train_loss = learner.train(shard.shuffled(state.epoch))
+        begun = time.perf_counter()
+        train_loss = learner.train(shard.shuffled(size, (task.train.seed, state.epoch, rank)))
+        state.seconds += time.perf_counter() - begun
         state.add(model, train_loss, learner.validate(held.ordered()))
         if state.epoch % every == 0 or state.over(task.train):
             _report(model, learner, state, rank)
@@ -76,12 +77,13 @@ def run(config: dict[str, Any]) -> int:
 
 @dataclass
 class _State:
-    """How far training is: epochs done, the losses of each, and the best weights so far."""
+    """How far training is: epochs done, the losses of each, the best weights so far, and seconds spent on steps."""
 
     epoch: int = 0
     best_epoch: int = 0
     losses: list[list[float]] = field(default_factory=list)
     best: dict[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
 
     def over(self, config: TrainConfig) -> bool:
         """All epochs are done, or the last `patience` of them were no better."""
@@ -112,70 +114,17 @@ def _restore(model: torch.nn.Module, learner: Learner) -> _State:
 
 
 def _report(model: torch.nn.Module, learner: Learner, state: _State, rank: int) -> None:
-    """All ranks report, as Ray Train wants it; the first one saves."""
+    """All ranks report, as Ray Train wants it; the first one saves, and goes on while that is uploaded."""
     import ray.train
     import torch
 
     train_loss, validation_loss = state.losses[-1]
     metrics = {"epoch": state.epoch, "train_loss": train_loss, "validation_loss": validation_loss}
-    if rank != 0:
-        ray.train.report(metrics)
-        return
-    with tempfile.TemporaryDirectory(prefix="viral-checkpoint-") as folder:
+    checkpoint = None
+    if rank == 0:
+        folder = tempfile.mkdtemp(prefix="viral-checkpoint-")  # Ray deletes it when it is uploaded
         saved = {"model": model.state_dict(), "learner": learner.state(), "state": vars(state)}
         torch.save(saved, Path(folder, STATE))
-        ray.train.report(metrics, checkpoint=ray.train.Checkpoint.from_directory(folder))
-
-
-class _Shard:
-    """One worker's part of a split, as batches of tensors."""
-
-    def __init__(self, source: DataIterator, task: NetworkTask, size: int, device: torch.device, rank: int) -> None:
-        self.source, self.task, self.size, self.device, self.rank = source, task, size, device, rank
-        self.cached = _cached(source)
-
-    def ordered(self) -> Iterator[Tensors]:
-        """All rows in order, as every worker sees them."""
-        size = 1024
-        if self.cached is None:
-            yield from self._tensors(self.source.iter_batches(batch_size=size, batch_format="pyarrow"))
-        else:
-            rows = self.cached
-            yield from self._tensors(rows.slice(start, size) for start in range(0, rows.num_rows, size))
-
-    def shuffled(self, epoch: int) -> Iterator[Tensors]:
-        """All rows in an order that seed, epoch and rank decide."""
-        import numpy as np
-
-        size, seed = self.size, (self.task.train.seed, epoch, self.rank)
-        random = np.random.default_rng(seed)
-        if self.cached is None:
-            yield from self._tensors(
-                self.source.iter_batches(
-                    batch_size=size,
-                    batch_format="pyarrow",
-                    local_shuffle_buffer_size=SHUFFLE_ROWS,
-                    local_shuffle_seed=int(random.integers(1 << 31)),
-                )
-            )
-        else:
-            order = random.permutation(self.cached.num_rows)
-            rows = self.cached
-            yield from self._tensors(rows.take(order[start : start + size]) for start in range(0, len(order), size))
-
-    def _tensors(self, batches: Iterable[pa.Table]) -> Iterator[Tensors]:
-        from viral.models.training import tensors_of
-
-        for batch in batches:
-            yield tensors_of(self.task.model.streams, batch, self.task.scaling, self.device)
-
-
-def _cached(source: DataIterator) -> pa.Table | None:
-    """The shard in memory; None where it is too large, and must be streamed every epoch."""
-    kept, size = [], 0
-    for batch in source.iter_batches(batch_size=4096, batch_format="pyarrow"):
-        size += batch.nbytes
-        if size > CACHE_BYTES:
-            return None
-        kept.append(batch)
-    return pa.concat_tables(kept).combine_chunks() if kept else None
+        checkpoint = ray.train.Checkpoint.from_directory(folder)
+    # Ray names a checkpoint in its snapshot once it is uploaded whole, and ends no run before its last one is.
+    ray.train.report(metrics, checkpoint=checkpoint, checkpoint_upload_mode=ray.train.CheckpointUploadMode.ASYNC)

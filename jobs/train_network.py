@@ -15,10 +15,12 @@ import pyarrow as pa
 
 import viral
 from jobs.buckets import bucket_rows
+from jobs.foreign import brought_in
 from jobs.labelled import labelled_features, statistics_of
 from jobs.model_card import model_card, sources_of
 from jobs.options import chosen_set, feature_set_options
 from jobs.session import session
+from jobs.train_options import Workers, least, tracking_options, train_options, workers_option
 from viral.cli import common, on_ray, say
 from viral.dataset import LabelledFeatures, Statistics
 from viral.errors import ConfigError
@@ -26,9 +28,10 @@ from viral.extractors.feature_set import FeatureSet
 from viral.history import recorded
 from viral.models.networks import NETWORKS, check_architecture
 from viral.models.streams import Stream, streams_of
-from viral.models.train_config import Precision, Scaling, TrainConfig
+from viral.models.train_config import Scaling, TrainConfig
 from viral.registry import Registry, check_name
 from viral.store import Store
+from viral.tracking import Tracking
 
 if TYPE_CHECKING:
     from ray.data import Dataset
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
 READ_CPUS = 0.05  # reading a bucket waits for storage; a whole core would not fit beside the workers of a full machine
 WORKER_CPUS = 0.9  # what is left of each core reads the data
 FUSION = "fusion"
+NOWHERE_ELSE = Tracking()  # than beside the model
 
 
 @dataclass
@@ -52,6 +56,7 @@ class TrainSummary:
     validation_loss: float
     data_hash: str
     resumed_at_epoch: int
+    samples_per_second: float
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,7 @@ class TrainSpec:
     name: str
     feature_set: FeatureSet
     label: str
-    workers: int = 2
+    workers: Workers = 2
     gates: dict[str, float] | None = None
     modality: str | None = None
     architecture: str = "gated"
@@ -78,7 +83,13 @@ class TrainSpec:
 
 
 def run(
-    store: Store, spec: TrainSpec, config: TrainConfig, *, address: str | None = None, debug: bool = False
+    store: Store,
+    spec: TrainSpec,
+    config: TrainConfig,
+    *,
+    tracking: Tracking = NOWHERE_ELSE,
+    address: str | None = None,
+    debug: bool = False,
 ) -> TrainSummary:
     """Train and save. Killed and called again with the same data, it goes on from the newest checkpoint.
 
@@ -86,6 +97,7 @@ def run(
         TableError: features or labels are missing, or too few posts have both.
     """
     check_name(spec.name)
+    tracking.check()
     data, label = labelled_features(store, spec.feature_set, spec.label, spec.streams)
     with session(address, debug=debug):
         statistics = statistics_of(data)
@@ -96,6 +108,7 @@ def run(
     card = model_card(spec, task, statistics, label, sources_of(store), state["state"])
     version = Registry(store).save(spec.name, card, _weights(state))
     store.delete_below(place)
+    tracking.keep(store, spec.name, version, card)
     return TrainSummary(
         model=f"{spec.name}/{version}",
         rows=statistics.rows,
@@ -104,6 +117,7 @@ def run(
         validation_loss=card["losses"][card["best_epoch"] - 1][1],
         data_hash=statistics.data_hash,
         resumed_at_epoch=int(result.return_value),
+        samples_per_second=statistics.rows * card["epochs"] / state["state"]["seconds"],
     )
 
 
@@ -119,7 +133,7 @@ def _task(spec: TrainSpec, config: TrainConfig, data: LabelledFeatures, statisti
     check_gates(model)  # here, where no run has left anything yet
     return NetworkTask(
         model=model,
-        train=config,
+        train=config.balanced(float(statistics.moments["is_viral"].mean[0])),
         scaling=Scaling(float(target.mean[0]), float(target.scale[0])),
         means={name: each.mean.tolist() for name, each in moments.items()},
         scales={name: each.scale.tolist() for name, each in moments.items()},
@@ -142,7 +156,9 @@ def _fit(store: Store, spec: TrainSpec, task: NetworkTask, data: LabelledFeature
         # All workers validate on the same posts; with order preserved, the same seed gives the same model.
         dataset_config=DataConfig(["train"], execution_options=ExecutionOptions(preserve_order=True)),
         scaling_config=ScalingConfig(
-            num_workers=spec.workers, use_gpu=_gpus() >= spec.workers, resources_per_worker={"CPU": WORKER_CPUS}
+            num_workers=spec.workers,
+            use_gpu=_gpus() >= least(spec.workers),
+            resources_per_worker={"CPU": WORKER_CPUS},
         ),
         run_config=RunConfig(
             name=name,
@@ -198,27 +214,27 @@ def _weights(state: dict[str, Any]) -> bytes:
 
 @click.command()
 @feature_set_options
+@click.option("--features", metavar="URI", help="Instead of a set: a Parquet file or folder, a column a modality.")
 @click.option("--label", default="log_views", show_default=True, help="The label table to learn.")
 @click.option("--name", help="What the saved model is called; by default as MODEL.")
 @click.option("--architecture", default="gated", show_default=True, type=click.Choice(list(NETWORKS)))
-@click.option("--workers", default=2, show_default=True, type=click.IntRange(1))
-@click.option("--epochs", default=TrainConfig.epochs, show_default=True, type=click.IntRange(1))
-@click.option("--seed", default=0, show_default=True)
-@click.option("--precision", default="auto", show_default=True, type=click.Choice(["auto", "float32", "bfloat16"]))
+@workers_option
 @click.option("--gate", "gates", multiple=True, metavar="EXTRACTOR=WEIGHT", help="Fix the weights instead of learning.")
+@train_options
+@tracking_options
 @on_ray
 @common
 def command(
     feature_set: str,
     weights: str | None,
+    features: str | None,
     label: str,
     name: str | None,
     architecture: str,
-    workers: int,
-    epochs: int,
-    seed: int,
-    precision: Precision,
+    workers: Workers,
     gates: tuple[str, ...],
+    config: TrainConfig,
+    tracking: Tracking,
     root: str,
     address: str | None,
     as_json: bool,
@@ -230,12 +246,11 @@ def command(
     """
     kind = str(click.get_current_context().info_name)
     modality = None if kind == FUSION else kind
-    spec = TrainSpec(
-        name or kind, chosen_set(feature_set, weights), label, workers, _gates(gates), modality, architecture
-    )
-    config = TrainConfig(epochs=epochs, seed=seed, precision=precision)
     store = Store.open(root)
-    say(recorded(store, "train", lambda _: run(store, spec, config, address=address, debug=debug)), as_json=as_json)
+    chosen = brought_in(store, features) if features else chosen_set(feature_set, weights)
+    spec = TrainSpec(name or kind, chosen, label, workers, _gates(gates), modality, architecture)
+    work = partial(run, store, spec, config, tracking=tracking, address=address, debug=debug)
+    say(recorded(store, "train", lambda _: work()), as_json=as_json)
 
 
 def _gates(pairs: Sequence[str]) -> dict[str, float] | None:

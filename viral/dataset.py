@@ -67,8 +67,9 @@ class LabelledFeatures:
             vectors = batch.vectors[stream.name][batch.present[:, place]].astype(np.float64)
             if len(vectors):
                 sums.moments[stream.name] = Moments(len(vectors), vectors.sum(axis=0), (vectors**2).sum(axis=0))
-        target = train["target"].to_numpy()[:, None]
-        sums.moments["target"] = Moments(len(target), target.sum(axis=0), (target**2).sum(axis=0))
+        for name in ("target", "is_viral"):
+            values = train[name].cast(pa.float64()).to_numpy()[:, None]
+            sums.moments[name] = Moments(len(values), values.sum(axis=0), (values**2).sum(axis=0))
         return sums
 
 
@@ -98,7 +99,7 @@ class Moments:
 
 @dataclass
 class Statistics:
-    """Moments of each stream and of the target over the training split, and a digest of all rows."""
+    """Moments of each stream, of `target` and of `is_viral` over the training split, and a digest of all rows."""
 
     rows: int = 0
     moments: dict[str, Moments] = field(default_factory=dict)
