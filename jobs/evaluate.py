@@ -99,7 +99,7 @@ def _gather_bucket(
     narrow = rows.drop_columns(sorted(vectors))
     for name in ("caption", "duration_seconds", "author_followers"):
         narrow = narrow.append_column(name, known[name])
-    if "metadata" in rows.column_names:
+    if "metadata" in data.beside:
         narrow = narrow.append_column("metadata", rows["metadata"])
     return {"it": _with_predictions(loaded_scorer(data.features.store.root, model), rows, narrow)}
 
