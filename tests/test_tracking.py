@@ -81,6 +81,9 @@ def test_mlflow_has_the_run(tmp_path, monkeypatch):
 def test_where_nothing_can_be_kept_it_is_said_before_training(tmp_path):
     with pytest.raises(ConfigError, match="MLflow at nowhere://x keeps no curves: "):
         Tracking(mlflow="nowhere://x").check()
+    (tmp_path / "root").mkdir()
+    with pytest.raises(ConfigError, match="m/1 is saved, but MLflow at nowhere://x keeps no curves: "):
+        Tracking(mlflow="nowhere://x").keep(Store.open(tmp_path / "root"), "m", 1, CARD)
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="cannot write to"):
         Tracking(tensorboard=tmp_path / "file" / "below").check()

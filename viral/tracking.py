@@ -53,7 +53,7 @@ class Tracking:
         if self.tensorboard:
             _event_files(self.tensorboard / f"{name}-{version}", card["losses"])
         if self.mlflow:
-            with _mlflow(self.mlflow) as client:
+            with _mlflow(self.mlflow, f"{name}/{version} is saved, but ") as client:
                 _log(client, f"{name}/{version}", card)
 
 
@@ -68,8 +68,8 @@ def _event_files(folder: Path, losses: list[list[float]]) -> list[Path]:
 
 
 @contextmanager
-def _mlflow(uri: str) -> Iterator[MlflowClient]:
-    """MLflow at that address, within which its errors are ours."""
+def _mlflow(uri: str, before: str = "") -> Iterator[MlflowClient]:
+    """MLflow at that address; its errors become ours, with what is to be said before them."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # else it tells its makers of every use
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # seven take minutes
     from mlflow import MlflowClient
@@ -79,7 +79,7 @@ def _mlflow(uri: str) -> Iterator[MlflowClient]:
     try:
         yield MlflowClient(uri)
     except MlflowException as error:
-        raise ConfigError(f"MLflow at {uri} keeps no curves: {one_line(error)}") from error
+        raise ConfigError(f"{before}MLflow at {uri} keeps no curves: {one_line(error)}") from error
 
 
 def _experiment(client: MlflowClient) -> str:

@@ -19,7 +19,9 @@ NETWORKS: Mapping[str, str] = {
     "concat": "viral.models.concat:Concat",
     "attention": "viral.models.attention:Attention",
 }
-"""`module:class` by `FusionConfig.architecture`.
+"""`module:class` by `FusionConfig.architecture`. `gated` is for few posts and for modalities that are often missing;
+`weighted` says one weight a modality for all posts; `concat` learns how modalities act together; `attention` is for
+streams of several tokens, and for much data.
 
 Each is made from the config alone, and is called as `Fusion.forward` is, with the same answer.
 """
