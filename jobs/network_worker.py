@@ -53,7 +53,9 @@ def run(config: dict[str, Any]) -> int:
     torch.manual_seed(task.train.seed)
     model = network(task.model)
     set_statistics(model, task.means, task.scales)
-    wrapped = ray.train.torch.prepare_model(model)
+    # Gradients lie in the buffers that travel, without a copy; the statistics of the streams never change.
+    quick = {"gradient_as_bucket_view": True, "broadcast_buffers": False}
+    wrapped = ray.train.torch.prepare_model(model, parallel_strategy_kwargs=quick)
     size = task.train.batch(task.rows, world)
     steps = -(-(task.rows // world) // size)  # an epoch
     learner = Learner(wrapped, task.train, steps * task.train.epochs)
@@ -61,22 +63,32 @@ def run(config: dict[str, Any]) -> int:
     learner.at(state.epoch * steps)  # counted anew: the number of workers may have changed
     began = state.epoch
     tensors = partial(tensors_of, task.model.streams, scaling=task.scaling, device=learner.device)
-    shard = Shard(ray.train.get_dataset_shard("train"), tensors)
-    held = Shard(ray.train.get_dataset_shard("validation"), tensors)
+    shard = Shard.of(ray.train.get_dataset_shard("train"), tensors)
+    held = Shard.of(ray.train.get_dataset_shard("validation"), tensors)
     every = task.train.report_every if shard.cached is not None else 1
     while not state.over(task.train):
-        torch.manual_seed((task.train.seed << 20) + (state.epoch << 8) + rank)  # of dropout: the same after a resume
-        begun = time.perf_counter()
-        train_loss = learner.train(shard.shuffled(size, (task.train.seed, state.epoch, rank)))
-        state.seconds += time.perf_counter() - begun
-        state.add(model, train_loss, learner.validate(held.ordered()))
+        epoch(learner, model, shard, held, size, state, rank)
         if state.epoch % every == 0 or state.over(task.train):
             _report(model, learner, state, rank)
     return began
 
 
+def epoch(
+    learner: Learner, model: torch.nn.Module, shard: Shard, held: Shard, size: int, state: Progress, rank: int = 0
+) -> None:
+    """One more epoch of `model`, in batches of `size`; what is random in it is decided by seed, epoch and rank."""
+    import torch
+
+    seed = learner.config.seed
+    torch.manual_seed((seed << 20) + (state.epoch << 8) + rank)  # of dropout: the same after a resume
+    begun = time.perf_counter()
+    train_loss = learner.train(shard.shuffled(size, (seed, state.epoch, rank)))
+    state.seconds += time.perf_counter() - begun
+    state.add(model, train_loss, learner.validate(held.ordered()))
+
+
 @dataclass
-class _State:
+class Progress:
     """How far training is: epochs done, the losses of each, the best weights so far, and seconds spent on steps."""
 
     epoch: int = 0
@@ -99,21 +111,21 @@ class _State:
             self.best = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
 
 
-def _restore(model: torch.nn.Module, learner: Learner) -> _State:
+def _restore(model: torch.nn.Module, learner: Learner) -> Progress:
     import ray.train
     import torch
 
     checkpoint = ray.train.get_checkpoint()
     if checkpoint is None:
-        return _State()
+        return Progress()
     with checkpoint.as_directory() as folder:
         saved = torch.load(Path(folder, STATE), map_location=learner.device, weights_only=True)
     model.load_state_dict(saved["model"])
     learner.load(saved["learner"])
-    return _State(**saved["state"])
+    return Progress(**saved["state"])
 
 
-def _report(model: torch.nn.Module, learner: Learner, state: _State, rank: int) -> None:
+def _report(model: torch.nn.Module, learner: Learner, state: Progress, rank: int) -> None:
     """All ranks report, as Ray Train wants it; the first one saves, and goes on while that is uploaded."""
     import ray.train
     import torch

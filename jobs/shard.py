@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -23,18 +23,31 @@ class Shard:
     """One worker's part of a split.
 
     Args:
-        source: where it comes from.
-        tensors: turns rows into tensors; that costs more than a step of training, so it is done once where they fit.
+        cached: all of it in memory; None where it is empty, or too large.
+        source: where it is streamed from then, every epoch.
     """
 
-    def __init__(self, source: DataIterator, tensors: Callable[[pa.Table], Tensors]) -> None:
-        self.source, self.tensors = source, tensors
-        self.cached = self._cache()
+    def __init__(self, cached: Tensors | None, source: Callable[..., Iterator[Tensors]]) -> None:
+        self.cached, self.source = cached, source
+
+    @classmethod
+    def of(cls, source: DataIterator, tensors: Callable[[pa.Table], Tensors]) -> Shard:
+        """What Ray Data gives a worker.
+
+        Args:
+            source: as rows.
+            tensors: of rows; that costs more than a step of training, so it is done once where they fit.
+        """
+
+        def streamed(**how: Any) -> Iterator[Tensors]:
+            return map(tensors, source.iter_batches(batch_format="pyarrow", **how))
+
+        return cls(_cached(streamed(batch_size=READ_ROWS)), streamed)
 
     def ordered(self) -> Iterator[Tensors]:
         """All rows in order, as every worker sees them."""
         if self.cached is None:
-            yield from map(self.tensors, self.source.iter_batches(batch_size=VALIDATION_ROWS, batch_format="pyarrow"))
+            yield from self.source(batch_size=VALIDATION_ROWS)
             return
         for start in range(0, self.cached.rows, VALIDATION_ROWS):
             yield self.cached.take(slice(start, start + VALIDATION_ROWS))
@@ -43,7 +56,8 @@ class Shard:
         """All rows in an order that the seed decides, in batches of `size`."""
         random = np.random.default_rng(seed)
         if self.cached is None:
-            yield from map(self.tensors, self._streamed(size, int(random.integers(1 << 31))))
+            mixed = {"local_shuffle_buffer_size": SHUFFLE_ROWS, "local_shuffle_seed": int(random.integers(1 << 31))}
+            yield from self.source(batch_size=size, **mixed)
             return
         import torch
 
@@ -51,22 +65,14 @@ class Shard:
         for start in range(0, len(order), size):
             yield self.cached.take(order[start : start + size])
 
-    def _streamed(self, size: int, seed: int) -> Iterator[pa.Table]:
-        yield from self.source.iter_batches(
-            batch_size=size,
-            batch_format="pyarrow",
-            local_shuffle_buffer_size=SHUFFLE_ROWS,
-            local_shuffle_seed=seed,
-        )
 
-    def _cache(self) -> Tensors | None:
-        """The shard in memory; None where it is empty, or too large and must be streamed every epoch."""
-        from viral.models.training import together
+def _cached(batches: Iterator[Tensors]) -> Tensors | None:
+    from viral.models.training import together
 
-        kept, size = [], 0
-        for rows in self.source.iter_batches(batch_size=READ_ROWS, batch_format="pyarrow"):
-            kept.append(self.tensors(rows))
-            size += kept[-1].bytes
-            if size > CACHE_BYTES:
-                return None
-        return together(kept) if kept else None
+    kept, size = [], 0
+    for batch in batches:
+        kept.append(batch)
+        size += batch.bytes
+        if size > CACHE_BYTES:
+            return None
+    return together(kept) if kept else None

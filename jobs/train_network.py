@@ -19,6 +19,7 @@ from jobs.foreign import brought_in
 from jobs.labelled import labelled_features, statistics_of
 from jobs.model_card import model_card, sources_of
 from jobs.options import chosen_set, feature_set_options
+from jobs.search import search
 from jobs.session import session
 from jobs.train_options import Workers, least, tracking_options, train_options, workers_option
 from viral.cli import common, on_ray, say
@@ -88,10 +89,20 @@ def run(
     config: TrainConfig,
     *,
     tracking: Tracking = NOWHERE_ELSE,
+    trials: int = 0,
     address: str | None = None,
     debug: bool = False,
 ) -> TrainSummary:
     """Train and save. Killed and called again with the same data, it goes on from the newest checkpoint.
+
+    Args:
+        store: the root.
+        spec: what to train.
+        config: how.
+        tracking: where its curves go, too.
+        trials: so many settings are tried first (`search`), and the best is taken; 0: `config` is.
+        address: of the cluster; None: this machine.
+        debug: show Ray's own output.
 
     Raises:
         TableError: features or labels are missing, or too few posts have both.
@@ -102,12 +113,17 @@ def run(
     with session(address, debug=debug):
         statistics = statistics_of(data)
         task = _task(spec, config, data, statistics)
+        searched = f"runs/{spec.name}-search-{trials}-{_identity(spec, task, statistics)}"
+        found = search(store, task, data, _dataset, trials, searched) if trials else None
+        task = found.winner(task) if found else task
         place = f"runs/{spec.name}-{_identity(spec, task, statistics)}"
         result = _fit(store, spec, task, data, place)
         state = _state(result.checkpoint)
     card = model_card(spec, task, statistics, label, sources_of(store), state["state"])
+    card |= {"search": asdict(found)} if found else {}
     version = Registry(store).save(spec.name, card, _weights(state))
-    store.delete_below(place)
+    for done in (place, searched):
+        store.delete_below(done)
     tracking.keep(store, spec.name, version, card)
     return TrainSummary(
         model=f"{spec.name}/{version}",
@@ -222,6 +238,7 @@ def _weights(state: dict[str, Any]) -> bytes:
 @click.option("--gate", "gates", multiple=True, metavar="EXTRACTOR=WEIGHT", help="Fix the weights instead of learning.")
 @train_options
 @tracking_options
+@click.option("--tune", "trials", default=0, type=click.IntRange(0), help="Try so many settings first, take the best.")
 @on_ray
 @common
 def command(
@@ -235,6 +252,7 @@ def command(
     gates: tuple[str, ...],
     config: TrainConfig,
     tracking: Tracking,
+    trials: int,
     root: str,
     address: str | None,
     as_json: bool,
@@ -249,7 +267,7 @@ def command(
     store = Store.open(root)
     chosen = brought_in(store, features) if features else chosen_set(feature_set, weights)
     spec = TrainSpec(name or kind, chosen, label, workers, _gates(gates), modality, architecture)
-    work = partial(run, store, spec, config, tracking=tracking, address=address, debug=debug)
+    work = partial(run, store, spec, config, tracking=tracking, trials=trials, address=address, debug=debug)
     say(recorded(store, "train", lambda _: work()), as_json=as_json)
 
 

@@ -157,6 +157,21 @@ def test_warm_cosine() -> None:
     assert [factor("cosine", steps, 0) for steps in (0, 1, 2)] == [1, 1, 1]
 
 
+def test_the_schedule_goes_on_from_any_step(streams: tuple[Stream, ...], make_rows: Make) -> None:
+    """As it must where the number of workers, and with it the steps of an epoch, has changed."""
+    rows, config = make_rows(48), TrainConfig(batch_size=16, learning_rate=1e-3)
+    learner = start(streams, config, 12)
+    epochs(learner, rows, streams, range(2))
+    rates = [group["lr"] for group in learner.optimiser.param_groups]
+    assert rates == pytest.approx([1e-3 * factor("cosine", 12, 6), 1e-4 * factor("cosine", 12, 6)])
+    learner.at(6)
+    assert [group["lr"] for group in learner.optimiser.param_groups] == rates
+    learner.at(9)
+    assert learner.optimiser.param_groups[0]["lr"] == pytest.approx(1e-3 * factor("cosine", 12, 9))
+    epochs(learner, rows, streams, range(3, 4))
+    assert learner.optimiser.param_groups[0]["lr"] == pytest.approx(1e-3 * factor("cosine", 12, 12))
+
+
 def test_a_constant_rate_has_a_warm_up_too() -> None:
     factors = [factor("constant", 100, step) for step in range(130)]
     assert factors[:10] == pytest.approx([0.1 * step for step in range(1, 11)])

@@ -40,10 +40,15 @@ class Tensors:
 
     def take(self, rows: Tensor | slice) -> Tensors:
         """The posts at `rows`."""
+
+        def taken(values: Tensor) -> Tensor:
+            # Three times as fast here as indexing with a tensor.
+            return values[rows] if isinstance(rows, slice) else values.index_select(0, rows)
+
         return Tensors(
-            {name: vectors[rows] for name, vectors in self.vectors.items()},
-            self.present[rows],
-            {name: values[rows] for name, values in self.targets.items()},
+            {name: taken(vectors) for name, vectors in self.vectors.items()},
+            taken(self.present),
+            {name: taken(values) for name, values in self.targets.items()},
         )
 
 
