@@ -62,7 +62,7 @@ def run(
     saved = Registry(store).load(model)
     scorer = Scorer(saved)
     data, about = labelled_features(store, scorer.feature_set, saved.card["label"]["name"], scorer.streams)
-    if "metadata" in scorer.feature_set.dims:
+    if any(spec.registered == "metadata" for spec in scorer.feature_set.specs):  # ours, not a foreign table's
         data = replace(data, beside=("metadata",))  # the baselines look at it
     if about != saved.card["label"]:
         name = saved.card["label"]["name"]
@@ -99,7 +99,7 @@ def _gather_bucket(
     narrow = rows.drop_columns(sorted(vectors))
     for name in ("caption", "duration_seconds", "author_followers"):
         narrow = narrow.append_column(name, known[name])
-    if "metadata" in rows.column_names:
+    if "metadata" in data.beside:
         narrow = narrow.append_column("metadata", rows["metadata"])
     return {"it": _with_predictions(loaded_scorer(data.features.store.root, model), rows, narrow)}
 

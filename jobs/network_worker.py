@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
-from jobs.training_state import report, restore
+from jobs.shard import Shard
+from jobs.training_state import Progress, report, restore
 from viral.models.fusion import FusionConfig
 from viral.models.train_config import Scaling, TrainConfig
 
 if TYPE_CHECKING:
     import torch
-    from ray.data import DataIterator
 
-    from viral.models.training import Tensors
-
-CACHE_BYTES = 512 << 20  # a shard up to this size is streamed once and kept; a larger one is streamed every epoch
-SHUFFLE_ROWS = 8192  # of the window that a streamed shard is shuffled in
+    from viral.models.training import Learner
 
 
 @dataclass(frozen=True)
@@ -50,7 +46,7 @@ def run(config: dict[str, Any]) -> int:
 
     from viral.models.fusion import set_statistics
     from viral.models.networks import network
-    from viral.models.training import Learner
+    from viral.models.training import Learner, tensors_of
 
     task: NetworkTask = config["task"]
     context = ray.train.get_context()
@@ -60,73 +56,35 @@ def run(config: dict[str, Any]) -> int:
     set_statistics(model, task.means, task.scales)
     if config["start"] is not None:
         model.load_state_dict(load(config["start"]))
-    wrapped = ray.train.torch.prepare_model(model)
+    # Gradients lie in the buffers that travel, without a copy; the statistics of the streams never change.
+    quick = {"gradient_as_bucket_view": True, "broadcast_buffers": False}
+    wrapped = ray.train.torch.prepare_model(model, parallel_strategy_kwargs=quick)
     size = task.train.batch(task.rows, world)
-    steps = -(-(task.rows // world) // size) * task.train.epochs
-    learner = Learner(wrapped, task.train, steps)
+    steps = -(-(task.rows // world) // size)  # an epoch
+    learner = Learner(wrapped, task.train, steps * task.train.epochs)
     state = restore(model, learner)
+    learner.at(state.epoch * steps)  # counted anew: the number of workers may have changed
     began = state.epoch
-    shard = _Shard(ray.train.get_dataset_shard("train"), task, size, learner.device, rank)
-    held = _Shard(ray.train.get_dataset_shard("validation"), task, size, learner.device, rank)
+    tensors = partial(tensors_of, task.model.streams, scaling=task.scaling, device=learner.device)
+    shard = Shard.of(ray.train.get_dataset_shard("train"), tensors)
+    held = Shard.of(ray.train.get_dataset_shard("validation"), tensors)
     every = task.train.report_every if shard.cached is not None else 1
     while not state.over(task.train):
-        torch.manual_seed((task.train.seed << 20) + (state.epoch << 8) + rank)  # of dropout: the same after a resume
-        train_loss = learner.train(shard.shuffled(state.epoch))
-        state.add(model, train_loss, learner.validate(held.ordered()))
+        epoch(learner, model, shard, held, size, state, rank)
         if state.epoch % every == 0 or state.over(task.train):
             report(model, learner, state, rank)
     return began
 
 
-class _Shard:
-    """One worker's part of a split, as batches of tensors."""
+def epoch(
+    learner: Learner, model: torch.nn.Module, shard: Shard, held: Shard, size: int, state: Progress, rank: int = 0
+) -> None:
+    """One more epoch of `model`, in batches of `size`; what is random in it is decided by seed, epoch and rank."""
+    import torch
 
-    def __init__(self, source: DataIterator, task: NetworkTask, size: int, device: torch.device, rank: int) -> None:
-        self.source, self.task, self.size, self.device, self.rank = source, task, size, device, rank
-        self.cached = _cached(source)
-
-    def ordered(self) -> Iterator[Tensors]:
-        """All rows in order, as every worker sees them."""
-        size = 1024
-        if self.cached is None:
-            yield from self._tensors(self.source.iter_batches(batch_size=size, batch_format="pyarrow"))
-        else:
-            rows = self.cached
-            yield from self._tensors(rows.slice(start, size) for start in range(0, rows.num_rows, size))
-
-    def shuffled(self, epoch: int) -> Iterator[Tensors]:
-        """All rows in an order that seed, epoch and rank decide."""
-        import numpy as np
-
-        size, seed = self.size, (self.task.train.seed, epoch, self.rank)
-        random = np.random.default_rng(seed)
-        if self.cached is None:
-            yield from self._tensors(
-                self.source.iter_batches(
-                    batch_size=size,
-                    batch_format="pyarrow",
-                    local_shuffle_buffer_size=SHUFFLE_ROWS,
-                    local_shuffle_seed=int(random.integers(1 << 31)),
-                )
-            )
-        else:
-            order = random.permutation(self.cached.num_rows)
-            rows = self.cached
-            yield from self._tensors(rows.take(order[start : start + size]) for start in range(0, len(order), size))
-
-    def _tensors(self, batches: Iterable[pa.Table]) -> Iterator[Tensors]:
-        from viral.models.training import tensors_of
-
-        for batch in batches:
-            yield tensors_of(self.task.model.streams, batch, self.task.scaling, self.device)
-
-
-def _cached(source: DataIterator) -> pa.Table | None:
-    """The shard in memory; None where it is too large, and must be streamed every epoch."""
-    kept, size = [], 0
-    for batch in source.iter_batches(batch_size=4096, batch_format="pyarrow"):
-        size += batch.nbytes
-        if size > CACHE_BYTES:
-            return None
-        kept.append(batch)
-    return pa.concat_tables(kept).combine_chunks() if kept else None
+    seed = learner.config.seed
+    torch.manual_seed((seed << 20) + (state.epoch << 8) + rank)  # of dropout: the same after a resume
+    begun = time.perf_counter()
+    train_loss = learner.train(shard.shuffled(size, (seed, state.epoch, rank)))
+    state.seconds += time.perf_counter() - begun
+    state.add(model, train_loss, learner.validate(held.ordered()))

@@ -11,7 +11,6 @@ import click
 from viral.errors import ConfigError
 from viral.extractors.feature_set import FEATURE_SETS, FeatureSet
 from viral.extractors.root_weights import RootWeights
-from viral.models.train_config import TrainConfig
 from viral.registry import Registry
 from viral.scorer import feature_set_of
 from viral.store import Store
@@ -32,21 +31,6 @@ def feature_set_options(function: Callable[P, R]) -> Callable[P, R]:
             show_default=True,
             help=f"{', '.join(FEATURE_SETS)}, a YAML file, or {_OF_MODEL}NAME/VERSION: what that model was trained on.",
         ),
-    ):
-        function = option(function)
-    return function
-
-
-def training_options(function: Callable[P, R]) -> Callable[P, R]:
-    """What every training of a network takes."""
-    precisions = click.Choice(["auto", "float32", "bfloat16"])
-    for option in (
-        click.option("--precision", default="auto", show_default=True, type=precisions),
-        click.option("--seed", default=0, show_default=True),
-        click.option("--epochs", default=TrainConfig.epochs, show_default=True, type=click.IntRange(1)),
-        click.option("--workers", default=2, show_default=True, type=click.IntRange(1)),
-        click.option("--name", help="What the saved model is called; by default as MODEL."),
-        click.option("--label", default="log_views", show_default=True, help="The label table to learn."),
     ):
         function = option(function)
     return function

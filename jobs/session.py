@@ -169,7 +169,7 @@ def _quiet(*, debug: bool) -> None:
     context.raise_original_map_exception = True  # else only its text comes back from a task
     context.enable_progress_bars = debug
     if not debug:
-        for name in ("ray.data", "ray.train"):  # what they log as errors they raise, too
+        for name in ("ray.data", "ray.train", "ray.tune"):  # what they log as errors they raise, too
             logging.getLogger(name).setLevel(logging.CRITICAL)
 
 

@@ -7,7 +7,7 @@ import click
 from viral.cli import Commands, execute
 
 MODELS = {
-    "fusion": ("jobs.train_network", "All modalities of a feature set, weighted by a gate."),
+    "fusion": ("jobs.train_network", "All modalities of a feature set, fused (--architecture)."),
     **{
         modality: ("jobs.train_network", f"The {modality} of a feature set alone.")
         for modality in ("text", "audio", "image", "craft", "metadata")

@@ -15,20 +15,25 @@ import pyarrow as pa
 
 import viral
 from jobs.buckets import bucket_rows
+from jobs.foreign import brought_in
 from jobs.labelled import labelled_features, statistics_of
 from jobs.model_card import model_card, sources_of
-from jobs.options import chosen_set, feature_set_options, training_options
+from jobs.options import chosen_set, feature_set_options
+from jobs.search import search
 from jobs.session import session
+from jobs.train_options import Workers, least, tracking_options, train_options, workers_option
 from viral.cli import common, on_ray, say
 from viral.dataset import LabelledFeatures, Statistics
 from viral.errors import ConfigError
 from viral.extractors.feature_set import FeatureSet
 from viral.history import recorded
+from viral.models.networks import FUSIONS, check_architecture
 from viral.models.start import check_start, scaling_of, shape_of
 from viral.models.streams import Stream, streams_of
-from viral.models.train_config import Precision, Scaling, TrainConfig
+from viral.models.train_config import Scaling, TrainConfig
 from viral.registry import Registry, Saved, check_name
 from viral.store import Store
+from viral.tracking import Tracking
 
 if TYPE_CHECKING:
     from ray.data import Dataset
@@ -39,6 +44,7 @@ if TYPE_CHECKING:
 READ_CPUS = 0.05  # reading a bucket waits for storage; a whole core would not fit beside the workers of a full machine
 WORKER_CPUS = 0.9  # what is left of each core reads the data
 FUSION = "fusion"
+NOWHERE_ELSE = Tracking()  # than beside the model
 
 
 @dataclass
@@ -52,6 +58,7 @@ class TrainSummary:
     validation_loss: float
     data_hash: str
     resumed_at_epoch: int
+    samples_per_second: float
 
 
 @dataclass(frozen=True)
@@ -73,7 +80,7 @@ class TrainSpec:
     name: str
     feature_set: FeatureSet
     label: str
-    workers: int = 2
+    workers: Workers = 2
     gates: dict[str, float] | None = None
     modality: str | None = None
     extractor: str | None = None
@@ -94,26 +101,49 @@ class TrainSpec:
 
 
 def run(
-    store: Store, spec: TrainSpec, config: TrainConfig, *, address: str | None = None, debug: bool = False
+    store: Store,
+    spec: TrainSpec,
+    config: TrainConfig,
+    *,
+    tracking: Tracking = NOWHERE_ELSE,
+    trials: int = 0,
+    address: str | None = None,
+    debug: bool = False,
 ) -> TrainSummary:
     """Train and save. Killed and called again with the same data, it goes on from the newest checkpoint.
+
+    Args:
+        store: the root.
+        spec: what to train.
+        config: how.
+        tracking: where its curves go, too.
+        trials: so many settings are tried first (`search`), and the best is taken; 0: `config` is.
+        address: of the cluster; None: this machine.
+        debug: show Ray's own output.
 
     Raises:
         TableError: features or labels are missing, or too few posts have both.
     """
     check_name(spec.name)
+    tracking.check()
     if spec.start:
         check_start(spec.start, spec.feature_set, spec.streams, spec.architecture)
     data, label = labelled_features(store, spec.feature_set, spec.label, spec.streams)
     with session(address, debug=debug):
         statistics = statistics_of(data)
         task = _task(spec, config, data, statistics)
+        searched = f"runs/{spec.name}-search-{trials}-{_identity(spec, task, statistics)}"
+        found = search(store, task, data, _dataset, trials, searched) if trials else None
+        task = found.winner(task) if found else task
         place = f"runs/{spec.name}-{_identity(spec, task, statistics)}"
         result = _fit(store, spec, task, data, place)
         state = _state(result.checkpoint)
     card = model_card(spec, task, statistics, label, sources_of(store), state["state"])
+    card |= {"search": asdict(found)} if found else {}
     version = Registry(store).save(spec.name, card, _weights(state))
-    store.delete_below(place)
+    for done in (place, searched):
+        store.delete_below(done)
+    tracking.keep(store, spec.name, version, card)
     return TrainSummary(
         model=f"{spec.name}/{version}",
         rows=statistics.rows,
@@ -122,6 +152,7 @@ def run(
         validation_loss=card["losses"][card["best_epoch"] - 1][1],
         data_hash=statistics.data_hash,
         resumed_at_epoch=int(result.return_value),
+        samples_per_second=statistics.rows * card["epochs"] / state["state"]["seconds"],
     )
 
 
@@ -133,10 +164,11 @@ def _task(spec: TrainSpec, config: TrainConfig, data: LabelledFeatures, statisti
     moments = {stream.name: statistics.moments[stream.name] for stream in seen}
     target = statistics.moments["target"]
     model = FusionConfig(streams=seen, architecture=spec.architecture, gates=spec.gates)
+    check_architecture(model.architecture)
     check_gates(model)  # here, where no run has left anything yet
     return NetworkTask(
         model=shape_of(spec.start) if spec.start else model,
-        train=config,
+        train=config.balanced(float(statistics.moments["is_viral"].mean[0])),
         scaling=scaling_of(spec.start) if spec.start else Scaling(float(target.mean[0]), float(target.scale[0])),
         means={name: each.mean.tolist() for name, each in moments.items()},
         scales={name: each.scale.tolist() for name, each in moments.items()},
@@ -160,7 +192,9 @@ def _fit(store: Store, spec: TrainSpec, task: NetworkTask, data: LabelledFeature
         # All workers validate on the same posts; with order preserved, the same seed gives the same model.
         dataset_config=DataConfig(["train"], execution_options=ExecutionOptions(preserve_order=True)),
         scaling_config=ScalingConfig(
-            num_workers=spec.workers, use_gpu=_gpus() >= spec.workers, resources_per_worker={"CPU": WORKER_CPUS}
+            num_workers=spec.workers,
+            use_gpu=_gpus() >= least(spec.workers),
+            resources_per_worker={"CPU": WORKER_CPUS},
         ),
         run_config=RunConfig(
             name=name,
@@ -216,20 +250,29 @@ def _weights(state: dict[str, Any]) -> bytes:
 
 @click.command()
 @feature_set_options
-@training_options
+@click.option("--features", metavar="URI", help="Instead of a set: a Parquet file or folder, a column a modality.")
+@click.option("--label", default="log_views", show_default=True, help="The label table to learn.")
+@click.option("--name", help="What the saved model is called; by default as MODEL.")
+@click.option("--architecture", default="gated", show_default=True, type=click.Choice(FUSIONS))
+@workers_option
 @click.option("--gate", "gates", multiple=True, metavar="EXTRACTOR=WEIGHT", help="Fix the weights instead of learning.")
+@train_options
+@tracking_options
+@click.option("--tune", "trials", default=0, type=click.IntRange(0), help="Try so many settings first, take the best.")
 @on_ray
 @common
 def command(
     feature_set: str,
     weights: str | None,
+    features: str | None,
     label: str,
     name: str | None,
-    workers: int,
-    epochs: int,
-    seed: int,
-    precision: Precision,
+    architecture: str,
+    workers: Workers,
     gates: tuple[str, ...],
+    config: TrainConfig,
+    tracking: Tracking,
+    trials: int,
     root: str,
     address: str | None,
     as_json: bool,
@@ -242,10 +285,10 @@ def command(
     kind = str(click.get_current_context().info_name)
     modality = None if kind == FUSION else kind
     store = Store.open(root)
-    chosen = chosen_set(feature_set, weights, store)
-    spec = TrainSpec(name or kind, chosen, label, workers, _gates(gates), modality)
-    config = TrainConfig(epochs=epochs, seed=seed, precision=precision)
-    say(recorded(store, "train", lambda _: run(store, spec, config, address=address, debug=debug)), as_json=as_json)
+    chosen = brought_in(store, features) if features else chosen_set(feature_set, weights, store)
+    spec = TrainSpec(name or kind, chosen, label, workers, _gates(gates), modality, architecture=architecture)
+    work = partial(run, store, spec, config, tracking=tracking, trials=trials, address=address, debug=debug)
+    say(recorded(store, "train", lambda _: work()), as_json=as_json)
 
 
 def _gates(pairs: Sequence[str]) -> dict[str, float] | None:

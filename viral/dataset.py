@@ -71,7 +71,8 @@ class LabelledFeatures:
             vectors = batch.vectors[stream.name][batch.present[:, place]]
             if len(vectors):
                 sums.moments[stream.name] = moments_of(vectors)
-        sums.moments["target"] = moments_of(train["target"].to_numpy()[:, None])
+        for name in ("target", "is_viral"):
+            sums.moments[name] = moments_of(train[name].cast(pa.float64()).to_numpy()[:, None])
         return sums
 
 
@@ -108,7 +109,7 @@ def moments_of(vectors: npt.NDArray[np.floating[Any]]) -> Moments:
 
 @dataclass
 class Statistics:
-    """Moments of each stream and of the target over the training split, and a digest of all rows."""
+    """Moments of each stream, of `target` and of `is_viral` over the training split, and a digest of all rows."""
 
     rows: int = 0
     moments: dict[str, Moments] = field(default_factory=dict)

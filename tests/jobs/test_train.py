@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import shutil
 
+import click
 import numpy as np
 import pytest
 
 from jobs import evaluate, score, train_network
 from jobs.extract import features_table
 from jobs.train_network import TrainSpec
+from jobs.train_options import Workers, workers_option
 from viral.errors import ConfigError, TableError
 from viral.models.train_config import TrainConfig
 from viral.registry import Registry
@@ -86,3 +88,32 @@ def test_what_cannot_be_trained(store, tiktoks, tmp_path):
     with pytest.raises(ConfigError, match="is no name"):
         run(store, name="a/b")
     assert not [info.key for info in store.objects("models/m")]
+
+
+def test_a_number_of_workers_that_may_change(store, tiktoks):
+    spec = TrainSpec("elastic", tiktoks.feature_set, "log_views", workers=(1, 2), architecture="attention")
+    said = train_network.run(store, spec, TrainConfig(epochs=2, viral_weight="balanced", focal=1.0))
+    card = Registry(store).load(said.model).card
+    assert (said.epochs, card["workers"], card["config"]["architecture"]) == (2, [1, 2], "attention")
+    assert card["train"]["viral_weight"] > 1
+    assert said.samples_per_second > 0
+    assert score.run(store, said.model).scored == 43
+
+
+@pytest.mark.parametrize(
+    ("text", "workers"),
+    [("2", 2), ("1-4", (1, 4)), ("3-3", (3, 3)), *((bad, None) for bad in ("0", "a", "4-1", "1-", "-2"))],
+)
+def test_workers_as_they_are_typed(text, workers):
+    @click.command()
+    @workers_option
+    def command(workers: Workers) -> None:
+        seen.append(workers)
+
+    seen: list[Workers] = []
+    if workers is None:
+        with pytest.raises(ConfigError, match=f"as in 2, or at least and at most how many, as in 1-4: not '{text}'"):
+            command.main(["--workers", text], standalone_mode=False)
+    else:
+        command.main(["--workers", text], standalone_mode=False)
+        assert seen == [workers]

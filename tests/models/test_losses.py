@@ -10,7 +10,7 @@ import torch
 from sklearn.metrics import mean_pinball_loss
 
 from viral.models.fusion import BELOW, LOGIT, MEDIAN, QUANTILES, RATES, Prediction, predict
-from viral.models.losses import fusion_loss, pinball, squared
+from viral.models.losses import fusion_loss, pinball, squared, viral_loss
 
 
 def test_pinball_by_hand() -> None:
@@ -75,3 +75,27 @@ def test_the_squared_loss_moves_the_middle_by_its_error_alone() -> None:
     assert heads.grad[0, MEDIAN].item() == pytest.approx(2 * (0.5 - 2.0))
     assert heads.grad[0, BELOW].item() > 0  # the target is above: the lower end may come nearer
     assert heads.grad[0, LOGIT].item() == 0
+
+
+def test_a_viral_post_counts_so_much_more() -> None:
+    logit, is_viral = torch.tensor([0.3, -0.7]), torch.tensor([1.0, 0.0])
+    high, low = 0.3 + math.log(4), -0.7 + math.log(4)
+    expected = (4 * math.log1p(math.exp(-high)) + math.log1p(math.exp(low))) / 2
+    assert viral_loss(logit, is_viral, weight=4.0).item() == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("weight", [1.0, 9.0])
+def test_a_weight_leaves_the_best_probability_what_it_is(weight: float) -> None:
+    """Of 1,000 posts 100 are viral: the loss is least where P(viral) is a tenth."""
+    is_viral = (torch.arange(1000) < 100).double()
+    logits = torch.linspace(-4, 0, 401, dtype=torch.float64)
+    losses = torch.stack([viral_loss(logit.expand(1000), is_viral, weight) for logit in logits])
+    assert torch.sigmoid(logits[losses.argmin()]).item() == pytest.approx(0.1, abs=2e-3)
+
+
+def test_the_focal_loss_by_hand() -> None:
+    logit, is_viral = torch.tensor([2.0, 2.0]), torch.tensor([1.0, 0.0])
+    right = 1 / (1 + math.exp(-2))
+    expected = ((1 - right) ** 2 * -math.log(right) + right**2 * -math.log(1 - right)) / 2
+    assert viral_loss(logit, is_viral, gamma=2.0).item() == pytest.approx(expected, rel=1e-6)
+    assert viral_loss(logit, is_viral, gamma=0.0).item() == pytest.approx(-(math.log(right) + math.log(1 - right)) / 2)

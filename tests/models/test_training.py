@@ -16,7 +16,7 @@ import torch
 from viral.models.fusion import Fusion, FusionConfig
 from viral.models.streams import Stream
 from viral.models.train_config import Scaling, TrainConfig
-from viral.models.training import Learner, Tensors, tensors_of, wants_bfloat16, warm_cosine
+from viral.models.training import Learner, Tensors, factor, tensors_of, together, wants_bfloat16
 
 CPU = torch.device("cpu")
 SCALING = Scaling(3.0, 2.0)
@@ -62,6 +62,20 @@ def test_rows_as_tensors(streams: tuple[Stream, ...], make_rows: Make) -> None:
     assert tensors.targets["is_viral"].tolist() == [float(value) for value in rows["is_viral"].to_pylist()]
     assert tensors.targets["shares_rate"].isnan().all()
     assert tensors.targets["comments_rate"].isnan().tolist() == [number % 3 > 0 for number in range(12)]
+
+
+def test_tensors_are_taken_and_put_together(streams: tuple[Stream, ...], make_rows: Make) -> None:
+    whole = tensors_of(streams, make_rows(12), SCALING, CPU)
+    rows = torch.tensor([7, 0, 7])
+    for name, vectors in whole.take(rows).vectors.items():
+        assert torch.equal(vectors, whole.vectors[name][rows])
+    again = together([whole.take(slice(0, 5)), whole.take(slice(5, 12))])
+    assert again.bytes == whole.bytes == 12 * (4 * (5 + 7 + 3) + 3 + 4 * 5)
+    for each in ("vectors", "targets"):
+        left, right = getattr(again, each), getattr(whole, each)
+        assert left.keys() == right.keys()
+        assert all(torch.equal(left[name].nan_to_num(), right[name].nan_to_num()) for name in left)
+    assert torch.equal(again.present, whole.present)
 
 
 def test_it_overfits_sixteen_rows(streams: tuple[Stream, ...], make_rows: Make) -> None:
@@ -134,13 +148,59 @@ def test_no_batches_no_loss(streams: tuple[Stream, ...]) -> None:
 
 
 def test_warm_cosine() -> None:
-    factors = [warm_cosine(step, 100) for step in range(130)]
+    factors = [factor("cosine", 100, step) for step in range(130)]
     assert factors[:10] == pytest.approx([0.1 * step for step in range(1, 11)])
     assert max(factors) == 1
     assert all(later <= earlier for earlier, later in itertools.pairwise(factors[9:]))
     assert factors[55] == pytest.approx(0.01 + 0.99 / 2)
     assert factors[100:] == pytest.approx([0.01] * 30)
-    assert [warm_cosine(0, steps) for steps in (0, 1, 2)] == [1, 1, 1]
+    assert [factor("cosine", steps, 0) for steps in (0, 1, 2)] == [1, 1, 1]
+
+
+def test_the_schedule_goes_on_from_any_step(streams: tuple[Stream, ...], make_rows: Make) -> None:
+    """As it must where the number of workers, and with it the steps of an epoch, has changed."""
+    rows, config = make_rows(48), TrainConfig(batch_size=16, learning_rate=1e-3)
+    learner = start(streams, config, 12)
+    epochs(learner, rows, streams, range(2))
+    rates = [group["lr"] for group in learner.optimiser.param_groups]
+    assert rates == pytest.approx([1e-3 * factor("cosine", 12, 6), 1e-4 * factor("cosine", 12, 6)])
+    learner.at(6)
+    assert [group["lr"] for group in learner.optimiser.param_groups] == rates
+    learner.at(9)
+    assert learner.optimiser.param_groups[0]["lr"] == pytest.approx(1e-3 * factor("cosine", 12, 9))
+    epochs(learner, rows, streams, range(3, 4))
+    assert learner.optimiser.param_groups[0]["lr"] == pytest.approx(1e-3 * factor("cosine", 12, 12))
+
+
+def test_a_constant_rate_has_a_warm_up_too() -> None:
+    factors = [factor("constant", 100, step) for step in range(130)]
+    assert factors[:10] == pytest.approx([0.1 * step for step in range(1, 11)])
+    assert factors[10:] == [1.0] * 120
+
+
+def test_what_the_config_says_is_done(streams: tuple[Stream, ...], make_rows: Make) -> None:
+    def moved(**changed: Any) -> float:
+        config = TrainConfig(
+            **{"batch_size": 32, "schedule": "constant", "optimizer": "sgd", "precision": "float32", **changed}
+        )
+        learner = start(streams, config, 1)
+        before = weights(learner)
+        learner.train(batches(make_rows(32), streams, 32))
+        after = weights(learner)
+        return math.sqrt(sum(float((after[name] - before[name]).square().sum()) for name in after))
+
+    shortened = moved(learning_rate=0.01, clip=0.1)
+    assert 0 < shortened <= 0.01 * 0.1 * 1.001
+    assert moved(learning_rate=0.03, clip=0.1) == pytest.approx(3 * shortened, rel=1e-3)
+    assert moved(learning_rate=0.01, clip=0.2) == pytest.approx(2 * shortened, rel=1e-3)
+    assert moved(viral_weight=5.0, clip=100.0) != moved(clip=100.0)
+    assert moved(focal=2.0, clip=100.0) != moved(clip=100.0)
+
+
+def test_a_balanced_weight_is_counted() -> None:
+    assert TrainConfig(viral_weight="balanced").balanced(0.1).viral_weight == pytest.approx(9)
+    assert TrainConfig(viral_weight="balanced").balanced(1.0).viral_weight == 1
+    assert TrainConfig(viral_weight=3.0).balanced(0.1).viral_weight == 3
 
 
 def test_bfloat16_where_asked_for(streams: tuple[Stream, ...], make_rows: Make) -> None:

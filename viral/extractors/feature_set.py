@@ -48,7 +48,7 @@ class Entry:
     def to_dict(self) -> dict[str, Any]:
         """As it is written in YAML."""
         optional = {"optional": True} if self.optional else {}
-        return {"name": self.spec.name, "params": self.spec.params(), **optional}
+        return {"name": self.spec.registered, "params": self.spec.params(), **optional}
 
     @classmethod
     def from_dict(cls, entry: Mapping[str, Any] | str) -> Entry:

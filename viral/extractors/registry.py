@@ -32,6 +32,8 @@ EXTRACTORS: Mapping[str, str] = {
     "videomae": "viral.extractors.videomae:VideoMAE",
 }
 """`module:class` of every extractor, by the name of its column."""
+_NAMELESS: Mapping[str, str] = {"foreign": "viral.extractors.foreign:Foreign"}
+"""Classes whose parameters give the column its name."""
 
 
 def extractor_class(name: str) -> type[ExtractorSpec]:
@@ -40,9 +42,10 @@ def extractor_class(name: str) -> type[ExtractorSpec]:
     Raises:
         ConfigError: there is none of that name; the message lists those there are.
     """
-    if name not in EXTRACTORS:
+    known = {**EXTRACTORS, **_NAMELESS}
+    if name not in known:
         raise ConfigError(f"no extractor is named {name!r}: choose from {', '.join(EXTRACTORS)}")
-    module, _, attribute = EXTRACTORS[name].partition(":")
+    module, _, attribute = known[name].partition(":")
     found: type[ExtractorSpec] = getattr(import_module(module), attribute)
     return found
 

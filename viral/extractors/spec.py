@@ -32,6 +32,11 @@ class ExtractorSpec(ABC):
         """The length of its vectors."""
 
     @property
+    def registered(self) -> str:
+        """The name of its class in the registry."""
+        return self.name
+
+    @property
     def tokens(self) -> int:
         """How many tokens of the same length a vector is made of, one after the other (a step in time each, say)."""
         return 1

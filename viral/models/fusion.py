@@ -18,6 +18,7 @@ RATES = ("likes_rate", "comments_rate", "shares_rate")
 LOGIT, MEDIAN, BELOW, ABOVE, FIRST_RATE = 0, 1, 2, 3, 4
 OUTPUTS = FIRST_RATE + len(RATES)
 LOGITS_A_UNIT = 1.5  # by how much the log odds of being viral grow with a standard deviation of the target, about
+GATED = ("gated", "weighted")  # the architectures whose prediction is a weighted sum, so that weights can be given
 LENGTH = 3.0  # of a standardised vector of a typical post
 
 
@@ -46,7 +47,8 @@ class Prediction(NamedTuple):
     """What the heads say of N posts, the score in units of the standardised target.
 
     `logit` (N,) of P(viral); `quantiles` (N, 3), never crossing; `rates` (N, 3) log rates of likes, comments, shares;
-    `gates` (N, streams), each row summing to one over the streams that are there, zero for the others.
+    `gates` (N, streams), the share of each stream: its weight where there is a gate, else what it adds (`Readout`);
+    each row sums to one over the streams that are there, and is zero for the others.
     """
 
     logit: Tensor
@@ -109,10 +111,7 @@ class Fusion(nn.Module):
             {stream.name: Projection(stream.dim, config.width, config.dropout) for stream in config.streams}
         )
         self.absent = nn.Parameter(torch.zeros(count, config.width))
-        self.gate = nn.Linear(count * config.width, count)
-        nn.init.zeros_(self.gate.weight)  # all streams that are there weigh the same at first
-        nn.init.zeros_(self.gate.bias)
-        self.gate.requires_grad_(config.gates is None)
+        self.gate = self.make_gate().requires_grad_(config.gates is None)
         self.head = nn.Linear(config.width, OUTPUTS)
 
     def forward(self, vectors: Mapping[str, Tensor], present: Tensor) -> Prediction:
@@ -129,6 +128,13 @@ class Fusion(nn.Module):
         gates = self._gates(tokens, present)
         fused = (gates.unsqueeze(-1) * tokens).sum(dim=1)
         return predict(self.head(fused), gates)
+
+    def make_gate(self) -> nn.Module:
+        """(N, streams · width) to a score a stream (N, streams); all streams that are there weigh the same at first."""
+        gate = nn.Linear(len(self.config.streams) * self.config.width, len(self.config.streams))
+        nn.init.zeros_(gate.weight)
+        nn.init.zeros_(gate.bias)
+        return gate
 
     def _gates(self, tokens: Tensor, present: Tensor) -> Tensor:
         if self.config.gates is None:
@@ -163,6 +169,8 @@ def check_gates(config: FusionConfig) -> None:
     """Make sure that fixed gates are usable, before anything is begun. Raises ConfigError."""
     if config.gates is None:
         return
+    if config.architecture not in GATED:
+        raise ConfigError(f"fixed gates are for the architectures {' and '.join(GATED)}, not for {config.architecture}")
     names = [stream.name for stream in config.streams]
     weights = config.gates.values()
     usable = all(math.isfinite(weight) and weight >= 0 for weight in weights) and any(weights)

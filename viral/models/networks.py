@@ -15,13 +15,21 @@ if TYPE_CHECKING:
 
 NETWORKS: Mapping[str, str] = {
     "gated": "viral.models.fusion:Fusion",
+    "weighted": "viral.models.weighted:Weighted",
+    "concat": "viral.models.concat:Concat",
+    "attention": "viral.models.attention:Attention",
     "sound": "viral.models.sound:Sound",
     "linear": "viral.models.linear:Linear",
 }
-"""`module:class` by `FusionConfig.architecture`.
+"""`module:class` by `FusionConfig.architecture`. `gated` is for few posts and for modalities that are often missing;
+`weighted` says one weight a modality for all posts; `concat` learns how modalities act together; `attention` is for
+streams of several tokens, and for much data. `sound` looks at one spectrogram, `linear` at what a video network makes.
 
 Each is made from the config alone, and is called as `Fusion.forward` is, with the same answer.
 """
+
+FUSIONS = ("gated", "weighted", "concat", "attention")
+"""Those that take any streams."""
 
 
 def network(config: FusionConfig) -> nn.Module:
@@ -30,8 +38,13 @@ def network(config: FusionConfig) -> nn.Module:
     Raises:
         ConfigError: there is no such architecture, or the config does not fit it.
     """
-    if config.architecture not in NETWORKS:
-        raise ConfigError(f"no architecture is named {config.architecture!r}: choose from {', '.join(NETWORKS)}")
+    check_architecture(config.architecture)
     module, _, attribute = NETWORKS[config.architecture].partition(":")
     made: nn.Module = getattr(import_module(module), attribute)(config)
     return made
+
+
+def check_architecture(name: str) -> None:
+    """Make sure that there is such an architecture. Raises ConfigError."""
+    if name not in NETWORKS:
+        raise ConfigError(f"no architecture is named {name!r}: choose from {', '.join(NETWORKS)}")

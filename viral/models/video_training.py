@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from viral.models.training import wants_bfloat16, warm_cosine
+from viral.models.training import factor, wants_bfloat16
 from viral.models.video import ClipBatch, VideoNetwork, task_loss
 from viral.models.video_config import VideoConfig
 
@@ -42,8 +42,8 @@ class VideoLearner:
         self.optimiser = torch.optim.AdamW(groups, weight_decay=config.weight_decay)
         total, frozen = steps * config.epochs, steps * min(config.frozen_epochs, config.epochs)
         factors = [
-            lambda step: warm_cosine(step, total),
-            lambda step: warm_cosine(max(0, step - frozen), total - frozen),
+            lambda step: factor("cosine", total, step),
+            lambda step: factor("cosine", total - frozen, max(0, step - frozen)),
         ]
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimiser, factors)
         self._wrapped: nn.Module | None = None
