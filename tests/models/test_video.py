@@ -19,6 +19,7 @@ from viral.models.fusion import RATES, FusionConfig, Prediction
 from viral.models.linear import Linear
 from viral.models.losses import fusion_loss
 from viral.models.streams import Stream
+from viral.models.train_config import TrainConfig
 from viral.models.video import ClipBatch, VideoNetwork, task_loss
 from viral.models.video_config import VideoConfig
 from viral.models.video_training import VideoLearner
@@ -170,7 +171,9 @@ def test_each_task_trains_its_own_heads_alone() -> None:
         rows[task] = {at for at in range(4) if gradient[at].abs().max() > 0}
     assert rows == {"viral": {0}, "score": {1, 2, 3}, "both": {0, 1, 2, 3}}
     said = heads()(vectors, present)
-    assert torch.equal(task_loss(said, targets, "both", "squared"), fusion_loss(said, targets, "squared"))
+    assert torch.equal(
+        task_loss(said, targets, "both", "squared"), fusion_loss(said, targets, TrainConfig(loss="squared"))
+    )
 
 
 def test_what_cannot_be_trained_on_clips() -> None:
