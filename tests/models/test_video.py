@@ -177,7 +177,7 @@ def test_each_task_trains_its_own_heads_alone() -> None:
 
 
 def test_what_cannot_be_trained_on_clips() -> None:
-    with pytest.raises(ConfigError, match="'resnet50' cannot be trained on clips: choose from r2plus1d"):
+    with pytest.raises(ConfigError, match="'resnet50' cannot be trained on clips: choose from r2plus1d, vivit"):
         clip_network("resnet50", {})
     with pytest.raises(ConfigError, match=r"frames: Input should be greater than or equal to 2"):
         clip_network("r2plus1d", {"frames": 1})

@@ -19,7 +19,7 @@ from viral.media.requests import Clips
 if TYPE_CHECKING:
     import torch
 
-BACKBONES = ("r2plus1d",)
+BACKBONES = ("r2plus1d", "vivit", "videomae")
 """Extractors that are `ClipNetwork`s."""
 
 
