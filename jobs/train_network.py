@@ -7,7 +7,6 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -22,6 +21,7 @@ from jobs.options import chosen_set, feature_set_options
 from jobs.search import search
 from jobs.session import session
 from jobs.train_options import Workers, least, tracking_options, train_options, workers_option
+from jobs.training_state import kept_at, last_state
 from viral.cli import common, on_ray, say
 from viral.dataset import LabelledFeatures, Statistics
 from viral.errors import ConfigError
@@ -137,7 +137,7 @@ def run(
         task = found.winner(task) if found else task
         place = f"runs/{spec.name}-{_identity(spec, task, statistics)}"
         result = _fit(store, spec, task, data, place)
-        state = _state(result.checkpoint)
+        state = last_state(result)
     card = model_card(spec, task, statistics, label, sources_of(store), state["state"])
     card |= {"search": asdict(found)} if found else {}
     version = Registry(store).save(spec.name, card, _weights(state))
@@ -179,12 +179,11 @@ def _task(spec: TrainSpec, config: TrainConfig, data: LabelledFeatures, statisti
 
 def _fit(store: Store, spec: TrainSpec, task: NetworkTask, data: LabelledFeatures, place: str) -> Result:
     from ray.data import ExecutionOptions
-    from ray.train import CheckpointConfig, DataConfig, FailureConfig, RunConfig, ScalingConfig
+    from ray.train import DataConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
 
     from jobs.network_worker import run as worker
 
-    folder, _, name = place.rpartition("/")
     trainer = TorchTrainer(
         worker,
         train_loop_config={"task": task, "start": spec.start.weights if spec.start else None},
@@ -196,13 +195,7 @@ def _fit(store: Store, spec: TrainSpec, task: NetworkTask, data: LabelledFeature
             use_gpu=_gpus() >= least(spec.workers),
             resources_per_worker={"CPU": WORKER_CPUS},
         ),
-        run_config=RunConfig(
-            name=name,
-            storage_path=store.path(folder),
-            storage_filesystem=store.filesystem,
-            failure_config=FailureConfig(max_failures=3),
-            checkpoint_config=CheckpointConfig(num_to_keep=1),  # it holds the best weights beside the newest
-        ),
+        run_config=kept_at(store, place),
     )
     return trainer.fit()
 
@@ -228,16 +221,6 @@ def _identity(spec: TrainSpec, task: NetworkTask, statistics: Statistics) -> str
     """Names the run: the same data and settings find the checkpoints of a run that was killed."""
     plain = [asdict(task), spec.workers, spec.feature_set.fingerprint, statistics.data_hash, viral.__version__]
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:12]
-
-
-def _state(checkpoint: Any) -> dict[str, Any]:
-    import torch
-
-    from jobs.training_state import STATE
-
-    with checkpoint.as_directory() as folder:
-        state: dict[str, Any] = torch.load(Path(folder, STATE), map_location="cpu", weights_only=True)
-    return state
 
 
 def _weights(state: dict[str, Any]) -> bytes:

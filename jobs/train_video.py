@@ -18,6 +18,7 @@ from jobs.label import labels_prefix
 from jobs.labelled import MIN_ROWS
 from jobs.session import session
 from jobs.train_network import WORKER_CPUS
+from jobs.training_state import kept_at, last_state
 from jobs.video_model import save
 from viral import generations
 from viral.cli import common, on_ray, say
@@ -95,7 +96,7 @@ def run(
         task = _task(store, spec, config, counts, ClipSource(data, bits, spec.backbone, settings, "validation"))
         place = f"runs/{spec.name}-{_identity(spec, task, counts)}"
         result = _fit(store, spec, task, place)
-        state = _state(result)["state"]
+        state = last_state(result)["state"]
     version = save(store, spec, task, counts, about, state)
     store.delete_below(place)
     return VideoSummary(
@@ -155,12 +156,11 @@ def _decoders(workers: int) -> Decoders:
 
 def _fit(store: Store, spec: VideoSpec, task: VideoTask, place: str) -> Result:
     import ray
-    from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
+    from ray.train import ScalingConfig
     from ray.train.torch import TorchTrainer
 
     from jobs.video_worker import run as worker
 
-    folder, _, name = place.rpartition("/")
     gpus = float(ray.cluster_resources().get("GPU", 0))
     trainer = TorchTrainer(
         worker,
@@ -168,21 +168,9 @@ def _fit(store: Store, spec: VideoSpec, task: VideoTask, place: str) -> Result:
         scaling_config=ScalingConfig(
             num_workers=spec.workers, use_gpu=gpus >= spec.workers, resources_per_worker={"CPU": WORKER_CPUS}
         ),
-        run_config=RunConfig(
-            name=name,
-            storage_path=store.path(folder),
-            storage_filesystem=store.filesystem,
-            failure_config=FailureConfig(max_failures=3),
-            checkpoint_config=CheckpointConfig(num_to_keep=1),  # it holds the best weights beside the newest
-        ),
+        run_config=kept_at(store, place),
     )
     return trainer.fit()
-
-
-def _state(result: Result) -> dict[str, Any]:
-    from jobs.train_network import _state as read
-
-    return read(result.checkpoint)
 
 
 def _identity(spec: VideoSpec, task: VideoTask, counts: VideoCounts) -> str:

@@ -8,8 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from viral.store import Store
+
 if TYPE_CHECKING:
     import torch
+    from ray.train import Result, RunConfig
 
 STATE = "state.pt"
 
@@ -96,3 +99,26 @@ def report(model: torch.nn.Module, learner: Learner, state: Progress, rank: int)
         checkpoint = ray.train.Checkpoint.from_directory(folder)
     # Ray names a checkpoint in its snapshot once it is uploaded whole, and ends no run before its last one is.
     ray.train.report(metrics, checkpoint=checkpoint, checkpoint_upload_mode=ray.train.CheckpointUploadMode.ASYNC)
+
+
+def kept_at(store: Store, place: str) -> RunConfig:
+    """How Ray Train keeps a run below a root, and how often it takes up what died."""
+    from ray.train import CheckpointConfig, FailureConfig, RunConfig
+
+    folder, _, name = place.rpartition("/")
+    return RunConfig(
+        name=name,
+        storage_path=store.path(folder),
+        storage_filesystem=store.filesystem,
+        failure_config=FailureConfig(max_failures=3),
+        checkpoint_config=CheckpointConfig(num_to_keep=1),  # it holds the best weights beside the newest
+    )
+
+
+def last_state(result: Result) -> dict[str, Any]:
+    """What `report` saved last: `model`, `learner`, and the progress as `state`."""
+    import torch
+
+    with result.checkpoint.as_directory() as folder:
+        saved: dict[str, Any] = torch.load(Path(folder, STATE), map_location="cpu", weights_only=True)
+    return saved
