@@ -83,7 +83,7 @@ class _Foreign:
         if taken := [name for name in names if name in TAKEN]:
             raise TableError(f"the column {taken[0]} of {self.uri} has a name of ours: call it after its modality")
         dims, digest = self._dims(names), self._digest()
-        entries = (Entry(Foreign(name=name, modality=name, dim=dims[name], digest=digest)) for name in names)
+        entries = (Entry(Foreign(name=name, modality=name, length=dims[name], digest=digest)) for name in names)
         name = re.sub(r"[^A-Za-z0-9_-]+", "-", PurePosixPath(self.uri).stem).strip("-_")
         return FeatureSet(name or "foreign", tuple(entries))
 

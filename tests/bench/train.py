@@ -41,6 +41,7 @@ SET = FeatureSet.named("full", weights="random")
 STREAMS = streams_of(SET)
 ROWS = 4096  # written at once
 VALIDATION = 0.05
+ONE, HALVES, TWICE = "viral, one worker", "viral, two workers, half a batch each", "viral, two workers, a batch each"
 
 
 def fill(store: Store, posts: int) -> None:
@@ -112,12 +113,14 @@ def measured(
     store: Store, rows: int, rounds: int, architecture: str, config: TrainConfig
 ) -> Iterator[tuple[str, float]]:
     """One figure after another, by side."""
+    size = config.batch(rows, 1)
     for seed in range(rounds):
-        for workers in (1, 2):
-            yield f"plain loop, {workers} thread(s)", plain(rows, architecture, config, workers)
-            speed, wall = ours(store, architecture, replace(config, seed=seed), workers)
-            yield f"viral, {workers} worker(s)", speed
-            yield f"viral, {workers} worker(s), wall seconds of the run", wall
+        for threads in (1, 2):
+            yield f"plain loop, {threads} thread(s)", plain(rows, architecture, config, threads)
+        for side, workers, together in ((ONE, 1, size), (HALVES, 2, size), (TWICE, 2, 2 * size)):
+            speed, wall = ours(store, architecture, replace(config, seed=seed, batch_size=together), workers)
+            yield side, speed
+            yield f"{side}: wall seconds of the run", wall
 
 
 def main() -> None:
@@ -141,8 +144,9 @@ def main() -> None:
     middle = {side: statistics.median(figures) for side, figures in found.items()}
     for side, figure in middle.items():
         print(f"{figure:10.1f}  {side}, median of {given.rounds}")
-    print(f"{middle['viral, 1 worker(s)'] / middle['plain loop, 1 thread(s)']:10.2f}  one worker to a plain loop")
-    print(f"{middle['viral, 2 worker(s)'] / middle['viral, 1 worker(s)']:10.2f}  two workers to one")
+    print(f"{middle[ONE] / middle['plain loop, 1 thread(s)']:10.2f}  one worker to a plain loop")
+    for side in (HALVES, TWICE):
+        print(f"{middle[side] / middle[ONE]:10.2f}  {side}, to one worker")
 
 
 if __name__ == "__main__":

@@ -18,16 +18,21 @@ class Foreign(ExtractorSpec):
     Args:
         name: of the column.
         modality: what a user calls it.
-        dim: the length of the vectors.
+        length: of the vectors.
         digest: a hash of the table that they came with, so that another table's are never taken for these.
     """
 
     name: str  # type: ignore[misc]  # of one column here, not of a class of extractors
     modality: str  # type: ignore[misc]
-    dim: int
+    length: int
     digest: str
 
     revision: ClassVar[str] = "1"
+
+    @property
+    def dim(self) -> int:
+        """The length of the vectors."""
+        return self.length
 
     @property
     def registered(self) -> str:
