@@ -24,6 +24,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 S3_STARTS_WITHIN = 60.0  # seconds; it imports for two or three of them, longer where the cores are busy
 
 
+@pytest.hookimpl(tryfirst=True)  # before it is looked which group a test is of
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Where several processes share the tests, all that need the one Ray of the jobs go to one, the others by file."""
     for item in items:

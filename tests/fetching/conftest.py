@@ -14,7 +14,7 @@ from viral.fetching.hosts import Hosts
 from viral.fetching.pace import Buckets
 from viral.store import Store
 
-QUICK = {"attempts": 3, "backoff_seconds": 0.02, "stall_seconds": 0.6, "seconds": 2.5}
+QUICK = {"attempts": 3, "backoff_seconds": 0.02, "stall_seconds": 1.5, "seconds": 8}
 MAX_BYTES = 100_000
 
 

@@ -50,7 +50,7 @@ def test_one_content_under_two_addresses_is_there_once(fetcher, website, any_sto
         ("video/large?size=100001", "too_large", "has 100001 bytes", 1),
         ("video/large?size=100001&close=1", "too_large", "stopped reading there", 1),
         ("silent", "timed_out", "falls silent", 3),
-        ("drip", "timed_out", "fetch.seconds = 2.5", 1),
+        ("drip", "timed_out", "fetch.seconds = 8", 1),
         ("empty", "unreadable", "is empty", 1),
         ("redirect?to=/status/404", "missing_object", "status/404 answers 404", 1),
         ("circle", "bad_address", "redirects more than 10 times", 11),
@@ -97,16 +97,17 @@ def test_a_host_that_asks_to_wait_is_left_alone(fetcher, website):
 
 
 def test_the_rate_of_a_host(fetcher, website):
-    fetch = fetcher(rate=10.0, connections=4)
+    fetch, started = fetcher(rate=10.0, connections=4), time.monotonic()
     assert len(list(fetch.run(Wanted(website(f"video/{n}"), "127.0.0.1") for n in range(8)))) == 8
-    moments = sorted(moment for moment, *_ in website.asked("video"))
-    assert moments[-1] - moments[0] > 0.65  # seven turns of 0.1 s; one may be used a little late
+    assert (
+        max(moment for moment, *_ in website.asked("video")) - started > 0.65
+    )  # seven turns of 0.1 s; one may be used a little late
 
 
 def test_slow_ones_run_at_once_where_the_rate_needs_it(fetcher, website):
     fetch, started = fetcher(connections=4), time.monotonic()
-    list(fetch.run(Wanted(website(f"video/{n}?seconds=0.5"), "127.0.0.1") for n in range(4)))
-    assert time.monotonic() - started < 1.5
+    list(fetch.run(Wanted(website(f"video/{n}?seconds=1"), "127.0.0.1") for n in range(4)))
+    assert time.monotonic() - started < 3.0
 
 
 def test_no_connection(fetch):

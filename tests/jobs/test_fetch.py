@@ -25,7 +25,7 @@ from viral.tables import POSTS
 HERE, THERE = "127.0.0.1", "127.0.0.2"
 STARTS_WITHIN = 280.0  # seconds; Ray takes five, and far longer where the cores are busy
 SETTINGS = Settings(
-    media={"max_bytes": 100_000}, fetch={"attempts": 2, "backoff_seconds": 0.05, "stall_seconds": 1, "seconds": 5}
+    media={"max_bytes": 100_000}, fetch={"attempts": 2, "backoff_seconds": 0.05, "stall_seconds": 5, "seconds": 30}
 )
 
 
