@@ -24,14 +24,6 @@ PROJECT = Path(__file__).resolve().parent.parent
 S3_STARTS_WITHIN = 60.0  # seconds; it imports for two or three of them, longer where the cores are busy
 
 
-@pytest.hookimpl(tryfirst=True)  # before it is looked which group a test is of
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where several processes share the tests, all that need the one Ray of the jobs go to one, the others by file."""
-    for item in items:
-        on_ray = "ray_session" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("ray" if on_ray else str(item.path)))
-
-
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real data beside the project, or `$VIRAL_TEST_DATA`."""
