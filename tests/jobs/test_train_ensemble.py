@@ -134,5 +134,6 @@ def test_what_cannot_be_stacked(store, tiktoks):
     ):
         with pytest.raises(error, match=said):
             train_stacked.run(store, StackedSpec("m", members))
+    Registry(store).save("same", saved.card, saved.weights)
     with pytest.raises(ConfigError, match="given to 'x', which is no member"):
-        train_stacked.run(store, StackedSpec("m", (model, "other"), {"x": 1.0}))
+        train_stacked.run(store, StackedSpec("m", (model, "same"), {"x": 1.0}))
