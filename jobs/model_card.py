@@ -61,13 +61,16 @@ def sources_of(store: Store) -> list[str]:
 
 def notes_of(feature_set: FeatureSet, sources: list[str]) -> list[str]:
     """What the reader of any model must know of what it was trained on."""
-    notes = []
-    if SYNTHETIC in sources:
-        notes.append("trained on a synthetic corpus: its scores say nothing of real videos")
+    notes = notes_of_sources(sources)
     random = [each.name for each in feature_set.specs if each.params().get("weights") == RANDOM]
     if random:
         notes.append(f"random weights in {', '.join(random)}: their vectors carry no learned meaning")
     return notes
+
+
+def notes_of_sources(sources: list[str]) -> list[str]:
+    """What must be known of where the posts came from."""
+    return ["trained on a synthetic corpus: its scores say nothing of real videos"] if SYNTHETIC in sources else []
 
 
 def _notes_of_split(spec: TrainSpec, kind: str) -> list[str]:

@@ -35,6 +35,7 @@ from viral.models.stacked import to_bytes, union
 from viral.models.streams import Stream, from_table
 from viral.models.train_config import TrainConfig
 from viral.registry import Registry, Saved, check_name
+from viral.scorer import feature_set_of
 from viral.store import Store
 
 
@@ -83,7 +84,7 @@ def run(store: Store, spec: StackedSpec, *, address: str | None = None, debug: b
     fixed = None if spec.weights is None else given(spec.members, spec.weights)
     label = models[0].card["label"]
     streams = union([each.card for each in models])
-    data, about = labelled_features(store, _feature_set(models), label["name"], streams)
+    data, about = labelled_features(store, feature_set_of(models[0]), label["name"], streams)
     if about != label:
         raise TableError(f"labels/{label['name']} was made anew since {models[0]} was trained: train the members again")
     with session(address, debug=debug):
@@ -110,10 +111,6 @@ def _models(store: Store, members: Sequence[str]) -> list[Saved]:
         if one.card["label"] != first.card["label"]:
             raise TableError(f"{one} and {first} were trained on different labels: train both on the same")
     return models
-
-
-def _feature_set(models: Sequence[Saved]) -> FeatureSet:
-    return FeatureSet.from_dict(models[0].card["feature_set"])
 
 
 def _judged(

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import viral
-from jobs.model_card import sources_of
+from jobs.model_card import notes_of_sources, sources_of
 from viral.extractors.clip_network import as_clip_network, clip_network
 from viral.extractors.feature_set import Entry, FeatureSet
 from viral.extractors.pinned import pinned
@@ -18,7 +18,6 @@ from viral.labelled_videos import VideoCounts
 from viral.models.video_config import VideoConfig
 from viral.registry import Registry
 from viral.store import Store
-from viral.tables import SYNTHETIC
 
 if TYPE_CHECKING:
     from jobs.train_video import VideoSpec
@@ -91,9 +90,7 @@ def _card(
 
 
 def _notes(spec: VideoSpec, config: VideoConfig, sources: list[str]) -> list[str]:
-    notes = []
-    if SYNTHETIC in sources:
-        notes.append("trained on a synthetic corpus: its scores say nothing of real videos")
+    notes = notes_of_sources(sources)
     if as_clip_network(spec.backbone).weights == RANDOM:
         notes.append(f"its {spec.backbone.name} began at random weights: it knows no other videos than these")
     if config.task == "viral":

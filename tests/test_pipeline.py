@@ -106,7 +106,7 @@ def test_a_post_of_words_alone_is_enough_for_extractors_of_words(pipeline: Pipel
     known = {
         name: dict(zip(METADATA_COLUMNS, each.vectors["metadata"], strict=True))
         for name, each in {"alone": alone, "file": file, "draft": draft}.items()
-    }  # type: ignore[arg-type]
+    }
     assert known["alone"] == known["draft"]
     assert (known["alone"]["media_known"], known["file"]["media_known"]) == (0, 1)
     (asked,) = pipeline.run([Job("1", None, context)])  # of a set that listens, too

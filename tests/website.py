@@ -131,7 +131,7 @@ class Site(BaseHTTPRequestHandler):
     def at_binary(self) -> None:
         self.answer(bytes(range(1, 200)) * 20)
 
-    do_HEAD = do_GET  # noqa: N815
+    do_HEAD = do_GET  # noqa: N815 - the name that http.server looks for
 
     def log_message(self, *args: object) -> None: ...
 

@@ -122,7 +122,7 @@ def test_a_post_without_time_has_nothing_earlier() -> None:
     ],
 )
 def test_a_missing_input_is_said(name: str, without: dict[str, object], reason: str) -> None:
-    answer = fit_predict(name, replace(corpus(50), **without), *halves(50))  # type: ignore[arg-type]
+    answer = fit_predict(name, replace(corpus(50), **without), *halves(50))
     assert isinstance(answer, Unavailable)
     assert reason in answer.reason
 

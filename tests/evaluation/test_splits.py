@@ -186,7 +186,7 @@ def test_missing_column() -> None:
 )
 def test_specs_that_cannot_be(bad: dict[str, object]) -> None:
     with pytest.raises(ConfigError):
-        SplitSpec(**bad)  # type: ignore[arg-type]
+        SplitSpec(**bad)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "sound"])  # which goes the way of authors

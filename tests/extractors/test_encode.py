@@ -134,9 +134,9 @@ def test_a_vector_depends_on_its_own_post_alone(extractors: list[Extractor], sam
     alone = encode(extractors, [samples[1]]).vectors[0]
     for name, vector in alone.items():
         assert vector is not None
-        assert np.array_equal(vector, together.vectors[1][name])  # type: ignore[arg-type]
+        assert np.array_equal(vector, together.vectors[1][name])
         if name != "caption":  # they all have the same
-            assert not np.array_equal(vector, together.vectors[0][name])  # type: ignore[arg-type]
+            assert not np.array_equal(vector, together.vectors[0][name])
 
 
 PARTS = ("context", "sound", "frames", "clips")
@@ -152,7 +152,7 @@ def test_every_subset_of_what_a_post_can_lack(
     tracks = {
         request: track
         for request, track in media.tracks.items()
-        if any(isinstance(request, kind) for part, kind in kinds.items() if part in kept)  # type: ignore[arg-type]
+        if any(isinstance(request, kind) for part, kind in kinds.items() if part in kept)
     }
     left: Media | None = replace(media, tracks=tracks) if tracks else None
     found = encode(extractors, [Sample(left, samples[0].context if "context" in kept else Context())])

@@ -84,7 +84,7 @@ def test_the_grid_is_part_of_what_a_set_is() -> None:
     assert FeatureSet.named("sound").specs[0].tokens == 128
 
 
-def test_a_file_of_sound_alone_and_a_video(shared_data, videos) -> None:  # type: ignore[no-untyped-def]
+def test_a_file_of_sound_alone_and_a_video(shared_data, videos) -> None:
     alone = shared_data / "media_cases" / "files" / "Zulko+moviepy__media__crunching.mp3"
     for path in (alone, videos[0]):
         media = decode(str(path), Plan.of(SMALL.needs), Limits())

@@ -143,4 +143,4 @@ def test_fewer_frames_than_asked_for_are_averaged() -> None:
     encode, request = IMAGES.load("cpu", local_file), IMAGES.needs[0]
     single = [FrameBatch(track.data[place : place + 1], track.pts_seconds[place : place + 1]) for place in range(2)]
     halves = [encode(Sample(Media(Facts(), {request: batch}))) for batch in single]
-    np.testing.assert_allclose(np.mean(halves, axis=0), encode(sample(IMAGES)), rtol=1e-4, atol=1e-4)  # type: ignore[arg-type]
+    np.testing.assert_allclose(np.mean(halves, axis=0), encode(sample(IMAGES)), rtol=1e-4, atol=1e-4)

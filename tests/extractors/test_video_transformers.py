@@ -141,7 +141,7 @@ def test_known_weights_lie_in_their_folder(
         known.load("cpu", local_file)
     folder = tmp_path / "weights" / spec.known["kinetics400"]
     classifier(spec.name).save_pretrained(folder)
-    if "pytorch_model.bin" in KNOWN_WEIGHTS[folder.name].files:  # type: ignore[union-attr]
+    if "pytorch_model.bin" in KNOWN_WEIGHTS[folder.name].files:
         torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
         (folder / "model.safetensors").unlink()
     known.check(local_file)

@@ -56,7 +56,7 @@ class Heard:
 
 def spec(**changed: object) -> TrainSpec:
     usual = {"name": "sound", "feature_set": HEARD, "label": "log_views", "workers": 1}
-    return TrainSpec(**{**usual, "extractor": "logmel", "architecture": "sound", **changed})  # type: ignore[arg-type]
+    return TrainSpec(**{**usual, "extractor": "logmel", "architecture": "sound", **changed})
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +104,7 @@ def test_the_model_goes_on_where_it_was(heard: Heard) -> None:
     assert before["notes"] == after["notes"] == []
 
 
-def test_batch_and_a_fresh_process_say_the_same_of_what_was_planted(heard: Heard, viral, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_batch_and_a_fresh_process_say_the_same_of_what_was_planted(heard: Heard, viral, tmp_path: Path) -> None:
     assert score.run(heard.store, "sound").scored == SOUNDS
     table, _ = generations.current(heard.store, score.predictions_prefix("sound/2"), PREDICTIONS)
     scores = {row["post_id"]: row["score"] for row in table.read().to_pylist()}
@@ -118,7 +118,7 @@ def test_batch_and_a_fresh_process_say_the_same_of_what_was_planted(heard: Heard
     assert json.loads(done.stdout)["score"] == scores["sound-7"]
 
 
-def test_what_cannot_be_done(heard: Heard, tmp_path: Path, viral) -> None:  # type: ignore[no-untyped-def]
+def test_what_cannot_be_done(heard: Heard, tmp_path: Path, viral) -> None:
     start = Registry(heard.store).load("sound/1")
     for wrong, said in (
         ({"feature_set": FeatureSet.named("light")}, "has no logmel: it has metadata, caption, acoustics, craft"),

@@ -16,6 +16,8 @@ from jobs.train_ensemble import EnsembleSpec
 from jobs.train_stacked import StackedSpec
 from viral import generations
 from viral.errors import ConfigError, TableError
+from viral.extractors.feature_set import FeatureSet
+from viral.extractors.root_weights import RootWeights
 from viral.models.ensemble.member import MEMBERS
 from viral.models.streams import from_table
 from viral.registry import Registry
@@ -137,3 +139,17 @@ def test_what_cannot_be_stacked(store, tiktoks):
     Registry(store).save("same", saved.card, saved.weights)
     with pytest.raises(ConfigError, match="given to 'x', which is no member"):
         train_stacked.run(store, StackedSpec("m", (model, "same"), {"x": 1.0}))
+
+
+def test_members_whose_weights_lie_in_the_root(tmp_path):
+    """They are found there: what is missed is the feature table, which comes after."""
+    (tmp_path / "w.pth").write_bytes(b"tensors")
+    store = Store.open(tmp_path)
+    params = {"weights": "root:w.pth"}
+    extractors = {"name": "mine", "extractors": [{"name": "r2plus1d", "params": params}]}
+    chosen = FeatureSet.from_dict(extractors, resolve=RootWeights(store))
+    card = {"feature_set": chosen.to_dict(), "label": {"name": "x"}, "config": {"streams": []}}
+    for name in ("a", "b"):
+        Registry(store).save(name, card, b"")
+    with pytest.raises(TableError, match="there is no table features/mine-"):
+        train_stacked.run(store, StackedSpec("m", ("a", "b")))

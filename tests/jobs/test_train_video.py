@@ -154,7 +154,7 @@ def test_every_epoch_sees_other_clips_and_every_evaluation_the_same(trained: Tra
 
 def test_what_cannot_be_trained(trained: Trained, tmp_path: Path) -> None:
     def run(store: Store = trained.store, **changed: object) -> None:
-        train_video.run(store, replace(SPEC, name="m", **changed), CONFIG, Settings())  # type: ignore[arg-type]
+        train_video.run(store, replace(SPEC, name="m", **changed), CONFIG, Settings())
 
     with pytest.raises(TableError, match="there is no table labels/log_views"):
         run(Store.open(tmp_path))

@@ -49,4 +49,4 @@ class Foreign:
 
 def answer_with_code(path: str, plan: Plan, limits: Limits) -> Media:
     """What a decoder that was taken over might send."""
-    return Media(Facts(container=Foreign()))  # type: ignore[arg-type]
+    return Media(Facts(container=Foreign()))

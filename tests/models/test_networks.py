@@ -160,9 +160,9 @@ def test_attention_takes_each_token_by_itself() -> None:
     model, vectors = made("attention"), some_vectors(4)
     present = torch.ones(4, len(STREAMS), dtype=torch.bool)
     swapped = vectors | {"clips": vectors["clips"].unflatten(1, (3, 4))[:, [1, 0, 2]].flatten(1)}
-    model.projections["clips"].place.data.zero_()  # type: ignore[union-attr,operator]
+    model.projections["clips"].place.data.zero_()
     torch.testing.assert_close(answer(model, swapped, present).logit, answer(model, vectors, present).logit)
-    model.projections["clips"].place.data[0] = 3.0  # type: ignore[union-attr,index]
+    model.projections["clips"].place.data[0] = 3.0
     assert not torch.allclose(answer(model, swapped, present).logit, answer(model, vectors, present).logit)
 
 

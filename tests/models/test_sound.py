@@ -104,9 +104,9 @@ def test_evaluation_does_not_depend_on_neighbours(learnt: tuple[Learner, list[fl
 def test_its_shape() -> None:
     made = network(CONFIG)
     assert isinstance(made, Sound)
-    layers = [type(each).__name__ for block in made.blocks for each in block]  # type: ignore[union-attr]
+    layers = [type(each).__name__ for block in made.blocks for each in block]
     assert layers == ["Conv2d", "ReLU", "BatchNorm2d"] * 4
-    weights = made.blocks[2][0].weight  # type: ignore[index, union-attr]
+    weights = made.blocks[2][0].weight
     assert float(weights.detach().std()) == pytest.approx((2 / (8 * 9)) ** 0.5, rel=0.1)  # He et al. 2015
     answer = made({"logmel": torch.randn(3, STREAM.dim)}, torch.ones(3, 1, dtype=torch.bool))
     assert answer.gates.tolist() == [[1.0]] * 3
@@ -117,7 +117,7 @@ def test_its_shape() -> None:
 def test_bands_are_standardised_over_all_moments() -> None:
     vectors, _ = spectrograms(300, 3)
     learner = started(vectors, TrainConfig(), 1)
-    picture = learner.model.projections["logmel"](vectors)  # type: ignore[index, operator, union-attr]
+    picture = learner.model.projections["logmel"](vectors)
     assert picture.shape == (300, 1, BANDS, STEPS)
     of_band = picture.clone().transpose(0, 2).flatten(1)
     assert of_band.mean(1).abs().max() < 0.02

@@ -90,6 +90,6 @@ def test_batches_are_no_larger_than_asked(tmp_path):
 
     file = tmp_path / "many.json"
     file.write_text(json.dumps([{"id": number} for number in range(25)]))
-    batches = list(read("tiktok_api", str(file), lambda path: open(path, "rb"), batch_rows=10))  # noqa: PTH123, SIM115
+    batches = list(read("tiktok_api", str(file), lambda path: open(path, "rb"), batch_rows=10))  # noqa: PTH123, SIM115 - as the reader takes it, which closes it
     assert [batch.rows for batch in batches] == [10, 10, 5]
     assert [name for batch in batches for name in batch.posts["post_id"].to_pylist()] == [str(n) for n in range(25)]

@@ -32,7 +32,7 @@ def serving(files: Mapping[str, bytes], *, lies: bool = False) -> Iterator[tuple
             if self.command == "GET":
                 self.wfile.write(data)
 
-        do_HEAD = do_GET  # noqa: N815
+        do_HEAD = do_GET  # noqa: N815 - the name that http.server looks for
 
         def log_message(self, *args: object) -> None: ...
 

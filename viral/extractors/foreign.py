@@ -23,7 +23,7 @@ class Foreign(ExtractorSpec):
     """
 
     name: str  # type: ignore[misc]  # of one column here, not of a class of extractors
-    modality: str  # type: ignore[misc]
+    modality: str  # type: ignore[misc]  # the same
     length: int
     digest: str
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection
 from pathlib import Path
 
 from viral.errors import WeightsError
 from viral.extractors.known_weights import Resolve
+from viral.extractors.manifest import digest_of
 from viral.extractors.weights import file_digest, find_known, identity_of
 
 
@@ -40,5 +40,4 @@ def folder_identity(weights: str, known: Collection[str], needed: Collection[str
     if weights in known:
         return identity_of(weights, {weights: weights}, resolve)
     files = sorted(path for path in model_folder(weights, known, needed, resolve).iterdir() if path.is_file())
-    listed = "".join(f"{file_digest(path)}  {path.name}\n" for path in files)
-    return f"sha256:{hashlib.sha256(listed.encode()).hexdigest()}"
+    return f"sha256:{digest_of({path.name: file_digest(path) for path in files})}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import numpy.typing as npt
 
 from viral.errors import WeightsError
 from viral.extractors.extractor import Extractor, Sample, Vector
+from viral.extractors.manifest import digest_of
 from viral.extractors.pinned import split_pinned
 from viral.extractors.spec import BatchedExtractor, Encode, ExtractorSpec, Resolve
 from viral.extractors.weights import RANDOM, file_digest, find_known, identity_of, read_state_dict
@@ -57,10 +57,10 @@ class NetworkSpec(ExtractorSpec):
     def identity(self, resolve: Resolve) -> dict[str, Any]:
         """The parameters, with weights that have no name of their own named by the SHA-256 of their files."""
         _, digest = split_pinned(self.weights)
-        named = digest or self.weights == RANDOM or self.weights in self.known
-        given = partial(identity_of, self.weights, self.known)
-        weights = given(resolve) if named else f"sha256:{_digest(self.files(resolve))}"
-        return self.params() | {"weights": weights}
+        if digest or self.weights == RANDOM or self.weights in self.known:
+            return self.params() | {"weights": identity_of(self.weights, self.known, resolve)}
+        files = {path.name: file_digest(path) for path in self.files(resolve)}
+        return self.params() | {"weights": f"sha256:{digest_of(files)}"}
 
     def check(self, resolve: Resolve) -> None:
         """Make sure that the weights are there. Raises WeightsError."""
@@ -162,11 +162,6 @@ class NetworkSpec(ExtractorSpec):
         mean, std = (torch.tensor(each, device=pixels.device) * 255 for each in (self.mean, self.std))
         # Channels go first by a view alone: memory stays channels-last, the faster order.
         return ((pixels.float() - mean) / std).movedim(-1, 1)
-
-
-def _digest(files: Sequence[Path]) -> str:
-    digests = [file_digest(path) for path in files]
-    return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
 @contextmanager

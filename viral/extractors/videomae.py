@@ -42,7 +42,7 @@ class VideoMAE(VideoTransformerSpec):
         """A `VideoMAEModel`."""
         from transformers import VideoMAEModel
 
-        model: torch.nn.Module = VideoMAEModel(config)  # type: ignore[no-untyped-call]
+        model: torch.nn.Module = VideoMAEModel(config)  # type: ignore[no-untyped-call]  # transformers leaves it so
         return model
 
     def norm(self, config: Any) -> torch.nn.Module:

@@ -27,7 +27,7 @@ def load_whisperx() -> None:
         warnings.filterwarnings("ignore", message=r"\s*torchcodec is not installed")
         import whisperx.alignment
         import whisperx.asr
-        import whisperx.vads  # noqa: F401
+        import whisperx.vads  # noqa: F401 - for what its import does
 
 
 class _OneSentence:
