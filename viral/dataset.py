@@ -101,10 +101,11 @@ class Moments:
 
 
 def moments_of(vectors: npt.NDArray[np.floating[Any]]) -> Moments:
-    """The moments of vectors (N, dim), N at least 1, added up in double precision a slice at a time."""
+    """The moments of vectors (N, dim), added up in double precision a slice at a time."""
     slices = (vectors[first : first + _SLICE].astype(np.float64) for first in range(0, len(vectors), _SLICE))
     each = (Moments(len(piece), piece.sum(axis=0), (piece**2).sum(axis=0)) for piece in slices)
-    return reduce(add, each)
+    nothing = np.zeros(vectors.shape[1])
+    return reduce(add, each, Moments(0, nothing, nothing))
 
 
 @dataclass

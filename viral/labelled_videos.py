@@ -6,11 +6,10 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from viral.dataset import TARGETS, Moments
+from viral.dataset import TARGETS, Moments, moments_of
 from viral.parts import Parts, bits_for
 
 SPLITS = ("train", "validation")
@@ -79,8 +78,7 @@ class LabelledVideos:
 
 
 def _moments(column: pa.ChunkedArray) -> Moments:
-    values = column.drop_null().cast(pa.float64()).to_numpy().reshape(-1, 1)
-    return Moments(len(values), values.sum(axis=0), np.square(values).sum(axis=0))
+    return moments_of(column.drop_null().cast(pa.float64()).to_numpy()[:, None])
 
 
 def _digest(rows: pa.Table) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -51,12 +52,16 @@ class Neighbours:
         """Its arrays."""
         return {"vectors": self.vectors, "viral": self.viral, "score": self.score, "asked": self.asked}
 
-    def __call__(self, layout: Layout, batch: Batch) -> Opinion:
-        """Predict: the share of viral neighbours, the mean of their scores, and their 5 % and 95 % quantiles."""
+    @cached_property
+    def index(self) -> Any:
+        """The reference posts, ready to be searched."""
         from sklearn.neighbors import NearestNeighbors
 
-        index = NearestNeighbors(algorithm="brute").fit(self.vectors)
-        found = index.kneighbors(layout.filled(batch), int(self.asked.max()), return_distance=False)
+        return NearestNeighbors(algorithm="brute").fit(self.vectors)
+
+    def __call__(self, layout: Layout, batch: Batch) -> Opinion:
+        """Predict: the share of viral neighbours, the mean of their scores, and their 5 % and 95 % quantiles."""
+        found = self.index.kneighbors(layout.filled(batch), int(self.asked.max()), return_distance=False)
         viral, score = self.viral[found[:, : self.asked[0]]], self.score[found[:, : self.asked[1]]]
         low, high = np.quantile(score, [0.05, 0.95], axis=1)
         middle = np.clip(score.mean(axis=1), low, high)
