@@ -20,6 +20,7 @@ import pytest
 from viral import s3
 from viral.store import Store
 
+os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")  # a test that forgot to start Ray fails at once
 PROJECT = Path(__file__).resolve().parent.parent
 S3_STARTS_WITHIN = 60.0  # seconds; it imports for two or three of them, longer where the cores are busy
 

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,12 +40,33 @@ FEW_EPOCHS = TrainConfig(epochs=3, report_every=3)
 Viral = Callable[..., subprocess.CompletedProcess[str]]
 
 
+class SharedRay:
+    """Ray on this machine, for all tests that run jobs in this process."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+
+    def up(self) -> None:
+        """Start it, or start it again where the tests of the endpoint, which have one of their own, have ended it."""
+        import ray
+
+        if not ray.is_initialized():
+            self._stack.close()
+            self._stack.enter_context(session())
+
+
 @pytest.fixture(scope="session")
-def ray_session(s3_server: str) -> Iterator[None]:
-    """Ray on this machine, for all tests that run jobs in this process; its workers know the S3 server."""
+def shared_ray(s3_server: str) -> Iterator[SharedRay]:
+    """Ray for the tests of this process; its workers know the S3 server."""
     del s3_server
-    with session():
-        yield
+    with ExitStack() as stack:
+        yield SharedRay(stack)
+
+
+@pytest.fixture(scope="module")
+def ray_session(shared_ray: SharedRay) -> None:
+    """This process is connected to the Ray that its tests share."""
+    shared_ray.up()
 
 
 @pytest.fixture(scope="session")
@@ -83,8 +105,9 @@ class Flow:
 
 
 @pytest.fixture(scope="session")
-def tiktoks(ray_session: None, shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Flow:
+def tiktoks(shared_ray: SharedRay, shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Flow:
     """The 43 real videos, ingested, extracted, labelled, learnt from for three epochs, judged and scored. Read only."""
+    shared_ray.up()
     store, light = Store.open(tmp_path_factory.mktemp("tiktoks")), FeatureSet.named("light")
     source = ingest.Source("csv", (str(shared_data / "tiktok_videos" / "posts.csv"),), TIKTOK_VIDEOS)
     ingested = ingest.run(store, source)
