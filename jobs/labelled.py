@@ -40,17 +40,27 @@ def statistics_of(data: LabelledFeatures) -> Statistics:
     """The statistics of the training split and the hash of all data, gathered bucket by bucket on the cluster.
 
     Raises:
-        TableError: the training split is too small to learn anything from.
+        TableError: the training split is too small to learn anything from, or all of it is viral, or none is.
     """
     bits = data.bits()
     statistics = total(row["it"] for row in over_buckets(partial(_statistics, data, bits), bits))
+    labels = data.labels.prefix.rpartition("/")[0]  # without the name of their generation
     if statistics.rows < MIN_ROWS:
-        labels = data.labels.prefix.rpartition("/")[0]  # without the name of their generation
         raise TableError(
             f"{statistics.rows} posts of the training split of {labels} have features of "
             f"{data.features.prefix}: at least {MIN_ROWS} are needed; ingest and backfill more"
         )
+    check_classes(float(statistics.moments["is_viral"].mean[0]), labels)
     return statistics
+
+
+def check_classes(viral: float, labels: str) -> None:
+    """Raise TableError if the share of viral posts in the training split leaves nothing to tell apart."""
+    if viral in (0.0, 1.0):
+        raise TableError(
+            f"{'all' if viral else 'none'} of the training posts is viral by {labels}: label with another --top, "
+            "or backfill more"
+        )
 
 
 def _statistics(data: LabelledFeatures, bits: int, bucket: int) -> dict[str, Any]:

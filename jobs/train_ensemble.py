@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
 
 import click
 
@@ -78,7 +77,7 @@ def run(store: Store, spec: EnsembleSpec, *, address: str | None = None, debug: 
     data, label = labelled_features(store, spec.feature_set, spec.label, streams_of(spec.feature_set))
     with session(address, debug=debug):
         statistics = statistics_of(data)
-        counted = check_classes(data, spec.label)
+        held = held_rows(data, spec.label)
         seen = tuple(stream for stream in data.streams if stream.name in statistics.moments)
         target = statistics.moments["target"]
         task = MemberTask(
@@ -88,7 +87,7 @@ def run(store: Store, spec: EnsembleSpec, *, address: str | None = None, debug: 
             layout=Layout.of(seen, statistics.moments),
             scaling=Scaling(float(target.mean[0]), float(target.scale[0])),
             rows=statistics.rows,
-            held_rows=counted["validation"][0],
+            held_rows=held,
             seed=spec.seed,
         )
         trained = _trained(task, spec.members)
@@ -106,34 +105,24 @@ def run(store: Store, spec: EnsembleSpec, *, address: str | None = None, debug: 
     )
 
 
-def check_classes(data: LabelledFeatures, label: str) -> dict[str, tuple[int, int]]:
-    """Posts and viral posts of the training and the validation split.
+def held_rows(data: LabelledFeatures, label: str) -> int:
+    """Posts of the validation split that have features.
 
     Raises:
-        TableError: too few to weigh models on, or all posts of the training split are viral, or none is.
+        TableError: too few to weigh models on.
     """
-    found: dict[str, tuple[int, int]] = {"train": (0, 0), "validation": (0, 0)}
     bits = data.bits()
-    for row in over_buckets(partial(_classes, data, bits), bits):
-        found = {split: (rows + row[split][0], viral + row[split][1]) for split, (rows, viral) in found.items()}
-    rows, viral = found["train"]
-    if viral in (0, rows):
+    found: int = sum(row["rows"] for row in over_buckets(partial(_held, data, bits), bits))
+    if found < MIN_HELD:
         raise TableError(
-            f"{'none' if not viral else 'all'} of the {rows} training posts with features is viral by "
-            f"labels/{label}: label with another --top, or backfill more"
-        )
-    if found["validation"][0] < MIN_HELD:
-        raise TableError(
-            f"{found['validation'][0]} posts of the validation split of labels/{label} have features: at least "
+            f"{found} posts of the validation split of labels/{label} have features: at least "
             f"{MIN_HELD} are needed to weigh models on; ingest and backfill more"
         )
     return found
 
 
-def _classes(data: LabelledFeatures, bits: int, bucket: int) -> dict[str, Any]:
-    rows = data.read(bits, bucket, ("train", "validation"))
-    parts, viral = rows["split"].to_numpy(), rows["is_viral"].to_numpy(zero_copy_only=False)
-    return {part: [int((parts == part).sum()), int(viral[parts == part].sum())] for part in ("train", "validation")}
+def _held(data: LabelledFeatures, bits: int, bucket: int) -> dict[str, int]:
+    return {"rows": data.read(bits, bucket, ("validation",)).num_rows}
 
 
 def _trained(task: MemberTask, members: Sequence[str]) -> list[Trained]:

@@ -21,7 +21,7 @@ from jobs.labelled import labelled_features, statistics_of
 from jobs.options import chosen_set, feature_set_options
 from jobs.score import loaded_scorer
 from jobs.session import session
-from jobs.train_ensemble import MIN_HELD, EnsembleSpec, check_classes, weights_option
+from jobs.train_ensemble import MIN_HELD, EnsembleSpec, held_rows, weights_option
 from jobs.train_network import TrainSpec
 from viral.cli import common, execute, on_ray, say
 from viral.dataset import LabelledFeatures, Statistics
@@ -89,7 +89,7 @@ def run(store: Store, spec: StackedSpec, *, address: str | None = None, debug: b
         raise TableError(f"labels/{label['name']} was made anew since {models[0]} was trained: train the members again")
     with session(address, debug=debug):
         statistics = statistics_of(data)
-        held = check_classes(data, label["name"])["validation"][0]
+        held = held_rows(data, label["name"])
         said, viral_posts, score = _judged(data, models, held)
     weights = fixed or learn(said, viral_posts, score)
     figures = [_figures(each, viral_posts, score) for each in (*said, mix(said, weights))]

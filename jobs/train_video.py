@@ -15,7 +15,7 @@ from jobs.buckets import over_buckets
 from jobs.clips import ClipSource, Decoders
 from jobs.ingest import posts_table
 from jobs.label import labels_prefix
-from jobs.labelled import MIN_ROWS
+from jobs.labelled import MIN_ROWS, check_classes
 from jobs.session import session
 from jobs.train_network import WORKER_CPUS
 from jobs.training_state import kept_at, last_state
@@ -92,7 +92,7 @@ def run(
     data = LabelledVideos(posts_table(store), labels)
     bits = data.bits()
     with session(address, debug=debug):
-        counts = _counts(data, bits, spec)
+        counts = _counts(data, bits, spec, config)
         task = _task(store, spec, config, counts, ClipSource(data, bits, spec.backbone, settings, "validation"))
         place = f"runs/{spec.name}-{_identity(spec, task, counts)}"
         result = _fit(store, spec, task, place)
@@ -112,7 +112,7 @@ def run(
     )
 
 
-def _counts(data: LabelledVideos, bits: int, spec: VideoSpec) -> VideoCounts:
+def _counts(data: LabelledVideos, bits: int, spec: VideoSpec, config: VideoConfig) -> VideoCounts:
     counts = VideoCounts()
     for row in over_buckets(partial(_counted, data, bits), bits):
         counts = counts + row["it"]
@@ -122,6 +122,8 @@ def _counts(data: LabelledVideos, bits: int, spec: VideoSpec) -> VideoCounts:
                 f"{there} posts of the {split} split of labels/{spec.label} have a video: "
                 f"at least {least} are needed; ingest more, or label with another split"
             )
+    if config.task != "score":
+        check_classes(counts.mean("is_viral"), f"labels/{spec.label}")
     return counts
 
 

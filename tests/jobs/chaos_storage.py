@@ -1,13 +1,16 @@
 """What the test of kills does at its S3 server, on a host of the same network: `python chaos_storage.py WHAT FILE`.
 
 `fill` makes the posts and videos (FILE: the folder of real videos), `alone` writes what a few posts come to without any
-cluster, `table` writes the feature table but for times, `clear` deletes it.
+cluster, `table` writes the feature table but for times, `clear` deletes it, `checkpoint` waits until a run that trains
+has noted one.
 """
 
 from __future__ import annotations
 
 import pickle
 import sys
+import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -37,7 +40,14 @@ def fill(folder: Path) -> None:
     store.write("videos/3.mp4", videos[0].read_bytes()[: videos[0].stat().st_size // 2])
     store.write("videos/4.mp4", b"no video")
     posts = [
-        {"post_id": f"post {number}", "source": "test", "video_uri": f"{ROOT}/videos/{number % 6}.mp4"}
+        {
+            "post_id": f"post {number}",
+            "source": "test",
+            "video_uri": f"{ROOT}/videos/{number % 6}.mp4",
+            "author_id": f"author {number % 20}",
+            "posted_at": datetime(2024, 1, 1, tzinfo=UTC) + timedelta(hours=number),
+            "views": 100 + number * 37 % 1000,
+        }
         for number in range(POSTS)
     ]
     posts_table(store).append(pa.Table.from_pylist(posts, schema=SCHEMA), 0)
@@ -59,11 +69,23 @@ def table() -> tuple[pa.Table, int]:
     return parts.read().drop_columns(VOLATILE), sum(part.rows for part in parts.parts())
 
 
+def checkpoint() -> None:
+    """Return as soon as one is noted where a new driver would look for it."""
+    store = Store(ROOT)
+    while True:
+        noted = [each.key for each in store.objects("runs") if each.key.endswith("/checkpoint_manager_snapshot.json")]
+        if any(b"checkpoint_" in store.read(key) for key in noted):
+            return
+        time.sleep(0.2)
+
+
 if __name__ == "__main__":
     what, file = sys.argv[1], Path(sys.argv[2])
     if what == "fill":
         fill(file)
     elif what == "clear":
         Store(ROOT).delete_below("features")
+    elif what == "checkpoint":
+        checkpoint()
     else:
         file.write_bytes(pickle.dumps({"alone": alone, "table": table}[what]()))

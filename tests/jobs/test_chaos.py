@@ -88,16 +88,28 @@ class Cluster:
         with (self.folder / f"node-{number}.log").open("ab") as log:
             host.start(*command, "--object-store-memory=150000000", env=self.environment, output=log)
 
-    def backfill(self, shape: str = "fused") -> subprocess.Popen[bytes]:
-        """Start one, as its user would on the first node."""
-        command = [str(BIN / "viral"), "backfill", "--feature-set", str(self.folder / "set.yaml"), "--root", ROOT]
-        with (self.folder / "backfill.log").open("wb") as log:
+    def viral(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start a command, as its user would on the first node; what it says goes to `<command>.log`."""
+        with (self.folder / f"{arguments[0]}.log").open("wb") as log:
             return self.network.host(HEAD).start(
-                *command, "--address", self.address, "--shape", shape, "--json", env=self.environment, output=log
+                str(BIN / "viral"),
+                *arguments,
+                *("--root", ROOT, "--address", self.address, "--json"),
+                env=self.environment,
+                output=log,
             )
 
+    def backfill(self, shape: str = "fused") -> subprocess.Popen[bytes]:
+        """Start one."""
+        return self.viral("backfill", *self.feature_set, "--shape", shape)
+
+    @property
+    def feature_set(self) -> tuple[str, str]:
+        """As an option."""
+        return "--feature-set", str(self.folder / "set.yaml")
+
     def said(self) -> str:
-        """The last words of the backfill, and of the nodes."""
+        """The last words of the commands, and of the nodes."""
         return "\n".join(path.name + ": " + path.read_text()[-1500:] for path in sorted(self.folder.glob("*.log")))
 
     def at_storage(self, what: str, file: Path | None = None) -> Any:
@@ -177,3 +189,24 @@ def test_whatever_dies_the_table_is_the_same(cluster: Cluster) -> None:
         print(f"{number + 1}: {shape}, after {moment:.1f} of {duration:.1f} s {what}; exit statuses {runs}", flush=True)
         assert found.equals(expected)
         assert rows == POSTS
+
+
+def test_a_training_whose_nodes_die_goes_on_with_fewer_workers(cluster: Cluster) -> None:
+    cluster.mend()
+    for arguments in (("backfill", *cluster.feature_set), ("label", "log_views", "--split", "author")):
+        assert cluster.viral(*arguments).wait(WITHIN) == 0, cluster.said()
+    training = cluster.viral(
+        "train", "fusion", *cluster.feature_set, "--workers", "1-3", "--epochs", "400", "--patience", "400"
+    )
+    cluster.at_storage("checkpoint")
+    workers = {number: cluster.network.host(number) for number in NODES}
+    training_on = [
+        n for n, host in workers.items() if any("RayTrainWorker" in line for line in host.processes().values())
+    ]
+    assert len(training_on) > 1, cluster.said()
+    for number in NODES[1:]:
+        workers[number].kill()
+    assert training.wait(WITHIN) == 0, cluster.said()
+    said = json.loads((cluster.folder / "train.log").read_text().splitlines()[-1])
+    assert said["resumed_at_epoch"] > 0
+    assert said["epochs"] >= said["best_epoch"] > 0

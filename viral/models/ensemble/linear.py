@@ -13,7 +13,7 @@ from viral.models.ensemble.rows import Layout, Matrix, Rows, Source
 from viral.models.mixing import Opinion
 from viral.models.streams import Batch
 
-_STRENGTHS = (0.01, 0.1, 1.0, 10.0, 100.0)
+_STRENGTHS = (0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Linear:
 
     @classmethod
     def fit(cls, layout: Layout, train: Source, held: Rows, seed: int) -> tuple[Self, dict[str, Any]]:
-        """With the penalties, of five each, that are best on `held`."""
+        """With the penalties, of six each, that are best on `held`."""
         rows = train.all()
         x, known = layout.filled(rows.batch), layout.filled(held.batch)
         logistics = {c: _logistic(x, rows.viral, c) for c in _STRENGTHS}
