@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.buckets import over_buckets
-from jobs.extract import Chunk, Work, features_table
+from jobs.extract import Chunk, Work, features_table, sounds_known
 from jobs.ingest import posts_table
 from jobs.meters import Queue
 from jobs.options import chosen_set, feature_set_options
@@ -90,13 +90,15 @@ def run(
         debug: show Ray's own output.
 
     Raises:
-        TableError: there are no posts. WeightsError: an extractor's weights are missing.
+        TableError: there are no posts, or nothing is known of their sounds and the feature set looks at it.
+        WeightsError: an extractor's weights are missing.
     """
     feature_set = from_root(feature_set, store)
     missing = _missing_weights(feature_set)
     rows = sum(part.rows for part in posts_table(store).parts())
     if not rows:
         raise TableError(f"the posts table of {store.root} is empty: ingest some first (viral ingest)")
+    sounds_known(store, feature_set)  # where they are missed, before anything is begun
     declare(store, feature_set)
     summary = BackfillSummary(feature_set.table, _reused(store, feature_set))
     summary.warnings = [f"{name}: {why}" for name, why in missing.items()]

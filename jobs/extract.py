@@ -19,10 +19,12 @@ from viral.attempts import Retry, pending
 from viral.config import Settings
 from viral.extractors.extractor import Context
 from viral.extractors.feature_set import FeatureSet
+from viral.extractors.popularity import Popularity
 from viral.parts import Parts, share_of
 from viral.pipeline import GROUP, Outcome
 from viral.reader import Job
 from viral.reuse import Completion, Preparation, Prepared
+from viral.sounds import history, with_history
 from viral.store import Store
 from viral.tables import features, note_column
 
@@ -64,6 +66,7 @@ class DecodeChunk:
     def __init__(self, work: Work) -> None:
         self.work, self.meters = work, Meters(work.feature_set.name)
         self.posts, self.features = posts_table(work.store), features_table(work.store, work.feature_set)
+        self.sounds = sounds_known(work.store, work.feature_set)
         self.preparation = Preparation(work.feature_set, work.store, work.settings)
 
     def __call__(self, batch: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -78,6 +81,8 @@ class DecodeChunk:
         What has a row already is left out: a chunk that Ray runs again (a worker died) costs no video twice.
         """
         posts = self.posts.read(self.work.bits, chunk.bucket, POST_COLUMNS)
+        if self.sounds is not None:
+            posts = with_history(posts, self.sounds, self.work.bits, chunk.bucket)
         shares = share_of(posts["post_id"], self.work.bits, chunk.shares)
         posts = posts.filter(pa.array(shares == chunk.share))
         todo = pending(posts, self.features, self.work.bits, chunk.bucket, self.work.retry).to_pylist()
@@ -157,6 +162,11 @@ def summary_of(rows: pa.Table) -> dict[str, Any]:
     return {"seconds": [json.dumps(dict(each)) for each in rows["stage_seconds"].to_pylist()]}
 
 
+def sounds_known(store: Store, feature_set: FeatureSet) -> Parts | None:
+    """The popularity of sounds before each post, if the feature set looks at it. Raises TableError: it is not there."""
+    return history(store) if Popularity.name in feature_set.dims else None
+
+
 def job_of(post: dict[str, Any]) -> Job:
     """A row of the posts table as a job: its video, and what was known at the moment of posting."""
     hashtags = post.get("hashtags")
@@ -166,6 +176,8 @@ def job_of(post: dict[str, Any]) -> Job:
         posted_at=post["posted_at"],
         author_followers=post["author_followers"],
         sound_original=post["sound_original"],
+        sound_posts_before=post.get("sound_posts_before"),
+        sound_uses_before=post.get("sound_uses_before"),
     )
     return Job(post["post_id"], post["video_uri"], context)
 

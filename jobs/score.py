@@ -140,6 +140,8 @@ def prediction_row(post_id: str, scored: Scored) -> dict[str, Any]:
 @click.option("--posted-at", type=click.DateTime(["%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d"]), help="In UTC.")
 @click.option("--author-followers", type=click.IntRange(0))
 @click.option("--sound-original/--sound-reused", default=None)
+@click.option("--sound-posts", type=click.IntRange(0), help="Posts of the root that use the sound already.")
+@click.option("--sound-uses", type=click.IntRange(0), help="Posts anywhere that use the sound already.")
 @on_ray
 @common
 def command(
@@ -153,6 +155,8 @@ def command(
     posted_at: datetime | None,
     author_followers: int | None,
     sound_original: bool | None,
+    sound_posts: int | None,
+    sound_uses: int | None,
     root: str,
     address: str | None,
     as_json: bool,
@@ -168,7 +172,7 @@ def command(
         say(recorded(store, "score", lambda _: work()), as_json=as_json)
         return
     when = posted_at.replace(tzinfo=UTC) if posted_at else None
-    context = Context(caption, hashtags or None, when, author_followers, sound_original)
+    context = Context(caption, hashtags or None, when, author_followers, sound_original, sound_posts, sound_uses)
     score_files(store, model, files, context, as_json=as_json)
 
 

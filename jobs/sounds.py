@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,15 +13,18 @@ import pyarrow as pa
 from jobs.buckets import bucket_rows
 from jobs.ingest import posts_table
 from jobs.session import session
+from viral import generations
 from viral.cli import common, execute, on_ray, say
 from viral.errors import TableError
 from viral.history import recorded
 from viral.parts import bucket_of
-from viral.sounds import NEEDED, sounds_of, sounds_root
+from viral.sounds import HISTORY, HISTORY_NEEDED, NEEDED, histories_of, sounds_of, sounds_root
 from viral.store import Store
+from viral.tables import SOUND_HISTORY
 
 if TYPE_CHECKING:
     from ray.data import Dataset
+    from ray.data.grouped_data import GroupedData
 
 
 @dataclass
@@ -33,13 +37,15 @@ class SoundsSummary:
     sounds: int = 0
     without_audio: int = 0
     changed: int = 0
+    posts_with_history: int = 0
 
 
 def run(store: Store, *, address: str | None = None, debug: bool = False) -> SoundsSummary:
-    """Gather the posts of each sound and fold one row a sound into the table of the sounds' root.
+    """Gather the posts of each sound, and fold one row a sound into the table of the sounds' root.
 
-    Ray Data shuffles the narrow columns by bucket of the sound; a task holds one bucket, so all posts of one sound
-    must fit in memory: about 300 bytes each. The same call again changes nothing.
+    What was known of each post's sound before the post is noted in a table of the posts' root, `sound_history`. Ray
+    Data shuffles the narrow columns by bucket of the sound; a task holds one bucket, so all posts of one sound must
+    fit in memory: about 300 bytes each. The same call again changes nothing.
 
     Raises:
         TableError: there are no posts, or none that names its sound.
@@ -55,20 +61,46 @@ def run(store: Store, *, address: str | None = None, debug: bool = False) -> Sou
             summary.without_sound_id += row["without"]
             summary.without_audio += row["silent"]
             summary.changed += row["changed"]
+        summary.posts_with_history = _write_history(store, bits) if summary.sounds else 0
     if not summary.sounds:
         raise TableError(f"no post of {store.root} names its sound: ingest posts with sound_id (--map sound_id=…)")
     posts_table(into).sweep(bits)
     return summary
 
 
-def _folded(store: Store, bits: int) -> Dataset:
-    """What is told of each bucket of sounds, when it is in the table."""
+def _by_sound(store: Store, bits: int, columns: tuple[str, ...]) -> GroupedData:
+    """Those columns of the posts, all posts of a sound together."""
 
     def read(batch: pa.Table) -> pa.Table:
         [bucket] = batch["bucket"].to_pylist()
-        rows = posts_table(store).read(bits, bucket, NEEDED)
-        keys = rows["sound_id"].fill_null("")
-        return rows.append_column("bucket", pa.array(bucket_of(keys, bits), pa.int64()))
+        rows = posts_table(store).read(bits, bucket, columns)
+        return rows.append_column("bucket", pa.array(bucket_of(rows["sound_id"].fill_null(""), bits), pa.int64()))
+
+    return bucket_rows(bits).map_batches(read, batch_size=1, batch_format="pyarrow").groupby("bucket")
+
+
+def _write_history(store: Store, bits: int) -> int:
+    """Make the table of what was known of sounds anew, shuffled back to the buckets of the posts; its rows."""
+    generation = uuid.uuid4().hex[:12]
+    table = generations.begin(store, HISTORY, SOUND_HISTORY, generation)
+
+    def tell(posts: pa.Table) -> pa.Table:
+        rows = histories_of(posts)
+        return rows.append_column("bucket", pa.array(bucket_of(rows["post_id"], bits), pa.int64()))
+
+    def write(rows: pa.Table) -> pa.Table:
+        table.append(rows, bits)
+        return pa.table({"rows": [rows.num_rows]})
+
+    told = _by_sound(store, bits, HISTORY_NEEDED).map_groups(tell, batch_format="pyarrow")
+    written = told.groupby("bucket").map_groups(write, batch_format="pyarrow")
+    count: int = sum(row["rows"] for row in written.iter_rows())
+    generations.commit(store, HISTORY, generation, {"rows": count})
+    return count
+
+
+def _folded(store: Store, bits: int) -> Dataset:
+    """What is told of each bucket of sounds, when it is in the table."""
 
     def fold(rows: pa.Table) -> pa.Table:
         bucket = int(rows["bucket"][0].as_py())
@@ -82,8 +114,7 @@ def _folded(store: Store, bits: int) -> Dataset:
         }
         return pa.Table.from_pylist([told])
 
-    narrow = bucket_rows(bits).map_batches(read, batch_size=1, batch_format="pyarrow")
-    return narrow.groupby("bucket").map_groups(fold, batch_format="pyarrow")
+    return _by_sound(store, bits, NEEDED).map_groups(fold, batch_format="pyarrow")
 
 
 @click.command()

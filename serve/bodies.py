@@ -35,6 +35,12 @@ class ScoreFields(BaseModel):
     ] = None
     author_followers: Annotated[int | None, Field(ge=0, le=10**12)] = None
     sound_original: bool | None = None
+    sound_posts_before: Annotated[
+        int | None, Field(ge=0, le=10**12, description="posts of the root that use the sound already")
+    ] = None
+    sound_uses_before: Annotated[
+        int | None, Field(ge=0, le=10**12, description="posts anywhere that use the sound already")
+    ] = None
 
     def context(self) -> Context:
         """As the extractors take it."""
@@ -44,6 +50,8 @@ class ScoreFields(BaseModel):
             posted_at=self.posted_at,
             author_followers=self.author_followers,
             sound_original=self.sound_original,
+            sound_posts_before=self.sound_posts_before,
+            sound_uses_before=self.sound_uses_before,
         )
 
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
+import pytest
 
-from viral.sounds import NEEDED, sounds_of, sounds_root
+from viral.extractors.extractor import Context, Sample
+from viral.extractors.popularity import Popularity
+from viral.extractors.weights import local_file
+from viral.sounds import HISTORY_NEEDED, NEEDED, histories_of, sounds_of, sounds_root
 from viral.store import Store
-from viral.tables import POSTS
+from viral.tables import POSTS, SOUND_HISTORY
 
 STORE = Store("/root-of-posts")
 
@@ -79,3 +84,42 @@ def test_no_sounds() -> None:
     assert made({"sound_id": None}) == []
     assert sounds_root(STORE).root == "/root-of-posts/sounds"
     assert sounds_root(Store("s3://bucket/prefix")).root == "s3://bucket/prefix/sounds"
+
+
+def histories(*posts: dict[str, Any]) -> dict[str, tuple[int, int | None]]:
+    """What was known of each post's sound, by the post."""
+    rows = [{"post_id": f"p{number}", "source": "test", **post} for number, post in enumerate(posts)]
+    table = histories_of(pa.Table.from_pylist(rows, schema=POSTS).select(HISTORY_NEEDED))
+    assert table.schema == SOUND_HISTORY
+    return {row["post_id"]: (row["sound_posts_before"], row["sound_uses_before"]) for row in table.to_pylist()}
+
+
+def test_what_is_known_of_a_sound_before_a_post_was_there_before_it() -> None:
+    found = histories(
+        {"sound_id": "a", "posted_at": day(5), "scraped_at": day(20), "sound_uses": 900},
+        {"sound_id": "a", "posted_at": day(1), "scraped_at": day(3), "sound_uses": 40},
+        {"sound_id": "a", "posted_at": day(4), "scraped_at": day(4), "sound_uses": 70},
+        {"sound_id": "a", "posted_at": day(4), "scraped_at": None, "sound_uses": 10**9},
+        {"sound_id": "a", "posted_at": None, "scraped_at": day(2), "sound_uses": 30},
+        {"sound_id": "b", "posted_at": day(9), "scraped_at": day(10), "sound_uses": 5},
+        {"sound_id": "b", "posted_at": day(10), "scraped_at": day(11), "sound_uses": None},
+        {"sound_id": None, "posted_at": day(9)},
+        {"sound_id": "", "posted_at": day(9)},
+    )
+    assert found == {
+        "p1": (0, None),
+        "p2": (1, 40),
+        "p3": (1, 40),
+        "p0": (3, 70),
+        "p5": (0, None),
+        "p6": (1, None),
+    }
+    assert histories({"sound_id": None}) == {}
+
+
+def test_popularity_is_absent_where_nothing_is_known() -> None:
+    encode = Popularity().load("cpu", local_file)
+    assert encode(Sample(None, Context(caption="a"))) is None
+    known = encode(Sample(None, Context(sound_posts_before=0, sound_uses_before=99)))
+    assert known.tolist() == pytest.approx([0.0, 1.0, math.log(100), 1.0])
+    assert encode(Sample(None, Context(sound_posts_before=3))).tolist() == pytest.approx([math.log(4), 1.0, 0.0, 0.0])

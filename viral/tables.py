@@ -42,6 +42,16 @@ SYNTHETIC = "synthetic"
 COUNTS = ("views", "likes", "comments", "shares", "saves")
 """Counts that exist only after posting: never inputs of a model, only of its label."""
 
+SOUND_HISTORY = pa.schema(
+    [
+        pa.field("post_id", pa.string(), nullable=False),
+        pa.field("sound_posts_before", pa.int64(), nullable=False),
+        pa.field("sound_uses_before", pa.int64()),
+    ]
+)
+"""What was known of a post's sound when the post went up: how many posts of the table had used it, and its `sound_uses`
+as last scraped before that moment, null if it never was."""
+
 REJECTS = pa.schema(
     [
         pa.field("reject_id", pa.string(), nullable=False),

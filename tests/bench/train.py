@@ -61,7 +61,7 @@ def fill(store: Store, posts: int) -> None:
         split = np.where(chance.random(count) < VALIDATION, "validation", "train").tolist()
         said = {"post_id": ids, "split": split, "target": target.astype(float), "is_viral": target > 1.5}
         labels.append(_table(said, LABELS, count), bits_for(posts))
-    about = {"name": "bench", "spec": {"definition": "log_views"}}
+    about = {"name": "bench", "spec": {"definition": "log_views"}, "split": {"kind": "random"}}
     generations.commit(store, "labels/bench", "made", about)
 
 

@@ -35,7 +35,7 @@ TIKTOK_VIDEOS = {
     "shares": "shares_t1",
     "video_uri": "file",
 }
-FEW_EPOCHS = TrainConfig(epochs=3, report_every=3)
+CONFIG = TrainConfig(epochs=30)
 
 Viral = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -106,17 +106,17 @@ class Flow:
 
 @pytest.fixture(scope="session")
 def tiktoks(shared_ray: SharedRay, shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Flow:
-    """The 43 real videos, ingested, extracted, labelled, learnt from for three epochs, judged and scored. Read only."""
+    """The 43 real videos, ingested, extracted, labelled, learnt from, judged and scored. Read only."""
     shared_ray.up()
     store, light = Store.open(tmp_path_factory.mktemp("tiktoks")), FeatureSet.named("light")
     source = ingest.Source("csv", (str(shared_data / "tiktok_videos" / "posts.csv"),), TIKTOK_VIDEOS)
     ingested = ingest.run(store, source)
     filled = backfill.run(store, light, Settings())
     labelled = label.run(store, LabelSpec("log_views"), SplitSpec("author"))
-    trained = train_network.run(store, train_network.TrainSpec("tiktoks", light, "log_views"), FEW_EPOCHS)
+    trained = train_network.run(store, train_network.TrainSpec("tiktoks", light, "log_views"), CONFIG)
     judged = evaluate.run(store, trained.model, resamples=100)
     scored = score.run(store, trained.model)
-    return Flow(store, TIKTOK_VIDEOS, light, FEW_EPOCHS, ingested, filled, labelled, trained, judged, scored)
+    return Flow(store, TIKTOK_VIDEOS, light, CONFIG, ingested, filled, labelled, trained, judged, scored)
 
 
 @pytest.fixture(scope="session")

@@ -15,9 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs import train_network
 from jobs.extract import features_table
-from viral.models.train_config import TrainConfig
 from viral.registry import Registry
 from viral.store import Store
 
@@ -136,34 +134,32 @@ def weights(root: Path, model: object) -> bytes:
     return Registry(Store.open(root)).load(str(model)).weights
 
 
-@pytest.fixture(scope="module")
-def whole(tiktoks, tmp_path_factory) -> bytes:
-    """The weights of a training that nobody killed."""
-    root = tmp_path_factory.mktemp("whole") / "root"
-    shutil.copytree(tiktoks.store.root, root, ignore=shutil.ignore_patterns("models", "predictions"))
-    spec = train_network.TrainSpec("whole", tiktoks.feature_set, "log_views")
-    said = train_network.run(Store.open(root), spec, CONFIG)
-    return weights(root, said.model)
+@pytest.fixture
+def whole(tiktoks) -> bytes:
+    """The weights of a training that nobody killed, of the same seed, in another process."""
+    return weights(tiktoks.store.root, tiktoks.trained.model)
 
 
-CONFIG = TrainConfig(epochs=30)
-TRAIN = ("train", "fusion", "--epochs", "30", "--name", "m", "--json", "--root")
+@pytest.fixture
+def train(tiktoks) -> tuple[str, ...]:
+    """The same training as a command."""
+    return ("train", "fusion", "--epochs", str(tiktoks.config.epochs), "--name", "m", "--json", "--root")
 
 
-def test_a_training_goes_on_to_the_same_model(start, root, whole):
-    killed = start(*TRAIN, root)
+def test_a_training_goes_on_to_the_same_model(start, root, train, whole):
+    killed = start(*train, root)
     killed.wait_until(lambda: checkpoint(root))
     killed.kill()
     assert left_of(killed) == []
     assert Registry(Store.open(root)).names() == []
-    said = start(*TRAIN, root).end()
+    said = start(*train, root).end()
     assert said["resumed_at_epoch"] > 0
     assert weights(root, said["model"]) == whole
     assert not any((root / "runs").rglob("*"))
 
 
-def test_a_training_survives_the_death_of_a_worker(start, root, whole):
-    running = start(*TRAIN, root)
+def test_a_training_survives_the_death_of_a_worker(start, root, train, whole):
+    running = start(*train, root)
     running.wait_until(lambda: checkpoint(root))
     [victim, *_] = [pid for pid, line in running.descendants().items() if "RayTrainWorker" in line]
     os.kill(victim, signal.SIGKILL)

@@ -39,7 +39,7 @@ def planted(ray_session: None, tmp_path_factory: pytest.TempPathFactory) -> Stor
 
 def judged(store: Store, labels: str) -> dict[str, dict[str, float]]:
     """ROC-AUC and Spearman of a model trained on that label table, and of the baselines, on authors never seen."""
-    trained = train_network.run(store, train_network.TrainSpec(labels, LIGHT, labels), TrainConfig())
+    trained = train_network.run(store, train_network.TrainSpec(labels, LIGHT, labels, workers=1), TrainConfig())
     summary = evaluate.run(store, trained.model, resamples=100)
     report = Report.model_validate_json(store.read(summary.json.removeprefix(f"{store.root}/")))
     return {

@@ -33,18 +33,13 @@ def weights(store: Store, model: str) -> bytes:
     return Registry(store).load(model).weights
 
 
-def test_the_seed_decides_the_model(store, tiktoks):
-    def run(seed: int) -> train_network.TrainSummary:
-        config = dataclasses.replace(tiktoks.config, seed=seed)
-        return train_network.run(store, TrainSpec("seeded", tiktoks.feature_set, "log_views"), config)
-
-    same, other = run(tiktoks.config.seed), run(tiktoks.config.seed + 1)
-    assert (same.model, other.model) == ("seeded/1", "seeded/2")
-    first = weights(tiktoks.store, tiktoks.trained.model)
-    assert weights(store, same.model) == first
-    assert weights(store, other.model) != first
-    assert same.validation_loss == tiktoks.trained.validation_loss
-    assert same.data_hash == other.data_hash == tiktoks.trained.data_hash
+def test_another_seed_gives_another_model(store, tiktoks):
+    """That the same one gives the same, in other processes too, the tests of kills show."""
+    config = dataclasses.replace(tiktoks.config, seed=tiktoks.config.seed + 1)
+    other = train_network.run(store, TrainSpec("seeded", tiktoks.feature_set, "log_views"), config)
+    assert other.model == "seeded/1"
+    assert weights(store, other.model) != weights(tiktoks.store, tiktoks.trained.model)
+    assert other.data_hash == tiktoks.trained.data_hash
     assert not list(store.objects("runs"))
 
 

@@ -36,7 +36,8 @@ Answer = Vector | Told | None
 class Context:
     """What is known of a post at the moment of posting: all that a model may see besides the video itself.
 
-    There is no field for a count that exists only after posting, so that none can leak into a feature.
+    There is no field for a count that exists only after posting, so that none can leak into a feature. Of the sound
+    there is what was known before: `sound_posts_before` posts of the same root, `sound_uses_before` anywhere.
     """
 
     caption: str | None = None
@@ -44,6 +45,8 @@ class Context:
     posted_at: datetime | None = None
     author_followers: int | None = None
     sound_original: bool | None = None
+    sound_posts_before: int | None = None
+    sound_uses_before: int | None = None
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from viral.extractors.spec import ExtractorSpec
 
 EXTRACTORS: Mapping[str, str] = {
     "metadata": "viral.extractors.metadata:Metadata",
+    "popularity": "viral.extractors.popularity:Popularity",
     "caption": "viral.extractors.caption:Caption",
     "wording": "viral.extractors.wording:Wording",
     "acoustics": "viral.extractors.acoustics:Acoustics",
