@@ -8,11 +8,12 @@ from typing import Any
 
 import viral
 from jobs.ensemble_member import MemberTask, Trained
-from jobs.model_card import notes_of, sources_of
+from jobs.model_card import notes_of, notes_of_absent, sources_of
 from viral.dataset import Statistics
 from viral.extractors.feature_set import FeatureSet
-from viral.models.ensemble.member import log_loss, member_class, squared_loss
+from viral.models.ensemble.member import log_loss, squared_loss
 from viral.models.mixing import Opinion, Weights, mix
+from viral.models.streams import streams_of
 from viral.store import Store
 
 TOGETHER = "together"
@@ -29,8 +30,7 @@ def ensemble_card(
 ) -> dict[str, Any]:
     """All that a scorer needs besides the arrays, and what the model's reader must know."""
     sources = sources_of(store)
-    missing = [spec.name for spec in feature_set.specs if spec.name not in {each.name for each in task.layout.streams}]
-    absent = [f"no training post has {', '.join(missing)}: the model does not look at it"] if missing else []
+    absent = notes_of_absent(streams_of(feature_set), task.layout.streams)
     return {
         "kind": "ensemble",
         "config": {"streams": [asdict(stream) for stream in task.layout.streams]},
@@ -39,6 +39,7 @@ def ensemble_card(
         "feature_set": feature_set.to_dict(),
         "label": dict(label),
         "seed": task.seed,
+        "workers": task.workers,
         "rows": statistics.rows,
         "data_hash": statistics.data_hash,
         "code_version": viral.__version__,
@@ -53,8 +54,8 @@ def members_of(task: MemberTask, trained: Sequence[Trained], weights: Weights) -
         each.name: {
             "weights": weights.of(at),
             "settings": each.settings,
-            "limit": member_class(each.name).limit,
-            "learnt_from_a_sample": member_class(each.name).limit < task.rows,
+            "limit": task.limit(each.name),
+            "learnt_from_a_sample": task.limit(each.name) < task.rows,
             "validation": figures(each.said, each, task.scaling.scale),
         }
         for at, each in enumerate(trained)
@@ -85,6 +86,6 @@ def _figures(found: Mapping[str, float]) -> str:
 
 
 def _sampled(task: MemberTask, trained: Sequence[Trained]) -> list[str]:
-    limits = {each.name: member_class(each.name).limit for each in trained}
+    limits = {each.name: task.limit(each.name) for each in trained}
     few = [f"{name} from {limit:,}" for name, limit in limits.items() if limit < task.rows]
     return [f"of {task.rows:,} training posts some members learnt from a sample: {', '.join(few)}"] if few else []

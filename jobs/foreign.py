@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
+import click
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 import viral
 from jobs.extract import features_table
+from jobs.options import chosen_set
 from viral.errors import TableError
 from viral.extractors.feature_set import Entry, FeatureSet
 from viral.extractors.foreign import Foreign
@@ -27,6 +29,16 @@ BATCH = 8192
 HASHED_AT_ONCE = 8 << 20
 TAKEN = (*LABELS.names, *features(()).names)
 _IMPORTED = "imported.json"  # written last: a table without it is written again
+
+
+features_option = click.option(
+    "--features", metavar="URI", help="Instead of a set: a Parquet file or folder, a column a modality."
+)
+
+
+def set_or_features(store: Store, feature_set: str, weights: str | None, features: str | None) -> FeatureSet:
+    """The feature set of these three options. Raises as `chosen_set` and `brought_in` do."""
+    return brought_in(store, features) if features else chosen_set(feature_set, weights, store)
 
 
 def brought_in(store: Store, uri: str) -> FeatureSet:

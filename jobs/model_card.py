@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from jobs.ingest import posts_table
 from viral.dataset import Statistics
 from viral.extractors.feature_set import FeatureSet
 from viral.extractors.weights import RANDOM
+from viral.models.streams import Stream
 from viral.store import Store
 from viral.tables import SYNTHETIC
 
@@ -44,6 +46,7 @@ def model_card(
         "losses": state["losses"],
         "notes": [
             *notes_of(spec.feature_set, sources),
+            *notes_of_absent(spec.streams, task.model.streams),
             *_notes_of_split(spec, label["split"]["kind"]),
             *_notes_of_start(spec, label),
         ],
@@ -66,6 +69,12 @@ def notes_of(feature_set: FeatureSet, sources: list[str]) -> list[str]:
     if random:
         notes.append(f"random weights in {', '.join(random)}: their vectors carry no learned meaning")
     return notes
+
+
+def notes_of_absent(wanted: Sequence[Stream], seen: Sequence[Stream]) -> list[str]:
+    """What must be known of modalities that a model could have looked at, if any training post had them."""
+    missing = [stream.name for stream in wanted if stream not in seen]
+    return [f"no training post has {', '.join(missing)}: the model does not look at it"] if missing else []
 
 
 def notes_of_sources(sources: list[str]) -> list[str]:

@@ -8,12 +8,13 @@ from functools import partial
 
 import click
 
-from jobs import ensemble_member
+from jobs import ensemble_crew, ensemble_member
 from jobs.buckets import over_buckets
 from jobs.ensemble_card import ensemble_card, lines
 from jobs.ensemble_member import MemberTask, Trained
+from jobs.foreign import features_option, set_or_features
 from jobs.labelled import labelled_features, statistics_of
-from jobs.options import chosen_set, feature_set_options
+from jobs.options import feature_set_options
 from jobs.session import session
 from viral.cli import bar, common, execute, on_ray, say
 from viral.dataset import LabelledFeatures
@@ -29,6 +30,7 @@ from viral.models.train_config import Scaling
 from viral.registry import Registry, check_name
 from viral.store import Store
 
+ROWS_A_WORKER = 100
 MIN_HELD = 4  # posts of the validation split: fewer say nothing of which model is better
 
 
@@ -46,7 +48,7 @@ class EnsembleSummary:
 
 @dataclass(frozen=True)
 class EnsembleSpec:
-    """What to train: `weights` of the members, if they are not to be learnt, by name."""
+    """What to train: `weights` of the members, if they are not to be learnt, by name; trees by `workers` together."""
 
     name: str
     feature_set: FeatureSet
@@ -54,6 +56,7 @@ class EnsembleSpec:
     members: tuple[str, ...] = tuple(MEMBERS)
     weights: Mapping[str, float] | None = None
     seed: int = 0
+    workers: int = 1
 
     def check(self) -> None:
         """Refuse what cannot be trained, before anything is begun. Raises ConfigError."""
@@ -83,14 +86,15 @@ def run(store: Store, spec: EnsembleSpec, *, address: str | None = None, debug: 
         task = MemberTask(
             name="",
             data=LabelledFeatures(data.features, data.labels, seen),
-            bits=data.bits(),
+            bits=_bits(data, spec, statistics.rows),
             layout=Layout.of(seen, statistics.moments),
             scaling=Scaling(float(target.mean[0]), float(target.scale[0])),
             rows=statistics.rows,
             held_rows=held,
             seed=spec.seed,
+            workers=spec.workers,
         )
-        trained = _trained(task, spec.members)
+        trained = _trained(store, task, spec.members)
     weights = _weighed(spec, trained)
     card = ensemble_card(spec.feature_set, label, task, statistics, trained, weights, store)
     arrays = {each.name: each.tensors for each in trained}
@@ -103,6 +107,22 @@ def run(store: Store, spec: EnsembleSpec, *, address: str | None = None, debug: 
         members=lines(card, trained, weights),
         notes=card["notes"],
     )
+
+
+def _bits(data: LabelledFeatures, spec: EnsembleSpec, rows: int) -> int:
+    """How many buckets to read, as a power of two: several for each worker of a crew, so that all have about as much.
+
+    Raises:
+        ConfigError: too few posts for so many workers.
+    """
+    if spec.workers == 1:
+        return data.bits()
+    if rows < ROWS_A_WORKER * spec.workers:
+        raise ConfigError(
+            f"{rows} training posts are too few for {spec.workers} workers to grow trees together: "
+            f"at least {ROWS_A_WORKER} each, or leave out --workers"
+        )
+    return max(data.bits(), (4 * spec.workers - 1).bit_length())
 
 
 def held_rows(data: LabelledFeatures, label: str) -> int:
@@ -125,18 +145,23 @@ def _held(data: LabelledFeatures, bits: int, bucket: int) -> dict[str, int]:
     return {"rows": data.read(bits, bucket, ("validation",)).num_rows}
 
 
-def _trained(task: MemberTask, members: Sequence[str]) -> list[Trained]:
-    """Each member a task of one core, as many at once as there are cores."""
+def _trained(store: Store, task: MemberTask, members: Sequence[str]) -> list[Trained]:
+    """Each member a task of one core, as many at once as there are cores; then those that a crew grows, in turn."""
     import ray
 
-    remote = ray.remote(num_cpus=1)(ensemble_member.train)
-    running = [remote.remote(replace(task, name=name)) for name in members]
-    left, progress = running, bar("members", unit="member")
+    tasks = [replace(task, name=name) for name in members]
+    together = [each for each in tasks if task.workers > 1 and member_class(each.name).grown]
+    remote, progress = ray.remote(num_cpus=1)(ensemble_member.train), bar("members", unit="member")
+    running = [remote.remote(each) for each in tasks if each not in together]
+    left = running
     while left:
         _, left = ray.wait(left)
-        progress(len(running) - len(left), len(running))
-    trained: list[Trained] = ray.get(running)
-    return trained
+        progress(len(running) - len(left), len(tasks))
+    trained: dict[str, Trained] = {each.name: each for each in ray.get(running)}
+    for each in together:
+        trained[each.name] = ensemble_crew.train(store, each)
+        progress(len(trained), len(tasks))
+    return [trained[name] for name in members]
 
 
 def _weighed(spec: EnsembleSpec, trained: Sequence[Trained]) -> Weights:
@@ -155,6 +180,7 @@ def weights_option(pairs: Sequence[str], example: str) -> dict[str, float] | Non
 
 @click.command()
 @feature_set_options
+@features_option
 @click.option("--label", default="log_views", show_default=True, help="The label table to learn.")
 @click.option("--name", default="ensemble", show_default=True, help="What the saved model is called.")
 @click.option(
@@ -167,16 +193,25 @@ def weights_option(pairs: Sequence[str], example: str) -> dict[str, float] | Non
     metavar="MEMBER=WEIGHT",
     help="Fix the weights instead of learning them.",
 )
+@click.option(
+    "--workers",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Grow the trees by so many workers together; their nodes must be on a network that is yours alone.",
+)
 @click.option("--seed", default=0, show_default=True)
 @on_ray
 @common
 def command(
     feature_set: str,
     weights: str | None,
+    features: str | None,
     label: str,
     name: str,
     members: tuple[str, ...],
     given_weights: tuple[str, ...],
+    workers: int,
     seed: int,
     root: str,
     address: str | None,
@@ -187,12 +222,14 @@ def command(
 
     Each chooses its settings on the validation split, and so are the weights of the members, unless they are given.
     Of a very large table svm, logistic and knn learn from a sample of 100,000, 200,000 and 20,000 posts; the trees are
-    grown on 2,000,000.
+    grown on 2,000,000 for each worker.
     """
     chosen = tuple(dict.fromkeys(members)) or tuple(MEMBERS)
     fixed = weights_option(given_weights, "logistic=0.3")
     store = Store.open(root)
-    spec = EnsembleSpec(name, chosen_set(feature_set, weights, store), label, chosen, fixed, seed)
+    spec = EnsembleSpec(
+        name, set_or_features(store, feature_set, weights, features), label, chosen, fixed, seed, workers
+    )
     say(recorded(store, "train", lambda _: run(store, spec, address=address, debug=debug)), as_json=as_json)
 
 

@@ -14,10 +14,10 @@ import pyarrow as pa
 
 import viral
 from jobs.buckets import bucket_rows
-from jobs.foreign import brought_in
+from jobs.foreign import features_option, set_or_features
 from jobs.labelled import labelled_features, statistics_of
 from jobs.model_card import model_card, sources_of
-from jobs.options import chosen_set, feature_set_options
+from jobs.options import feature_set_options
 from jobs.search import search
 from jobs.session import session
 from jobs.train_options import Workers, least, tracking_options, train_options, workers_option
@@ -233,7 +233,7 @@ def _weights(state: dict[str, Any]) -> bytes:
 
 @click.command()
 @feature_set_options
-@click.option("--features", metavar="URI", help="Instead of a set: a Parquet file or folder, a column a modality.")
+@features_option
 @click.option("--label", default="log_views", show_default=True, help="The label table to learn.")
 @click.option("--name", help="What the saved model is called; by default as MODEL.")
 @click.option("--architecture", default="gated", show_default=True, type=click.Choice(FUSIONS))
@@ -268,7 +268,7 @@ def command(
     kind = str(click.get_current_context().info_name)
     modality = None if kind == FUSION else kind
     store = Store.open(root)
-    chosen = brought_in(store, features) if features else chosen_set(feature_set, weights, store)
+    chosen = set_or_features(store, feature_set, weights, features)
     spec = TrainSpec(name or kind, chosen, label, workers, _gates(gates), modality, architecture=architecture)
     work = partial(run, store, spec, config, tracking=tracking, trials=trials, address=address, debug=debug)
     say(recorded(store, "train", lambda _: work()), as_json=as_json)

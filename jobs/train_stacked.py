@@ -17,8 +17,9 @@ from jobs import train_ensemble, train_network
 from jobs.buckets import over_buckets
 from jobs.ensemble_card import TOGETHER
 from jobs.ensemble_member import HELD_ROWS
+from jobs.foreign import features_option, set_or_features
 from jobs.labelled import labelled_features, statistics_of
-from jobs.options import chosen_set, feature_set_options
+from jobs.options import feature_set_options
 from jobs.score import loaded_scorer
 from jobs.session import session
 from jobs.train_ensemble import MIN_HELD, EnsembleSpec, held_rows, weights_option
@@ -192,6 +193,7 @@ def _given(name: str) -> bool:
 
 @click.command()
 @feature_set_options
+@features_option
 @click.option("--label", help="With no --member: the label table to learn.  [default: log_views]")
 @click.option("--name", default="stacked", show_default=True, help="What the saved model is called.")
 @click.option(
@@ -206,6 +208,7 @@ def _given(name: str) -> bool:
 def command(
     feature_set: str,
     weights: str | None,
+    features: str | None,
     label: str | None,
     name: str,
     members: tuple[str, ...],
@@ -223,19 +226,20 @@ def command(
     """
     store = Store.open(root)
     fixed = weights_option(given_weights, "fusion/3=0.4")
-    if members and (label or weights or _given("feature_set")):
+    if members and (label or weights or features or _given("feature_set")):
         raise ConfigError(
-            "saved members bring their features and labels: leave out --feature-set, --weights and --label"
+            "saved members bring their features and labels: leave out --feature-set, --weights, --features and --label"
         )
     if fixed and not members:
         raise ConfigError("--weight is for models that are there: name them with --member")
 
     def work() -> StackedSummary:
         with session(address, debug=debug):
-            chosen = members or train_members(
-                store, name, chosen_set(feature_set, weights, store), label or "log_views", seed=seed, debug=debug
-            )
-            return run(store, StackedSpec(name, tuple(chosen), fixed), debug=debug)
+            chosen = members
+            if not chosen:
+                offered = set_or_features(store, feature_set, weights, features)
+                chosen = train_members(store, name, offered, label or "log_views", seed=seed, debug=debug)
+            return run(store, StackedSpec(name, chosen, fixed), debug=debug)
 
     say(recorded(store, "train", lambda _: work()), as_json=as_json)
 

@@ -2,7 +2,7 @@
 
 `fill` makes the posts and videos (FILE: the folder of real videos), `alone` writes what a few posts come to without any
 cluster, `table` writes the feature table but for times, `clear` deletes it, `checkpoint` waits until a run that trains
-has noted one.
+has noted one, `losses` writes the curves of the saved models.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from viral.config import Settings
 from viral.extractors.feature_set import FeatureSet
 from viral.pipeline import Pipeline
 from viral.reader import Job
+from viral.registry import Registry
 from viral.store import Store
 from viral.tables import POSTS as SCHEMA
 
@@ -69,6 +70,12 @@ def table() -> tuple[pa.Table, int]:
     return parts.read().drop_columns(VOLATILE), sum(part.rows for part in parts.parts())
 
 
+def losses() -> dict[str, list[list[float]]]:
+    """Of each saved model the loss of each epoch, in training and validation."""
+    registry = Registry(Store(ROOT))
+    return {name: registry.load(name).card["losses"] for name in registry.names()}
+
+
 def checkpoint() -> None:
     """Return as soon as one is noted where a new driver would look for it."""
     store = Store(ROOT)
@@ -88,4 +95,4 @@ if __name__ == "__main__":
     elif what == "checkpoint":
         checkpoint()
     else:
-        file.write_bytes(pickle.dumps({"alone": alone, "table": table}[what]()))
+        file.write_bytes(pickle.dumps({"alone": alone, "table": table, "losses": losses}[what]()))

@@ -10,16 +10,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from jobs import evaluate, score, train_network
+from jobs import evaluate, label, score, train_network
 from jobs.extract import features_table
 from jobs.foreign import brought_in
 from jobs.score_files import score_files
 from jobs.train_network import TrainSpec
+from viral import generations
 from viral.errors import TableError, WeightsError
 from viral.extractors.extractor import Context
 from viral.extractors.feature_set import FeatureSet
 from viral.models.train_config import TrainConfig
+from viral.registry import Registry
 from viral.store import Store
+from viral.tables import LABELS
 
 DIMS = {"metadata": 4, "image": 6}
 
@@ -101,9 +104,18 @@ def test_a_model_of_it_scores_its_posts_and_no_file(tiktoks, tmp_path):
     shutil.copytree(tiktoks.store.root, tmp_path / "root", ignore=shutil.ignore_patterns("models", "features"))
     store = Store.open(tmp_path / "root")
     ids = features_table(tiktoks.store, tiktoks.feature_set).read(columns=["post_id"])["post_id"].to_pylist()
-    chosen = brought_in(store, written(tmp_path / "mine", vectors(ids)))
+    labels = (
+        generations.current(store, label.labels_prefix("log_views"), LABELS)[0]
+        .read(columns=["post_id", "split"])
+        .to_pylist()
+    )
+    learnt = {row["post_id"] for row in labels if row["split"] == "train"}
+    words = pa.array([None if post in learnt else [1.0, 2.0] for post in ids], pa.list_(pa.float32()))
+    chosen = brought_in(store, written(tmp_path / "mine", vectors(ids).append_column("words", words)))
     spec = TrainSpec("mine", chosen, "log_views", workers=1, architecture="concat")
     said = train_network.run(store, spec, TrainConfig(epochs=2))
+    notes = Registry(store).load(said.model).card["notes"]
+    assert "no training post has words: the model does not look at it" in notes
     scored = score.run(store, said.model)
     assert (scored.scored, scored.without_features) == (43, 0)
     assert evaluate.run(store, said.model, resamples=50).test_posts == tiktoks.judged.test_posts

@@ -1,7 +1,8 @@
 """Posts in LightGBM's bins, read bucket by bucket: in memory is one byte a value, and a sample of 20,000 posts.
 
-Ray Train's LightGBMTrainer is not used: each of its workers holds its share of the posts whole, as a frame of pandas,
-four to eight bytes a value; the workers need ports open between them; and what they grow changes with their number.
+Several workers of Ray Train's LightGBMTrainer can grow the same trees, each from its own buckets. In Ray's example each
+holds its share as a frame of pandas, four to eight bytes a value; here a worker's share, too, is read bucket by bucket.
+What they grow changes a little with their number.
 """
 
 from __future__ import annotations
@@ -37,12 +38,16 @@ class Binned:
     Args:
         layout: of the columns.
         train: what to learn from.
-        held: to stop on.
+        held: to stop on; the same for all workers of a crew, so that all stop at the same tree.
         seed: of what LightGBM draws.
     """
 
     def __init__(self, layout: Layout, train: Source, held: Rows, seed: int) -> None:
         self.params = {**_DATASET, "seed": seed}
+        self._crew = train.crew
+        self._connected: lightgbm.Booster | None = None
+        if self._crew is not None:
+            self.params |= {"tree_learner": "data", "pre_partition": True, "num_machines": self._crew.size}
         targets = [_targets(train.bucket(number)) for number in train.places]
         self.targets = {name: np.concatenate([each[name] for each in targets]) for name in ("viral", "score")}
         self.held_targets = _targets(held)
@@ -59,12 +64,17 @@ class Binned:
         """
         self.posts.set_label(self.targets[target])
         self.held.set_label(self.held_targets[target])
-        least = max(LEAST, len(self.targets["score"]) // 20)  # of few posts a large leaf would hold all
+        rows = self._crew.rows if self._crew else len(self.targets["score"])
+        least = max(LEAST, rows // 20)  # of few posts a large leaf would hold all
         params = {**self.params, **settings, "min_data_in_leaf": min(least, settings.get("min_data_in_leaf", USUAL))}
+        if self._crew is not None and self._connected is None:
+            params |= self._crew.network
         boosts = settings.get("boosting") != "rf"
         stop: list[Any] = [lightgbm.early_stopping(PATIENCE, verbose=False)] if boosts else []
         held = [self.held] if boosts else None
         booster = lightgbm.train(params, self.posts, rounds, valid_sets=held, callbacks=stop)
+        if self._crew is not None and self._connected is None:
+            self._connected = booster  # the first one opens the connections, and closes them when it goes
         text: str = booster.model_to_string(num_iteration=booster.best_iteration)
         return text
 

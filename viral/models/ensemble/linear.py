@@ -21,6 +21,7 @@ class Linear:
     """Both by their coefficients, (1, columns), and intercepts, (1,)."""
 
     limit: ClassVar[int] = 200_000
+    grown: ClassVar[bool] = False
 
     viral: Floats
     viral_intercept: Floats

@@ -35,6 +35,8 @@ class Member(Protocol):
 
     limit: ClassVar[int]
     """It learns from at most so many posts: of more, a sample."""
+    grown: ClassVar[bool]
+    """Whether several workers can fit it together, each from its share of the posts, and each so many."""
 
     @classmethod
     def fit(cls, layout: Layout, train: Source, held: Rows, seed: int) -> tuple[Self, dict[str, Any]]:

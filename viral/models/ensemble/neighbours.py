@@ -25,6 +25,7 @@ class Neighbours:
     """
 
     limit: ClassVar[int] = 20_000
+    grown: ClassVar[bool] = False
 
     vectors: Matrix
     viral: npt.NDArray[np.uint8]

@@ -84,6 +84,23 @@ class Rows:
 
 
 @dataclass(frozen=True)
+class Crew:
+    """Workers that grow the same trees together, each from its own buckets, and this one's place among them.
+
+    Attributes:
+        rank: of this worker, from 0.
+        size: how many there are.
+        rows: the posts that all of them learn from.
+        network: how LightGBM finds the others: `machines`, `local_listen_port`, `num_machines`.
+    """
+
+    rank: int
+    size: int
+    rows: int
+    network: Mapping[str, str | int]
+
+
+@dataclass(frozen=True)
 class Source:
     """The posts of one split, or a sample of them that the hash of each post decides.
 
@@ -93,6 +110,7 @@ class Source:
         split: `train` or `validation`.
         scaling: of the score.
         keep: the share of the posts that is wanted.
+        crew: it is one worker's share; None: all of it.
     """
 
     data: LabelledFeatures
@@ -100,11 +118,12 @@ class Source:
     split: str
     scaling: Scaling
     keep: float = 1.0
+    crew: Crew | None = None
 
     @property
     def places(self) -> Sequence[int]:
         """The numbers of its buckets."""
-        return range(1 << self.bits)
+        return range(1 << self.bits) if self.crew is None else range(self.crew.rank, 1 << self.bits, self.crew.size)
 
     def bucket(self, number: int) -> Rows:
         """Its posts in one bucket."""

@@ -29,6 +29,7 @@ class Svm:
     """
 
     limit: ClassVar[int] = 100_000
+    grown: ClassVar[bool] = False
 
     gamma: Floats
     landmarks: Matrix

@@ -43,6 +43,7 @@ class Boosting:
     """
 
     limit: ClassVar[int] = ROWS
+    grown: ClassVar[bool] = True
 
     texts: Mapping[str, str]
 
@@ -87,7 +88,8 @@ class Boosting:
         return Opinion(viral, np.stack([np.minimum(low, middle), middle, np.maximum(high, middle)], axis=1))
 
     def _mean(self, name: str, x: Matrix) -> Floats:
-        said = [_says(booster, x) for each, booster in self.boosters.items() if each.partition(".")[0] == name]
+        # In an order of their own: a file gives them back in any, and sums go by the order to the last bit.
+        said = [_says(self.boosters[each], x) for each in sorted(self.texts) if each.partition(".")[0] == name]
         return np.asarray(np.mean(said, axis=0))
 
 
@@ -96,6 +98,7 @@ class Forest:
     """A random forest for being viral, whose trees vote with the shares in their leaves, and one for the score."""
 
     limit: ClassVar[int] = ROWS
+    grown: ClassVar[bool] = True
 
     texts: Mapping[str, str]
     spread: Floats
