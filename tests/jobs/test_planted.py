@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 
 import numpy as np
 import pytest
+import torch
 
 from jobs import backfill, evaluate, ingest, label, train_network
+from jobs.extract import features_table
+from jobs.shard import Shard
 from viral import generations
 from viral.config import Settings
+from viral.dataset import moments_of
 from viral.demo import CorpusSpec, generate
 from viral.evaluation.report import Report
 from viral.evaluation.splits import SplitSpec
 from viral.extractors.feature_set import FeatureSet
 from viral.labels import LabelSpec
+from viral.models.fusion import RATES, FusionConfig, set_statistics
+from viral.models.networks import network
+from viral.models.streams import from_table, streams_of
 from viral.models.train_config import TrainConfig
+from viral.models.training import Learner, Tensors
 from viral.store import Store
 from viral.tables import LABELS
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_session")]
 
 LIGHT = FeatureSet.named("light")
+MATTERS = {"opening_loudness": "acoustics", "cut_rate": "craft", "mishap": "caption", "author": "metadata"}
 BASELINES = ("constant", "duration_only", "metadata_gbm")
 
 
@@ -68,3 +78,33 @@ def test_shuffled_labels_give_chance(planted: Store) -> None:
     model = judged(planted, "shuffled")["model"]
     assert abs(model["roc_auc"] - 0.5) < 0.2
     assert abs(model["spearman"]) < 0.25
+
+
+@pytest.mark.parametrize("term", MATTERS)
+def test_where_one_thing_alone_matters_its_modality_has_the_largest_share(planted: Store, term: str) -> None:
+    """A target that is one planted term, learnt from the vectors of the real clips, in this process."""
+    rows, streams = features_table(planted, LIGHT).read(), streams_of(LIGHT)
+    posts = {post["post_id"]: post["terms"][term] for post in json.loads(planted.read("corpus/truth.json"))["posts"]}
+    planned = np.array([posts[post] for post in rows["post_id"].to_pylist()])
+    target = torch.from_numpy(((planned - planned.mean()) / planned.std()).astype(np.float32))
+    batch = from_table(streams, rows)
+    vectors = {name: torch.from_numpy(each) for name, each in batch.vectors.items()}
+    targets = {"target": target, "is_viral": (target > 0.7).float()}
+    unknown = {name: torch.full((len(target),), float("nan")) for name in RATES}
+    tensors = Tensors(vectors, torch.from_numpy(batch.present), targets | unknown)
+    torch.manual_seed(0)
+    model = network(FusionConfig(streams))
+    moments = {name: moments_of(each[batch.present[:, at]]) for at, (name, each) in enumerate(batch.vectors.items())}
+    set_statistics(
+        model,
+        {name: each.mean.tolist() for name, each in moments.items()},
+        {name: each.scale.tolist() for name, each in moments.items()},
+    )
+    shard = Shard(tensors, iter)
+    learner = Learner(model, TrainConfig(), steps=40 * -(-len(target) // 64))
+    for epoch in range(40):
+        learner.train(shard.shuffled(64, (epoch,)))
+    with torch.inference_mode():
+        shares = model.eval()(vectors, tensors.present).gates[tensors.present.all(dim=1)].mean(dim=0)
+    found = dict(zip((stream.name for stream in streams), shares.tolist(), strict=True))
+    assert max(found, key=found.__getitem__) == MATTERS[term], found
