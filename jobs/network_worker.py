@@ -44,10 +44,12 @@ def run(config: dict[str, Any]) -> int:
     import torch
     from safetensors.torch import load
 
+    from viral.models.allocator import keep_freed_memory
     from viral.models.fusion import set_statistics
     from viral.models.networks import network
     from viral.models.training import Learner, tensors_of
 
+    keep_freed_memory()
     task: NetworkTask = config["task"]
     context = ray.train.get_context()
     world, rank = context.get_world_size(), context.get_world_rank()
