@@ -25,16 +25,6 @@ PROJECT = Path(__file__).resolve().parent.parent
 S3_STARTS_WITHIN = 60.0  # seconds; it imports for two or three of them, longer where the cores are busy
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Send the tests of a file to one process, and all files that take the real videos through the jobs to the same."""
-    flow = {each.path for each in items if "tiktoks" in getattr(each, "fixturenames", ()) and "jobs" in each.path.parts}
-    for each in items:
-        each.add_marker(
-            pytest.mark.xdist_group("tiktoks" if each.path in flow else f"{each.path.parent.name}-{each.path.stem}")
-        )
-
-
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real data beside the project, or `$VIRAL_TEST_DATA`."""

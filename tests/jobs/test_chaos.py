@@ -55,6 +55,7 @@ class Cluster:
             "AWS_EC2_METADATA_DISABLED": "true",
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": "0" * 64,
+            "GLOO_SOCKET_IFNAME": "eth0",  # their one name leads to 127.0.0.1, which torch would take for an address
         }
         self.storage.start(str(BIN / "moto_server"), "-H", self.storage.address, "-p", "5000", env=self.environment)
         self.address = f"{network.host(HEAD).address}:6379"
@@ -91,13 +92,10 @@ class Cluster:
 
     def viral(self, *arguments: str) -> subprocess.Popen[bytes]:
         """Start a command, as its user would on the first node; what it says goes to `<command>.log`."""
+        cluster = () if arguments[0] == "label" else ("--address", self.address)
         with (self.folder / f"{arguments[0]}.log").open("wb") as log:
             return self.network.host(HEAD).start(
-                str(BIN / "viral"),
-                *arguments,
-                *("--root", ROOT, "--address", self.address, "--json"),
-                env=self.environment,
-                output=log,
+                str(BIN / "viral"), *arguments, *cluster, "--root", ROOT, "--json", env=self.environment, output=log
             )
 
     def backfill(self, shape: str = "fused") -> subprocess.Popen[bytes]:
@@ -196,7 +194,7 @@ def test_a_training_whose_nodes_die_goes_on_with_fewer_workers(cluster: Cluster)
     cluster.mend()
     for arguments in (("backfill", *cluster.feature_set), ("label", "--split", "author")):
         assert cluster.viral(*arguments).wait(WITHIN) == 0, cluster.said()
-    train = ("train", "fusion", *cluster.feature_set, "--workers", "1-3", "--epochs", "300", "--patience", "300")
+    train = ("train", "fusion", *cluster.feature_set, "--workers", "1-3", "--epochs", "60", "--patience", "60")
     assert cluster.viral(*train, "--name", "whole").wait(WITHIN) == 0, cluster.said()
     training = cluster.viral(*train, "--name", "killed")
     cluster.at_storage("checkpoint")
@@ -207,8 +205,9 @@ def test_a_training_whose_nodes_die_goes_on_with_fewer_workers(cluster: Cluster)
         host.kill()
     assert training.wait(WITHIN) == 0, cluster.said()
     said = json.loads((cluster.folder / "train.log").read_text().splitlines()[-1])
-    assert 0 < said["resumed_at_epoch"] < 300
+    assert 0 < said["resumed_at_epoch"] < 60
     whole, killed = (np.array(curve) for curve in map(cluster.at_storage("losses").get, ("whole", "killed")))
-    assert whole.shape == killed.shape == (300, 2)
+    assert whole.shape == killed.shape == (60, 2)
     print(f"on {sum(busy)} nodes, then one: taken up at epoch {said['resumed_at_epoch']}")
     print("at the end:", whole[-20:].mean(axis=0), killed[-20:].mean(axis=0))
+    np.testing.assert_allclose(killed[-20:].mean(axis=0), whole[-20:].mean(axis=0), rtol=0.15)
