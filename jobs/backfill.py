@@ -98,7 +98,7 @@ def run(
     rows = sum(part.rows for part in posts_table(store).parts())
     if not rows:
         raise TableError(f"the posts table of {store.root} is empty: ingest some first (viral ingest)")
-    sounds_known(store, feature_set)  # where they are missed, before anything is begun
+    sounds_known(store, feature_set, rows)  # where they are missed, before anything is begun
     declare(store, feature_set)
     summary = BackfillSummary(feature_set.table, _reused(store, feature_set))
     summary.warnings = [f"{name}: {why}" for name, why in missing.items()]

@@ -162,9 +162,13 @@ def summary_of(rows: pa.Table) -> dict[str, Any]:
     return {"seconds": [json.dumps(dict(each)) for each in rows["stage_seconds"].to_pylist()]}
 
 
-def sounds_known(store: Store, feature_set: FeatureSet) -> Parts | None:
-    """The popularity of sounds before each post, if the feature set looks at it. Raises TableError: it is not there."""
-    return history(store) if Popularity.name in feature_set.dims else None
+def sounds_known(store: Store, feature_set: FeatureSet, posts: int = 0) -> Parts | None:
+    """The popularity of sounds before each post, if the feature set looks at it; `posts` rows of posts there are.
+
+    Raises:
+        TableError: it is not there, or was noted when there were fewer.
+    """
+    return history(store, posts) if Popularity.name in feature_set.dims else None
 
 
 def job_of(post: dict[str, Any]) -> Job:

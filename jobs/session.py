@@ -72,6 +72,21 @@ def session(address: str | None = None, *, debug: bool = False) -> Iterator[None
             yield
 
 
+def check_room(workers: int, cpus: float) -> None:
+    """Refuse more workers, of so many CPUs each, than a lone machine has: Ray would wait for other machines for ever.
+
+    Raises:
+        ConfigError: they do not fit. On a cluster they may yet: it may grow.
+    """
+    import ray
+
+    cores = float(ray.cluster_resources().get("CPU", 0))
+    if len(ray.nodes()) == 1 and 0 < cores < workers * cpus:
+        raise ConfigError(
+            f"{workers} workers need more than the {cores:.0f} cores that there are: give fewer --workers"
+        )
+
+
 def _connect(target: str | None, folder: Path | None, *, debug: bool) -> None:
     import ray
 

@@ -45,7 +45,8 @@ def run(store: Store, *, address: str | None = None, debug: bool = False) -> Sou
 
     What was known of each post's sound before the post is noted in a table of the posts' root, `sound_history`. Ray
     Data shuffles the narrow columns by bucket of the sound; a task holds one bucket, so all posts of one sound must
-    fit in memory: about 300 bytes each. The same call again changes nothing.
+    fit in memory: about 300 bytes each. The same call again changes no sound; a backfill that looks at `sound_history`
+    meanwhile is told to run again, since it is made anew.
 
     Raises:
         TableError: there are no posts, or none that names its sound.
@@ -61,7 +62,7 @@ def run(store: Store, *, address: str | None = None, debug: bool = False) -> Sou
             summary.without_sound_id += row["without"]
             summary.without_audio += row["silent"]
             summary.changed += row["changed"]
-        summary.posts_with_history = _write_history(store, bits) if summary.sounds else 0
+        summary.posts_with_history = _write_history(store, bits, summary.posts) if summary.sounds else 0
     if not summary.sounds:
         raise TableError(f"no post of {store.root} names its sound: ingest posts with sound_id (--map sound_id=…)")
     posts_table(into).sweep(bits)
@@ -79,7 +80,7 @@ def _by_sound(store: Store, bits: int, columns: tuple[str, ...]) -> GroupedData:
     return bucket_rows(bits).map_batches(read, batch_size=1, batch_format="pyarrow").groupby("bucket")
 
 
-def _write_history(store: Store, bits: int) -> int:
+def _write_history(store: Store, bits: int, posts: int) -> int:
     """Make the table of what was known of sounds anew, shuffled back to the buckets of the posts; its rows."""
     generation = uuid.uuid4().hex[:12]
     table = generations.begin(store, HISTORY, SOUND_HISTORY, generation)
@@ -95,7 +96,7 @@ def _write_history(store: Store, bits: int) -> int:
     told = _by_sound(store, bits, HISTORY_NEEDED).map_groups(tell, batch_format="pyarrow")
     written = told.groupby("bucket").map_groups(write, batch_format="pyarrow")
     count: int = sum(row["rows"] for row in written.iter_rows())
-    generations.commit(store, HISTORY, generation, {"rows": count})
+    generations.commit(store, HISTORY, generation, {"rows": count, "posts": posts})
     return count
 
 
@@ -121,7 +122,10 @@ def _folded(store: Store, bits: int) -> Dataset:
 @on_ray
 @common
 def command(root: str, address: str | None, as_json: bool, debug: bool) -> None:
-    """One row a sound, made of its posts, into ROOT/sounds: a root whose posts are sounds."""
+    """One row a sound, made of its posts, into ROOT/sounds: a root whose posts are sounds.
+
+    And for each post what was known of its sound before it: the extractor `popularity` looks at that.
+    """
     store = Store.open(root)
     say(recorded(store, "sounds", lambda _: run(store, address=address, debug=debug)), as_json=as_json)
 

@@ -15,7 +15,7 @@ from jobs.ensemble_member import MemberTask, Trained
 from jobs.foreign import features_option, set_or_features
 from jobs.labelled import labelled_features, statistics_of
 from jobs.options import feature_set_options
-from jobs.session import session
+from jobs.session import check_room, session
 from viral.cli import bar, common, execute, on_ray, say
 from viral.dataset import LabelledFeatures
 from viral.errors import ConfigError, TableError
@@ -94,7 +94,7 @@ def run(store: Store, spec: EnsembleSpec, *, address: str | None = None, debug: 
             seed=spec.seed,
             workers=spec.workers,
         )
-        trained = _trained(store, task, spec.members)
+        trained = _trained(store, task, spec.members, spec.name)
     weights = _weighed(spec, trained)
     card = ensemble_card(spec.feature_set, label, task, statistics, trained, weights, store)
     arrays = {each.name: each.tensors for each in trained}
@@ -113,7 +113,7 @@ def _bits(data: LabelledFeatures, spec: EnsembleSpec, rows: int) -> int:
     """How many buckets to read, as a power of two: several for each worker of a crew, so that all have about as much.
 
     Raises:
-        ConfigError: too few posts for so many workers.
+        ConfigError: too few posts for so many workers, or too few cores.
     """
     if spec.workers == 1:
         return data.bits()
@@ -122,6 +122,7 @@ def _bits(data: LabelledFeatures, spec: EnsembleSpec, rows: int) -> int:
             f"{rows} training posts are too few for {spec.workers} workers to grow trees together: "
             f"at least {ROWS_A_WORKER} each, or leave out --workers"
         )
+    check_room(spec.workers, ensemble_crew.CPUS)
     return max(data.bits(), (4 * spec.workers - 1).bit_length())
 
 
@@ -145,7 +146,7 @@ def _held(data: LabelledFeatures, bits: int, bucket: int) -> dict[str, int]:
     return {"rows": data.read(bits, bucket, ("validation",)).num_rows}
 
 
-def _trained(store: Store, task: MemberTask, members: Sequence[str]) -> list[Trained]:
+def _trained(store: Store, task: MemberTask, members: Sequence[str], model: str) -> list[Trained]:
     """Each member a task of one core, as many at once as there are cores; then those that a crew grows, in turn."""
     import ray
 
@@ -159,7 +160,7 @@ def _trained(store: Store, task: MemberTask, members: Sequence[str]) -> list[Tra
         progress(len(running) - len(left), len(tasks))
     trained: dict[str, Trained] = {each.name: each for each in ray.get(running)}
     for each in together:
-        trained[each.name] = ensemble_crew.train(store, each)
+        trained[each.name] = ensemble_crew.train(store, each, f"runs/{model}-trees-{each.name}")
         progress(len(trained), len(tasks))
     return [trained[name] for name in members]
 

@@ -19,7 +19,7 @@ from jobs.labelled import labelled_features, statistics_of
 from jobs.model_card import model_card, sources_of
 from jobs.options import feature_set_options
 from jobs.search import search
-from jobs.session import session
+from jobs.session import check_room, session
 from jobs.train_options import Workers, least, tracking_options, train_options, workers_option
 from jobs.training_state import kept_at, last_state
 from viral.cli import common, on_ray, say
@@ -123,6 +123,7 @@ def run(
 
     Raises:
         TableError: features or labels are missing, or too few posts have both.
+        ConfigError: more workers than there is room for.
     """
     check_name(spec.name)
     tracking.check()
@@ -130,6 +131,7 @@ def run(
         check_start(spec.start, spec.feature_set, spec.streams, spec.architecture)
     data, label = labelled_features(store, spec.feature_set, spec.label, spec.streams)
     with session(address, debug=debug):
+        check_room(least(spec.workers), WORKER_CPUS)
         statistics = statistics_of(data)
         task = _task(spec, config, data, statistics)
         searched = f"runs/{spec.name}-search-{trials}-{_identity(spec, task, statistics)}"

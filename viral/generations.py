@@ -97,5 +97,7 @@ def _is_abandoned(store: Store, mark: str) -> bool:
 
 def _instead(store: Store, prefix: str) -> str:
     folder = prefix.rpartition("/")[0]
+    if not folder:  # all of the root
+        return ""
     there = names(store, folder)
     return f": there are {', '.join(there)}" if there else f", nor any other in {folder}/: make one first"

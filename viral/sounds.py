@@ -85,19 +85,25 @@ def histories_of(posts: pa.Table) -> pa.Table:
     return pa.concat_tables([_history(posts[start:end]) for start, end in zip(starts, ends, strict=True)])
 
 
-def history(store: Store) -> Parts:
-    """The table of `histories_of`.
+def history(store: Store, posts: int) -> Parts:
+    """The table of `histories_of`, made when there were as many rows of posts as there are now.
 
     Raises:
-        TableError: it was never made.
+        TableError: it was never made, or there are more posts since: a backfill would have nothing to tell of those.
     """
     try:
-        return generations.current(store, HISTORY, SOUND_HISTORY)[0]
+        table, about = generations.current(store, HISTORY, SOUND_HISTORY)
     except TableError as error:
         raise TableError(
             f"the popularity of sounds before each post is not known in {store.root}: make its table first "
             "(python -m jobs.sounds)"
         ) from error
+    if posts > about["posts"]:
+        raise TableError(
+            f"{posts - about['posts']} rows of posts came after the popularity of sounds was noted in {store.root}: "
+            "note it again (python -m jobs.sounds)"
+        )
+    return table
 
 
 def with_history(posts: pa.Table, known: Parts, bits: int, bucket: int) -> pa.Table:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import lightgbm
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
+from safetensors.numpy import load
 
 from jobs import evaluate, ingest, label, score, train_ensemble
 from jobs.foreign import brought_in
@@ -58,6 +60,10 @@ def test_trees_learn_from_descriptors_of_real_sounds(store: Store, tmp_path: Pat
     one, two = (Registry(store).load(model).card["members"]["boosting"] for model in (said.model, crew.model))
     assert two["validation"]["rmse"] == pytest.approx(one["validation"]["rmse"], rel=0.02)
     assert two["limit"] == 2 * one["limit"]
+    # Its first tree was grown from more posts than either worker holds.
+    tensors = load(Registry(store).load(crew.model).weights)
+    booster = lightgbm.Booster(model_str=tensors["boosting.middle.0"].tobytes().decode())
+    assert booster.dump_model()["tree_info"][0]["tree_structure"]["internal_count"] > 0.59 * crew.rows
     assert evaluate.run(store, crew.model, resamples=50).test_posts == judged.test_posts
     assert not list(store.objects("runs"))
     with pytest.raises(ConfigError, match="too few for 30 workers to grow trees together"):

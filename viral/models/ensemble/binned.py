@@ -69,6 +69,7 @@ class Binned:
         params = {**self.params, **settings, "min_data_in_leaf": min(least, settings.get("min_data_in_leaf", USUAL))}
         if self._crew is not None and self._connected is None:
             params |= self._crew.network
+            self._crew.ready()
         boosts = settings.get("boosting") != "rf"
         stop: list[Any] = [lightgbm.early_stopping(PATIENCE, verbose=False)] if boosts else []
         held = [self.held] if boosts else None

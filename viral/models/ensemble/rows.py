@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -92,12 +92,14 @@ class Crew:
         size: how many there are.
         rows: the posts that all of them learn from.
         network: how LightGBM finds the others: `machines`, `local_listen_port`, `num_machines`.
+        ready: returns when all have called it: LightGBM does not wait long for the others.
     """
 
     rank: int
     size: int
     rows: int
     network: Mapping[str, str | int]
+    ready: Callable[[], None]
 
 
 @dataclass(frozen=True)
