@@ -10,7 +10,7 @@ import click
 import numpy as np
 import pyarrow as pa
 
-from jobs.buckets import bucket_rows
+from jobs.buckets import MAX_TASKS, bucket_rows
 from jobs.ingest import posts_table
 from jobs.session import session
 from viral import generations
@@ -77,7 +77,13 @@ def _by_sound(store: Store, bits: int, columns: tuple[str, ...]) -> GroupedData:
         rows = posts_table(store).read(bits, bucket, columns)
         return rows.append_column("bucket", pa.array(bucket_of(rows["sound_id"].fill_null(""), bits), pa.int64()))
 
-    return bucket_rows(bits).map_batches(read, batch_size=1, batch_format="pyarrow").groupby("bucket")
+    rows = bucket_rows(bits).map_batches(read, batch_size=1, batch_format="pyarrow")
+    return rows.groupby("bucket", num_partitions=_partitions(bits))
+
+
+def _partitions(bits: int) -> int:
+    """Of a shuffle: Ray's own number, 200, is too many for few buckets."""
+    return min(1 << bits, MAX_TASKS)
 
 
 def _write_history(store: Store, bits: int, posts: int) -> int:
@@ -94,7 +100,7 @@ def _write_history(store: Store, bits: int, posts: int) -> int:
         return pa.table({"rows": [rows.num_rows]})
 
     told = _by_sound(store, bits, HISTORY_NEEDED).map_groups(tell, batch_format="pyarrow")
-    written = told.groupby("bucket").map_groups(write, batch_format="pyarrow")
+    written = told.groupby("bucket", num_partitions=_partitions(bits)).map_groups(write, batch_format="pyarrow")
     count: int = sum(row["rows"] for row in written.iter_rows())
     generations.commit(store, HISTORY, generation, {"rows": count, "posts": posts})
     return count

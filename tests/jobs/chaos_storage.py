@@ -10,7 +10,6 @@ from __future__ import annotations
 import pickle
 import sys
 import time
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -46,7 +45,6 @@ def fill(folder: Path) -> None:
             "source": "test",
             "video_uri": f"{ROOT}/videos/{number % 6}.mp4",
             "author_id": f"author {number % 20}",
-            "posted_at": datetime(2024, 1, 1, tzinfo=UTC) + timedelta(hours=number),
             "views": 100 + number * 37 % 1000,
         }
         for number in range(POSTS)

@@ -325,7 +325,15 @@ def test_the_endpoint_describes_itself(client: httpx.Client) -> None:
     form, named = (
         score["requestBody"]["content"][kind]["schema"] for kind in ("multipart/form-data", "application/json")
     )
-    fields = {"caption", "hashtags", "posted_at", "author_followers", "sound_original"}
+    fields = {
+        "caption",
+        "hashtags",
+        "posted_at",
+        "author_followers",
+        "sound_original",
+        "sound_posts_before",
+        "sound_uses_before",
+    }
     assert set(form["properties"]) == fields | {"file"}
     assert form["required"] == ["file"]
     assert set(named["properties"]) == fields | {"uri"}
