@@ -18,8 +18,9 @@ from viral.attempts import quarantined
 from viral.cli import common, execute, say
 from viral.errors import TableError, reasons
 from viral.extractors.feature_set import FeatureSet
-from viral.parts import bits_for, newest_of
+from viral.parts import bits_for
 from viral.store import Store
+from viral.versions import newest_of
 
 _COLUMNS = ["post_id", "attempt", "status", "reason", "detail", "finished_at"]
 

@@ -17,6 +17,7 @@ import click
 
 from jobs import fetch_plan
 from jobs.buckets import over_buckets
+from jobs.fetch_gate import Gate, Turns
 from jobs.fetch_plan import Plan
 from jobs.ingest import posts_table
 from jobs.session import session
@@ -27,7 +28,6 @@ from viral.fetching import cookies
 from viral.fetching.fetch import FEED, Fetcher, Wanted
 from viral.fetching.hosts import Hosts
 from viral.fetching.ledger import Ledger, fetches_table
-from viral.fetching.pace import Buckets
 from viral.parts import bits_for
 from viral.store import Store
 
@@ -174,39 +174,6 @@ def _fetch(
     ray.kill(gate)
 
 
-class Gate(Buckets):
-    """The turns of the whole cluster, and how many addresses have been done: one actor a run."""
-
-    def __init__(self, rate: float) -> None:
-        super().__init__(rate)
-        self._seen = 0
-
-    def count(self) -> None:
-        """One address more."""
-        self._seen += 1
-
-    def seen(self) -> int:
-        """How many there were."""
-        return self._seen
-
-
-class _Turns:
-    """The gate, as tasks ask for turns."""
-
-    def __init__(self, gate: Any) -> None:
-        self.gate = gate
-
-    def reserve(self, site: str) -> float:
-        import ray
-
-        return float(ray.get(self.gate.reserve.remote(site)))
-
-    def pause(self, site: str, seconds: float) -> None:
-        import ray
-
-        ray.get(self.gate.pause.remote(site, seconds))
-
-
 def _fetch_site(plan: Plan, round_: int, site: str, request: Request, settings: Settings, gate: Any) -> None:
     connections = min(CONNECTIONS, math.ceil(request.rate))
     with (
@@ -214,7 +181,7 @@ def _fetch_site(plan: Plan, round_: int, site: str, request: Request, settings: 
             plan.store,
             settings,
             plan.hosts,
-            _Turns(gate),
+            Turns(gate),
             cookie_text=request.cookie_text,
             connections=connections,
         ) as fetcher,

@@ -10,9 +10,10 @@ import pyarrow as pa
 import pytest
 
 from viral.errors import StorageError
-from viral.parts import BUCKET_ROWS, Part, Parts, bits_for, bucket_of, newest_of, share_of
+from viral.parts import BUCKET_ROWS, Part, Parts, bits_for, bucket_of, share_of
 from viral.store import Store
 from viral.tables import VECTOR, features
+from viral.versions import newest_of
 
 SCHEMA = pa.schema(
     [

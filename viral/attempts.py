@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from viral.errors import ConfigError, CrashedError, OutOfMemoryError, TimedOutError, reasons
-from viral.parts import Parts, newest_of
+from viral.parts import Parts
+from viral.versions import newest_of
 
 KILLERS = frozenset({CrashedError.reason, OutOfMemoryError.reason, TimedOutError.reason})
 QUARANTINE_AFTER = 2

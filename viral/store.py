@@ -7,16 +7,15 @@ import functools
 import io
 import os
 import shutil
-import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import pyarrow as pa
 import pyarrow.fs as pafs
 
-from viral import s3
+from viral import folder, s3
 from viral.errors import RootError, StorageError, ViralError
 from viral.s3 import ObjectInfo
 
@@ -100,7 +99,7 @@ class Store:
                 with self.filesystem.open_output_stream(final) as stream:
                     stream.write(data)
             else:
-                with aside(Path(final)) as temporary:
+                with folder.aside(Path(final)) as temporary:
                     temporary.write_bytes(data)
 
     def write_new(self, key: str, data: bytes) -> bool:
@@ -108,7 +107,7 @@ class Store:
         with failures_of(self.uri(key)):
             if self.on_s3:
                 return s3.put_new(self.uri(key), data)
-            return _link_new(Path(self.path(key)), data)
+            return folder.write_new(Path(self.path(key)), data)
 
     def upload(self, local: Path, key: str) -> None:
         """Copy a local file to `key`, in parts where it is large; whole or not at all."""
@@ -116,7 +115,7 @@ class Store:
             if self.on_s3:
                 s3.upload(local, self.uri(key))
             else:
-                with aside(Path(self.path(key))) as temporary:
+                with folder.aside(Path(self.path(key))) as temporary:
                     shutil.copyfile(local, temporary)
 
     def download(self, key: str, local: Path) -> None:
@@ -146,7 +145,7 @@ class Store:
                     yield ObjectInfo(info.key[skip:], info.size, info.etag)
             else:
                 start = f"{prefix}/{beginning}" if prefix else beginning
-                yield from (info for info in _walk(Path(self.root), prefix) if info.key.startswith(start))
+                yield from (info for info in folder.walk(Path(self.root), prefix) if info.key.startswith(start))
 
     def stems(self, prefix: str, beginning: str, delimiter: str) -> list[str]:
         """How the names in a folder that begin so go on up to a delimiter, each once; S3 lists no object for it."""
@@ -172,24 +171,12 @@ class Store:
             self.delete([info.key for info in self.objects(prefix)])
         elif Path(self.path(prefix)).is_dir():
             with failures_of(self.uri(prefix)):
-                shutil.rmtree(self.path(prefix), onerror=_unless_gone)
+                folder.delete(Path(self.path(prefix)))
 
     def presigned(self, key: str, seconds: int) -> str:
         """An address that reads the object without credentials for that long; of a folder, its `file://` address."""
         with failures_of(self.uri(key)):
             return s3.presigned(self.uri(key), seconds) if self.on_s3 else Path(self.path(key)).as_uri()
-
-
-@contextmanager
-def aside(final: Path) -> Iterator[Path]:
-    """A path beside `final` to write to: it takes `final`'s place if the block ends well, else it vanishes."""
-    temporary = _temporary(final)
-    try:
-        yield temporary
-        _sync(temporary)
-        temporary.replace(final)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -240,54 +227,6 @@ def _check_bucket(root: str) -> None:
         raise RootError(f"the root {root} cannot be reached: {one_line(error)}") from error
 
 
-def _walk(root: Path, prefix: str) -> Iterator[ObjectInfo]:
-    for folder, _, names in os.walk(root / prefix, onerror=_raise_unless_gone):
-        for name in names:
-            path = Path(folder, name)
-            if _is_temporary(name):
-                continue
-            with suppress(FileNotFoundError):  # deleted since its folder was read
-                yield ObjectInfo(path.relative_to(root).as_posix(), path.stat().st_size)
-
-
-def _link_new(final: Path, data: bytes) -> bool:
-    temporary = _temporary(final)
-    try:
-        temporary.write_bytes(data)
-        _sync(temporary)
-        os.link(temporary, final)
-    except FileExistsError:
-        return False
-    finally:
-        temporary.unlink(missing_ok=True)
-    return True
-
-
-def _temporary(final: Path) -> Path:
-    final.parent.mkdir(parents=True, exist_ok=True)
-    return final.with_name(f".{final.name}.{uuid.uuid4().hex}.tmp")
-
-
-def _is_temporary(name: str) -> bool:
-    return name.startswith(".") and name.endswith(".tmp")
-
-
-def _sync(path: Path) -> None:
-    """Bring a file's content to the disk before its name: else a power cut can leave an empty file under it."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-
-
-def _raise_unless_gone(error: OSError) -> None:
-    if not isinstance(error, FileNotFoundError | NotADirectoryError):
-        raise error
-
-
-def _unless_gone(_function: object, _path: str, failure: tuple[object, BaseException, object]) -> None:
-    if not isinstance(failure[1], FileNotFoundError):
-        raise failure[1]
-
-
 def read_json(store: Store, key: str) -> dict[str, Any] | None:
     """The JSON object at `key`, or None where there is none."""
     import json
@@ -307,5 +246,5 @@ def open_any(uri: str) -> BinaryIO:
     """
     if not uri.startswith("s3://"):
         return Path(uri).open("rb")
-    folder, _, name = uri.rpartition("/")
-    return io.BufferedReader(cast("io.RawIOBase", Store(folder).input(name)), 1 << 20)  # pyarrow's has no lines
+    place, _, name = uri.rpartition("/")
+    return io.BufferedReader(cast("io.RawIOBase", Store(place).input(name)), 1 << 20)  # pyarrow's has no lines

@@ -12,7 +12,7 @@ from pathlib import Path
 from viral.errors import WeightsError
 from viral.extractors.known_weights import Known, KnownWeights
 from viral.extractors.manifest import MANIFEST, Manifest, file_digest
-from viral.store import aside
+from viral.folder import aside
 
 
 def weights_folder() -> Path:
