@@ -24,7 +24,7 @@ from viral.parts import Parts, share_of
 from viral.pipeline import GROUP, Outcome
 from viral.reader import Job
 from viral.reuse import Completion, Preparation, Prepared
-from viral.sounds import history, with_history
+from viral.sound_history import history, with_history
 from viral.store import Store
 from viral.tables import features, note_column
 

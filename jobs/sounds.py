@@ -1,4 +1,7 @@
-"""The posts table → one row a sound, in a root of its own where every other job takes sounds for posts."""
+"""The posts table → one row a sound, in a root of its own where every other job takes sounds for posts.
+
+And, beside the posts, the table of what was known of each post's sound when it was posted.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,8 @@ from viral.cli import common, execute, on_ray, say
 from viral.errors import TableError
 from viral.history import recorded
 from viral.parts import bucket_of
-from viral.sounds import HISTORY, HISTORY_NEEDED, NEEDED, histories_of, sounds_of, sounds_root
+from viral.sound_history import HISTORY, HISTORY_NEEDED, histories_of
+from viral.sounds import NEEDED, sounds_of, sounds_root
 from viral.store import Store
 from viral.tables import SOUND_HISTORY
 

@@ -12,7 +12,8 @@ import pytest
 from viral.extractors.extractor import Context, Sample
 from viral.extractors.popularity import Popularity
 from viral.extractors.weights import local_file
-from viral.sounds import HISTORY_NEEDED, NEEDED, histories_of, sounds_of, sounds_root
+from viral.sound_history import HISTORY_NEEDED, histories_of
+from viral.sounds import NEEDED, sounds_of, sounds_root
 from viral.store import Store
 from viral.tables import POSTS, SOUND_HISTORY
 

@@ -16,7 +16,7 @@ from viral import parts
 from viral.config import Settings
 from viral.errors import TableError
 from viral.extractors.feature_set import FeatureSet
-from viral.sounds import history
+from viral.sound_history import history
 from viral.store import Store
 from viral.tables import POSTS
 
