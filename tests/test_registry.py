@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -20,7 +21,9 @@ def test_versions_count_up(any_store: Store) -> None:
     assert registry.names() == ["fusion", "fusion-2"]
     assert registry.versions("fusion") == [1, 2]
     newest = registry.load("fusion")
-    assert (str(newest), newest.card, newest.weights) == ("fusion/2", {"number": 2}, b"\x02")
+    digest = hashlib.sha256(b"\x02").hexdigest()
+    assert (str(newest), newest.weights) == ("fusion/2", b"\x02")
+    assert newest.card == {"number": 2, "weights_sha256": digest}
     assert registry.load("fusion/1").weights == registry.load("fusion/0001").weights == b"\x01"
 
 
@@ -30,7 +33,7 @@ def test_writers_at_once_get_a_version_each(any_store: Store) -> None:
     assert sorted(saved) == [1, 2, 3, 4, 5, 6]
     for me, version in enumerate(saved):
         loaded = Registry(any_store).load(f"m/{version}")
-        assert (loaded.card, loaded.weights) == ({"me": me}, str(me).encode())
+        assert (loaded.card["me"], loaded.weights) == (me, str(me).encode())
 
 
 def test_a_version_whose_writer_was_killed_is_not_there(any_store: Store) -> None:
@@ -41,6 +44,16 @@ def test_a_version_whose_writer_was_killed_is_not_there(any_store: Store) -> Non
     assert registry.versions("m") == [1]
     assert registry.load("m").weights == b"whole"
     assert registry.save("m", {}, b"next") == 3
+
+
+def test_weights_that_are_not_what_was_saved(any_store: Store) -> None:
+    registry = Registry(any_store)
+    registry.save("m", {}, b"whole")
+    any_store.write("models/m/0001/model.safetensors", b"whale")
+    with pytest.raises(
+        TableError, match=r"^the weights of model m/1 are damaged .*: bring back the .*, or train again$"
+    ):
+        registry.load("m")
 
 
 def test_what_is_not_there(any_store: Store) -> None:

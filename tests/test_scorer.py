@@ -17,7 +17,8 @@ from safetensors.torch import load, save
 from viral.errors import TableError, UsageError
 from viral.extractors.extractor import Vector
 from viral.extractors.feature_set import FeatureSet
-from viral.models.fusion import Fusion, FusionConfig
+from viral.models.fusion import FusionConfig
+from viral.models.networks import FUSIONS, network
 from viral.models.streams import Stream, from_vectors, streams_of
 from viral.registry import Registry, Saved
 from viral.scorer import BLOCK, Scored, Scorer
@@ -28,11 +29,13 @@ MINI = FeatureSet.from_dict({"name": "mini", "extractors": ["metadata", "caption
 MEAN, SCALE = 10.0, 2.0
 
 
-def saved(streams: tuple[Stream, ...], gates: dict[str, float] | None = None, **card: Any) -> Saved:
+def saved(
+    streams: tuple[Stream, ...], gates: dict[str, float] | None = None, architecture: str = "gated", **card: Any
+) -> Saved:
     """A model with made-up weights, with the card that training writes."""
     torch.manual_seed(0)
-    config = FusionConfig(streams, gates=gates)
-    model = Fusion(config)
+    config = FusionConfig(streams, gates=gates, architecture=architecture)
+    model = network(config)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.normal_(0, 0.1)
@@ -69,7 +72,7 @@ def test_a_score_by_hand(scorer: Scorer) -> None:
     post: Post = {stream.name: np.linspace(-1, 1, stream.dim, dtype=np.float32) for stream in scorer.streams}
     post["caption"] = None
     (scored,) = scorer.score([post])
-    model = Fusion(FusionConfig(scorer.streams)).eval()
+    model = network(FusionConfig(scorer.streams)).eval()
     model.load_state_dict(load(scorer.saved.weights))
     batch = from_vectors(scorer.streams, [post])
     with torch.inference_mode():
@@ -171,19 +174,22 @@ for name in arrays:
     if name != "count":
         place, stream = name.split(" ")
         posts[int(place)][stream] = arrays[name]
-print(json.dumps([asdict(scored) for scored in Scorer.load(Store(sys.argv[1]), "fusion").score(posts)]))
+store = Store(sys.argv[1])
+models = {name: Scorer.load(store, name) for name in sys.argv[3:]}
+print(json.dumps({name: [asdict(scored) for scored in each.score(posts)] for name, each in models.items()}))
 """
 
 
-def test_saved_and_loaded_elsewhere_it_scores_the_same(any_store: Store, tmp_path: Path) -> None:
-    made = saved(streams_of(MINI))
-    assert Registry(any_store).save("fusion", made.card, made.weights) == 1
-    scorer = Scorer.load(any_store, "fusion/1")
-    posts = some_posts(20, scorer.streams)
+def test_saved_and_loaded_elsewhere_each_scores_the_same(any_store: Store, tmp_path: Path) -> None:
+    for architecture in FUSIONS:
+        made = saved(streams_of(MINI), architecture=architecture)
+        assert Registry(any_store).save(architecture, made.card, made.weights) == 1
+    posts = some_posts(20, streams_of(MINI))
     arrays = {f"{place} {name}": v for place, post in enumerate(posts) for name, v in post.items() if v is not None}
     np.savez(tmp_path / "posts.npz", count=len(posts), **arrays)
-    command = [sys.executable, "-c", ELSEWHERE, any_store.root, str(tmp_path / "posts.npz")]
+    command = [sys.executable, "-c", ELSEWHERE, any_store.root, str(tmp_path / "posts.npz"), *FUSIONS]
     said = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     tuples = ("missing", "notes")
-    there = [Scored(**{name: tuple(v) if name in tuples else v for name, v in each.items()}) for each in said]
-    assert there == scorer.score(posts)
+    for name in FUSIONS:
+        there = [Scored(**{key: tuple(v) if key in tuples else v for key, v in each.items()}) for each in said[name]]
+        assert there == Scorer.load(any_store, f"{name}/1").score(posts)

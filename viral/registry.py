@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from viral.store import Store, read_json
 
 _CARD = "model.json"  # written last: a version without it is not there
 _WEIGHTS = "model.safetensors"
+_DIGEST = "weights_sha256"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -62,8 +64,12 @@ class Registry:
         version: int | None = None,
         files: Mapping[str, bytes] | None = None,
     ) -> int:
-        """Save as the next version, or as one that was claimed, with other files by their names beside it."""
+        """Save as the next version, or as one that was claimed, with other files by their names beside it.
+
+        The card is kept with the SHA-256 of the weights.
+        """
         version = version or self.claim(name)
+        card = card | {_DIGEST: hashlib.sha256(weights).hexdigest()}
         for file, data in (files or {}).items():
             self.store.write(self.key(name, version, file), data)
         self.store.write(self.key(name, version, _WEIGHTS), weights)
@@ -74,7 +80,7 @@ class Registry:
         """The model `name` (its newest version) or `name/version`.
 
         Raises:
-            TableError: there is no such model.
+            TableError: there is no such model, or its weights are not those that were saved.
         """
         name, _, wanted = reference.partition("/")
         versions = self.versions(name)
@@ -85,7 +91,15 @@ class Registry:
             raise TableError(f"model {name} has no version {wanted}: there are {', '.join(map(str, versions))}")
         card = read_json(self.store, self.key(name, version, _CARD))
         assert card is not None, "listed a moment ago, and versions are never deleted"
-        return Saved(name, version, card, self.store.read(self.key(name, version, _WEIGHTS)), self.store)
+        weights = self.store.read(self.key(name, version, _WEIGHTS))
+        found = hashlib.sha256(weights).hexdigest()
+        if card.get(_DIGEST, found) != found:
+            place = self.store.uri(self.key(name, version, _WEIGHTS))
+            raise TableError(
+                f"the weights of model {name}/{version} are damaged (SHA-256 {found[:12]}…): bring back the "
+                f"{place} that was saved, or train again"
+            )
+        return Saved(name, version, card, weights, self.store)
 
     def _instead(self) -> str:
         names = self.names()
