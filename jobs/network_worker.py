@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobs.shard import Shard
 from jobs.training_state import Progress, report, restore
-from viral.models.fusion import FusionConfig
+from viral.models.fusion_config import FusionConfig
 from viral.models.train_config import Scaling, TrainConfig
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -31,12 +32,15 @@ for line in sys.stdin.buffer:
 """
 ANSWERS_WITHIN = 10.0  # seconds
 FILTER_ENDS_WITHIN = 2.0  # seconds
+EXECUTOR_ENDS_WITHIN = 15.0  # seconds; on a busy machine it may be in the midst of starting actors
 LOCAL = {
     "RAY_USAGE_STATS_ENABLED": "0",
     # Ray Train's: how often it looks whether workers have ended (else 2 s), and a process that waits for spot machines
     # to be taken away. Together a fifth of a short training.
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.25",
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+    # How long a process without work is kept for the next task (else 1 s): to start one takes 2 s of a core.
+    "RAY_idle_worker_killing_time_threshold_ms": "60000",
 }
 """Settings of a Ray on this machine alone."""
 OBJECT_STORE_BYTES = 1 << 30  # vectors and ids only ever pass through it, never raw frames
@@ -65,6 +69,7 @@ def session(address: str | None = None, *, debug: bool = False) -> Iterator[None
         if not debug:
             stack.enter_context(_filtered_stderr())
         stack.callback(ray.shutdown)
+        stack.callback(_await_executors)
         stack.push(_forget)
         _connect(target, folder, debug=debug)
         _quiet(debug=debug)
@@ -180,6 +185,13 @@ def _filtered_stderr() -> Iterator[None]:
 def _forget(_kind: object, _error: object, trace: TracebackType | None) -> None:
     """Let go of what an error's frames hold: Ray Data's iterators end their work when collected, which wants Ray."""
     traceback.clear_frames(trace)
+
+
+def _await_executors() -> None:
+    """Let Ray Data's threads end: it waits two seconds for one that it stopped, and one that outlives Ray crashes."""
+    for thread in threading.enumerate():
+        if thread.name.startswith("StreamingExecutor-"):
+            thread.join(EXECUTOR_ENDS_WITHIN)
 
 
 def _quiet(*, debug: bool) -> None:

@@ -160,7 +160,7 @@ def run(
 
 def _task(spec: TrainSpec, config: TrainConfig, data: LabelledFeatures, statistics: Statistics) -> NetworkTask:
     from jobs.network_worker import NetworkTask
-    from viral.models.fusion import FusionConfig, check_gates
+    from viral.models.fusion_config import FusionConfig, check_gates
 
     seen = tuple(stream for stream in data.streams if stream.name in statistics.moments)
     moments = {stream.name: statistics.moments[stream.name] for stream in seen}

@@ -30,7 +30,7 @@ from viral.extractors.root_weights import RootWeights
 from viral.extractors.spec import ExtractorSpec
 from viral.history import recorded
 from viral.labelled_videos import LabelledVideos, VideoCounts
-from viral.models.fusion import FusionConfig
+from viral.models.fusion_config import FusionConfig
 from viral.models.streams import streams_of
 from viral.models.train_config import Precision, Scaling
 from viral.models.video_config import Task, VideoConfig

@@ -21,7 +21,7 @@ from viral.extractors.spec import Resolve
 from viral.media.media import ClipBatch as MediaClips
 from viral.media.media import Facts, Media
 from viral.models.epoch_plan import ClipChunk, training_chunks, validation_chunks
-from viral.models.fusion import FIRST_RATE, RATES, FusionConfig
+from viral.models.fusion_config import FIRST_RATE, RATES, FusionConfig
 from viral.models.train_config import Scaling
 from viral.models.video_config import VideoConfig
 

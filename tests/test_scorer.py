@@ -17,7 +17,7 @@ from safetensors.torch import load, save
 from viral.errors import TableError, UsageError
 from viral.extractors.extractor import Vector
 from viral.extractors.feature_set import FeatureSet
-from viral.models.fusion import FusionConfig
+from viral.models.fusion_config import FusionConfig
 from viral.models.networks import FUSIONS, network
 from viral.models.streams import Stream, from_vectors, streams_of
 from viral.registry import Registry, Saved

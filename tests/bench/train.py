@@ -28,7 +28,7 @@ from jobs.session import session
 from jobs.train_network import TrainSpec
 from viral import generations
 from viral.extractors.feature_set import FeatureSet
-from viral.models.fusion import RATES, FusionConfig
+from viral.models.fusion_config import RATES, FusionConfig
 from viral.models.losses import fusion_loss
 from viral.models.networks import network
 from viral.models.streams import streams_of

@@ -20,7 +20,8 @@ from viral.evaluation.report import Report
 from viral.evaluation.splits import SplitSpec
 from viral.extractors.feature_set import FeatureSet
 from viral.labels import LabelSpec
-from viral.models.fusion import RATES, FusionConfig, set_statistics
+from viral.models.fusion import set_statistics
+from viral.models.fusion_config import RATES, FusionConfig
 from viral.models.networks import network
 from viral.models.streams import from_table, streams_of
 from viral.models.train_config import TrainConfig

@@ -12,7 +12,7 @@ from jobs.network_worker import NetworkTask
 from jobs.search import measured, with_settings
 from jobs.train_network import TrainSpec
 from viral.errors import TableError
-from viral.models.fusion import FusionConfig
+from viral.models.fusion_config import FusionConfig
 from viral.models.streams import Stream
 from viral.models.train_config import Scaling, TrainConfig
 from viral.registry import Registry

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from viral.errors import ConfigError
-from viral.models.fusion import RATES, Fusion, FusionConfig, Prediction, hide, set_statistics
+from viral.models.fusion import Fusion, Prediction, hide, set_statistics
+from viral.models.fusion_config import RATES, FusionConfig
 from viral.models.losses import fusion_loss
 from viral.models.streams import Stream
 

@@ -9,7 +9,8 @@ import pytest
 import torch
 from sklearn.metrics import mean_pinball_loss
 
-from viral.models.fusion import BELOW, LOGIT, MEDIAN, QUANTILES, RATES, Prediction, predict
+from viral.models.fusion import Prediction, predict
+from viral.models.fusion_config import BELOW, LOGIT, MEDIAN, QUANTILES, RATES
 from viral.models.losses import fusion_loss, pinball, squared, viral_loss
 
 

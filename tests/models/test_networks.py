@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from viral.errors import ConfigError
-from viral.models.fusion import MEDIAN, RATES, FusionConfig, Prediction, set_statistics
+from viral.models.fusion import Prediction, set_statistics
+from viral.models.fusion_config import MEDIAN, RATES, FusionConfig
 from viral.models.losses import fusion_loss
 from viral.models.networks import FUSIONS, network
 from viral.models.readout import Readout

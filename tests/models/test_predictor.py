@@ -6,7 +6,7 @@ import pytest
 
 from viral.errors import ConfigError, TableError
 from viral.models import predictor
-from viral.models.fusion import FusionConfig
+from viral.models.fusion_config import FusionConfig
 from viral.models.networks import network
 from viral.models.streams import Stream
 from viral.registry import Saved

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from viral.errors import ConfigError
-from viral.models.fusion import FusionConfig, set_statistics
+from viral.models.fusion import set_statistics
+from viral.models.fusion_config import FusionConfig
 from viral.models.networks import network
 from viral.models.sound import Sound
 from viral.models.start import check_start

@@ -11,7 +11,8 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from viral.models.fusion import Fusion, FusionConfig
+from viral.models.fusion import Fusion
+from viral.models.fusion_config import FusionConfig
 from viral.models.mixing import Weights
 from viral.models.predictor import load
 from viral.models.stacked import to_bytes, union

@@ -15,7 +15,8 @@ from viral.extractors.extractor import Sample
 from viral.extractors.weights import local_file
 from viral.media.media import ClipBatch as MediaClips
 from viral.media.media import Facts, Media
-from viral.models.fusion import RATES, FusionConfig, Prediction
+from viral.models.fusion import Prediction
+from viral.models.fusion_config import RATES, FusionConfig
 from viral.models.linear import Linear
 from viral.models.losses import fusion_loss
 from viral.models.streams import Stream

@@ -12,7 +12,7 @@ from transformers import VideoMAEConfig, VideoMAEForVideoClassification, VivitCo
 
 from viral.extractors.clip_network import as_clip_network, clip_network
 from viral.extractors.weights import local_file
-from viral.models.fusion import RATES, FusionConfig
+from viral.models.fusion_config import RATES, FusionConfig
 from viral.models.linear import Linear
 from viral.models.streams import Stream
 from viral.models.video import ClipBatch, VideoNetwork

@@ -41,7 +41,8 @@ def save_model(store: Store) -> None:
     import torch
     from safetensors.torch import save
 
-    from viral.models.fusion import Fusion, FusionConfig
+    from viral.models.fusion import Fusion
+    from viral.models.fusion_config import FusionConfig
     from viral.models.streams import streams_of
 
     feature_set = FeatureSet.named("light")

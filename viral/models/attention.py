@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from viral.errors import ConfigError
-from viral.models.fusion import LENGTH, FusionConfig, Prediction, Standardised, check_gates, hide
+from viral.models.fusion import Prediction, Standardised, hide
+from viral.models.fusion_config import LENGTH, FusionConfig, check_gates
 from viral.models.readout import Readout
 from viral.models.streams import Stream
 

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from viral.models.fusion import LENGTH, FusionConfig, Prediction, Standardised, check_gates, hide
+from viral.models.fusion import Prediction, Standardised, hide
+from viral.models.fusion_config import LENGTH, FusionConfig, check_gates
 from viral.models.readout import Readout
 
 HIDDEN = 4  # times the width

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from viral.errors import ConfigError
-from viral.models.fusion import ABOVE, BELOW, LOGIT, OUTPUTS, FusionConfig, Prediction, predict
+from viral.models.fusion import Prediction, predict
+from viral.models.fusion_config import ABOVE, BELOW, LOGIT, OUTPUTS, FusionConfig
 
 _SPREAD = math.log(math.expm1(1.645))  # softplus of it: where the 5 % and 95 % quantiles of a standard normal lie
 

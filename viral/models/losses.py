@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from viral.models.fusion import QUANTILES, RATES, Prediction
+from viral.models.fusion import Prediction
+from viral.models.fusion_config import QUANTILES, RATES
 from viral.models.train_config import BALANCED, TrainConfig
 
 

@@ -130,7 +130,7 @@ def _squared(middles: Floats, score: Floats) -> Loss:
 
 
 def _pinball(quantiles: Floats, score: Floats) -> Loss:
-    from viral.models.fusion import QUANTILES
+    from viral.models.fusion_config import QUANTILES
 
     def loss(weights: Floats) -> tuple[float, Floats]:
         value, slope = 0.0, np.zeros(len(weights))

@@ -11,7 +11,7 @@ from viral.errors import ConfigError
 if TYPE_CHECKING:
     from torch import nn
 
-    from viral.models.fusion import FusionConfig
+    from viral.models.fusion_config import FusionConfig
 
 NETWORKS: Mapping[str, str] = {
     "gated": "viral.models.fusion:Fusion",

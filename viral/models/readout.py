@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from viral.models.fusion import MEDIAN, OUTPUTS, Prediction, predict
+from viral.models.fusion import Prediction, predict
+from viral.models.fusion_config import MEDIAN, OUTPUTS
 
 _SMALL = 1e-3  # a change below this has the slope in place of the quotient
 

@@ -12,7 +12,7 @@ from viral.models.train_config import Scaling
 from viral.registry import Saved
 
 if TYPE_CHECKING:
-    from viral.models.fusion import FusionConfig
+    from viral.models.fusion_config import FusionConfig
 
 
 def check_start(saved: Saved, feature_set: FeatureSet, streams: Sequence[Stream], architecture: str) -> None:
@@ -39,7 +39,7 @@ def check_start(saved: Saved, feature_set: FeatureSet, streams: Sequence[Stream]
 
 def shape_of(saved: Saved) -> FusionConfig:
     """The shape of a saved network."""
-    from viral.models.fusion import FusionConfig
+    from viral.models.fusion_config import FusionConfig
 
     config = saved.card["config"]
     return FusionConfig(**{**config, "streams": from_dict(config["streams"])})

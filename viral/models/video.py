@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from viral.models.fusion import LOGITS_A_UNIT, Prediction
+from viral.models.fusion import Prediction
+from viral.models.fusion_config import LOGITS_A_UNIT
 from viral.models.linear import Linear
 from viral.models.losses import pinball, rates_gap, squared
 from viral.models.train_config import Loss

@@ -51,7 +51,7 @@ class Boosting:
     def fit(cls, layout: Layout, train: Source, held: Rows, seed: int) -> tuple[Self, dict[str, Any]]:
         """With the five best on `held` of ten settings drawn at random; the ends have the best one of the middle."""
         from viral.models.ensemble.binned import Binned
-        from viral.models.fusion import QUANTILES
+        from viral.models.fusion_config import QUANTILES
 
         posts, x = Binned(layout, train, held, seed), layout.gaps(held.batch)
         trials = list(drawn(seed, TRIALS))
