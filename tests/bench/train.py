@@ -1,6 +1,6 @@
 """Samples a second of training: ours on one worker and on two, beside the same network in a plain PyTorch loop.
 
-`python tests/bench/train.py [--posts 20000] [--rounds 3] [--architecture gated]`. The table is made up; its streams are
+`python tests/bench/train.py [--posts 20000] [--rounds 3] [--architecture gated] [--batch-size 512]`. The table is made up; its streams are
 those of the feature set `full`. The three take turns, so that what else the machine does meets all of them. Ray's start
 and the first pass over the table are not counted: they are said apart.
 """
@@ -127,7 +127,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--posts", type=int, default=20_000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--batch-size", type=int, default=512)
     parser.add_argument("--architecture", default="gated")
     given = parser.parse_args()
