@@ -1,7 +1,7 @@
 """Samples a second of training: ours on one worker and on two, beside the same network in a plain PyTorch loop.
 
-`python tests/bench/train.py [--posts 20000] [--rounds 3] [--architecture gated] [--batch-size 512]`. The table is made up; its streams are
-those of the feature set `full`. The three take turns, so that what else the machine does meets all of them. Ray's start
+`python tests/bench/train.py [--posts 20000] [--rounds 3] [--architecture gated] [--batch-size 512]`. The table is made
+up; its streams are those of `full`. The three take turns, so that what else the machine does meets all. Ray's start
 and the first pass over the table are not counted: they are said apart.
 """
 
