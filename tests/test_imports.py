@@ -46,6 +46,13 @@ def test_sources_load_nothing_heavy() -> None:
     assert loaded_by("import viral.sources") & set(HEAVY) == set()
 
 
+def test_jobs_load_nothing_heavy() -> None:
+    """Each process that Ray starts for a job imports the job's module: torch alone would take it 2 s of a core."""
+    modules = sorted(path.stem for path in (PROJECT / "jobs").glob("*.py") if path.stem != "__init__")
+    assert "train_network" in modules
+    assert loaded_by("\n".join(f"import jobs.{module}" for module in modules)) & set(HEAVY) == set()
+
+
 def test_no_module_of_viral_loads_ray() -> None:
     assert len(MODULES) > 80
     modules = [module for module in MODULES if not module.endswith("__main__")]
