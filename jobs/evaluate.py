@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.buckets import over_buckets
+from jobs.calibrate import calibrate
 from jobs.ingest import posts_table
 from jobs.labelled import labelled_features
 from jobs.score import loaded_scorer, prediction_row
@@ -32,7 +33,7 @@ from viral.history import recorded
 from viral.models.streams import from_table
 from viral.parts import Parts
 from viral.registry import Registry, Saved
-from viral.scorer import Scorer
+from viral.scorer import CALIBRATION, Scorer
 from viral.store import Store
 from viral.tables import PREDICTIONS, SYNTHETIC
 
@@ -60,7 +61,7 @@ def run(
         TableError: no such model, or its labels were made anew since.
     """
     saved = Registry(store).load(model)
-    scorer = Scorer(saved)
+    scorer = Scorer(saved, raw=True)
     data, about = labelled_features(store, scorer.feature_set, saved.card["label"]["name"], scorer.streams)
     if any(spec.registered == "metadata" for spec in scorer.feature_set.specs):  # ours, not a foreign table's
         data = replace(data, beside=("metadata",))  # the baselines look at it
@@ -68,6 +69,8 @@ def run(
         name = saved.card["label"]["name"]
         raise TableError(f"labels/{name} was made anew since {saved} was trained: train again, or label as before")
     with session(address, debug=debug):
+        if not store.exists(Registry.key(saved.name, saved.version, CALIBRATION)):
+            calibrate(store, saved)  # a video model: at its training there were no features yet
         rows = _gather(store, data, str(saved))
     judged = _judge(saved, scorer, rows, resamples)
     place = f"models/{saved.name}/{saved.version:04d}/scorecard"

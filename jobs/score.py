@@ -26,7 +26,7 @@ from viral.history import recorded
 from viral.models.streams import from_table
 from viral.parts import Parts, bits_for
 from viral.registry import Registry
-from viral.scorer import Scored, Scorer
+from viral.scorer import CALIBRATION, Scored, Scorer
 from viral.store import Store
 from viral.tables import PREDICTIONS
 
@@ -108,10 +108,22 @@ class _ScoreBucket:
         return rows.num_rows, int((~present).sum())
 
 
-@cache
 def loaded_scorer(root: str, model: str) -> Scorer:
-    """One load a worker process."""
+    """One load a worker process, and another once the model is calibrated."""
+    name, _, version = model.partition("/")
+    return _loaded(root, model, Store(root).exists(Registry.key(name, int(version), CALIBRATION)))
+
+
+@cache
+def _loaded(root: str, model: str, calibrated: bool) -> Scorer:
+    del calibrated
     return Scorer.load(Store(root), model)
+
+
+@cache
+def raw_scorer(root: str, model: str) -> Scorer:
+    """The same, its words left as the model itself says them."""
+    return Scorer(Registry(Store(root)).load(model), raw=True)
 
 
 def prediction_row(post_id: str, scored: Scored) -> dict[str, Any]:
@@ -122,6 +134,8 @@ def prediction_row(post_id: str, scored: Scored) -> dict[str, Any]:
         "score": scored.score,
         "low": scored.low,
         "high": scored.high,
+        "percentile": scored.percentile,
+        "known": scored.known,
         "present": list(scored.modalities),
         "missing": list(scored.missing),
         "shares": list(scored.modalities.items()),

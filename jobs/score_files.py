@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -42,17 +41,29 @@ def _uri(file: str) -> str:
 
 
 def _as_json(outcome: Outcome, scored: Scored) -> str:
-    return json.dumps({"file": outcome.post_id, "status": outcome.status, "detail": outcome.detail, **asdict(scored)})
+    return json.dumps({"file": outcome.post_id, "status": outcome.status, "detail": outcome.detail, **scored.to_dict()})
 
 
 def _as_card(outcome: Outcome, scored: Scored) -> str:
     shares = ", ".join(f"{name} {share:.0%}" for name, share in scored.modalities.items())
-    lines = [
-        outcome.post_id,
-        f"  P(viral)  {scored.probability:.1%}",
-        f"  {scored.label}  {scored.score:.3g}, between {scored.low:.3g} and {scored.high:.3g} in 90 of 100 cases",
-        f"  weighs    {shares}",
+    lines = [outcome.post_id, f"  P(viral)  {scored.probability:.1%}{_place(scored)}"]
+    lines += [
+        f"  {scored.label}  {scored.score:.3g}, between {scored.low:.3g} and {scored.high:.3g} in 90 of 100 cases"
     ]
+    lines += [f"  author    {_beside_own(scored.relative_to_author)}"] if scored.relative_to_author else []
+    lines += [f"  weighs    {shares}"]
     lines += [f"  missing   {', '.join(scored.missing)}"] if scored.missing else []
     lines += [f"  partial   {outcome.reason}: {outcome.detail or 'what was there is used'}"] if outcome.reason else []
     return "\n".join([*lines, *(f"  note      {note}" for note in scored.notes)])
+
+
+def _place(scored: Scored) -> str:
+    if scored.known is False:
+        return ", the average: this video is unlike anything that the model was trained on"
+    if scored.percentile is None:
+        return ""
+    return f", more than {scored.percentile:.0f} of 100 posts that it was not trained on"
+
+
+def _beside_own(relative: Mapping[str, float]) -> str:
+    return f"{relative['times']:.2g} times the views of the median of {relative['posts']:.0f} earlier posts"

@@ -10,6 +10,7 @@ import click
 
 from jobs import ensemble_crew, ensemble_member
 from jobs.buckets import over_buckets
+from jobs.calibrate import calibrate
 from jobs.ensemble_card import ensemble_card, lines
 from jobs.ensemble_member import MemberTask, Trained
 from jobs.foreign import features_option, set_or_features
@@ -95,10 +96,11 @@ def run(store: Store, spec: EnsembleSpec, *, address: str | None = None, debug: 
             workers=spec.workers,
         )
         trained = _trained(store, task, spec.members, spec.name)
-    weights = _weighed(spec, trained)
-    card = ensemble_card(spec.feature_set, label, task, statistics, trained, weights, store)
-    arrays = {each.name: each.tensors for each in trained}
-    version = Registry(store).save(spec.name, card, to_bytes(task.layout, arrays))
+        weights = _weighed(spec, trained)
+        card = ensemble_card(spec.feature_set, label, task, statistics, trained, weights, store)
+        arrays = {each.name: each.tensors for each in trained}
+        version = Registry(store).save(spec.name, card, to_bytes(task.layout, arrays))
+        calibrate(store, Registry(store).load(f"{spec.name}/{version}"))
     return EnsembleSummary(
         model=f"{spec.name}/{version}",
         rows=statistics.rows,

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 import viral
 from jobs.buckets import bucket_rows
+from jobs.calibrate import calibrate
 from jobs.foreign import features_option, set_or_features
 from jobs.labelled import labelled_features, statistics_of
 from jobs.model_card import model_card, sources_of
@@ -140,9 +141,10 @@ def run(
         place = f"runs/{spec.name}-{_identity(spec, task, statistics)}"
         result = _fit(store, spec, task, data, place)
         state = last_state(result)
-    card = model_card(spec, task, statistics, label, sources_of(store), state["state"])
-    card |= {"search": asdict(found)} if found else {}
-    version = Registry(store).save(spec.name, card, _weights(state))
+        card = model_card(spec, task, statistics, label, sources_of(store), state["state"])
+        card |= {"search": asdict(found)} if found else {}
+        version = Registry(store).save(spec.name, card, _weights(state))
+        calibrate(store, Registry(store).load(f"{spec.name}/{version}"))
     for done in (place, searched):
         store.delete_below(done)
     tracking.keep(store, spec.name, version, card)

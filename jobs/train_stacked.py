@@ -15,12 +15,13 @@ import pyarrow as pa
 import viral
 from jobs import train_ensemble, train_network
 from jobs.buckets import over_buckets
+from jobs.calibrate import calibrate
 from jobs.ensemble_card import TOGETHER
 from jobs.ensemble_member import HELD_ROWS
 from jobs.foreign import features_option, set_or_features
 from jobs.labelled import labelled_features, statistics_of
 from jobs.options import feature_set_options
-from jobs.score import loaded_scorer
+from jobs.score import raw_scorer
 from jobs.session import session
 from jobs.train_ensemble import MIN_HELD, EnsembleSpec, held_rows, weights_option
 from jobs.train_network import TrainSpec
@@ -92,10 +93,11 @@ def run(store: Store, spec: StackedSpec, *, address: str | None = None, debug: b
         statistics = statistics_of(data)
         held = held_rows(data, label["name"])
         said, viral_posts, score = _judged(data, models, held)
-    weights = fixed or learn(said, viral_posts, score)
-    figures = [_figures(each, viral_posts, score) for each in (*said, mix(said, weights))]
-    card = _card(models, weights, figures, streams, statistics)
-    version = Registry(store).save(spec.name, card, to_bytes(models))
+        weights = fixed or learn(said, viral_posts, score)
+        figures = [_figures(each, viral_posts, score) for each in (*said, mix(said, weights))]
+        card = _card(models, weights, figures, streams, statistics)
+        version = Registry(store).save(spec.name, card, to_bytes(models))
+        calibrate(store, Registry(store).load(f"{spec.name}/{version}"))
     lines = {str(each): f"{_told(weights.of(at))}; {_told(figures[at])}" for at, each in enumerate(models)}
     together = {TOGETHER: _told(figures[-1])}
     return StackedSummary(f"{spec.name}/{version}", len(score), statistics.data_hash, lines | together)
@@ -139,7 +141,7 @@ def _judge_bucket(data: LabelledFeatures, bits: int, models: Sequence[str], keep
     """Truth (rows, 2), and what the models say (models, rows, 4), of one bucket."""
     rows = data.read(bits, bucket, ("validation",))
     rows = rows.filter(pa.array([sampled(post, keep) for post in rows["post_id"].to_pylist()], pa.bool_()))
-    scorers = [loaded_scorer(data.features.store.root, model) for model in models]
+    scorers = [raw_scorer(data.features.store.root, model) for model in models]
     batches = [from_table(scorer.streams, rows) for scorer in scorers]
     able = np.flatnonzero(np.all([batch.present.any(axis=1) for batch in batches], axis=0))
     truth = np.stack([rows["is_viral"].to_numpy(zero_copy_only=False), rows["target"].to_numpy()], axis=1)[able]

@@ -68,10 +68,19 @@ class ScoreRequest(ScoreFields):
 class Answer(BaseModel):
     """A score. `missing` names the modalities that the draft has not; the score is from the others alone."""
 
-    probability: Annotated[float, Field(description="P(viral), as the label's top fraction defines it")]
+    probability: Annotated[float, Field(description="P(viral), calibrated, as the label's top fraction defines it")]
+    percentile: Annotated[
+        float | None, Field(description="of 100 posts that the model was not trained on, those it holds for less viral")
+    ]
+    known: Annotated[
+        bool | None,
+        Field(description="false: unlike anything it was trained on, so that no more is said than of any post"),
+    ]
     score: Annotated[float, Field(description="median of the label")]
-    low: Annotated[float, Field(description="its 5 % quantile")]
-    high: Annotated[float, Field(description="its 95 % quantile")]
+    interval: Annotated[tuple[float, float], Field(description="holds the label in 90 of 100 cases (conformal)")]
+    relative_to_author: Annotated[
+        dict[str, float] | None, Field(description="beside the author's earlier posts, where `author_views` tells them")
+    ]
     rates: Annotated[dict[str, float], Field(description="log rates of likes, comments and shares to views")]
     modalities: Annotated[dict[str, float], Field(description="share of each modality that was there")]
     missing: Annotated[list[str], Field(description="modalities that the draft has not")]
@@ -111,11 +120,7 @@ class Draft:
 def answer(outcome: Outcome, scored: Scored) -> dict[str, Any]:
     """The body of an answer."""
     return {
-        **{name: getattr(scored, name) for name in ("probability", "score", "low", "high", "label", "model")},
-        "rates": dict(scored.rates),
-        "modalities": dict(scored.modalities),
-        "missing": list(scored.missing),
-        "notes": list(scored.notes),
+        **scored.to_dict(),
         "status": outcome.status,
         "reason": outcome.reason,
         "detail": outcome.detail,

@@ -31,6 +31,11 @@ class Saved:
     def __str__(self) -> str:
         return f"{self.name}/{self.version}"
 
+    @property
+    def place(self) -> str:
+        """Where its files lie below the root."""
+        return f"models/{self.name}/{self.version:04d}"
+
 
 class Registry:
     """The models of one root."""

@@ -160,10 +160,15 @@ PREDICTIONS = pa.schema(
         pa.field("score", pa.float64(), nullable=False),
         pa.field("low", pa.float64(), nullable=False),
         pa.field("high", pa.float64(), nullable=False),
+        pa.field("percentile", pa.float64()),
+        pa.field("known", pa.bool_()),
         pa.field("present", pa.list_(pa.string()), nullable=False),
         pa.field("missing", pa.list_(pa.string()), nullable=False),
         pa.field("shares", pa.map_(pa.string(), pa.float64()), nullable=False),
         pa.field("model", pa.string(), nullable=False),
     ]
 )
-"""What one model says of one post: P(viral), the score between its 5 % and 95 % quantiles, each modality's share."""
+"""What one model says of one post: P(viral), the score in its 90 % interval, each modality's share.
+
+`percentile` is among the model's reference posts; null, as `known`, where the model is not calibrated, and null where
+`known` is false."""

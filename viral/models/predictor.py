@@ -30,13 +30,15 @@ class Said:
 
     `probability` (N,) of being viral; `quantiles` (N, 3) of the label, in its units, never crossing; `shares`
     (N, streams) of each stream in the prediction, each row summing to one, zero where a stream is absent; `rates`
-    (N, 3) log rates of likes, comments and shares, or None where the model knows none.
+    (N, 3) log rates of likes, comments and shares, or None where the model knows none; `percentile` (N,) among the
+    reference posts, which a calibrated scorer adds.
     """
 
     probability: Floats
     quantiles: Floats
     shares: Floats
     rates: Floats | None = None
+    percentile: Floats | None = None
 
 
 class Predictor(Protocol):
