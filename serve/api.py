@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -17,6 +17,8 @@ from serve.bodies import Answer, Draft, Health, Refusal, answer, request_bodies
 from serve.drafts import draft_of
 from serve.refusals import RefusedError, answer_errors, refused_post
 from serve.settings import digest
+from viral.author import beside_author
+from viral.errors import UsageError
 from viral.extractors.extractor import Vector
 from viral.pipeline import Outcome
 from viral.scorer import Scored
@@ -109,7 +111,14 @@ async def _scored(draft: Draft, face: Face, backend: Backend) -> tuple[Outcome, 
         raise RefusedError(HTTPStatus.GATEWAY_TIMEOUT, "deadline", detail) from None
     if scored is None:
         raise refused_post(NOTHING, outcome.detail or "send a video, a caption, or both")
-    return outcome, scored
+    return outcome, scored if draft.author_views is None else _beside_author(scored, draft.author_views)
+
+
+def _beside_author(scored: Scored, views: Sequence[int]) -> Scored:
+    try:
+        return beside_author(scored, views)
+    except UsageError as error:
+        raise RefusedError(HTTPStatus.UNPROCESSABLE_ENTITY, "bad_field", str(error)) from error
 
 
 def _any(outcome: Outcome) -> bool:

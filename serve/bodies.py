@@ -13,6 +13,9 @@ from viral.extractors.extractor import Context
 from viral.pipeline import Outcome
 from viral.scorer import Scored
 
+LISTS = ("hashtags", "author_views")
+"""The fields that hold several values: in a form one text, separated by blanks or commas."""
+
 
 def _not_null_byte(uri: str) -> str:
     if "\0" in uri:
@@ -42,6 +45,16 @@ class ScoreFields(BaseModel):
         int | None, Field(ge=0, le=10**12, description="posts anywhere that use the sound already")
     ] = None
 
+    author_views: Annotated[
+        list[Annotated[int, Field(ge=0, le=10**12)]] | None,
+        Field(
+            min_length=1,
+            max_length=1000,
+            description="views of the author's earlier posts, to compare with: no model sees them. "
+            "In a form: one field, separated by blanks or commas",
+        ),
+    ] = None
+
     def context(self) -> Context:
         """As the extractors take it."""
         return Context(
@@ -53,6 +66,10 @@ class ScoreFields(BaseModel):
             sound_posts_before=self.sound_posts_before,
             sound_uses_before=self.sound_uses_before,
         )
+
+    def views(self) -> tuple[int, ...] | None:
+        """Of the author's earlier posts."""
+        return None if self.author_views is None else tuple(self.author_views)
 
 
 class ScoreRequest(ScoreFields):
@@ -115,6 +132,7 @@ class Draft:
     context: Context
     content: bytes | None = None
     uri: str | None = None
+    author_views: tuple[int, ...] | None = None
 
 
 def answer(outcome: Outcome, scored: Scored) -> dict[str, Any]:
@@ -132,7 +150,8 @@ def request_bodies() -> Mapping[str, Any]:
     """The two bodies of `POST /v1/score`, as OpenAPI has them."""
     form = ScoreFields.model_json_schema()
     form["properties"] = {"file": {"type": "string", "format": "binary"}, **form["properties"]}
-    form["properties"]["hashtags"] = {"type": "string", "description": "separated by blanks or commas"}
+    for name in LISTS:
+        form["properties"][name] = {"type": "string", "description": "separated by blanks or commas"}
     form |= {"title": "Upload", "description": "A video and what is known of it.", "required": ["file"]}
     schemas = {"multipart/form-data": form, "application/json": ScoreRequest.model_json_schema()}
     content = {kind: {"schema": schema} for kind, schema in schemas.items()}

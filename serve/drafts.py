@@ -11,7 +11,7 @@ from fastapi import Request
 from pydantic import ValidationError
 from starlette.datastructures import FormData, UploadFile
 
-from serve.bodies import Draft, ScoreFields, ScoreRequest
+from serve.bodies import LISTS, Draft, ScoreFields, ScoreRequest
 from serve.refusals import RefusedError, refused_fields
 
 FORM_OVERHEAD = 64 << 10  # what the form's other fields may add to the largest video
@@ -62,18 +62,19 @@ async def _uploaded(form: FormData, most: int) -> Draft:
     if (file.size or 0) > most:
         raise _too_large(most)
     fields = _valid(ScoreFields, _texts(form))
-    return Draft(fields.context(), content=await file.read())
+    return Draft(fields.context(), content=await file.read(), author_views=fields.views())
 
 
 def _texts(form: FormData) -> dict[str, Any]:
-    """The form's fields but the file; an empty one is not given, hashtags are separated by blanks or commas."""
+    """The form's fields but the file; an empty one is not given, lists are separated by blanks or commas."""
     pairs = [(name, value) for name, value in form.multi_items() if name != "file" and value != ""]
     twice = [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]
     if twice:
         raise _unfit(f"{twice[0]}: given twice")
     texts: dict[str, Any] = dict(pairs)
-    if isinstance(texts.get("hashtags"), str):
-        texts["hashtags"] = texts["hashtags"].replace(",", " ").split()
+    for name in LISTS:
+        if isinstance(texts.get(name), str):
+            texts[name] = texts[name].replace(",", " ").split()
     return texts
 
 
@@ -82,7 +83,8 @@ def _named(body: bytes, root: str) -> Draft:
         fields = ScoreRequest.model_validate_json(body)
     except ValidationError as error:
         raise refused_fields(error) from error
-    return Draft(fields.context(), uri=None if fields.uri is None else below_root(fields.uri, root))
+    uri = None if fields.uri is None else below_root(fields.uri, root)
+    return Draft(fields.context(), uri=uri, author_views=fields.views())
 
 
 def _valid(model: type[F], values: dict[str, Any]) -> F:

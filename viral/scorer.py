@@ -96,7 +96,7 @@ class Scorer:
         self.streams: tuple[Stream, ...] = from_dict(saved.card["config"]["streams"])
         self.label: str = saved.card["label"]["spec"]["definition"]
         self.notes = tuple(saved.card.get("notes", ()))
-        self._predict = load(saved)
+        self.predictor = load(saved)
         self.calibration, self.reference = (None, None) if raw else _calibrated(saved)
         if not raw and saved.store and self.calibration is None:
             self.notes += (UNCALIBRATED,)
@@ -154,7 +154,7 @@ class Scorer:
         for start in range(0, count, BLOCK):
             # What fills the last block says nothing.
             rows = np.minimum(np.arange(start, start + BLOCK), count - 1)
-            blocks.append(self._predict(batch.take(rows)))
+            blocks.append(self.predictor(batch.take(rows)))
         return self._corrected(_joined(blocks, count))
 
     def _corrected(self, said: Said) -> Said:

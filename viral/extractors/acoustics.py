@@ -55,6 +55,7 @@ class Acoustics(ExtractorSpec):
     name: ClassVar[str] = "acoustics"
     modality: ClassVar[str] = "audio"
     dim: ClassVar[int] = len(ACOUSTIC_COLUMNS)
+    columns: ClassVar[tuple[str, ...]] = ACOUSTIC_COLUMNS
     revision: ClassVar[str] = "1"
 
     @property

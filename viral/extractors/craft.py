@@ -62,6 +62,7 @@ class Craft(ExtractorSpec):
     name: ClassVar[str] = "craft"
     modality: ClassVar[str] = "craft"
     dim: ClassVar[int] = len(CRAFT_COLUMNS)
+    columns: ClassVar[tuple[str, ...]] = CRAFT_COLUMNS
     revision: ClassVar[str] = "2"
 
     @property

@@ -60,6 +60,7 @@ class Faces(ExtractorSpec):
     name: ClassVar[str] = "faces"
     modality: ClassVar[str] = "faces"
     dim: ClassVar[int] = len(FACE_COLUMNS)
+    columns: ClassVar[tuple[str, ...]] = FACE_COLUMNS
     revision: ClassVar[str] = "1"
 
     @property

@@ -47,6 +47,7 @@ class Loudness(ExtractorSpec):
     name: ClassVar[str] = "loudness"
     modality: ClassVar[str] = "audio"
     dim: ClassVar[int] = len(LOUDNESS_COLUMNS)
+    columns: ClassVar[tuple[str, ...]] = LOUDNESS_COLUMNS
     revision: ClassVar[str] = "1"
 
     @property

@@ -75,6 +75,7 @@ class Metadata(ExtractorSpec):
     name: ClassVar[str] = "metadata"
     modality: ClassVar[str] = "metadata"
     dim: ClassVar[int] = len(METADATA_COLUMNS)
+    columns: ClassVar[tuple[str, ...]] = METADATA_COLUMNS
     revision: ClassVar[str] = "1"
 
     def identity(self, resolve: Resolve) -> dict[str, Any]:

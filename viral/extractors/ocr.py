@@ -61,6 +61,7 @@ class OCR(ExtractorSpec):
     name: ClassVar[str] = "ocr"
     modality: ClassVar[str] = "screen"
     dim: ClassVar[int] = len(OCR_COLUMNS) + SENTENCE_DIM
+    columns: ClassVar[tuple[str, ...]] = OCR_COLUMNS
     revision: ClassVar[str] = "1"
     tells: ClassVar[bool] = True
 

@@ -26,6 +26,7 @@ class Popularity(ExtractorSpec):
     name: ClassVar[str] = "popularity"
     modality: ClassVar[str] = "metadata"
     dim: ClassVar[int] = len(POPULARITY_COLUMNS)
+    columns: ClassVar[tuple[str, ...]] = POPULARITY_COLUMNS
     revision: ClassVar[str] = "1"
 
     def load(self, device: str, resolve: Resolve) -> Encode:

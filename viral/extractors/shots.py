@@ -53,6 +53,7 @@ class Shots(ExtractorSpec):
     name: ClassVar[str] = "shots"
     modality: ClassVar[str] = "craft"
     dim: ClassVar[int] = len(SHOT_COLUMNS)
+    columns: ClassVar[tuple[str, ...]] = SHOT_COLUMNS
     revision: ClassVar[str] = "1"
 
     @property

@@ -25,6 +25,8 @@ class ExtractorSpec(ABC):
     """Raised by hand whenever the same input and parameters would give another vector or note."""
     tells: ClassVar[bool] = False
     """Whether its vectors come with a note, as `Told`."""
+    columns: ClassVar[tuple[str, ...]] = ()
+    """What the first numbers of its vectors are called; those that have no meaning by themselves have no name."""
 
     @property
     @abstractmethod

@@ -56,6 +56,7 @@ class Speech(SpokenSpec):
     name: ClassVar[str] = "speech"
     modality: ClassVar[str] = "speech"
     dim: ClassVar[int] = len(SPEECH_COLUMNS)
+    columns: ClassVar[tuple[str, ...]] = SPEECH_COLUMNS
     revision: ClassVar[str] = "1"
     tells: ClassVar[bool] = True
 

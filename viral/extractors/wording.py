@@ -79,6 +79,7 @@ class Wording(ExtractorSpec):
     name: ClassVar[str] = "wording"
     modality: ClassVar[str] = "text"
     dim: ClassVar[int] = len(WORDING_COLUMNS)
+    columns: ClassVar[tuple[str, ...]] = WORDING_COLUMNS
     revision: ClassVar[str] = "1"
 
     def load(self, device: str, resolve: Resolve) -> Encode:

@@ -87,10 +87,17 @@ class Boosting:
         viral, low, middle, high = (self._mean(name, x) for name in ("viral", "low", "middle", "high"))
         return Opinion(viral, np.stack([np.minimum(low, middle), middle, np.maximum(high, middle)], axis=1))
 
+    def contributions(self, layout: Layout, batch: Batch) -> Floats:
+        """What each column adds to the score of each post, and last what all posts share: (N, columns + 1)."""
+        x = layout.gaps(batch)
+        return np.asarray(np.mean([_adds(self.boosters[each], x) for each in self._named("middle")], axis=0))
+
     def _mean(self, name: str, x: Matrix) -> Floats:
+        return np.asarray(np.mean([_says(self.boosters[each], x) for each in self._named(name)], axis=0))
+
+    def _named(self, name: str) -> list[str]:
         # In an order of their own: a file gives them back in any, and sums go by the order to the last bit.
-        said = [_says(self.boosters[each], x) for each in sorted(self.texts) if each.partition(".")[0] == name]
-        return np.asarray(np.mean(said, axis=0))
+        return [each for each in sorted(self.texts) if each.partition(".")[0] == name]
 
 
 @dataclass(frozen=True)
@@ -139,6 +146,10 @@ class Forest:
         probability = np.clip(_says(self.boosters["viral"], x), 0, 1)
         return Opinion(probability, around(_says(self.boosters["middle"], x), self.spread))
 
+    def contributions(self, layout: Layout, batch: Batch) -> Floats:
+        """What each column adds to the score of each post, and last what all posts share: (N, columns + 1)."""
+        return _adds(self.boosters["middle"], layout.gaps(batch))
+
 
 def drawn(seed: int, count: int) -> Iterator[dict[str, Any]]:
     """So many settings of `SEARCHED`; the same seed draws the same."""
@@ -156,6 +167,12 @@ def _booster(text: str) -> Any:
 def _says(booster: Any, x: Matrix) -> Floats:
     said: Floats = booster.predict(x, num_threads=1)  # a block of posts is too little for several
     return said
+
+
+def _adds(booster: Any, x: Matrix) -> Floats:
+    """TreeSHAP, by LightGBM: Lundberg et al. 2020."""
+    added: Floats = booster.predict(x, num_threads=1, pred_contrib=True)
+    return added
 
 
 def _bytes(text: str) -> npt.NDArray[np.uint8]:
