@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from tests import planted
 from viral import s3
 from viral.store import Store
 
@@ -103,6 +104,12 @@ def _wait_for(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
         else:
             return
     pytest.fail(f"moto_server (pip install 'viral[dev]') does not answer: {log.read_text()[-500:]}")
+
+
+@pytest.fixture(scope="session")
+def planted_world(tmp_path_factory: pytest.TempPathFactory) -> planted.World:
+    """A model of posts whose truth is known, trained and calibrated."""
+    return planted.world(Store(tmp_path_factory.mktemp("planted")))
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ class Calibration:
         below: by how much the lower end of an interval is moved down.
         above: by how much the upper end is moved up.
         conformal: whether there were enough posts to move the ends.
-        reference: quantiles of the raw log odds of the reference posts, ascending, at even steps, (Q,).
+        reference: the raw log odds of the reference posts, ascending, or of many of them quantiles at even steps, (Q,).
         base_rate: share of viral ones among the training posts.
         spread: the 5 % and 95 % quantiles of the training posts' label: what is said of a post that is not known.
         posts: how many reference posts there were.
@@ -79,7 +79,7 @@ class Calibration:
         Among posts like the reference posts it is uniform between 0 and 100, whatever the shape of the probabilities.
         """
         grid = np.array(self.reference)
-        at, odds = np.linspace(0, 100, len(grid)), log_odds(raw)
+        at, odds = 100 * _places(len(grid)), log_odds(raw)
         # Of equal reference posts the middle one: a model that says one thing of all puts all at 50.
         first = np.interp(odds, *_firsts(grid, at), left=0, right=100)
         last = 100 - np.interp(-odds, *_firsts(-grid[::-1], at), left=0, right=100)
@@ -111,9 +111,7 @@ def fit(
     """
     method, knots, values = _probabilities(log_odds(probability), viral)
     below, above = _ends(quantiles, y)
-    steps = np.linspace(0, 1, min(_GRID, max(2, len(y))))
-    # At the places (i + 1/2) / N: the least of N posts is not at 0, since a fresh one may be less.
-    reference = np.quantile(log_odds(probability), steps, method="hazen") if len(y) else np.zeros(2)
+    reference = np.quantile(log_odds(probability), _places(min(_GRID, len(y))), method="hazen")
     return Calibration(
         method=method,
         knots=knots,
@@ -137,6 +135,11 @@ def log_odds(probability: Floats) -> Floats:
 
 def _expit(odds: Floats) -> Floats:
     return np.asarray(1 / (1 + np.exp(-odds)))
+
+
+def _places(count: int) -> Floats:
+    """Where the posts of a sorted sample stand: the least of N is not at 0, since a fresh one may be less."""
+    return (np.arange(count) + 0.5) / count
 
 
 def _firsts(ascending: Floats, at: Floats) -> tuple[Floats, Floats]:

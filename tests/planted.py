@@ -1,0 +1,138 @@
+"""A world whose truth is known: posts drawn from a stated law, and a model that was trained and calibrated on some."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import torch
+from safetensors.torch import save
+
+from viral.calibration import LEVEL, fit
+from viral.extractors.feature_set import FeatureSet
+from viral.models.fusion import Fusion
+from viral.models.fusion_config import FusionConfig
+from viral.models.streams import Batch, Stream, streams_of
+from viral.models.train_config import Scaling, TrainConfig
+from viral.models.training import Learner, Tensors
+from viral.reference import WORDS, Reference
+from viral.registry import Registry
+from viral.scorer import CALIBRATION, Scorer
+from viral.store import Store
+
+SET = FeatureSet.from_dict({"name": "planted", "extractors": ["metadata", "caption", "acoustics", "craft"]})
+STREAMS = streams_of(SET)
+EFFECTS = {"craft": 1.5, "text": 0.8, "metadata": 0.3, "audio": 0.0}
+"""By how much the score grows with a standard deviation of the trait of each modality."""
+MEAN, NOISE, TOP, TRAIN, HELD = 10.0, 1.0, 0.25, 6000, 2000
+BEGAN = datetime(2025, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Posts:
+    """N posts: `traits` (N,) by modality, NaN where it is absent, what the model sees of them, and what came."""
+
+    batch: Batch
+    traits: dict[str, npt.NDArray[np.float64]]
+    y: npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class World:
+    """The root that the model lies in, the model, and the bar that viral posts are above."""
+
+    store: Store
+    scorer: Scorer
+    bar: float
+
+
+def posts(count: int, seed: int, *, absent: float = 0.1) -> Posts:
+    """Posts drawn from the law: the first number of each vector is the trait, the others are noise of ten kinds."""
+    chance = np.random.default_rng(seed)
+    y, vectors, traits = np.full(count, MEAN), {}, {}
+    present = chance.random((count, len(STREAMS))) >= absent
+    present[~present.any(axis=1)] = True
+    for at, stream in enumerate(STREAMS):
+        kinds = np.random.default_rng(at).normal(size=(min(10, stream.dim - 1), stream.dim - 1))
+        own = chance.normal(size=(count, len(kinds))) @ kinds + 0.3 * chance.normal(size=(count, stream.dim - 1))
+        trait = chance.normal(size=count)
+        vectors[stream.name] = np.where(present[:, at, None], np.column_stack([trait, own]), 0).astype(np.float32)
+        traits[stream.modality] = np.where(present[:, at], trait, np.nan)
+        y += EFFECTS[stream.modality] * np.nan_to_num(traits[stream.modality])
+    return Posts(Batch(vectors, present), traits, y + NOISE * chance.normal(size=count))
+
+
+def outliers(count: int, seed: int, stream: Stream) -> Batch:
+    """Posts that are like the others in all but one stream, where their noise is of other kinds."""
+    made = posts(count, seed, absent=0.0).batch
+    chance = np.random.default_rng(seed)
+    kinds = chance.normal(size=(10, stream.dim))
+    made.vectors[stream.name][:] = 2.5 * chance.normal(size=(count, 10)) @ kinds
+    return made
+
+
+def world(store: Store) -> World:
+    """Trains a fusion network as a worker does, and calibrates it as the job does, in a few seconds."""
+    train, held = posts(TRAIN, 1), posts(HELD, 2)
+    bar = float(np.quantile(train.y, 1 - TOP))
+    scaling = Scaling(float(train.y.mean()), float(train.y.std()))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # at this size a second one only waits for the first
+    network = _trained(train, bar, scaling)
+    torch.set_num_threads(threads)
+    card = {
+        "kind": "network",
+        "config": asdict(network[1]),
+        "target": asdict(scaling),
+        "feature_set": SET.to_dict(),
+        "label": {"name": "log_views", "spec": {"definition": "log_views"}},
+    }
+    registry = Registry(store)
+    version = registry.save("planted", json.loads(json.dumps(card)), network[0])
+    raw = Scorer(registry.load(f"planted/{version}"), raw=True)
+    said = raw.said(held.batch)
+    low, high = np.quantile(train.y, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    calibration = fit(
+        said.probability, said.quantiles, held.y, held.y > bar, base_rate=TOP, spread=(float(low), float(high))
+    )
+    Reference.fit(STREAMS, train.batch, rows(train, bar), held.batch).save(store, raw.saved.place)
+    store.write(registry.key("planted", version, CALIBRATION), json.dumps(calibration.to_dict()).encode())
+    return World(store, Scorer.load(store, "planted"), bar)
+
+
+def rows(made: Posts, bar: float) -> pa.Table:
+    """Who posted them, when, and what became of them; ten posts an author, one an hour."""
+    count = len(made.y)
+    columns: dict[str, Any] = {
+        "post_id": [f"post {number}" for number in range(count)],
+        "author_id": [f"author {number // 10}" for number in range(count)],
+        "posted_at": pa.array([BEGAN + timedelta(hours=n) for n in range(count)], pa.timestamp("us", tz="UTC")),
+        "target": made.y,
+        "is_viral": made.y > bar,
+    }
+    return pa.table(columns).select(list(WORDS))
+
+
+def _trained(train: Posts, bar: float, scaling: Scaling) -> tuple[bytes, FusionConfig]:
+    shape, config = FusionConfig(STREAMS, dropout=0.1), TrainConfig(epochs=15, learning_rate=0.01)
+    torch.manual_seed(0)
+    learner = Learner(Fusion(shape), config, 15 * (TRAIN // 500))
+    nothing = torch.full((TRAIN,), torch.nan)
+    tensors = Tensors(
+        {name: torch.from_numpy(array) for name, array in train.batch.vectors.items()},
+        torch.from_numpy(train.batch.present),
+        {
+            "target": torch.from_numpy(((train.y - scaling.mean) / scaling.scale).astype(np.float32)),
+            "is_viral": torch.from_numpy((train.y > bar).astype(np.float32)),
+            **dict.fromkeys(("likes_rate", "comments_rate", "shares_rate"), nothing),
+        },
+    )
+    for _ in range(config.epochs):
+        order = torch.randperm(TRAIN).split(500)
+        learner.train([tensors.take(each) for each in order])
+    return save({name: each.contiguous() for name, each in learner.model.state_dict().items()}), shape
