@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from jobs.evaluate_about import about_of, split_of
 from jobs.evaluate_rows import gather, ids_of, inputs_of, shares_of
+from jobs.evaluate_sections import with_frames, with_sections
 from jobs.labelled import labelled_features
 from jobs.session import session
 from viral.cli import common, execute, on_ray, say
@@ -56,7 +57,7 @@ def run(
         raise TableError(f"labels/{name} was made anew since {saved} was trained: train again, or label as before")
     with session(address, debug=debug):
         rows = gather(store, data, str(saved))
-    judged = _judge(saved, scorer, rows, resamples)
+    judged = with_frames(_judge(saved, scorer, rows, resamples), store, rows)
     place = f"models/{saved.name}/{saved.version:04d}/scorecard"
     store.write(f"{place}.json", judged.to_json().encode())
     store.write(f"{place}.html", judged.to_html().encode())
@@ -75,7 +76,7 @@ def _judge(saved: Saved, scorer: Scorer, rows: pa.Table, resamples: int) -> repo
     truth = Truth(ids_of(tested), author_codes(tested), inputs.y[test], inputs.is_viral[test])
     said = Forecast(*(tested[name].to_numpy() for name in ("probability", "score", "low", "high")))
     captions = {post: text for post, text in zip(ids_of(tested), tested["caption"].to_pylist(), strict=True) if text}
-    return evaluate(
+    judged = evaluate(
         truth,
         said,
         {name: fit_predict(name, inputs, train, test) for name in BASELINES},
@@ -85,6 +86,7 @@ def _judge(saved: Saved, scorer: Scorer, rows: pa.Table, resamples: int) -> repo
         quartile=float(np.quantile(inputs.y[train], 0.75)),
         resamples=resamples,
     )
+    return with_sections(judged, scorer, rows, truth, said, resamples=resamples)
 
 
 def _test_posts(judged: report.Report) -> int:
