@@ -59,11 +59,15 @@ def _needed(report: Report) -> str | None:
         (gap.value, next(iter(set(report.ablation.modalities) - set(one.shown))))
         for one in report.ablation.subsets
         if len(one.shown) == count - 1
-        and (gap := one.differences["spearman"]).value is not None
+        and (gap := one.differences["roc_auc"]).value is not None
         and gap.high is not None
         and gap.high < 0
     ]
-    return f"It can least do without {min(losses)[1]}: with that hidden, its ranking gets worse." if losses else None
+    return (
+        f"It can least do without {min(losses)[1]}: with that hidden, it tells viral posts from others less well."
+        if losses
+        else None
+    )
 
 
 def _of_hundred(estimate: Estimate) -> str:
