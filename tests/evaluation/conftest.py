@@ -8,9 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from viral.evaluation.ablation import Masked, ablate
 from viral.evaluation.baselines import Predicted, Unavailable
+from viral.evaluation.cuts import cuts
 from viral.evaluation.evaluate import Details, Forecast, Truth, evaluate
+from viral.evaluation.groups import grouped
 from viral.evaluation.report import About, Part, Report, Split
+from viral.evaluation.sections import Card, Input
 
 ABOUT = About(
     title="A model",
@@ -55,6 +59,40 @@ def baselines(actual: Truth) -> dict[str, Predicted | Unavailable]:
         "metadata_gbm": Predicted(weak.probability, weak.score),
         "hour_only": Unavailable("the corpus has no posting hour"),
     }
+
+
+def with_all_sections(report: Report, name: str = "text") -> Report:
+    """The report with every further section; each name in it that a stranger may choose is `name`."""
+    actual, model = truth(), forecast(truth())
+    deaf = Masked((name,), model.probability, model.score)
+    blind = Masked(("craft",), np.full(120, np.nan), np.full(120, np.nan))
+    card = Card(
+        kind="network",
+        architecture=name,
+        settings={name: name},
+        label={name: name},
+        fitted={name: 1.0},
+        inputs=(Input(name=name, modality=name, dim=3, version=name, weights=name),),
+        unseen=(name,),
+        training={name: name},
+        data_hash=name,
+        code_version=name,
+        sources=(name,),
+    )
+    sections = {
+        "ablation": ablate(actual, model, [deaf, blind], (0.3, 0.0), resamples=20),
+        "cuts": cuts(actual, model, actual.y, resamples=20),
+        "groupings": (grouped("language", [name] * 90 + ["other"] * 30, actual, model, resamples=20),),
+        "card": card,
+        "calibration": {name: name},
+    }
+    return report.model_copy(update=sections)
+
+
+@pytest.fixture
+def full_report(judge: Callable[..., Report]) -> Report:
+    """With every section."""
+    return with_all_sections(judge(resamples=20))
 
 
 @pytest.fixture

@@ -6,7 +6,18 @@ import sys
 from pathlib import Path
 
 _MODULES = (
+    "ablation",
+    "brief",
+    "cuts",
+    "frames",
+    "groups",
+    "languages",
+    "model_card",
+    "page_sections",
+    "sections",
     "splits",
+    "summary",
+    "written",
     "metrics",
     "bootstrap",
     "baselines",

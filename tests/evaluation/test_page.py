@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from tests.evaluation.conftest import ABOUT, SPLIT, truth
+from tests.evaluation.conftest import ABOUT, SPLIT, truth, with_all_sections
 from viral.evaluation.bootstrap import Estimate
 from viral.evaluation.evaluate import Details, Truth
 from viral.evaluation.glossary import GLOSSARY
-from viral.evaluation.page import number, plain, signed, verdict_of
+from viral.evaluation.page import verdict_of
+from viral.evaluation.page_sections import off, shown_words
 from viral.evaluation.report import Example, Report
+from viral.evaluation.written import number, plain, points, signed
 
 Judge = Callable[..., Report]
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)>{{ 7*7 }}</style>\u202egnp.exe\x00\n&lt;'
@@ -58,7 +60,8 @@ def hostile(judge: Judge) -> Report:
     )
     shares = {HOSTILE: np.full(120, 0.5)}
     details = Details(shares=shares, captions=dict.fromkeys(ids, HOSTILE))
-    return judge(truth=Truth(ids, actual.authors, actual.y, actual.is_viral), about=about, details=details)
+    report = judge(truth=Truth(ids, actual.authors, actual.y, actual.is_viral), about=about, details=details)
+    return with_all_sections(report, HOSTILE)
 
 
 def test_nothing_of_a_stranger_reaches_the_browser_as_markup(judge: Judge) -> None:
@@ -73,7 +76,8 @@ def test_nothing_of_a_stranger_reaches_the_browser_as_markup(judge: Judge) -> No
 
 
 def test_the_page_needs_nothing_else(judge: Judge) -> None:
-    text = judge(details=Details(images=dict.fromkeys(truth().post_ids, "data:image/png;base64,AAAA"))).to_html()
+    images = dict.fromkeys(truth().post_ids, "data:image/png;base64,AAAA")
+    text = with_all_sections(judge(details=Details(images=images))).to_html()
     page = Page(text)
     assert "script" not in page.tags and "link" not in page.tags
     for name, value in page.attributes:
@@ -106,6 +110,41 @@ def test_it_says_what_a_newcomer_needs(judge: Judge) -> None:
     assert "left out so that nothing leaks" in text
 
 
+def test_every_section_is_there_and_the_contents_lead_to_it(full_report: Report, judge: Judge) -> None:
+    page = Page(full_report.to_html())
+    anchors = {value for name, value in page.attributes if name == "id"}
+    links = [value for name, value in page.attributes if name == "href" and value and not value.startswith("#m")]
+    assert {link[1:] for link in links} <= anchors
+    assert {"#ablation", "#bar", "#groups", "#examples", "#card", "#limits"} <= set(links)
+    text = " ".join("".join(page.text).split())
+    for words in (
+        "It is not trained again",
+        "the average of the training posts stands in",
+        "0 % of the posts have any of it",
+        "the top 10 %",
+        "By language",
+        "90 posts,",
+        "Model card",
+        "Not among its inputs: text.",
+    ):
+        assert words in text
+    short = Page(judge(resamples=2, baselines={}).to_html())
+    assert {"#ablation", "#bar", "#groups", "#card"}.isdisjoint(value for _, value in short.attributes)
+
+
+def test_a_group_that_is_off_is_marked() -> None:
+    assert off(Estimate(0.7, 0.6, 0.8), 0.9) == "worse"
+    assert off(Estimate(0.85, 0.8, 0.92), 0.9) == off(Estimate(0.5), 0.9) == "unclear"
+    assert (points(0.123), points(-0.05), points(None)) == ("+12 pp", "-5 pp", "n/a")
+
+
+def test_sets_of_modalities_in_words() -> None:
+    every = ("text", "audio", "craft", "image")
+    assert shown_words(("audio", "craft", "image"), every) == ("without text", "audio + craft + image")
+    assert shown_words(("text", "audio"), every) == ("text + audio", "")
+    assert shown_words(("text",), ("text", "audio")) == ("only text", "")
+
+
 @pytest.mark.parametrize("kind", ["time_author", "time", "author", "sound", "random"])
 def test_every_split_is_explained(judge: Judge, kind: str) -> None:
     text = judge(split=SPLIT.model_copy(update={"kind": kind}), resamples=2, baselines={}).to_html()
@@ -124,8 +163,8 @@ def test_the_same_report_gives_the_same_bytes(judge: Judge) -> None:
 
 
 def test_ids_are_not_repeated_with_another_meaning(judge: Judge) -> None:
-    svgs = re.findall(r"<svg.*?</svg>", judge().to_html(), flags=re.DOTALL)
-    assert len(svgs) == 7
+    svgs = re.findall(r"<svg.*?</svg>", with_all_sections(judge()).to_html(), flags=re.DOTALL)
+    assert len(svgs) == 8
     seen: dict[str, int] = {}
     for index, svg in enumerate(svgs):
         for name in set(re.findall(r'\bid="([^"]+)"', svg)):

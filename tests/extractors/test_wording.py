@@ -14,7 +14,7 @@ from viral.extractors.extractor import Context, Sample, Vector
 from viral.extractors.metadata import METADATA_COLUMNS
 from viral.extractors.spec import Encode
 from viral.extractors.weights import local_file
-from viral.extractors.wording import BUCKETS, LANGUAGES, WORDING_COLUMNS, Wording
+from viral.extractors.wording import BUCKETS, LANGUAGES, WORDING_COLUMNS, Wording, language_teller
 
 HASHED = [f"hashtags_{bucket}" for bucket in range(BUCKETS)]
 
@@ -73,6 +73,13 @@ def test_languages_are_told(encode: Encode, caption: str, expected: str) -> None
     found = columns(encode, caption)
     assert language(found) == expected
     assert 0.3 <= found["language_confidence"] <= 1
+
+
+def test_the_language_alone_is_that_of_the_vector() -> None:
+    tell = language_teller()
+    assert tell("the dog could not believe what he saw @someone #viral https://example.org") == "en"
+    assert tell("ngày hôm nay của tôi thật là vui và tuyệt vời") == "vi"
+    assert [tell("#fyp"), tell("12 🤷"), tell("")] == [None, None, None]
 
 
 @pytest.mark.parametrize("caption", ["ok", "lol", "😱🇫🇷", "123", "#love #happy", "https://example.com/love-this @love"])

@@ -69,6 +69,22 @@ def test_the_scorecard_stands_beside_baselines(tiktoks):
     assert b"Scorecard of tiktoks/1" in tiktoks.store.read("models/tiktoks/0001/scorecard.html")
 
 
+def test_the_scorecard_shows_what_it_rests_on_and_a_frame_of_each_example(tiktoks):
+    card = json.loads(tiktoks.store.read("models/tiktoks/0001/scorecard.json"))
+    tested = tiktoks.labelled.splits["test"]
+    shown = {tuple(one["shown"]) for one in card["ablation"]["subsets"]}
+    assert card["ablation"]["posts"] == tested and len(shown) == 2**4 - 2
+    whole = card["systems"][0]["figures"]
+    assert card["ablation"]["whole"]["rmse"]["value"] == pytest.approx(whole["rmse"]["value"])
+    assert {cut["share"] for cut in card["cuts"]} == {0.1, 0.2, 0.25, 0.3, 0.5}
+    for grouping in card["groupings"]:
+        assert sum(group["posts"] for group in grouping["groups"]) == tested
+    assert card["card"]["fitted"] == {"viral above": pytest.approx(card["cuts"][2]["threshold"])}
+    assert [each["name"] for each in card["card"]["inputs"]] == list(tiktoks.feature_set.dims)
+    for example in card["best"] + card["worst"]:
+        assert example["image"].startswith("data:image/jpeg;base64,") and len(example["image"]) < 40_000
+
+
 def predictions(tiktoks):
     table, about = generations.current(tiktoks.store, tiktoks.scored.table, PREDICTIONS)
     assert about["model"] == "tiktoks/1"

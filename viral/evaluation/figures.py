@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -23,10 +24,11 @@ if TYPE_CHECKING:
 _INK, _MUTED, _LINE, _ACCENT, _OTHER = "#010101", "#020202", "#030303", "#040404", "#050505"
 _VARIABLES = {_INK: "--ink", _MUTED: "--muted", _LINE: "--line", _ACCENT: "--accent", _OTHER: "--other"}
 _SQUARE = (4.4, 3.6)
+_LONGEST_NAME = 26
 
 
-def comparison(names: Sequence[str], estimates: Sequence[Estimate], label: str) -> str:
-    """One figure of several systems, each with its interval; the first is the model."""
+def comparison(names: Sequence[str], estimates: Sequence[Estimate], label: str, *, name: str = "compare") -> str:
+    """One figure of several systems, each with its interval; the first is the model. `name`: its own on a page."""
 
     def draw(axes: Axes) -> None:
         for row, estimate in enumerate(estimates):
@@ -37,11 +39,16 @@ def comparison(names: Sequence[str], estimates: Sequence[Estimate], label: str) 
             if estimate.low is not None and estimate.high is not None:
                 axes.plot([estimate.low, estimate.high], [row, row], color=colour, linewidth=2.5, alpha=0.5)
             axes.plot([estimate.value], [row], "o", color=colour, markersize=7)
-        axes.set_yticks(range(len(names)), names)
+        axes.set_yticks(range(len(names)), [_short(each) for each in names])
         axes.set_ylim(len(names) - 0.5, -0.5)
         axes.set_xlabel(label)
 
-    return _svg(f"compare {label}", draw, (4.4, 0.9 + 0.34 * len(names)))
+    return _svg(f"{name} {label}", draw, (4.4, 0.9 + 0.37 * len(names)))
+
+
+def _short(name: str) -> str:
+    """So that a name leaves room for the plot beside it."""
+    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
 
 
 def roc(curve: Curve) -> str:
@@ -120,8 +127,17 @@ def _svg(name: str, draw: Callable[[Axes], None], size: tuple[float, float] = _S
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
-    style: Any = {"svg.fonttype": "none", "svg.hashsalt": name, "text.parse_math": False}
-    with matplotlib.rc_context(style):
+    # On a phone of 320 pixels a plot is four fifths of its size: letters of 12 points are still legible there.
+    style: Any = {
+        "font.size": 12,
+        "xtick.major.pad": 6,
+        "ytick.major.pad": 6,
+        "svg.fonttype": "none",
+        "svg.hashsalt": name,
+        "text.parse_math": False,
+    }
+    with matplotlib.rc_context(style), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # the browser has its own fonts; this one only measures
         figure = Figure(figsize=size, layout="constrained")
         axes = figure.add_subplot()
         draw(axes)

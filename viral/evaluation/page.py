@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from viral.evaluation import figures
+from viral.evaluation import figures, page_sections
 from viral.evaluation.bootstrap import Estimate
 from viral.evaluation.glossary import GLOSSARY, Better, Meaning
+from viral.evaluation.page_sections import Plot
 from viral.evaluation.report import MODEL, Report
+from viral.evaluation.written import number, percent, plain, points, signed
 
 _HEADLINE = ("roc_auc", "spearman", "ece", "coverage")
 _COMPARED = ("roc_auc", "spearman")
-_LONGEST_TEXT = 200
 
 _SPLIT_WORDS = {
     "time_author": "Tested on posts newer than all training posts, by authors that the model has never seen.",
@@ -39,15 +38,6 @@ _LIMITS = (
 )
 
 
-@dataclass(frozen=True)
-class Plot:
-    """One plot, with the sentence that says how to read it."""
-
-    title: str
-    reads: str
-    svg: str
-
-
 def render(report: Report) -> str:
     """The page, as HTML."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -59,7 +49,7 @@ def render(report: Report) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": number, "signed": signed, "percent": percent, "plain": plain}
+    environment.filters |= {"number": number, "signed": signed, "percent": percent, "plain": plain, "points": points}
     judged = [system for system in report.systems if system.unavailable is None]
     model = next(system for system in judged if system.name == MODEL)
     return environment.get_template("report.html").render(
@@ -76,39 +66,10 @@ def render(report: Report) -> str:
         posts=f"{_posts(report):,}",
         split_words=_SPLIT_WORDS.get(report.split.kind, report.split.kind),
         part_words=_PART_WORDS,
-        limits=(*report.about.limits, *_LIMITS),
+        limits=(*report.about.limits, *page_sections.unseen(report), *_LIMITS),
         words=lambda name: name.replace("_", " "),
+        **page_sections.context(report),
     )
-
-
-def number(value: float | None) -> str:
-    """A figure as people write it, with about three digits that mean something."""
-    if value is None:
-        return "n/a"
-    size = abs(value)
-    if size >= 1000:
-        return f"{value:,.0f}"
-    if size >= 10:
-        return f"{value:.1f}"
-    return f"{value:.3f}" if size >= 0.01 or size == 0 else f"{value:.2g}"
-
-
-def signed(value: float | None) -> str:
-    """A difference, with its sign."""
-    return f"+{number(value)}" if value is not None and value > 0 else number(value)
-
-
-def percent(value: float | None) -> str:
-    """A share in per cent."""
-    return "n/a" if value is None else f"{100 * value:.0f} %"
-
-
-def plain(text: str) -> str:
-    """Text of a stranger on one line: without control and direction characters, and not endless."""
-    # Cc, Cf, Cs, Co, Cn: what cannot be seen, yet may turn or hide what stands beside it.
-    seen = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in text)
-    line = " ".join(seen.split())
-    return line if len(line) <= _LONGEST_TEXT else line[: _LONGEST_TEXT - 1] + "…"
 
 
 def verdict_of(difference: Estimate, better: Better) -> str:

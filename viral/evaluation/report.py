@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from viral.evaluation.bootstrap import Estimate
+from viral.evaluation.sections import Ablation, Card, Cut, Frozen, Grouping
 
 Image = Annotated[str, Field(pattern=r"^data:image/(png|jpeg|webp);base64,[A-Za-z0-9+/]+={0,2}$")]
 
@@ -15,11 +16,7 @@ MODEL = "model"
 """The name of the judged model among the systems of a report."""
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class About(_Frozen):
+class About(Frozen):
     """What was judged, and on what.
 
     Attributes:
@@ -51,7 +48,7 @@ class About(_Frozen):
     limits: tuple[str, ...] = ()
 
 
-class Part(_Frozen):
+class Part(Frozen):
     """One part of the split. `viral` is the share of its posts that are."""
 
     name: str
@@ -60,7 +57,7 @@ class Part(_Frozen):
     viral: float | None = None
 
 
-class Split(_Frozen):
+class Split(Frozen):
     """How the posts were divided: a `splits.SplitSpec` and what came of it."""
 
     kind: str
@@ -69,7 +66,7 @@ class Split(_Frozen):
     parts: tuple[Part, ...]
 
 
-class Settings(_Frozen):
+class Settings(Frozen):
     """How the figures were made. `quartile` is the 75th percentile of the training posts' scores.
 
     `resampled_posts` are the posts that the intervals come from: all of the test, or some authors' where it is large.
@@ -85,30 +82,30 @@ class Settings(_Frozen):
     resampled_authors: int
 
 
-class System(_Frozen):
+class System(Frozen):
     """The model or a baseline, with all its figures, or with the reason why there are none."""
 
     name: str
     describes: str = ""
     unavailable: str | None = None
-    figures: dict[str, Estimate] = {}
+    figures: dict[str, Estimate] = Field(default_factory=dict)
 
 
-class Difference(_Frozen):
+class Difference(Frozen):
     """How much higher each figure is for the model than for one baseline, on the same resamples."""
 
     baseline: str
     figures: dict[str, Estimate]
 
 
-class Curve(_Frozen):
+class Curve(Frozen):
     """Points of a line."""
 
     x: tuple[float, ...]
     y: tuple[float, ...]
 
 
-class Bin(_Frozen):
+class Bin(Frozen):
     """Posts with about the same probability: its mean, how often they were viral, and how many they are."""
 
     predicted: float
@@ -116,7 +113,7 @@ class Bin(_Frozen):
     posts: int
 
 
-class Confusion(_Frozen):
+class Confusion(Frozen):
     """Posts by what they were called and what they were."""
 
     true_positive: int
@@ -125,7 +122,7 @@ class Confusion(_Frozen):
     true_negative: int
 
 
-class Plots(_Frozen):
+class Plots(Frozen):
     """What the figures of the page are drawn from. None: a single class, so that there is no curve."""
 
     roc: Curve | None
@@ -136,7 +133,7 @@ class Plots(_Frozen):
     """A sample of the test posts: x the predicted score, y the actual one."""
 
 
-class Modality(_Frozen):
+class Modality(Frozen):
     """One modality: the share of the posts that have it, and its mean share in their predictions."""
 
     name: str
@@ -144,7 +141,7 @@ class Modality(_Frozen):
     share: float | None
 
 
-class Example(_Frozen):
+class Example(Frozen):
     """One prediction and what came of it. `image` is a data URI of a frame."""
 
     post_id: str
@@ -158,8 +155,11 @@ class Example(_Frozen):
     image: Image | None = None
 
 
-class Report(_Frozen):
-    """The scorecard of a model. Holds no time of its making: the same inputs give the same report."""
+class Report(Frozen):
+    """The scorecard of a model. Holds no time of its making: the same inputs give the same report.
+
+    `calibration` are facts in words: how probabilities and intervals were corrected, and on which posts.
+    """
 
     about: About
     split: Split
@@ -170,6 +170,11 @@ class Report(_Frozen):
     modalities: tuple[Modality, ...] = ()
     best: tuple[Example, ...] = ()
     worst: tuple[Example, ...] = ()
+    ablation: Ablation | None = None
+    cuts: tuple[Cut, ...] = ()
+    groupings: tuple[Grouping, ...] = ()
+    card: Card | None = None
+    calibration: dict[str, str] = Field(default_factory=dict)
 
     def to_json(self) -> str:
         """All of it; `Report.model_validate_json` reads it back."""

@@ -84,11 +84,21 @@ class Wording(ExtractorSpec):
 
     def load(self, device: str, resolve: Resolve) -> Encode:
         """Load the language model and the lexicon, which are in their wheels."""
-        from py3langid.langid import MODEL_FILE, LanguageIdentifier
         from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
-        identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
-        return partial(_encode, partial(_told, identifier.rank), SentimentIntensityAnalyzer().polarity_scores)
+        return partial(_encode, _teller(), SentimentIntensityAnalyzer().polarity_scores)
+
+
+def language_teller() -> Callable[[str], str | None]:
+    """Load the language model: from a caption to the code of its language, None where it cannot be told."""
+    tell = _teller()
+    return lambda caption: tell(_plain(_text(caption.strip()[:_READ])))[0]
+
+
+def _teller() -> Tell:
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+    return partial(_told, LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True).rank)
 
 
 def _encode(tell: Tell, mood: Mood, sample: Sample) -> Vector | None:
@@ -96,8 +106,8 @@ def _encode(tell: Tell, mood: Mood, sample: Sample) -> Vector | None:
     tags = _hashtags(sample.context)
     if not caption and not tags:
         return None
-    text = _spaced(MENTION.sub("@", HASHTAG.sub(" ", _LINK.sub(" ", caption))))
-    plain = _spaced(text.replace("@", " "))
+    text = _text(caption)
+    plain = _plain(text)
     language, confidence = tell(plain)
     values = (
         *(float(language == code) for code in LANGUAGES),
@@ -110,6 +120,15 @@ def _encode(tell: Tell, mood: Mood, sample: Sample) -> Vector | None:
         *_hashed(tags),
     )
     return np.array(values, dtype=np.float32)
+
+
+def _text(caption: str) -> str:
+    """Without links and hashtags, each mention an @."""
+    return _spaced(MENTION.sub("@", HASHTAG.sub(" ", _LINK.sub(" ", caption))))
+
+
+def _plain(text: str) -> str:
+    return _spaced(text.replace("@", " "))
 
 
 def _spaced(text: str) -> str:
