@@ -83,7 +83,8 @@ def _later(rows: pa.Table, column: str, levels: _Ints) -> _Bools:
     codes = value_codes(rows, column)
     first = np.full(codes.max(initial=-1) + 1, _TESTED)
     np.minimum.at(first, codes, levels)
-    return np.asarray(levels > first[codes])
+    later: _Bools = levels > first[codes]
+    return later
 
 
 def _out_of_order(posted: _Ints, before: _Bools, after: _Bools, gap: int) -> _Bools:
@@ -92,7 +93,8 @@ def _out_of_order(posted: _Ints, before: _Bools, after: _Bools, gap: int) -> _Bo
         return np.zeros(len(posted), dtype=bool)
     late = before & (posted + gap >= posted[after].min())
     early = after & (posted <= posted[before].max() + gap)
-    return late if late.sum() <= early.sum() else early
+    fewer: _Bools = late if late.sum() <= early.sum() else early
+    return fewer
 
 
 def _found(check: str, column: str, rows: pa.Table, wrong: _Bools, said: str, fix: str) -> list[Finding]:
