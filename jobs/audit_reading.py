@@ -19,7 +19,6 @@ from viral.evaluation.audit import Sample
 from viral.evaluation.audit.evidence import ROWS
 from viral.models.streams import Stream, from_table
 from viral.parts import Parts
-from viral.sound_history import HISTORY_NEEDED
 from viral.tables import COUNTS
 
 SAMPLED_BYTES = 64 << 20  # of inputs, on this machine
@@ -27,7 +26,8 @@ SAMPLED_POSTS = (256, 4096)  # of a spectrogram, of a few numbers
 SOUND_POSTS = 50_000  # whose sounds' posts are counted again
 
 _OF_AUTHORS = ("post_id", "author_id", *COUNTS)
-_OF_POSTS = tuple(dict.fromkeys((*_OF_AUTHORS, *HISTORY_NEEDED)))
+_OF_SOUNDS = ("post_id", "sound_id", "posted_at")
+_OF_POSTS = tuple(dict.fromkeys((*_OF_AUTHORS, *_OF_SOUNDS)))
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def _read(reading: _Reading, bucket: int) -> dict[str, Any]:
             rows=rows,
             sampled=sampled.slice(0, reading.most),
             authors=posts.select(_OF_AUTHORS).filter(_chosen(_owners(posts), reading.authors)),
-            sounds=posts.select(HISTORY_NEEDED).filter(_chosen(posts["sound_id"], reading.sounds)),
+            sounds=posts.select(_OF_SOUNDS).filter(_chosen(posts["sound_id"], reading.sounds)),
             statistics=statistics,
         )
     }

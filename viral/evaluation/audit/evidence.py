@@ -57,8 +57,8 @@ class Evidence:
         gap_days: of that split.
         rows: as `ROWS`, the posts of the parts `SIDES` that the model can look at.
         sample: some of them, with their inputs.
-        sounds: all posts of some sounds, with the columns `sound_history.HISTORY_NEEDED`; None: the model does not look
-            at how often a sound was used.
+        sounds: all posts of some sounds: `post_id`, `sound_id`, `posted_at`; None: the model does not look at how often
+            a sound was used.
         fitted: the model, or each model of a stack, with the statistics of the training split as they are now.
         label: the constants of the label, and as they are now; None: it cannot be fitted again.
         known: posts that the model had learnt from before, when it was another.

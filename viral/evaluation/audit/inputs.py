@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 from viral.evaluation.audit.evidence import Evidence, Sample
 from viral.evaluation.audit.finding import Finding
 from viral.evaluation.audit.ranks import alike
+from viral.evaluation.splits import value_codes
 from viral.models.streams import Stream
-from viral.sound_history import histories_of
 from viral.tables import COUNTS
 
 Floats = npt.NDArray[np.float64]
@@ -87,10 +87,11 @@ def sound_history(evidence: Evidence) -> list[Finding]:
     """No use of a sound is counted that came after the post."""
     if evidence.sounds is None:
         return []
-    before = histories_of(evidence.sounds)
-    true = before["sound_posts_before"].take(pc.index_in(evidence.rows["post_id"], before["post_id"].combine_chunks()))
+    dated = evidence.sounds.filter(pc.is_valid(evidence.sounds["posted_at"]))
+    before = pa.array(_earlier(dated), pa.float64())
+    true = before.take(pc.index_in(evidence.rows["post_id"], dated["post_id"].combine_chunks()))
     noted = evidence.rows["sound_posts_before"]
-    wrong = pc.fill_null(pc.greater(noted, pc.add(true.cast(pa.float64()), _rounding(noted))), False)
+    wrong = pc.fill_null(pc.greater(noted, pc.add(true, _rounding(noted))), False)
     posts = evidence.rows["post_id"].filter(wrong).to_pylist()
     fix = "note the sounds again (python -m jobs.sounds), backfill into a fresh table and train on that"
     said = "uses of the sound are counted that came after the post"
@@ -105,6 +106,18 @@ def _having(evidence: Evidence, names: Sequence[str]) -> list[str]:
     there = evidence.sample.batch.present[:, wanted].any(axis=1)
     ids: list[str] = evidence.sample.rows["post_id"].filter(pa.array(there)).to_pylist()
     return ids
+
+
+def _earlier(posts: pa.Table) -> npt.NDArray[np.int64]:
+    """How many posts with its sound came before each post, (N,). Not by what made the inputs: that may be wrong."""
+    sounds, posted = value_codes(posts, "sound_id"), posts["posted_at"].cast(pa.int64()).to_numpy()
+    order = np.lexsort((posted, sounds))
+    place = np.arange(len(order))
+    new_sound, new_time = (np.diff(each[order], prepend=-1) != 0 for each in (sounds, posted))
+    starts, moments = (np.maximum.accumulate(np.where(new, place, 0)) for new in (new_sound, new_sound | new_time))
+    earlier = np.empty(len(order), np.int64)
+    earlier[order] = moments - starts
+    return earlier
 
 
 def _rounding(noted: pa.ChunkedArray) -> pa.ChunkedArray:
