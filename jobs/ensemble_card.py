@@ -8,7 +8,7 @@ from typing import Any
 
 import viral
 from jobs.ensemble_member import MemberTask, Trained
-from jobs.model_card import notes_of, notes_of_absent, sources_of
+from jobs.model_card import absent, notes_of, notes_of_absent, sources_of
 from viral.dataset import Statistics
 from viral.extractors.feature_set import FeatureSet
 from viral.models.ensemble.member import log_loss, squared_loss
@@ -29,14 +29,14 @@ def ensemble_card(
     store: Store,
 ) -> dict[str, Any]:
     """All that a scorer needs besides the arrays, and what the model's reader must know."""
-    sources = sources_of(store)
-    absent = notes_of_absent(streams_of(feature_set), task.layout.streams)
+    sources, offered, seen = sources_of(store), streams_of(feature_set), task.layout.streams
     return {
         "kind": "ensemble",
         "config": {"streams": [asdict(stream) for stream in task.layout.streams]},
         "target": asdict(task.scaling),
         "members": members_of(task, trained, weights),
         "feature_set": feature_set.to_dict(),
+        "absent": absent(offered, seen),
         "label": dict(label),
         "seed": task.seed,
         "workers": task.workers,
@@ -44,7 +44,7 @@ def ensemble_card(
         "data_hash": statistics.data_hash,
         "code_version": viral.__version__,
         "sources": sources,
-        "notes": notes_of(feature_set, sources) + absent + _sampled(task, trained),
+        "notes": notes_of(feature_set, sources) + notes_of_absent(offered, seen) + _sampled(task, trained),
     }
 
 

@@ -9,6 +9,7 @@ import click
 import numpy as np
 import pyarrow as pa
 
+from jobs import audit
 from jobs.calibrate import calibrate
 from jobs.evaluate_about import about_of, split_of
 from jobs.evaluate_rows import gather, ids_of, inputs_of, shares_of
@@ -31,22 +32,23 @@ SUMMARY_FIGURES = ("roc_auc", "spearman", "rmse", "accuracy_at_75", "coverage")
 
 @dataclass
 class EvaluateSummary:
-    """Where the scorecard lies, and its main figures beside the baselines'."""
+    """Where the scorecard lies, its main figures beside the baselines', and what the audit could not look at."""
 
     model: str
     html: str
     json: str
     test_posts: int
     figures: dict[str, str] = field(default_factory=dict)
+    unaudited: list[str] = field(default_factory=list)
 
 
 def run(
     store: Store, model: str, *, resamples: int = 1000, address: str | None = None, debug: bool = False
 ) -> EvaluateSummary:
-    """Judge a model on the test split of the labels that it was trained on.
+    """Judge a model on the test split of the labels that it was trained on, once the audit has found no leak.
 
     Raises:
-        TableError: no such model, or its labels were made anew since.
+        TableError: no such model, or its labels were made anew since. LeakError: the audit found a leak.
     """
     saved = Registry(store).load(model)
     scorer = Scorer(saved, raw=True)
@@ -59,13 +61,19 @@ def run(
     with session(address, debug=debug):
         if not store.exists(Registry.key(saved.name, saved.version, CALIBRATION)):
             calibrate(store, saved)  # a video model: at its training there were no features yet
+        audited = audit.check(store, saved)
         rows = gather(store, data, str(saved))
     judged = with_frames(_judge(saved, scorer, rows, resamples), store, rows)
     place = f"models/{saved.name}/{saved.version:04d}/scorecard"
     store.write(f"{place}.json", judged.to_json().encode())
     store.write(f"{place}.html", judged.to_html().encode())
     return EvaluateSummary(
-        str(saved), store.uri(f"{place}.html"), store.uri(f"{place}.json"), _test_posts(judged), _main_figures(judged)
+        model=str(saved),
+        html=store.uri(f"{place}.html"),
+        json=store.uri(f"{place}.json"),
+        test_posts=_test_posts(judged),
+        figures=_main_figures(judged),
+        unaudited=audited.unchecked,
     )
 
 

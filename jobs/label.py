@@ -13,10 +13,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from jobs.hashes import hashes_of
 from jobs.ingest import posts_table
 from viral import generations
 from viral.cli import common, execute, say
 from viral.errors import TableError
+from viral.evaluation.copies import later_copies
 from viral.evaluation.splits import PARTS, Kind, SplitSpec, assign
 from viral.history import recorded
 from viral.labels import DEFINITIONS, Labelled, LabelSpec, fit, log_rates
@@ -25,22 +27,27 @@ from viral.registry import check_name
 from viral.store import Store
 from viral.tables import LABELS
 
-_COLUMNS = [
+COLUMNS = [
     *("post_id", "author_id", "posted_at", "scraped_at", "duration_seconds", "author_followers"),
     *("sound_id", "sound_uses"),
     *("views", "likes", "comments", "shares", "saves"),
 ]
+"""Of posts, what a definition or a split may look at."""
 _TIME_KINDS = ("time", "time_author")
 
 
 @dataclass
 class LabelSummary:
-    """How many posts were labelled, how many dropped for which reason, and how the labelled ones are split."""
+    """How many posts were labelled, how many dropped for which reason, and how the labelled ones are split.
+
+    `copies` have the video of an earlier post, as far as features tell, and are unused.
+    """
 
     table: str
     posts: int
     labelled: int
     viral: int
+    copies: int
     dropped: dict[str, int] = field(default_factory=dict)
     splits: dict[str, int] = field(default_factory=dict)
 
@@ -62,7 +69,8 @@ def run(store: Store, label: LabelSpec, split: SplitSpec, *, name: str | None = 
     """
     posts = _posts(store)
     timed = posts.filter(pc.is_valid(posts["posted_at"])) if split.kind in _TIME_KINDS else posts
-    parts = assign(timed, split)
+    copies = later_copies(timed.append_column("sha256", hashes_of(store, timed["post_id"])))
+    parts = np.where(copies, "unused", assign(timed, split))
     fitted = fit(label, timed, parts == "train")
     labelled = fitted.apply(timed)
     rows = _rows(timed.filter(pa.array(labelled.mask)), parts[labelled.mask], labelled)
@@ -74,18 +82,18 @@ def run(store: Store, label: LabelSpec, split: SplitSpec, *, name: str | None = 
         dropped["no posting time"] = posts.num_rows - timed.num_rows
     counts = {part: int((rows["split"].to_numpy() == part).sum()) for part in PARTS}
     viral = int(labelled.is_viral.sum())
-    return LabelSummary(labels_prefix(table), posts.num_rows, rows.num_rows, viral, dropped, counts)
+    return LabelSummary(labels_prefix(table), posts.num_rows, rows.num_rows, viral, int(copies.sum()), dropped, counts)
 
 
 def _posts(store: Store) -> pa.Table:
-    posts = pa.concat_tables([posts_table(store).schema.empty_table().select(_COLUMNS), *_scan(store)])
+    posts = pa.concat_tables([posts_table(store).schema.empty_table().select(COLUMNS), *_scan(store)])
     if not posts.num_rows:
         raise TableError(f"the posts table of {store.root} is empty: ingest some first (viral ingest)")
     return posts.combine_chunks()
 
 
 def _scan(store: Store) -> Sequence[pa.Table]:
-    return list(posts_table(store).scan(_COLUMNS))
+    return list(posts_table(store).scan(COLUMNS))
 
 
 def _rows(posts: pa.Table, parts: npt.NDArray[np.str_], labelled: Labelled) -> pa.Table:
@@ -135,7 +143,10 @@ def command(
     as_json: bool,
     debug: bool,
 ) -> None:
-    """Label the posts, fitted on the training split alone; posts that lack what it needs are dropped, and counted."""
+    """Label the posts, fitted on the training split alone; posts that lack what it needs are dropped, and counted.
+
+    After a backfill, posts whose video is that of an earlier post are left out of all parts of the split.
+    """
     del debug  # of all commands; this one has nothing more to show
     label = LabelSpec(definition, top, within)
     spec = SplitSpec(split, gap_days=gap_days, seed=seed)

@@ -12,6 +12,7 @@ from viral import generations
 from viral.dataset import LabelledFeatures, Statistics, total
 from viral.errors import TableError
 from viral.extractors.feature_set import FeatureSet
+from viral.labelled_videos import LabelledVideos, VideoCounts
 from viral.models.streams import Stream
 from viral.store import Store
 from viral.tables import LABELS
@@ -54,6 +55,14 @@ def statistics_of(data: LabelledFeatures) -> Statistics:
     return statistics
 
 
+def video_counts(data: LabelledVideos) -> VideoCounts:
+    """What is known of labelled videos before any is read, gathered in the same way."""
+    bits, counts = data.bits(), VideoCounts()
+    for row in over_buckets(partial(_counted, data, bits), bits):
+        counts = counts + row["it"]
+    return counts
+
+
 def check_classes(viral: float, labels: str) -> None:
     """Raise TableError if the share of viral posts in the training split leaves nothing to tell apart."""
     if viral in (0.0, 1.0):
@@ -65,3 +74,7 @@ def check_classes(viral: float, labels: str) -> None:
 
 def _statistics(data: LabelledFeatures, bits: int, bucket: int) -> dict[str, Any]:
     return {"it": data.statistics(bits, bucket)}
+
+
+def _counted(data: LabelledVideos, bits: int, bucket: int) -> dict[str, Any]:
+    return {"it": data.counts(bits, bucket)}

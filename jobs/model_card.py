@@ -35,6 +35,7 @@ def model_card(
         "train": asdict(task.train),
         "target": asdict(task.scaling),
         "feature_set": spec.feature_set.to_dict(),
+        "absent": absent(spec.streams, task.model.streams),
         "label": label,
         "workers": spec.workers,
         "rows": statistics.rows,
@@ -71,9 +72,14 @@ def notes_of(feature_set: FeatureSet, sources: list[str]) -> list[str]:
     return notes
 
 
+def absent(wanted: Sequence[Stream], seen: Sequence[Stream]) -> list[str]:
+    """The streams that a model could have looked at, if any training post had them."""
+    return [stream.name for stream in wanted if stream not in seen]
+
+
 def notes_of_absent(wanted: Sequence[Stream], seen: Sequence[Stream]) -> list[str]:
-    """What must be known of modalities that a model could have looked at, if any training post had them."""
-    missing = [stream.name for stream in wanted if stream not in seen]
+    """What must be known of them."""
+    missing = absent(wanted, seen)
     return [f"no training post has {', '.join(missing)}: the model does not look at it"] if missing else []
 
 

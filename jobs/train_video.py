@@ -6,16 +6,15 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 import viral
-from jobs.buckets import over_buckets
 from jobs.clips import ClipSource, Decoders
 from jobs.ingest import posts_table
 from jobs.label import labels_prefix
-from jobs.labelled import MIN_ROWS, check_classes
+from jobs.labelled import MIN_ROWS, check_classes, video_counts
 from jobs.session import session
 from jobs.train_network import WORKER_CPUS
 from jobs.training_state import kept_at, last_state
@@ -92,7 +91,7 @@ def run(
     data = LabelledVideos(posts_table(store), labels)
     bits = data.bits()
     with session(address, debug=debug):
-        counts = _counts(data, bits, spec, config)
+        counts = _counts(data, spec, config)
         task = _task(store, spec, config, counts, ClipSource(data, bits, spec.backbone, settings, "validation"))
         place = f"runs/{spec.name}-{_identity(spec, task, counts)}"
         result = _fit(store, spec, task, place)
@@ -112,10 +111,8 @@ def run(
     )
 
 
-def _counts(data: LabelledVideos, bits: int, spec: VideoSpec, config: VideoConfig) -> VideoCounts:
-    counts = VideoCounts()
-    for row in over_buckets(partial(_counted, data, bits), bits):
-        counts = counts + row["it"]
+def _counts(data: LabelledVideos, spec: VideoSpec, config: VideoConfig) -> VideoCounts:
+    counts = video_counts(data)
     for split, least in (("train", max(MIN_ROWS, spec.workers)), ("validation", 1)):
         if (there := sum(counts.posts[split])) < least:
             raise TableError(
@@ -125,10 +122,6 @@ def _counts(data: LabelledVideos, bits: int, spec: VideoSpec, config: VideoConfi
     if config.task != "score":
         check_classes(counts.mean("is_viral"), f"labels/{spec.label}")
     return counts
-
-
-def _counted(data: LabelledVideos, bits: int, bucket: int) -> dict[str, Any]:
-    return {"it": data.counts(bits, bucket)}
 
 
 def _task(store: Store, spec: VideoSpec, config: VideoConfig, counts: VideoCounts, source: ClipSource) -> VideoTask:

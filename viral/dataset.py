@@ -19,6 +19,8 @@ from viral.parts import Parts, bits_for
 
 _DIGESTS = 1 << 128
 _SLICE = 2048  # rows: a bucket of spectrograms in double precision would be 2 GB
+USED = ("train", "validation", "test")
+"""The parts of a split that a model looks at."""
 TARGETS = ("target", "is_viral", "likes_rate", "comments_rate", "shares_rate")
 
 
@@ -54,26 +56,17 @@ class LabelledFeatures:
         joined = labels.filter(pc.is_valid(place))
         for name in columns:
             joined = joined.append_column(name, rows[name])
-        return joined.filter(_any_valid(rows, names))
+        return having(joined, names)
 
     def statistics(self, bits: int, bucket: int) -> Statistics:
-        """What one bucket adds to the statistics of the training split, and to the hash of the data.
+        """What one bucket adds to the statistics of the training split, and to the hash of the data."""
+        return measured(self.read(bits, bucket, USED), self.streams)
 
-        A stream that no post of the training split has is not in `moments`.
-        """
-        rows = self.read(bits, bucket, ("train", "validation", "test"))
-        train = rows.filter(pc.equal(rows["split"], "train"))
-        sums = Statistics(digest=digest_of(rows, self.streams), rows=train.num_rows)
-        if not train.num_rows:
-            return sums
-        batch = from_table(self.streams, train)
-        for place, stream in enumerate(self.streams):
-            vectors = batch.vectors[stream.name][batch.present[:, place]]
-            if len(vectors):
-                sums.moments[stream.name] = moments_of(vectors)
-        for name in ("target", "is_viral"):
-            sums.moments[name] = moments_of(train[name].cast(pa.float64()).to_numpy()[:, None])
-        return sums
+
+def having(rows: pa.Table, names: Sequence[str]) -> pa.Table:
+    """The rows that have any of these columns."""
+    valid = [np.asarray(pc.is_valid(rows[name]), dtype=bool) for name in names]
+    return rows.filter(pa.array(np.logical_or.reduce(valid)))
 
 
 @dataclass(frozen=True)
@@ -122,6 +115,25 @@ class Statistics:
         return hashlib.sha256(str(self.digest).encode()).hexdigest()[:16]
 
 
+def measured(rows: pa.Table, streams: Sequence[Stream]) -> Statistics:
+    """The statistics of the training split, and the hash, of labelled rows with the vectors of these streams.
+
+    A stream that no post of the training split has is not in `moments`.
+    """
+    train = rows.filter(pc.equal(rows["split"], "train"))
+    sums = Statistics(digest=digest_of(rows, streams), rows=train.num_rows)
+    if not train.num_rows:
+        return sums
+    batch = from_table(streams, train)
+    for place, stream in enumerate(streams):
+        vectors = batch.vectors[stream.name][batch.present[:, place]]
+        if len(vectors):
+            sums.moments[stream.name] = moments_of(vectors)
+    for name in ("target", "is_viral"):
+        sums.moments[name] = moments_of(train[name].cast(pa.float64()).to_numpy()[:, None])
+    return sums
+
+
 def total(parts: Iterable[Statistics]) -> Statistics:
     """The sum over buckets."""
     result = Statistics()
@@ -158,8 +170,3 @@ def digest_of(rows: pa.Table, streams: Sequence[Stream]) -> int:
 def targets_of(rows: pa.Table) -> Mapping[str, npt.NDArray[np.float32]]:
     """The label columns as float32 (N,), NaN where null."""
     return {name: rows[name].cast(pa.float32()).to_numpy(zero_copy_only=False) for name in TARGETS}
-
-
-def _any_valid(rows: pa.Table, names: Sequence[str]) -> pa.Array:
-    valid = [np.asarray(pc.is_valid(rows[name]), dtype=bool) for name in names]
-    return pa.array(np.logical_or.reduce(valid))

@@ -6,6 +6,7 @@ ViralError
 │   ├── RootError               the root is missing or cannot be used
 │   ├── TableError              a table is missing, empty, or not the one asked for
 │   ├── SourceError             scraped data that cannot be read as what it was said to be
+│   ├── LeakError               a model knows what it is to be judged by: names the rows and columns
 │   └── WeightsError            weights that are not there, with the command that brings them
 ├── StorageError                reading or writing the root failed for its own reasons (no space, no access)
 ├── FetchError                  one address cannot be fetched: becomes a row of `fetches` with `reason`
@@ -55,6 +56,10 @@ class TableError(UsageError):
 
 class SourceError(UsageError):
     """Scraped data that cannot be read as what it was said to be."""
+
+
+class LeakError(UsageError):
+    """A model was given, or fitted on, what it is to be judged by; the message names check, columns, rows and fix."""
 
 
 class WeightsError(UsageError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from pathlib import Path
 
 import pytest
 
@@ -19,15 +20,18 @@ from viral.registry import Registry
 from viral.store import Store
 from viral.tables import PREDICTIONS
 
+EMPTY_BOX = b"\0\0\0\x08free"  # at the end of an MP4: another file that looks the same
 VECTORS = ("metadata", "caption", "acoustics", "craft")
 
 
 @pytest.fixture
 def chosen(shared_data, shortest):
-    """The posts of the eight shortest videos, and as many again that say the same of the same videos."""
+    """The posts of the eight shortest videos, and as many again that say the same of videos that look the same."""
     with (shared_data / "tiktok_videos" / "posts.csv").open(encoding="utf-8", newline="") as file:
         posts = [post for post in csv.DictReader(file) if post["id"] in shortest]
-    return posts + [{**post, "id": f"{post['id']}-again", "username": f"{post['username']}-2"} for post in posts]
+    again = [{"id": f"{post['id']}-again", "username": f"{post['username']}-2"} for post in posts]
+    files = [{"file": f"videos/again-{Path(post['file']).name}"} for post in posts]
+    return posts + [post | other | file for post, other, file in zip(posts, again, files, strict=True)]
 
 
 def scraped(posts) -> bytes:
@@ -40,8 +44,10 @@ def scraped(posts) -> bytes:
 
 def test_the_flow_in_a_bucket(ray_session, s3_root, shared_data, chosen, tiktoks):
     store, light = Store.open(s3_root), FeatureSet.named("light")
-    for post in chosen[:8]:
-        store.upload(shared_data / "tiktok_videos" / post["file"], f"scrape/{post['file']}")
+    for post, again in zip(chosen[:8], chosen[8:], strict=True):
+        path = shared_data / "tiktok_videos" / post["file"]
+        store.upload(path, f"scrape/{post['file']}")
+        store.write(f"scrape/{again['file']}", path.read_bytes() + EMPTY_BOX)
     store.write("scrape/posts.csv", scraped(chosen))
     said = ingest.run(store, ingest.Source("csv", (f"{s3_root}/scrape/posts.csv",), tiktoks.columns))
     assert (said.rows, said.posts, said.rejects) == (16, 16, 0)

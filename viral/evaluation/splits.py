@@ -98,7 +98,7 @@ def assign(posts: pa.Table, spec: SplitSpec) -> npt.NDArray[np.str_]:
     if spec.kind == "random":
         return _by_hash(_hashes("post", posts["post_id"].to_pylist(), spec.seed), spec, "posts")
     if spec.kind in ("author", "sound"):
-        codes = _codes(posts, f"{spec.kind}_id")
+        codes = value_codes(posts, f"{spec.kind}_id")
         return _by_hash(_owner_hashes(posts, codes, spec), spec, f"{spec.kind}s")[codes]
     return _by_time(posts, spec)
 
@@ -111,11 +111,11 @@ def counts(parts: npt.NDArray[np.str_], authors: _Ints) -> list[PartCount]:
 
 def author_codes(posts: pa.Table) -> _Ints:
     """A whole number for each author, the same for all of an author's rows; a post without author gets its own."""
-    return _codes(posts, "author_id")
+    return value_codes(posts, "author_id")
 
 
-def _codes(posts: pa.Table, name: str) -> _Ints:
-    """The same for another column: a whole number for each value, and one of its own for a post without."""
+def value_codes(posts: pa.Table, name: str) -> _Ints:
+    """The same for another column of strings: a whole number for each value, and one of its own for a post without."""
     column = _chunk(posts[name]).cast(pa.string())
     known = pc.and_(pc.is_valid(column), pc.not_equal(pc.fill_null(column, ""), ""))
     encoded = pc.if_else(known, column, None).dictionary_encode()

@@ -1,0 +1,215 @@
+"""A model whose root holds a leak is not judged: each planted in a copy of a root without any."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+from safetensors.numpy import load, save
+
+from jobs import audit, evaluate, label
+from jobs.extract import features_table
+from jobs.foreign import brought_in
+from jobs.ingest import posts_table
+from viral import generations
+from viral.cli import execute
+from viral.dataset import moments_of
+from viral.errors import LeakError, TableError
+from viral.evaluation.splits import SplitSpec
+from viral.labels import LabelSpec
+from viral.models.ensemble.predictor import to_bytes
+from viral.models.ensemble.rows import Layout
+from viral.models.streams import from_dict
+from viral.registry import Registry
+from viral.store import Store
+from viral.tables import LABELS
+
+pytestmark = pytest.mark.usefixtures("ray_session")
+
+
+@pytest.fixture
+def store(tiktoks, tmp_path: Path) -> Store:
+    """A copy of the root of the real videos, to plant leaks in."""
+    shutil.copytree(tiktoks.store.root, tmp_path / "root", ignore=shutil.ignore_patterns("predictions", "history"))
+    return Store.open(tmp_path / "root")
+
+
+def labels_of(store: Store) -> tuple[pa.Table, dict[str, Any]]:
+    table, about = generations.current(store, "labels/log_views", LABELS)
+    return table.read(), about
+
+
+def relabelled(store: Store, rows: pa.Table, about: dict[str, Any]) -> dict[str, Any]:
+    """Put other rows in place of the labels; what is said of them."""
+    generation = uuid.uuid4().hex[:12]
+    generations.begin(store, "labels/log_views", LABELS, generation).append(rows, 0)
+    generations.commit(store, "labels/log_views", generation, about)
+    return about
+
+
+def resaved(store: Store, weights: bytes | None = None, name: str = "leaking", **card: object) -> str:
+    """The model with another card or other weights."""
+    saved = Registry(store).load("tiktoks")
+    return f"{name}/{Registry(store).save(name, {**saved.card, **card}, weights or saved.weights)}"
+
+
+def refused(store: Store, model: str, judge: Callable[[Store, str], object] = evaluate.run) -> str:
+    """What the audit says of a model, which is then not judged."""
+    with pytest.raises(LeakError) as leak:
+        judge(store, model)
+    assert not store.exists(f"models/{model.partition('/')[0]}/0001/scorecard.json")
+    assert "\n" not in str(leak.value)
+    return str(leak.value)
+
+
+def ids(rows: pa.Table, part: str) -> list[str]:
+    return rows["post_id"].filter(pc.equal(rows["split"], part)).to_pylist()
+
+
+def test_the_clean_run_passes(tiktoks):
+    assert tiktoks.judged.unaudited == []
+    said = audit.run(tiktoks.store, tiktoks.trained.model)
+    assert (said.posts, said.sampled, said.unchecked) == (43, 43, [])
+
+
+def test_counts_among_foreign_vectors(store, tmp_path):
+    posts = posts_table(store).read(columns=["post_id", "views"])
+    views = np.log1p(posts["views"].to_numpy().astype(np.float32))
+    for column, check in (("playCount", "named_count"), ("numbers", "count_value")):
+        vectors = [[0.5, float(value)] for value in views]
+        table = pa.table({"post_id": posts["post_id"], column: pa.array(vectors, pa.list_(pa.float32()))})
+        pq.write_table(table, tmp_path / f"{column}.parquet")
+        chosen = brought_in(store, str(tmp_path / f"{column}.parquet"))
+        streams = [{"name": column, "modality": column, "dim": 2, "tokens": 1}]
+        made = {"config": {"streams": streams}, "feature_set": chosen.to_dict()}
+        empty = save({"nothing": np.zeros(1)})
+        model = resaved(store, empty, column, **made)
+        assert f"{check}: an input" in refused(store, model, audit.run)
+        early = audit.run(store, resaved(store, empty, f"early-signal-{column}", **made))
+        assert any("the same video on both sides" in each for each in early.unchecked)
+        assert any("means and scales in early-signal" in each for each in early.unchecked)
+
+
+def test_an_author_and_a_video_on_both_sides(store, tiktoks):
+    rows, _ = labels_of(store)
+    train, test = ids(rows, "train")[0], ids(rows, "test")[0]
+    features = features_table(store, tiktoks.feature_set)
+    known = features.read()
+    sha256 = dict(zip(known["post_id"].to_pylist(), known["sha256"].to_pylist(), strict=True))
+    late = known.filter(pc.equal(known["post_id"], test)).to_pylist()[0] | {"attempt": 9, "sha256": sha256[train]}
+    features.append(pa.Table.from_pylist([late], schema=features.schema), 0)
+    said = refused(store, resaved(store))
+    assert f"shared_video: a test post has the file of one that was learnt from (sha256, 1 post: {test})" in said
+    authors = rows["author_id"].to_pylist()
+    authors[rows["post_id"].to_pylist().index(test)] = authors[rows["post_id"].to_pylist().index(train)]
+    relabelled(store, rows.set_column(1, "author_id", pa.array(authors)), labels_of(store)[1])
+    assert f"(author_id, 1 post: {test})" in refused(store, resaved(store))
+
+
+def test_the_fix_for_copies_is_to_label_again(store, tiktoks):
+    features = features_table(store, tiktoks.feature_set)
+    first, second = (
+        posts_table(store).read(columns=["post_id", "posted_at"]).sort_by("posted_at")["post_id"].to_pylist()[:2]
+    )
+    rows = {row["post_id"]: row for row in features.read().to_pylist()}
+    copy = rows[second] | {"attempt": 9, "sha256": rows[first]["sha256"]}
+    features.append(pa.Table.from_pylist([copy], schema=features.schema), 0)
+    said = label.run(store, LabelSpec("log_views"), SplitSpec("random"))
+    assert (said.copies, said.labelled, said.splits["unused"]) == (1, 43, 1)
+    assert ids(labels_of(store)[0], "unused") == [second]
+    with pytest.raises(TableError, match="made anew since tiktoks/1 was trained: train again"):
+        audit.run(store, "tiktoks")
+
+
+def test_sounds_on_both_sides(store):
+    rows, about = labels_of(store)
+    about = {**about, "split": {**about["split"], "kind": "sound"}}
+    relabelled(store, rows, about)
+    posts = posts_table(store)
+    test = ids(rows, "test")[0]
+    both = posts.read().filter(pc.is_in(posts.read()["post_id"], pa.array([ids(rows, "train")[0], test])))
+    scraped = pc.add(pc.coalesce(both["scraped_at"], both["posted_at"]), pa.scalar(10**12, pa.duration("us")))
+    both = both.set_column(both.column_names.index("scraped_at"), "scraped_at", scraped)
+    both = both.set_column(both.column_names.index("sound_id"), "sound_id", pa.array(["hit", "hit"]))
+    posts.append(both, 0)
+    assert f"(sound_id, 1 post: {test})" in refused(store, resaved(store, label=about))
+
+
+def test_scalers_of_all_posts(store, tiktoks):
+    saved = Registry(store).load("tiktoks")
+    vectors = [each for each in features_table(store, tiktoks.feature_set).read()["craft"].to_pylist() if each]
+    of_all = moments_of(np.array(vectors, np.float32))
+    tensors = load(saved.weights)
+    for name in ("mean", "scale"):
+        tensors[f"projections.craft.{name}"] = getattr(of_all, name).astype(np.float32)
+    said = refused(store, resaved(store, save(tensors)))
+    assert "scalers: the mean or scale of " in said
+    assert "(craft); train again" in said
+
+
+def test_a_target_and_a_threshold_of_all_posts(store):
+    rows, about = labels_of(store)
+    target = rows["target"].to_numpy()
+    scaled = resaved(store, target={"mean": float(target.mean()), "scale": float(target.std())})
+    assert "target_scale: the target's mean and scale in leaking/1" in refused(store, scaled)
+    about = {**about, "fitted": {**about["fitted"], "threshold": float(np.quantile(target, 0.75))}}
+    relabelled(store, rows, about)
+    assert "label_constants: threshold is" in refused(store, resaved(store, label=about))
+
+
+def test_neighbours_that_are_no_training_posts(store):
+    rows, _ = labels_of(store)
+    saved = Registry(store).load("tiktoks")
+    streams, scaling = from_dict(saved.card["config"]["streams"]), saved.card["target"]
+    width = sum(stream.dim for stream in streams)
+    layout = Layout(streams, np.zeros(width, np.float32), np.ones(width, np.float32))
+    scores = (rows["target"].to_numpy() - scaling["mean"]) / scaling["scale"]
+    weights = to_bytes(layout, {"knn": {"score": scores}})
+    said = refused(store, resaved(store, weights, kind="ensemble", data_hash="another: no word on scalers"), audit.run)
+    held = [*ids(rows, "test"), *ids(rows, "validation")]
+    assert f"neighbour_posts: {len(held)} of the posts" in said
+    assert f", {len(held)} posts: " in said
+    model = resaved(store)
+    sink = pa.BufferOutputStream()
+    pq.write_table(rows.select(["post_id"]), sink)
+    store.write(f"models/leaking/{int(model.partition('/')[2]):04d}/{audit.REFERENCE}", sink.getvalue().to_pybytes())
+    with pytest.raises(LeakError, match=rf"reference_posts: .*, {len(held)} posts: "):
+        audit.run(store, model)
+
+
+def test_what_a_model_had_learnt_before(store):
+    rows, about = labels_of(store)
+    generation = uuid.uuid4().hex[:12]
+    other = {**about, "name": "other"}
+    parts = pc.if_else(pc.equal(rows["split"], "test"), "train", rows["split"])
+    generations.begin(store, "labels/other", LABELS, generation).append(rows.set_column(3, "split", parts), 0)
+    generations.commit(store, "labels/other", generation, other)
+    resaved(store, name="before", label=other, data_hash="of other posts")
+    said = refused(store, resaved(store, continued_from="before/1"))
+    assert f"has learnt from test posts (post_id, {len(ids(rows, 'test'))} posts: " in said
+    gone = audit.run(store, resaved(store, name="late", continued_from="nobody/1"))
+    assert any("what nobody/1 had learnt from: it is gone" in each for each in gone.unchecked)
+
+
+def test_the_command_says_it_in_one_line_and_exits_2(store, monkeypatch, capsys):
+    rows, about = labels_of(store)
+    about["fitted"]["threshold"] = 0.0
+    relabelled(store, rows, about)
+    resaved(store, label=about)
+    for command, name in ((evaluate.command, "evaluate"), (audit.command, "audit")):
+        monkeypatch.setattr(sys, "argv", [name, "--model", "leaking", "--root", store.root])
+        with pytest.raises(SystemExit) as ended:
+            execute(command)
+        said = capsys.readouterr()
+        assert (ended.value.code, said.out) == (2, "")
+        assert said.err.startswith("error: the audit found a leak. label_constants: threshold is 0, and ")
+        assert said.err.count("\n") == 1
