@@ -26,6 +26,7 @@ from viral.evaluation import report
 from viral.evaluation.baselines import BASELINES, Inputs, fit_predict
 from viral.evaluation.evaluate import Details, Forecast, Truth, evaluate
 from viral.evaluation.splits import PARTS, author_codes, counts
+from viral.evaluation.tested import keep
 from viral.extractors.metadata import METADATA_COLUMNS
 from viral.extractors.weights import RANDOM
 from viral.history import recorded
@@ -70,6 +71,7 @@ def run(
     with session(address, debug=debug):
         rows = _gather(store, data, str(saved))
     judged = _judge(saved, scorer, rows, resamples)
+    keep(store, saved.name, saved.version, rows)
     place = f"models/{saved.name}/{saved.version:04d}/scorecard"
     store.write(f"{place}.json", judged.to_json().encode())
     store.write(f"{place}.html", judged.to_html().encode())
