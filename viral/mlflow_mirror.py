@@ -108,7 +108,8 @@ class _Mirror:
     def _runs(self) -> dict[str, str]:
         """The runs that are there, by the address of their model: a training with --mlflow has logged its own."""
         experiment = self.client.get_experiment_by_name(EXPERIMENT)
-        found, token = {}, None
+        found: dict[str, str] = {}
+        token = None
         while experiment and (token is None or token):
             page = self.client.search_runs([experiment.experiment_id], page_token=token)
             found |= {run.data.tags[ADDRESS]: run.info.run_id for run in page if ADDRESS in run.data.tags}
@@ -128,10 +129,11 @@ class _Mirror:
         from mlflow.entities import Metric
 
         told = {f"test/{figure}": each.value for figure, each in figures(self.store, name, number).items()}
-        known = self.client.get_run(version.run_id).data.metrics if told else {}
+        run = str(version.run_id)
+        known = self.client.get_run(run).data.metrics if told else {}
         new = [Metric(key, value, 0, 0) for key, value in told.items() if value is not None and known.get(key) != value]
         if new:
-            self.client.log_batch(version.run_id, metrics=new)
+            self.client.log_batch(run, metrics=new)
 
     def _set_champion(self, name: str, there: dict[str, ModelVersion]) -> None:
         promoted = newest(self.store, name)
@@ -162,7 +164,7 @@ def _alone(store: Store) -> Iterator[None]:
 
 
 def _state(store: Store) -> int:
-    """What MLflow is to know of a folder's models, as a number that SQLite can note: never 0, which is a new database's."""
+    """What MLflow is to know of a folder's models, as a number that SQLite can note; never 0, as in a new database."""
     told = (info.key for info in store.objects("models") if info.key.endswith(TOLD) or "/promotions/" in info.key)
     changed = [(key, Path(store.path(key)).stat().st_mtime_ns) for key in sorted(told)]
     return zlib.crc32(repr((store.root, changed)).encode()) >> 1 | 1

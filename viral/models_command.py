@@ -88,9 +88,9 @@ def compare_models(
     registry = Registry(store)
     first, second = registry.resolve(one), registry.resolve(other)
     found = compared(registry, first, second, COMPARED, resamples)
-    names = [f"{name}/{version}" for name, version in (first, second)]
-    values = {"one": names[0], "other": names[1], **asdict(found)}
-    _answer(store, mlflow, _Answer(values, _compare_lines(*names, found)), as_json=as_json)
+    one, other = (f"{name}/{version}" for name, version in (first, second))
+    values = {"one": one, "other": other, **asdict(found)}
+    _answer(store, mlflow, _Answer(values, _compare_lines(one, other, found)), as_json=as_json)
 
 
 @command.command("promote")

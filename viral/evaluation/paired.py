@@ -13,7 +13,6 @@ import pyarrow as pa
 from viral.errors import TableError
 from viral.evaluation import metrics
 from viral.evaluation.bootstrap import AuthorBootstrap, Estimate
-from viral.evaluation.glossary import GLOSSARY
 
 Rows = npt.NDArray[np.int64]
 Columns = Mapping[str, npt.NDArray[np.generic]]
@@ -21,8 +20,8 @@ Columns = Mapping[str, npt.NDArray[np.generic]]
 COMPARED = ("roc_auc", "pr_auc", "brier", "ece", "spearman", "rmse", "mae", "coverage", "width", "pinball")
 """The figures that models are compared by, each from one of `_GROUPS`."""
 
-JUDGING = tuple(name for name in COMPARED if GLOSSARY[name].better != "target")
-"""Those of them that go one way: a model can be better by it."""
+JUDGING = tuple(name for name in COMPARED if name not in ("coverage", "width"))
+"""Those of them that a model can be better by: neither of the other two says anything without the other."""
 
 _CLASSES, _SCORES, _RANGES = COMPARED[:4], COMPARED[4:7], COMPARED[7:]
 
