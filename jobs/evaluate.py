@@ -240,7 +240,7 @@ def _figure(estimate: Any) -> str:
 
 
 @click.command()
-@click.option("--model", default="fusion", show_default=True, help="NAME or NAME/VERSION.")
+@click.option("--model", default="fusion", show_default=True, help="NAME, NAME/VERSION or NAME@champion.")
 @click.option("--resamples", default=1000, show_default=True, type=click.IntRange(100), help="Of the bootstrap.")
 @on_ray
 @common
