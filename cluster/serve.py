@@ -16,7 +16,12 @@ from viral.store import Store
 
 
 @click.command()
-@click.option("--model", default="fusion", show_default=True, help="NAME or NAME/VERSION.")
+@click.option(
+    "--model",
+    default="fusion",
+    show_default=True,
+    help="NAME, NAME/VERSION, or NAME@champion, which follows promotions.",
+)
 @click.option("--host", help="Address to bind; beyond loopback VIRAL_API_KEY must be set.")
 @click.option("--port", type=click.IntRange(0, 65535))
 @on_ray

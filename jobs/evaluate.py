@@ -22,6 +22,7 @@ from viral.evaluation import report
 from viral.evaluation.baselines import BASELINES, fit_predict
 from viral.evaluation.evaluate import Details, Forecast, Truth, evaluate
 from viral.evaluation.splits import author_codes
+from viral.evaluation.tested import keep
 from viral.history import recorded
 from viral.registry import Registry, Saved
 from viral.scorer import CALIBRATION, Scorer
@@ -64,6 +65,7 @@ def run(
         audited = audit.check(store, saved)
         rows = gather(store, data, str(saved))
     judged = with_frames(_judge(saved, scorer, rows, resamples), store, rows)
+    keep(store, saved.name, saved.version, rows)
     place = f"models/{saved.name}/{saved.version:04d}/scorecard"
     store.write(f"{place}.json", judged.to_json().encode())
     store.write(f"{place}.html", judged.to_html().encode())
@@ -119,7 +121,7 @@ def _figure(estimate: Any) -> str:
 
 
 @click.command()
-@click.option("--model", default="fusion", show_default=True, help="NAME or NAME/VERSION.")
+@click.option("--model", default="fusion", show_default=True, help="NAME, NAME/VERSION or NAME@champion.")
 @click.option("--resamples", default=1000, show_default=True, type=click.IntRange(100), help="Of the bootstrap.")
 @on_ray
 @common

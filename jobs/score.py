@@ -145,7 +145,7 @@ def prediction_row(post_id: str, scored: Scored) -> dict[str, Any]:
 
 @click.command()
 @click.argument("files", nargs=-1)
-@click.option("--model", default="fusion", show_default=True, help="NAME or NAME/VERSION.")
+@click.option("--model", default="fusion", show_default=True, help="NAME, NAME/VERSION or NAME@champion.")
 @click.option("--all", "everything", is_flag=True, help="Score all posts of the model's feature table.")
 @click.option("--feature-set", help="With --all: refuse unless the model was trained on this set.")
 @click.option("--weights", help="With --feature-set: see `viral backfill`.")

@@ -13,7 +13,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
 import viral
-from serve.bodies import Answer, Draft, Health, Refusal, answer, request_bodies
+from serve.bodies import Answer, Draft, Encoded, Health, Refusal, answer, request_bodies
 from serve.drafts import draft_of
 from serve.refusals import RefusedError, answer_errors, refused_post
 from serve.settings import digest
@@ -33,22 +33,23 @@ class BusyError(Exception):
 
 @dataclass(frozen=True)
 class Backend:
-    """What the face asks: vectors for a draft, a score for vectors (None: none that the model knows), and readiness.
+    """What the face asks: vectors for a draft, a score for vectors by their model, readiness, and who answers.
 
-    `ready` says what is not there yet, or None. `encode` and `score` may raise BusyError.
+    `score` gives None where the model knows none of the vectors. `ready` says what is not there yet, or None; `model`
+    names the version that is served, None where that is not known yet. `encode` and `score` may raise BusyError.
     """
 
-    encode: Callable[[Draft], Awaitable[Outcome]]
-    score: Callable[[Mapping[str, Vector | None]], Awaitable[Scored | None]]
+    encode: Callable[[Draft], Awaitable[Encoded]]
+    score: Callable[[Mapping[str, Vector | None], str], Awaitable[Scored | None]]
     ready: Callable[[], Awaitable[str | None]]
+    model: Callable[[], Awaitable[str | None]]
 
 
 @dataclass(frozen=True)
 class Face:
-    """What a face must know: the root that clients may name files of, the model, the key and the limits."""
+    """What a face must know: the root that clients may name files of, the key and the limits."""
 
     root: str
-    model: str
     key_digest: str | None
     max_upload_bytes: int
     seconds: float
@@ -71,10 +72,11 @@ def api(face: Face, backend: Backend) -> FastAPI:
     @app.get("/healthz", response_model=Health, responses={503: {"model": Refusal}})
     async def healthz() -> Health:
         """Whether the endpoint answers, and by which model. Open to all."""
-        missing = await backend.ready()
-        if missing:
-            raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, "not_ready", missing, {"Retry-After": "1"})
-        return Health(status="ok", model=face.model, version=viral.__version__)
+        missing, model = await backend.ready(), await backend.model()
+        if missing or model is None:
+            detail = missing or "no replica has said yet which model it serves"
+            raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, "not_ready", detail, {"Retry-After": "1"})
+        return Health(status="ok", model=model, version=viral.__version__)
 
     refusals: dict[int | str, dict[str, Any]] = {status: {"model": Refusal} for status in REFUSALS}
 
@@ -99,10 +101,11 @@ def _authorise(request: Request, expected: str | None) -> None:
 async def _scored(draft: Draft, face: Face, backend: Backend) -> tuple[Outcome, Scored]:
     try:
         async with asyncio.timeout(face.seconds):
-            outcome = await backend.encode(draft)
+            encoded = await backend.encode(draft)
+            outcome = encoded.outcome
             if outcome.status == "failed":
                 raise refused_post(outcome.reason or "failed", (outcome.detail or "").replace(f"{face.root}/", ""))
-            scored = await backend.score(outcome.vectors) if _any(outcome) else None
+            scored = await backend.score(outcome.vectors, encoded.model) if _any(outcome) else None
     except BusyError:
         detail = "the endpoint is busy, try again in a moment"
         raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, "busy", detail, {"Retry-After": "1"}) from None

@@ -135,6 +135,14 @@ class Draft:
     author_views: tuple[int, ...] | None = None
 
 
+@dataclass(frozen=True)
+class Encoded:
+    """What became of a draft, and the version of the model (`name/version`) that its vectors are for."""
+
+    outcome: Outcome
+    model: str
+
+
 def answer(outcome: Outcome, scored: Scored) -> dict[str, Any]:
     """The body of an answer."""
     return {

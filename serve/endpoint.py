@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from serve.api import Face
+from serve.follow import followed
 from serve.settings import EndpointSpec, key_digest
 from viral.config import ServeSettings, load
 from viral.errors import ConfigError, ViralError
@@ -35,7 +36,8 @@ def build(spec: EndpointSpec, key: str | None = None) -> Application:
     """The application of one endpoint, as `ray.serve.run` takes it.
 
     Args:
-        spec: the endpoint; a model without a version is the newest one now, for all replicas.
+        spec: the endpoint; a model without a version is the newest one now, for all replicas, and `name@champion`
+            is whichever is the champion, each replica taking a new one when it sees it.
         key: the digest of the API key; None leaves it open to all who reach it.
 
     Raises:
@@ -47,7 +49,7 @@ def build(spec: EndpointSpec, key: str | None = None) -> Application:
     from serve.ingress import Ingress
 
     spec, limits = _pinned(spec), spec.settings.serve
-    face = Face(spec.root, spec.model, key, limits.max_upload_bytes, REQUEST_SECONDS)
+    face = Face(spec.root, key, limits.max_upload_bytes, REQUEST_SECONDS)
     common = {"max_queued_requests": limits.max_queued, "max_constructor_retry_count": STARTS}
     encoder = serve.deployment(Encoder).options(
         **common,
@@ -68,7 +70,7 @@ def build(spec: EndpointSpec, key: str | None = None) -> Application:
         max_ongoing_requests=INGRESS_ONGOING,
         max_constructor_retry_count=STARTS,
     )
-    return ingress.bind(face, encoder.bind(spec), model.bind(spec))
+    return ingress.bind(face, spec.model, encoder.bind(spec), model.bind(spec))
 
 
 def app(arguments: dict[str, str]) -> Application:
@@ -101,9 +103,10 @@ def checked(spec: EndpointSpec) -> EndpointSpec:
 
 
 def _pinned(spec: EndpointSpec) -> EndpointSpec:
+    """The endpoint with its model's version; a champion stays one, to be followed."""
     saved = Registry(Store(spec.root)).load(spec.model)
     feature_set_of(saved)
-    return replace(spec, model=str(saved))
+    return spec if followed(spec.model) else replace(spec, model=str(saved))
 
 
 def free_port(host: str, wanted: int) -> int:

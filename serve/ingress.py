@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import cast
 
 from fastapi import FastAPI
@@ -15,32 +15,61 @@ from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError, 
 from ray.serve.handle import DeploymentHandle
 
 from serve.api import Backend, BusyError, Face, api
-from serve.bodies import Draft
+from serve.bodies import Draft, Encoded
+from serve.follow import followed
+from viral.errors import StorageError
 from viral.extractors.extractor import Vector
-from viral.pipeline import Outcome
 from viral.scorer import Scored
 
 READY_FOR_SECONDS = 1.0  # /healthz is open to all: what it asks Serve's controller is asked once a second at most
+TOLD_WITHIN_SECONDS = 2.0
+_PASSING = (
+    BackPressureError,
+    DeploymentUnavailableError,
+    ReplicaUnavailableError,
+    RayActorError,
+    StorageError,
+)
 
 
 @serve.ingress()
 class Ingress:
-    """Serves `api`. The application is built in the replica: pickled, FastAPI loses what its annotations name."""
+    """Serves `api`. The application is built in the replica: pickled, FastAPI loses what its annotations name.
 
-    def __init__(self, face: Face, encoder: DeploymentHandle, model: DeploymentHandle) -> None:
-        self.face, self.encoder, self.model = face, encoder, model
+    Args:
+        face: what the face must know.
+        model: what is served: a version, or the champion of a name.
+        encoder: makes vectors.
+        scorer: scores them.
+    """
+
+    def __init__(self, face: Face, model: str, encoder: DeploymentHandle, scorer: DeploymentHandle) -> None:
+        self.face, self.encoder, self.scorer = face, encoder, scorer
         self.asked, self.missing = 0.0, cast("str | None", None)
+        self.follows = followed(model) is not None
+        self.told, self.model = 0.0, None if self.follows else model
 
     def __serve_build_asgi_app__(self) -> FastAPI:
-        return api(self.face, Backend(self._encode, self._score, self._ready))
+        return api(self.face, Backend(self._encode, self._score, self._ready, self._model))
 
-    async def _encode(self, draft: Draft) -> Outcome:
+    async def _encode(self, draft: Draft) -> Encoded:
         with _as_busy():
-            return cast("Outcome", await self.encoder.remote(draft))
+            encoded = cast("Encoded", await self.encoder.remote(draft))
+        self.told, self.model = time.monotonic(), encoded.model
+        return encoded
 
-    async def _score(self, vectors: Mapping[str, Vector | None]) -> Scored | None:
+    async def _score(self, vectors: Mapping[str, Vector | None], model: str) -> Scored | None:
         with _as_busy():
-            return cast("Scored | None", await self.model.remote(dict(vectors)))
+            return cast("Scored | None", await self.scorer.remote(dict(vectors), model))
+
+    async def _model(self) -> str | None:
+        """What the last answer was made by. Where none came lately an encoder has time to be asked."""
+        if self.follows and time.monotonic() - self.told > READY_FOR_SECONDS:
+            self.told = time.monotonic()
+            with suppress(BusyError, TimeoutError), _as_busy():
+                async with asyncio.timeout(TOLD_WITHIN_SECONDS):
+                    self.model = cast("str", await self.encoder.model.remote())
+        return self.model
 
     async def _ready(self) -> str | None:
         """By Serve's own health checks of the replicas: a request of ours would wait behind those of clients."""
@@ -51,10 +80,10 @@ class Ingress:
 
 @contextmanager
 def _as_busy() -> Iterator[None]:
-    """Full queues, and replicas that died with the request, both mean that it may come again in a moment."""
+    """All that passes: full queues, replicas that died with the request, a champion that cannot be read just now."""
     try:
         yield
-    except (BackPressureError, DeploymentUnavailableError, ReplicaUnavailableError, RayActorError) as error:
+    except _PASSING as error:
         raise BusyError from error
 
 

@@ -16,7 +16,7 @@ MIN_KEY = 16
 
 @dataclass(frozen=True)
 class EndpointSpec:
-    """One endpoint: the model `model` of the root `root`, and all settings."""
+    """One endpoint: the model `model` of the root `root` (`name/version`, or `name@champion`), and all settings."""
 
     root: str
     model: str

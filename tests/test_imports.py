@@ -26,6 +26,7 @@ LIGHT = (
     *("viral.labels", "viral.extractors.feature_set", "viral.evaluation.splits"),
     *("viral.models.streams", "viral.models.train_config", "viral.media.requests", "viral.media.locate"),
     *("viral.media.sandbox", "viral.models.networks", "viral.tracking"),
+    *("viral.promotions", "viral.champion", "viral.models_command", "viral.mlflow_mirror"),
 )
 PROJECT = Path(__file__).resolve().parent.parent
 

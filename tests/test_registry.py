@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -23,7 +24,8 @@ def test_versions_count_up(any_store: Store) -> None:
     newest = registry.load("fusion")
     digest = hashlib.sha256(b"\x02").hexdigest()
     assert (str(newest), newest.weights) == ("fusion/2", b"\x02")
-    assert newest.card == {"number": 2, "weights_sha256": digest}
+    assert newest.card == {"number": 2, "weights_sha256": digest, "saved_at": newest.card["saved_at"]}
+    assert datetime.now(UTC) - datetime.fromisoformat(newest.card["saved_at"]) < timedelta(minutes=1)
     assert registry.load("fusion/1").weights == registry.load("fusion/0001").weights == b"\x01"
 
 

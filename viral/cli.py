@@ -25,6 +25,7 @@ COMMANDS = {
     "failures": ("jobs.failures", "The posts that failed, by reason."),
     "train": ("jobs.train", "Features and labels to a model."),
     "evaluate": ("jobs.evaluate", "A model on its test split, beside baselines: JSON and one HTML page."),
+    "models": ("viral.models_command", "The saved models: list, show, compare, promote to champion."),
     "score": ("jobs.score", "Score files, or all posts of a feature table."),
     "serve": ("cluster.serve", "The endpoint: POST /v1/score."),
     "status": ("jobs.status", "What runs and ran on a root."),
@@ -123,7 +124,7 @@ def say(summary: Any, *, as_json: bool) -> None:
     """Print a summary (a dataclass): aligned lines for people, one JSON object for machines."""
     values = dataclasses.asdict(summary)
     if as_json:
-        click.echo(json.dumps(_finite(values), allow_nan=False))
+        click.echo(to_json(values))
         return
     width = max(len(name) for name in values)
     for name, value in values.items():
@@ -131,8 +132,12 @@ def say(summary: Any, *, as_json: bool) -> None:
             click.echo(f"{name.replace('_', ' ') if not place else '':<{width}}  {line}")
 
 
+def to_json(values: Any) -> str:
+    """Values as JSON on one line, with null for what JSON has no number for."""
+    return json.dumps(_finite(values), allow_nan=False)
+
+
 def _finite(value: Any) -> Any:
-    """The value with null for what JSON has no number for."""
     if isinstance(value, dict):
         return {name: _finite(each) for name, each in value.items()}
     if isinstance(value, list | tuple):

@@ -73,6 +73,7 @@ class ServeSettings(BaseModel):
     max_upload_bytes: PositiveInt = 256 << 20
     max_replicas: PositiveInt = 4
     max_queued: PositiveInt = Field(default=64, description="requests that wait at a replica before 503 is answered")
+    follow_seconds: float = Field(default=5.0, gt=0, description="how often a new champion is looked for")
 
 
 class Settings(BaseSettings):

@@ -5,6 +5,7 @@ ViralError
 │   ├── ConfigError             a setting, a column map or a feature set that does not exist
 │   ├── RootError               the root is missing or cannot be used
 │   ├── TableError              a table is missing, empty, or not the one asked for
+│   ├── PromotionError          a model that is not better than the champion may not take its place
 │   ├── SourceError             scraped data that cannot be read as what it was said to be
 │   ├── LeakError               a model knows what it is to be judged by: names the rows and columns
 │   └── WeightsError            weights that are not there, with the command that brings them
@@ -52,6 +53,10 @@ class RootError(UsageError):
 
 class TableError(UsageError):
     """A table is missing, empty, or another one than was asked for."""
+
+
+class PromotionError(UsageError):
+    """A model may not become the champion: it is not better than the one there is, or that cannot be told."""
 
 
 class SourceError(UsageError):

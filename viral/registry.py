@@ -7,14 +7,17 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from viral.errors import ConfigError, TableError
+from viral.promotions import CHAMPION, newest
 from viral.store import Store, read_json
 
 _CARD = "model.json"  # written last: a version without it is not there
 _WEIGHTS = "model.safetensors"
 _DIGEST = "weights_sha256"
+SAVED_AT = "saved_at"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -71,10 +74,11 @@ class Registry:
     ) -> int:
         """Save as the next version, or as one that was claimed, with other files by their names beside it.
 
-        The card is kept with the SHA-256 of the weights.
+        The card is kept with the SHA-256 of the weights, and when it was saved (UTC).
         """
         version = version or self.claim(name)
-        card = card | {_DIGEST: hashlib.sha256(weights).hexdigest()}
+        saved_at = datetime.now(UTC).isoformat(timespec="seconds")
+        card = card | {_DIGEST: hashlib.sha256(weights).hexdigest(), SAVED_AT: saved_at}
         for file, data in (files or {}).items():
             self.store.write(self.key(name, version, file), data)
         self.store.write(self.key(name, version, _WEIGHTS), weights)
@@ -82,20 +86,13 @@ class Registry:
         return version
 
     def load(self, reference: str) -> Saved:
-        """The model `name` (its newest version) or `name/version`.
+        """The model of a reference: its card and its weights.
 
         Raises:
             TableError: there is no such model, or its weights are not those that were saved.
         """
-        name, _, wanted = reference.partition("/")
-        versions = self.versions(name)
-        if not versions:
-            raise TableError(f"there is no model {name} in {self.store.root}: {self._instead()}")
-        version = int(wanted) if wanted.isdecimal() else versions[-1]
-        if version not in versions or (wanted and not wanted.isdecimal()):
-            raise TableError(f"model {name} has no version {wanted}: there are {', '.join(map(str, versions))}")
-        card = read_json(self.store, self.key(name, version, _CARD))
-        assert card is not None, "listed a moment ago, and versions are never deleted"
+        name, version = self.resolve(reference)
+        card = self.card(name, version)
         weights = self.store.read(self.key(name, version, _WEIGHTS))
         found = hashlib.sha256(weights).hexdigest()
         if card.get(_DIGEST, found) != found:
@@ -106,14 +103,51 @@ class Registry:
             )
         return Saved(name, version, card, weights, self.store)
 
+    def resolve(self, reference: str) -> tuple[str, int]:
+        """Name and version of `name` (its newest version), `name/version`, or `name@champion` (the one promoted last).
+
+        Raises:
+            TableError: there is no such model.
+        """
+        name, at, alias = reference.partition("@")
+        name, _, wanted = (name, "", "") if at else reference.partition("/")
+        versions = self.versions(name)
+        if not versions:
+            raise TableError(f"there is no model {name} in {self.store.root}: {self._instead()}")
+        if at:
+            wanted = self._champion(name, alias)
+        version = int(wanted) if wanted.isdecimal() else versions[-1]
+        if version not in versions or (wanted and not wanted.isdecimal()):
+            raise TableError(f"model {name} has no version {wanted}: there are {', '.join(map(str, versions))}")
+        return name, version
+
+    def card(self, name: str, version: int) -> dict[str, Any]:
+        """What a version that is there is made of."""
+        card = read_json(self.store, self.key(name, version, _CARD))
+        assert card is not None, "listed a moment ago, and versions are never deleted"
+        return card
+
+    def _champion(self, name: str, alias: str) -> str:
+        if alias != CHAMPION:
+            raise TableError(f"model {name} has no alias {alias!r}: there is {name}@{CHAMPION}")
+        promoted = newest(self.store, name)
+        if promoted is None:
+            raise TableError(f"model {name} has no champion: promote a version (viral models promote {name}/VERSION)")
+        return str(promoted.version)
+
     def _instead(self) -> str:
         names = self.names()
         return f"there are {', '.join(names)}" if names else "train one first (viral train)"
 
     @staticmethod
+    def folder(name: str, version: int) -> str:
+        """Where the files of a version lie below the root."""
+        return f"models/{check_name(name)}/{version:04d}"
+
+    @staticmethod
     def key(name: str, version: int, file: str) -> str:
         """Where a file of a version lies below the root."""
-        return f"models/{check_name(name)}/{version:04d}/{file}"
+        return f"{Registry.folder(name, version)}/{file}"
 
 
 def check_name(name: str) -> str:

@@ -103,7 +103,7 @@ class Scorer:
 
     @classmethod
     def load(cls, store: Store, reference: str) -> Scorer:
-        """The scorer of a model in the store's registry, by `name` or `name/version`."""
+        """The scorer of a model in the store's registry, by `name`, `name/version` or `name@champion`."""
         return cls(Registry(store).load(reference))
 
     @property

@@ -172,3 +172,17 @@ PREDICTIONS = pa.schema(
 
 `percentile` is among the model's reference posts; null, as `known`, where the model is not calibrated, and null where
 `known` is false."""
+
+TESTED = pa.schema(
+    [
+        pa.field("post_id", pa.string(), nullable=False),
+        pa.field("author", pa.int64(), nullable=False),
+        pa.field("target", pa.float64(), nullable=False),
+        pa.field("is_viral", pa.bool_(), nullable=False),
+        pa.field("probability", pa.float64(), nullable=False),
+        pa.field("score", pa.float64(), nullable=False),
+        pa.field("low", pa.float64(), nullable=False),
+        pa.field("high", pa.float64(), nullable=False),
+    ]
+)
+"""What a model said of one test post, and what became of it. `author` is a code, one for each author."""

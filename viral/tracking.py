@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from viral.errors import ConfigError
+from viral.mlflow_client import connected, shown
 from viral.store import Store, one_line
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 EXPERIMENT = "viral"
+ADDRESS = "viral.address"  # the tag that says where the files of a model lie
 CURVES = ("loss/train", "loss/validation")
 BATCH = 1000  # metrics that MLflow takes at once
 
@@ -37,7 +36,7 @@ class Tracking:
     def check(self) -> None:
         """Make sure that they can be kept, before anything is trained. Raises ConfigError."""
         if self.mlflow:
-            with _mlflow(self.mlflow) as client:
+            with connected(self.mlflow, f"MLflow at {shown(self.mlflow)} keeps no curves") as client:
                 _experiment(client)
         if self.tensorboard:
             try:
@@ -53,8 +52,9 @@ class Tracking:
         if self.tensorboard:
             _event_files(self.tensorboard / f"{name}-{version}", card["losses"])
         if self.mlflow:
-            with _mlflow(self.mlflow, f"{name}/{version} is saved, but ") as client:
-                _log(client, f"{name}/{version}", card)
+            said = f"{name}/{version} is saved, but MLflow at {shown(self.mlflow)} keeps no curves"
+            with connected(self.mlflow, said) as client:
+                log_run(client, f"{name}/{version}", store.uri(f"models/{name}/{version:04d}"), card)
 
 
 def _event_files(folder: Path, losses: list[list[float]]) -> list[Path]:
@@ -67,40 +67,41 @@ def _event_files(folder: Path, losses: list[list[float]]) -> list[Path]:
     return sorted(folder.iterdir())
 
 
-@contextmanager
-def _mlflow(uri: str, before: str = "") -> Iterator[MlflowClient]:
-    """MLflow at that address; its errors become ours, with what is to be said before them."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # else it tells its makers of every use
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # seven take minutes
-    from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
+def log_run(
+    client: MlflowClient, model: str, address: str, card: Mapping[str, Any], artifacts: str | None = None
+) -> str:
+    """Log the training of a saved model: what it is told apart by, and its curves.
 
-    logging.getLogger("mlflow").setLevel(logging.ERROR)
-    try:
-        yield MlflowClient(uri)
-    except MlflowException as error:
-        raise ConfigError(f"{before}MLflow at {uri} keeps no curves: {one_line(error)}") from error
+    Args:
+        client: MLflow.
+        model: name/version.
+        address: where its files lie. The run is tagged with it last of all: without it, a run is but half logged.
+        card: of the model.
+        artifacts: where MLflow is to keep files of the experiment, if it does not know it yet.
 
-
-def _experiment(client: MlflowClient) -> str:
-    found = client.get_experiment_by_name(EXPERIMENT)
-    return str(found.experiment_id if found else client.create_experiment(EXPERIMENT))
-
-
-def _log(client: MlflowClient, model: str, card: Mapping[str, Any]) -> None:
+    Returns:
+        The id of the run.
+    """
     from mlflow.entities import Metric, Param, RunTag
 
-    run = client.create_run(_experiment(client), run_name=model).info.run_id
+    run = client.create_run(_experiment(client, artifacts), run_name=model).info.run_id
     params = [Param(name, str(value)[:500]) for name, value in _params(card).items()]
     metrics = [
         Metric(curve, value, 0, epoch)
-        for epoch, values in enumerate(card["losses"], start=1)
+        for epoch, values in enumerate(card.get("losses", ()), start=1)
         for curve, value in zip(CURVES, values, strict=True)
     ]
-    client.log_batch(run, params=params[:100], tags=[RunTag("model", model)])
+    client.log_batch(run, params=params[:100])
     for first in range(0, len(metrics), BATCH):
         client.log_batch(run, metrics=metrics[first : first + BATCH])
+    client.log_batch(run, tags=[RunTag("model", model), RunTag(ADDRESS, address)])
     client.set_terminated(run)
+    return str(run)
+
+
+def _experiment(client: MlflowClient, artifacts: str | None = None) -> str:
+    found = client.get_experiment_by_name(EXPERIMENT)
+    return str(found.experiment_id if found else client.create_experiment(EXPERIMENT, artifacts))
 
 
 def _params(card: Mapping[str, Any]) -> dict[str, Any]:

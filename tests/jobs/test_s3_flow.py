@@ -10,8 +10,9 @@ import pytest
 
 from jobs import backfill, evaluate, ingest, label, score, train_network
 from jobs.extract import features_table
-from viral import generations
+from viral import champion, generations
 from viral.config import Settings
+from viral.evaluation import tested
 from viral.evaluation.splits import SplitSpec
 from viral.extractors.feature_set import FeatureSet
 from viral.labels import LabelSpec
@@ -72,7 +73,10 @@ def test_the_flow_in_a_bucket(ray_session, s3_root, shared_data, chosen, tiktoks
     judged = evaluate.run(store, trained.model, resamples=100)
     assert judged.html == f"{s3_root}/models/m/0001/scorecard.html"
     assert store.read("models/m/0001/scorecard.html").startswith(b"<!doctype html>")
-    assert score.run(store, trained.model).scored == 16
+    kept = tested.read(store, "m", 1)
+    assert (kept.num_rows, set(kept["post_id"].to_pylist()) <= set(rows)) == (judged.test_posts, True)
+    assert champion.promote(store, "m", champion.Rule()).version == 1
+    assert score.run(store, "m@champion").scored == 16
     assert Registry(store).names() == ["m"]
     table, _ = generations.current(store, "predictions/m-1", PREDICTIONS)
     assert table.read().num_rows == 16

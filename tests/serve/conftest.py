@@ -37,7 +37,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def save_model(store: Store) -> None:
+def save_model(store: Store, feature_set: FeatureSet | None = None, seed: int = 0) -> int:
+    """Save a version of the model `tiny`, of the light set or another; gives its number."""
     import torch
     from safetensors.torch import save
 
@@ -45,8 +46,8 @@ def save_model(store: Store) -> None:
     from viral.models.fusion_config import FusionConfig
     from viral.models.streams import streams_of
 
-    feature_set = FeatureSet.named("light")
-    torch.manual_seed(0)
+    feature_set = feature_set or FeatureSet.named("light")
+    torch.manual_seed(seed)
     model = Fusion(FusionConfig(streams=streams_of(feature_set)))
     with torch.no_grad():
         model.gate.weight.normal_(0, 0.2)  # as zeros every modality would weigh the same
@@ -58,7 +59,7 @@ def save_model(store: Store) -> None:
         "label": {"spec": {"definition": "log_views"}},
         "notes": ["nobody trained it"],
     }
-    Registry(store).save(MODEL, card, save(model.state_dict()))
+    return Registry(store).save(MODEL, card, save(model.state_dict()))
 
 
 @pytest.fixture(scope="session")

@@ -10,16 +10,24 @@ import httpx
 import pytest
 
 from serve.api import Backend, BusyError, Face, api
-from serve.bodies import Draft
+from serve.bodies import Draft, Encoded
 from viral.extractors.extractor import Vector
 from viral.pipeline import Outcome
 from viral.scorer import Scored
 
 Check = Callable[..., Any]
-Encode = Callable[[Draft], Awaitable[Outcome]]
+Encode = Callable[[Draft], Awaitable[Encoded]]
 
 
-async def no_score(_: Mapping[str, Vector | None]) -> Scored | None:
+async def no_score(_: Mapping[str, Vector | None], __: str) -> Scored | None:
+    return None
+
+
+async def the_model() -> str | None:
+    return "m/1"
+
+
+async def no_model() -> str | None:
     return None
 
 
@@ -28,8 +36,8 @@ async def is_ready() -> str | None:
 
 
 def failed(reason: str, detail: str) -> Encode:
-    async def encode(_: Draft) -> Outcome:
-        return Outcome("draft", "failed", reason, detail)
+    async def encode(_: Draft) -> Encoded:
+        return Encoded(Outcome("draft", "failed", reason, detail), "m/1")
 
     return encode
 
@@ -38,10 +46,11 @@ def ask(
     encode: Encode,
     *,
     ready: Callable[[], Awaitable[str | None]] = is_ready,
+    model: Callable[[], Awaitable[str | None]] = the_model,
     method: str = "POST",
     path: str = "/v1/score",
 ) -> httpx.Response:
-    app = api(Face("/some/root", "m/1", None, 1000, seconds=0.2), Backend(encode, no_score, ready))
+    app = api(Face("/some/root", None, 1000, seconds=0.2), Backend(encode, no_score, ready, model))
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
 
     async def send() -> httpx.Response:
@@ -65,14 +74,14 @@ def test_the_reason_of_a_post_becomes_a_status(reason: str, status: int, check_r
 
 
 def test_a_mistake_of_ours_shows_nothing_of_itself(check_refusal: Check) -> None:
-    async def encode(_: Draft) -> Outcome:
+    async def encode(_: Draft) -> Encoded:
         raise ZeroDivisionError("a secret")
 
     assert "secret" not in check_refusal(ask(encode), 500, "internal_error")
 
 
 def test_busy_is_said_so(check_refusal: Check) -> None:
-    async def encode(_: Draft) -> Outcome:
+    async def encode(_: Draft) -> Encoded:
         raise BusyError
 
     reply = ask(encode)
@@ -81,7 +90,7 @@ def test_busy_is_said_so(check_refusal: Check) -> None:
 
 
 def test_an_answer_that_does_not_come_is_given_up(check_refusal: Check) -> None:
-    async def encode(_: Draft) -> Outcome:
+    async def encode(_: Draft) -> Encoded:
         await asyncio.sleep(60)
         raise AssertionError
 
@@ -89,8 +98,9 @@ def test_an_answer_that_does_not_come_is_given_up(check_refusal: Check) -> None:
 
 
 def test_vectors_that_the_model_does_not_take_are_refused(check_refusal: Check) -> None:
-    async def encode(_: Draft) -> Outcome:
-        return Outcome("draft", "partial", "extractor_error", "craft: it failed", vectors={"craft": None})
+    async def encode(_: Draft) -> Encoded:
+        outcome = Outcome("draft", "partial", "extractor_error", "craft: it failed", vectors={"craft": None})
+        return Encoded(outcome, "m/1")
 
     assert check_refusal(ask(encode), 422, "nothing_to_score") == "craft: it failed"
 
@@ -101,3 +111,9 @@ def test_health_says_what_is_missing(check_refusal: Check) -> None:
 
     reply = ask(failed("unreadable", "none"), ready=ready, method="GET", path="/healthz")
     assert check_refusal(reply, 503, "not_ready") == "no replica of Encoder is running"
+
+
+def test_health_waits_for_a_model_to_be_known(check_refusal: Check) -> None:
+    reply = ask(failed("unreadable", "none"), model=no_model, method="GET", path="/healthz")
+    check_refusal(reply, 503, "not_ready")
+    assert ask(failed("unreadable", "none"), method="GET", path="/healthz").json()["model"] == "m/1"

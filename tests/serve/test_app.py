@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from threading import Event
+from typing import Any, Self
 
 import httpx
 import pytest
@@ -13,15 +17,24 @@ import pytest
 from jobs.session import session
 from serve.endpoint import app, build, free_port, running
 from serve.settings import KEY_VARIABLE, EndpointSpec, digest
+from tests.serve.conftest import save_model
 from viral import s3
 from viral.config import ServeSettings, Settings
 from viral.errors import ConfigError, RootError, TableError
+from viral.extractors.extractor import Context
+from viral.extractors.feature_set import FeatureSet
+from viral.pipeline import Pipeline
+from viral.promotions import Promotion, promotions, record
 from viral.registry import Registry
+from viral.scorer import Scorer
 from viral.store import Store
 
 Check = Callable[..., Any]
 
 SCORE, KEY = "/v1/score", "correct-horse-battery-staple"
+FOLLOW_SECONDS, SWAPPED_WITHIN = 0.2, 60.0
+NUMBERS = ("probability", "score", "low", "high")
+SMALL = FeatureSet.from_dict({"name": "small", "extractors": ["metadata", "caption"]})
 
 
 @pytest.fixture(scope="module")
@@ -38,20 +51,30 @@ def s3_store(s3_server: str, root: Path, clip: Path) -> Store:
     s3.client().create_bucket(Bucket=bucket)
     store, saved = Store.open(f"s3://{bucket}/prefix"), Registry(Store.open(root)).load("tiny")
     Registry(store).save("tiny", saved.card, saved.weights)
+    promoted(store, 1)
     store.upload(clip, f"videos/{clip.name}")
     store.write("videos/text.mp4", b"no video")
     s3.upload(clip, f"s3://{bucket}/beside.mp4")
     return store
 
 
+def promoted(store: Store, version: int) -> None:
+    """Make a version the champion, whatever its figures."""
+    number = len(promotions(store, "tiny")) + 1
+    assert record(store, "tiny", Promotion(number, version, None, "now", None, "spearman", 0.0, forced="a test"))
+
+
 @pytest.fixture(scope="module")
 def client(s3_store: Store, temporary: Path, key: str) -> Iterator[httpx.Client]:
+    """An endpoint that follows the champion."""
     from ray import serve
 
     port = free_port("127.0.0.1", 0)
     with session():
         serve.start(http_options={"port": port})
-        serve.run(app({"root": s3_store.root, "model": "tiny"}))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("VIRAL_SERVE__FOLLOW_SECONDS", str(FOLLOW_SECONDS))
+            serve.run(app({"root": s3_store.root, "model": "tiny@champion"}))
         with httpx.Client(
             base_url=f"http://127.0.0.1:{port}",
             headers={"Authorization": f"Bearer {KEY}"},
@@ -103,6 +126,11 @@ def test_it_takes_a_root_and_a_model(root: Path, key: str) -> None:
         app({"root": str(root), "model": "none"})
 
 
+def test_a_champion_that_there_is_not_is_said_so(root: Path, key: str) -> None:
+    with pytest.raises(TableError, match="model tiny has no champion: promote a version"):
+        app({"root": str(root), "model": "tiny@champion"})
+
+
 def test_it_needs_a_key(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Serve's tools bind what they are told to."""
     monkeypatch.delenv(KEY_VARIABLE, raising=False)
@@ -126,6 +154,93 @@ def test_a_model_of_another_version_of_the_code_is_refused(root: Path) -> None:
     registry.save("foreign", {**saved.card, "feature_set": feature_set}, saved.weights)
     with pytest.raises(ConfigError, match="use the same version of viral"):
         build(EndpointSpec(str(root), "foreign", Settings()))
+
+
+@dataclass
+class Asking:
+    """Two who ask without a pause, one by upload and one by words, and what they were answered."""
+
+    client: httpx.Client
+    clip: Path
+    replies: dict[str, list[httpx.Response]] = field(default_factory=lambda: {"clip": [], "words": []})
+    ended: Event = field(default_factory=Event)
+
+    def __enter__(self) -> Self:
+        self.pool = ThreadPoolExecutor(2)
+        self.asking = [self.pool.submit(self._ask, what) for what in self.replies]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.ended.set()
+        self.pool.shutdown()
+        for each in self.asking:
+            each.result()
+
+    def _ask(self, what: str) -> None:
+        content = self.clip.read_bytes()
+        while not self.ended.is_set():
+            body: Any = {"json": {"caption": "a"}} if what == "words" else {"files": {"file": content}}
+            self.replies[what].append(self.client.post(SCORE, **body))
+
+    def until(self, model: str) -> None:
+        """Wait until both were answered by a version, and the endpoint says that it serves it."""
+        until = time.monotonic() + SWAPPED_WITHIN
+        while time.monotonic() < until:
+            last = [replies[-1].json().get("model") for replies in self.replies.values() if replies]
+            if last == [model, model] and health(self.client) == model:
+                return
+            time.sleep(0.1)
+        pytest.fail(f"{model} was not served within {SWAPPED_WITHIN:g} s")
+
+
+def health(client: httpx.Client) -> str:
+    return str(client.get("/healthz").json()["model"])
+
+
+def expected(store: Store, version: int, clip: Path) -> dict[str, dict[str, Any]]:
+    """What the pipeline of a backfill and the scorer say by that version."""
+    scorer = Scorer.load(store, f"tiny/{version}")
+    with Pipeline(scorer.feature_set, store, Settings()) as pipeline:
+        asked = {"clip": pipeline.one(str(clip), Context()), "words": pipeline.one(None, Context(caption="a"))}
+        scored = {what: scorer.score([outcome.vectors])[0] for what, outcome in asked.items()}
+    return {what: {name: getattr(each, name) for name in NUMBERS} for what, each in scored.items()}
+
+
+def test_a_promotion_is_followed_and_no_request_fails(
+    client: httpx.Client, s3_store: Store, clip: Path, temporary: Path
+) -> None:
+    """To a model of other features, past one that is damaged, to one of the same features."""
+    assert health(client) == "tiny/1"
+    other, damaged, alike = (save_model(s3_store, SMALL, seed) for seed in (1, 2, 3))
+    s3_store.write(f"models/tiny/{damaged:04d}/model.safetensors", b"damaged")
+    with Asking(client, clip) as asking:
+        asking.until("tiny/1")
+        promoted(s3_store, other)
+        asking.until(f"tiny/{other}")
+        promoted(s3_store, damaged)
+        said = f"cannot load the champion tiny/{damaged}, what was served is served on: the weights of model"
+        await_log(temporary, said)
+        asking.until(f"tiny/{other}")
+        promoted(s3_store, alike)
+        asking.until(f"tiny/{alike}")
+    numbers = {f"tiny/{version}": expected(s3_store, version, clip) for version in (1, other, alike)}
+    for what, replies in asking.replies.items():
+        assert [reply.text for reply in replies if reply.status_code != 200] == []
+        bodies = [reply.json() for reply in replies]
+        # None goes back to what was served before, and each is the answer of the version that it names.
+        assert list(dict.fromkeys(body["model"] for body in bodies)) == list(numbers)
+        assert [body["model"] for body in bodies] == sorted(body["model"] for body in bodies)
+        for body in bodies:
+            assert {name: body[name] for name in NUMBERS} == pytest.approx(numbers[body["model"]][what], rel=1e-6)
+
+
+def await_log(folder: Path, said: str) -> None:
+    until = time.monotonic() + SWAPPED_WITHIN
+    while time.monotonic() < until:
+        if any(said in path.read_text(errors="replace") for path in folder.rglob("serve/*Encoder*.log")):
+            return
+        time.sleep(0.1)
+    pytest.fail(f"no log says {said!r}")
 
 
 def test_where_serve_runs_already_its_address_is_used(client: httpx.Client, root: Path) -> None:

@@ -122,12 +122,13 @@ def test_every_subset_of_modalities_is_scored(client: httpx.Client, root: Path) 
     for size in range(1, len(streams) + 1):
         for there in combinations(streams, size):
             row = {stream.name: rng.normal(size=stream.dim).astype(np.float32) for stream in there}
-            scored = handle.remote(row).result(timeout_s=30)
+            scored = handle.remote(row, "tiny/1").result(timeout_s=30)
             assert set(scored.modalities) == {stream.modality for stream in there}
             assert set(scored.missing) == {stream.modality for stream in streams if stream not in there}
             assert math.isfinite(scored.probability)
             assert math.isfinite(scored.score)
-    assert handle.remote(dict.fromkeys((stream.name for stream in streams), None)).result(timeout_s=30) is None
+    nothing = dict.fromkeys(stream.name for stream in streams)
+    assert handle.remote(nothing, "tiny/1").result(timeout_s=30) is None
 
 
 @pytest.mark.parametrize("body", [{}, {"caption": None}])
