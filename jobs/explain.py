@@ -45,7 +45,8 @@ def explain_file(
         found = explain(Rescorer(pipeline, scorer), Draft(uri_of(file), context), changes, gaps_of(scorer.saved))
     if as_json:
         of_file = {"file": file, "status": found.outcome.status, "detail": found.outcome.detail}
-        click.echo(json.dumps({**of_file, **asdict(found.scored), **found.to_dict(), "note": ASSOCIATIONS}))
+        explained = {"explanation": found.to_dict(), "meaning": ASSOCIATIONS}
+        click.echo(json.dumps({**of_file, **asdict(found.scored), **explained}))
         return
     card = card_of(replace(found.outcome, post_id=file), found.scored)
     click.echo("\n".join([card, *found.lines(), ASSOCIATIONS]))
@@ -62,7 +63,7 @@ def rank_files(store: Store, model: str, files: tuple[str, ...], context: Contex
         scores = Rescorer(pipeline, scorer)([Variant(Draft(uri_of(file), context)) for file in files])
     ranking = ranked(dict(zip(files, scores, strict=True)), gaps_of(scorer.saved))
     if as_json:
-        click.echo(json.dumps({**asdict(ranking), "note": ASSOCIATIONS}))
+        click.echo(json.dumps({**asdict(ranking), "meaning": ASSOCIATIONS}))
         return
     click.echo("\n".join([*lines(ranking), ASSOCIATIONS]))
 

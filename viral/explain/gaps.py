@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -69,19 +70,23 @@ class Gaps:
         """As JSON holds it."""
         return {"grid": list(self.grid), "pairs": self.pairs, "one_author": self.one_author}
 
+    @cached_property
+    def _quantiles(self) -> Floats:
+        return np.array(self.grid)
+
     def beats(self, difference: float) -> float:
         """The probability that a post whose score is higher by `difference` does better than the other; ties half.
 
         Never 0 nor 1: so many pairs cannot say that.
         """
-        places = [np.searchsorted(self.grid, -difference, side=side) for side in ("left", "right")]
+        places = [np.searchsorted(self._quantiles, -difference, side=side) for side in ("left", "right")]
         count = len(self.grid)
         return float((count - sum(places) / 2 + 0.5) / (count + 1))
 
     def interval(self, difference: float, level: float = 0.9) -> tuple[float, float]:
         """Where the difference between two posts lies in a share `level` of the cases when their scores differ so."""
         levels = np.linspace(0, 1, len(self.grid))
-        low, high = np.interp([(1 - level) / 2, (1 + level) / 2], levels, self.grid)
+        low, high = np.interp([(1 - level) / 2, (1 + level) / 2], levels, self._quantiles)
         return difference + float(low), difference + float(high)
 
 
@@ -94,7 +99,8 @@ def _pairs(codes: Ints, chance: np.random.Generator) -> tuple[Ints, Ints]:
     place = np.arange(len(order)) - first
     left, right = [], []
     for step in range(1, PARTNERS + 1):
-        paired = size >= 2 * step  # half the circle: the other half would be the same pairs again
+        # Half the circle: the other half would be the same pairs again.
+        paired = (size > 2 * step) | ((size == 2 * step) & (place < step))
         left.append(order[paired])
         right.append(order[(first + (place + step) % size)[paired]])
     return np.concatenate(left), np.concatenate(right)
