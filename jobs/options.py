@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import wraps
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import click
 
 from viral.errors import ConfigError
+from viral.extractors.extractor import Context
 from viral.extractors.feature_set import FEATURE_SETS, FeatureSet
 from viral.extractors.root_weights import RootWeights
 from viral.registry import Registry
@@ -34,6 +37,41 @@ def feature_set_options(function: Callable[P, R]) -> Callable[P, R]:
     ):
         function = option(function)
     return function
+
+
+def draft_options(function: Callable[..., R]) -> Callable[..., R]:
+    """What may be said of a draft beside its video; the command gets it as `context`."""
+
+    @wraps(function)
+    def with_context(
+        *,
+        caption: str | None,
+        hashtags: tuple[str, ...],
+        posted_at: datetime | None,
+        author_followers: int | None,
+        sound_original: bool | None,
+        sound_posts: int | None,
+        sound_uses: int | None,
+        **others: Any,
+    ) -> R:
+        when = posted_at.replace(tzinfo=UTC) if posted_at else None
+        context = Context(caption, hashtags or None, when, author_followers, sound_original, sound_posts, sound_uses)
+        return function(context=context, **others)
+
+    options: Callable[..., R] = with_context
+    for option in (
+        click.option("--sound-uses", type=click.IntRange(0), help="Posts anywhere that use the sound already."),
+        click.option("--sound-posts", type=click.IntRange(0), help="Posts of the root that use the sound already."),
+        click.option("--sound-original/--sound-reused", default=None),
+        click.option("--author-followers", type=click.IntRange(0)),
+        click.option(
+            "--posted-at", type=click.DateTime(["%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d"]), help="In UTC."
+        ),
+        click.option("--hashtag", "hashtags", multiple=True),
+        click.option("--caption"),
+    ):
+        options = option(options)
+    return options
 
 
 def chosen_set(name: str, weights: str | None, store: Store) -> FeatureSet:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cache, partial
 from typing import Any
 
@@ -14,7 +13,7 @@ import pyarrow as pa
 
 from jobs.buckets import bucket_rows
 from jobs.extract import features_table
-from jobs.options import chosen_set
+from jobs.options import chosen_set, draft_options
 from jobs.score_files import score_files
 from jobs.session import session
 from viral import generations
@@ -149,13 +148,7 @@ def prediction_row(post_id: str, scored: Scored) -> dict[str, Any]:
 @click.option("--all", "everything", is_flag=True, help="Score all posts of the model's feature table.")
 @click.option("--feature-set", help="With --all: refuse unless the model was trained on this set.")
 @click.option("--weights", help="With --feature-set: see `viral backfill`.")
-@click.option("--caption")
-@click.option("--hashtag", "hashtags", multiple=True)
-@click.option("--posted-at", type=click.DateTime(["%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d"]), help="In UTC.")
-@click.option("--author-followers", type=click.IntRange(0))
-@click.option("--sound-original/--sound-reused", default=None)
-@click.option("--sound-posts", type=click.IntRange(0), help="Posts of the root that use the sound already.")
-@click.option("--sound-uses", type=click.IntRange(0), help="Posts anywhere that use the sound already.")
+@draft_options
 @on_ray
 @common
 def command(
@@ -164,13 +157,7 @@ def command(
     everything: bool,
     feature_set: str | None,
     weights: str | None,
-    caption: str | None,
-    hashtags: tuple[str, ...],
-    posted_at: datetime | None,
-    author_followers: int | None,
-    sound_original: bool | None,
-    sound_posts: int | None,
-    sound_uses: int | None,
+    context: Context,
     root: str,
     address: str | None,
     as_json: bool,
@@ -185,8 +172,6 @@ def command(
         work = partial(run, store, model, feature_set=chosen, address=address, debug=debug)
         say(recorded(store, "score", lambda _: work()), as_json=as_json)
         return
-    when = posted_at.replace(tzinfo=UTC) if posted_at else None
-    context = Context(caption, hashtags or None, when, author_followers, sound_original, sound_posts, sound_uses)
     score_files(store, model, files, context, as_json=as_json)
 
 

@@ -26,17 +26,18 @@ def score_files(store: Store, model: str, files: Sequence[str], context: Context
     scorer = Scorer.load(store, model)
     refused = []
     with Pipeline(scorer.feature_set, store, load()) as pipeline:
-        for outcome in pipeline.run(Job(file, _uri(file), context) for file in files):
+        for outcome in pipeline.run(Job(file, uri_of(file), context) for file in files):
             if outcome.status == "failed":
                 refused.append(f"{outcome.post_id}: {outcome.detail} ({outcome.reason})")
             else:
                 (scored,) = scorer.score([outcome.vectors])
-                click.echo(_as_json(outcome, scored) if as_json else _as_card(outcome, scored))
+                click.echo(_as_json(outcome, scored) if as_json else card_of(outcome, scored))
     if refused:
         raise UsageError("; ".join(refused))
 
 
-def _uri(file: str) -> str:
+def uri_of(file: str) -> str:
+    """Where a file lies that was named on a command line."""
     return file if file.startswith("s3://") else str(Path(file).expanduser().absolute())
 
 
@@ -44,7 +45,8 @@ def _as_json(outcome: Outcome, scored: Scored) -> str:
     return json.dumps({"file": outcome.post_id, "status": outcome.status, "detail": outcome.detail, **scored.to_dict()})
 
 
-def _as_card(outcome: Outcome, scored: Scored) -> str:
+def card_of(outcome: Outcome, scored: Scored) -> str:
+    """A score as people read it."""
     shares = ", ".join(f"{name} {share:.0%}" for name, share in scored.modalities.items())
     lines = [outcome.post_id, f"  P(viral)  {scored.probability:.1%}{_place(scored)}"]
     lines += [

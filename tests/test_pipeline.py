@@ -16,6 +16,7 @@ from viral.config import Settings
 from viral.extractors.extractor import Context
 from viral.extractors.feature_set import FeatureSet
 from viral.extractors.metadata import METADATA_COLUMNS
+from viral.media.window import Window
 from viral.pipeline import GROUP, Outcome, Pipeline
 from viral.reader import Job
 from viral.store import Store
@@ -147,6 +148,19 @@ def test_a_posts_vectors_do_not_depend_on_its_neighbours(pipeline: Pipeline, cli
     together = list(pipeline.run(Job(name, name, Context(caption=name)) for name in names))
     for name, outcome in zip(names, together, strict=True):
         assert same(outcome, pipeline.one(str(clips / name), Context(caption=name)))
+
+
+def test_a_window_is_read_as_if_the_file_were_cut(pipeline: Pipeline, clips: Path) -> None:
+    opening, beyond, whole = pipeline.run(
+        [Job("1", "b.mp4", window=Window(0.5, 1.5)), Job("2", "b.mp4", window=Window(7.0)), Job("3", "b.mp4")]
+    )
+    assert (opening.status, beyond.reason, whole.status) == ("ok", "empty_window", "ok")
+    assert opening.facts.seen_seconds == pytest.approx(1.0)
+    assert whole.facts.seen_seconds == pytest.approx(2.0, abs=0.1)
+    cut = opening.vectors["metadata"]
+    assert cut is not None
+    assert cut[METADATA_COLUMNS.index("duration_seconds")] == pytest.approx(1.0)
+    assert same(whole, pipeline.one("b.mp4", Context()))
 
 
 def test_nothing_to_do(pipeline: Pipeline) -> None:

@@ -27,6 +27,7 @@ COMMANDS = {
     "evaluate": ("jobs.evaluate", "A model on its test split, beside baselines: JSON and one HTML page."),
     "models": ("viral.models_command", "The saved models: list, show, compare, promote to champion."),
     "score": ("jobs.score", "Score files, or all posts of a feature table."),
+    "explain": ("jobs.explain", "Why a draft scores as it does, and which of several is ahead."),
     "serve": ("cluster.serve", "The endpoint: POST /v1/score."),
     "status": ("jobs.status", "What runs and ran on a root."),
     "weights": ("viral.weights_command", "Pretrained weights: list, fetch once, or put by hand."),

@@ -27,6 +27,7 @@ ViralError
     ├── MissingObjectError      missing_object
     ├── AccessDeniedError       access_denied
     ├── ReadError               storage_error
+    ├── EmptyWindowError        empty_window
     └── ExtractorError          extractor_error
 """
 
@@ -187,6 +188,13 @@ class ReadError(PostError):
 
     reason = "storage_error"
     meaning = "the storage failed while the file was read, after retries"
+
+
+class EmptyWindowError(PostError):
+    """The part of the video that was asked for lies outside it."""
+
+    reason = "empty_window"
+    meaning = "the part of the video that was asked for (by an explanation, say) lies outside it"
 
 
 class ExtractorError(PostError):

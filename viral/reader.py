@@ -18,6 +18,7 @@ from viral.media.media import Facts, Media
 from viral.media.plan import Plan
 from viral.media.requests import Request
 from viral.media.sandbox import Sandbox
+from viral.media.window import Window
 from viral.store import Store, one_line
 
 AHEAD = 2  # files beyond the one waited for: one is decoded while the other is fetched
@@ -27,13 +28,15 @@ AHEAD = 2  # files beyond the one waited for: one is decoded while the other is 
 class Job:
     """One post to be processed: where its video lies and what is known at the moment of posting.
 
-    `requests` are asked of its file in place of those that its reader was made with.
+    `requests` are asked of its file in place of those that its reader was made with; with a `window` the file is read
+    as if it had been cut to it.
     """
 
     post_id: str
     video_uri: str | None
     context: Context = field(default_factory=Context)
     requests: tuple[Request, ...] | None = None
+    window: Window | None = None
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,7 @@ class Reader:
                 with self._turn:
                     started = time.perf_counter()
                     try:
-                        plan = self.plan if job.requests is None else Plan.of(job.requests)
+                        plan = Plan.of(self.plan.requests if job.requests is None else job.requests, job.window)
                         return Decoded(job, self.sandbox.decode(str(path), plan), seconds=seconds)
                     finally:
                         seconds["decode"] = time.perf_counter() - started

@@ -1,1 +1,4 @@
-"""Why a score is what it is: associations that the model learned from the posts it was given, not causes."""
+"""Why a score is what it is: what a model has learnt to go together in its data. Associations, not causes."""
+
+ASSOCIATIONS = "These are associations in the model's data, not causes: a change need not bring what it goes with."
+"""What every reader of an explanation is told."""

@@ -49,6 +49,7 @@ class SoundDecoder:
         self._fed = 0
         self._wrong = 0
         self._begun = False
+        self._begins: float | None = None
 
     def feed(self, packet: Packet[Stream] | None) -> None:
         """Decodes one packet; None flushes the decoder."""
@@ -62,6 +63,10 @@ class SoundDecoder:
             raise
         except (av.error.FFmpegError, ValueError):
             self._wrong += 1
+
+    def begins(self, zero: float) -> float:
+        """The time of the first sample in seconds after `zero`, both by the file's clock; 0 where it is not known."""
+        return 0.0 if self._begins is None else self._begins - zero
 
     def finish(self) -> dict[int, Audio] | None:
         """The sound at each rate; None where it could not be decoded."""
@@ -80,6 +85,8 @@ class SoundDecoder:
         return {rate: Audio(_in_range(np.concatenate(parts)), rate) for rate, parts in self._parts.items()}
 
     def _resample(self, frame: AudioFrame | None) -> None:
+        if not self._begun and frame is not None:
+            self._begins = frame.time
         self._begun = True
         for rate, resampler in self._resamplers.items():
             for part in resampler.resample(frame):

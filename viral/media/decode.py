@@ -15,7 +15,7 @@ from viral.media.facts import facts, truncated
 from viral.media.heard import heard, is_only_heard
 from viral.media.index import Ints, PictureIndex
 from viral.media.limits import Limits
-from viral.media.media import ClipBatch, FrameBatch, Media, PacketTrack, Track
+from viral.media.media import ClipBatch, FrameBatch, Media, Track
 from viral.media.plan import Plan, Shape, shapes_by_frame
 from viral.media.pyav_frames import NAME as PYAV
 from viral.media.pyav_frames import pyav_frames
@@ -23,6 +23,7 @@ from viral.media.requests import Clips, Frames, Request
 from viral.media.resize import Image, resize
 from viral.media.scaler import Scaler
 from viral.media.survey import Survey, survey
+from viral.media.view import View
 
 Bank = dict[int, dict[Shape, Image]]
 """The decoded frames by number, each in the shapes that it is wanted in."""
@@ -30,6 +31,9 @@ Bank = dict[int, dict[Shape, Image]]
 
 def decode(path: str, plan: Plan, limits: Limits) -> Media:
     """Answers all requests of the plan from one local file, decoding no more of it than they need.
+
+    With a window in the plan the answer is that of a file which was cut to it: times count from its start, and its
+    sound and its packets are all there are. Only the file's size, hash and limits stay those of the whole.
 
     Runs in this process: for files of strangers use `Sandbox`, which calls this in a child.
 
@@ -40,22 +44,22 @@ def decode(path: str, plan: Plan, limits: Limits) -> Media:
     with opened(path) as container:
         if is_only_heard(container, plan):
             return heard(path, container, plan, limits)
-        known = survey(container, [request.rate for request in plan.sounds], limits)
-        numbers = plan.numbers(known.index)
+        known = survey(container, [request.rate for request in plan.sounds], limits, plan.window)
+        numbers = {request: frames + known.view.first for request, frames in plan.numbers(known.view.index).items()}
         shapes = shapes_by_frame(numbers)
         bank, decoder = _decoded(path, shapes, known)
     if shapes and not bank:
         raise UnreadableError("none of the wanted frames could be decoded")
     tracks: dict[Request, Track] = {}
     for request, frames in numbers.items():
-        track = _track(request, frames, bank, known.index)
+        track = _track(request, frames, bank, known.view)
         if track is not None:
             tracks[request] = track
     for sound in plan.sounds:
         if known.sounds:
             tracks[sound] = known.sounds[sound.rate]
     for coded in plan.packets:
-        tracks[coded] = PacketTrack(known.index.pts_seconds, known.index.sizes, known.index.key)
+        tracks[coded] = known.view.packets
     return Media(facts(path, known, decoder), tracks, _partial(known, shapes, bank))
 
 
@@ -93,7 +97,7 @@ def _on_keys(wanted: Iterable[int], index: PictureIndex) -> bool:
     return bool(np.isin(list(wanted), index.keys).all())
 
 
-def _track(request: Frames | Clips, frames: Ints, bank: Bank, index: PictureIndex) -> FrameBatch | ClipBatch | None:
+def _track(request: Frames | Clips, frames: Ints, bank: Bank, view: View) -> FrameBatch | ClipBatch | None:
     shape = (request.size, request.fit)
     images = {number: shaped[shape] for number, shaped in bank.items() if shape in shaped}
     if not images or not frames.size:
@@ -101,7 +105,7 @@ def _track(request: Frames | Clips, frames: Ints, bank: Bank, index: PictureInde
     shown = _nearest(frames, np.array(sorted(images), np.int64))
     batch = ClipBatch if isinstance(request, Clips) else FrameBatch
     stacked = np.stack([images[int(number)] for number in shown.flat])
-    return batch(stacked.reshape(*shown.shape, *stacked.shape[1:]), index.pts_seconds[shown])
+    return batch(stacked.reshape(*shown.shape, *stacked.shape[1:]), view.index.pts_seconds[shown - view.first])
 
 
 def _nearest(frames: Ints, decoded: Ints) -> Ints:
@@ -112,7 +116,7 @@ def _nearest(frames: Ints, decoded: Ints) -> Ints:
 def _partial(known: Survey, shapes: Mapping[int, tuple[Shape, ...]], bank: Bank) -> tuple[str, ...]:
     reasons = []
     lost = bool(bank) and max(shapes) > max(bank)
-    end = float(known.index.pts_seconds[max(bank)]) if lost else known.seen_seconds
+    end = float(known.view.index.pts_seconds[max(bank) - known.view.first]) if lost else known.seen_seconds
     if truncated(known.declared_seconds, known.seen_seconds) or (lost and truncated(known.seen_seconds, end)):
         reasons.append("truncated")
     if known.sounds is None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from viral.errors import NoVideoStreamError, TooLongError
+from viral.errors import EmptyWindowError, NoVideoStreamError, TooLongError
 from viral.media.audio import SoundDecoder
 from viral.media.container import has_picture, read_packets, sound_stream
 from viral.media.facts import digest, truncated
 from viral.media.limits import Limits
-from viral.media.media import Facts, Media
+from viral.media.media import Audio, Facts, Media
 from viral.media.plan import Plan
+from viral.media.survey import declared_seconds
+from viral.media.view import heard_through
+from viral.media.window import Window
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
@@ -28,6 +31,7 @@ def heard(path: str, container: InputContainer, plan: Plan, limits: Limits) -> M
 
     Raises:
         TooLongError: it lasts longer than the limits allow.
+        EmptyWindowError: the plan's window lies behind its end.
         NoVideoStreamError: it holds no sound either that a decoder here knows.
     """
     stream = sound_stream(container)
@@ -35,8 +39,10 @@ def heard(path: str, container: InputContainer, plan: Plan, limits: Limits) -> M
         raise NoVideoStreamError("no moving picture, and no sound that a decoder here knows")
     decoder = SoundDecoder(stream, [request.rate for request in plan.sounds], limits.max_seconds)
     seen = _fed(container, stream, decoder, limits)
-    sounds = decoder.finish()
-    declared = container.duration / 1e6 if container.duration and container.duration > 0 else None
+    sounds = _heard(decoder, plan.window, (container.start_time or 0) / 1e6)
+    if plan.window:
+        seen = _left(plan.window, seen)
+    declared = declared_seconds(container, plan.window)
     size, sha256 = digest(path)
     found = Facts(
         container=container.format.name,
@@ -48,6 +54,17 @@ def heard(path: str, container: InputContainer, plan: Plan, limits: Limits) -> M
     )
     partial = [*(["truncated"] if truncated(declared, seen) else []), *(["audio_failed"] if sounds is None else [])]
     return Media(found, {each: sounds[each.rate] for each in plan.sounds} if sounds else {}, tuple(partial))
+
+
+def _heard(decoder: SoundDecoder, window: Window | None, zero: float) -> dict[int, Audio] | None:
+    sounds = decoder.finish()
+    return sounds and heard_through(sounds, window, decoder.begins(zero))
+
+
+def _left(window: Window, seen: float) -> float:
+    if window.start >= seen:
+        raise EmptyWindowError(f"there is no sound from {window}: it lasts {seen:.3g} s")
+    return window.length(seen)
 
 
 def _fed(container: InputContainer, stream: AudioStream, decoder: SoundDecoder, limits: Limits) -> float:

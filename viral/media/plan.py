@@ -10,6 +10,7 @@ import numpy as np
 from viral.media.index import Ints, PictureIndex
 from viral.media.requests import AudioTrack, Clips, Fit, Frames, Packets, Request
 from viral.media.sampling import frame_numbers
+from viral.media.window import Window
 
 Shape = tuple[tuple[int, int], Fit]
 """One way to resize: (height, width), and how."""
@@ -17,14 +18,15 @@ Shape = tuple[tuple[int, int], Fit]
 
 @dataclass(frozen=True)
 class Plan:
-    """Requests without repeats, in order. Make it with `Plan.of`."""
+    """Requests without repeats, in order, of a whole file or of a `window` of it. Make it with `Plan.of`."""
 
     requests: tuple[Request, ...]
+    window: Window | None = None
 
     @classmethod
-    def of(cls, requests: Iterable[Request]) -> Plan:
+    def of(cls, requests: Iterable[Request], window: Window | None = None) -> Plan:
         """The plan that answers all of these requests, each once."""
-        return cls(tuple(dict.fromkeys(requests)))
+        return cls(tuple(dict.fromkeys(requests)), window)
 
     @property
     def pictures(self) -> tuple[Frames | Clips, ...]:

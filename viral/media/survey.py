@@ -13,6 +13,8 @@ from viral.media.index import PacketFact, PictureIndex, build
 from viral.media.limits import MIB, Limits
 from viral.media.media import Audio
 from viral.media.pyav_frames import CodedPicture, frames_of
+from viral.media.view import View, heard_through, seen_through
+from viral.media.window import Window
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
 
 RIGHT_ANGLE = 90
 USUAL_FPS = 25.0
+
+BEHIND_SECONDS = 0.5
+"""So far behind a window its sound is still decoded: decoders and resamplers hold some back."""
 
 HELD_BYTES = 64 * MIB
 """Up to here the packets of the picture stay in memory, so that the file is not read twice."""
@@ -47,7 +52,11 @@ class Look:
 
 @dataclass(frozen=True)
 class Survey:
-    """What the first pass learned. `sounds` has a track for each rate; None where the sound could not be decoded."""
+    """What the first pass learned. `sounds` has a track for each rate; None where the sound could not be decoded.
+
+    `index` is of the whole picture, from which frames are decoded; all else is of what the window leaves, in `view` the
+    picture too.
+    """
 
     container: str
     video_codec: str
@@ -56,20 +65,21 @@ class Survey:
     declared_seconds: float | None
     seen_seconds: float
     index: PictureIndex
+    view: View
     look: Look
     sounds: dict[int, Audio] | None
     coded: CodedPicture
 
 
-def survey(container: InputContainer, rates: Iterable[int], limits: Limits) -> Survey:
-    """Reads all of an opened file once.
+def survey(container: InputContainer, rates: Iterable[int], limits: Limits, window: Window | None = None) -> Survey:
+    """Reads all of an opened file once, as if it had been cut to the window.
 
     Raises:
         PostError: the file cannot be used; the class says why.
     """
     picture, sound = picture_stream(container), sound_stream(container)
     _check_size(picture, limits)
-    surveyor = _Surveyor(container, picture, sound, tuple(rates), limits)
+    surveyor = _Surveyor(container, picture, sound, tuple(rates), limits, window)
     surveyor.read()
     return surveyor.result()
 
@@ -87,8 +97,10 @@ class _Surveyor:
         sound: AudioStream | None,
         rates: tuple[int, ...],
         limits: Limits,
+        window: Window | None,
     ) -> None:
         self._container, self._picture, self._sound, self._limits = container, picture, sound, limits
+        self._window, self._sounding = window, window is None
         self._ticks = [float(stream.time_base or 0) for stream in container.streams]
         self._zero = (container.start_time or 0) / 1e6
         self._packets: list[PacketFact] = []
@@ -104,11 +116,11 @@ class _Surveyor:
     def read(self) -> None:
         streams = [s for s in (self._picture, self._sound) if s is not None]
         for packet in read_packets(self._container, *streams):
-            self._note_end(packet)
+            span = self._note_end(packet)
             if packet.stream_index == self._picture.index:
                 self._note_picture(packet)
-            elif self._decoder is not None:
-                self._decoder.feed(packet)
+            else:
+                self._note_sound(packet, span)
 
     def result(self) -> Survey:
         if not self._begun:
@@ -116,14 +128,16 @@ class _Surveyor:
         if not self._begun or all(packet.hidden for packet in self._packets):
             raise UnreadableError("the picture decodes to no frame at all")
         fps = float(self._picture.average_rate or 0) or None
+        index = self._index(fps or USUAL_FPS)
         return Survey(
             container=self._container.format.name,
             video_codec=self._picture.codec_context.codec.canonical_name,
             audio_codec=self._audio_codec(),
             fps=fps,
-            declared_seconds=_declared(self._container),
-            seen_seconds=self._seen,
-            index=self._index(fps or USUAL_FPS),
+            declared_seconds=declared_seconds(self._container, self._window),
+            seen_seconds=self._window.length(self._seen) if self._window else self._seen,
+            index=index,
+            view=seen_through(index, self._window, self._seen),
             look=_look(self._begun[0]),
             sounds=self._sounds(),
             coded=CodedPicture(
@@ -137,14 +151,25 @@ class _Surveyor:
         tick = self._ticks[self._picture.index]
         return build(self._packets, tick=tick, zero=self._zero, fps=fps, timed=timed)
 
-    def _note_end(self, packet: Packet[Stream]) -> None:
-        start = packet.pts if packet.pts is not None else packet.dts
-        if start is None:
-            return
-        end = (start + (packet.duration or 0)) * self._ticks[packet.stream_index] - self._zero
+    def _note_end(self, packet: Packet[Stream]) -> tuple[float, float] | None:
+        """When the packet is shown or heard, in seconds from where to where; None where it does not say."""
+        ticks = packet.pts if packet.pts is not None else packet.dts
+        if ticks is None:
+            return None
+        tick = self._ticks[packet.stream_index]
+        start, end = ticks * tick - self._zero, (ticks + (packet.duration or 0)) * tick - self._zero
         self._seen = max(self._seen, end)
         if self._seen > self._limits.max_seconds:
             raise TooLongError(f"lasts longer than media.max_seconds = {self._limits.max_seconds:g}")
+        return start, end
+
+    def _note_sound(self, packet: Packet[Stream], span: tuple[float, float] | None) -> None:
+        if self._window is not None:
+            self._sounding |= span is None or self._window.touches(*span)
+            if span is not None and span[0] >= self._window.until + BEHIND_SECONDS:
+                return
+        if self._decoder is not None:
+            self._decoder.feed(packet)
 
     def _note_picture(self, packet: Packet[Stream]) -> None:
         if packet.is_keyframe and packet.has_sidedata("encryption_info"):
@@ -169,10 +194,13 @@ class _Surveyor:
     def _sounds(self) -> dict[int, Audio] | None:
         if self._sound_lost:
             return None
-        return self._decoder.finish() if self._decoder is not None else {}
+        if self._decoder is None or not self._sounding:
+            return {}
+        sounds = self._decoder.finish()
+        return sounds and heard_through(sounds, self._window, self._decoder.begins(self._zero))
 
     def _audio_codec(self) -> str | None:
-        if self._sound is None:
+        if self._sound is None or not self._sounding:
             return None
         return self._sound.codec_context.codec.canonical_name if self._sound.codec_context is not None else "unknown"
 
@@ -186,8 +214,12 @@ def _check_size(picture: VideoStream, limits: Limits) -> None:
         )
 
 
-def _declared(container: InputContainer) -> float | None:
-    return container.duration / 1e6 if container.duration and container.duration > 0 else None
+def declared_seconds(container: InputContainer, window: Window | None) -> float | None:
+    """How long the header says that the file lasts, or the window of it; None where it does not say."""
+    if not container.duration or container.duration <= 0:
+        return None
+    seconds = container.duration / 1e6
+    return (window.length(seconds) or None) if window else seconds
 
 
 def _look(first: VideoFrame) -> Look:

@@ -1,0 +1,107 @@
+"""`viral explain FILE…`: why a draft scores as it does, or which of several is ahead. Here and now, without Ray."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+
+import click
+
+from jobs.options import draft_options
+from jobs.score_files import card_of, uri_of
+from viral.cli import common, execute
+from viral.config import load
+from viral.errors import ConfigError
+from viral.explain import ASSOCIATIONS
+from viral.explain.drafts import ranked
+from viral.explain.explanation import explain
+from viral.explain.gaps import Gaps
+from viral.explain.text import lines
+from viral.explain.variants import Draft, Rescorer, Variant
+from viral.explain.whatif import CHANGES, Change, change
+from viral.extractors.extractor import Context
+from viral.pipeline import Pipeline
+from viral.registry import Saved
+from viral.scorer import Scorer
+from viral.store import Store
+
+
+def gaps_of(saved: Saved) -> Gaps | None:
+    """How far differences between posts are from those between their scores; None where the model does not say."""
+    stored = saved.card.get("gaps")
+    return Gaps.from_dict(stored) if stored else None
+
+
+def explain_file(
+    store: Store, model: str, file: str, context: Context, changes: list[Change] | None, *, as_json: bool
+) -> None:
+    """Print the score of one file and all that explains it.
+
+    Raises:
+        UsageError: it cannot be scored, or a change does not fit it.
+    """
+    scorer = Scorer.load(store, model)
+    with Pipeline(scorer.feature_set, store, load()) as pipeline:
+        found = explain(Rescorer(pipeline, scorer), Draft(uri_of(file), context), changes, gaps_of(scorer.saved))
+    if as_json:
+        of_file = {"file": file, "status": found.outcome.status, "detail": found.outcome.detail}
+        explained = {"explanation": found.to_dict(), "meaning": ASSOCIATIONS}
+        click.echo(json.dumps({**of_file, **asdict(found.scored), **explained}))
+        return
+    card = card_of(replace(found.outcome, post_id=file), found.scored)
+    click.echo("\n".join([card, *found.lines(), ASSOCIATIONS]))
+
+
+def rank_files(store: Store, model: str, files: tuple[str, ...], context: Context, *, as_json: bool) -> None:
+    """Print several files in the order of their scores, with the probability that one does better than another.
+
+    Raises:
+        UsageError: one of them cannot be scored.
+    """
+    scorer = Scorer.load(store, model)
+    with Pipeline(scorer.feature_set, store, load()) as pipeline:
+        scores = Rescorer(pipeline, scorer)([Variant(Draft(uri_of(file), context)) for file in files])
+    ranking = ranked(dict(zip(files, scores, strict=True)), gaps_of(scorer.saved))
+    if as_json:
+        click.echo(json.dumps({**asdict(ranking), "meaning": ASSOCIATIONS}))
+        return
+    click.echo("\n".join([*lines(ranking), ASSOCIATIONS]))
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True)
+@click.option("--model", default="fusion", show_default=True, help="NAME or NAME/VERSION.")
+@click.option(
+    "--what-if",
+    "asked",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help=f"Of one FILE: try this, in place of what is usually tried. {', '.join(CHANGES)}.",
+)
+@draft_options
+@common
+def command(
+    files: tuple[str, ...],
+    model: str,
+    asked: tuple[str, ...],
+    context: Context,
+    root: str,
+    as_json: bool,
+    debug: bool,
+) -> None:
+    """Explain the score of one FILE: hook curve, segments, what-if; or rank several by the same author."""
+    del debug  # of all commands; this one has nothing more to show
+    store = Store.open(root)
+    if len(set(files)) < len(files):
+        raise ConfigError("a FILE is named twice")
+    if len(files) > 1 and asked:
+        raise ConfigError("--what-if is of one FILE: explain them one by one")
+    if len(files) > 1:
+        rank_files(store, model, files, context, as_json=as_json)
+        return
+    changes = [change(each, context) for each in asked] if asked else None
+    explain_file(store, model, files[0], context, changes, as_json=as_json)
+
+
+if __name__ == "__main__":
+    execute(command)

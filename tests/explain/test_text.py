@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.explain.conftest import scored
+from viral.explain.drafts import ranked
+from viral.explain.gaps import Gaps
+from viral.explain.hook import HookCurve, Point
+from viral.explain.segments import Segment, Segments
+from viral.explain.text import WIDTH, bars, lines
+from viral.explain.whatif import WhatIf, WhatIfs
+
+PAIRS = Gaps((-1.0, 0.0, 1.0), 100, True)
+
+
+def test_a_curve_is_a_chart() -> None:
+    curve = HookCurve((Point(1.0, scored(8.0)), Point(2.0, scored(9.0)), Point(2.5, scored(8.5))), 1.0, 2.0, 1.0)
+    assert lines(curve) == [
+        "hook curve: the score of the first seconds alone",
+        "      1 s     8.000  ·",
+        f"      2 s     9.000  {'█' * WIDTH}",
+        f"    2.5 s     8.500  {'█' * (WIDTH // 2)}",
+        "  it rises most from 1 s to 2 s: +1.000",
+    ]
+    flat = HookCurve((Point(1.0, scored(8.0)), Point(2.0, scored(8.0))), None, None, None)
+    assert lines(flat)[-1] == "  it never rises after the first second"
+
+
+def test_the_other_sections() -> None:
+    parts = Segments((Segment(0.0, 1.0, scored(7.5), -0.5), Segment(1.0, 2.4, scored(8.25), 0.25)))
+    assert lines(parts)[1:] == [
+        f"      0 to     1 s    -0.500  {'█' * WIDTH}",
+        f"      1 to   2.4 s    +0.250  {'█' * (WIDTH // 2)}",
+    ]
+    tried = WhatIfs((WhatIf("hour=6", scored(8.1), 0.1, -1.0, 1.2), WhatIf("trim_end=1", scored(8.0), 0.0, -1.1, 1.1)))
+    assert lines(tried)[1:] == [
+        "  hour=6         8.100    +0.100  (-1.00 to +1.20)",
+        "  trim_end=1     8.000    +0.000  (-1.10 to +1.10)",
+    ]
+    drafts = {"a.mp4": scored(8.0), "b.mp4": scored(8.0)}
+    assert lines(ranked(drafts, PAIRS))[1:3] == ["  1. a.mp4  8.000", "       beats b.mp4 with 50%"]
+    assert "cannot be said" in lines(ranked(drafts, None))[-1]
+
+
+def test_bars_of_nothing_and_of_equals() -> None:
+    assert bars([]) == []
+    assert bars([3.0, 3.0]) == ["·", "·"]
+
+
+def test_a_section_that_nobody_can_read_is_refused() -> None:
+    with pytest.raises(NotImplementedError, match="type int has no text"):
+        lines(3)
