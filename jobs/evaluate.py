@@ -14,9 +14,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from jobs.baseline_rows import seen_by_baselines, vectors_of, with_vectors
 from jobs.buckets import over_buckets
 from jobs.ingest import posts_table
-from jobs.labelled import labelled_features
+from jobs.labelled import labelled_features, share_of
 from jobs.score import loaded_scorer, prediction_row
 from jobs.session import session
 from viral.cli import common, execute, on_ray, say
@@ -62,8 +63,7 @@ def run(
     saved = Registry(store).load(model)
     scorer = Scorer(saved)
     data, about = labelled_features(store, scorer.feature_set, saved.card["label"]["name"], scorer.streams)
-    if any(spec.registered == "metadata" for spec in scorer.feature_set.specs):  # ours, not a foreign table's
-        data = replace(data, beside=("metadata",))  # the baselines look at it
+    data = replace(data, beside=seen_by_baselines(scorer.feature_set), share=share_of(saved))
     if about != saved.card["label"]:
         name = saved.card["label"]["name"]
         raise TableError(f"labels/{name} was made anew since {saved} was trained: train again, or label as before")
@@ -99,8 +99,7 @@ def _gather_bucket(
     narrow = rows.drop_columns(sorted(vectors))
     for name in ("caption", "duration_seconds", "author_followers"):
         narrow = narrow.append_column(name, known[name])
-    if "metadata" in data.beside:
-        narrow = narrow.append_column("metadata", rows["metadata"])
+    narrow = with_vectors(narrow, rows, data.beside, bits)
     return {"it": _with_predictions(loaded_scorer(data.features.store.root, model), rows, narrow)}
 
 
@@ -162,6 +161,8 @@ def _inputs(rows: pa.Table) -> Inputs:
         authors=author_codes(rows),
         posted_at=posted,
         metadata=metadata,
+        captions=rows["caption"].to_pylist(),
+        vectors=vectors_of(rows),
     )
 
 
