@@ -5,7 +5,7 @@ from __future__ import annotations
 from viral.evaluation.baseline import Inputs, Predicted, Rows, Unavailable, positions, some
 from viral.evaluation.shallow import linear
 
-_LIMIT = 20_000  # captions to learn from: it stays a matter of seconds
+_LIMIT = 10_000  # captions to learn from: it stays a matter of seconds
 _TERMS = 20_000
 _PENALTY = 3.0
 # Hashtags and mentions are words; of scripts without spaces (Thai, Lao, Japanese, Chinese) each letter is one.
