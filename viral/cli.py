@@ -25,6 +25,7 @@ COMMANDS = {
     "failures": ("jobs.failures", "The posts that failed, by reason."),
     "train": ("jobs.train", "Features and labels to a model."),
     "evaluate": ("jobs.evaluate", "A model on its test split, beside baselines: JSON and one HTML page."),
+    "study": ("jobs.study", "One corpus through every split: a scorecard that says how much each flatters."),
     "score": ("jobs.score", "Score files, or all posts of a feature table."),
     "serve": ("cluster.serve", "The endpoint: POST /v1/score."),
     "status": ("jobs.status", "What runs and ran on a root."),
