@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.buckets import over_buckets
-from jobs.labelled import labelled_features
+from jobs.labelled import labelled_features, share_of
 from jobs.score import raw_scorer
 from viral.calibration import LEVEL, Calibration, fit
 from viral.dataset import LabelledFeatures
@@ -53,7 +53,7 @@ def calibrate(store: Store, saved: Saved) -> Calibration | None:
     """
     scorer = Scorer(saved, raw=True)
     name = saved.card["label"]["name"]
-    data, about = labelled_features(store, scorer.feature_set, name, scorer.streams)
+    data, about = labelled_features(store, scorer.feature_set, name, scorer.streams, share=share_of(saved))
     if about != saved.card["label"]:
         raise TableError(f"labels/{name} was made anew since {saved} was trained: train again, or label as before")
     bits = data.bits()

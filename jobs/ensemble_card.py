@@ -8,7 +8,7 @@ from typing import Any
 
 import viral
 from jobs.ensemble_member import MemberTask, Trained
-from jobs.model_card import absent, notes_of, notes_of_absent, sources_of
+from jobs.model_card import absent, notes_of, notes_of_absent, notes_of_share, sources_of
 from viral.dataset import Statistics
 from viral.extractors.feature_set import FeatureSet
 from viral.models.ensemble.member import log_loss, squared_loss
@@ -44,7 +44,13 @@ def ensemble_card(
         "data_hash": statistics.data_hash,
         "code_version": viral.__version__,
         "sources": sources,
-        "notes": notes_of(feature_set, sources) + notes_of_absent(offered, seen) + _sampled(task, trained),
+        "share": task.data.share,
+        "notes": [
+            *notes_of(feature_set, sources),
+            *notes_of_absent(offered, seen),
+            *_sampled(task, trained),
+            *notes_of_share(task.data.share),
+        ],
     }
 
 

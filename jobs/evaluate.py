@@ -10,11 +10,12 @@ import numpy as np
 import pyarrow as pa
 
 from jobs import audit
+from jobs.baseline_rows import seen_by_baselines
 from jobs.calibrate import calibrate
 from jobs.evaluate_about import about_of, split_of
 from jobs.evaluate_rows import gather, ids_of, inputs_of, shares_of
 from jobs.evaluate_sections import with_frames, with_sections
-from jobs.labelled import labelled_features
+from jobs.labelled import labelled_features, share_of
 from jobs.session import session
 from viral.cli import common, execute, on_ray, say
 from viral.errors import TableError
@@ -54,8 +55,7 @@ def run(
     saved = Registry(store).load(model)
     scorer = Scorer(saved, raw=True)
     data, about = labelled_features(store, scorer.feature_set, saved.card["label"]["name"], scorer.streams)
-    if any(spec.registered == "metadata" for spec in scorer.feature_set.specs):  # ours, not a foreign table's
-        data = replace(data, beside=("metadata",))  # the baselines look at it
+    data = replace(data, beside=seen_by_baselines(scorer.feature_set), share=share_of(saved))
     if about != saved.card["label"]:
         name = saved.card["label"]["name"]
         raise TableError(f"labels/{name} was made anew since {saved} was trained: train again, or label as before")

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from jobs.baseline_rows import vectors_of, with_vectors
 from jobs.buckets import over_buckets
 from jobs.ingest import posts_table
 from jobs.score import loaded_scorer, prediction_row
@@ -73,9 +74,7 @@ class Gathering:
         narrow = rows.drop_columns(sorted(vectors))
         for name in _OF_POSTS:
             narrow = narrow.append_column(name, known[name])
-        if "metadata" in self.data.beside:
-            narrow = narrow.append_column("metadata", rows["metadata"])
-        return narrow
+        return with_vectors(narrow, rows, self.data.beside, self.bits)
 
 
 def gather(store: Store, data: LabelledFeatures, model: str) -> pa.Table:
@@ -123,7 +122,8 @@ def said_when_masked(scorer: Scorer, rows: pa.Table, drawn: npt.NDArray[np.bool_
         less = masked(batch, scorer.streams, names)
         left = np.flatnonzero(less.present.any(axis=1))
         if len(left):
-            said[left, at] = [(each.probability, each.score) for each in scorer.score_batch(less.take(left))]
+            told = scorer.said(less.take(left))
+            said[left, at] = np.stack([told.probability, told.quantiles[:, 1]], axis=1)
     lists = iter(said.reshape(len(said), -1))
     return pa.array([next(lists) if there else None for there in drawn], pa.list_(pa.float64()))
 
@@ -177,6 +177,8 @@ def inputs_of(rows: pa.Table) -> Inputs:
         authors=author_codes(rows),
         posted_at=posted,
         metadata=metadata,
+        captions=rows["caption"].to_pylist(),
+        vectors=vectors_of(rows),
     )
 
 

@@ -14,6 +14,7 @@ from viral.errors import TableError
 from viral.extractors.feature_set import FeatureSet
 from viral.labelled_videos import LabelledVideos, VideoCounts
 from viral.models.streams import Stream
+from viral.registry import Saved
 from viral.store import Store
 from viral.tables import LABELS
 
@@ -21,9 +22,11 @@ MIN_ROWS = 8  # a training split smaller than this says nothing
 
 
 def labelled_features(
-    store: Store, feature_set: FeatureSet, label: str, streams: tuple[Stream, ...]
+    store: Store, feature_set: FeatureSet, label: str, streams: tuple[Stream, ...], *, share: float = 1.0
 ) -> tuple[LabelledFeatures, dict[str, Any]]:
     """The posts that have a label and any of these streams, and what the labels' writer said of them.
+
+    With a `share`, the training split is that of so many of its authors.
 
     Raises:
         TableError: one of the two tables is missing or empty.
@@ -34,7 +37,12 @@ def labelled_features(
         known = f"there are {', '.join(there)}" if there else "backfill first (viral backfill)"
         raise TableError(f"there is no table {feature_set.table} in {store.root}: {known}")
     labels, about = generations.current(store, labels_prefix(label), LABELS)
-    return LabelledFeatures(features, labels, streams), about
+    return LabelledFeatures(features, labels, streams, share=share), about
+
+
+def share_of(saved: Saved) -> float:
+    """The share of the training split's authors that a model learnt from."""
+    return float(saved.card.get("share", 1.0))
 
 
 def statistics_of(data: LabelledFeatures) -> Statistics:

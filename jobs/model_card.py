@@ -50,7 +50,9 @@ def model_card(
             *notes_of_absent(spec.streams, task.model.streams),
             *_notes_of_split(spec, label["split"]["kind"]),
             *_notes_of_start(spec, label),
+            *notes_of_share(spec.share),
         ],
+        "share": spec.share,
         **({"continued_from": str(spec.start)} if spec.start else {}),
     }
 
@@ -81,6 +83,11 @@ def notes_of_absent(wanted: Sequence[Stream], seen: Sequence[Stream]) -> list[st
     """What must be known of them."""
     missing = absent(wanted, seen)
     return [f"no training post has {', '.join(missing)}: the model does not look at it"] if missing else []
+
+
+def notes_of_share(share: float) -> list[str]:
+    """What must be known of a model that was not shown all training posts."""
+    return [f"trained on {share:.0%} of the training authors, to see what more of them bring"] if share < 1 else []
 
 
 def notes_of_sources(sources: list[str]) -> list[str]:

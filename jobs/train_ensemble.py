@@ -49,7 +49,11 @@ class EnsembleSummary:
 
 @dataclass(frozen=True)
 class EnsembleSpec:
-    """What to train: `weights` of the members, if they are not to be learnt, by name; trees by `workers` together."""
+    """What to train, of which members.
+
+    `weights` of the members, if they are not to be learnt, are by name. `workers` grow the trees together. `share` is
+    how many of the training split's authors it learns from.
+    """
 
     name: str
     feature_set: FeatureSet
@@ -58,6 +62,7 @@ class EnsembleSpec:
     weights: Mapping[str, float] | None = None
     seed: int = 0
     workers: int = 1
+    share: float = 1.0
 
     def check(self) -> None:
         """Refuse what cannot be trained, before anything is begun. Raises ConfigError."""
@@ -78,7 +83,8 @@ def run(store: Store, spec: EnsembleSpec, *, address: str | None = None, debug: 
         ConfigError: a member or a weight that cannot be.
     """
     spec.check()
-    data, label = labelled_features(store, spec.feature_set, spec.label, streams_of(spec.feature_set))
+    streams = streams_of(spec.feature_set)
+    data, label = labelled_features(store, spec.feature_set, spec.label, streams, share=spec.share)
     with session(address, debug=debug):
         statistics = statistics_of(data)
         held = held_rows(data, spec.label)
@@ -86,7 +92,7 @@ def run(store: Store, spec: EnsembleSpec, *, address: str | None = None, debug: 
         target = statistics.moments["target"]
         task = MemberTask(
             name="",
-            data=LabelledFeatures(data.features, data.labels, seen),
+            data=replace(data, streams=seen),
             bits=_bits(data, spec, statistics.rows),
             layout=Layout.of(seen, statistics.moments),
             scaling=Scaling(float(target.mean[0]), float(target.scale[0])),

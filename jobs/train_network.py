@@ -76,6 +76,7 @@ class TrainSpec:
         extractor: look at this one alone.
         architecture: one of `viral.models.networks.NETWORKS`.
         start: go on from this model's weights.
+        share: learn from so many of the training split's authors.
     """
 
     name: str
@@ -87,6 +88,7 @@ class TrainSpec:
     extractor: str | None = None
     architecture: str = "gated"
     start: Saved | None = None
+    share: float = 1.0
 
     @property
     def streams(self) -> tuple[Stream, ...]:
@@ -130,7 +132,7 @@ def run(
     tracking.check()
     if spec.start:
         check_start(spec.start, spec.feature_set, spec.streams, spec.architecture)
-    data, label = labelled_features(store, spec.feature_set, spec.label, spec.streams)
+    data, label = labelled_features(store, spec.feature_set, spec.label, spec.streams, share=spec.share)
     with session(address, debug=debug):
         check_room(least(spec.workers), WORKER_CPUS)
         statistics = statistics_of(data)

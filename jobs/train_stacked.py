@@ -19,7 +19,7 @@ from jobs.calibrate import calibrate
 from jobs.ensemble_card import TOGETHER
 from jobs.ensemble_member import HELD_ROWS
 from jobs.foreign import features_option, set_or_features
-from jobs.labelled import labelled_features, statistics_of
+from jobs.labelled import labelled_features, share_of, statistics_of
 from jobs.options import feature_set_options
 from jobs.score import raw_scorer
 from jobs.session import session
@@ -61,15 +61,23 @@ class StackedSpec:
 
 
 def train_members(
-    store: Store, name: str, feature_set: FeatureSet, label: str, *, seed: int = 0, debug: bool = False
+    store: Store,
+    name: str,
+    feature_set: FeatureSet,
+    label: str,
+    *,
+    seed: int = 0,
+    share: float = 1.0,
+    debug: bool = False,
 ) -> tuple[str, ...]:
     """Train and save a fusion model and an ensemble of classical ones, `<name>-fusion` and `<name>-ensemble`.
 
     By names of their own, so that nobody who serves `fusion` is given another model. Call it within a session.
     """
     check_name(f"{name}-ensemble")
-    trees = train_ensemble.run(store, EnsembleSpec(f"{name}-ensemble", feature_set, label, seed=seed), debug=debug)
-    network = TrainSpec(f"{name}-fusion", feature_set, label)
+    ensemble = EnsembleSpec(f"{name}-ensemble", feature_set, label, seed=seed, share=share)
+    trees = train_ensemble.run(store, ensemble, debug=debug)
+    network = TrainSpec(f"{name}-fusion", feature_set, label, share=share)
     fused = train_network.run(store, network, TrainConfig(seed=seed), debug=debug)
     return fused.model, trees.model
 
@@ -86,7 +94,8 @@ def run(store: Store, spec: StackedSpec, *, address: str | None = None, debug: b
     fixed = None if spec.weights is None else given(spec.members, spec.weights)
     label = models[0].card["label"]
     streams = union([each.card for each in models])
-    data, about = labelled_features(store, feature_set_of(models[0]), label["name"], streams)
+    share = share_of(models[0])
+    data, about = labelled_features(store, feature_set_of(models[0]), label["name"], streams, share=share)
     if about != label:
         raise TableError(f"labels/{label['name']} was made anew since {models[0]} was trained: train the members again")
     with session(address, debug=debug):
@@ -113,6 +122,8 @@ def _models(store: Store, members: Sequence[str]) -> list[Saved]:
             raise TableError(f"{one} and {first} were trained on different feature sets: train both on one")
         if one.card["label"] != first.card["label"]:
             raise TableError(f"{one} and {first} were trained on different labels: train both on the same")
+        if share_of(one) != share_of(first):
+            raise TableError(f"{one} and {first} were trained on different shares of the authors: train both on one")
     return models
 
 
@@ -174,6 +185,7 @@ def _card(
         "data_hash": statistics.data_hash,
         "code_version": viral.__version__,
         "sources": first["sources"],
+        "share": share_of(models[0]),
         "notes": list(dict.fromkeys(note for each in models for note in each.card["notes"])),
     }
 

@@ -26,6 +26,7 @@ COMMANDS = {
     "train": ("jobs.train", "Features and labels to a model."),
     "evaluate": ("jobs.evaluate", "A model on its test split, beside baselines: JSON and one HTML page."),
     "models": ("viral.models_command", "The saved models: list, show, compare, promote to champion."),
+    "study": ("jobs.study", "One corpus through every split: a scorecard that says how much each flatters."),
     "score": ("jobs.score", "Score files, or all posts of a feature table."),
     "explain": ("jobs.explain", "Why a draft scores as it does, and which of several is ahead."),
     "serve": ("cluster.serve", "The endpoint: POST /v1/score."),

@@ -33,12 +33,14 @@ class LabelledFeatures:
         labels: a label table.
         streams: the vector columns that are wanted.
         beside: columns that are read along, and that make no row by themselves.
+        share: of the authors of the training split: what a model learns from so many shows what more would bring.
     """
 
     features: Parts
     labels: Parts
     streams: tuple[Stream, ...]
     beside: tuple[str, ...] = ()
+    share: float = 1.0
 
     def bits(self) -> int:
         """The number of buckets to read it in, as a power of two."""
@@ -48,6 +50,8 @@ class LabelledFeatures:
         """One bucket's rows of those splits, in order of post: label columns, then vector columns."""
         labels = self.labels.read(bits, bucket)
         labels = labels.filter(pc.is_in(labels["split"], pa.array(list(splits), pa.string())))
+        if self.share < 1:
+            labels = labels.filter(pa.array(_shared(labels, self.share), pa.bool_()))
         names = [stream.name for stream in self.streams]
         columns = list(dict.fromkeys([*names, *self.beside]))
         features = self.features.read(bits, bucket, ["post_id", *columns])
@@ -170,3 +174,20 @@ def digest_of(rows: pa.Table, streams: Sequence[Stream]) -> int:
 def targets_of(rows: pa.Table) -> Mapping[str, npt.NDArray[np.float32]]:
     """The label columns as float32 (N,), NaN where null."""
     return {name: rows[name].cast(pa.float32()).to_numpy(zero_copy_only=False) for name in TARGETS}
+
+
+def _shared(labels: pa.Table, share: float) -> list[bool]:
+    """Which rows stay: all but those of the training split by other authors. A smaller share is part of a larger one.
+
+    By a keyed hash of the author, or of a post without one: the key is another than that of the splits.
+    """
+    columns = (labels[name].to_pylist() for name in ("split", "author_id", "post_id"))
+    return [
+        split != "train" or _place(f"a{author}" if author else f"p{post}") < share
+        for split, author, post in zip(*columns, strict=True)
+    ]
+
+
+def _place(owner: str) -> float:
+    """Somewhere between 0 and 1."""
+    return int.from_bytes(hashlib.blake2b(owner.encode(), digest_size=8, key=b"share").digest()) / 2**64

@@ -9,6 +9,7 @@ import pytest
 from viral.errors import ConfigError, TableError
 from viral.evaluation.baselines import BASELINES, Inputs, Predicted, Unavailable, fit_predict
 from viral.evaluation.metrics import above
+from viral.evaluation.system_baselines import SEEN
 
 
 def corpus(count: int, *, seed: int = 0) -> Inputs:
@@ -21,7 +22,10 @@ def corpus(count: int, *, seed: int = 0) -> Inputs:
     duration = rng.uniform(5, 60, count)
     hour = rng.integers(24, size=count).astype(float)
     metadata = np.column_stack([duration, followers, hour, np.full(count, np.nan)])
-    return Inputs(y, y > 1, duration, followers, hour, authors, np.arange(count) * 60.0, metadata)
+    captions = [f"wait {word} @you #fyp" for word in np.array(["now", "here", "絵文"])[rng.integers(3, size=count)]]
+    vectors = {name: rng.normal(size=(count, 4)).astype(np.float32) for name in SEEN}
+    posted = np.arange(count) * 60.0
+    return Inputs(y, y > 1, duration, followers, hour, authors, posted, metadata, captions, vectors)
 
 
 def halves(count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -84,6 +88,54 @@ def test_boosting_finds_what_is_there() -> None:
     assert correlation("metadata_gbm") > 0.5
     assert abs(correlation("duration_only")) < 0.15
     assert correlation("author_earlier_median") > 0.5
+    assert correlation("system_b") > 0.5
+
+
+def correlation_of_text(effect: float, captions: list[str | None] | None = None, count: int = 2000) -> float:
+    """How well the captions' words predict, where `win` and `lose` move the score by so much."""
+    rng, inputs = np.random.default_rng(1), corpus(count)
+    planted = rng.integers(2, size=count)
+    words = [f"some {rng.integers(50)} {'win' if each else 'lose'} words" for each in planted]
+    y = effect * (planted - 0.5) + rng.normal(size=count)
+    inputs = replace(inputs, y=y, is_viral=y > 1, captions=captions or words)
+    train, test = halves(count)
+    answer = predicted("text_linear", inputs, train, test)
+    assert effect == 0 or captions or np.corrcoef(answer.probability, inputs.is_viral[test])[0, 1] > 0.3
+    return float(np.corrcoef(answer.score, y[test])[0, 1])
+
+
+def test_linear_models_find_what_the_words_say_and_nothing_else() -> None:
+    assert correlation_of_text(2.0) > 0.6
+    assert abs(correlation_of_text(0.0)) < 0.1
+
+
+def test_words_of_scripts_without_spaces_are_letters() -> None:
+    rng = np.random.default_rng(0)
+    letters = ["勝" if each else "敗" for each in np.random.default_rng(1).integers(2, size=2000)]
+    captions = ["".join(rng.permutation(list("面白動画毎日見"))) + letter for letter in letters]
+    assert correlation_of_text(2.0, captions) > 0.6
+
+
+@pytest.mark.parametrize(("name", "seen"), [("system_c", "r2plus1d"), ("system_d", "vgg16"), ("system_a", "acoustics")])
+def test_heads_find_what_their_vectors_say(name: str, seen: str) -> None:
+    inputs, (train, test) = corpus(2000), halves(2000)
+    assert abs(np.corrcoef(predicted(name, inputs, train, test).score, inputs.y[test])[0, 1]) < 0.15
+    assert inputs.vectors is not None
+    told = {**inputs.vectors, seen: inputs.vectors[seen] + inputs.y[:, None].astype(np.float32)}
+    told[seen][::5] = np.nan
+    answer = predicted(name, replace(inputs, vectors=told), train, test)
+    known = ~np.isnan(told[seen][test, 0])
+    assert np.corrcoef(answer.score[known], inputs.y[test][known])[0, 1] > 0.6
+    assert np.corrcoef(answer.probability[known], inputs.is_viral[test][known])[0, 1] > 0.4
+
+
+def test_hand_set_weights_keep_the_picture_low() -> None:
+    inputs, (train, test) = corpus(2000), halves(2000)
+    assert inputs.vectors is not None
+    told = {**inputs.vectors, "resnet50": inputs.y[:, None].astype(np.float32)}
+    answer = predicted("system_a", replace(inputs, vectors=told), train, test)
+    slope = np.polyfit(inputs.y[test], answer.score, 1)[0]
+    assert 0.05 < slope < 0.2
 
 
 def test_earlier_median_looks_at_earlier_training_posts_only() -> None:
@@ -118,6 +170,13 @@ def test_a_post_without_time_has_nothing_earlier() -> None:
         ("author_earlier_median", {"authors": None}, "no authors or no posting times"),
         ("author_earlier_median", {"authors": np.arange(50)}, "no test post has an earlier training post"),
         ("followers_only", {"followers": np.full(50, np.nan)}, "no training post has a follower count"),
+        ("text_linear", {"captions": None}, "no captions"),
+        ("text_linear", {"captions": [None] * 25 + ["words"] * 25}, "no word stands in the captions of two training"),
+        ("system_a", {"vectors": {}}, "the feature set has not two of them"),
+        ("system_b", {"metadata": None}, "no metadata"),
+        ("system_b", {"metadata": np.full((50, 2), np.nan)}, "no training post has metadata"),
+        ("system_c", {"vectors": None}, "looks at r2plus1d, which the feature set does not have"),
+        ("system_d", {"vectors": {"vgg16": np.full((50, 3), np.nan, np.float32)}}, "no training post has vgg16"),
         ("hour_only", {"hour": np.where(np.arange(50) < 25, 1.0, np.nan)}, "no test post has a posting hour"),
     ],
 )

@@ -4,61 +4,21 @@ from __future__ import annotations
 
 from bisect import insort
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from viral.errors import ConfigError, TableError
+from viral.evaluation.baseline import Floats, Inputs, Ints, Predicted, Rows, Unavailable
+from viral.evaluation.shallow import grow
+from viral.evaluation.system_baselines import system_a, system_b, system_c, system_d
+from viral.evaluation.text_baseline import text_linear
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Rows = npt.NDArray[np.bool_] | Ints
+__all__ = ["BASELINES", "Inputs", "Predicted", "Unavailable", "fit_predict"]
 
-_TREES = 100
 _PRIOR = 1.0
 """How many average posts are added to an author's own before its share of viral ones is taken."""
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """What the baselines may look at, for all posts of all parts; each (rows,) unless said. NaN: not known.
-
-    Attributes:
-        y: the score that each post reached.
-        is_viral: whether it is viral.
-        duration: seconds of video.
-        followers: the author's followers.
-        hour: hour of posting, 0 to 24.
-        authors: a code for each author (`splits.author_codes`).
-        posted_at: posting time, in any unit that grows.
-        metadata: what is known at the moment of posting, (rows, columns).
-    """
-
-    y: Floats
-    is_viral: npt.NDArray[np.bool_]
-    duration: Floats | None = None
-    followers: Floats | None = None
-    hour: Floats | None = None
-    authors: Ints | None = None
-    posted_at: Floats | None = None
-    metadata: npt.NDArray[np.floating[Any]] | None = None
-
-
-@dataclass(frozen=True)
-class Predicted:
-    """For each test post the probability that it is viral and its score, each (test rows,)."""
-
-    probability: Floats
-    score: Floats
-
-
-@dataclass(frozen=True)
-class Unavailable:
-    """Why a baseline cannot be had from this corpus and split."""
-
-    reason: str
 
 
 def fit_predict(name: str, inputs: Inputs, train: Rows, test: Rows) -> Predicted | Unavailable:
@@ -88,7 +48,10 @@ def _constant(inputs: Inputs, train: Rows, test: Rows) -> Predicted:
 
 
 def _majority(inputs: Inputs, train: Rows, test: Rows) -> Predicted:
-    """The class of most training posts, and the median of their scores: what an accuracy has to beat."""
+    """The class of most training posts, and the median of their scores: what an accuracy has to beat.
+
+    An earlier system (E), convolution over the sound, got no further than this.
+    """
     count = len(inputs.y[test])
     mostly = float(inputs.is_viral[train].mean() > 0.5)
     return Predicted(np.full(count, mostly), np.full(count, np.median(inputs.y[train])))
@@ -121,28 +84,9 @@ def _boosted(noun: str, columns: Any, inputs: Inputs, train: Rows, test: Rows) -
     for part, rows in (("training", train), ("test", test)):
         if np.isnan(matrix[rows]).all():
             return Unavailable(f"no {part} post has a {noun}")
-    probability = _grow("binary", matrix, inputs.is_viral.astype(np.float64), train).predict(matrix[test])
-    score = _grow("regression", matrix, inputs.y, train).predict(matrix[test])
+    probability = grow("binary", matrix, inputs.is_viral.astype(np.float64), train).predict(matrix[test])
+    score = grow("regression", matrix, inputs.y, train).predict(matrix[test])
     return Predicted(np.clip(probability, 0, 1), score)
-
-
-def _grow(objective: str, matrix: Floats, target: Floats, train: Rows) -> Any:
-    import lightgbm
-
-    rows = len(target[train])
-    settings = {
-        "objective": objective,
-        "learning_rate": 0.05,
-        "num_leaves": 15,
-        # 20, LightGBM's own, allows no split at all on a few dozen posts.
-        "min_data_in_leaf": int(np.clip(rows // 20, 3, 20)),
-        "deterministic": True,
-        "force_row_wise": True,
-        "num_threads": 1,
-        "seed": 0,
-        "verbosity": -1,
-    }
-    return lightgbm.train(settings, lightgbm.Dataset(matrix[train], target[train]), num_boost_round=_TREES)
 
 
 def _author_earlier_median(inputs: Inputs, train: Rows, test: Rows) -> Predicted | Unavailable:
@@ -200,5 +144,10 @@ BASELINES: dict[str, Callable[[Inputs, Rows, Rows], Predicted | Unavailable]] = 
     "followers_only": _followers_only,
     "author_earlier_median": _author_earlier_median,
     "metadata_gbm": _metadata_gbm,
+    "text_linear": text_linear,
+    "system_a": system_a,
+    "system_b": system_b,
+    "system_c": system_c,
+    "system_d": system_d,
 }
 """By name; the docstring of each says what it is."""

@@ -51,6 +51,22 @@ def _short(name: str) -> str:
     return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
 
 
+def growth(authors: Sequence[int], estimates: Sequence[Estimate], label: str) -> str:
+    """One figure of models that learnt from more and more authors, each with its interval."""
+
+    def draw(axes: Axes) -> None:
+        for x, each in zip(authors, estimates, strict=True):
+            if each.low is not None and each.high is not None:
+                axes.plot([x, x], [each.low, each.high], color=_ACCENT, linewidth=2.5, alpha=0.5)
+        values = [float("nan") if each.value is None else each.value for each in estimates]
+        axes.plot(authors, values, "o-", color=_ACCENT, markersize=7)
+        axes.set_xlim(left=0)
+        axes.set_xlabel("authors that it learnt from")
+        axes.set_ylabel(label)
+
+    return _svg(f"growth {label}", draw)
+
+
 def roc(curve: Curve) -> str:
     """True against false positive rate, with the line of guessing."""
 

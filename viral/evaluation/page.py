@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from viral.evaluation import figures, page_sections
 from viral.evaluation.bootstrap import Estimate
@@ -11,6 +12,9 @@ from viral.evaluation.glossary import GLOSSARY, Better, Meaning
 from viral.evaluation.page_sections import Plot
 from viral.evaluation.report import MODEL, Report
 from viral.evaluation.written import number, percent, plain, points, signed
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 _HEADLINE = ("roc_auc", "spearman", "ece", "coverage")
 _COMPARED = ("roc_auc", "spearman")
@@ -40,36 +44,45 @@ _LIMITS = (
 
 def render(report: Report) -> str:
     """The page, as HTML."""
+    judged = [system for system in report.systems if system.unavailable is None]
+    model = next(system for system in judged if system.name == MODEL)
+    return (
+        environment()
+        .get_template("report.html")
+        .render(
+            report=report,
+            model=model,
+            judged=judged,
+            unavailable=[system for system in report.systems if system.unavailable],
+            groups=_groups(list(model.figures)),
+            tiles=[(GLOSSARY[name], model.figures[name]) for name in _HEADLINE if name in model.figures],
+            verdicts=[_verdict(report, name) for name in _COMPARED],
+            comparisons=_comparisons(report),
+            plots=_plots(report),
+            verdict_of=verdict_of,
+            posts=f"{_posts(report):,}",
+            split_words=_SPLIT_WORDS.get(report.split.kind, report.split.kind),
+            part_words=_PART_WORDS,
+            limits=(*report.about.limits, *page_sections.unseen(report), *_LIMITS),
+            words=lambda name: name.replace("_", " "),
+            **page_sections.context(report),
+        )
+    )
+
+
+def environment() -> Environment:
+    """Where the templates of pages are found, and how they write numbers and strangers' words."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    environment = Environment(
+    made = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": number, "signed": signed, "percent": percent, "plain": plain, "points": points}
-    judged = [system for system in report.systems if system.unavailable is None]
-    model = next(system for system in judged if system.name == MODEL)
-    return environment.get_template("report.html").render(
-        report=report,
-        model=model,
-        judged=judged,
-        unavailable=[system for system in report.systems if system.unavailable],
-        groups=_groups(list(model.figures)),
-        tiles=[(GLOSSARY[name], model.figures[name]) for name in _HEADLINE if name in model.figures],
-        verdicts=[_verdict(report, name) for name in _COMPARED],
-        comparisons=_comparisons(report),
-        plots=_plots(report),
-        verdict_of=verdict_of,
-        posts=f"{_posts(report):,}",
-        split_words=_SPLIT_WORDS.get(report.split.kind, report.split.kind),
-        part_words=_PART_WORDS,
-        limits=(*report.about.limits, *page_sections.unseen(report), *_LIMITS),
-        words=lambda name: name.replace("_", " "),
-        **page_sections.context(report),
-    )
+    made.filters |= {"number": number, "signed": signed, "percent": percent, "plain": plain, "points": points}
+    return made
 
 
 def verdict_of(difference: Estimate, better: Better) -> str:

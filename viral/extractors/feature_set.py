@@ -24,14 +24,15 @@ from viral.media.requests import Request
 _LIGHT = ("metadata", "caption", "acoustics", "craft")
 _FULL = (*_LIGHT, "resnet50", "r2plus1d")
 FEATURE_SETS: Mapping[str, tuple[str, ...]] = {
+    "words": ("metadata", "caption"),
     "light": _LIGHT,
     "full": _FULL,
     "full-bf16": _FULL,
     "sound": ("logmel",),
 }
-"""The named sets: `light` needs no download, `full` looks at the pictures too, `full-bf16` with its networks in
-bfloat16: four times as fast where the processor has AVX512-BF16 or AMX, and on GPUs, with vectors a little coarser.
-`sound` is what the model of that name hears."""
+"""The named sets: `words` needs no videos, `light` no download, `full` looks at the pictures too, `full-bf16` with its
+networks in bfloat16: four times as fast where the processor has AVX512-BF16 or AMX, and on GPUs, with vectors a little
+coarser. `sound` is what the model of that name hears."""
 
 
 class UnavailableWarning(UserWarning):

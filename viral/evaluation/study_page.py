@@ -1,0 +1,94 @@
+"""The HTML page of a study, in the dress of the scorecards."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from viral.evaluation import figures
+from viral.evaluation.bootstrap import Estimate
+from viral.evaluation.glossary import GLOSSARY
+from viral.evaluation.page import environment
+from viral.evaluation.report import MODEL
+from viral.evaluation.study import COMPARED, FIGURES, Judged, Study, spread
+from viral.evaluation.written import number, signed
+
+WORDS = {
+    "time_author": "newer posts by authors never seen",
+    "time": "newer posts, also by authors of the training posts",
+    "author": "authors never seen, of any time",
+    "random": "posts drawn at random: authors and times on both sides",
+}
+"""What each split tests on."""
+
+_DRAWN = ("roc_auc", "spearman")
+
+
+def render(study: Study) -> str:
+    """The page, as HTML."""
+    shown = [name for name in COMPARED if any(_is_judged(each, name) for each in study.splits)]
+    curve = sorted(study.curve, key=lambda each: each.share)
+    return (
+        environment()
+        .get_template("study.html")
+        .render(
+            study=study,
+            systems=shown,
+            absent=[(each, name) for each in study.splits for name in _absent(each, shown)],
+            figures=[(name, GLOSSARY[name]) for name in FIGURES],
+            verdicts=_verdicts(study),
+            comparisons=[_plot(name, study.splits) for name in _DRAWN],
+            curve=curve,
+            growths=[(GLOSSARY[name].label, _growth(name, curve)) for name in _DRAWN] if len(curve) > 1 else [],
+            spread=spread(study.seeds),
+            split_words=WORDS,
+            words=lambda name: name.replace("_", " "),
+        )
+    )
+
+
+def _is_judged(judged: Judged, system: str) -> bool:
+    return any(each.name == system and each.unavailable is None for each in judged.systems)
+
+
+def _absent(judged: Judged, shown: Sequence[str]) -> list[tuple[str, str]]:
+    """Which of the systems shown this split has not, and why."""
+    return [(each.name, each.unavailable) for each in judged.systems if each.name in shown and each.unavailable]
+
+
+def _verdicts(study: Study) -> list[str]:
+    lines = []
+    for name in _DRAWN:
+        label, found = GLOSSARY[name].label, study.headline.figure(MODEL, name)
+        if found is None or found.value is None:
+            continue
+        text = f"{label} on {WORDS.get(study.headline.split, study.headline.split)}: {_told(found)}."
+        told = next((each.figures.get(name) for each in study.flattery if each.system == MODEL), None)
+        if told and told.value is not None:
+            text += f" Posts drawn at random give {signed(told.value)} more{_between(told)}: {_flatters(told)}."
+        lines.append(text)
+    return lines
+
+
+def _flatters(told: Estimate) -> str:
+    if told.low is None or told.high is None or told.low <= 0 <= told.high:
+        return "that this flatters cannot be told from these posts"
+    return "that much it flatters" if told.low > 0 else "here it does not flatter"
+
+
+def _told(estimate: Estimate) -> str:
+    return f"{number(estimate.value)}{_between(estimate)}"
+
+
+def _between(estimate: Estimate) -> str:
+    return "" if estimate.low is None else f" ({number(estimate.low)} to {number(estimate.high)})"
+
+
+def _plot(name: str, splits: Sequence[Judged]) -> tuple[str, str]:
+    estimates = [each.figure(MODEL, name) or Estimate(None) for each in splits]
+    names = [each.split.replace("_", " + ") for each in splits]
+    return GLOSSARY[name].label, figures.comparison(names, estimates, GLOSSARY[name].label)
+
+
+def _growth(name: str, curve: Sequence[Judged]) -> str:
+    authors = [each.part("train").authors for each in curve]
+    return figures.growth(authors, [each.figure(MODEL, name) or Estimate(None) for each in curve], GLOSSARY[name].label)
