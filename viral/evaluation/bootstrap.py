@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -45,18 +46,30 @@ class AuthorBootstrap:
     seed: int = 0
     level: float = 0.9
 
+    @cached_property
+    def places(self) -> Rows:
+        """Which of the distinct authors each row is of, (rows,)."""
+        places: Rows = np.unique(self.authors, return_inverse=True)[1]
+        return places
+
+    @cached_property
+    def people(self) -> int:
+        """How many distinct authors there are."""
+        return int(self.places.max()) + 1
+
+    def counts(self, resample: int) -> Floats:
+        """How often one resample holds each of the distinct authors, (people,), whole numbers.
+
+        Each resample has a generator of its own, so that they may be drawn in any order, by several threads.
+        """
+        drawn = np.random.default_rng([self.seed, resample]).integers(self.people, size=self.people)
+        return np.bincount(drawn, minlength=self.people).astype(np.float64)
+
     def draws(self) -> Iterator[Rows]:
-        """The rows of each resample."""
-        codes, sizes = np.unique(self.authors, return_counts=True)
-        order = np.argsort(self.authors, kind="stable")
-        starts = np.cumsum(sizes) - sizes
-        rng = np.random.default_rng(self.seed)
-        for _ in range(self.resamples):
-            drawn = rng.integers(len(codes), size=len(codes))
-            lengths = sizes[drawn]
-            # Runs of starts[a], starts[a] + 1, … one after the other, without a loop over authors.
-            shift = np.repeat(starts[drawn] - (np.cumsum(lengths) - lengths), lengths)
-            yield order[shift + np.arange(lengths.sum())]
+        """The rows of each resample, ascending, a row as often as its author was drawn."""
+        rows = np.arange(len(self.authors))
+        for resample in range(self.resamples):
+            yield np.repeat(rows, self.counts(resample)[self.places].astype(np.int64))
 
     def replicates(self, figures: Callable[[Rows], Mapping[str, float | None]]) -> Replicates:
         """Every figure of each resample, (resamples,), NaN where it was undefined.

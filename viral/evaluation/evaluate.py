@@ -13,6 +13,9 @@ from viral.evaluation import metrics, report
 from viral.evaluation.baselines import BASELINES, Predicted, Unavailable
 from viral.evaluation.bootstrap import AuthorBootstrap, Replicates
 from viral.evaluation.curves import plots
+from viral.evaluation.replicates import replicates
+from viral.evaluation.weighted_pairs import sampled
+from viral.evaluation.weighted_system import Judged, Outcome
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
@@ -21,8 +24,6 @@ Measure = Callable[[Rows], metrics.Figures]
 _EXAMPLES = 6
 _LEAST_AUTHORS = 5
 """With five posts or more in the test, for a figure within authors."""
-_RESAMPLED_POSTS = 20_000
-"""More posts than this change no interval that a reader could see, and cost minutes."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ def evaluate(
     level: float = 0.9,
     k: int | None = None,
     quartile: float | None = None,
+    log_scale: bool = False,
     resamples: int = 1000,
     seed: int = 0,
 ) -> report.Report:
@@ -88,7 +90,8 @@ def evaluate(
         level: of the model's intervals and of the bootstrap's.
         k: length of the list that NDCG@K and recall@K look at; None: a tenth of the posts.
         quartile: the 75th percentile of the training posts' scores; None: no accuracy there.
-        resamples: draws of the bootstrap; a thousand take about 4 s a system on 1,000 posts and 15 s on 10,000.
+        log_scale: whether the score is the logarithm of a count, of which an error may be told as a share.
+        resamples: draws of the bootstrap; of a thousand, see `tests/bench/scorecard.py`.
         seed: of the bootstrap.
 
     Raises:
@@ -96,21 +99,24 @@ def evaluate(
     """
     _check(truth, model, baselines)
     details = details or Details()
-    rows = _resampled(truth.authors, seed)
+    compared = sampled(truth.authors, seed)
     settings = report.Settings(
         threshold=threshold,
         level=level,
         k=k or max(1, round(len(truth.y) / 10)),
         quartile=quartile,
+        log_scale=log_scale,
         resamples=resamples,
         seed=seed,
-        resampled_posts=len(rows),
-        resampled_authors=len(np.unique(truth.authors[rows])),
+        compared_posts=len(compared),
+        compared_authors=len(np.unique(truth.authors[compared])),
     )
-    bootstrap = AuthorBootstrap(truth.authors[rows], resamples, seed, level)
-    figures = _figures_of_all(truth, model, baselines, settings)
+    bootstrap = AuthorBootstrap(truth.authors, resamples, seed, level)
+    forecasts = _forecasts(model, baselines)
+    figures = {name: _figures(truth, forecast, settings) for name, forecast in forecasts.items()}
     values = {name: measure(np.arange(len(truth.y))) for name, measure in figures.items()}
-    drawn = {name: bootstrap.replicates(_of(measure, rows)) for name, measure in figures.items()}
+    judged = {name: _judged(truth, forecast) for name, forecast in forecasts.items()}
+    drawn = replicates(bootstrap, Outcome(truth.y, truth.is_viral), judged, settings, compared)
     best, worst = _examples(truth, model, details)
     return report.Report(
         about=about,
@@ -147,42 +153,34 @@ def _check(truth: Truth, model: Forecast, baselines: Mapping[str, Predicted | Un
             raise TableError(f"{name} goes from {column.min():g} to {column.max():g}: probabilities are 0 to 1")
 
 
-def _resampled(authors: npt.NDArray[np.int64], seed: int) -> Rows:
-    """All rows, or those of authors drawn at random until there are enough."""
-    if len(authors) <= _RESAMPLED_POSTS:
-        return np.arange(len(authors))
-    codes, inverse, sizes = np.unique(authors, return_inverse=True, return_counts=True)
-    order = np.random.default_rng(seed).permutation(len(codes))
-    chosen = order[: int(np.searchsorted(np.cumsum(sizes[order]), _RESAMPLED_POSTS)) + 1]
-    return np.flatnonzero(np.isin(inverse, chosen))
-
-
-def _of(measure: Measure, rows: Rows) -> Measure:
-    return lambda drawn: measure(rows[drawn])
-
-
-def _figures_of_all(
-    truth: Truth, model: Forecast, baselines: Mapping[str, Predicted | Unavailable], settings: report.Settings
-) -> dict[str, Measure]:
+def _forecasts(model: Forecast, baselines: Mapping[str, Predicted | Unavailable]) -> dict[str, Forecast]:
     """The model's, and those of the baselines that said something."""
-    figures = {report.MODEL: _figures(truth, model, settings)}
-    for name, answer in baselines.items():
-        if isinstance(answer, Predicted):
-            figures[name] = _figures(truth, Forecast(answer.probability, answer.score), settings)
-    return figures
+    said = {name: answer for name, answer in baselines.items() if isinstance(answer, Predicted)}
+    return {report.MODEL: model} | {name: Forecast(each.probability, each.score) for name, each in said.items()}
+
+
+def _tops(truth: Truth, forecast: Forecast) -> tuple[metrics.Bools, metrics.Bools] | None:
+    """The top 20 % of each author, by what came and by what was said; None where too few authors have one."""
+    came, said = (metrics.top(values, truth.authors) for values in (truth.y, forecast.score))
+    enough = len(np.unique(truth.authors[came])) >= _LEAST_AUTHORS and np.ptp(forecast.score) > 0
+    return (came, said) if enough else None
+
+
+def _judged(truth: Truth, forecast: Forecast) -> Judged:
+    return Judged(forecast.probability, forecast.score, forecast.low, forecast.high, _tops(truth, forecast))
 
 
 def _figures(truth: Truth, forecast: Forecast, settings: report.Settings) -> Measure:
     """All figures of one system as a function of rows."""
-    marks = [metrics.top(values, truth.authors) for values in (truth.y, forecast.score)]
-    enough = len(np.unique(truth.authors[marks[0]])) >= _LEAST_AUTHORS and np.ptp(forecast.score) > 0
+    tops = _tops(truth, forecast)
 
     def measure(rows: Rows) -> metrics.Figures:
         y, viral, score = truth.y[rows], truth.is_viral[rows], forecast.score[rows]
         first = max(1, round(settings.k * len(rows) / len(truth.y)))
-        within = metrics.top_precision(marks[0][rows], marks[1][rows]) if enough else None
+        within = metrics.top_precision(tops[0][rows], tops[1][rows]) if tops else None
         figures = metrics.classification(viral, forecast.probability[rows], settings.threshold)
-        figures |= metrics.regression(y, score) | metrics.ranking(y, score, viral, first)
+        figures |= metrics.regression(y, score, log_scale=settings.log_scale)
+        figures |= metrics.ranking(y, score, viral, first)
         figures["top20_precision_within_author"] = within
         if settings.quartile is not None:
             figures |= metrics.above(y, score, settings.quartile)

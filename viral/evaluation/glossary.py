@@ -55,6 +55,12 @@ GLOSSARY: dict[str, Meaning] = {
     "mse": Meaning("MSE", "Mean squared error of the score.", "lower", _SCORE),
     "rmse": Meaning("RMSE", "Root of the MSE: a typical error in the units of the score.", "lower", _SCORE),
     "mae": Meaning("MAE", "Mean absolute error, in the units of the score.", "lower", _SCORE),
+    "mape": Meaning(
+        "MAPE",
+        "Mean error as a share of the score. Only for scores that are logarithms, and none of them 0.",
+        "lower",
+        _SCORE,
+    ),
     "nmse": Meaning(
         "nMSE", "MSE over the variance of the score. Predicting the mean of the test posts gives 1.", "lower", _SCORE
     ),

@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from viral.evaluation.libraries import matplotlib_without_cache
+from viral.evaluation.calibration_error import calibration_error
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
+Lots = npt.NDArray[np.int64]
 Figures = dict[str, float | None]
 
-CALIBRATION_BINS = 15
 TOP = 0.2
 _LEAST_POSTS = 5
 """Posts that an author needs for a top fifth of its own."""
@@ -39,65 +38,43 @@ def classification(y: npt.ArrayLike, p: npt.ArrayLike, threshold: float = 0.5) -
     names = ("roc_auc", "pr_auc", "accuracy", "precision", "recall", "f1", "brier", "ece")
     if not len(truth):
         return dict.fromkeys(names)
-    with _one_thread():
+    with _checked_already():
         return dict(zip(names, _classification(truth, probability, probability >= threshold), strict=True))
 
 
 def _classification(y: Bools, p: Floats, called: Bools) -> list[float | None]:
-    import torch
+    from sklearn import metrics
 
-    measures = _torchmetrics()
     both = bool(y.any() and not y.all())
-    truth, probability, calls = torch.tensor(y).long(), torch.tensor(p), torch.tensor(called).long()
-    of_calls = (measures.binary_precision, measures.binary_recall, measures.binary_f1_score)
+    of_calls = (metrics.precision_score, metrics.recall_score, metrics.f1_score)
     return [
-        _number(measures.binary_auroc(probability, truth, validate_args=False)) if both else None,
-        _number(measures.binary_average_precision(probability, truth, validate_args=False)) if both else None,
-        _number(measures.binary_accuracy(calls, truth, validate_args=False)),
-        *(_number(measure(calls, truth, validate_args=False, zero_division=math.nan)) for measure in of_calls),
-        _number(torch.nn.functional.mse_loss(probability, truth.double())),
-        _number(measures.binary_calibration_error(probability, truth, n_bins=CALIBRATION_BINS, validate_args=False)),
+        _number(metrics.roc_auc_score(y, p)) if both else None,
+        _number(metrics.average_precision_score(y, p)) if both else None,
+        _number(metrics.accuracy_score(y, called)),
+        *(_number(measure(y, called, zero_division=math.nan)) for measure in of_calls),
+        _number(metrics.brier_score_loss(y, p, pos_label=True)),
+        _number(calibration_error(y, p)),
     ]
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Torch on one thread: on columns this short, and on a busy machine, several wait for each other."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def _torchmetrics() -> Any:
-    # Its checks of the arguments are left out above: they take longer than the figures. So does scikit-learn's
-    # equivalent of each, by ten times at a thousand rows, which a bootstrap feels.
-    matplotlib_without_cache()
-    from torchmetrics.functional import classification as measures
-
-    return measures
-
-
-def regression(y: npt.ArrayLike, pred: npt.ArrayLike) -> Figures:
-    """MSE, RMSE, MAE, nMSE (MSE over the variance of `y`), R2, and three correlations (Kendall's is tau-b).
+def regression(y: npt.ArrayLike, pred: npt.ArrayLike, *, log_scale: bool = False) -> Figures:
+    """MSE, RMSE, MAE, MAPE, nMSE (MSE over the variance of `y`), R2, and three correlations (Kendall's is tau-b).
 
     Args:
         y: the score that each post reached, (rows,).
         pred: the score predicted, (rows,).
+        log_scale: whether the score is the logarithm of a count. Of others MAPE is None: a share of a plain count says
+            little but of the small ones. It is None too where some `y` is 0, of which nothing is a share.
     """
     truth, predicted = np.asarray(y, dtype=np.float64), np.asarray(pred, dtype=np.float64)
-    names = ("mse", "rmse", "mae", "nmse", "r2", "spearman", "pearson", "kendall")
+    names = ("mse", "rmse", "mae", "mape", "nmse", "r2", "spearman", "pearson", "kendall")
     if not len(truth):
         return dict.fromkeys(names)
     with _checked_already():
-        return dict(zip(names, _regression(truth, predicted), strict=True))
+        return dict(zip(names, _regression(truth, predicted, log_scale and bool(truth.all())), strict=True))
 
 
-def _regression(y: Floats, pred: Floats) -> list[float | None]:
+def _regression(y: Floats, pred: Floats, shares: bool) -> list[float | None]:
     from scipy import stats
     from sklearn import metrics
 
@@ -107,6 +84,7 @@ def _regression(y: Floats, pred: Floats) -> list[float | None]:
         _number(mse),
         _number(math.sqrt(mse)),
         _number(metrics.mean_absolute_error(y, pred)),
+        _number(metrics.mean_absolute_percentage_error(y, pred)) if shares else None,
         None if r2 is None else 1 - r2,
         r2,
         _correlation(stats.spearmanr, y, pred),
@@ -143,7 +121,9 @@ def _correlation(measure: Callable[[Floats, Floats], Any], y: Floats, pred: Floa
         return _number(measure(y, pred).statistic)
 
 
-def ranking(y: npt.ArrayLike, pred: npt.ArrayLike, is_viral: npt.ArrayLike, k: int = 10) -> Figures:
+def ranking(
+    y: npt.ArrayLike, pred: npt.ArrayLike, is_viral: npt.ArrayLike, k: int = 10, *, lots: Lots | None = None
+) -> Figures:
     """NDCG@K, recall@K, pairwise accuracy and precision of the top 20 %, of one list sorted by `pred`.
 
     The gain of NDCG is the percentile of `y`, since a score may be negative. Recall@K is the share of the viral posts
@@ -155,6 +135,7 @@ def ranking(y: npt.ArrayLike, pred: npt.ArrayLike, is_viral: npt.ArrayLike, k: i
         pred: what the posts are sorted by, (rows,).
         is_viral: (rows,).
         k: how long the list of the best is.
+        lots: who comes first among equals, lowest first, (rows,); None: a fixed shuffle.
     """
     truth, predicted = np.asarray(y, dtype=np.float64), np.asarray(pred, dtype=np.float64)
     viral = np.asarray(is_viral, dtype=bool)
@@ -163,9 +144,11 @@ def ranking(y: npt.ArrayLike, pred: npt.ArrayLike, is_viral: npt.ArrayLike, k: i
     with _checked_already():
         return {
             "ndcg_at_k": _ndcg(truth, predicted, k),
-            "recall_at_k": _recall(viral, predicted, k),
+            "recall_at_k": _recall(viral, _highest(predicted, k, lots)),
             "pairwise_accuracy": _pairwise(truth, predicted),
-            "top20_precision": None if _constant(truth) else top_precision(top(truth), top(predicted)),
+            "top20_precision": None
+            if _constant(truth)
+            else top_precision(top(truth, lots=lots), top(predicted, lots=lots)),
         }
 
 
@@ -179,12 +162,10 @@ def _ndcg(y: Floats, pred: Floats, k: int) -> float | None:
     return _number(metrics.ndcg_score(gain[None], pred[None], k=k))
 
 
-def _recall(viral: Bools, pred: Floats, k: int) -> float | None:
-    import torch
+def _recall(viral: Bools, listed: Bools) -> float | None:
+    from sklearn import metrics
 
-    listed, truth = torch.tensor(_highest(pred, k)).long(), torch.tensor(viral).long()
-    with _one_thread():
-        return _number(_torchmetrics().binary_recall(listed, truth, validate_args=False, zero_division=math.nan))
+    return _number(metrics.recall_score(viral, listed, zero_division=math.nan))
 
 
 def _pairwise(y: Floats, pred: Floats) -> float | None:
@@ -206,15 +187,22 @@ def _pairs_apart(values: Floats) -> float:
     return float(len(values) * (len(values) - 1) / 2 - (alike * (alike - 1) / 2).sum())
 
 
-def top(values: npt.ArrayLike, groups: npt.NDArray[np.int64] | None = None, share: float = TOP) -> Bools:
+def top(
+    values: npt.ArrayLike,
+    groups: npt.NDArray[np.int64] | None = None,
+    share: float = TOP,
+    *,
+    lots: Lots | None = None,
+) -> Bools:
     """Marks the highest `share` of the values, at least one: of all, or of each group with five posts or more.
 
-    Among equal values the choice is a fixed shuffle, so that neither the order of rows nor a constant column helps.
+    Among equal values the lots decide, by default a fixed shuffle, so that neither the order of rows nor a constant
+    column helps.
     """
     column = np.asarray(values, dtype=np.float64)
     if groups is None:
-        return _highest(column, max(1, round(share * len(column))))
-    order = np.lexsort((_lots(len(column)), -column, groups))
+        return _highest(column, max(1, round(share * len(column))), lots)
+    order = np.lexsort((fixed_lots(len(column)) if lots is None else lots, -column, groups))
     _, starts, sizes = np.unique(groups[order], return_index=True, return_counts=True)
     wanted = np.where(sizes >= _LEAST_POSTS, np.maximum(1, np.round(share * sizes)), 0)
     place = np.arange(len(column)) - np.repeat(starts, sizes)
@@ -223,24 +211,24 @@ def top(values: npt.ArrayLike, groups: npt.NDArray[np.int64] | None = None, shar
     return marks
 
 
-def _highest(column: Floats, count: int) -> Bools:
-    lots = _lots(len(column))
+def _highest(column: Floats, count: int, lots: Lots | None) -> Bools:
+    order = np.lexsort((fixed_lots(len(column)) if lots is None else lots, -column))
     marks = np.zeros(len(column), dtype=bool)
-    marks[lots[np.argsort(-column[lots], kind="stable")[:count]]] = True
+    marks[order[:count]] = True
     return marks
 
 
-def _lots(count: int) -> npt.NDArray[np.int64]:
+def fixed_lots(count: int) -> Lots:
+    """A shuffle that is always the same: who comes first among equals, (count,)."""
     return np.random.default_rng(0).permutation(count)
 
 
 def top_precision(actual: Bools, predicted: Bools) -> float | None:
     """Of the posts marked in `predicted`, the share that is marked in `actual`."""
-    import torch
+    from sklearn import metrics
 
-    calls, truth = torch.tensor(predicted).long(), torch.tensor(actual).long()
-    with _one_thread():
-        return _number(_torchmetrics().binary_precision(calls, truth, validate_args=False, zero_division=math.nan))
+    with _checked_already():
+        return _number(metrics.precision_score(actual, predicted, zero_division=math.nan))
 
 
 def intervals(y: npt.ArrayLike, low: npt.ArrayLike, high: npt.ArrayLike, level: float = 0.9) -> Figures:

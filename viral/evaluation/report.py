@@ -69,17 +69,19 @@ class Split(Frozen):
 class Settings(Frozen):
     """How the figures were made. `quartile` is the 75th percentile of the training posts' scores.
 
-    `resampled_posts` are the posts that the intervals come from: all of the test, or some authors' where it is large.
+    `log_scale` says whether the score is the logarithm of a count. The intervals come from all posts of the test, those
+    of Kendall and pairwise accuracy from the pairs among `compared_posts`: all too, or some authors' where it is large.
     """
 
     threshold: float
     level: float
     k: int
     quartile: float | None = None
+    log_scale: bool = False
     resamples: int
     seed: int
-    resampled_posts: int
-    resampled_authors: int
+    compared_posts: int
+    compared_authors: int
 
 
 class System(Frozen):
