@@ -19,6 +19,7 @@ from jobs.score import raw_scorer
 from viral.calibration import LEVEL, Calibration, fit
 from viral.dataset import LabelledFeatures
 from viral.errors import TableError
+from viral.evaluation.splits import author_codes
 from viral.models.ensemble.rows import sampled
 from viral.models.streams import from_table
 from viral.reference import ROWS, WORDS, Reference
@@ -109,6 +110,7 @@ def _fitted(train: pa.Table, held: pa.Table) -> Calibration:
         np.stack([held[name].to_numpy() for name in ("low", "score", "high")], axis=1),
         held["target"].to_numpy(),
         held["is_viral"].to_numpy(zero_copy_only=False),
+        author_codes(held),
         base_rate=float(train["is_viral"].to_numpy(zero_copy_only=False).mean()),
         spread=(float(low), float(high)),
     )

@@ -15,25 +15,24 @@ from viral.errors import ConfigError
 from viral.explain import ASSOCIATIONS
 from viral.explain.drafts import ranked
 from viral.explain.explanation import explain
-from viral.explain.gaps import Gaps
 from viral.explain.text import lines
 from viral.explain.variants import Draft, Rescorer, Variant
 from viral.explain.whatif import CHANGES, Change, change
 from viral.extractors.extractor import Context
 from viral.pipeline import Pipeline
-from viral.registry import Saved
 from viral.scorer import Scorer
 from viral.store import Store
 
 
-def gaps_of(saved: Saved) -> Gaps | None:
-    """How far differences between posts are from those between their scores; None where the model does not say."""
-    stored = saved.card.get("gaps")
-    return Gaps.from_dict(stored) if stored else None
-
-
 def explain_file(
-    store: Store, model: str, file: str, context: Context, changes: list[Change] | None, *, as_json: bool
+    store: Store,
+    model: str,
+    file: str,
+    context: Context,
+    changes: list[Change] | None,
+    *,
+    author_id: str | None = None,
+    as_json: bool,
 ) -> None:
     """Print the score of one file and all that explains it.
 
@@ -42,11 +41,11 @@ def explain_file(
     """
     scorer = Scorer.load(store, model)
     with Pipeline(scorer.feature_set, store, load()) as pipeline:
-        found = explain(Rescorer(pipeline, scorer), Draft(uri_of(file), context), changes, gaps_of(scorer.saved))
+        found = explain(Rescorer(pipeline, scorer), Draft(uri_of(file), context, author_id), changes)
     if as_json:
         of_file = {"file": file, "status": found.outcome.status, "detail": found.outcome.detail}
         explained = {"explanation": found.to_dict(), "meaning": ASSOCIATIONS}
-        click.echo(json.dumps({**of_file, **asdict(found.scored), **explained}))
+        click.echo(json.dumps({**of_file, **found.scored.to_dict(), **explained}))
         return
     card = card_of(replace(found.outcome, post_id=file), found.scored)
     click.echo("\n".join([card, *found.lines(), ASSOCIATIONS]))
@@ -61,7 +60,7 @@ def rank_files(store: Store, model: str, files: tuple[str, ...], context: Contex
     scorer = Scorer.load(store, model)
     with Pipeline(scorer.feature_set, store, load()) as pipeline:
         scores = Rescorer(pipeline, scorer)([Variant(Draft(uri_of(file), context)) for file in files])
-    ranking = ranked(dict(zip(files, scores, strict=True)), gaps_of(scorer.saved))
+    ranking = ranked(dict(zip(files, scores, strict=True)), scorer.gaps)
     if as_json:
         click.echo(json.dumps({**asdict(ranking), "meaning": ASSOCIATIONS}))
         return
@@ -78,12 +77,16 @@ def rank_files(store: Store, model: str, files: tuple[str, ...], context: Contex
     metavar="NAME=VALUE",
     help=f"Of one FILE: try this, in place of what is usually tried. {', '.join(CHANGES)}.",
 )
+@click.option(
+    "--author", "author_id", help="Whose it is, as the posts table names authors: their posts are no others'."
+)
 @draft_options
 @common
 def command(
     files: tuple[str, ...],
     model: str,
     asked: tuple[str, ...],
+    author_id: str | None,
     context: Context,
     root: str,
     as_json: bool,
@@ -100,7 +103,7 @@ def command(
         rank_files(store, model, files, context, as_json=as_json)
         return
     changes = [change(each, context) for each in asked] if asked else None
-    explain_file(store, model, files[0], context, changes, as_json=as_json)
+    explain_file(store, model, files[0], context, changes, author_id=author_id, as_json=as_json)
 
 
 if __name__ == "__main__":

@@ -98,7 +98,7 @@ def _authorise(request: Request, expected: str | None) -> None:
     raise RefusedError(HTTPStatus.UNAUTHORIZED, "unauthorized", detail, {"WWW-Authenticate": "Bearer"})
 
 
-async def _scored(draft: Draft, face: Face, backend: Backend) -> tuple[Outcome, Scored]:
+async def _scored(draft: Draft, face: Face, backend: Backend) -> tuple[Encoded, Scored]:
     try:
         async with asyncio.timeout(face.seconds):
             encoded = await backend.encode(draft)
@@ -114,7 +114,7 @@ async def _scored(draft: Draft, face: Face, backend: Backend) -> tuple[Outcome, 
         raise RefusedError(HTTPStatus.GATEWAY_TIMEOUT, "deadline", detail) from None
     if scored is None:
         raise refused_post(NOTHING, outcome.detail or "send a video, a caption, or both")
-    return outcome, scored if draft.author_views is None else _beside_author(scored, draft.author_views)
+    return encoded, scored if draft.author_views is None else _beside_author(scored, draft.author_views)
 
 
 def _beside_author(scored: Scored, views: Sequence[int]) -> Scored:

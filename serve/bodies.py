@@ -55,6 +55,10 @@ class ScoreFields(BaseModel):
         ),
     ] = None
 
+    explain: Annotated[
+        bool, Field(description="say also why: modalities, hook curve, segments, what-if, nearest posts; takes seconds")
+    ] = False
+
     def context(self) -> Context:
         """As the extractors take it."""
         return Context(
@@ -108,6 +112,10 @@ class Answer(BaseModel):
     reason: str | None
     detail: str | None
     seconds: Annotated[dict[str, float], Field(description="time by stage")]
+    explanation: Annotated[
+        dict[str, Any] | None,
+        Field(description="where `explain` asked for it: associations in the model's data, not causes"),
+    ]
 
 
 class Health(BaseModel):
@@ -133,24 +141,28 @@ class Draft:
     content: bytes | None = None
     uri: str | None = None
     author_views: tuple[int, ...] | None = None
+    explain: bool = False
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """What became of a draft, and the version of the model (`name/version`) that its vectors are for."""
+    """What became of a draft, the version of the model (`name/version`) that its vectors are for, and why, if asked."""
 
     outcome: Outcome
     model: str
+    explanation: Mapping[str, Any] | None = None
 
 
-def answer(outcome: Outcome, scored: Scored) -> dict[str, Any]:
+def answer(encoded: Encoded, scored: Scored) -> dict[str, Any]:
     """The body of an answer."""
+    outcome = encoded.outcome
     return {
         **scored.to_dict(),
         "status": outcome.status,
         "reason": outcome.reason,
         "detail": outcome.detail,
         "seconds": dict(outcome.stage_seconds),
+        "explanation": encoded.explanation,
     }
 
 

@@ -6,15 +6,21 @@ import asyncio
 import os
 import tempfile
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from ray import serve
 
 from serve.bodies import Draft, Encoded
 from serve.follow import Follower
 from serve.settings import EndpointSpec
+from viral.errors import UsageError
+from viral.explain.explanation import as_json, explain, of_vectors
+from viral.explain.variants import Draft as Explained
+from viral.explain.variants import Rescorer
 from viral.extractors.extractor import Vector
-from viral.pipeline import Pipeline
+from viral.pipeline import Outcome, Pipeline
 from viral.registry import Registry, Saved
 from viral.scorer import Scored, Scorer
 from viral.store import Store
@@ -24,11 +30,15 @@ BATCH_POSTS, BATCH_SECONDS = 32, 0.005  # the model takes well under a milliseco
 
 @dataclass(frozen=True)
 class _Serving:
-    """What an encoder serves: a version, and the pipeline that makes its vectors, those of one fingerprint."""
+    """What an encoder serves: a model, and the pipeline that makes its vectors, those of one fingerprint."""
 
-    model: str
+    scorer: Scorer
     vectors: str
     pipeline: Pipeline
+
+    @property
+    def model(self) -> str:
+        return str(self.scorer.saved)
 
 
 class Encoder:
@@ -50,12 +60,13 @@ class Encoder:
         follower.follow(spec.settings.serve.follow_seconds)
 
     def _use(self, saved: Saved) -> None:
-        feature_set = Scorer(saved).feature_set  # all of the model, so that none is taken that cannot score
-        before, vectors = self.serving, feature_set.fingerprint
+        scorer = Scorer(saved)  # all of the model, so that none is taken that cannot score
+        before, feature_set = self.serving, scorer.feature_set
+        vectors = feature_set.fingerprint
         if before and before.vectors == vectors:
-            self.serving = _Serving(str(saved), vectors, before.pipeline)
+            self.serving = _Serving(scorer, vectors, before.pipeline)
             return
-        self.serving = _Serving(str(saved), vectors, Pipeline(feature_set, self.store, self.settings))
+        self.serving = _Serving(scorer, vectors, Pipeline(feature_set, self.store, self.settings))
         if before:
             with self.lock:  # whoever encodes with the old one has ended by then, and the next takes the new one
                 before.pipeline.close()
@@ -82,7 +93,22 @@ class Encoder:
         with self.lock:
             serving = self.serving
             assert serving
-            return Encoded(serving.pipeline.one(uri, draft.context), serving.model)
+            outcome = serving.pipeline.one(uri, draft.context)
+            explanation = _explained(serving, uri, draft, outcome) if draft.explain else None
+            return Encoded(outcome, serving.model, explanation)
+
+
+def _explained(serving: _Serving, uri: str | None, draft: Draft, outcome: Outcome) -> Mapping[str, Any] | None:
+    """Why it scores as it does; None where it is not scored. A video is decoded several times: some seconds."""
+    scorer = serving.scorer
+    if not any(outcome.vectors.get(stream.name) is not None for stream in scorer.streams):
+        return None
+    if uri is None or not outcome.facts.seen_seconds:
+        return as_json(of_vectors(scorer, outcome.vectors, before=draft.context.posted_at))
+    try:
+        return explain(Rescorer(serving.pipeline, scorer), Explained(uri, draft.context)).to_dict()
+    except UsageError as error:  # it was scored a moment ago: the score stands without its explanation
+        return {"refused": str(error)}
 
 
 class Model:

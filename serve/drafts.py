@@ -62,7 +62,7 @@ async def _uploaded(form: FormData, most: int) -> Draft:
     if (file.size or 0) > most:
         raise _too_large(most)
     fields = _valid(ScoreFields, _texts(form))
-    return Draft(fields.context(), content=await file.read(), author_views=fields.views())
+    return Draft(fields.context(), content=await file.read(), author_views=fields.views(), explain=fields.explain)
 
 
 def _texts(form: FormData) -> dict[str, Any]:
@@ -84,7 +84,7 @@ def _named(body: bytes, root: str) -> Draft:
     except ValidationError as error:
         raise refused_fields(error) from error
     uri = None if fields.uri is None else below_root(fields.uri, root)
-    return Draft(fields.context(), uri=uri, author_views=fields.views())
+    return Draft(fields.context(), uri=uri, author_views=fields.views(), explain=fields.explain)
 
 
 def _valid(model: type[F], values: dict[str, Any]) -> F:

@@ -98,7 +98,13 @@ def world(store: Store) -> World:
     said = raw.said(held.batch)
     low, high = np.quantile(train.y, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     calibration = fit(
-        said.probability, said.quantiles, held.y, held.y > bar, base_rate=TOP, spread=(float(low), float(high))
+        said.probability,
+        said.quantiles,
+        held.y,
+        held.y > bar,
+        np.arange(HELD) // 10,
+        base_rate=TOP,
+        spread=(float(low), float(high)),
     )
     Reference.fit(STREAMS, train.batch, rows(train, bar), held.batch).save(store, raw.saved.place)
     store.write(registry.key("planted", version, CALIBRATION), json.dumps(calibration.to_dict()).encode())

@@ -21,7 +21,7 @@ def overconfident(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np
 
 
 def calibrated(count: int) -> Calibration:
-    return fit(*overconfident(count), base_rate=0.25, spread=(-2.0, 2.0))
+    return fit(*overconfident(count), np.arange(count) // 3, base_rate=0.25, spread=(-2.0, 2.0))
 
 
 @pytest.mark.parametrize(
@@ -54,13 +54,13 @@ def test_too_few_posts_correct_nothing() -> None:
     raw = np.array([0.1, 0.9])
     assert few.probability(raw).tolist() == raw.tolist()
     probability, quantiles, y, _ = overconfident(100)
-    one_class = fit(probability, quantiles, y, np.zeros(100, bool), base_rate=0.0, spread=(0.0, 1.0))
+    one_class = fit(probability, quantiles, y, np.zeros(100, bool), np.arange(100), base_rate=0.0, spread=(0.0, 1.0))
     assert (one_class.method, one_class.conformal) == ("none", True)
 
 
 def test_a_worthless_order_gets_one_probability() -> None:
     probability, quantiles, y, viral = overconfident(200)
-    backwards = fit(1 - probability, quantiles, y, viral, base_rate=0.2, spread=(0.0, 1.0))
+    backwards = fit(1 - probability, quantiles, y, viral, np.arange(200), base_rate=0.2, spread=(0.0, 1.0))
     said = backwards.probability(np.array([0.1, 0.5, 0.9]))
     assert said == pytest.approx(np.full(3, viral.mean()))
 
@@ -68,7 +68,7 @@ def test_a_worthless_order_gets_one_probability() -> None:
 def test_percentiles_by_hand() -> None:
     y = np.arange(5.0)
     raw = np.array([0.1, 0.2, 0.3, 0.4, 0.5])
-    made = fit(raw, np.stack([y, y, y], axis=1), y, y > 3, base_rate=0.2, spread=(0.0, 4.0))
+    made = fit(raw, np.stack([y, y, y], axis=1), y, y > 3, np.arange(5), base_rate=0.2, spread=(0.0, 4.0))
     assert made.percentile(np.array([0.05, 0.3, 0.99])).tolist() == pytest.approx([0, 50, 100])
     # Half way between the second and the third in log odds.
     between = 1 / (1 + np.exp(-log_odds(np.array([0.2, 0.3])).mean()))
@@ -77,7 +77,7 @@ def test_percentiles_by_hand() -> None:
 
 def test_percentiles_of_a_model_that_says_one_thing() -> None:
     y = np.arange(50.0)
-    made = fit(np.full(50, 0.3), np.zeros((50, 3)), y, y > 40, base_rate=0.2, spread=(0.0, 4.0))
+    made = fit(np.full(50, 0.3), np.zeros((50, 3)), y, y > 40, np.arange(50), base_rate=0.2, spread=(0.0, 4.0))
     assert made.percentile(np.array([0.2, 0.3, 0.4])).tolist() == [0, 50, 100]
 
 

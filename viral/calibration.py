@@ -13,6 +13,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from viral.explain.gaps import Gaps
+
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 Method = Literal["isotonic", "sigmoid", "none"]
@@ -44,6 +46,7 @@ class Calibration:
         base_rate: share of viral ones among the training posts.
         spread: the 5 % and 95 % quantiles of the training posts' label: what is said of a post that is not known.
         posts: how many reference posts there were.
+        gaps: how far differences between two of them are from those between their scores; None with fewer than two.
     """
 
     method: Method
@@ -56,6 +59,7 @@ class Calibration:
     base_rate: float
     spread: tuple[float, float]
     posts: int
+    gaps: Gaps | None
 
     def probability(self, raw: Floats) -> Floats:
         """The calibrated probability of each raw one, (N,). Never falls where the raw one rises."""
@@ -93,11 +97,18 @@ class Calibration:
     def from_dict(cls, stored: Mapping[str, Any]) -> Calibration:
         """What `to_dict` gave."""
         fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in stored.items()}
-        return cls(**fields)
+        return cls(**fields | {"gaps": Gaps.from_dict(stored["gaps"]) if stored["gaps"] else None})
 
 
 def fit(
-    probability: Floats, quantiles: Floats, y: Floats, viral: Bools, *, base_rate: float, spread: tuple[float, float]
+    probability: Floats,
+    quantiles: Floats,
+    y: Floats,
+    viral: Bools,
+    authors: npt.NDArray[np.int64],
+    *,
+    base_rate: float,
+    spread: tuple[float, float],
 ) -> Calibration:
     """Learns the correction from held posts, later than the training posts where the split goes by time.
 
@@ -106,6 +117,7 @@ def fit(
         quantiles: 5 %, 50 % and 95 % of the label, as the model says, (N, 3).
         y: the label that each post reached, (N,).
         viral: whether it was viral, (N,).
+        authors: a code for each post, (N,); equal codes are one author.
         base_rate: share of viral ones among the training posts.
         spread: the 5 % and 95 % quantiles of the training posts' label.
     """
@@ -123,6 +135,7 @@ def fit(
         base_rate=base_rate,
         spread=spread,
         posts=len(y),
+        gaps=Gaps.of(quantiles[:, 1], y, authors) if len(y) > 1 else None,
     )
 
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from viral.calibration import Calibration
 from viral.errors import TableError, UsageError
+from viral.explain.gaps import Gaps
 from viral.extractors.extractor import Vector
 from viral.extractors.feature_set import FeatureSet
 from viral.extractors.root_weights import RootWeights
@@ -110,6 +111,11 @@ class Scorer:
     def feature_set(self) -> FeatureSet:
         """The feature set that its vectors must come from."""
         return feature_set_of(self.saved)
+
+    @property
+    def gaps(self) -> Gaps | None:
+        """How far the difference between two posts may be from that between their scores; None if not calibrated."""
+        return self.calibration.gaps if self.calibration else None
 
     def check(self, feature_set: FeatureSet) -> None:
         """Refuse vectors of another feature set.

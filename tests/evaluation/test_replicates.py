@@ -12,7 +12,6 @@ from viral.evaluation.bootstrap import AuthorBootstrap
 from viral.evaluation.glossary import GLOSSARY
 from viral.evaluation.replicates import replicates
 from viral.evaluation.report import Settings
-from viral.evaluation.weighted_pairs import sampled
 from viral.evaluation.weighted_system import Judged, Outcome
 
 SETTINGS = Settings(
@@ -102,7 +101,7 @@ def test_one_class_has_no_curve(viral: bool) -> None:
 
 
 def test_a_class_that_is_in_some_resamples_only() -> None:
-    who, outcome, judged, settings = case()
+    who, _, judged, settings = case()
     one = np.arange(120) == 7
     got = held((who, Outcome(np.where(one, 9.0, 5.0), one), judged, settings))
     for name in ("roc_auc", "recall", "recall_at_k", "spearman", "r2", "pearson", "kendall", "ndcg_at_k"):

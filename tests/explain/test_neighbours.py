@@ -19,7 +19,7 @@ KEPT = posts(TRAIN, 1)  # what the model was trained on
 
 
 def test_a_training_post_is_nearest_to_itself(planted_world: World) -> None:
-    found = neighbours(planted_world.scorer, KEPT.batch.take(np.array([70])))
+    found = neighbours(planted_world.scorer, KEPT.batch.take(np.array([70]))).posts
     assert (found[0].post_id, found[0].author_id) == ("post 70", "author 7")
     assert found[0].distance == pytest.approx(0, abs=1e-3)
     assert found[0].target == pytest.approx(KEPT.y[70])
@@ -30,11 +30,11 @@ def test_a_training_post_is_nearest_to_itself(planted_world: World) -> None:
 
 def test_only_others_and_only_earlier(planted_world: World) -> None:
     post, moment = KEPT.batch.take(np.array([70])), BEGAN + timedelta(hours=70)
-    found = neighbours(planted_world.scorer, post, author_id="author 7", before=moment, count=20)
+    found = neighbours(planted_world.scorer, post, author_id="author 7", before=moment, count=20).posts
     assert len(found) == 20
     assert all(each.author_id != "author 7" for each in found)
     assert all(each.posted_at is not None and each.posted_at < moment for each in found)
-    assert neighbours(planted_world.scorer, post, before=BEGAN) == []
+    assert neighbours(planted_world.scorer, post, before=BEGAN).posts == ()
 
 
 def test_they_are_alike_in_what_both_have(planted_world: World) -> None:
@@ -45,7 +45,7 @@ def test_they_are_alike_in_what_both_have(planted_world: World) -> None:
     present = near.present & (np.array([stream.modality for stream in STREAMS]) != "text")
     asked = np.flatnonzero(present[:, 2:].all(axis=1))
     hits = [
-        neighbours(planted_world.scorer, Batch(vectors, present).take(np.array([row])), count=1)[0].post_id
+        neighbours(planted_world.scorer, Batch(vectors, present).take(np.array([row])), count=1).posts[0].post_id
         == f"post {row}"
         for row in asked
     ]

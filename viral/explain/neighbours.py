@@ -15,6 +15,13 @@ from viral.scorer import Scorer
 
 
 @dataclass(frozen=True)
+class Nearest:
+    """The nearest training posts, nearest first; the list is empty where none is by others and earlier."""
+
+    posts: tuple[Neighbour, ...]
+
+
+@dataclass(frozen=True)
 class Neighbour:
     """A training post: what it reached, in the units of the label, and its distance (1: as far as is usual)."""
 
@@ -28,7 +35,7 @@ class Neighbour:
 
 def neighbours(
     scorer: Scorer, batch: Batch, *, author_id: str | None = None, before: datetime | None = None, count: int = 5
-) -> list[Neighbour]:
+) -> Nearest:
     """The kept training posts nearest to one post, nearest first: by other authors, and earlier in time.
 
     Args:
@@ -46,7 +53,8 @@ def neighbours(
     distances = scorer.reference.nearest(scorer.streams, batch)[0]
     distances[~_allowed(scorer.reference.rows, author_id, before)] = np.inf
     nearest = np.argsort(distances, kind="stable")[:count]
-    return [_neighbour(scorer.reference, int(at), float(distances[at])) for at in nearest if np.isfinite(distances[at])]
+    there = [int(at) for at in nearest if np.isfinite(distances[at])]
+    return Nearest(tuple(_neighbour(scorer.reference, at, float(distances[at])) for at in there))
 
 
 def _allowed(

@@ -7,10 +7,14 @@ from functools import singledispatch
 
 from viral.explain.drafts import Ranking
 from viral.explain.hook import HookCurve
+from viral.explain.neighbours import Nearest
 from viral.explain.segments import Segments
+from viral.explain.shapley import Shapley
+from viral.explain.trees import TreeValues
 from viral.explain.whatif import WhatIfs
 
 WIDTH = 30
+_COLUMNS = 10  # of the trees, that people are told
 _BLOCK, _NONE = "█", "·"
 
 
@@ -69,6 +73,36 @@ def _(ranking: Ranking) -> list[str]:
     unknown = all(draft.beats is None for draft in ranking.drafts)
     note = ["  how sure this is cannot be said: the model came without pairs of posts"] if unknown else []
     return ["drafts, the highest score first", *rows, *note]
+
+
+@lines.register
+def _(values: Shapley) -> list[str]:
+    width = max(map(len, values.score), default=0)
+    rows = [
+        f"  {name:<{width}}  {value:+8.3f}" for name, value in sorted(values.score.items(), key=lambda p: -abs(p[1]))
+    ]
+    title = f"modalities: what each adds to the mean of the training posts, {values.score_of_nothing:.3f} (Shapley)"
+    return [title, *rows]
+
+
+@lines.register
+def _(values: TreeValues) -> list[str]:
+    first = list(values.values.items())[:_COLUMNS]
+    width = max((len(name) for name, _ in first), default=0)
+    rows = [f"  {name:<{width}}  {value:+8.3f}" for name, value in first]
+    return [f"columns that move the trees most, which make {values.weight:.0%} of the score (TreeSHAP)", *rows]
+
+
+@lines.register
+def _(nearest: Nearest) -> list[str]:
+    if not nearest.posts:
+        return ["nearest training posts: none by others and earlier"]
+    rows = [
+        f"  {post.post_id}  reached {post.target:.3f}{', viral' if post.is_viral else ''}"
+        f"{f', posted {post.posted_at:%Y-%m-%d}' if post.posted_at else ''}"
+        for post in nearest.posts
+    ]
+    return ["nearest training posts by others, and what became of them", *rows]
 
 
 def bars(values: Sequence[float], *, least: float | None = None) -> list[str]:

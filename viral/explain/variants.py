@@ -17,10 +17,14 @@ from viral.scorer import Scored, Scorer
 
 @dataclass(frozen=True)
 class Draft:
-    """A post that is not out yet: where its video lies (None: it has words alone) and what is known of it."""
+    """A post that is not out yet: where its video lies (None: it has words alone) and what is known of it.
+
+    `author_id` is whose it is, as the posts table names authors; no model sees it.
+    """
 
     video: str | None
     context: Context = field(default_factory=Context)
+    author_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ class Rescorer:
     """
 
     def __init__(self, pipeline: Pipeline, scorer: Scorer) -> None:
-        self._pipeline, self._scorer = pipeline, scorer
+        self._pipeline, self.scorer = pipeline, scorer
         self._whole: dict[_Cut, Decoded] = {}
 
     def __call__(self, variants: Sequence[Variant]) -> list[Scored]:
@@ -69,7 +73,7 @@ class Rescorer:
             UsageError: the video of one cannot be used, or it has nothing to be scored from.
         """
         outcomes = self.outcomes(variants)
-        return list(zip(outcomes, self._scorer.score([outcome.vectors for outcome in outcomes]), strict=True))
+        return list(zip(outcomes, self.scorer.score([outcome.vectors for outcome in outcomes]), strict=True))
 
     def outcomes(self, variants: Sequence[Variant]) -> list[Outcome]:
         """The vectors of each variant, in their order. Raises UsageError: the video of one cannot be used."""
