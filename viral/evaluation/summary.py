@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from viral.evaluation.bootstrap import Estimate
 from viral.evaluation.report import MODEL, Report
+from viral.evaluation.written import plain
 
 _HUNDRED = 100
 
@@ -63,11 +64,10 @@ def _needed(report: Report) -> str | None:
         and gap.high is not None
         and gap.high < 0
     ]
-    return (
-        f"It can least do without {min(losses)[1]}: with that hidden, it tells viral posts from others less well."
-        if losses
-        else None
-    )
+    if not losses:
+        return None
+    needed = plain(min(losses)[1])
+    return f"It can least do without {needed}: with that hidden, it tells viral posts from others less well."
 
 
 def _of_hundred(estimate: Estimate) -> str:
