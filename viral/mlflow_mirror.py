@@ -12,7 +12,7 @@ import os
 import sqlite3
 import zlib
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -57,19 +57,24 @@ def mirror(store: Store, uri: str | None = None) -> Mirrored:
     """
     if uri is None and store.on_s3:
         return Mirrored(NO_MLFLOW)
+    if uri is not None:
+        return Mirrored(shown(uri), _run(store, uri, None))
     database = Path(store.path(DATABASE))
-    address = uri or f"sqlite:///{quote(str(database))}"
-    with nullcontext() if uri else _alone(store):
-        state = None if uri else _state(store)
-        if state is not None and _noted(database) == state:
-            return Mirrored(shown(address))
-        if uri is None:
-            _check_writable(database)
-        with connected(address, f"MLflow at {shown(address)} is not told of the models") as client:
-            registered = _Mirror(store, client, None if uri else store.uri("mlflow")).run()
-        if state is not None:
-            _note(database, state)
-    return Mirrored(shown(address), registered)
+    address = f"sqlite:///{quote(str(database))}"
+    if not _writable(database):
+        return Mirrored(f"none: {database} cannot be written; --mlflow URI names a server")
+    with _alone(store):
+        state = _state(store)
+        if _noted(database) == state:
+            return Mirrored(address)
+        registered = _run(store, address, store.uri("mlflow"))
+        _note(database, state)
+    return Mirrored(address, registered)
+
+
+def _run(store: Store, address: str, artifacts: str | None) -> int:
+    with connected(address, f"MLflow at {shown(address)} is not told of the models") as client:
+        return _Mirror(store, client, artifacts).run()
 
 
 @dataclass
@@ -157,17 +162,18 @@ def _alone(store: Store) -> Iterator[None]:
     """One at a time: two would make the database at once, or register a model twice. The lock ends with its process."""
     folder = os.open(store.root, os.O_RDONLY)
     try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(folder, fcntl.LOCK_EX)
         yield
     finally:
         os.close(folder)
 
 
 def _state(store: Store) -> int:
-    """What MLflow is to know of a folder's models, as a number that SQLite can note; never 0, as in a new database."""
+    """What MLflow is to know of a folder's models, as a number that SQLite can note: 0, as a new one has, for none."""
     told = (info.key for info in store.objects("models") if info.key.endswith(TOLD) or "/promotions/" in info.key)
     changed = [(key, Path(store.path(key)).stat().st_mtime_ns) for key in sorted(told)]
-    return zlib.crc32(repr((store.root, changed)).encode()) >> 1 | 1
+    return zlib.crc32(repr((store.root, changed)).encode()) >> 1 | 1 if changed else 0
 
 
 def _noted(database: Path) -> int:
@@ -182,8 +188,6 @@ def _note(database: Path, state: int) -> None:
         connection.execute(f"PRAGMA user_version = {state}")
 
 
-def _check_writable(database: Path) -> None:
-    """Raise ConfigError where the database cannot be made or written: MLflow would try for minutes."""
-    place = database if database.exists() else database.parent
-    if not os.access(place, os.W_OK) or database.is_dir():
-        raise ConfigError(f"{place} cannot be written: MLflow is not told of the models; --mlflow URI names a server")
+def _writable(database: Path) -> bool:
+    """Whether the database can be made or written: MLflow would try for minutes."""
+    return not database.is_dir() and os.access(database if database.exists() else database.parent, os.W_OK)

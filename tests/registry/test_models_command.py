@@ -178,6 +178,17 @@ def test_a_root_on_s3_does_without_mlflow(s3_root: str, save: Save) -> None:
     assert said(store, "list").splitlines()[-1] == f"mlflow: {NO_MLFLOW}"
 
 
+def test_a_root_that_cannot_be_written_does_without_mlflow(tmp_path: Path, save: Save) -> None:
+    store = Store.open(tmp_path)
+    assert told(store, "list")["models"] == []
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / DATABASE).mkdir()
+    save(store, "m", 1.0)
+    assert (
+        told(store, "list")["mlflow"] == f"none: {tmp_path / DATABASE} cannot be written; --mlflow URI names a server"
+    )
+
+
 def test_where_mlflow_fails_the_rest_is_done_and_it_is_said(store: Store, save: Save) -> None:
     save(store, "alone", 1.0)
     arguments = ["promote", "alone/1", "--root", store.root, "--mlflow", "nowhere://user:secret@x"]
