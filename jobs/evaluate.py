@@ -29,6 +29,7 @@ from viral.evaluation.splits import PARTS, author_codes, counts
 from viral.extractors.metadata import METADATA_COLUMNS
 from viral.extractors.weights import RANDOM
 from viral.history import recorded
+from viral.labels.registry import definition
 from viral.models.streams import from_table
 from viral.parts import Parts
 from viral.registry import Registry, Saved
@@ -143,6 +144,7 @@ def _judge(saved: Saved, scorer: Scorer, rows: pa.Table, resamples: int) -> repo
         details=Details(_shares(tested), captions),
         quartile=float(np.quantile(inputs.y[train], 0.75)),
         resamples=resamples,
+        log_scale=definition(saved.card["label"]["spec"]["definition"]).log_scale,
     )
 
 
