@@ -25,6 +25,7 @@ from viral.evaluation.evaluate import Details, Forecast, Truth, evaluate
 from viral.evaluation.splits import author_codes
 from viral.evaluation.tested import keep
 from viral.history import recorded
+from viral.labels.registry import definition
 from viral.registry import Registry, Saved
 from viral.scorer import CALIBRATION, Scorer
 from viral.store import Store
@@ -98,6 +99,7 @@ def _judge(saved: Saved, scorer: Scorer, rows: pa.Table, resamples: int) -> repo
         details=Details(shares_of(tested), captions),
         quartile=float(np.quantile(inputs.y[train], 0.75)),
         resamples=resamples,
+        log_scale=definition(saved.card["label"]["spec"]["definition"]).log_scale,
     )
     return with_sections(judged, scorer, rows, truth, said, resamples=resamples)
 

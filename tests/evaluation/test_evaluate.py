@@ -19,9 +19,10 @@ Judge = Callable[..., Report]
 
 def test_figures_are_those_of_the_metrics(judge: Judge) -> None:
     actual, model = truth(), forecast(truth())
-    figures = judge(threshold=0.6).systems[0].figures
+    figures = judge(threshold=0.6, log_scale=True).systems[0].figures
     expected = metrics.classification(actual.is_viral, model.probability, 0.6)
-    expected |= metrics.regression(actual.y, model.score) | metrics.ranking(actual.y, model.score, actual.is_viral, 12)
+    expected |= metrics.regression(actual.y, model.score, log_scale=True)
+    expected |= metrics.ranking(actual.y, model.score, actual.is_viral, 12)
     expected |= metrics.intervals(actual.y, model.low, model.high)
     assert {name: figures[name].value for name in expected} == expected
     assert set(figures) - set(expected) == {"top20_precision_within_author"}
@@ -51,7 +52,7 @@ def test_differences_are_paired_and_signed(judge: Judge) -> None:
 
 def test_a_model_against_itself_differs_by_nothing(judge: Judge) -> None:
     model = forecast(truth())
-    report = judge(baselines={"same": Predicted(model.probability, model.score)})
+    report = judge(baselines={"same": Predicted(model.probability, model.score)}, log_scale=True)
     assert {(e.value, e.low, e.high) for e in report.differences[0].figures.values()} == {(0.0, 0.0, 0.0)}
 
 
@@ -80,10 +81,25 @@ def test_long_curves_are_thinned(judge: Judge) -> None:
     assert len(plots.scatter.x) == 800
 
 
-def test_many_posts_are_resampled_by_some_authors(judge: Judge) -> None:
-    settings = judge(truth=truth(30_000, 3000), resamples=2, baselines={}).settings
-    assert 20_000 <= settings.resampled_posts < 20_100
-    assert 1900 < settings.resampled_authors < 2100
+def test_the_pairs_of_many_posts_come_from_some_authors(judge: Judge) -> None:
+    report = judge(truth=truth(15_000, 3000), resamples=20, baselines={})
+    settings = report.settings
+    assert 9_900 < settings.compared_posts <= 10_000
+    assert 1900 < settings.compared_authors <= 2000
+    assert f"Kendall and pairwise accuracy of {settings.compared_authors:,} of the authors" in report.to_html()
+    kendall = report.systems[0].figures["kendall"]
+    assert kendall.low is not None and kendall.low < (kendall.value or 0)
+
+
+def test_few_posts_are_all_compared(judge: Judge) -> None:
+    report = judge()
+    assert (report.settings.compared_posts, report.settings.compared_authors) == (120, 12)
+    assert "of the authors, with" not in report.to_html()
+
+
+def test_errors_are_shares_on_a_log_scale_only(judge: Judge) -> None:
+    assert judge().systems[0].figures["mape"].value is None
+    assert judge(log_scale=True).systems[0].figures["mape"].value is not None
 
 
 def test_examples(judge: Judge) -> None:

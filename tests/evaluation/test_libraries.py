@@ -20,13 +20,21 @@ _MODULES = (
     "written",
     "metrics",
     "bootstrap",
+    "calibration_error",
     "baselines",
     "curves",
     "evaluate",
     "figures",
     "glossary",
     "page",
+    "replicates",
     "report",
+    "weighted_curves",
+    "weighted_order",
+    "weighted_pairs",
+    "weighted_ranks",
+    "weighted_sums",
+    "weighted_system",
 )
 _HEAVY = ("torch", "sklearn", "scipy", "lightgbm", "matplotlib", "pandas", "mapie", "torchmetrics", "jinja2", "ray")
 

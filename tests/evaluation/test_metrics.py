@@ -17,17 +17,53 @@ def sample() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     return y, pred, y > 0.8, np.round(1 / (1 + np.exp(-pred)), 2)
 
 
-def test_classification_equals_scikit_learn(sample) -> None:
+def test_classification_is_scikit_learns_own(sample) -> None:
     _, _, viral, p = sample
     got = classification(viral, p, threshold=0.6)
     called = p >= 0.6
-    assert got["roc_auc"] == pytest.approx(sk.roc_auc_score(viral, p), abs=1e-6)
-    assert got["pr_auc"] == pytest.approx(sk.average_precision_score(viral, p), abs=1e-6)
-    assert got["accuracy"] == pytest.approx(sk.accuracy_score(viral, called), abs=1e-6)
-    assert got["precision"] == pytest.approx(sk.precision_score(viral, called), abs=1e-6)
-    assert got["recall"] == pytest.approx(sk.recall_score(viral, called), abs=1e-6)
-    assert got["f1"] == pytest.approx(sk.f1_score(viral, called), abs=1e-6)
-    assert got["brier"] == pytest.approx(sk.brier_score_loss(viral, p), abs=1e-12)
+    del got["ece"]  # it has none
+    assert got == {
+        "roc_auc": sk.roc_auc_score(viral, p),
+        "pr_auc": sk.average_precision_score(viral, p),
+        "accuracy": sk.accuracy_score(viral, called),
+        "precision": sk.precision_score(viral, called),
+        "recall": sk.recall_score(viral, called),
+        "f1": sk.f1_score(viral, called),
+        "brier": sk.brier_score_loss(viral, p),
+    }
+
+
+def test_the_rest_is_scikit_learns_own_where_it_has_it(sample) -> None:
+    y, pred, viral, _ = sample
+    y = y + 10
+    got = regression(y, pred, log_scale=True) | ranking(y, pred, viral, k=30) | above(y, pred, 10.5)
+    first = top(pred, share=0.1)
+    expected = {
+        "mse": sk.mean_squared_error(y, pred),
+        "rmse": sk.root_mean_squared_error(y, pred),
+        "mae": sk.mean_absolute_error(y, pred),
+        "mape": sk.mean_absolute_percentage_error(y, pred),
+        "r2": sk.r2_score(y, pred),
+        "ndcg_at_k": sk.ndcg_score([stats.rankdata(y) / 300], [pred], k=30),
+        "recall_at_k": sk.recall_score(viral, first),
+        "top20_precision": sk.precision_score(top(y), top(pred)),
+        "accuracy_at_75": sk.accuracy_score(y > 10.5, pred > 10.5),
+    }
+    assert {name: got[name] for name in expected} == expected
+
+
+def test_errors_as_shares_need_a_log_scale_and_no_zero() -> None:
+    assert regression([1, 2, 4], [2, 2, 2], log_scale=True)["mape"] == pytest.approx(1.5 / 3)
+    assert regression([1, 2, 4], [2, 2, 2])["mape"] is None
+    assert regression([0, 2, 4], [2, 2, 2], log_scale=True)["mape"] is None
+
+
+def test_lots_decide_among_equals() -> None:
+    viral, flat = np.array([True, False, False, False]), np.array([1.0, 1.0, 1.0, 0.0])
+    first, last = np.array([0, 1, 2, 3]), np.array([3, 2, 1, 0])
+    assert ranking([4, 3, 2, 1], flat, viral, k=1, lots=first)["recall_at_k"] == 1
+    assert ranking([4, 3, 2, 1], flat, viral, k=1, lots=last)["recall_at_k"] == 0
+    assert top([1, 1, 0], lots=np.array([1, 0, 2])).tolist() == [False, True, False]
 
 
 def test_the_threshold_counts_as_viral() -> None:

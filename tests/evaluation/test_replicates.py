@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -20,7 +21,7 @@ SETTINGS = Settings(
     k=12,
     quartile=5.5,
     log_scale=True,
-    resamples=25,
+    resamples=10,
     seed=3,
     compared_posts=0,
     compared_authors=0,
@@ -152,3 +153,46 @@ def test_all_systems_are_drawn_the_same_authors() -> None:
     np.testing.assert_allclose(got["one"]["spearman"], -got["other"]["spearman"])
     alone = replicates(authors, outcome, {"other": other}, settings, np.arange(120))["other"]
     assert np.array_equal(alone["spearman"], got["other"]["spearman"])
+
+
+def test_more_than_one_block_of_resamples() -> None:
+    who, outcome, judged, settings = case(40)
+    authors = AuthorBootstrap(who, 60, 3)
+    got = replicates(authors, outcome, {"it": judged}, settings, np.arange(40))["it"]
+    some = replicates(replace(authors, resamples=30), outcome, {"it": judged}, settings, np.arange(40))["it"]
+    for name, values in got.items():
+        assert values.shape == (60,)
+        np.testing.assert_allclose(values[:30], some[name], rtol=1e-12, err_msg=name)
+
+
+def test_a_sample_is_of_whole_authors_and_within_its_limits() -> None:
+    rng = np.random.default_rng(0)
+    for count, people in ((30_000, 1000), (9000, 9000), (30_000, 30_000)):
+        who = rng.integers(people, size=count)
+        rows = sampled(who, 1)
+        chosen = np.isin(who, who[rows])
+        assert chosen.sum() == len(rows) <= 10_000
+        assert len(np.unique(who[rows])) <= 2000
+        assert len(rows) > 9_900 or len(np.unique(who[rows])) == 2000
+        assert not np.array_equal(rows, sampled(who, 2))
+    assert np.array_equal(sampled(who[:500], 1), np.arange(500))
+
+
+def test_an_author_with_more_posts_than_can_be_compared_is_left_out() -> None:
+    who = np.append(np.zeros(20_000, np.int64), [1, 1, 2])
+    assert sampled(who, 0).tolist() == [20_000, 20_001, 20_002]
+    assert not len(sampled(who[:20_000], 0))
+    _, outcome, judged, settings = case(50)
+    got = replicates(AuthorBootstrap(np.arange(50), 4), outcome, {"it": judged}, settings, sampled(who[:20_000], 0))
+    assert np.isnan(got["it"]["kendall"]).all() and np.isfinite(got["it"]["spearman"]).all()
+
+
+def test_a_thousand_resamples_of_ten_thousand_posts_in_seconds() -> None:
+    rng = np.random.default_rng(0)
+    y, p, who = rng.normal(size=10_000), rng.random(10_000), rng.integers(1500, size=10_000)
+    authors = AuthorBootstrap(who, 1000)
+    began = time.process_time()
+    got = replicates(authors, Outcome(y, y > 0.84), {"it": Judged(p, p)}, SETTINGS, np.arange(10_000))["it"]
+    assert time.process_time() - began < 10
+    assert got["roc_auc"].std() == pytest.approx(0.0072, rel=0.2)
+    assert got["kendall"].std() == pytest.approx(2 / 3 / 100, rel=0.2)

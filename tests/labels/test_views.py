@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from viral.labels import DEFINITIONS
+from viral.labels.registry import definition
+
 
 def test_log_views(label, make):
     _, labelled = label("log_views", make(views=[0, 9, None, 99]))
@@ -24,3 +27,7 @@ def test_views_per_follower(label, make):
     _, labelled = label("views_per_follower", posts)
     assert labelled.target == pytest.approx([5.0, 0.5])
     assert labelled.dropped == {"no_author_followers": 1, "zero_followers": 1}
+
+
+def test_which_labels_are_logarithms_of_a_count():
+    assert {name for name in DEFINITIONS if definition(name).log_scale} == {"log_views", "daily_views", "log_uses"}

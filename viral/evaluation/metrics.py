@@ -46,12 +46,12 @@ def _classification(y: Bools, p: Floats, called: Bools) -> list[float | None]:
     from sklearn import metrics
 
     both = bool(y.any() and not y.all())
-    of_calls = (metrics.precision_score, metrics.recall_score, metrics.f1_score)
+    of_calls = metrics.precision_recall_fscore_support(y, called, average="binary", zero_division=math.nan)[:3]
     return [
         _number(metrics.roc_auc_score(y, p)) if both else None,
         _number(metrics.average_precision_score(y, p)) if both else None,
         _number(metrics.accuracy_score(y, called)),
-        *(_number(measure(y, called, zero_division=math.nan)) for measure in of_calls),
+        *(_number(figure) for figure in of_calls),
         _number(metrics.brier_score_loss(y, p, pos_label=True)),
         _number(calibration_error(y, p)),
     ]

@@ -42,6 +42,8 @@ def replicates(
         settings: the threshold, the level, K and the quartile of the figures.
         compared: the rows that Kendall and pairwise accuracy come from, of whole authors: `weighted_pairs.sampled`.
     """
+    from threadpoolctl import threadpool_limits
+
     lots = fixed_lots(len(outcome.y))
     truth = RankedTruth(Order.of(outcome.y, authors.places, lots), outcome.viral.astype(np.float64), settings.k)
     ready = {
@@ -52,7 +54,8 @@ def replicates(
     def block(resamples: range) -> dict[str, Replicates]:
         return figures_of_block(ready, truth, [authors.counts(each) for each in resamples])
 
-    with ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1)) as threads:
+    # The threads of BLAS would wait for each other, spinning: ten times the time on a busy machine.
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1)) as threads:
         blocks = list(threads.map(block, _blocks(authors)))
         scores = {name: judged.score for name, judged in systems.items()}
         pairs = _pairs(threads, authors, outcome, scores, compared)

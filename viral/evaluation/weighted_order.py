@@ -49,7 +49,8 @@ class Order:
     def weigh(self, counts: Floats) -> Weighted:
         """The order of one resample, from how often it holds each author, (authors,)."""
         weights = counts[self.places]
-        return Weighted(self, weights, np.cumsum(weights))
+        # Whole numbers add up several times faster than floats do.
+        return Weighted(self, weights, np.cumsum(weights.astype(np.int64)).astype(np.float64))
 
 
 @dataclass(frozen=True)
@@ -87,9 +88,15 @@ class Weighted:
         ranks: Floats = (self.before + self.through - self.upto[-1]) / 2
         return ranks
 
+    @cached_property
+    def sizes(self) -> Floats:
+        """How many rows each group has, (groups,)."""
+        return self.weights if self.order.group is None else self.through - self.before
+
+    @cached_property
     def spread(self) -> float:
         """The sum of the squared ranks: 0 where all values of the resample are equal, and only there."""
-        return float((self.through - self.before) @ self.ranks**2)
+        return float((self.sizes * self.ranks) @ self.ranks)
 
     def of_rows(self, values: Floats) -> Floats:
         """What each group has, (groups,), for each of its rows, (rows,)."""

@@ -81,7 +81,7 @@ def pairs_apart(order: Order, counts: Floats) -> Floats:
 
     def apart(drawn: Floats) -> float:
         weighted = order.weigh(drawn)
-        return float(weighted.upto[-1] ** 2 - ((weighted.through - weighted.before) ** 2).sum()) / 2
+        return float(weighted.upto[-1] ** 2 - (weighted.sizes**2).sum()) / 2
 
     return np.array([apart(drawn) for drawn in counts])
 

@@ -48,7 +48,7 @@ class WeightedTruth:
     @cached_property
     def varies(self) -> bool:
         """Whether there are two scores that differ."""
-        return self.weighted.spread() > 0
+        return self.weighted.spread > 0
 
     @cached_property
     def ranks(self) -> Floats:
@@ -113,16 +113,16 @@ class RankedScore:
     def figures(self, counts: Floats, truth: WeightedTruth) -> dict[str, float]:
         """The figures of one resample, NaN where undefined, from how often it holds each author, (authors,)."""
         weighted = self.order.weigh(counts)
-        spread = weighted.spread()
-        if not spread:
+        if not weighted.spread:
             return dict.fromkeys(("spearman", "ndcg_at_k", "recall_at_k", "top20_precision"), math.nan)
         figures = {"recall_at_k": self._recall(weighted, truth.k)}
         if not truth.varies:
             return figures | dict.fromkeys(("spearman", "ndcg_at_k", "top20_precision"), math.nan)
         ranks = truth.ranks[self.in_truth]
         together = float((weighted.weights * ranks) @ weighted.of_rows(weighted.ranks))
+        spearman = together / math.sqrt(weighted.spread * truth.weighted.spread)
         return figures | {
-            "spearman": together / math.sqrt(spread * truth.weighted.spread()),
+            "spearman": min(1.0, max(-1.0, spearman)),
             "ndcg_at_k": self._gain(weighted, truth, ranks) / truth.ideal,
             "top20_precision": self._top(weighted, truth),
         }
@@ -137,8 +137,7 @@ class RankedScore:
         rows = int(self.order.ends[len(worth) - 1]) + 1
         gains = weighted.weights[:rows] * truth.gain(ranks[:rows])
         sums = gains if self.order.group is None else np.add.reduceat(gains, self.order.starts[: len(worth)])
-        sizes = weighted.through[: len(worth)] - weighted.before[: len(worth)]
-        return float(worth @ (sums / np.maximum(sizes, 1)))
+        return float(worth @ (sums / np.maximum(weighted.sizes[: len(worth)], 1)))
 
     def _top(self, weighted: Weighted, truth: WeightedTruth) -> float:
         marked = weighted.highest(truth.best)

@@ -24,4 +24,5 @@ DAILY_VIEWS = Definition(
     needs=("views", "posted_at", "scraped_at"),
     target=_target,
     undefined="scraped_before_posted",
+    log_scale=True,
 )

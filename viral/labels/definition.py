@@ -26,6 +26,7 @@ class Definition:
         target: columns (N,) and what was learnt → target (N,), NaN where it is not defined.
         undefined: the reason to drop a post whose target is NaN though it has all that is needed.
         learn: columns of the training rows that have all that is needed → what is learnt. May raise TableError.
+        log_scale: whether the target is the logarithm of a count, so that an error may be told as a share of it.
     """
 
     name: str
@@ -33,3 +34,4 @@ class Definition:
     target: Callable[[Columns, Fitted], Array]
     undefined: str = "undefined"
     learn: Callable[[Columns], Fitted] = nothing
+    log_scale: bool = False

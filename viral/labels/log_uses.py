@@ -13,4 +13,4 @@ def _target(columns: Columns, _: Fitted) -> Array:
     return target
 
 
-LOG_USES = Definition(name="log_uses", needs=("sound_uses",), target=_target)
+LOG_USES = Definition(name="log_uses", needs=("sound_uses",), target=_target, log_scale=True)

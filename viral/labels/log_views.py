@@ -13,4 +13,4 @@ def _target(columns: Columns, _: Fitted) -> Array:
     return target
 
 
-LOG_VIEWS = Definition(name="log_views", needs=("views",), target=_target)
+LOG_VIEWS = Definition(name="log_views", needs=("views",), target=_target, log_scale=True)
