@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-
 import click
-import numpy as np
 import pyarrow.compute as pc
 
-import viral
 from jobs import backfill, ingest
 from jobs.backfill import Progress
 from jobs.ingest import column_map, posts_table
-from jobs.label import labels_prefix
 from jobs.options import chosen_set
 from jobs.session import session
+from jobs.study_report import Cards, StudySummary, study_of, summary_of
 from jobs.study_spec import StudySpec
 from jobs.study_steps import KINDS, Cell, Recipe, Steps
-from viral import generations
 from viral.cli import bar, common, execute, on_ray, say
 from viral.config import Settings, load
 from viral.errors import ConfigError, UsageError
-from viral.evaluation.bootstrap import Estimate
 from viral.evaluation.report import Report
-from viral.evaluation.study import Judged, Labelled, Study, flattery
 from viral.extractors.feature_set import FeatureSet
 from viral.history import Recorder, recorded
 from viral.labels import DEFINITIONS, LabelSpec
@@ -32,25 +24,6 @@ from viral.models.ensemble.member import MEMBERS
 from viral.registry import check_name
 from viral.sources import SOURCES
 from viral.store import Store
-from viral.tables import LABELS
-
-CROWDED = 0.01  # of the range of the training posts
-
-
-@dataclass
-class StudySummary:
-    """Where the page lies, and what it says. `skipped` names models that could not be, and why."""
-
-    html: str
-    json: str
-    posts: int
-    models: int
-    reused: int
-    headline: dict[str, str] = field(default_factory=dict)
-    random: dict[str, str] = field(default_factory=dict)
-    flattery: dict[str, str] = field(default_factory=dict)
-    constant: dict[str, str] = field(default_factory=dict)
-    skipped: dict[str, str] = field(default_factory=dict)
 
 
 def run(
@@ -77,20 +50,16 @@ def run(
         backfill.run(store, feature_set, settings)
         steps = Steps(store, place, feature_set, spec.recipe, spec.resamples)
         cards, skipped = _judged(spec, steps, progress)
-        study = _study(spec, store, cards, skipped)
+        study = study_of(spec, store, cards, skipped)
     store.write(f"{place}/study.json", study.to_json().encode())
     store.write(f"{place}/study.html", study.to_html().encode())
-    return _summary(store, place, study, len(cards), steps.reused)
+    return summary_of(store, place, study, len(cards), steps.reused)
 
 
 def usual_set(store: Store) -> FeatureSet:
     """`light`, or where no post has a video `words`."""
     seen = (bool(pc.any(pc.is_valid(rows["video_uri"])).as_py()) for rows in posts_table(store).scan(["video_uri"]))
     return FeatureSet.named("light" if any(seen) else "words")
-
-
-Cards = Mapping[Cell, tuple[Report, str]]
-"""Of each model its scorecard, and where that lies from the study's page."""
 
 
 def _judged(spec: StudySpec, steps: Steps, progress: Progress) -> tuple[Cards, dict[str, str]]:
@@ -107,73 +76,6 @@ def _judged(spec: StudySpec, steps: Steps, progress: Progress) -> tuple[Cards, d
             skipped[cell.model(spec.recipe.kind)] = str(error)
     progress(len(spec.cells), len(spec.cells))
     return cards, skipped
-
-
-def _study(spec: StudySpec, store: Store, cards: Cards, skipped: dict[str, str]) -> Study:
-    judged = {
-        cell: Judged.of(card, seed=cell.seed, share=cell.share, scorecard=page) for cell, (card, page) in cards.items()
-    }
-    card, headline, random = cards[spec.headline][0], judged[spec.headline], judged.get(spec.splits[-1])
-    return Study(
-        title=f"Study of {spec.name}",
-        model=spec.recipe.kind,
-        **{name: getattr(card.about, name) for name in ("score", "corpus", "feature_set", "inputs", "synthetic")},
-        gap_days=spec.gap_days,
-        level=card.settings.level,
-        resamples=spec.resamples,
-        code_version=viral.__version__,
-        splits=tuple(judged[cell] for cell in spec.splits if cell in judged),
-        skipped=skipped,
-        flattery=flattery(headline, random),
-        seeds=tuple(judged[cell] for cell in spec.seeded if cell in judged),
-        curve=tuple(judged[cell] for cell in spec.curve if cell in judged),
-        labels=tuple(_labelled(store, cell, cards[cell][0], judged[cell]) for cell in spec.beside if cell in judged),
-    )
-
-
-def _labelled(store: Store, cell: Cell, card: Report, judged: Judged) -> Labelled:
-    """How the training posts' values of a label lie: one number a post of the training split, on this machine."""
-    table, _ = generations.current(store, labels_prefix(cell.table), LABELS)
-    parts = [rows.filter(pc.equal(rows["split"], "train"))["target"] for rows in table.scan(["split", "target"])]
-    values = np.concatenate([part.to_numpy() for part in parts])
-    extent = float(np.ptp(values))
-    return Labelled(
-        definition=cell.label.definition,
-        viral=card.about.viral,
-        crowded=float((values - values.min() <= CROWDED * extent).mean()),
-        extent=extent,
-        judged=judged,
-    )
-
-
-def _summary(store: Store, place: str, study: Study, models: int, reused: int) -> StudySummary:
-    random = next((each for each in study.splits if each.split == "random"), None)
-    flat = {each.definition: each.judged.figure("constant", "rmse") for each in study.labels}
-    return StudySummary(
-        html=store.uri(f"{place}/study.html"),
-        json=store.uri(f"{place}/study.json"),
-        posts=sum(part.posts for part in study.headline.parts),
-        models=models,
-        reused=reused,
-        headline=_lines(study.headline),
-        random=_lines(random) if random else {},
-        flattery={each.system: _told(each.figures) for each in study.flattery},
-        constant={name: _told({"rmse": each}) for name, each in flat.items() if each},
-        skipped=study.skipped,
-    )
-
-
-def _lines(judged: Judged) -> dict[str, str]:
-    """Each system's figures, or why there are none."""
-    return {each.name: each.unavailable or _told(each.figures) for each in judged.systems}
-
-
-def _told(figures: Mapping[str, Estimate]) -> str:
-    return ", ".join(
-        f"{name} {each.value:.3f}" + (f" [{each.low:.3f}, {each.high:.3f}]" if each.low is not None else "")
-        for name, each in figures.items()
-        if each.value is not None
-    )
 
 
 @click.command()
@@ -234,10 +136,10 @@ def command(
         tuple(LabelSpec(each, top) for each in labels),
         gap_days,
         seeds,
-        resamples,
-        Recipe(kind, tuple(dict.fromkeys(members)) or tuple(MEMBERS)),
-        chosen_set(feature_set, weights, store) if feature_set else None,
-        source_of(scraped, map_file),
+        resamples=resamples,
+        recipe=Recipe(kind, tuple(dict.fromkeys(members)) or tuple(MEMBERS)),
+        feature_set=chosen_set(feature_set, weights, store) if feature_set else None,
+        source=source_of(scraped, map_file),
     )
     if weights and not feature_set:
         raise ConfigError("--weights is for the networks of a feature set: name it with --feature-set")

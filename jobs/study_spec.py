@@ -13,8 +13,6 @@ from viral.labels import LabelSpec
 
 SPLITS: tuple[Kind, ...] = ("time_author", "time", "author", "random")
 """The headline first, the one that flatters most last."""
-CURVE = (0.25, 0.5)
-"""Shares of the training authors that the headline's model is shown, besides all of them."""
 _TIMED = ("time_author", "time")
 
 
@@ -27,6 +25,7 @@ class StudySpec:
         labels: the first is studied whole, the others beside a constant under the headline split.
         gap_days: for the time splits, days left out before the cut.
         seeds: how many times the headline's model is trained.
+        shares: of the training authors that the headline's model is shown, besides all of them.
         resamples: of the bootstraps.
         recipe: the model.
         feature_set: what it sees; None: `light`, or `words` where no post has a video.
@@ -37,6 +36,7 @@ class StudySpec:
     labels: tuple[LabelSpec, ...]
     gap_days: float = 0.0
     seeds: int = 3
+    shares: tuple[float, ...] = (0.25, 0.5)
     resamples: int = 200
     recipe: Recipe = field(default_factory=Recipe)
     feature_set: FeatureSet | None = None
@@ -60,7 +60,7 @@ class StudySpec:
     @property
     def curve(self) -> tuple[Cell, ...]:
         """The headline's model, shown ever more authors."""
-        return tuple(self._cell(share=share) for share in (*CURVE, 1.0))
+        return tuple(self._cell(share=share) for share in (*self.shares, 1.0))
 
     @property
     def beside(self) -> tuple[Cell, ...]:
