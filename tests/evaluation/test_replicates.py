@@ -13,6 +13,7 @@ from viral.evaluation.bootstrap import AuthorBootstrap
 from viral.evaluation.glossary import GLOSSARY
 from viral.evaluation.replicates import replicates
 from viral.evaluation.report import Settings
+from viral.evaluation.weighted_pairs import sampled
 from viral.evaluation.weighted_system import Judged, Outcome
 
 SETTINGS = Settings(
