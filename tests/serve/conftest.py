@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import math
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
+import pyarrow as pa
 import pytest
 
 from jobs.session import session
@@ -59,7 +63,36 @@ def save_model(store: Store, feature_set: FeatureSet | None = None, seed: int = 
         "label": {"spec": {"definition": "log_views"}},
         "notes": ["nobody trained it"],
     }
-    return Registry(store).save(MODEL, card, save(model.state_dict()))
+    version = Registry(store).save(MODEL, card, save(model.state_dict()))
+    calibrated(store, version)
+    return version
+
+
+def calibrated(store: Store, version: int) -> None:
+    """Make as if it had been calibrated: on posts that were never there, and such that every video is known."""
+    from viral.calibration import fit
+    from viral.models.streams import Batch
+    from viral.reference import Reference
+    from viral.scorer import CALIBRATION, Scorer
+
+    registry, chance = Registry(store), np.random.default_rng(version)
+    raw = Scorer(registry.load(f"{MODEL}/{version}"), raw=True)
+    vectors = {each.name: chance.normal(size=(100, each.dim)).astype(np.float32) for each in raw.streams}
+    batch, y = Batch(vectors, np.ones((100, len(raw.streams)), bool)), chance.normal(10, 2, 100)
+    said = raw.said(batch)
+    made = fit(said.probability, said.quantiles, y, y > 12, np.arange(100) // 5, base_rate=0.2, spread=(7.0, 13.0))
+    rows = pa.table(
+        {
+            "post_id": [f"post {number}" for number in range(100)],
+            "author_id": [f"author {number // 5}" for number in range(100)],
+            "posted_at": pa.array([datetime(2024, 1, 1, tzinfo=UTC)] * 100, pa.timestamp("us", tz="UTC")),
+            "target": y,
+            "is_viral": y > 12,
+        }
+    )
+    found = Reference.fit(raw.streams, batch, rows, batch)
+    Reference(rows, found.streams, found.content, 1e9).save(store, raw.saved.place)
+    store.write(registry.key(MODEL, version, CALIBRATION), json.dumps(made.to_dict()).encode())
 
 
 @pytest.fixture(scope="session")
@@ -176,8 +209,11 @@ def check_answer() -> Callable[..., dict[str, Any]]:
         assert set(body["modalities"]) == {"metadata", "text", "audio", "craft"} - missing
         assert sum(body["modalities"].values()) == pytest.approx(1)
         assert 0 < body["probability"] < 1
-        assert body["low"] <= body["score"] <= body["high"]
-        assert all(map(math.isfinite, (body["low"], body["high"], *body["rates"].values())))
+        low, high = body["interval"]
+        assert low <= body["score"] <= high
+        assert all(map(math.isfinite, (low, high, *body["rates"].values())))
+        assert 0 <= body["percentile"] <= 100
+        assert body["known"] is True
         assert body["model"] == f"{MODEL}/1"
         assert body["label"] == "log_views"
         assert body["notes"] == ["nobody trained it"]

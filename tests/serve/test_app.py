@@ -33,7 +33,7 @@ Check = Callable[..., Any]
 
 SCORE, KEY = "/v1/score", "correct-horse-battery-staple"
 FOLLOW_SECONDS, SWAPPED_WITHIN = 0.2, 60.0
-NUMBERS = ("probability", "score", "low", "high")
+NUMBERS = ("probability", "percentile", "score", "interval")
 SMALL = FeatureSet.from_dict({"name": "small", "extractors": ["metadata", "caption"]})
 
 
@@ -203,7 +203,7 @@ def expected(store: Store, version: int, clip: Path) -> dict[str, dict[str, Any]
     with Pipeline(scorer.feature_set, store, Settings()) as pipeline:
         asked = {"clip": pipeline.one(str(clip), Context()), "words": pipeline.one(None, Context(caption="a"))}
         scored = {what: scorer.score([outcome.vectors])[0] for what, outcome in asked.items()}
-    return {what: {name: getattr(each, name) for name in NUMBERS} for what, each in scored.items()}
+    return {what: {name: each.to_dict()[name] for name in NUMBERS} for what, each in scored.items()}
 
 
 def test_a_promotion_is_followed_and_no_request_fails(

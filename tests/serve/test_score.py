@@ -29,7 +29,7 @@ Check = Callable[..., Any]
 SCORE = "/v1/score"
 WORDS = {"caption": "You won't believe it #fyp", "author_followers": "1200", "posted_at": "2024-03-01T18:30:00+00:00"}
 CONTEXT = Context(caption=WORDS["caption"], author_followers=1200, posted_at=datetime(2024, 3, 1, 18, 30, tzinfo=UTC))
-NUMBERS = ("probability", "score", "low", "high", "rates", "modalities")
+NUMBERS = ("probability", "percentile", "score", "interval", "rates", "modalities")
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def expected(root: Path) -> Iterator[Callable[[Path | None, Context], dict[str, 
 
         def score(path: Path | None, context: Context) -> dict[str, Any]:
             (scored,) = scorer.score([pipeline.one(str(path) if path else None, context).vectors])
-            return {name: getattr(scored, name) for name in NUMBERS}
+            return {name: scored.to_dict()[name] for name in NUMBERS}
 
         yield score
     torch.set_num_threads(threads)
@@ -70,6 +70,29 @@ def test_an_upload_is_scored_as_in_batch(
     assert body["status"] == "ok"
     assert body["reason"] is None
     assert {"read", "decode", "caption", "craft"} <= set(body["seconds"])
+
+
+def test_why_on_request(client: httpx.Client, clip: Path, check_answer: Check) -> None:
+    body = check_answer(upload(client, clip, WORDS | {"explain": "true"}), missing=set())
+    why = body["explanation"]
+    assert set(why) == {"modalities", "nearest", "hook", "segments", "what_if"}
+    values = why["modalities"]
+    assert values["score_of_nothing"] + sum(values["score"].values()) == pytest.approx(body["score"], abs=1e-5)
+    assert [post["posted_at"][:10] for post in why["nearest"]["posts"]] == ["2024-01-01"] * 5
+    assert why["hook"]["points"][-1]["scored"]["score"] == body["score"]
+    assert all(each["low"] < each["change"] < each["high"] for each in why["what_if"]["tried"])
+    words = check_answer(client.post(SCORE, json={"caption": "a", "explain": True}), missing={"audio", "craft"})
+    assert set(words["explanation"]) == {"modalities", "nearest"}
+    assert check_answer(upload(client, clip, WORDS), missing=set())["explanation"] is None
+
+
+def test_beside_the_authors_earlier_posts(client: httpx.Client, clip: Path, check_answer: Check) -> None:
+    body = check_answer(upload(client, clip, WORDS | {"author_views": "100, 2000 100"}), missing=set())
+    told = body["relative_to_author"]
+    assert (told["posts"], told["median"]) == (3, pytest.approx(math.log1p(100)))
+    assert told["difference"] == pytest.approx(body["score"] - math.log1p(100))
+    wrong = client.post(SCORE, json={"caption": "a", "author_views": []})
+    assert (wrong.status_code, wrong.json()["reason"]) == (422, "bad_field")
 
 
 def test_a_video_below_the_root_is_scored_as_its_upload(client: httpx.Client, root: Path, clip: Path) -> None:
