@@ -96,6 +96,8 @@ def gathered(store: Store, saved: Saved) -> tuple[Evidence, AuditSummary]:
         reference=_reference(store, saved),
     )
     notes += _blind(found)
+    if EARLY_SIGNAL in saved.name:
+        notes.append(f"counts among the inputs: {saved.name} says that it is meant to look at early ones")
     return evidence, AuditSummary(
         str(saved), found.rows.num_rows, found.sample.rows.num_rows, unchecked=list(dict.fromkeys(notes))
     )
