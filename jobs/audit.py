@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import click
@@ -74,15 +75,14 @@ def gathered(store: Store, saved: Saved) -> tuple[Evidence, AuditSummary]:
         TableError: a table is missing, or the labels were made anew since.
     """
     label, chosen = saved.card["label"], feature_set_of(saved)
-    learnt = [_Origin.of(store, each, label) for each in learnt_of(saved)]
-    sets = [_offered(chosen, each) for each in learnt]
+    models = [_Origin.of(store, each, label) for each in learnt_of(saved)]
+    sets = [_offered(chosen, each) for each in models]
     streams = from_dict(saved.card["config"]["streams"])
     data, about = labelled_features(store, chosen, label["name"], tuple(dict.fromkeys(sum(sets, streams))))
     if about != label:
         raise TableError(f"labels/{label['name']} was made anew since {saved} was trained: train again on it")
     found = read(data, posts_table(store), streams, sets, _popularity(chosen, streams))
-    notes = [note for each in learnt for note in each.notes]
-    fitted = [_fitted(store, data, each, found.statistics[at], notes) for at, each in enumerate(learnt)]
+    notes = [*(note for each in models for note in each.notes), *_blind(found, saved)]
     evidence = Evidence(
         streams=streams,
         kind=label["split"]["kind"],
@@ -90,15 +90,14 @@ def gathered(store: Store, saved: Saved) -> tuple[Evidence, AuditSummary]:
         rows=found.rows,
         sample=found.sample,
         sounds=found.sounds,
-        fitted=tuple(fitted),
+        fitted=tuple(_fitted(store, data, each, found.statistics[at], notes) for at, each in enumerate(models)),
         label=_label(store, data.labels, label["fitted"], notes),
-        known=pa.concat_arrays([pa.array([], pa.string()), *(each.known for each in learnt)]),
+        known=pa.concat_arrays([pa.array([], pa.string()), *(each.known for each in models)]),
         reference=_reference(store, saved),
     )
-    notes += _blind(found)
-    return evidence, AuditSummary(
-        str(saved), found.rows.num_rows, found.sample.rows.num_rows, unchecked=list(dict.fromkeys(notes))
-    )
+    summary = AuditSummary(str(saved), found.rows.num_rows, found.sample.rows.num_rows)
+    summary.unchecked += dict.fromkeys(notes)
+    return evidence, summary
 
 
 @dataclass(frozen=True)
@@ -186,9 +185,14 @@ def _popularity(chosen: FeatureSet, streams: Sequence[Stream]) -> str | None:
     return next((stream.name for stream in streams if stream.name in names), None)
 
 
-def _blind(found: Read) -> list[str]:
-    hashed = found.rows["sha256"].null_count < found.rows.num_rows
-    return [] if hashed else ["the same video on both sides: the feature table has no hash of any file"]
+def _blind(found: Read, saved: Saved) -> list[str]:
+    """What cannot be seen, or is not looked for."""
+    notes = []
+    if found.rows["sha256"].null_count == found.rows.num_rows:
+        notes.append("the same video on both sides: the feature table has no hash of any file")
+    if EARLY_SIGNAL in saved.name:
+        notes.append(f"counts among the inputs: {saved.name} says that it is meant to look at early ones")
+    return notes
 
 
 @click.command()
@@ -198,8 +202,8 @@ def _blind(found: Read) -> list[str]:
 def command(model: str, root: str, address: str | None, as_json: bool, debug: bool) -> None:
     """Look for leaks between what a model learnt from and what it is judged by; `viral evaluate` does so first."""
     store = Store.open(root)
-    work = lambda _: run(store, model, address=address, debug=debug)  # noqa: E731
-    say(recorded(store, "audit", work), as_json=as_json)
+    work = partial(run, store, model, address=address, debug=debug)
+    say(recorded(store, "audit", lambda _: work()), as_json=as_json)
 
 
 if __name__ == "__main__":

@@ -94,18 +94,19 @@ def read(
         most=max(64, 4 * wanted >> bits),
     )
     pieces = [row["it"] for row in over_buckets(partial(_read, reading), bits)]
-    sampled = pa.concat_tables([piece.sampled for piece in pieces])
     by_set = {each: total(piece.statistics[at] for piece in pieces) for at, each in enumerate(reading.sets)}
     return Read(
         rows=pa.concat_tables([piece.rows for piece in pieces]).combine_chunks(),
-        sample=Sample(
-            rows=sampled.select(ROWS.names).combine_chunks(),
-            batch=from_table(streams, sampled),
-            authors=pa.concat_tables([piece.authors for piece in pieces]).combine_chunks(),
-        ),
+        sample=_sample(streams, pieces),
         sounds=pa.concat_tables([piece.sounds for piece in pieces]) if popularity else None,
         statistics=[by_set[each] for each in sets],
     )
+
+
+def _sample(streams: tuple[Stream, ...], pieces: Sequence[_Piece]) -> Sample:
+    sampled = pa.concat_tables([piece.sampled for piece in pieces])
+    authors = pa.concat_tables([piece.authors for piece in pieces]).combine_chunks()
+    return Sample(sampled.select(ROWS.names).combine_chunks(), from_table(streams, sampled), authors)
 
 
 def _read(reading: _Reading, bucket: int) -> dict[str, Any]:

@@ -97,6 +97,7 @@ def test_counts_among_foreign_vectors(store, tmp_path):
         early = audit.run(store, resaved(store, empty, f"early-signal-{column}", **made))
         assert any("the same video on both sides" in each for each in early.unchecked)
         assert any("means and scales in early-signal" in each for each in early.unchecked)
+        assert any("is meant to look at early ones" in each for each in early.unchecked)
 
 
 def test_an_author_and_a_video_on_both_sides(store, tiktoks):

@@ -118,6 +118,8 @@ def test_a_model_of_it_scores_its_posts_and_no_file(tiktoks, tmp_path):
     assert "no training post has words: the model does not look at it" in notes
     scored = score.run(store, said.model)
     assert (scored.scored, scored.without_features) == (43, 0)
-    assert evaluate.run(store, said.model, resamples=50).test_posts == tiktoks.judged.test_posts
+    judged = evaluate.run(store, said.model, resamples=50)
+    assert judged.test_posts == tiktoks.judged.test_posts
+    assert judged.unaudited == ["the same video on both sides: the feature table has no hash of any file"]
     with pytest.raises(WeightsError, match=r"vectors metadata came with a table .* score the posts of that table"):
         score_files(store, said.model, ["any.mp4"], Context(), as_json=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jobs import backfill, ingest, label, score, sounds, train_network
+from jobs import audit, backfill, ingest, label, score, sounds, train_network
 from jobs.train_network import TrainSpec, TrainSummary
 from viral import generations
 from viral.config import Settings
@@ -102,6 +102,7 @@ def test_the_model_goes_on_where_it_was(heard: Heard) -> None:
     assert (after["continued_from"], after["train"]["optimizer"]) == ("sound/1", "sgd")
     assert "continued_from" not in before
     assert before["notes"] == after["notes"] == []
+    assert audit.run(heard.store, "sound/2").unchecked == []
 
 
 def test_batch_and_a_fresh_process_say_the_same_of_what_was_planted(heard: Heard, viral, tmp_path: Path) -> None:

@@ -100,6 +100,7 @@ def test_its_feature_set_is_filled_scored_and_judged_as_any_other(trained: Train
     assert (scored.scored, scored.without_features) == (15, 1)
     judged = evaluate.run(store, "video", resamples=100)
     assert "constant" in judged.figures
+    assert judged.unaudited == []
     with pytest.raises(ConfigError, match="has its own"):
         chosen_set("model:video/1", "random", store)
     with pytest.raises(TableError, match="there is no model vide in"):
