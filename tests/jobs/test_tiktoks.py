@@ -66,6 +66,7 @@ def test_the_scorecard_stands_beside_baselines(tiktoks):
     card = json.loads(tiktoks.store.read("models/tiktoks/0001/scorecard.json"))
     assert {"model", "constant", "duration_only", "metadata_gbm"} <= set(tiktoks.judged.figures)
     assert card["about"]["data_hash"] == tiktoks.trained.data_hash
+    assert card["systems"][0]["figures"]["mape"]["value"] > 0  # log_views is a logarithm
     assert b"Scorecard of tiktoks/1" in tiktoks.store.read("models/tiktoks/0001/scorecard.html")
 
 
