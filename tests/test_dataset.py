@@ -76,6 +76,40 @@ def gathered(data: LabelledFeatures, bits: int) -> Statistics:
     return total(data.statistics(bits, bucket) for bucket in range(1 << bits))
 
 
+def authors_of(rows: pa.Table) -> dict[str, set[str]]:
+    """Of each split its authors; a post without one is its own."""
+    found: dict[str, set[str]] = {}
+    for row in rows.to_pylist():
+        found.setdefault(row["split"], set()).add(row["author_id"] or row["post_id"])
+    return found
+
+
+def test_a_share_of_the_training_authors(any_root: str) -> None:
+    """Whole authors go, of the training split alone; a smaller share is part of a larger one."""
+    data = empty(any_root)
+    data.features.append(feature_rows(range(POSTS)), bits=0)
+    data.labels.append(label_rows(range(POSTS), author_id=None), bits=0)
+    whole = data.read(0, 0, SPLITS)
+    half, quarter = (replace(data, share=share).read(0, 0, SPLITS) for share in (0.5, 0.25))
+    all_of, half_of, quarter_of = (authors_of(rows) for rows in (whole, half, quarter))
+    assert quarter_of["train"] < half_of["train"] < all_of["train"]
+    assert 0.25 < len(half_of["train"]) / len(all_of["train"]) < 0.75
+    assert {**half_of, "train": all_of["train"]} == all_of
+    assert replace(data, share=1.0).read(0, 0, SPLITS).equals(whole)
+    statistics = gathered(replace(data, share=0.5), bits=1)
+    assert statistics.rows == len(half_of["train"])
+    assert statistics.data_hash != gathered(data, bits=1).data_hash
+
+
+def test_an_author_stays_or_goes_as_a_whole(tmp_path: Any) -> None:
+    train = replace(stored(tmp_path), share=0.5).read(0, 0, ("train",))
+    named = {row["author_id"] for row in train.to_pylist() if row["author_id"]}
+    for row in stored(tmp_path).read(0, 0, ("train",)).to_pylist():
+        if row["author_id"] in named:
+            assert row["post_id"] in train["post_id"].to_pylist()
+    assert 0 < len(named) < 7
+
+
 def test_what_is_read_beside_makes_no_row(any_root: str) -> None:
     """Of a model that takes captions alone, while a baseline looks at the metadata of the same posts."""
     data = replace(stored(any_root, streams=STREAMS[1:]), beside=("metadata",))

@@ -10,7 +10,7 @@ from tests.evaluation.conftest import ABOUT, SPLIT
 from tests.evaluation.test_page import HOSTILE, Page
 from viral.evaluation.bootstrap import Estimate
 from viral.evaluation.report import MODEL, Report, System
-from viral.evaluation.study import FIGURES, Judged, Labelled, Study, flattery, gap, spread
+from viral.evaluation.study import FIGURES, Flattery, Judged, Labelled, Study, flattery, gap, spread
 
 
 def judged(kind: str = "time_author", *, good: float = 0.6, seed: int = 0, share: float = 1.0) -> Judged:
@@ -107,9 +107,17 @@ def test_the_page_says_what_flatters(study: Study) -> None:
     assert "2 authors cannot be split in three" in text
     assert "93 %" in text  # crowded in the lowest hundredth
     assert text.count("correlation weighted scaled") == 1
+    assert "It flatters" not in text  # any baseline more than the model
     links = [value for name, value in page.attributes if name == "href"]
     assert set(links) == {each.scorecard for each in (*study.splits, *study.curve)}
     assert not re.search(r"https?://(?!www\.w3\.org)", study.to_html())
+
+
+def test_the_baseline_that_is_flattered_most_is_named(study: Study) -> None:
+    figures = {"roc_auc": Estimate(0.3, 0.1, 0.4), "spearman": Estimate(0.3, -0.1, 0.4)}
+    told = (*study.flattery, Flattery(system="text_linear", figures=figures))
+    text = " ".join(study.model_copy(update={"flattery": told}).to_html().split())
+    assert text.count("It flatters text linear by +0.300 (0.100 to 0.400).") == 1
 
 
 def test_the_constant_stands_beside_each_label(study: Study) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from viral.evaluation import figures
 from viral.evaluation.bootstrap import Estimate
@@ -20,6 +20,7 @@ WORDS = {
 }
 """What each split tests on."""
 
+_FLATTERS = "that much it flatters"
 _DRAWN = ("roc_auc", "spearman")
 
 
@@ -62,17 +63,26 @@ def _verdicts(study: Study) -> list[str]:
         if found is None or found.value is None:
             continue
         text = f"{label} on {WORDS.get(study.headline.split, study.headline.split)}: {_told(found)}."
-        told = next((each.figures.get(name) for each in study.flattery if each.system == MODEL), None)
-        if told and told.value is not None:
-            text += f" Posts drawn at random give {signed(told.value)} more{_between(told)}: {_flatters(told)}."
+        told = {each.system: each.figures[name] for each in study.flattery if name in each.figures}
+        if MODEL in told:
+            text += f" Posts drawn at random give {signed(told[MODEL].value)}{_between(told[MODEL])}:"
+            text += f" {_flatters(told[MODEL])}.{_flattered_most(told)}"
         lines.append(text)
     return lines
+
+
+def _flattered_most(told: Mapping[str, Estimate]) -> str:
+    known = {system: each.value for system, each in told.items() if each.value is not None}
+    most = max(known, key=lambda system: known[system], default=MODEL)
+    if most == MODEL or _flatters(told[most]) != _FLATTERS:
+        return ""
+    return f" It flatters {most.replace('_', ' ')} by {signed(known[most])}{_between(told[most])}."
 
 
 def _flatters(told: Estimate) -> str:
     if told.low is None or told.high is None or told.low <= 0 <= told.high:
         return "that this flatters cannot be told from these posts"
-    return "that much it flatters" if told.low > 0 else "here it does not flatter"
+    return _FLATTERS if told.low > 0 else "here it does not flatter"
 
 
 def _told(estimate: Estimate) -> str:

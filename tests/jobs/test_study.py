@@ -1,0 +1,133 @@
+"""One corpus through every split: posts without videos, whose views depend on the author and nothing else."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jobs import study
+from jobs.ingest import Source
+from jobs.study_spec import StudySpec
+from jobs.study_steps import Cell, Recipe
+from viral.config import Settings
+from viral.errors import ConfigError, TableError
+from viral.evaluation.splits import SplitSpec
+from viral.evaluation.study import Study
+from viral.extractors.feature_set import FeatureSet
+from viral.labels import LabelSpec
+from viral.registry import Registry
+from viral.store import Store
+
+AUTHORS, POSTS = 60, 10
+METADATA = FeatureSet.from_dict({"name": "metadata", "extractors": ["metadata"]})
+COLUMNS = ("post_id", "author_id", "posted_at", "caption", "views", "likes", "comments", "shares", "author_followers")
+
+
+class KilledError(Exception):
+    """Stands for the end of the process."""
+
+
+def killed(done: int, total: int) -> None:
+    if done == 2:
+        raise KilledError
+
+
+def write_corpus(path: Path) -> None:
+    """Each author has a level of views, and followers that name the author but say nothing of the level."""
+    rng = np.random.default_rng(0)
+    levels, followers = rng.normal(10, 2, AUTHORS), rng.permutation(np.arange(1, AUTHORS + 1)) * 1000
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        for author in range(AUTHORS):
+            for number in range(POSTS):
+                day = 4 * author + 6 * number  # later authors begin later, and overlap with those before
+                posted = datetime(2024, 1, 1, tzinfo=UTC) + timedelta(days=float(day) + rng.random())
+                views = int(np.exp(levels[author] + 0.3 * rng.normal()))
+                rest = (posted.isoformat(), "some words", views, views // 10, views // 100, views // 200)
+                writer.writerow((f"p{author}-{number}", f"a{author}", *rest, followers[author]))
+
+
+def spec(file: Path) -> StudySpec:
+    """Quick: one member, one share, no other seeds."""
+    return StudySpec(
+        "quick",
+        (LabelSpec("log_views"), LabelSpec("correlation_weighted_scaled")),
+        shares=(0.5,),
+        seeds=1,
+        resamples=20,
+        recipe=Recipe(members=("boosting",)),
+        feature_set=METADATA,
+        source=Source("csv", (str(file),)),
+    )
+
+
+def test_a_planted_author_effect_flatters_at_random(tmp_path: Path, ray_session: None) -> None:
+    (tmp_path / "root").mkdir()
+    write_corpus(tmp_path / "posts.csv")
+    store, quick = Store.open(tmp_path / "root"), spec(tmp_path / "posts.csv")
+    with pytest.raises(KilledError):
+        study.run(store, quick, Settings(), progress=killed)
+    begun = {name: Registry(store).versions(name) for name in Registry(store).names()}
+    assert set(begun) == {"log_views-time_author-ensemble", "log_views-time-ensemble"}
+
+    said = study.run(store, quick, Settings())
+    assert (said.posts, said.models, said.reused, said.skipped) == (AUTHORS * POSTS, 6, 2, {})
+    assert all(Registry(store).versions(name) == [1] for name in Registry(store).names())
+    found = Study.model_validate_json(store.read("studies/quick/study.json"))
+    page = store.read("studies/quick/study.html").decode()
+    assert found.to_html() == page
+
+    assert [each.split for each in found.splits] == ["time_author", "time", "author", "random"]
+    model, median = (each for each in found.flattery if each.system in ("model", "metadata_gbm"))
+    for each in (model, median):
+        assert each.figures["spearman"].value > 0.4
+        assert each.figures["roc_auc"].value > 0.15
+        assert each.figures["rmse"].value < 0
+    assert found.splits[-1].figure("author_earlier_median", "spearman").value > 0.9
+    assert found.headline.figure("author_earlier_median", "spearman") is None
+    assert found.headline.figure("text_linear", "roc_auc") is not None
+    half, whole = (each.part("train").authors for each in found.curve)
+    assert 0.25 * whole < half < 0.75 * whole
+    assert "50% of the training authors" in Registry(store).load(found.curve[0].model).card["notes"][0]
+    views, scaled = found.labels
+    assert scaled.crowded > 0.5 > views.crowded
+    assert scaled.judged.figure("constant", "rmse").value < 0.3
+    for each in {*found.splits, *found.curve, *(label.judged for label in found.labels)}:
+        assert store.exists(f"studies/quick/{each.scorecard}")
+        assert f'href="{each.scorecard}"' in page
+
+
+def test_what_is_made_otherwise_has_another_name() -> None:
+    cell = Cell(LabelSpec("log_views"), SplitSpec("time", gap_days=7))
+    assert cell.table == "log_views-time-gap7"
+    assert cell.model("fusion") == "log_views-time-gap7-fusion"
+    assert replace(cell, seed=2, share=0.25).model("fusion") == "log_views-time-gap7-fusion-seed2-share25"
+
+
+def test_each_model_is_trained_once() -> None:
+    cells = replace(spec(Path("posts.csv")), seeds=3, gap_days=2.0).cells
+    assert len(cells) == len(set(cells)) == 4 + 1 + 2 + 1
+    assert {cell.split.kind for cell in cells if cell.split.gap_days} == {"time_author", "time"}
+
+
+def test_wrong_requests(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--map-file is for what --source names"):
+        study.source_of(None, "columns.yaml")
+    with pytest.raises(ConfigError, match="there is no source 'excel': --source takes one of"):
+        study.source_of(("excel", "posts.xls"), None)
+    assert study.source_of(None, None) is None
+    with pytest.raises(ConfigError, match="is no name"):
+        study.run(Store.open(tmp_path), replace(spec(tmp_path), name="../up"), Settings())
+
+
+def test_a_corpus_that_cannot_be_split_is_one_line(tmp_path: Path, ray_session: None) -> None:
+    (tmp_path / "root").mkdir()
+    (tmp_path / "posts.csv").write_text("post_id,author_id,views\np1,a,10\np2,b,20\np3,c,30\n")
+    with pytest.raises(TableError):
+        study.run(Store.open(tmp_path / "root"), spec(tmp_path / "posts.csv"), Settings())
