@@ -65,7 +65,7 @@ def run(
             calibrate(store, saved)  # a video model: at its training there were no features yet
         audited = audit.check(store, saved)
         rows = gather(store, data, str(saved))
-    judged = with_frames(_judge(saved, scorer, rows, resamples), store, rows)
+    judged = with_frames(_judge(saved, Scorer(saved), rows, resamples), store, rows)
     keep(store, saved.name, saved.version, rows)
     place = f"models/{saved.name}/{saved.version:04d}/scorecard"
     store.write(f"{place}.json", judged.to_json().encode())

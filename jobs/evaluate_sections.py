@@ -15,7 +15,7 @@ from viral.evaluation.evaluate import Forecast, Truth
 from viral.evaluation.frames import frames_of
 from viral.evaluation.groups import TIERS, grouped, tiers
 from viral.evaluation.languages import NO_CAPTION, language_name
-from viral.evaluation.model_card import card_of, flat
+from viral.evaluation.model_card import card_of
 from viral.evaluation.report import Example, Report
 from viral.evaluation.sections import Ablation, Grouping
 from viral.scorer import Scorer
@@ -45,7 +45,7 @@ def with_sections(
             "cuts": cuts(truth, said, targets, resamples=resamples),
             "groupings": _groupings(tested, truth, said, resamples),
             "card": card_of(card, scorer.feature_set),
-            "calibration": flat(card.get("calibration") or {}),
+            "calibration": scorer.calibration.facts() if scorer.calibration else {},
         }
     )
 

@@ -89,6 +89,24 @@ class Calibration:
         last = 100 - np.interp(-odds, *_firsts(-grid[::-1], at), left=0, right=100)
         return np.asarray(np.clip((first + last) / 2, 0, 100))
 
+    def facts(self) -> dict[str, str]:
+        """How it was done, in words, by what it is about."""
+        ways = {
+            "isotonic": "isotonic regression",
+            "sigmoid": "a sigmoid of the log odds (Platt)",
+            "none": "as the model itself says: too few posts, or all of one class",
+        }
+        moved = f"lower end moved down by {self.below:.3g}, upper end up by {self.above:.3g} (conformalised quantiles)"
+        return {
+            "slice": f"{self.posts:,} posts of the validation split, which are the reference of the percentiles too",
+            "probabilities": ways[self.method],
+            "intervals": moved if self.conformal else "as the model itself says: too few posts",
+            "differences of two posts": f"from {self.gaps.pairs:,} pairs of posts"
+            + (" of one author each" if self.gaps.one_author else "")
+            if self.gaps
+            else "not known: too few posts",
+        }
+
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON."""
         return asdict(self)
