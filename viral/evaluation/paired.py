@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,10 +12,13 @@ import pyarrow as pa
 
 from viral.errors import TableError
 from viral.evaluation import metrics
-from viral.evaluation.bootstrap import AuthorBootstrap, Estimate
+from viral.evaluation.bootstrap import AuthorBootstrap, Estimate, Replicates
+from viral.evaluation.replicates import replicates
+from viral.evaluation.report import Settings
+from viral.evaluation.weighted_system import Judged, Outcome
 
 Rows = npt.NDArray[np.int64]
-Columns = Mapping[str, npt.NDArray[np.generic]]
+Columns = Mapping[str, npt.NDArray[Any]]
 
 COMPARED = ("roc_auc", "pr_auc", "brier", "ece", "spearman", "rmse", "mae", "coverage", "width", "pinball")
 """The figures that models are compared by, each from one of `_GROUPS`."""
@@ -63,11 +66,11 @@ def compare(
     """
     first, second = _common(one, other)
     columns = [_columns(first), _columns(second)]
-    authors = cast("npt.NDArray[np.int64]", columns[0]["author"])
+    authors = columns[0]["author"]
     bootstrap = AuthorBootstrap(authors, resamples, seed)
     measures = [_measure(each, names) for each in columns]
     values = [measure(np.arange(len(authors))) for measure in measures]
-    drawn = [bootstrap.replicates(measure) for measure in measures]
+    drawn = _drawn(bootstrap, columns)
     figures = {
         name: Pair(
             values[0][name],
@@ -78,6 +81,26 @@ def compare(
     }
     left = one.num_rows - first.num_rows, other.num_rows - first.num_rows
     return Comparison(first.num_rows, len(np.unique(authors)), *left, figures)
+
+
+def _drawn(bootstrap: AuthorBootstrap, columns: Sequence[Columns]) -> list[Replicates]:
+    """The figures of both models in the same draws of authors."""
+    outcome = Outcome(columns[0]["target"], columns[0]["is_viral"])
+    settings = Settings(
+        threshold=0.5,
+        level=bootstrap.level,
+        k=max(1, round(len(outcome.y) / 10)),
+        resamples=bootstrap.resamples,
+        seed=bootstrap.seed,
+        compared_posts=0,
+        compared_authors=0,
+    )
+    said = {
+        str(at): Judged(each["probability"], each["score"], each["low"], each["high"])
+        for at, each in enumerate(columns)
+    }
+    found = replicates(bootstrap, outcome, said, settings, np.zeros(0, np.int64))
+    return [found[name] for name in said]
 
 
 def _common(one: pa.Table, other: pa.Table) -> tuple[pa.Table, pa.Table]:
