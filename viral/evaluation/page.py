@@ -61,6 +61,7 @@ def render(report: Report) -> str:
             plots=_plots(report),
             verdict_of=verdict_of,
             posts=f"{_posts(report):,}",
+            all_compared=report.settings.compared_posts == _posts(report),
             split_words=_SPLIT_WORDS.get(report.split.kind, report.split.kind),
             part_words=_PART_WORDS,
             limits=(*report.about.limits, *page_sections.unseen(report), *_LIMITS),
