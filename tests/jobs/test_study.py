@@ -23,7 +23,7 @@ from viral.labels import LabelSpec
 from viral.registry import Registry
 from viral.store import Store
 
-AUTHORS, POSTS = 60, 10
+AUTHORS, POSTS = 24, 40
 METADATA = FeatureSet.from_dict({"name": "metadata", "extractors": ["metadata"]})
 COLUMNS = ("post_id", "author_id", "posted_at", "caption", "views", "likes", "comments", "shares", "author_followers")
 
@@ -38,16 +38,20 @@ def killed(done: int, total: int) -> None:
 
 
 def write_corpus(path: Path) -> None:
-    """Each author has a level of views, and followers that name the author but say nothing of the level."""
+    """Each author has a level of views, and followers that name the author: those with a few more or less have another.
+
+    Who knows an author's followers knows the level; of a new author they say nothing.
+    """
     rng = np.random.default_rng(0)
-    levels, followers = rng.normal(10, 2, AUTHORS), rng.permutation(np.arange(1, AUTHORS + 1)) * 1000
+    ranks = rng.permutation(AUTHORS)
+    levels, followers = np.where(ranks % 2, 12.0, 8.0), np.exp(5 + ranks / 2).astype(int)
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
         for author in range(AUTHORS):
             for number in range(POSTS):
-                day = 4 * author + 6 * number  # later authors begin later, and overlap with those before
-                posted = datetime(2024, 1, 1, tzinfo=UTC) + timedelta(days=float(day) + rng.random())
+                day = 10 * author + 1.5 * number  # later authors begin later, and overlap with those before
+                posted = datetime(2024, 1, 1, tzinfo=UTC) + timedelta(days=day + rng.random())
                 views = int(np.exp(levels[author] + 0.3 * rng.normal()))
                 rest = (posted.isoformat(), "some words", views, views // 10, views // 100, views // 200)
                 writer.writerow((f"p{author}-{number}", f"a{author}", *rest, followers[author]))
@@ -86,19 +90,19 @@ def test_a_planted_author_effect_flatters_at_random(tmp_path: Path, ray_session:
     assert [each.split for each in found.splits] == ["time_author", "time", "author", "random"]
     model, median = (each for each in found.flattery if each.system in ("model", "metadata_gbm"))
     for each in (model, median):
-        assert each.figures["spearman"].value > 0.4
-        assert each.figures["roc_auc"].value > 0.15
+        assert each.figures["spearman"].value > 0.5
+        assert each.figures["roc_auc"].value > 0.2
         assert each.figures["rmse"].value < 0
-    assert found.splits[-1].figure("author_earlier_median", "spearman").value > 0.9
+    assert found.splits[-1].figure("author_earlier_median", "spearman").value > 0.6
     assert found.headline.figure("author_earlier_median", "spearman") is None
     assert found.headline.figure("text_linear", "roc_auc") is not None
     half, whole = (each.part("train").authors for each in found.curve)
     assert 0.25 * whole < half < 0.75 * whole
     assert "50% of the training authors" in Registry(store).load(found.curve[0].model).card["notes"][0]
     views, scaled = found.labels
-    assert scaled.crowded > 0.5 > views.crowded
-    assert scaled.judged.figure("constant", "rmse").value < 0.3
-    for each in {*found.splits, *found.curve, *(label.judged for label in found.labels)}:
+    assert scaled.crowded > 0.3 > views.crowded
+    assert scaled.judged.figure("constant", "rmse").value < 0.5
+    for each in (*found.splits, *found.curve, *(label.judged for label in found.labels)):
         assert store.exists(f"studies/quick/{each.scorecard}")
         assert f'href="{each.scorecard}"' in page
 
