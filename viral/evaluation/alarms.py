@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from viral.errors import ConfigError
 from viral.evaluation.bootstrap import Estimate
 from viral.evaluation.study import gap
+from viral.evaluation.written import percent
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,9 @@ def _coverage(figures: Mapping[str, Estimate], limits: Limits) -> Iterator[tuple
     (least, greatest), covered = limits.coverage, figures["coverage"]
     told = f"{_share(covered)} of the intervals hold what came"
     if covered.high is not None and covered.high < least:
-        yield "coverage", f"{told}, less than {least:.0%}: they are too narrow"
+        yield "coverage", f"{told}, less than {percent(least)}: they are too narrow"
     if covered.low is not None and covered.low > greatest:
-        yield "coverage", f"{told}, more than {greatest:.0%}: they are too wide"
+        yield "coverage", f"{told}, more than {percent(greatest)}: they are too wide"
 
 
 def _calibration(figures: Mapping[str, Estimate], limits: Limits) -> Iterator[tuple[str, str]]:
@@ -78,14 +79,14 @@ def _calibration(figures: Mapping[str, Estimate], limits: Limits) -> Iterator[tu
         yield (
             "calibration",
             f"{said:.1f} % were said to be viral and {came:.1f} % were, so too {many} were promised: they are "
-            f"{_share(apart, signed=True)} apart, more than {limits.calibration:.0%}",
+            f"{_share(apart, signed=True)} apart, more than {percent(limits.calibration)}",
         )
 
 
 def _unknown(figures: Mapping[str, Estimate], limits: Limits) -> Iterator[tuple[str, str]]:
     strange = figures.get("unknown", Estimate(None))
     if strange.low is not None and strange.low > limits.unknown:
-        yield "unknown", f"{_share(strange)} are unlike the training posts, more than {limits.unknown:.0%}"
+        yield "unknown", f"{_share(strange)} are unlike the training posts, more than {percent(limits.unknown)}"
 
 
 def _auc(auc: Estimate, limits: Limits, reference: Estimate | None) -> Iterator[tuple[str, str]]:
