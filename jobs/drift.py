@@ -131,7 +131,7 @@ def later_posts(store: Store, saved: Saved, since: datetime) -> tuple[pa.Table, 
     reasons: dict[str, Mask] = {
         "learnt from": np.asarray(pc.is_in(posts["post_id"], learnt_from(store, saved))),
         "copies of an earlier post": later_copies(posts.append_column("sha256", hashes_of(store, posts["post_id"]))),
-        f"with counts from before {days:g} days": _young(posts, days),
+        f"with counts from before {days:g} days": too_young(posts, days),
         "without what the label needs": ~labelled.mask,
     }
     left: Mask = np.asarray(pc.fill_null(pc.greater_equal(posts["posted_at"], pa.scalar(since, SECONDS)), False))
@@ -158,8 +158,8 @@ def learnt_from(store: Store, saved: Saved) -> pa.Array:
     return pa.chunked_array([chunk for part in parts for chunk in part.chunks], pa.string()).combine_chunks()
 
 
-def _young(posts: pa.Table, days: float) -> Mask:
-    """Whose counts were read too early, or nobody knows when."""
+def too_young(posts: pa.Table, days: float) -> Mask:
+    """Which posts, (rows,), had less than so many days when their counts were read, or nobody knows how many."""
     if not days:
         return np.zeros(posts.num_rows, bool)
     age = pc.subtract(posts["scraped_at"].cast(pa.int64()), posts["posted_at"].cast(pa.int64()))

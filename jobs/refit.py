@@ -20,9 +20,9 @@ from jobs.train_ensemble import EnsembleSpec
 from jobs.train_network import TrainSpec
 from jobs.train_options import Workers
 from viral import changelog, generations
-from viral.changelog import Changelog, Learnt, changelog_lines
 from viral.champion import compared
-from viral.errors import ConfigError, TableError
+from viral.changelog import Changelog, Learnt, changelog_lines
+from viral.errors import ConfigError
 from viral.evaluation.paired import COMPARED, Comparison
 from viral.evaluation.splits import SplitSpec
 from viral.evaluation.tested import keep
@@ -77,7 +77,7 @@ def run(
         why=looked.alarms,
         before=_learnt(store, saved),
         after=_learnt(store, after),
-        compared=_compared(store, after, saved, resamples) if asked else None,
+        compared=_compared(registry, after, saved, resamples) if asked else None,
         notes=_notes(saved, after, asked),
     )
     changelog.keep(store, name, version, made)
@@ -106,7 +106,8 @@ def new_table(store: Store, name: str) -> str:
     return next(each for each in (called, *numbered) if each not in taken)
 
 
-def _network(store: Store, saved: Saved, table: str) -> str:
+def network_spec(saved: Saved, table: str) -> tuple[TrainSpec, TrainConfig]:
+    """What a network was trained by, on another label table."""
     card = saved.card
     workers: Workers = card["workers"] if isinstance(card["workers"], int) else tuple(card["workers"])
     spec = TrainSpec(
@@ -119,7 +120,11 @@ def _network(store: Store, saved: Saved, table: str) -> str:
         share=share_of(saved),
         **_looks_at(saved),
     )
-    return train_network.run(store, spec, TrainConfig(**card["train"])).model
+    return spec, TrainConfig(**card["train"])
+
+
+def _network(store: Store, saved: Saved, table: str) -> str:
+    return train_network.run(store, *network_spec(saved, table)).model
 
 
 def _looks_at(saved: Saved) -> dict[str, str]:
@@ -136,9 +141,10 @@ def _looks_at(saved: Saved) -> dict[str, str]:
     return {"extractor": there[0].name}
 
 
-def _ensemble(store: Store, saved: Saved, table: str) -> str:
+def ensemble_spec(saved: Saved, table: str) -> EnsembleSpec:
+    """What an ensemble was trained by, on another label table; its weights are learnt anew."""
     card = saved.card
-    spec = EnsembleSpec(
+    return EnsembleSpec(
         name=saved.name,
         feature_set=feature_set_of(saved),
         label=table,
@@ -147,7 +153,10 @@ def _ensemble(store: Store, saved: Saved, table: str) -> str:
         workers=card["workers"],
         share=share_of(saved),
     )
-    return train_ensemble.run(store, spec).model
+
+
+def _ensemble(store: Store, saved: Saved, table: str) -> str:
+    return train_ensemble.run(store, ensemble_spec(saved, table)).model
 
 
 def _ask_before(store: Store, saved: Saved, table: str) -> bool:
@@ -159,12 +168,8 @@ def _ask_before(store: Store, saved: Saved, table: str) -> bool:
     return bool(fresh.num_rows)
 
 
-def _compared(store: Store, after: Saved, before: Saved, resamples: int) -> Comparison | None:
-    try:
-        pair = ((each.name, each.version) for each in (after, before))
-        return compared(Registry(store), *pair, COMPARED, resamples)
-    except TableError:  # no post is a test post of both
-        return None
+def _compared(registry: Registry, after: Saved, before: Saved, resamples: int) -> Comparison:
+    return compared(registry, (after.name, after.version), (before.name, before.version), COMPARED, resamples)
 
 
 def _learnt(store: Store, saved: Saved) -> Learnt:
