@@ -85,8 +85,10 @@ def run(store: Store, model: str, watch: Watch, *, address: str | None = None, d
     """
     saved = Registry(store).load(model)
     later, left_out = later_posts(store, saved, watch.since)
-    with session(address, debug=debug):
-        rows = _said(store, saved, later)
+    rows = later
+    if later.num_rows:
+        with session(address, debug=debug):
+            rows = _said(store, saved, later)
     left_out["without features"] = later.num_rows - rows.num_rows
     if not rows.num_rows:
         told = ", ".join(f"{count} {reason}" for reason, count in left_out.items() if count) or "there is none"

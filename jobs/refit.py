@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -118,16 +118,15 @@ def network_spec(saved: Saved, table: str) -> tuple[TrainSpec, TrainConfig]:
         gates=card["config"]["gates"],
         architecture=card["config"]["architecture"],
         share=share_of(saved),
-        **_looks_at(saved),
     )
-    return spec, TrainConfig(**card["train"])
+    return replace(spec, **_looks_at(saved)), TrainConfig(**card["train"])
 
 
 def _network(store: Store, saved: Saved, table: str) -> str:
     return train_network.run(store, *network_spec(saved, table)).model
 
 
-def _looks_at(saved: Saved) -> dict[str, str]:
+def _looks_at(saved: Saved) -> dict[str, Any]:
     """Which modality or extractor a network was confined to, if to any."""
     offered = streams_of(feature_set_of(saved))
     absent = set(saved.card.get("absent", ()))

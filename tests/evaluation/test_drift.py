@@ -49,7 +49,7 @@ def alarms(found: Drift, figure: str) -> set[int]:
     return {number for number, window in enumerate(found.windows) if (window.first, window.last) in there}
 
 
-def test_figures_are_those_of_the_libraries() -> None:
+def test_figures_are_those_of_the_libraries():
     outcomes = right()
     whole = drift(outcomes, Limits()).whole.figures
     assert whole["roc_auc"].value == pytest.approx(roc_auc_score(outcomes.is_viral, outcomes.probability))
@@ -65,7 +65,7 @@ def test_figures_are_those_of_the_libraries() -> None:
 
 
 @pytest.mark.parametrize("posts", [200, 1200])
-def test_chance_raises_no_alarm(posts: int) -> None:
+def test_chance_raises_no_alarm(posts: int):
     """Hardly ever: at most one window in 100, of models that are right; with 30 posts a window, and with 200."""
     found = [drift(right(seed, posts=posts), Limits(), reference=SCORECARD, resamples=100) for seed in range(30)]
     looked_at = sum(len(each.windows) + 1 for each in found)
@@ -73,7 +73,7 @@ def test_chance_raises_no_alarm(posts: int) -> None:
     assert sum(len(each.alarms) for each in found) <= looked_at / 100
 
 
-def test_a_limit_that_the_model_is_at_is_passed_as_often_as_the_intervals_say() -> None:
+def test_a_limit_that_the_model_is_at_is_passed_as_often_as_the_intervals_say():
     """At the limit itself each end of a 98 % interval errs once in 100; a limit of the point alone, in every second."""
     limits = Limits(coverage=(0.9, 1.0), calibration=1, auc=1, unknown=1)
     found = [drift(right(seed, posts=600, weeks=3), limits, resamples=100) for seed in range(30)]
@@ -83,7 +83,7 @@ def test_a_limit_that_the_model_is_at_is_passed_as_often_as_the_intervals_say() 
     assert sum(len(each.alarms) for each in found) <= 0.05 * len(windows)
 
 
-def test_promises_that_are_not_kept_raise_an_alarm_where_they_begin() -> None:
+def test_promises_that_are_not_kept_raise_an_alarm_where_they_begin():
     outcomes = right()
     late = weeks_of(outcomes, 4, 5)
     found = drift(replace(outcomes, is_viral=outcomes.is_viral & ~(late & (outcomes.y < 2.2))), Limits())
@@ -94,7 +94,7 @@ def test_promises_that_are_not_kept_raise_an_alarm_where_they_begin() -> None:
     assert "so too many were promised" in sentence
 
 
-def test_intervals_that_miss_or_hold_everything_raise_one() -> None:
+def test_intervals_that_miss_or_hold_everything_raise_one():
     outcomes = right()
     moved = np.where(weeks_of(outcomes, 2), outcomes.y + 3, outcomes.y)
     found = drift(replace(outcomes, y=moved), Limits())
@@ -105,7 +105,7 @@ def test_intervals_that_miss_or_hold_everything_raise_one() -> None:
     assert alarms(wide, "coverage") == set(range(WEEKS))
 
 
-def test_strange_posts_raise_one_and_a_model_that_cannot_tell_none() -> None:
+def test_strange_posts_raise_one_and_a_model_that_cannot_tell_none():
     outcomes = right()
     strange = replace(outcomes, known=outcomes.known & ~(weeks_of(outcomes, 3) & (outcomes.score > 0)))
     found = drift(strange, Limits())
@@ -114,7 +114,7 @@ def test_strange_posts_raise_one_and_a_model_that_cannot_tell_none() -> None:
     assert "unknown" not in drift(replace(outcomes, known=None), Limits()).whole.figures
 
 
-def test_an_order_that_is_lost_raises_one_where_there_is_a_scorecard() -> None:
+def test_an_order_that_is_lost_raises_one_where_there_is_a_scorecard():
     outcomes, rng = right(), np.random.default_rng(1)
     late = np.flatnonzero(weeks_of(outcomes, 5))
     probability = outcomes.probability.copy()
@@ -124,7 +124,7 @@ def test_an_order_that_is_lost_raises_one_where_there_is_a_scorecard() -> None:
     assert alarms(drift(lost, Limits()), "roc_auc") == set()
 
 
-def test_thirty_posts_that_all_agree_leave_doubt() -> None:
+def test_thirty_posts_that_all_agree_leave_doubt():
     """The bootstrap alone gives an interval of no width, above the greatest coverage."""
     some = right(posts=40, weeks=1)
     found = drift(replace(some, low=some.y - 1, high=some.y + 1, authors=np.arange(40)), Limits())
@@ -133,7 +133,7 @@ def test_thirty_posts_that_all_agree_leave_doubt() -> None:
     assert coverage.low == pytest.approx(0.01 ** (1 / 40))
 
 
-def test_small_windows_are_joined() -> None:
+def test_small_windows_are_joined():
     outcomes = right(posts=POSTS)
     thin = outcomes.take(np.flatnonzero(~weeks_of(outcomes, 1, 5) | (np.arange(POSTS) % 20 == 0)))
     found = windowed(thin, 7)
@@ -145,7 +145,7 @@ def test_small_windows_are_joined() -> None:
     assert len(windowed(outcomes, 1000)) == 1
 
 
-def test_too_few_posts_or_authors_are_shown_but_raise_nothing() -> None:
+def test_too_few_posts_or_authors_are_shown_but_raise_nothing():
     wrong = replace(right(), low=np.full(POSTS, 90.0), high=np.full(POSTS, 91.0))
     few = drift(wrong.take(np.arange(LEAST_POSTS - 1)), Limits())
     alone = drift(replace(wrong, authors=np.arange(POSTS) % (LEAST_AUTHORS - 1)), Limits())
@@ -158,6 +158,6 @@ def test_too_few_posts_or_authors_are_shown_but_raise_nothing() -> None:
 @pytest.mark.parametrize(
     "limits", [{"coverage": (0.9, 0.8)}, {"coverage": (-0.1, 0.9)}, {"auc": -0.1}, {"calibration": 5}, {"unknown": 2}]
 )
-def test_limits_that_cannot_be(limits: dict[str, Any]) -> None:
+def test_limits_that_cannot_be(limits: dict[str, Any]):
     with pytest.raises(ConfigError):
         Limits(**limits)

@@ -142,7 +142,7 @@ def _mae(rows: pa.Table, some: pa.Table) -> float:
     return float(np.abs(kept["target"].to_numpy() - kept["score"].to_numpy()).mean())
 
 
-def test_a_time_without_posts_is_said(store, tiktoks, ray_session):
+def test_a_time_without_posts_is_said(store, tiktoks):
     with pytest.raises(TableError, match=r"no post since 2040-01-01 tells anything of tiktoks/1: there is none"):
         drift.run(store, tiktoks.trained.model, Watch(datetime(2040, 1, 1, tzinfo=UTC)))
 

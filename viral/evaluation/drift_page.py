@@ -21,7 +21,6 @@ COLUMNS = {
     "unknown": "unlike the training posts",
 }
 """The figures of the page's table, in words."""
-SHARES = ("predicted", "happened", "coverage", "unknown")
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,6 @@ class DriftReport:
                 level=LEVEL,
                 rows=[*((window.days, window) for window in windows), *_whole(self.drift)],
                 columns={name: words for name, words in COLUMNS.items() if name in self.drift.whole.figures},
-                shares=SHARES,
                 plots=_plots(self),
             )
         )
