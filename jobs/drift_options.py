@@ -27,8 +27,8 @@ def drift_options(function: Callable[..., None]) -> Callable[..., None]:
             raise ConfigError("--refit, --every and the alarms are for posts since a day: add --since DATE")
         watch = None
         if since is not None:
-            days = {} if every is None else {"every": every}
-            watch = Watch(since.replace(tzinfo=UTC), **days, limits=Limits(**limits))
+            days = Watch.every if every is None else every
+            watch = Watch(since.replace(tzinfo=UTC), days, Limits(**limits))
         function(*arguments, watch=watch, refit=refit, **options)
 
     chosen: Callable[..., None] = call

@@ -120,6 +120,7 @@ def show_lines(row: Shown) -> Iterator[str]:
     told |= {"figures": [f"{name}: {estimate_line(each)}" for name, each in row.figures.items()]}
     told |= {"promotions": [promotion_line(each) for each in row.promotions]}
     told |= {f"changed since {row.before}": row.changes} if row.before else {}
+    told.pop("changelog", None)
     told |= {"changelog": list(changelog_lines(row.changelog))} if row.changelog else {}
     told.pop("before")
     width = max(map(len, told))

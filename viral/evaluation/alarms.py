@@ -78,8 +78,8 @@ def _calibration(figures: Mapping[str, Estimate], limits: Limits) -> Iterator[tu
         many = "many" if said > came else "few"
         yield (
             "calibration",
-            f"{said:.1f} % were said to be viral and {came:.1f} % were, so too {many} were promised: they are "
-            f"{_share(apart, signed=True)} apart, more than {percent(limits.calibration)}",
+            f"{said:.1f} % were said to be viral and {came:.1f} % were, so too {many} were promised: the gap of "
+            f"{_points(apart)} points is beyond {100 * limits.calibration:g}",
         )
 
 
@@ -104,11 +104,16 @@ def _outside(estimate: Estimate, limit: float) -> bool:
     return low is not None and high is not None and (low > limit or high < -limit)
 
 
-def _share(estimate: Estimate, *, signed: bool = False) -> str:
+def _share(share: Estimate) -> str:
     """A share with its interval."""
-    sign = "+" if signed else ""
-    low, high = (format(100 * _number(end), f"{sign}.1f") for end in (estimate.low, estimate.high))
-    return f"{format(100 * _value(estimate), f'{sign}.1f')} % ({low} to {high})"
+    low, high = (f"{100 * _number(end):.1f}" for end in (share.low, share.high))
+    return f"{100 * _value(share):.1f} % ({low} to {high})"
+
+
+def _points(apart: Estimate) -> str:
+    """A difference of shares in percentage points, with its interval."""
+    low, high = (f"{100 * _number(end):+.1f}" for end in (apart.low, apart.high))
+    return f"{100 * _value(apart):+.1f} ({low} to {high})"
 
 
 def _value(estimate: Estimate | None) -> float:

@@ -59,8 +59,9 @@ class Outcomes:
 
     def take(self, rows: npt.NDArray[np.int64]) -> Outcomes:
         """Some of the posts."""
-        columns: dict[str, Any] = {each.name: getattr(self, each.name) for each in fields(self)}
-        return Outcomes(**{name: None if values is None else values[rows] for name, values in columns.items()})
+        columns = ((each.name, getattr(self, each.name)) for each in fields(self))
+        chosen: dict[str, Any] = {name: None if values is None else values[rows] for name, values in columns}
+        return Outcomes(**chosen)
 
 
 @dataclass(frozen=True)

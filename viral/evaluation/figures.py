@@ -83,8 +83,8 @@ def over_time(
         axes.plot(rows, values, "o-", color=_ACCENT, markersize=6)
         for limit in limits:
             axes.axhline(limit, color=_MUTED, linestyle="--", linewidth=1)
-        shown = np.unique(np.linspace(0, len(days) - 1, min(len(days), 3)).round().astype(int))
-        axes.set_xticks(shown, [days[int(row)] for row in shown])
+        ends = sorted({0, len(days) - 1})  # more dates would touch
+        axes.set_xticks(ends, [days[end] for end in ends])
         axes.set_xlim(-0.5, len(days) - 0.5)
         axes.set_ylabel(label)
 
