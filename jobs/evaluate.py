@@ -9,9 +9,11 @@ import click
 import numpy as np
 import pyarrow as pa
 
-from jobs import audit
+from jobs import audit, drift
 from jobs.baseline_rows import seen_by_baselines
 from jobs.calibrate import calibrate
+from jobs.drift import DriftSummary, Watch
+from jobs.drift_options import drift_options
 from jobs.evaluate_about import about_of, split_of
 from jobs.evaluate_rows import gather, ids_of, inputs_of, shares_of
 from jobs.evaluate_sections import with_frames, with_sections
@@ -125,15 +127,40 @@ def _figure(estimate: Any) -> str:
 @click.command()
 @click.option("--model", default="fusion", show_default=True, help="NAME, NAME/VERSION or NAME@champion.")
 @click.option("--resamples", default=1000, show_default=True, type=click.IntRange(100), help="Of the bootstrap.")
+@drift_options
 @on_ray
 @common
-def command(model: str, resamples: int, root: str, address: str | None, as_json: bool, debug: bool) -> None:
-    """Judge a model on its test split, beside baselines; writes one JSON and one HTML page beside the model."""
+def command(
+    model: str,
+    resamples: int,
+    watch: Watch | None,
+    refit: bool,
+    root: str,
+    address: str | None,
+    as_json: bool,
+    debug: bool,
+) -> None:
+    """Judge a model on its test split, beside baselines; writes one JSON and one HTML page beside the model.
+
+    With --since on later posts instead, window by window, with alarms where it is no longer right.
+    """
     store = Store.open(root)
     say(
-        recorded(store, "evaluate", lambda _: run(store, model, resamples=resamples, address=address, debug=debug)),
+        recorded(store, "evaluate", lambda _: _asked(store, model, watch, resamples, refit, address, debug)),
         as_json=as_json,
     )
+
+
+def _asked(
+    store: Store, model: str, watch: Watch | None, resamples: int, refit: bool, address: str | None, debug: bool
+) -> EvaluateSummary | DriftSummary:
+    from jobs import refit as again  # which judges what it trains by `run`
+
+    if watch is None:
+        return run(store, model, resamples=resamples, address=address, debug=debug)
+    if refit:
+        return again.run(store, model, watch, resamples=resamples, address=address, debug=debug)
+    return drift.run(store, model, watch, address=address, debug=debug)
 
 
 if __name__ == "__main__":

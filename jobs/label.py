@@ -67,13 +67,13 @@ def run(store: Store, label: LabelSpec, split: SplitSpec, *, name: str | None = 
     Raises:
         TableError: no posts, or too few for the split. ConfigError: what the definition or the split cannot do.
     """
-    posts = _posts(store)
+    posts = all_posts(store)
     timed = posts.filter(pc.is_valid(posts["posted_at"])) if split.kind in _TIME_KINDS else posts
     copies = later_copies(timed.append_column("sha256", hashes_of(store, timed["post_id"])))
     parts = np.where(copies, "unused", assign(timed, split))
     fitted = fit(label, timed, parts == "train")
     labelled = fitted.apply(timed)
-    rows = _rows(timed.filter(pa.array(labelled.mask)), parts[labelled.mask], labelled)
+    rows = label_rows(timed.filter(pa.array(labelled.mask)), parts[labelled.mask], labelled)
     table = name or label.definition
     about = {"spec": asdict(label), "fitted": fitted.to_dict(), "split": asdict(split), "name": table}
     _replace(store, table, rows, about)
@@ -85,7 +85,8 @@ def run(store: Store, label: LabelSpec, split: SplitSpec, *, name: str | None = 
     return LabelSummary(labels_prefix(table), posts.num_rows, rows.num_rows, viral, int(copies.sum()), dropped, counts)
 
 
-def _posts(store: Store) -> pa.Table:
+def all_posts(store: Store) -> pa.Table:
+    """The columns of all posts that a definition or a split may look at. Raises TableError: there is none."""
     posts = pa.concat_tables([posts_table(store).schema.empty_table().select(COLUMNS), *_scan(store)])
     if not posts.num_rows:
         raise TableError(f"the posts table of {store.root} is empty: ingest some first (viral ingest)")
@@ -96,7 +97,7 @@ def _scan(store: Store) -> Sequence[pa.Table]:
     return list(posts_table(store).scan(COLUMNS))
 
 
-def _rows(posts: pa.Table, parts: npt.NDArray[np.str_], labelled: Labelled) -> pa.Table:
+def label_rows(posts: pa.Table, parts: npt.NDArray[np.str_], labelled: Labelled) -> pa.Table:
     """The rows of the label table, for posts that all have a label."""
     rates = {f"{name}_rate": pa.array(values, from_pandas=True) for name, values in log_rates(posts).items()}
     columns: dict[str, Any] = {

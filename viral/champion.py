@@ -6,11 +6,12 @@ import getpass
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from viral.errors import ConfigError, PromotionError, TableError
 from viral.evaluation.glossary import GLOSSARY
 from viral.evaluation.paired import JUDGING, Comparison, compare
-from viral.evaluation.tested import read
+from viral.evaluation.tested import is_kept, read
 from viral.promotions import CHAMPION, Gain, Promotion, newest, record
 from viral.registry import Registry
 from viral.store import Store
@@ -72,16 +73,28 @@ def promote(store: Store, reference: str, rule: Rule) -> Promotion:
 def compared(
     registry: Registry, one: tuple[str, int], other: tuple[str, int], names: tuple[str, ...], resamples: int
 ) -> Comparison:
-    """Two versions on the test posts of both.
+    """Two versions on the test posts of both; of two label tables, on those of the one that both were asked about.
 
     Raises:
         TableError: they were trained on different labels, or one was not evaluated.
     """
-    labels = [registry.card(*each).get("label") for each in (one, other)]
+    store = registry.store
+    labels: list[dict[str, Any]] = [registry.card(*each).get("label", {}) for each in (one, other)]
+    asked: list[str | None] = [None, None]
     if labels[0] != labels[1]:
-        first, second = (f"{name}/{version}" for name, version in (one, other))
-        raise TableError(f"{first} and {second} were trained on different labels: train both on the same")
-    return compare(*(read(registry.store, *each) for each in (one, other)), names=names, resamples=resamples)
+        asked = _asked(store, (one, other), [str(label.get("name")) for label in labels])
+    rows = [read(store, *each, label=label) for each, label in zip((one, other), asked, strict=True)]
+    return compare(*rows, names=names, resamples=resamples)
+
+
+def _asked(store: Store, models: tuple[tuple[str, int], tuple[str, int]], labels: list[str]) -> list[str | None]:
+    """For each model the label table whose test posts it was asked about besides its own, as `--refit` does."""
+    if is_kept(store, *models[1], labels[0]):
+        return [None, labels[0]]
+    if is_kept(store, *models[0], labels[1]):
+        return [labels[1], None]
+    first, second = (f"{name}/{version}" for name, version in models)
+    raise TableError(f"{first} and {second} were trained on different labels: train both on the same")
 
 
 def _judged(registry: Registry, name: str, version: int, before: Promotion | None, rule: Rule) -> Gain | None:

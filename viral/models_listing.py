@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from viral.champion import said
+from viral.changelog import Changelog, changelog, changelog_lines
 from viral.evaluation.bootstrap import Estimate
 from viral.evaluation.scorecard import MAIN, figures
 from viral.promotions import CHAMPION, Promotion, newest, promotions
@@ -31,7 +32,10 @@ class Listed:
 
 @dataclass(frozen=True)
 class Shown:
-    """One version: what it is made of, how good it is, its promotions, and what changed since the version before."""
+    """One version: what it is made of, how good it is, its promotions, and what changed since the version before.
+
+    `changelog` says why it was made, where `viral evaluate --refit` made it.
+    """
 
     model: str
     champion: str | None
@@ -48,6 +52,7 @@ class Shown:
     promotions: list[Promotion]
     before: str | None
     changes: list[str]
+    changelog: Changelog | None = None
 
 
 def listed(store: Store) -> Iterator[Listed]:
@@ -92,6 +97,7 @@ def shown(store: Store, reference: str) -> Shown:
         promotions=[each for each in promoted if each.version == version],
         before=f"{name}/{older[-1]}" if older else None,
         changes=changes,
+        changelog=changelog(store, name, version),
     )
 
 
@@ -114,6 +120,8 @@ def show_lines(row: Shown) -> Iterator[str]:
     told |= {"figures": [f"{name}: {estimate_line(each)}" for name, each in row.figures.items()]}
     told |= {"promotions": [promotion_line(each) for each in row.promotions]}
     told |= {f"changed since {row.before}": row.changes} if row.before else {}
+    told.pop("changelog", None)
+    told |= {"changelog": list(changelog_lines(row.changelog))} if row.changelog else {}
     told.pop("before")
     width = max(map(len, told))
     for name, value in told.items():

@@ -67,6 +67,30 @@ def growth(authors: Sequence[int], estimates: Sequence[Estimate], label: str) ->
     return _svg(f"growth {label}", draw)
 
 
+def over_time(
+    days: Sequence[str], estimates: Sequence[Estimate], label: str, limits: Sequence[float], *, name: str
+) -> str:
+    """One figure window by window, each with its interval, between its limits. `days`: the first of each window."""
+
+    def draw(axes: Axes) -> None:
+        rows = np.arange(len(days))
+        values, lows, highs = (
+            np.array([np.nan if each is None else each for each in ends])
+            for ends in zip(*((each.value, each.low, each.high) for each in estimates), strict=True)
+        )
+        axes.fill_between(rows, lows, highs, color=_ACCENT, alpha=0.2, linewidth=0)
+        axes.vlines(rows, lows, highs, color=_ACCENT, linewidth=2.5, alpha=0.5)
+        axes.plot(rows, values, "o-", color=_ACCENT, markersize=6)
+        for limit in limits:
+            axes.axhline(limit, color=_MUTED, linestyle="--", linewidth=1)
+        ends = sorted({0, len(days) - 1})  # more dates would touch
+        axes.set_xticks(ends, [days[end] for end in ends])
+        axes.set_xlim(-0.5, len(days) - 0.5)
+        axes.set_ylabel(label)
+
+    return _svg(f"time {name}", draw)
+
+
 def roc(curve: Curve) -> str:
     """True against false positive rate, with the line of guessing."""
 
