@@ -148,6 +148,13 @@ def prediction_row(post_id: str, scored: Scored) -> dict[str, Any]:
 @click.option("--all", "everything", is_flag=True, help="Score all posts of the model's feature table.")
 @click.option("--feature-set", help="With --all: refuse unless the model was trained on this set.")
 @click.option("--weights", help="With --feature-set: see `viral backfill`.")
+@click.option(
+    "--author-views",
+    "views",
+    multiple=True,
+    type=click.IntRange(0),
+    help="Of FILES: the views of an earlier post by the author, to compare with; several times. No model sees them.",
+)
 @draft_options
 @on_ray
 @common
@@ -157,6 +164,7 @@ def command(
     everything: bool,
     feature_set: str | None,
     weights: str | None,
+    views: tuple[int, ...],
     context: Context,
     root: str,
     address: str | None,
@@ -172,7 +180,7 @@ def command(
         work = partial(run, store, model, feature_set=chosen, address=address, debug=debug)
         say(recorded(store, "score", lambda _: work()), as_json=as_json)
         return
-    score_files(store, model, files, context, as_json=as_json)
+    score_files(store, model, files, context, views, as_json=as_json)
 
 
 if __name__ == "__main__":

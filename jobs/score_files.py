@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from viral.author import beside_author
 from viral.config import load
 from viral.errors import UsageError
 from viral.extractors.extractor import Context
@@ -17,11 +18,21 @@ from viral.scorer import Scored, Scorer
 from viral.store import Store
 
 
-def score_files(store: Store, model: str, files: Sequence[str], context: Context, *, as_json: bool) -> None:
+def score_files(
+    store: Store, model: str, files: Sequence[str], context: Context, views: Sequence[int] = (), *, as_json: bool
+) -> None:
     """Score each file and print its card; files that cannot be scored are named at the end.
 
+    Args:
+        store: the root.
+        model: `NAME` or `NAME/VERSION`.
+        files: videos, by path or `s3://` address.
+        context: what is known of all of them.
+        views: of the author's earlier posts, to compare with.
+        as_json: one JSON object a file, not a card.
+
     Raises:
-        UsageError: some could not be scored.
+        UsageError: some could not be scored, or the model's label says nothing beside views.
     """
     scorer = Scorer.load(store, model)
     refused = []
@@ -31,6 +42,7 @@ def score_files(store: Store, model: str, files: Sequence[str], context: Context
                 refused.append(f"{outcome.post_id}: {outcome.detail} ({outcome.reason})")
             else:
                 (scored,) = scorer.score([outcome.vectors])
+                scored = beside_author(scored, views) if views else scored
                 click.echo(_as_json(outcome, scored) if as_json else card_of(outcome, scored))
     if refused:
         raise UsageError("; ".join(refused))
