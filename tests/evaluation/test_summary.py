@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from tests.evaluation.conftest import truth
 from viral.evaluation.report import Report
 from viral.evaluation.summary import in_short
 
@@ -17,6 +18,11 @@ def test_a_newcomer_reads_the_figures_in_plain_words(judge: Judge) -> None:
     assert f"in {100 * auc.value:.0f} ({100 * auc.low:.0f} to {100 * auc.high:.0f}) of 100 cases" in said[0]
     assert any("for 90 of 100 posts; it does for" in line for line in said)
     assert not any("do without" in line for line in said)
+
+
+def test_few_posts_are_warned_of_first(judge: Judge) -> None:
+    few = judge(truth=truth(99), baselines={}, resamples=2)
+    assert in_short(few)[0].startswith("It was tested on 99 posts only")
 
 
 def test_what_it_can_least_do_without(full_report: Report) -> None:

@@ -7,12 +7,15 @@ from viral.evaluation.report import MODEL, Report
 from viral.evaluation.written import plain
 
 _HUNDRED = 100
+_FEW = 100
+"""Test posts below which a warning comes first."""
 
 
 def in_short(report: Report) -> list[str]:
-    """What a newcomer should take away, at most six sentences; those whose figure is undefined are left out."""
+    """What a newcomer should take away, at most seven sentences; those whose figure is undefined are left out."""
     figures = next(system.figures for system in report.systems if system.name == MODEL)
     said = [
+        _few(report),
         _cases(
             figures.get("roc_auc"), "Of two posts of which one went viral, it gives that one the higher probability"
         ),
@@ -23,6 +26,11 @@ def in_short(report: Report) -> list[str]:
         _needed(report),
     ]
     return [sentence for sentence in said if sentence]
+
+
+def _few(report: Report) -> str | None:
+    posts = sum(report.plots.confusion.model_dump().values())
+    return f"It was tested on {posts} posts only: much of what follows may be chance." if posts < _FEW else None
 
 
 def _cases(estimate: Estimate | None, what: str) -> str | None:
