@@ -15,6 +15,7 @@ def in_short(report: Report) -> list[str]:
     """What a newcomer should take away, at most seven sentences; those whose figure is undefined are left out."""
     figures = next(system.figures for system in report.systems if system.name == MODEL)
     said = [
+        _few(report),
         _cases(
             figures.get("roc_auc"), "Of two posts of which one went viral, it gives that one the higher probability"
         ),
