@@ -134,8 +134,8 @@ def command(
     spec = StudySpec(
         name,
         tuple(LabelSpec(each, top) for each in labels),
-        gap_days,
-        seeds,
+        gap_days=gap_days,
+        seeds=seeds,
         resamples=resamples,
         recipe=Recipe(kind, tuple(dict.fromkeys(members)) or tuple(MEMBERS)),
         feature_set=chosen_set(feature_set, weights, store) if feature_set else None,

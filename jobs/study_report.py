@@ -45,7 +45,8 @@ def study_of(spec: StudySpec, store: Store, cards: Cards, skipped: dict[str, str
     judged = {
         cell: Judged.of(card, seed=cell.seed, share=cell.share, scorecard=page) for cell, (card, page) in cards.items()
     }
-    card, headline, random = cards[spec.headline][0], judged[spec.headline], judged.get(spec.splits[-1])
+    card, headline = cards[spec.headline][0], judged[spec.headline]
+    random = next((judged[cell] for cell in spec.splits if cell in judged and cell.split.kind == "random"), None)
     return Study(
         title=f"Study of {spec.name}",
         model=spec.recipe.kind,

@@ -12,7 +12,7 @@ from viral.extractors.feature_set import FeatureSet
 from viral.labels import LabelSpec
 
 SPLITS: tuple[Kind, ...] = ("time_author", "time", "author", "random")
-"""The headline first, the one that flatters most last."""
+"""The headline first."""
 _TIMED = ("time_author", "time")
 
 
@@ -23,6 +23,7 @@ class StudySpec:
     Attributes:
         name: of the folder below `studies/`.
         labels: the first is studied whole, the others beside a constant under the headline split.
+        kinds: of splits, the headline first.
         gap_days: for the time splits, days left out before the cut.
         seeds: how many times the headline's model is trained.
         shares: of the training authors that the headline's model is shown, besides all of them.
@@ -34,6 +35,7 @@ class StudySpec:
 
     name: str
     labels: tuple[LabelSpec, ...]
+    kinds: tuple[Kind, ...] = SPLITS
     gap_days: float = 0.0
     seeds: int = 3
     shares: tuple[float, ...] = (0.25, 0.5)
@@ -50,7 +52,7 @@ class StudySpec:
     @property
     def splits(self) -> tuple[Cell, ...]:
         """The first label under every split."""
-        return tuple(self._cell(kind) for kind in SPLITS)
+        return tuple(self._cell(kind) for kind in self.kinds)
 
     @property
     def seeded(self) -> tuple[Cell, ...]:
@@ -73,7 +75,8 @@ class StudySpec:
         return tuple(dict.fromkeys(chain(self.splits, self.beside, self.seeded, self.curve)))
 
     def _cell(
-        self, kind: Kind = SPLITS[0], *, label: LabelSpec | None = None, seed: int = 0, share: float = 1.0
+        self, kind: Kind | None = None, *, label: LabelSpec | None = None, seed: int = 0, share: float = 1.0
     ) -> Cell:
+        kind = kind or self.kinds[0]
         gap = self.gap_days if kind in _TIMED else 0.0
         return Cell(label or self.labels[0], SplitSpec(kind, gap_days=gap), seed, share)

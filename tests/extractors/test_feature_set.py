@@ -50,7 +50,7 @@ def test_the_set_in_bfloat16_is_another_in_its_networks_alone() -> None:
 
 def test_unknown_things_are_refused() -> None:
     for make, said in (
-        (lambda: FeatureSet.named("heavy"), "choose from light, full"),
+        (lambda: FeatureSet.named("heavy"), "choose from words, light, full"),
         (lambda: FeatureSet.named("light", weights="random"), "no extractor that takes weights"),
         (lambda: FeatureSet.named("full", weights={"caption": "x"}), "choose from resnet50, r2plus1d"),
         (lambda: FeatureSet.from_dict({"name": "a", "extractor": []}), "choose from name, extractors, fingerprint"),

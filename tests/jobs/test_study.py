@@ -12,7 +12,7 @@ import pytest
 
 from jobs import study
 from jobs.ingest import Source
-from jobs.study_spec import StudySpec
+from jobs.study_spec import SPLITS, StudySpec
 from jobs.study_steps import Cell, Recipe
 from viral.config import Settings
 from viral.errors import ConfigError, TableError
@@ -58,10 +58,11 @@ def write_corpus(path: Path) -> None:
 
 
 def spec(file: Path) -> StudySpec:
-    """Quick: one member, one share, no other seeds."""
+    """Quick: two splits, one member, one share, no other seeds."""
     return StudySpec(
         "quick",
         (LabelSpec("log_views"), LabelSpec("correlation_weighted_scaled")),
+        kinds=("time_author", "random"),
         shares=(0.5,),
         seeds=1,
         resamples=20,
@@ -78,16 +79,16 @@ def test_a_planted_author_effect_flatters_at_random(tmp_path: Path, ray_session:
     with pytest.raises(KilledError):
         study.run(store, quick, Settings(), progress=killed)
     begun = {name: Registry(store).versions(name) for name in Registry(store).names()}
-    assert set(begun) == {"log_views-time_author-ensemble", "log_views-time-ensemble"}
+    assert set(begun) == {"log_views-time_author-ensemble", "log_views-random-ensemble"}
 
     said = study.run(store, quick, Settings())
-    assert (said.posts, said.models, said.reused, said.skipped) == (AUTHORS * POSTS, 6, 2, {})
+    assert (said.posts, said.models, said.reused, said.skipped) == (AUTHORS * POSTS, 4, 2, {})
     assert all(Registry(store).versions(name) == [1] for name in Registry(store).names())
     found = Study.model_validate_json(store.read("studies/quick/study.json"))
     page = store.read("studies/quick/study.html").decode()
     assert found.to_html() == page
 
-    assert [each.split for each in found.splits] == ["time_author", "time", "author", "random"]
+    assert [each.split for each in found.splits] == ["time_author", "random"]
     model, median = (each for each in found.flattery if each.system in ("model", "metadata_gbm"))
     for each in (model, median):
         assert each.figures["spearman"].value > 0.5
@@ -115,7 +116,7 @@ def test_what_is_made_otherwise_has_another_name() -> None:
 
 
 def test_each_model_is_trained_once() -> None:
-    cells = replace(spec(Path("posts.csv")), seeds=3, gap_days=2.0).cells
+    cells = replace(spec(Path("posts.csv")), kinds=SPLITS, seeds=3, gap_days=2.0).cells
     assert len(cells) == len(set(cells)) == 4 + 1 + 2 + 1
     assert {cell.split.kind for cell in cells if cell.split.gap_days} == {"time_author", "time"}
 
