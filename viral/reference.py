@@ -39,8 +39,9 @@ _CONTEXT = "metadata"
 """The modality that says nothing of what the post is: an unusual hour does not make a video strange."""
 
 _COMPONENTS = 32
+_POSTS_A_COMPONENT = 10  # at least: with fewer they describe these posts, and every other one is strange
 _LEAST_LEFT_OUT = 0.25  # of a standardised column: what is less than this in all training posts is no measure
-_LEAST_HELD = 50  # posts: with fewer, the training posts themselves say what is usual
+_LEAST_HELD = 50  # posts: with fewer, the training posts themselves say what is usual, too
 _ROWS_FILE, _SPACES_FILE = "reference.parquet", "reference.safetensors"
 
 
@@ -202,11 +203,10 @@ def _kept(stream: Stream, vectors: Floats, there: Bools, held: Batch, at: int) -
     places = np.full((len(vectors), len(space.deviations) + 1), np.nan, np.float32)
     places[there] = space.places(own)
     fresh, near = held.present[:, at], _Near(places)
-    if fresh.sum() >= _LEAST_HELD:
-        distances = near.distances(space.places(held.vectors[stream.name][fresh]))
-    else:
-        distances = near.distances(places[there][:_COMPARED], K + 1)  # each is its own nearest
-    return Kept(space, places, max(float(np.quantile(distances, USUAL)), 1e-3))
+    found = [near.distances(space.places(held.vectors[stream.name][fresh]))] if fresh.any() else []
+    if fresh.sum() < _LEAST_HELD:
+        found.append(near.distances(places[there][:_COMPARED], K + 1))  # each is its own nearest
+    return Kept(space, places, max(*(float(np.quantile(distances, USUAL)) for distances in found), 1e-3))
 
 
 def _space(vectors: npt.NDArray[np.float64]) -> Space:
@@ -215,7 +215,8 @@ def _space(vectors: npt.NDArray[np.float64]) -> Space:
     mean, scale = vectors.mean(axis=0), vectors.std(axis=0)
     scale = np.where(scale > 1e-6 * (1 + np.abs(mean)), scale, 1.0)
     standard = (vectors - mean) / scale
-    found = PCA(min(_COMPONENTS, *standard.shape), svd_solver="randomized", random_state=0).fit(standard)
+    count = min(_COMPONENTS, vectors.shape[1], 1 + len(vectors) // _POSTS_A_COMPONENT)
+    found = PCA(count, svd_solver="randomized", random_state=0).fit(standard)
     worth = found.explained_variance_ > 1e-3
     components, deviations = found.components_[worth], np.sqrt(found.explained_variance_[worth])
     rest = (standard**2).sum(axis=1) - ((standard @ components.T) ** 2).sum(axis=1)

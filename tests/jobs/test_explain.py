@@ -59,7 +59,12 @@ def test_what_is_asked_for_is_tried(tiktoks: Any, videos: list[str]) -> None:
     assert lines[0] == videos[0]
     assert lines[-1] == ASSOCIATIONS
     titles = [line for line in lines if not line.startswith(" ")][1:-1]
-    assert [title.partition(":")[0] for title in titles] == ["hook curve", "segments", "what if"]
+    found = [title.partition(":")[0] for title in titles]
+    assert found == [
+        "modalities",
+        "nearest training posts by others, and what became of them",
+        *("hook curve", "segments", "what if"),
+    ]
     assert [line.split("  ")[1] for line in lines[-3:-1]] == ["caption=other words", "followers=5"]
 
 

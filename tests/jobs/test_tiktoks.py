@@ -109,6 +109,7 @@ def test_the_pipeline_and_scorer_here_say_what_the_batch_said(tiktoks):
         outcomes = list(pipeline.run(job_of(post) for post in posts))
     for outcome, said in zip(outcomes, scorer.score([each.vectors for each in outcomes]), strict=True):
         row = batch[outcome.post_id]
+        assert (said.known, said.percentile is None) == (row["known"], not row["known"])
         for name in ("probability", "score", "low", "high"):
             assert getattr(said, name) == pytest.approx(row[name], abs=SAME, rel=0)
         assert dict(said.modalities) == pytest.approx(dict(row["shares"]), abs=SAME, rel=0)
@@ -122,7 +123,9 @@ def test_the_command_says_of_a_file_what_the_batch_said(tiktoks, viral):
     done = viral("score", post["video_uri"], "--model", "tiktoks", "--root", tiktoks.store.root, "--json", *context)
     assert (done.returncode, done.stderr) == (0, "")
     said, row = json.loads(done.stdout), predictions(tiktoks)[post["post_id"]]
-    for name in ("probability", "score", "low", "high"):
+    assert said["known"] == row["known"]
+    for name in ("probability", "score"):
         assert said[name] == pytest.approx(row[name], abs=SAME, rel=0)
+    assert said["interval"] == pytest.approx([row["low"], row["high"]], abs=SAME, rel=0)
     assert said["modalities"] == pytest.approx(dict(row["shares"]), abs=SAME, rel=0)
     assert (said["missing"], said["model"]) == (row["missing"], row["model"])

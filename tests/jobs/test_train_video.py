@@ -119,9 +119,13 @@ def test_a_fresh_process_scores_to_the_last_bit_what_this_one_does(
     single = {**environment, "OMP_NUM_THREADS": "1"}
     done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=True, env=single)
     there = json.loads(done.stdout)
-    assert (there["probability"], there["score"], there["low"]) == (here.probability, here.score, here.low)
+    assert (there["probability"], there["score"], there["interval"]) == (
+        here.probability,
+        here.score,
+        [here.low, here.high],
+    )
     assert there["modalities"] == {"video": 1.0}
-    assert there["low"] < there["score"] < there["high"]
+    assert there["interval"][0] < there["score"] < there["interval"][1]
 
 
 def test_the_seed_decides_the_model(trained: Trained) -> None:

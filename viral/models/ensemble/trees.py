@@ -148,7 +148,8 @@ class Forest:
 
     def contributions(self, layout: Layout, batch: Batch) -> Floats:
         """What each column adds to the score of each post, and last what all posts share: (N, columns + 1)."""
-        return _adds(self.boosters["middle"], layout.gaps(batch))
+        # A forest says the mean of its trees; what LightGBM says of columns is their sum.
+        return np.asarray(_adds(self.boosters["middle"], layout.gaps(batch)) / self.boosters["middle"].num_trees())
 
 
 def drawn(seed: int, count: int) -> Iterator[dict[str, Any]]:
