@@ -96,6 +96,7 @@ def test_every_post_is_scored(tiktoks):
     assert (tiktoks.scored.scored, tiktoks.scored.without_features) == (43, 0)
     for row in predictions(tiktoks).values():
         assert 0 < row["probability"] < 1
+        assert row["known"] is not None  # calibrated where it was trained
         assert row["low"] <= row["score"] <= row["high"]
         assert sum(dict(row["shares"]).values()) == pytest.approx(1)
         assert set(row["present"]) | set(row["missing"]) == {"metadata", "text", "audio", "craft"}

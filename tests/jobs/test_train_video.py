@@ -31,7 +31,7 @@ from viral.models.epoch_plan import ClipChunk
 from viral.models.video_config import VideoConfig
 from viral.pipeline import Pipeline
 from viral.registry import Registry
-from viral.scorer import Scorer
+from viral.scorer import CALIBRATION, Scorer
 from viral.store import Store
 from viral.tables import LABELS
 
@@ -101,6 +101,7 @@ def test_its_feature_set_is_filled_scored_and_judged_as_any_other(trained: Train
     judged = evaluate.run(store, "video", resamples=100)
     assert "constant" in judged.figures
     assert judged.unaudited == []
+    assert store.exists(Registry.key("video", 1, CALIBRATION))  # at its training it had no features yet
     with pytest.raises(ConfigError, match="has its own"):
         chosen_set("model:video/1", "random", store)
     with pytest.raises(TableError, match="there is no model vide in"):
