@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 import click
@@ -57,19 +58,31 @@ def labels_prefix(name: str) -> str:
     return f"labels/{check_name(name)}"
 
 
-def run(store: Store, label: LabelSpec, split: SplitSpec, *, name: str | None = None) -> LabelSummary:
+def run(
+    store: Store, label: LabelSpec, split: SplitSpec, *, name: str | None = None, keep_copies: bool = False
+) -> LabelSummary:
     """Label every post that has what the definition needs; constants are fitted on the training split alone.
 
     Holds thirteen narrow columns of all posts on this machine, with what is made of them about 800 bytes a post at the
     peak (measured at 10^6): a definition may compare any post with any other (ranks within a week, an author's earlier
     posts), and the split ranks all posts.
 
+    Args:
+        store: the root.
+        label: what to label by.
+        split: how to divide the posts.
+        name: of the table; by default the definition's.
+        keep_copies: leave posts with the video of an earlier one in the split; the audit then refuses to judge a model
+            whose test posts are among them.
+
     Raises:
         TableError: no posts, or too few for the split. ConfigError: what the definition or the split cannot do.
     """
     posts = all_posts(store)
     timed = posts.filter(pc.is_valid(posts["posted_at"])) if split.kind in _TIME_KINDS else posts
-    copies = later_copies(timed.append_column("sha256", hashes_of(store, timed["post_id"])))
+    copies = np.zeros(timed.num_rows, bool)
+    if not keep_copies:
+        copies = later_copies(timed.append_column("sha256", hashes_of(store, timed["post_id"])))
     parts = np.where(copies, "unused", assign(timed, split))
     fitted = fit(label, timed, parts == "train")
     labelled = fitted.apply(timed)
@@ -131,6 +144,7 @@ def _replace(store: Store, name: str, rows: pa.Table, about: dict[str, Any]) -> 
 @click.option("--gap-days", default=0.0, show_default=True, help="For the time kinds: days left out before the cut.")
 @click.option("--seed", default=0, show_default=True, help="Of the author, sound and random splits.")
 @click.option("--name", help="The table's name; by default the definition's.")
+@click.option("--keep-copies", is_flag=True, help="Also use posts with the video of an earlier one; the audit minds.")
 @common
 def command(
     definition: str,
@@ -140,6 +154,7 @@ def command(
     gap_days: float,
     seed: int,
     name: str | None,
+    keep_copies: bool,
     root: str,
     as_json: bool,
     debug: bool,
@@ -152,7 +167,8 @@ def command(
     label = LabelSpec(definition, top, within)
     spec = SplitSpec(split, gap_days=gap_days, seed=seed)
     store = Store.open(root)
-    say(recorded(store, "label", lambda _: run(store, label, spec, name=name)), as_json=as_json)
+    work = partial(run, store, label, spec, name=name, keep_copies=keep_copies)
+    say(recorded(store, "label", lambda _: work()), as_json=as_json)
 
 
 if __name__ == "__main__":

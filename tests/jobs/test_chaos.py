@@ -194,7 +194,7 @@ def test_whatever_dies_the_table_is_the_same(cluster: Cluster) -> None:
 
 def test_a_training_whose_nodes_die_goes_on_with_fewer_workers(cluster: Cluster) -> None:
     cluster.mend()
-    for arguments in (("backfill", *cluster.feature_set), ("label", "--split", "author")):
+    for arguments in (("backfill", *cluster.feature_set), ("label", "--split", "author", "--keep-copies")):
         assert cluster.viral(*arguments).wait(WITHIN) == 0, cluster.said()
     train = ("train", "fusion", *cluster.feature_set, "--workers", "1-2", "--epochs", "60", "--patience", "60")
     assert cluster.viral(*train, "--name", "whole").wait(WITHIN) == 0, cluster.said()

@@ -17,7 +17,7 @@ import pytest
 from jobs.session import session
 from serve.endpoint import app, build, free_port, running
 from serve.settings import KEY_VARIABLE, EndpointSpec, digest
-from tests.serve.conftest import save_model
+from tests.serve.conftest import calibrated, save_model
 from viral import s3
 from viral.config import ServeSettings, Settings
 from viral.errors import ConfigError, RootError, TableError
@@ -50,7 +50,7 @@ def s3_store(s3_server: str, root: Path, clip: Path) -> Store:
     bucket = f"serve-{uuid.uuid4().hex[:12]}"
     s3.client().create_bucket(Bucket=bucket)
     store, saved = Store.open(f"s3://{bucket}/prefix"), Registry(Store.open(root)).load("tiny")
-    Registry(store).save("tiny", saved.card, saved.weights)
+    calibrated(store, Registry(store).save("tiny", saved.card, saved.weights))
     promoted(store, 1)
     store.upload(clip, f"videos/{clip.name}")
     store.write("videos/text.mp4", b"no video")

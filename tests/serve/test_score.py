@@ -357,6 +357,8 @@ def test_the_endpoint_describes_itself(client: httpx.Client) -> None:
         "sound_original",
         "sound_posts_before",
         "sound_uses_before",
+        "author_views",
+        "explain",
     }
     assert set(form["properties"]) == fields | {"file"}
     assert form["required"] == ["file"]
