@@ -127,6 +127,8 @@ def test_the_fix_for_copies_is_to_label_again(store, tiktoks):
     said = label.run(store, LabelSpec("log_views"), SplitSpec("random"))
     assert (said.copies, said.labelled, said.splits["unused"]) == (1, 43, 1)
     assert ids(labels_of(store)[0], "unused") == [second]
+    kept = label.run(store, LabelSpec("log_views"), SplitSpec("random"), keep_copies=True)
+    assert (kept.copies, kept.splits["unused"]) == (0, 0)
     with pytest.raises(TableError, match="made anew since tiktoks/1 was trained: train again"):
         audit.run(store, "tiktoks")
 
