@@ -107,8 +107,8 @@ def _explained(serving: _Serving, uri: str | None, draft: Draft, outcome: Outcom
         return as_json(of_vectors(scorer, outcome.vectors, before=draft.context.posted_at))
     try:
         return explain(Rescorer(serving.pipeline, scorer), Explained(uri, draft.context)).to_dict()
-    except UsageError as error:  # it was scored a moment ago: the score stands without its explanation
-        return {"refused": str(error)}
+    except UsageError:  # it was scored a moment ago: the score stands; the error would name files of this machine
+        return {"refused": "its video could not be read in parts"}
 
 
 class Model:

@@ -63,7 +63,7 @@ def test_percentiles_follow_probabilities(scored: list[Scored]) -> None:
 def test_what_is_unlike_all_training_posts_is_flagged(planted_world: World, stream: object) -> None:
     assert planted_world.scorer.reference is not None
     reference = planted_world.scorer.reference
-    usual, strange = posts(500, 4, absent=0.0).batch, outliers(500, 5, stream)  # type: ignore[arg-type]
+    usual, strange = posts(500, 4, absent=0.0).batch, outliers(500, 5, stream)
     found = [reference.strangeness(STREAMS, batch) for batch in (usual, strange)]
     assert roc_auc_score([0] * 500 + [1] * 500, np.concatenate(found)) >= 0.9
     flagged = [~reference.known(STREAMS, batch) for batch in (usual, strange)]

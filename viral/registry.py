@@ -37,7 +37,7 @@ class Saved:
     @property
     def place(self) -> str:
         """Where its files lie below the root."""
-        return f"models/{self.name}/{self.version:04d}"
+        return Registry.folder(self.name, self.version)
 
 
 class Registry:

@@ -77,4 +77,4 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> str:
 def rescorer(clip: str) -> Iterator[Rescorer]:
     """The planted model behind the real way from a file to its vectors."""
     with Pipeline(MINI, Store(str(Path(clip).parent)), Settings()) as pipeline:
-        yield Rescorer(pipeline, Planted())  # type: ignore[arg-type]
+        yield Rescorer(pipeline, Planted())

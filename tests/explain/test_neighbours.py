@@ -12,7 +12,6 @@ from tests.planted import BEGAN, STREAMS, TRAIN, World, posts
 from viral.errors import UsageError
 from viral.explain.neighbours import neighbours
 from viral.models.streams import Batch
-from viral.reference import ROWS
 from viral.scorer import Scorer
 
 KEPT = posts(TRAIN, 1)  # what the model was trained on
@@ -35,6 +34,8 @@ def test_only_others_and_only_earlier(planted_world: World) -> None:
     assert all(each.author_id != "author 7" for each in found)
     assert all(each.posted_at is not None and each.posted_at < moment for each in found)
     assert neighbours(planted_world.scorer, post, before=BEGAN).posts == ()
+    without_zone = moment.replace(tzinfo=None)
+    assert neighbours(planted_world.scorer, post, author_id="author 7", before=without_zone, count=20).posts == found
 
 
 def test_they_are_alike_in_what_both_have(planted_world: World) -> None:
@@ -50,12 +51,6 @@ def test_they_are_alike_in_what_both_have(planted_world: World) -> None:
         for row in asked
     ]
     assert np.mean(hits) > 0.9
-
-
-def test_only_so_many_are_kept(planted_world: World) -> None:
-    assert planted_world.scorer.reference is not None
-    assert planted_world.scorer.reference.rows.num_rows == TRAIN
-    assert ROWS < 10_000  # the job keeps no more: tests/jobs
 
 
 def test_without_reference(planted_world: World) -> None:

@@ -24,12 +24,12 @@ WEIGHTS = {"boosting": 0.5, "forest": 0.3, "logistic": 0.2}
 
 
 @pytest.fixture(scope="module")
-def posts():  # type: ignore[no-untyped-def]  # `Posts` of the ensemble's tests
+def posts():
     return made(STREAMS, 200)
 
 
 @pytest.fixture(scope="module")
-def ensemble(posts) -> Saved:  # type: ignore[no-untyped-def]
+def ensemble(posts) -> Saved:
     members = {
         name: kind.fit(posts.layout, posts.train, posts.held, 0)[0]
         for name, kind in {"boosting": Boosting, "forest": Forest, "logistic": Linear}.items()
@@ -47,7 +47,7 @@ def ensemble(posts) -> Saved:  # type: ignore[no-untyped-def]
     return Saved("ensemble", 1, json.loads(json.dumps(card)), to_bytes(posts.layout, arrays))
 
 
-def test_they_add_up_to_what_the_trees_say(posts, ensemble: Saved) -> None:  # type: ignore[no-untyped-def]
+def test_they_add_up_to_what_the_trees_say(posts, ensemble: Saved) -> None:
     scorer, batch = Scorer(ensemble), posts.new.batch.take(np.arange(20))
     ensembled = scorer.predictor
     for row, each in enumerate(tree_values(scorer, batch)):
@@ -62,7 +62,7 @@ def test_they_add_up_to_what_the_trees_say(posts, ensemble: Saved) -> None:  # t
         assert sizes == sorted(sizes, reverse=True)
 
 
-def test_the_planted_column_is_named_first(posts, ensemble: Saved) -> None:  # type: ignore[no-untyped-def]
+def test_the_planted_column_is_named_first(posts, ensemble: Saved) -> None:
     """The target is the first number of the metadata, which is called `hour_sin`."""
     found = tree_values(Scorer(ensemble), posts.new.batch.take(np.arange(20)))
     firsts = [next(iter(each.values)) for each in found]
@@ -71,7 +71,7 @@ def test_the_planted_column_is_named_first(posts, ensemble: Saved) -> None:  # t
     assert not any(name.startswith("caption ") for name in found[0].values)
 
 
-def test_through_a_stack(posts, ensemble: Saved) -> None:  # type: ignore[no-untyped-def]
+def test_through_a_stack(posts, ensemble: Saved) -> None:
     batch = posts.new.batch.take(np.arange(3))
     half = dict.fromkeys(("probability", "score", "interval"), 0.5)
     part = {"name": "ensemble", "version": 1, "card": ensemble.card, "weights": half}
@@ -83,7 +83,7 @@ def test_through_a_stack(posts, ensemble: Saved) -> None:  # type: ignore[no-unt
         assert one.of_all == pytest.approx(other.of_all)
 
 
-def test_a_network_has_no_trees(planted_world) -> None:  # type: ignore[no-untyped-def]
+def test_a_network_has_no_trees(planted_world) -> None:
     from tests.planted import posts as drawn
 
     assert tree_values(planted_world.scorer, drawn(1, 0).batch) == []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 import numpy as np
 import pyarrow as pa
@@ -42,7 +42,7 @@ def neighbours(
         scorer: its model keeps up to `reference.ROWS` training posts.
         batch: the post, (1,).
         author_id: whose it is; None: nobody's of the training posts.
-        before: when it was posted; None: it is a draft, and all are earlier.
+        before: when it was posted, in UTC where it says no zone; None: it is a draft, and all are earlier.
         count: how many.
 
     Raises:
@@ -50,6 +50,8 @@ def neighbours(
     """
     if scorer.reference is None:
         raise UsageError(f"{scorer.saved} is not calibrated: `viral evaluate --model {scorer.saved}` does it")
+    if before is not None and before.tzinfo is None:
+        before = before.replace(tzinfo=UTC)
     distances = scorer.reference.nearest(scorer.streams, batch)[0]
     distances[~_allowed(scorer.reference.rows, author_id, before)] = np.inf
     nearest = np.argsort(distances, kind="stable")[:count]
