@@ -25,7 +25,7 @@ from viral.registry import Registry
 from viral.store import Store
 from viral.tables import POSTS as SCHEMA
 
-POSTS = 160
+POSTS = 96
 ROOT = "s3://bucket/root"
 SET = FeatureSet.from_dict({"name": "chaos", "extractors": ["metadata", "acoustics"]})
 VOLATILE = ["finished_at", "stage_seconds"]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import json
 import os
+import pickle
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -35,7 +38,7 @@ TIKTOK_VIDEOS = {
     "shares": "shares_t1",
     "video_uri": "file",
 }
-CONFIG = TrainConfig(epochs=30)
+CONFIG = TrainConfig(epochs=20)
 
 Viral = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -106,9 +109,27 @@ class Flow:
 
 @pytest.fixture(scope="session")
 def tiktoks(shared_ray: SharedRay, shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Flow:
-    """The 43 real videos, ingested, extracted, labelled, learnt from, judged and scored. Read only."""
+    """The 43 real videos, ingested, extracted, labelled, learnt from, judged and scored. Read only.
+
+    Made by the first process of a run that asks for it; the others wait for it, and each has a copy.
+    """
     shared_ray.up()
-    store, light = Store.open(tmp_path_factory.mktemp("tiktoks")), FeatureSet.named("light")
+    folder = tmp_path_factory.getbasetemp()
+    folder = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "tiktoks"
+    folder.mkdir(exist_ok=True)
+    root, said = folder / "root", folder / "flow.pickle"
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not said.exists():
+            root.mkdir()
+            said.write_bytes(pickle.dumps(_flow(Store.open(root), shared_data)))
+    own = tmp_path_factory.mktemp("tiktoks") / "root"
+    shutil.copytree(root, own)
+    return replace(pickle.loads(said.read_bytes()), store=Store.open(own))
+
+
+def _flow(store: Store, shared_data: Path) -> Flow:
+    light = FeatureSet.named("light")
     source = ingest.Source("csv", (str(shared_data / "tiktok_videos" / "posts.csv"),), TIKTOK_VIDEOS)
     ingested = ingest.run(store, source)
     filled = backfill.run(store, light, Settings())

@@ -30,6 +30,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]
 KILLS = int(os.environ.get("VIRAL_KILLS", "1"))
 SEED = int(os.environ.get("VIRAL_KILLS_SEED", "1"))
 HEAD, NODES, STORAGE = 1, (1, 2, 3), 9
+EPOCHS = 20  # as many as it has patience for, at the least
 WITHIN = 300.0
 CABLE_SECONDS = 30.0
 BIN = Path(sys.executable).parent
@@ -196,7 +197,7 @@ def test_a_training_whose_nodes_die_goes_on_with_fewer_workers(cluster: Cluster)
     cluster.mend()
     for arguments in (("backfill", *cluster.feature_set), ("label", "--split", "author", "--keep-copies")):
         assert cluster.viral(*arguments).wait(WITHIN) == 0, cluster.said()
-    train = ("train", "fusion", *cluster.feature_set, "--workers", "1-2", "--epochs", "60", "--patience", "60")
+    train = ("train", "fusion", *cluster.feature_set, "--workers", "1-2", "--epochs", f"{EPOCHS}")
     assert cluster.viral(*train, "--name", "whole").wait(WITHIN) == 0, cluster.said()
     training = cluster.viral(*train, "--name", "killed")
     cluster.at_storage("checkpoint")
@@ -207,9 +208,9 @@ def test_a_training_whose_nodes_die_goes_on_with_fewer_workers(cluster: Cluster)
         host.kill()
     assert training.wait(WITHIN) == 0, cluster.said()
     said = json.loads((cluster.folder / "train.log").read_text().splitlines()[-1])
-    assert 0 < said["resumed_at_epoch"] < 60
+    assert 0 < said["resumed_at_epoch"] < EPOCHS
     whole, killed = (np.array(curve) for curve in map(cluster.at_storage("losses").get, ("whole", "killed")))
-    assert whole.shape == killed.shape == (60, 2)
+    assert whole.shape == killed.shape == (EPOCHS, 2)
     print(f"on {sum(busy)} nodes, then one: taken up at epoch {said['resumed_at_epoch']}")
-    print("at the end:", whole[-20:].mean(axis=0), killed[-20:].mean(axis=0))
-    np.testing.assert_allclose(killed[-20:].mean(axis=0), whole[-20:].mean(axis=0), rtol=0.15)
+    print("at the end:", whole[-10:].mean(axis=0), killed[-10:].mean(axis=0))
+    np.testing.assert_allclose(killed[-10:].mean(axis=0), whole[-10:].mean(axis=0), rtol=0.15)

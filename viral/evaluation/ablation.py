@@ -12,9 +12,9 @@ from itertools import combinations
 
 import numpy as np
 
-from viral.evaluation.brief import RESAMPLES, Draws, Judged, Rows, main_figures
+from viral.evaluation.brief import RESAMPLES, Draws
 from viral.evaluation.evaluate import Forecast, Truth
-from viral.evaluation.metrics import Figures, Floats
+from viral.evaluation.metrics import Floats
 from viral.evaluation.sections import Ablation, Shown
 from viral.models.streams import Batch, Stream
 
@@ -67,20 +67,16 @@ def ablate(
         seed: of the draws.
     """
     draws = Draws.of(truth.authors, resamples=resamples, seed=seed)
-    first = _judged(draws, truth, whole)
-    found = []
-    for one in said:
-        there = np.isfinite(one.score)
-        filled = Forecast(np.where(there, one.probability, average[0]), np.where(there, one.score, average[1]))
-        judged = _judged(draws, truth, filled)
-        found.append(
-            Shown(
-                shown=one.shown,
-                left=float(there.mean()),
-                figures=draws.estimates(*judged),
-                differences=dict(draws.differences(judged, first)),
-            )
+    first, *others = draws.judged(truth, [whole, *(_filled(one, average) for one in said)])
+    found = [
+        Shown(
+            shown=one.shown,
+            left=float(np.isfinite(one.score).mean()),
+            figures=draws.estimates(*judged),
+            differences=draws.differences(judged, first),
         )
+        for one, judged in zip(said, others, strict=True)
+    ]
     return Ablation(
         modalities=tuple(dict.fromkeys(name for one in said for name in one.shown)),
         posts=len(truth.y),
@@ -91,8 +87,6 @@ def ablate(
     )
 
 
-def _judged(draws: Draws, truth: Truth, said: Forecast) -> Judged:
-    def measure(rows: Rows) -> Figures:
-        return main_figures(truth.is_viral[rows], truth.y[rows], said.probability[rows], said.score[rows])
-
-    return draws.judged(measure, len(truth.y))
+def _filled(said: Masked, average: tuple[float, float]) -> Forecast:
+    there = np.isfinite(said.score)
+    return Forecast(np.where(there, said.probability, average[0]), np.where(there, said.score, average[1]))

@@ -2,44 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from viral.evaluation.bootstrap import AuthorBootstrap, Estimate, Replicates
-from viral.evaluation.metrics import Bools, Figures, Floats
+from viral.evaluation.bootstrap import AuthorBootstrap, Estimate, Replicates, Rows
+from viral.evaluation.evaluate import Forecast, Truth
+from viral.evaluation.metrics import Figures
+from viral.evaluation.replicates import replicates
+from viral.evaluation.report import Settings
+from viral.evaluation.weighted_system import Judged, Outcome
 
-Rows = npt.NDArray[np.int64]
-Measure = Callable[[Rows], Figures]
-Judged = tuple[Figures, Replicates]
-"""Figures of all rows, and of each draw."""
+Measure = Callable[[Truth, Forecast], Figures]
+Drawn = tuple[Figures, Replicates]
+"""Figures of all rows and of each draw."""
 
 RESAMPLES = 200
-POSTS = 2_000
-"""Fifteen systems on this many posts take about 6 s; more posts would change no interval that a reader could see."""
+POSTS = 10_000
+"""More posts and draws would change no interval that a reader could see."""
 
 
-def main_figures(viral: Bools, y: Floats, probability: Floats, score: Floats) -> Figures:
-    """ROC-AUC of the probability, Spearman's correlation and RMSE of the score. None: undefined.
-
-    Args:
-        viral: whether each post is, (rows,).
-        y: the score that each reached, (rows,).
-        probability: what was said, (rows,).
-        score: what was said, (rows,).
-    """
+def main_figures(truth: Truth, said: Forecast) -> Figures:
+    """ROC-AUC of the probability, Spearman's correlation and RMSE of the score. None: undefined."""
     import sklearn
     from scipy import stats
     from sklearn import metrics
 
+    both = bool(truth.is_viral.any() and not truth.is_viral.all())
+    varied = bool(np.ptp(truth.y) > 0 and np.ptp(said.score) > 0)
     with sklearn.config_context(assume_finite=True, skip_parameter_validation=True):
-        both, varied = bool(viral.any() and not viral.all()), bool(np.ptp(y) > 0 and np.ptp(score) > 0)
         return {
-            "roc_auc": float(metrics.roc_auc_score(viral, probability)) if both else None,
-            "spearman": float(stats.spearmanr(y, score).statistic) if varied else None,
-            "rmse": float(metrics.root_mean_squared_error(y, score)),
+            "roc_auc": float(metrics.roc_auc_score(truth.is_viral, said.probability)) if both else None,
+            "spearman": float(stats.spearmanr(truth.y, said.score).statistic) if varied else None,
+            "rmse": float(metrics.root_mean_squared_error(truth.y, said.score)),
         }
 
 
@@ -66,18 +63,36 @@ class Draws:
             rows = np.flatnonzero(np.isin(inverse, taken))
         return cls(rows, AuthorBootstrap(authors[rows], min(resamples, RESAMPLES), seed))
 
-    def estimates(self, values: Figures, replicates: Replicates) -> dict[str, Estimate]:
+    def judged(self, truth: Truth, said: Sequence[Forecast], measure: Measure = main_figures) -> list[Drawn]:
+        """The figures of each forecast of all rows and, under the same names, in each draw."""
+        rows = self.rows
+        judged = {f"{at}": Judged(each.probability[rows], each.score[rows]) for at, each in enumerate(said)}
+        drawn = replicates(
+            self.bootstrap, Outcome(truth.y[rows], truth.is_viral[rows]), judged, self._settings, np.arange(0)
+        )
+        return [(measure(truth, each), drawn[name]) for name, each in zip(judged, said, strict=True)]
+
+    def estimates(self, values: Figures, drawn: Replicates) -> dict[str, Estimate]:
         """Figures of all rows with their intervals."""
-        return {name: self.bootstrap.estimate(value, replicates[name]) for name, value in values.items()}
+        return {name: self.bootstrap.estimate(value, drawn[name]) for name, value in values.items()}
 
-    def judged(self, measure: Measure, count: int) -> Judged:
-        """The figures of `count` rows, and of each draw."""
-        return measure(np.arange(count)), self.bootstrap.replicates(lambda drawn: measure(self.rows[drawn]))
-
-    def differences(self, one: Judged, other: Judged) -> dict[str, Estimate]:
+    def differences(self, one: Drawn, other: Drawn) -> dict[str, Estimate]:
         """How much higher each figure is for `one`, on the same draws."""
         gaps = {name: _gap(value, other[0][name]) for name, value in one[0].items()}
-        return self.estimates(gaps, {name: drawn - other[1][name] for name, drawn in one[1].items()})
+        return self.estimates(gaps, {name: one[1][name] - other[1][name] for name in gaps})
+
+    @property
+    def _settings(self) -> Settings:
+        drawn = self.bootstrap
+        return Settings(
+            threshold=0.5,
+            level=drawn.level,
+            k=1,
+            resamples=drawn.resamples,
+            seed=drawn.seed,
+            compared_posts=0,
+            compared_authors=0,
+        )
 
 
 def _gap(one: float | None, other: float | None) -> float | None:

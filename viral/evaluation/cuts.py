@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from viral.errors import TableError
-from viral.evaluation.brief import RESAMPLES, Draws, Rows
+from viral.evaluation.brief import RESAMPLES, Draws
 from viral.evaluation.evaluate import Forecast, Truth
-from viral.evaluation.metrics import Bools, Figures, Floats
+from viral.evaluation.metrics import Figures, Floats
 from viral.evaluation.sections import Cut
 from viral.labels.threshold import fit_threshold
 
@@ -39,31 +40,28 @@ def cuts(
         seed: of the draws.
     """
     draws = Draws.of(truth.authors, resamples=resamples, seed=seed)
-    ranked = said.score if np.ptp(said.score) > 0 else said.probability
+    ranked = Forecast(said.score, said.score) if np.ptp(said.score) > 0 else said
     found = []
     for share in shares:
         try:
             limit = fit_threshold(train, None, share)
         except TableError:
             continue
-        viral = limit.above(truth.y, None)
-
-        def measure(rows: Rows, viral: Bools = viral) -> Figures:
-            return _figures(viral[rows], ranked[rows])
-
-        figures = draws.estimates(*draws.judged(measure, len(truth.y)))
-        found.append(Cut(share=share, threshold=limit.overall, viral=float(viral.mean()), figures=figures))
+        barred = replace(truth, is_viral=limit.above(truth.y, None))
+        [judged] = draws.judged(barred, [ranked], _areas)
+        viral = float(barred.is_viral.mean())
+        found.append(Cut(share=share, threshold=limit.overall, viral=viral, figures=draws.estimates(*judged)))
     return tuple(found)
 
 
-def _figures(viral: Bools, ranked: Floats) -> Figures:
+def _areas(truth: Truth, said: Forecast) -> Figures:
     import sklearn
     from sklearn import metrics
 
-    if not viral.any() or viral.all():
+    if not truth.is_viral.any() or truth.is_viral.all():
         return {"roc_auc": None, "pr_auc": None}
     with sklearn.config_context(assume_finite=True, skip_parameter_validation=True):
         return {
-            "roc_auc": float(metrics.roc_auc_score(viral, ranked)),
-            "pr_auc": float(metrics.average_precision_score(viral, ranked)),
+            "roc_auc": float(metrics.roc_auc_score(truth.is_viral, said.probability)),
+            "pr_auc": float(metrics.average_precision_score(truth.is_viral, said.probability)),
         }

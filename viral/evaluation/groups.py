@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from viral.evaluation.bootstrap import AuthorBootstrap, Estimate
-from viral.evaluation.brief import RESAMPLES, Rows
+from viral.evaluation.bootstrap import AuthorBootstrap, Estimate, Rows
+from viral.evaluation.brief import RESAMPLES
 from viral.evaluation.evaluate import Forecast, Truth
 from viral.evaluation.metrics import Bools, Figures, Floats
 from viral.evaluation.sections import Group, Grouping
