@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import click
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -22,21 +23,26 @@ from viral.cli import common, execute, on_ray, say
 from viral.dataset import LabelledFeatures, Statistics
 from viral.errors import TableError
 from viral.evaluation.audit import CHECKS, Evidence, LabelFit, Learnt, audit, learnt_of, needs_posts, refitted, refuse
+from viral.explain.neighbours import nearest
 from viral.extractors.feature_set import FeatureSet
 from viral.extractors.popularity import Popularity
 from viral.history import recorded
 from viral.labelled_videos import LabelledVideos
 from viral.models.streams import Stream, from_dict, streams_of
 from viral.parts import Parts
+from viral.reference import Reference
 from viral.registry import Registry, Saved
 from viral.scorer import feature_set_of
 from viral.store import Store
-from viral.tables import LABELS
+from viral.tables import LABELS, SECONDS
 
 EARLY_SIGNAL = "early-signal"
 """What is in the name of a model that is meant to look at counts of a post's first hours."""
 REFERENCE = "reference.parquet"
 """A file beside a model: the training posts that others are compared with, by `post_id`."""
+PAIRS = 250
+"""Neighbours of test posts whose times are looked at."""
+_PAIR = ("post_id", "posted_at", "neighbour_id", "neighbour_posted_at")
 
 
 @dataclass
@@ -94,6 +100,7 @@ def gathered(store: Store, saved: Saved) -> tuple[Evidence, AuditSummary]:
         label=_label(store, data.labels, label["fitted"], notes),
         known=pa.concat_arrays([pa.array([], pa.string()), *(each.known for each in models)]),
         reference=_reference(store, saved),
+        neighbours=_neighbours(Reference.load(store, saved.place), streams, found),
     )
     summary = AuditSummary(str(saved), found.rows.num_rows, found.sample.rows.num_rows)
     summary.unchecked += dict.fromkeys(notes)
@@ -177,6 +184,23 @@ def _reference(store: Store, saved: Saved) -> pa.Table | None:
         return None
     with store.input(key) as file:
         return pq.read_table(file, columns=["post_id"])
+
+
+def _neighbours(reference: Reference | None, streams: Sequence[Stream], found: Read) -> pa.Table | None:
+    """What an explanation would show beside some of the test posts, with the times that the labels have of both."""
+    if reference is None:
+        return None
+    times = dict(zip(found.rows["post_id"].to_pylist(), found.rows["posted_at"].to_pylist(), strict=True))
+    pairs: list[dict[str, Any]] = []
+    for at, post in enumerate(found.sample.rows.select(["post_id", "author_id", "posted_at", "split"]).to_pylist()):
+        if post["split"] != "test" or post["posted_at"] is None or len(pairs) >= PAIRS:
+            continue
+        one = found.sample.batch.take(np.array([at]))
+        for each in nearest(reference, streams, one, author_id=post["author_id"], before=post["posted_at"]).posts:
+            compared = {"neighbour_id": each.post_id, "neighbour_posted_at": times.get(each.post_id)}
+            pairs.append({"post_id": post["post_id"], "posted_at": post["posted_at"], **compared})
+    kinds = {name: pa.string() if name.endswith("_id") else SECONDS for name in _PAIR}
+    return pa.Table.from_pylist(pairs, schema=pa.schema(kinds)) if pairs else None
 
 
 def _popularity(chosen: FeatureSet, streams: Sequence[Stream]) -> str | None:

@@ -6,6 +6,8 @@ import shutil
 import sys
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,7 @@ from viral.labels import LabelSpec
 from viral.models.ensemble.predictor import to_bytes
 from viral.models.ensemble.rows import Layout
 from viral.models.streams import from_dict
+from viral.reference import Reference
 from viral.registry import Registry
 from viral.store import Store
 from viral.tables import LABELS
@@ -187,6 +190,18 @@ def test_neighbours_that_are_no_training_posts(store):
     store.write(f"models/leaking/{int(model.partition('/')[2]):04d}/{audit.REFERENCE}", sink.getvalue().to_pybytes())
     with pytest.raises(LeakError, match=rf"reference_posts: .*, {len(held)} posts: "):
         audit.run(store, model)
+
+
+def test_neighbours_whose_times_are_kept_wrong(store):
+    place = Registry(store).load("tiktoks").place
+    kept = Reference.load(store, place)
+    long_ago = pa.array(
+        [datetime(2001, 1, 1, tzinfo=UTC)] * kept.rows.num_rows, kept.rows.schema.field("posted_at").type
+    )
+    rows = kept.rows.set_column(kept.rows.column_names.index("posted_at"), "posted_at", long_ago)
+    replace(kept, rows=rows).save(store, place)
+    with pytest.raises(LeakError, match="future_neighbours: a post is compared with a later one"):
+        audit.run(store, "tiktoks")
 
 
 def test_what_a_model_had_learnt_before(store):

@@ -1,9 +1,10 @@
-"""The endpoint with a key and tight limits: who is let in, what overflows, what a bad file costs."""
+"""The endpoint with a key and tight limits: who is let in, which requests it takes, what a bad file costs."""
 
 from __future__ import annotations
 
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,8 @@ from typing import Any
 
 import httpx
 import pytest
+
+import viral
 
 Check = Callable[..., Any]
 
@@ -64,6 +67,76 @@ def test_an_upload_too_large_is_refused(client: httpx.Client, check_refusal: Che
     for size in (MOST + 1, MOST + (1 << 20)):  # within what a form may add, and beyond it
         assert str(MOST) in check_refusal(upload(client, b"x" * size), 413, "too_large")
     check_refusal(upload(client, b"x" * MOST), 422, "unreadable")
+
+
+def test_other_kinds_of_body_are_refused(client: httpx.Client, clip: Path, check_refusal: Check) -> None:
+    for kind in ("video/mp4", "application/x-www-form-urlencoded", "text/json", ""):
+        reply = client.post(SCORE, content=clip.read_bytes(), headers=BEARER | {"content-type": kind})
+        assert "multipart/form-data" in check_refusal(reply, 415, "unsupported_media_type")
+
+
+@pytest.mark.parametrize("kind", ["multipart/form-data", "multipart/form-data; boundary=x"])
+def test_a_broken_form_is_refused(client: httpx.Client, kind: str, check_refusal: Check) -> None:
+    reply = client.post(SCORE, content=b"no form", headers=BEARER | {"content-type": kind})
+    assert reply.status_code in {400, 422}
+    check_refusal(reply, reply.status_code, "bad_request" if reply.status_code == 400 else "bad_field")
+
+
+def test_a_body_of_unknown_length_is_refused(client: httpx.Client, check_refusal: Check) -> None:
+    reply = client.post(SCORE, content=iter([b"{", b"}"]), headers=BEARER | {"content-type": "application/json"})
+    assert "Content-Length" in check_refusal(reply, 411, "length_required")
+
+
+def test_a_body_too_large_is_refused_before_it_is_read(client: httpx.Client) -> None:
+    for kind, length in (("multipart/form-data; boundary=x", 10**12), ("application/json", 2 << 20)):
+        head = f"POST {SCORE} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {KEY}\r\n"
+        head += f"Content-Type: {kind}\r\nContent-Length: {length}\r\n\r\n"
+        with socket.create_connection((client.base_url.host, client.base_url.port), timeout=10) as raw:
+            raw.sendall(head.encode())
+            assert raw.recv(64).startswith(b"HTTP/1.1 413 ")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "reason"),
+    [
+        ("GET", SCORE, 405, "method_not_allowed"),
+        ("DELETE", "/healthz", 405, "method_not_allowed"),
+        ("POST", "/v1/scores", 404, "not_found"),
+        ("GET", "/", 404, "not_found"),
+        ("GET", "/docs", 404, "not_found"),
+        ("GET", "/../../etc/passwd", 404, "not_found"),
+    ],
+)
+def test_other_ways_are_refused(
+    client: httpx.Client, method: str, path: str, status: int, reason: str, check_refusal: Check
+) -> None:
+    check_refusal(client.request(method, path, headers=BEARER), status, reason)
+
+
+def test_the_endpoint_describes_itself(client: httpx.Client) -> None:
+    described = client.get("/openapi.json").json()
+    assert described["info"]["version"] == viral.__version__
+    score = described["paths"][SCORE]["post"]
+    form, named = (
+        score["requestBody"]["content"][kind]["schema"] for kind in ("multipart/form-data", "application/json")
+    )
+    fields = {
+        "caption",
+        "hashtags",
+        "posted_at",
+        "author_followers",
+        "sound_original",
+        "sound_posts_before",
+        "sound_uses_before",
+        "author_views",
+        "explain",
+    }
+    assert set(form["properties"]) == fields | {"file"}
+    assert form["required"] == ["file"]
+    assert set(named["properties"]) == fields | {"uri"}
+    assert "parameters" not in score
+    assert {"200", "401", "403", "404", "411", "413", "415", "422", "503"} <= set(score["responses"])
+    assert described["components"]["schemas"]["Refusal"]["required"] == ["reason", "detail"]
 
 
 def test_what_overflows_is_told_to_come_again(client: httpx.Client, clip: Path, check_refusal: Check) -> None:

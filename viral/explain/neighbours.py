@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -9,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from viral.errors import UsageError
-from viral.models.streams import Batch
+from viral.models.streams import Batch, Stream
 from viral.reference import Reference
 from viral.scorer import Scorer
 
@@ -50,13 +51,26 @@ def neighbours(
     """
     if scorer.reference is None:
         raise UsageError(f"{scorer.saved} is not calibrated: `viral evaluate --model {scorer.saved}` does it")
+    return nearest(scorer.reference, scorer.streams, batch, author_id=author_id, before=before, count=count)
+
+
+def nearest(
+    reference: Reference,
+    streams: Sequence[Stream],
+    batch: Batch,
+    *,
+    author_id: str | None = None,
+    before: datetime | None = None,
+    count: int = 5,
+) -> Nearest:
+    """The same of the posts that were kept beside a model, whose inputs are `streams`."""
     if before is not None and before.tzinfo is None:
         before = before.replace(tzinfo=UTC)
-    distances = scorer.reference.nearest(scorer.streams, batch)[0]
-    distances[~_allowed(scorer.reference.rows, author_id, before)] = np.inf
-    nearest = np.argsort(distances, kind="stable")[:count]
-    there = [int(at) for at in nearest if np.isfinite(distances[at])]
-    return Nearest(tuple(_neighbour(scorer.reference, at, float(distances[at])) for at in there))
+    distances = reference.nearest(streams, batch)[0]
+    distances[~_allowed(reference.rows, author_id, before)] = np.inf
+    order = np.argsort(distances, kind="stable")[:count]
+    there = [int(at) for at in order if np.isfinite(distances[at])]
+    return Nearest(tuple(_neighbour(reference, at, float(distances[at])) for at in there))
 
 
 def _allowed(
