@@ -6,7 +6,6 @@ import shutil
 import sys
 import uuid
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -199,7 +198,8 @@ def test_neighbours_whose_times_are_kept_wrong(store):
         [datetime(2001, 1, 1, tzinfo=UTC)] * kept.rows.num_rows, kept.rows.schema.field("posted_at").type
     )
     rows = kept.rows.set_column(kept.rows.column_names.index("posted_at"), "posted_at", long_ago)
-    replace(kept, rows=rows).save(store, place)
+    kept.rows = rows
+    kept.save(store, place)
     with pytest.raises(LeakError, match="future_neighbours: a post is compared with a later one"):
         audit.run(store, "tiktoks")
 
