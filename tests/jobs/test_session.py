@@ -24,7 +24,11 @@ def work(bucket):
     print("a task's print")
     return {"bucket": bucket, "pid": os.getpid()}
 
-before = os.environ.get("MARK")
+if "fail" in sys.argv:
+    with session():
+        iterator = over_buckets(work, 3)
+        next(iterator)
+        raise KeyboardInterrupt
 with session():
     [folder] = Path(tempfile.gettempdir()).glob("viral-ray-*")
     print(len(list(over_buckets(work, 2))), folder.is_dir())
@@ -34,11 +38,6 @@ print(folder.exists())
 os.write(2, b"after\\n")
 import ray
 print(ray.is_initialized())
-if "fail" in sys.argv:
-    with session():
-        iterator = over_buckets(work, 3)
-        next(iterator)
-        raise KeyboardInterrupt
 """
 
 
