@@ -42,7 +42,9 @@ REFERENCE = "reference.parquet"
 """A file beside a model: the training posts that others are compared with, by `post_id`."""
 PAIRS = 250
 """Neighbours of test posts whose times are looked at."""
-_PAIR = ("post_id", "posted_at", "neighbour_id", "neighbour_posted_at")
+_PAIR = pa.schema(
+    {"post_id": pa.string(), "posted_at": SECONDS, "neighbour_id": pa.string(), "neighbour_posted_at": SECONDS}
+)
 
 
 @dataclass
@@ -199,8 +201,7 @@ def _neighbours(reference: Reference | None, streams: Sequence[Stream], found: R
         for each in nearest(reference, streams, one, author_id=post["author_id"], before=post["posted_at"]).posts:
             compared = {"neighbour_id": each.post_id, "neighbour_posted_at": times.get(each.post_id)}
             pairs.append({"post_id": post["post_id"], "posted_at": post["posted_at"], **compared})
-    kinds = {name: pa.string() if name.endswith("_id") else SECONDS for name in _PAIR}
-    return pa.Table.from_pylist(pairs, schema=pa.schema(kinds)) if pairs else None
+    return pa.Table.from_pylist(pairs, schema=_PAIR) if pairs else None
 
 
 def _popularity(chosen: FeatureSet, streams: Sequence[Stream]) -> str | None:

@@ -35,8 +35,8 @@ def test_each_cut_is_decoded_once_and_a_whole_file_stays_decoded(clip: str) -> N
     with Pipeline(MINI, Store("/"), Settings()) as pipeline:
         asked: list[Job] = []
         run = pipeline.reader.run
-        pipeline.reader.run = lambda jobs: run(asked.append(job) or job for job in jobs)  # type: ignore[method-assign]
-        rescorer = Rescorer(pipeline, Planted())  # type: ignore[arg-type]
+        pipeline.reader.run = lambda jobs: run(asked.append(job) or job for job in jobs)  # type: ignore[method-assign]  # to listen in
+        rescorer = Rescorer(pipeline, Planted())  # type: ignore[arg-type]  # it looks at no more of a scorer
         draft, opening = Draft(clip), Window(0.0, 2.0)
         rescorer([Variant(draft), Variant(draft, hidden=opening), Variant(draft, opening), Variant(draft, opening)])
         rescorer([Variant(draft, hidden=Window(1.0, 2.0)), Variant(Draft(clip, Context("other words")))])

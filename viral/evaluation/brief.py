@@ -21,7 +21,7 @@ Drawn = tuple[Figures, Replicates]
 
 RESAMPLES = 200
 POSTS = 10_000
-"""More posts and draws would change no interval that a reader could see."""
+"""Fifteen systems on this many posts take about 1.5 s."""
 
 
 def main_figures(truth: Truth, said: Forecast) -> Figures:
