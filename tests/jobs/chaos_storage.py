@@ -81,7 +81,7 @@ def checkpoint() -> None:
         noted = [each.key for each in store.objects("runs") if each.key.endswith("/checkpoint_manager_snapshot.json")]
         if any(b"checkpoint_" in store.read(key) for key in noted):
             return
-        time.sleep(0.2)
+        time.sleep(0.05)
 
 
 if __name__ == "__main__":
