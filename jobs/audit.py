@@ -11,7 +11,6 @@ import click
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from jobs.audit_reading import Read, read
 from jobs.ingest import posts_table
@@ -38,8 +37,6 @@ from viral.tables import LABELS, SECONDS
 
 EARLY_SIGNAL = "early-signal"
 """What is in the name of a model that is meant to look at counts of a post's first hours."""
-REFERENCE = "reference.parquet"
-"""A file beside a model: the training posts that others are compared with, by `post_id`."""
 PAIRS = 250
 """Neighbours of test posts whose times are looked at."""
 _PAIR = pa.schema(
@@ -91,6 +88,7 @@ def gathered(store: Store, saved: Saved) -> tuple[Evidence, AuditSummary]:
         raise TableError(f"labels/{label['name']} was made anew since {saved} was trained: train again on it")
     found = read(data, posts_table(store), streams, sets, _popularity(chosen, streams))
     notes = [*(note for each in models for note in each.notes), *_blind(found, saved)]
+    kept = Reference.load(store, saved.place)
     evidence = Evidence(
         streams=streams,
         kind=label["split"]["kind"],
@@ -101,8 +99,8 @@ def gathered(store: Store, saved: Saved) -> tuple[Evidence, AuditSummary]:
         fitted=tuple(_fitted(store, data, each, found.statistics[at], notes) for at, each in enumerate(models)),
         label=_label(store, data.labels, label["fitted"], notes),
         known=pa.concat_arrays([pa.array([], pa.string()), *(each.known for each in models)]),
-        reference=_reference(store, saved),
-        neighbours=_neighbours(Reference.load(store, saved.place), streams, found),
+        reference=kept.rows if kept else None,
+        neighbours=_neighbours(kept, streams, found) if kept else None,
     )
     summary = AuditSummary(str(saved), found.rows.num_rows, found.sample.rows.num_rows)
     summary.unchecked += dict.fromkeys(notes)
@@ -180,18 +178,8 @@ def _label(store: Store, labels: Parts, stored: dict[str, Any], notes: list[str]
     return fitted
 
 
-def _reference(store: Store, saved: Saved) -> pa.Table | None:
-    key = Registry.key(saved.name, saved.version, REFERENCE)
-    if not store.exists(key):
-        return None
-    with store.input(key) as file:
-        return pq.read_table(file, columns=["post_id"])
-
-
-def _neighbours(reference: Reference | None, streams: Sequence[Stream], found: Read) -> pa.Table | None:
+def _neighbours(reference: Reference, streams: Sequence[Stream], found: Read) -> pa.Table | None:
     """What an explanation would show beside some of the test posts, with the times that the labels have of both."""
-    if reference is None:
-        return None
     times = dict(zip(found.rows["post_id"].to_pylist(), found.rows["posted_at"].to_pylist(), strict=True))
     pairs: list[dict[str, Any]] = []
     for at, post in enumerate(found.sample.rows.select(["post_id", "author_id", "posted_at", "split"]).to_pylist()):

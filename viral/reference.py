@@ -27,6 +27,7 @@ ROWS = 5000
 """Training posts that are kept at most."""
 
 _COMPARED = 2000  # of them, for whether a post is known: it is asked of every post that is scored
+_LEAF = 64  # of the tree that finds the nearest: twice as fast as with ten
 
 WORDS = ("post_id", "author_id", "posted_at", "target", "is_viral")
 """What is kept of a training post beside its place in each stream."""
@@ -185,15 +186,13 @@ class _Near:
     """Some of the kept posts that have one stream, found by distance."""
 
     def __init__(self, places: Floats) -> None:
-        from sklearn.neighbors import NearestNeighbors
+        from scipy.spatial import KDTree
 
-        there = places[np.isfinite(places[:, 0])][:_COMPARED]
-        # A tree answers for one post in a tenth of the time that all distances take.
-        self.found = NearestNeighbors(algorithm="ball_tree").fit(there)
+        self.found = KDTree(places[np.isfinite(places[:, 0])][:_COMPARED], leafsize=_LEAF)
 
-    def distances(self, places: Floats, k: int = K) -> Floats:
+    def distances(self, places: Floats, k: int = K) -> npt.NDArray[np.float64]:
         """From each place to the k-th nearest, (N,)."""
-        distances: Floats = self.found.kneighbors(places, k)[0][:, -1]
+        distances: npt.NDArray[np.float64] = self.found.query(places, [k])[0][:, 0]
         return distances
 
 

