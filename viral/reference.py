@@ -126,13 +126,13 @@ class Reference:
 
         In units of what is usual in each stream; infinite where they have nothing in common.
         """
-        from sklearn.metrics.pairwise import euclidean_distances
+        from scipy.spatial.distance import cdist
 
         total, shared = np.zeros((2, len(batch.present), self.rows.num_rows))
         for name, rows, places in self._placed(streams, batch):
             kept = self.streams[name]
             there = np.flatnonzero(np.isfinite(kept.places[:, 0]))
-            total[np.ix_(rows, there)] += euclidean_distances(places, kept.places[there]) / kept.usual
+            total[np.ix_(rows, there)] += cdist(places, kept.places[there]) / kept.usual
             shared[np.ix_(rows, there)] += 1
         return np.where(shared > 0, total / np.maximum(shared, 1), np.inf)
 

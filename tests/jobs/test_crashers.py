@@ -7,11 +7,14 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from jobs.extract import features_table
+from jobs.ingest import posts_table
 from viral.extractors.feature_set import FeatureSet
 from viral.store import Store
+from viral.tables import POSTS
 
 pytestmark = pytest.mark.slow
 
@@ -24,7 +27,7 @@ CHILD_STARTS_WITHIN = 3.0  # seconds of two cores that have more to do
 
 
 @pytest.fixture
-def root(tmp_path: Path, shared_data: Path, shortest: list[str], viral: Callable, write_posts: Callable) -> Path:
+def root(tmp_path: Path, shared_data: Path, shortest: list[str]) -> Path:
     """Copies of real videos; among each four good ones, one that is planted."""
     root, videos = tmp_path / "root", tmp_path / "videos"
     root.mkdir()
@@ -40,10 +43,8 @@ def root(tmp_path: Path, shared_data: Path, shortest: list[str], viral: Callable
         shutil.copyfile(
             shared_data / "tiktok_videos" / "videos" / f"{shortest[number % 4]}.mp4", videos / f"{name}.mp4"
         )
-    posts = [{"id": name, "desc": "", "createTime": 1_700_000_000} for name in names]
-    path = write_posts(*posts)
-    said = viral("ingest", "tiktok_api", path, "--root", root, "--video-uri", f"{videos}/{{post_id}}.mp4", "--json")
-    assert json.loads(said.stdout)["posts"] == GOOD + OF_EACH * len(REASONS)
+    posts = [{"post_id": name, "source": "test", "video_uri": f"{videos}/{name}.mp4"} for name in names]
+    posts_table(Store.open(root)).append(pa.Table.from_pylist(posts, schema=POSTS), 0)
     return root
 
 
