@@ -41,6 +41,9 @@ LOCAL = {
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
     # How long a process without work is kept for the next task (else 1 s): to start one takes 2 s of a core.
     "RAY_idle_worker_killing_time_threshold_ms": "60000",
+    # How often it looks for new logs: each second, not ten times, which takes 1 % of a core as long as it runs.
+    "RAY_LOG_MONITOR_MANY_FILES_THRESHOLD": "0",
+    "LOG_NAME_UPDATE_INTERVAL_S": "1",
 }
 """Settings of a Ray on this machine alone."""
 OBJECT_STORE_BYTES = 1 << 30  # vectors and ids only ever pass through it, never raw frames
