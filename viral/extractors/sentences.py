@@ -35,7 +35,8 @@ def sentence_encoder(device: str) -> Callable[[str], Vector]:
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.no_padding()
     tokenizer.enable_truncation(_READ)
-    network = _network()  # on "meta" it would import sympy, for a second
+    with torch.random.fork_rng(devices=[]):  # on "meta" it would need no numbers, and import sympy for a second
+        network = _network()
     network.load_state_dict(_weights(folder / "model.safetensors"), assign=True)
     network.eval().to(device)
 
