@@ -15,18 +15,20 @@ import httpx
 
 from cluster.serve import wait_for_stop
 from jobs import backfill, evaluate, ingest, label, train_network
-from jobs.session import session
+from jobs.runtime.session import session
+from jobs.training.specs import TrainSpec
 from serve.endpoint import free_port, running
 from serve.settings import EndpointSpec
-from viral.cli import bar, execute
 from viral.config import Settings, load
+from viral.console.commands import execute
+from viral.console.output import bar
 from viral.demo import CorpusSpec, generate, new_clip
 from viral.evaluation.splits import SplitSpec
 from viral.extractors.feature_set import FeatureSet
 from viral.labels import LabelSpec
 from viral.models.train_config import TrainConfig
-from viral.store import Store
-from viral.tables import SYNTHETIC
+from viral.storage.store import Store
+from viral.tables.schemas import SYNTHETIC
 
 SYNTHETIC_WARNING = (
     "The corpus is SYNTHETIC: shapes, tones and template captions. Nothing here says anything of real posts."
@@ -66,9 +68,7 @@ def run(root: Path, spec: CorpusSpec, settings: Settings, *, keep_serving: bool,
             filled = backfill.run(store, light, settings, progress=bar("backfill"))
             click.echo(f"   {filled.ok} ok, {filled.partial} partial, {filled.failed} failed")
         with step(f"train: the fusion model, on {WORKERS} workers"):
-            trained = train_network.run(
-                store, train_network.TrainSpec("demo", light, "log_views", WORKERS), TrainConfig()
-            )
+            trained = train_network.run(store, TrainSpec("demo", light, "log_views", WORKERS), TrainConfig())
         with step("evaluate: on authors that it never saw, beside baselines"):
             judged = evaluate.run(store, trained.model, resamples=RESAMPLES)
             for name, figures in judged.figures.items():

@@ -7,12 +7,12 @@ import threading
 
 import click
 
-from jobs.session import session
+from jobs.runtime.session import session
 from serve.endpoint import checked, running
 from serve.settings import EndpointSpec
-from viral.cli import common, on_ray
 from viral.config import load
-from viral.store import Store
+from viral.console.options import common, on_ray
+from viral.storage.store import Store
 
 
 @click.command()

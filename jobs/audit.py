@@ -12,28 +12,30 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.audit_reading import Read, read
-from jobs.ingest import posts_table
-from jobs.label import COLUMNS, labels_prefix
-from jobs.labelled import labelled_features, video_counts
-from jobs.session import session
-from viral import generations
-from viral.cli import common, execute, on_ray, say
-from viral.dataset import LabelledFeatures, Statistics
+from jobs.evaluating.audit_reading import Read, read
+from jobs.label import COLUMNS
+from jobs.runtime.session import session
+from jobs.training.labelled import labelled_features, video_counts
+from viral.console.commands import execute
+from viral.console.options import common, on_ray
+from viral.console.output import say
+from viral.datasets.labelled_features import LabelledFeatures, Statistics
+from viral.datasets.labelled_videos import LabelledVideos
+from viral.datasets.streams import Stream, from_dict, streams_of
 from viral.errors import TableError
 from viral.evaluation.audit import CHECKS, Evidence, LabelFit, Learnt, audit, learnt_of, needs_posts, refitted, refuse
 from viral.explain.neighbours import nearest
 from viral.extractors.feature_set import FeatureSet
 from viral.extractors.popularity import Popularity
-from viral.history import recorded
-from viral.labelled_videos import LabelledVideos
-from viral.models.streams import Stream, from_dict, streams_of
-from viral.parts import Parts
-from viral.reference import Reference
-from viral.registry import Registry, Saved
-from viral.scorer import feature_set_of
-from viral.store import Store
-from viral.tables import LABELS, SECONDS
+from viral.registry.registry import Registry, Saved
+from viral.scoring.reference import Reference
+from viral.scoring.scorer import feature_set_of
+from viral.storage.store import Store
+from viral.tables import replaced
+from viral.tables.bucketed import Parts
+from viral.tables.places import labels_prefix, posts_table
+from viral.tables.run_log import recorded
+from viral.tables.schemas import LABELS, SECONDS
 
 EARLY_SIGNAL = "early-signal"
 """What is in the name of a model that is meant to look at counts of a post's first hours."""
@@ -135,7 +137,7 @@ class _Origin:
             return replace(self, card=card)
         name = card["label"]["name"]
         try:
-            labels, about = generations.current(store, labels_prefix(name), LABELS)
+            labels, about = replaced.current(store, labels_prefix(name), LABELS)
         except TableError:
             about = None
         if about != card["label"]:

@@ -15,23 +15,26 @@ import click
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.buckets import over_buckets
-from jobs.extract import Chunk, Work, features_table, sounds_known
-from jobs.ingest import posts_table
-from jobs.meters import Queue
-from jobs.options import chosen_set, feature_set_options
-from jobs.session import session
-from jobs.shapes import outcomes, workers_of
-from viral.attempts import Retry, pending
-from viral.cli import bar, common, execute, on_ray, say
+from jobs.backfilling.shapes import outcomes, workers_of
+from jobs.backfilling.stages import Chunk, Work, sounds_known
+from jobs.runtime.buckets import over_buckets
+from jobs.runtime.metrics import Queue
+from jobs.runtime.options import chosen_set, feature_set_options
+from jobs.runtime.session import session
 from viral.config import Settings, load
+from viral.console.commands import execute
+from viral.console.options import common, on_ray
+from viral.console.output import bar, say
 from viral.errors import ConfigError, TableError, ViralError, WeightsError
 from viral.extractors.feature_set import FeatureSet
-from viral.extractors.root_weights import from_root
-from viral.history import Recorder, recorded
-from viral.parts import Parts, bits_for
-from viral.reuse import declare, donors
-from viral.store import Store
+from viral.features.attempts import Retry, pending
+from viral.features.feature_table import features_table
+from viral.features.pipeline import from_root
+from viral.features.reuse import declare, donors
+from viral.storage.store import Store
+from viral.tables.bucketed import Parts, bits_for
+from viral.tables.places import posts_table
+from viral.tables.run_log import Recorder, recorded
 
 # Posts of a chunk, which is what one call of the extract stage turns into one part: few enough that a kill costs little
 # and long videos leave no worker behind when the others have ended, enough that 10^8 posts make some 25,000 parts.

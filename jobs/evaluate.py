@@ -3,34 +3,36 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import click
 import numpy as np
 import pyarrow as pa
 
-from jobs import audit, drift
-from jobs.baseline_rows import seen_by_baselines
-from jobs.calibrate import calibrate
-from jobs.drift import DriftSummary, Watch
-from jobs.drift_options import drift_options
-from jobs.evaluate_about import about_of, split_of
-from jobs.evaluate_rows import gather, ids_of, inputs_of, shares_of
-from jobs.evaluate_sections import with_frames, with_sections
-from jobs.labelled import labelled_features, share_of
-from jobs.session import session
-from viral.cli import common, execute, on_ray, say
+from jobs import audit
+from jobs.evaluating.about import about_of, split_of
+from jobs.evaluating.baseline_rows import seen_by_baselines
+from jobs.evaluating.rows import gather, ids_of, inputs_of, shares_of
+from jobs.evaluating.sections import with_frames, with_sections
+from jobs.runtime.session import session
+from jobs.training.calibrate import calibrate
+from jobs.training.labelled import labelled_features, share_of
+from viral.console.commands import execute
+from viral.console.options import common, on_ray
+from viral.console.output import say
 from viral.errors import TableError
-from viral.evaluation import report
-from viral.evaluation.baselines import BASELINES, fit_predict
+from viral.evaluation.baselines.baselines import BASELINES, fit_predict
 from viral.evaluation.evaluate import Details, Forecast, Truth, evaluate
+from viral.evaluation.report import report
+from viral.evaluation.report.page import render
 from viral.evaluation.splits import author_codes
-from viral.evaluation.tested import keep
-from viral.history import recorded
+from viral.evaluation.test_predictions import keep
 from viral.labels.registry import definition
-from viral.registry import Registry, Saved
-from viral.scorer import CALIBRATION, Scorer
-from viral.store import Store
+from viral.registry.registry import Registry, Saved
+from viral.scoring.scorer import CALIBRATION, Scorer
+from viral.storage.store import Store
+from viral.tables.run_log import recorded
 
 SUMMARY_FIGURES = ("roc_auc", "spearman", "rmse", "accuracy_at_75", "coverage")
 
@@ -71,7 +73,7 @@ def run(
     keep(store, saved.name, saved.version, rows)
     place = f"models/{saved.name}/{saved.version:04d}/scorecard"
     store.write(f"{place}.json", judged.to_json().encode())
-    store.write(f"{place}.html", judged.to_html().encode())
+    store.write(f"{place}.html", render(judged).encode())
     return EvaluateSummary(
         model=str(saved),
         html=store.uri(f"{place}.html"),
@@ -127,40 +129,20 @@ def _figure(estimate: Any) -> str:
 @click.command()
 @click.option("--model", default="fusion", show_default=True, help="NAME, NAME/VERSION or NAME@champion.")
 @click.option("--resamples", default=1000, show_default=True, type=click.IntRange(100), help="Of the bootstrap.")
-@drift_options
 @on_ray
 @common
 def command(
     model: str,
     resamples: int,
-    watch: Watch | None,
-    refit: bool,
     root: str,
     address: str | None,
     as_json: bool,
     debug: bool,
 ) -> None:
-    """Judge a model on its test split, beside baselines; writes one JSON and one HTML page beside the model.
-
-    With --since on later posts instead, window by window, with alarms where it is no longer right.
-    """
+    """Judge a model on its test split, beside baselines; writes one JSON and one HTML page beside the model."""
     store = Store.open(root)
-    say(
-        recorded(store, "evaluate", lambda _: _asked(store, model, watch, resamples, refit, address, debug)),
-        as_json=as_json,
-    )
-
-
-def _asked(
-    store: Store, model: str, watch: Watch | None, resamples: int, refit: bool, address: str | None, debug: bool
-) -> EvaluateSummary | DriftSummary:
-    from jobs import refit as again  # which judges what it trains by `run`
-
-    if watch is None:
-        return run(store, model, resamples=resamples, address=address, debug=debug)
-    if refit:
-        return again.run(store, model, watch, resamples=resamples, address=address, debug=debug)
-    return drift.run(store, model, watch, address=address, debug=debug)
+    work = partial(run, store, model, resamples=resamples, address=address, debug=debug)
+    say(recorded(store, "evaluate", lambda _: work()), as_json=as_json)
 
 
 if __name__ == "__main__":

@@ -7,10 +7,11 @@ from dataclasses import asdict, replace
 
 import click
 
-from jobs.options import draft_options
-from jobs.score_files import card_of, uri_of
-from viral.cli import common, execute
+from jobs.runtime.options import draft_options
+from jobs.scoring.files import card_of, uri_of
 from viral.config import load
+from viral.console.commands import execute
+from viral.console.options import common
 from viral.errors import ConfigError
 from viral.explain import ASSOCIATIONS
 from viral.explain.drafts import ranked
@@ -19,9 +20,9 @@ from viral.explain.text import lines
 from viral.explain.variants import Draft, Rescorer, Variant
 from viral.explain.whatif import CHANGES, Change, change
 from viral.extractors.extractor import Context
-from viral.pipeline import Pipeline
-from viral.scorer import Scorer
-from viral.store import Store
+from viral.features.pipeline import Pipeline
+from viral.scoring.scorer import Scorer
+from viral.storage.store import Store
 
 
 def explain_file(

@@ -12,15 +12,17 @@ import click
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.extract import features_table
-from jobs.options import chosen_set, feature_set_options
-from viral.attempts import quarantined
-from viral.cli import common, execute, say
+from jobs.runtime.options import chosen_set, feature_set_options
+from viral.console.commands import execute
+from viral.console.options import common
+from viral.console.output import say
 from viral.errors import TableError, reasons
 from viral.extractors.feature_set import FeatureSet
-from viral.parts import bits_for
-from viral.store import Store
-from viral.versions import newest_of
+from viral.features.attempts import quarantined
+from viral.features.feature_table import features_table
+from viral.storage.store import Store
+from viral.tables.bucketed import bits_for
+from viral.tables.latest import newest_of
 
 _COLUMNS = ["post_id", "attempt", "status", "reason", "detail", "finished_at"]
 

@@ -15,21 +15,23 @@ from typing import Any
 
 import click
 
-from jobs import fetch_plan
-from jobs.buckets import over_buckets
-from jobs.fetch_gate import Gate, Turns
-from jobs.fetch_plan import Plan
-from jobs.ingest import posts_table
-from jobs.session import session
-from viral.cli import bar, common, execute, on_ray, say
+from jobs.fetching import plan as plans
+from jobs.fetching.gate import Gate, Turns
+from jobs.fetching.plan import Plan
+from jobs.runtime.buckets import over_buckets
+from jobs.runtime.session import session
 from viral.config import Settings, load
+from viral.console.commands import execute
+from viral.console.options import common, on_ray
+from viral.console.output import bar, say
 from viral.errors import ConfigError, HostNotAllowedError, TableError
 from viral.fetching import cookies
 from viral.fetching.fetch import FEED, Fetcher, Wanted
 from viral.fetching.hosts import Hosts
-from viral.fetching.ledger import Ledger, fetches_table
-from viral.parts import bits_for
-from viral.store import Store
+from viral.fetching.ledger import Ledger
+from viral.storage.store import Store
+from viral.tables.bucketed import bits_for
+from viral.tables.places import fetches_table, posts_table
 
 ROUNDS = 3  # what was asked for, what its feeds list, and what the feeds among those list
 CONNECTIONS = 8  # at most at once to a site, where its rate needs as many
@@ -106,16 +108,16 @@ def run(
     summary = FetchSummary()
     store.delete_below(plan.staging)
     try:
-        fetch_plan.want_addresses(plan, _addresses(request))
+        plans.want_addresses(plan, _addresses(request))
         with session(address, debug=debug):
             if request.posts:
-                fetch_plan.want_posts(plan, posts_bits)
+                plans.want_posts(plan, posts_bits)
             rounds = _rounds(plan, request, settings, summary, progress)
-            for row in fetch_plan.tally(plan, rounds):
+            for row in plans.tally(plan, rounds):
                 _add(summary, row)
             list(over_buckets(partial(_compact, store, plan.bits), plan.bits))
             if request.posts:
-                summary.posts_with_video = fetch_plan.attach(plan, posts_bits)
+                summary.posts_with_video = plans.attach(plan, posts_bits)
         fetches_table(store).sweep(plan.bits)
     finally:
         store.delete_below(plan.staging)
@@ -136,13 +138,13 @@ def _plan(store: Store, request: Request) -> tuple[Plan, int]:
 
 
 def _addresses(request: Request) -> Iterator[str]:
-    return itertools.chain(request.urls, fetch_plan.listed(request.list_file) if request.list_file else ())
+    return itertools.chain(request.urls, plans.listed(request.list_file) if request.list_file else ())
 
 
 def _rounds(plan: Plan, request: Request, settings: Settings, summary: FetchSummary, progress: Progress) -> int:
     """Fetch what is wanted, then what feeds among it list, and so on; the number of rounds."""
     for round_ in range(ROUNDS):
-        counts = fetch_plan.plan_round(plan, round_, retry_failed=request.retry_failed)
+        counts = plans.plan_round(plan, round_, retry_failed=request.retry_failed)
         for states in counts.values():
             summary.urls += states.total()
             summary.done_before += states["done"]
@@ -188,7 +190,7 @@ def _fetch_site(plan: Plan, round_: int, site: str, request: Request, settings: 
         Ledger(plan.store, plan.bits) as ledger,
     ):
         for outcome in fetcher.run(_left(plan, round_, site)):
-            fetch_plan.want_found(plan, round_ + 1, outcome.found)
+            plans.want_found(plan, round_ + 1, outcome.found)
             ledger.add(outcome)
             gate.count.remote()
 

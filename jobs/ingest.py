@@ -13,16 +13,19 @@ from typing import Any
 import click
 import pyarrow as pa
 
-from jobs.buckets import over_buckets
-from jobs.session import session
-from viral import s3
-from viral.cli import common, execute, on_ray, say
+from jobs.runtime.buckets import over_buckets
+from jobs.runtime.session import session
+from viral.console.commands import execute
+from viral.console.options import common, on_ray
+from viral.console.output import say
 from viral.errors import ConfigError, SourceError, StorageError
-from viral.history import recorded
-from viral.parts import Parts, bits_for
 from viral.sources import SOURCES, read
-from viral.store import Store, one_line, open_any
-from viral.tables import POSTS, REJECTS
+from viral.storage import s3
+from viral.storage.store import Store, one_line, open_any
+from viral.tables.bucketed import Parts, bits_for
+from viral.tables.places import posts_table, rejects_table
+from viral.tables.run_log import recorded
+from viral.tables.schemas import POSTS, REJECTS
 
 ROW_BYTES = 400  # of scraped text a post, roughly; only the number of buckets is derived from it
 _POST_ID = "{post_id}"
@@ -77,16 +80,6 @@ class IngestSummary:
     reject_reasons: dict[str, int] = field(default_factory=dict)
     changed: int = 0
     table_rows: int = 0
-
-
-def posts_table(store: Store) -> Parts:
-    """The posts of a root: one row a `post_id`, that of the newest scrape."""
-    return Parts(store, "posts", POSTS, key="post_id", newest_by="scraped_at")
-
-
-def rejects_table(store: Store) -> Parts:
-    """The scraped rows that are no posts, with the reason."""
-    return Parts(store, "rejects", REJECTS, key="reject_id")
 
 
 def run(store: Store, source: Source, *, address: str | None = None, debug: bool = False) -> IngestSummary:

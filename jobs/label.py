@@ -14,19 +14,20 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.hashes import hashes_of
-from jobs.ingest import posts_table
-from viral import generations
-from viral.cli import common, execute, say
+from jobs.evaluating.hashes import hashes_of
+from viral.console.commands import execute
+from viral.console.options import common
+from viral.console.output import say
 from viral.errors import TableError
-from viral.evaluation.copies import later_copies
+from viral.evaluation.duplicates import later_copies
 from viral.evaluation.splits import PARTS, Kind, SplitSpec, assign
-from viral.history import recorded
 from viral.labels import DEFINITIONS, Labelled, LabelSpec, fit, log_rates
-from viral.parts import bits_for
-from viral.registry import check_name
-from viral.store import Store
-from viral.tables import LABELS
+from viral.storage.store import Store
+from viral.tables import replaced
+from viral.tables.bucketed import bits_for
+from viral.tables.places import labels_prefix, posts_table
+from viral.tables.run_log import recorded
+from viral.tables.schemas import LABELS
 
 COLUMNS = [
     *("post_id", "author_id", "posted_at", "scraped_at", "duration_seconds", "author_followers"),
@@ -51,11 +52,6 @@ class LabelSummary:
     copies: int
     dropped: dict[str, int] = field(default_factory=dict)
     splits: dict[str, int] = field(default_factory=dict)
-
-
-def labels_prefix(name: str) -> str:
-    """Where a label table lies."""
-    return f"labels/{check_name(name)}"
 
 
 def run(
@@ -125,9 +121,9 @@ def label_rows(posts: pa.Table, parts: npt.NDArray[np.str_], labelled: Labelled)
 
 def _replace(store: Store, name: str, rows: pa.Table, about: dict[str, Any]) -> None:
     generation = uuid.uuid4().hex[:12]
-    parts = generations.begin(store, labels_prefix(name), LABELS, generation)
+    parts = replaced.begin(store, labels_prefix(name), LABELS, generation)
     parts.append(rows, bits_for(rows.num_rows))
-    generations.commit(store, labels_prefix(name), generation, about)
+    replaced.commit(store, labels_prefix(name), generation, about)
 
 
 @click.command()

@@ -5,29 +5,33 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 import click
 import pyarrow as pa
 
-from jobs.buckets import bucket_rows
-from jobs.extract import features_table
-from jobs.options import chosen_set, draft_options
-from jobs.score_files import score_files
-from jobs.session import session
-from viral import generations
-from viral.cli import common, execute, on_ray, say
+from jobs.runtime.buckets import bucket_rows
+from jobs.runtime.options import chosen_set, draft_options
+from jobs.runtime.session import session
+from jobs.scoring.files import score_files
+from jobs.scoring.loaded import loaded_scorer, prediction_row
+from viral.console.commands import execute
+from viral.console.options import common, on_ray
+from viral.console.output import say
+from viral.datasets.streams import from_table
 from viral.errors import ConfigError, TableError
 from viral.extractors.extractor import Context
 from viral.extractors.feature_set import FeatureSet
-from viral.history import recorded
-from viral.models.streams import from_table
-from viral.parts import Parts, bits_for
-from viral.registry import Registry
-from viral.scorer import CALIBRATION, Scored, Scorer
-from viral.store import Store
-from viral.tables import PREDICTIONS
+from viral.features.feature_table import features_table
+from viral.registry.registry import Registry
+from viral.scoring.scorer import Scorer
+from viral.storage.store import Store
+from viral.tables import replaced
+from viral.tables.bucketed import Parts, bits_for
+from viral.tables.places import predictions_prefix
+from viral.tables.run_log import recorded
+from viral.tables.schemas import PREDICTIONS
 
 
 @dataclass
@@ -38,11 +42,6 @@ class ScoreSummary:
     model: str
     scored: int = 0
     without_features: int = 0
-
-
-def predictions_prefix(model: str) -> str:
-    """Where the predictions of a model (`name/version`) lie."""
-    return f"predictions/{model.replace('/', '-')}"
 
 
 def run(
@@ -69,10 +68,10 @@ def run(
     prefix, generation = predictions_prefix(str(saved)), uuid.uuid4().hex[:12]
     summary = ScoreSummary(prefix, str(saved))
     with session(address, debug=debug):
-        for row in _scored(features, generations.begin(store, prefix, PREDICTIONS, generation), str(saved), rows):
+        for row in _scored(features, replaced.begin(store, prefix, PREDICTIONS, generation), str(saved), rows):
             summary.scored += row["scored"]
             summary.without_features += row["without"]
-    generations.commit(store, prefix, generation, {"model": str(saved), "feature_set": chosen.to_dict()})
+    replaced.commit(store, prefix, generation, {"model": str(saved), "feature_set": chosen.to_dict()})
     return summary
 
 
@@ -105,41 +104,6 @@ class _ScoreBucket:
             table = pa.Table.from_pylist([prediction_row(post, each) for post, each in pairs], schema=PREDICTIONS)
             self.predictions.append(table, self.bits)
         return rows.num_rows, int((~present).sum())
-
-
-def loaded_scorer(root: str, model: str) -> Scorer:
-    """One load a worker process, and another once the model is calibrated."""
-    name, _, version = model.partition("/")
-    return _loaded(root, model, Store(root).exists(Registry.key(name, int(version), CALIBRATION)))
-
-
-@cache
-def _loaded(root: str, model: str, calibrated: bool) -> Scorer:
-    del calibrated
-    return Scorer.load(Store(root), model)
-
-
-@cache
-def raw_scorer(root: str, model: str) -> Scorer:
-    """The same, its words left as the model itself says them."""
-    return Scorer(Registry(Store(root)).load(model), raw=True)
-
-
-def prediction_row(post_id: str, scored: Scored) -> dict[str, Any]:
-    """A row of the predictions table."""
-    return {
-        "post_id": post_id,
-        "probability": scored.probability,
-        "score": scored.score,
-        "low": scored.low,
-        "high": scored.high,
-        "percentile": scored.percentile,
-        "known": scored.known,
-        "present": list(scored.modalities),
-        "missing": list(scored.missing),
-        "shares": list(scored.modalities.items()),
-        "model": scored.model,
-    }
 
 
 @click.command()

@@ -13,18 +13,20 @@ import click
 import numpy as np
 import pyarrow as pa
 
-from jobs.buckets import MAX_TASKS, bucket_rows
-from jobs.ingest import posts_table
-from jobs.session import session
-from viral import generations
-from viral.cli import common, execute, on_ray, say
+from jobs.runtime.buckets import MAX_TASKS, bucket_rows
+from jobs.runtime.session import session
+from viral.console.commands import execute
+from viral.console.options import common, on_ray
+from viral.console.output import say
 from viral.errors import TableError
-from viral.history import recorded
-from viral.parts import bucket_of
-from viral.sound_history import HISTORY, HISTORY_NEEDED, histories_of
-from viral.sounds import NEEDED, sounds_of, sounds_root
-from viral.store import Store
-from viral.tables import SOUND_HISTORY
+from viral.sounds.history import HISTORY, HISTORY_NEEDED, histories_of
+from viral.sounds.sounds import NEEDED, sounds_of, sounds_root
+from viral.storage.store import Store
+from viral.tables import replaced
+from viral.tables.bucketed import bucket_of
+from viral.tables.places import posts_table
+from viral.tables.run_log import recorded
+from viral.tables.schemas import SOUND_HISTORY
 
 if TYPE_CHECKING:
     from ray.data import Dataset
@@ -93,7 +95,7 @@ def _partitions(bits: int) -> int:
 def _write_history(store: Store, bits: int, posts: int) -> int:
     """Make the table of what was known of sounds anew, shuffled back to the buckets of the posts; its rows."""
     generation = uuid.uuid4().hex[:12]
-    table = generations.begin(store, HISTORY, SOUND_HISTORY, generation)
+    table = replaced.begin(store, HISTORY, SOUND_HISTORY, generation)
 
     def tell(posts: pa.Table) -> pa.Table:
         rows = histories_of(posts)
@@ -106,7 +108,7 @@ def _write_history(store: Store, bits: int, posts: int) -> int:
     told = _by_sound(store, bits, HISTORY_NEEDED).map_groups(tell, batch_format="pyarrow")
     written = told.groupby("bucket", num_partitions=_partitions(bits)).map_groups(write, batch_format="pyarrow")
     count: int = sum(row["rows"] for row in written.iter_rows())
-    generations.commit(store, HISTORY, generation, {"rows": count, "posts": posts})
+    replaced.commit(store, HISTORY, generation, {"rows": count, "posts": posts})
     return count
 
 

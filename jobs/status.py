@@ -7,9 +7,10 @@ from dataclasses import asdict
 
 import click
 
-from viral.cli import common, execute
-from viral.history import Run, runs
-from viral.store import Store
+from viral.console.commands import execute
+from viral.console.options import common
+from viral.storage.store import Store
+from viral.tables.run_log import Run, runs
 
 
 @click.command()

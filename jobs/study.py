@@ -7,23 +7,26 @@ import pyarrow.compute as pc
 
 from jobs import backfill, ingest
 from jobs.backfill import Progress
-from jobs.ingest import column_map, posts_table
-from jobs.options import chosen_set
-from jobs.session import session
-from jobs.study_report import Cards, StudySummary, study_of, summary_of
-from jobs.study_spec import StudySpec
-from jobs.study_steps import KINDS, Cell, Recipe, Steps
-from viral.cli import bar, common, execute, on_ray, say
+from jobs.ingest import column_map
+from jobs.runtime.options import chosen_set
+from jobs.runtime.session import session
+from jobs.studying.report import Cards, StudySummary, study_of, summary_of
+from jobs.studying.spec import StudySpec
+from jobs.studying.steps import KINDS, Cell, Recipe, Steps
 from viral.config import Settings, load
+from viral.console.commands import execute
+from viral.console.options import common, on_ray
+from viral.console.output import bar, say
 from viral.errors import ConfigError, UsageError
-from viral.evaluation.report import Report
+from viral.evaluation.report.report import Report
+from viral.evaluation.study.page import render
 from viral.extractors.feature_set import FeatureSet
-from viral.history import Recorder, recorded
 from viral.labels import DEFINITIONS, LabelSpec
 from viral.models.ensemble.member import MEMBERS
-from viral.registry import check_name
 from viral.sources import SOURCES
-from viral.store import Store
+from viral.storage.store import Store
+from viral.tables.places import check_name, posts_table
+from viral.tables.run_log import Recorder, recorded
 
 
 def run(
@@ -52,7 +55,7 @@ def run(
         cards, skipped = _judged(spec, steps, progress)
         study = study_of(spec, store, cards, skipped)
     store.write(f"{place}/study.json", study.to_json().encode())
-    store.write(f"{place}/study.html", study.to_html().encode())
+    store.write(f"{place}/study.html", render(study).encode())
     return summary_of(store, place, study, len(cards), steps.reused)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from viral.cli import Commands, execute
+from viral.console.commands import Commands, execute
 
 MODELS = {
     "fusion": ("jobs.train_network", "All modalities of a feature set, fused (--architecture)."),

@@ -8,28 +8,31 @@ from functools import partial
 
 import click
 
-from jobs import ensemble_crew, ensemble_member
-from jobs.buckets import over_buckets
-from jobs.calibrate import calibrate
-from jobs.ensemble_card import ensemble_card, lines
-from jobs.ensemble_member import MemberTask, Trained
-from jobs.foreign import features_option, set_or_features
-from jobs.labelled import labelled_features, statistics_of
-from jobs.options import feature_set_options
-from jobs.session import check_room, session
-from viral.cli import bar, common, execute, on_ray, say
-from viral.dataset import LabelledFeatures
+from jobs.runtime.buckets import over_buckets
+from jobs.runtime.options import feature_set_options
+from jobs.runtime.session import check_room, session
+from jobs.training import ensemble_distributed, ensemble_member
+from jobs.training.calibrate import calibrate
+from jobs.training.ensemble_card import ensemble_card, lines
+from jobs.training.ensemble_member import MemberTask, Trained
+from jobs.training.external_features import features_option, set_or_features
+from jobs.training.labelled import labelled_features, statistics_of
+from viral.console.commands import execute
+from viral.console.options import common, on_ray
+from viral.console.output import bar, say
+from viral.datasets.labelled_features import LabelledFeatures
+from viral.datasets.streams import streams_of
 from viral.errors import ConfigError, TableError
 from viral.extractors.feature_set import FeatureSet
-from viral.history import recorded
 from viral.models.ensemble.member import MEMBERS, member_class
 from viral.models.ensemble.predictor import to_bytes
 from viral.models.ensemble.rows import Layout
 from viral.models.mixing import Weights, given, learn
-from viral.models.streams import streams_of
 from viral.models.train_config import Scaling
-from viral.registry import Registry, check_name
-from viral.store import Store
+from viral.registry.registry import Registry
+from viral.storage.store import Store
+from viral.tables.places import check_name
+from viral.tables.run_log import recorded
 
 ROWS_A_WORKER = 100
 MIN_HELD = 4  # posts of the validation split: fewer say nothing of which model is better
@@ -130,7 +133,7 @@ def _bits(data: LabelledFeatures, spec: EnsembleSpec, rows: int) -> int:
             f"{rows} training posts are too few for {spec.workers} workers to grow trees together: "
             f"at least {ROWS_A_WORKER} each, or leave out --workers"
         )
-    check_room(spec.workers, ensemble_crew.CPUS)
+    check_room(spec.workers, ensemble_distributed.CPUS)
     return max(data.bits(), (4 * spec.workers - 1).bit_length())
 
 
@@ -168,7 +171,7 @@ def _trained(store: Store, task: MemberTask, members: Sequence[str], model: str)
         progress(len(running) - len(left), len(tasks))
     trained: dict[str, Trained] = {each.name: each for each in ray.get(running)}
     for each in together:
-        trained[each.name] = ensemble_crew.train(store, each, f"runs/{model}-trees-{each.name}")
+        trained[each.name] = ensemble_distributed.train(store, each, f"runs/{model}-trees-{each.name}")
         progress(len(trained), len(tasks))
     return [trained[name] for name in members]
 

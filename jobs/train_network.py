@@ -13,34 +13,35 @@ import click
 import pyarrow as pa
 
 import viral
-from jobs.buckets import bucket_rows
-from jobs.calibrate import calibrate
-from jobs.foreign import features_option, set_or_features
-from jobs.labelled import labelled_features, statistics_of
-from jobs.model_card import model_card, sources_of
-from jobs.options import feature_set_options
-from jobs.search import search
-from jobs.session import check_room, session
-from jobs.train_options import Workers, least, tracking_options, train_options, workers_option
-from jobs.training_state import kept_at, last_state
-from viral.cli import common, on_ray, say
-from viral.dataset import LabelledFeatures, Statistics
+from jobs.runtime.buckets import bucket_rows
+from jobs.runtime.options import feature_set_options
+from jobs.runtime.session import check_room, session
+from jobs.training.calibrate import calibrate
+from jobs.training.external_features import features_option, set_or_features
+from jobs.training.labelled import labelled_features, statistics_of
+from jobs.training.model_card import model_card, sources_of
+from jobs.training.options import Workers, least, tracking_options, train_options, workers_option
+from jobs.training.search import search
+from jobs.training.specs import TrainSpec
+from jobs.training.state import kept_at, last_state
+from viral.console.options import common, on_ray
+from viral.console.output import say
+from viral.datasets.labelled_features import LabelledFeatures, Statistics
 from viral.errors import ConfigError
-from viral.extractors.feature_set import FeatureSet
-from viral.history import recorded
 from viral.models.networks import FUSIONS, check_architecture
 from viral.models.start import check_start, scaling_of, shape_of
-from viral.models.streams import Stream, streams_of
 from viral.models.train_config import Scaling, TrainConfig
-from viral.registry import Registry, Saved, check_name
-from viral.store import Store
-from viral.tracking import Tracking
+from viral.registry.registry import Registry
+from viral.storage.store import Store
+from viral.tables.places import check_name
+from viral.tables.run_log import recorded
+from viral.tracking.curves import Tracking
 
 if TYPE_CHECKING:
     from ray.data import Dataset
     from ray.train import Result
 
-    from jobs.network_worker import NetworkTask
+    from jobs.training.network_worker import NetworkTask
 
 READ_CPUS = 0.05  # reading a bucket waits for storage; a whole core would not fit beside the workers of a full machine
 WORKER_CPUS = 0.9  # what is left of each core reads the data
@@ -60,47 +61,6 @@ class TrainSummary:
     data_hash: str
     resumed_at_epoch: int
     samples_per_second: float
-
-
-@dataclass(frozen=True)
-class TrainSpec:
-    """What to train: `name` on the table of `feature_set` and the label table `label`.
-
-    Attributes:
-        name: what the model is saved as.
-        feature_set: whose table it learns from.
-        label: the label table.
-        workers: of Ray Train.
-        gates: fixed weights of the streams.
-        modality: look at the extractors of this one alone.
-        extractor: look at this one alone.
-        architecture: one of `viral.models.networks.NETWORKS`.
-        start: go on from this model's weights.
-        share: learn from so many of the training split's authors.
-    """
-
-    name: str
-    feature_set: FeatureSet
-    label: str
-    workers: Workers = 2
-    gates: dict[str, float] | None = None
-    modality: str | None = None
-    extractor: str | None = None
-    architecture: str = "gated"
-    start: Saved | None = None
-    share: float = 1.0
-
-    @property
-    def streams(self) -> tuple[Stream, ...]:
-        """What it may look at. Raises ConfigError: nothing of that kind is in the feature set."""
-        offered = streams_of(self.feature_set)
-        chosen = tuple(each for each in offered if self.modality in (None, each.modality))
-        chosen = tuple(each for each in chosen if self.extractor in (None, each.name))
-        if not chosen:
-            known = ", ".join(dict.fromkeys(each.name if self.extractor else each.modality for each in offered))
-            wanted = self.extractor or self.modality
-            raise ConfigError(f"the feature set {self.feature_set.name} has no {wanted}: it has {known}")
-        return chosen
 
 
 def run(
@@ -163,7 +123,7 @@ def run(
 
 
 def _task(spec: TrainSpec, config: TrainConfig, data: LabelledFeatures, statistics: Statistics) -> NetworkTask:
-    from jobs.network_worker import NetworkTask
+    from jobs.training.network_worker import NetworkTask
     from viral.models.fusion_config import FusionConfig, check_gates
 
     seen = tuple(stream for stream in data.streams if stream.name in statistics.moments)
@@ -188,7 +148,7 @@ def _fit(store: Store, spec: TrainSpec, task: NetworkTask, data: LabelledFeature
     from ray.train import DataConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
 
-    from jobs.network_worker import run as worker
+    from jobs.training.network_worker import run as worker
 
     trainer = TorchTrainer(
         worker,

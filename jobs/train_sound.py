@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import click
 
-from jobs.options import chosen_set
-from jobs.train_network import TrainSpec, run
-from jobs.train_options import Workers, workers_option
-from viral.cli import common, execute, on_ray, say
-from viral.history import recorded
+from jobs.runtime.options import chosen_set
+from jobs.train_network import run
+from jobs.training.options import Workers, workers_option
+from jobs.training.specs import TrainSpec
+from viral.console.commands import execute
+from viral.console.options import common, on_ray
+from viral.console.output import say
 from viral.models.train_config import Optimizer, Precision, TrainConfig
-from viral.registry import Registry
-from viral.store import Store
+from viral.registry.registry import Registry
+from viral.storage.store import Store
+from viral.tables.run_log import recorded
 
 SOUND = "sound"  # the architecture, the feature set and the model
 

@@ -14,31 +14,34 @@ import pyarrow as pa
 
 import viral
 from jobs import train_ensemble, train_network
-from jobs.buckets import over_buckets
-from jobs.calibrate import calibrate
-from jobs.ensemble_card import TOGETHER
-from jobs.ensemble_member import HELD_ROWS
-from jobs.foreign import features_option, set_or_features
-from jobs.labelled import labelled_features, share_of, statistics_of
-from jobs.options import feature_set_options
-from jobs.score import raw_scorer
-from jobs.session import session
+from jobs.runtime.buckets import over_buckets
+from jobs.runtime.options import feature_set_options
+from jobs.runtime.session import session
+from jobs.scoring.loaded import raw_scorer
 from jobs.train_ensemble import MIN_HELD, EnsembleSpec, held_rows, weights_option
-from jobs.train_network import TrainSpec
-from viral.cli import common, execute, on_ray, say
-from viral.dataset import LabelledFeatures, Statistics
+from jobs.training.calibrate import calibrate
+from jobs.training.ensemble_card import TOGETHER
+from jobs.training.ensemble_member import HELD_ROWS
+from jobs.training.external_features import features_option, set_or_features
+from jobs.training.labelled import labelled_features, share_of, statistics_of
+from jobs.training.specs import TrainSpec
+from viral.console.commands import execute
+from viral.console.options import common, on_ray
+from viral.console.output import say
+from viral.datasets.labelled_features import LabelledFeatures, Statistics
+from viral.datasets.streams import Stream, from_table
 from viral.errors import ConfigError, TableError
 from viral.extractors.feature_set import FeatureSet
-from viral.history import recorded
 from viral.models.ensemble.member import log_loss, squared_loss
 from viral.models.ensemble.rows import sampled
 from viral.models.mixing import Floats, Opinion, Weights, given, learn, mix
 from viral.models.stacked import to_bytes, union
-from viral.models.streams import Stream, from_table
 from viral.models.train_config import TrainConfig
-from viral.registry import Registry, Saved, check_name
-from viral.scorer import feature_set_of
-from viral.store import Store
+from viral.registry.registry import Registry, Saved
+from viral.scoring.scorer import feature_set_of
+from viral.storage.store import Store
+from viral.tables.places import check_name
+from viral.tables.run_log import recorded
 
 
 @dataclass

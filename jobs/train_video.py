@@ -11,36 +11,35 @@ from typing import TYPE_CHECKING
 import click
 
 import viral
-from jobs.clips import ClipSource, Decoders
-from jobs.ingest import posts_table
-from jobs.label import labels_prefix
-from jobs.labelled import MIN_ROWS, check_classes, video_counts
-from jobs.session import session
+from jobs.runtime.session import session
 from jobs.train_network import WORKER_CPUS
-from jobs.training_state import kept_at, last_state
-from jobs.video_model import save
-from viral import generations
-from viral.cli import common, on_ray, say
+from jobs.training.clips import ClipSource, Decoders
+from jobs.training.labelled import MIN_ROWS, check_classes, video_counts
+from jobs.training.specs import VideoSpec
+from jobs.training.state import kept_at, last_state
+from jobs.training.video_model import save
 from viral.config import Settings, load
+from viral.console.options import common, on_ray
+from viral.console.output import say
+from viral.datasets.labelled_videos import LabelledVideos, VideoCounts
+from viral.datasets.streams import streams_of
 from viral.errors import TableError
 from viral.extractors.clip_network import BACKBONES, clip_network
 from viral.extractors.feature_set import Entry, FeatureSet
-from viral.extractors.root_weights import RootWeights
-from viral.extractors.spec import ExtractorSpec
-from viral.history import recorded
-from viral.labelled_videos import LabelledVideos, VideoCounts
 from viral.models.fusion_config import FusionConfig
-from viral.models.streams import streams_of
 from viral.models.train_config import Precision, Scaling
 from viral.models.video_config import Task, VideoConfig
-from viral.registry import check_name
-from viral.store import Store
-from viral.tables import LABELS
+from viral.storage.store import Store
+from viral.tables import replaced
+from viral.tables.places import check_name, labels_prefix, posts_table
+from viral.tables.run_log import recorded
+from viral.tables.schemas import LABELS
+from viral.weights.root import RootWeights
 
 if TYPE_CHECKING:
     from ray.train import Result
 
-    from jobs.video_worker import VideoTask
+    from jobs.training.video_worker import VideoTask
 
 _MEANWHILE = 0.1  # of a core, for decoding where training takes them all: it waits for its sandbox most of the time
 
@@ -60,16 +59,6 @@ class VideoSummary:
     skipped: dict[str, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class VideoSpec:
-    """What to train: `name`, from `backbone` with the weights that it names, on the label table `label`."""
-
-    name: str
-    backbone: ExtractorSpec
-    label: str
-    workers: int = 2
-
-
 def run(
     store: Store,
     spec: VideoSpec,
@@ -87,7 +76,7 @@ def run(
     """
     check_name(spec.name)
     spec.backbone.check(RootWeights(store))
-    labels, about = generations.current(store, labels_prefix(spec.label), LABELS)
+    labels, about = replaced.current(store, labels_prefix(spec.label), LABELS)
     data = LabelledVideos(posts_table(store), labels)
     bits = data.bits()
     with session(address, debug=debug):
@@ -125,7 +114,7 @@ def _counts(data: LabelledVideos, spec: VideoSpec, config: VideoConfig) -> Video
 
 
 def _task(store: Store, spec: VideoSpec, config: VideoConfig, counts: VideoCounts, source: ClipSource) -> VideoTask:
-    from jobs.video_worker import VideoTask
+    from jobs.training.video_worker import VideoTask
 
     streams = streams_of(FeatureSet(spec.name, (Entry(spec.backbone),)))
     target = counts.moments["target"]
@@ -154,7 +143,7 @@ def _fit(store: Store, spec: VideoSpec, task: VideoTask, place: str) -> Result:
     from ray.train import ScalingConfig
     from ray.train.torch import TorchTrainer
 
-    from jobs.video_worker import run as worker
+    from jobs.training.video_worker import run as worker
 
     gpus = float(ray.cluster_resources().get("GPU", 0))
     trainer = TorchTrainer(

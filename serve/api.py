@@ -13,15 +13,15 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
 import viral
-from serve.bodies import Answer, Draft, Encoded, Health, Refusal, answer, request_bodies
-from serve.drafts import draft_of
-from serve.refusals import RefusedError, answer_errors, refused_post
+from serve.errors import RefusedError, answer_errors, refused_post
+from serve.requests import draft_of
+from serve.schemas import Answer, Draft, Encoded, Health, Refusal, answer, request_bodies
 from serve.settings import digest
-from viral.author import beside_author
 from viral.errors import UsageError
 from viral.extractors.extractor import Vector
-from viral.pipeline import Outcome
-from viral.scorer import Scored
+from viral.features.pipeline import Outcome
+from viral.scoring.author import beside_author
+from viral.scoring.scorer import Scored
 
 NOTHING = "nothing_to_score"
 REFUSALS = (401, 403, 404, 411, 413, 415, 422, 500, 503, 504)

@@ -12,18 +12,18 @@ from typing import Any
 
 from ray import serve
 
-from serve.bodies import Draft, Encoded
-from serve.follow import Follower
+from serve.champion import Follower
+from serve.schemas import Draft, Encoded
 from serve.settings import EndpointSpec
 from viral.errors import UsageError
 from viral.explain.explanation import as_json, explain, of_vectors
 from viral.explain.variants import Draft as Explained
 from viral.explain.variants import Rescorer
 from viral.extractors.extractor import Vector
-from viral.pipeline import Outcome, Pipeline
-from viral.registry import Registry, Saved
-from viral.scorer import Scored, Scorer
-from viral.store import Store
+from viral.features.pipeline import Outcome, Pipeline
+from viral.registry.registry import Registry, Saved
+from viral.scoring.scorer import Scored, Scorer
+from viral.storage.store import Store
 
 BATCH_POSTS, BATCH_SECONDS = 32, 0.005  # the model takes well under a millisecond: waiting longer gains nothing
 

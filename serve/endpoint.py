@@ -11,13 +11,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from serve.api import Face
-from serve.follow import followed
+from serve.champion import followed
 from serve.settings import EndpointSpec, key_digest
 from viral.config import ServeSettings, load
 from viral.errors import ConfigError, ViralError
-from viral.registry import Registry
-from viral.scorer import feature_set_of
-from viral.store import Store, one_line
+from viral.registry.registry import Registry
+from viral.scoring.scorer import feature_set_of
+from viral.storage.store import Store, one_line
 
 if TYPE_CHECKING:
     from ray.serve import Application

@@ -15,11 +15,11 @@ from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError, 
 from ray.serve.handle import DeploymentHandle
 
 from serve.api import Backend, BusyError, Face, api
-from serve.bodies import Draft, Encoded
-from serve.follow import followed
+from serve.champion import followed
+from serve.schemas import Draft, Encoded
 from viral.errors import StorageError
 from viral.extractors.extractor import Vector
-from viral.scorer import Scored
+from viral.scoring.scorer import Scored
 
 READY_FOR_SECONDS = 1.0  # /healthz is open to all: what it asks Serve's controller is asked once a second at most
 TOLD_WITHIN_SECONDS = 2.0

@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 
 from tests import planted
-from viral import s3
-from viral.store import Store
+from viral.storage import s3
+from viral.storage.store import Store
 
 os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")  # a test that forgot to start Ray fails at once
 PROJECT = Path(__file__).resolve().parent.parent

@@ -13,17 +13,17 @@ import pyarrow as pa
 import torch
 from safetensors.torch import save
 
-from viral.calibration import LEVEL, fit
+from viral.datasets.streams import Batch, Stream, streams_of
 from viral.extractors.feature_set import FeatureSet
 from viral.models.fusion import Fusion
 from viral.models.fusion_config import FusionConfig
-from viral.models.streams import Batch, Stream, streams_of
 from viral.models.train_config import Scaling, TrainConfig
 from viral.models.training import Learner, Tensors
-from viral.reference import WORDS, Reference
-from viral.registry import Registry
-from viral.scorer import CALIBRATION, Scorer
-from viral.store import Store
+from viral.registry.registry import Registry
+from viral.scoring.calibration import LEVEL, fit
+from viral.scoring.reference import WORDS, Reference
+from viral.scoring.scorer import CALIBRATION, Scorer
+from viral.storage.store import Store
 
 SET = FeatureSet.from_dict({"name": "planted", "extractors": ["metadata", "caption", "acoustics", "craft"]})
 STREAMS = streams_of(SET)

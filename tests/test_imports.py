@@ -21,12 +21,32 @@ HEAVY = (
 )
 MODULES = ["viral", *(found.name for found in pkgutil.walk_packages(viral.__path__, "viral."))]
 LIGHT = (
-    *("viral", "viral.errors", "viral.tables", "viral.store", "viral.s3", "viral.parts", "viral.generations"),
-    *("viral.registry", "viral.config", "viral.cli", "viral.dataset", "viral.pipeline", "viral.scorer"),
+    *(
+        "viral",
+        "viral.errors",
+        "viral.tables.schemas",
+        "viral.storage.store",
+        "viral.storage.s3",
+        "viral.tables.bucketed",
+        "viral.tables.replaced",
+    ),
+    *(
+        "viral.registry.registry",
+        "viral.config",
+        "cluster.cli",
+        "viral.datasets.labelled_features",
+        "viral.features.pipeline",
+        "viral.scoring.scorer",
+    ),
     *("viral.labels", "viral.extractors.feature_set", "viral.evaluation.splits"),
-    *("viral.models.streams", "viral.models.train_config", "viral.media.requests", "viral.media.locate"),
-    *("viral.media.sandbox", "viral.models.networks", "viral.tracking"),
-    *("viral.promotions", "viral.champion", "viral.models_command", "viral.mlflow_mirror"),
+    *("viral.datasets.streams", "viral.models.train_config", "viral.media.requests", "viral.media.locate"),
+    *("viral.media.sandbox", "viral.models.networks", "viral.tracking.curves"),
+    *(
+        "viral.registry.promotions",
+        "viral.promotion.champion",
+        "viral.promotion.command",
+        "viral.promotion.mlflow_mirror",
+    ),
 )
 PROJECT = Path(__file__).resolve().parent.parent
 

@@ -14,10 +14,10 @@ from typing import Any
 
 from viral.extractors.extractor import Context, Sample
 from viral.extractors.registry import extractor, parameters
-from viral.extractors.weights import local_file
 from viral.media.decode import decode
 from viral.media.limits import Limits
 from viral.media.plan import Plan
+from viral.weights.resolve import local_file
 
 VIDEOS = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "tiktok_videos" / "videos"
 CONTEXT = Context(caption="Would you wear this? Follow me for part 2 #fyp #fashion", posted_at=datetime.now(UTC))

@@ -23,9 +23,9 @@ import av
 import numpy as np
 import pyarrow as pa
 
-from jobs.ingest import posts_table
-from viral.store import Store
-from viral.tables import POSTS
+from viral.storage.store import Store
+from viral.tables.places import posts_table
+from viral.tables.schemas import POSTS
 
 VIDEOS = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "tiktok_videos" / "videos"
 MARK = "MARK_OF_A_BENCHMARK"

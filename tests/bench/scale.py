@@ -24,12 +24,12 @@ from pathlib import Path
 import pyarrow as pa
 from memory import MARK, resident, tiny_clip
 
-from jobs.extract import features_table
-from jobs.ingest import posts_table
 from viral.extractors.feature_set import FeatureSet
-from viral.parts import bits_for
-from viral.reuse import declare
-from viral.store import Store
+from viral.features.feature_table import features_table
+from viral.features.reuse import declare
+from viral.storage.store import Store
+from viral.tables.bucketed import bits_for
+from viral.tables.places import posts_table
 
 SET = FeatureSet.from_dict({"name": "stub", "extractors": ["metadata"]})
 

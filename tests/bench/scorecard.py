@@ -19,9 +19,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from viral.evaluation.baselines import Predicted
+from viral.evaluation.baselines.baselines import Predicted
 from viral.evaluation.evaluate import Forecast, Truth, evaluate
-from viral.evaluation.report import About, Part, Report, Split
+from viral.evaluation.report.page import render
+from viral.evaluation.report.report import About, Part, Report, Split
 
 Floats = npt.NDArray[np.float64]
 
@@ -88,7 +89,9 @@ def main() -> None:
     report = judged(test, given.resamples)
     figures = time.perf_counter() - began
     with tempfile.TemporaryDirectory() as folder:
-        report.write(given.folder or Path(folder))
+        place = given.folder or Path(folder)
+        (place / "scorecard.json").write_text(report.to_json(), encoding="utf-8")
+        (place / "scorecard.html").write_text(render(report), encoding="utf-8")
     whole, used = time.perf_counter() - began, time.process_time() - used
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     sizes = np.bincount(test.truth.authors)

@@ -27,8 +27,7 @@ import numpy as np
 import pyarrow as pa
 
 from jobs import backfill
-from jobs.ingest import posts_table
-from jobs.session import session
+from jobs.runtime.session import session
 from viral.config import Settings
 from viral.extractors.extractor import Sample
 from viral.extractors.feature_set import FeatureSet
@@ -36,8 +35,9 @@ from viral.media.decode import decode
 from viral.media.limits import Limits
 from viral.media.media import Audio, ClipBatch, Facts, FrameBatch, Media
 from viral.media.plan import Plan
-from viral.store import Store
-from viral.tables import POSTS
+from viral.storage.store import Store
+from viral.tables.places import posts_table
+from viral.tables.schemas import POSTS
 
 VIDEOS = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "tiktok_videos" / "videos"
 FRAMES, CLIPS, CLIP_FRAMES = 8, 3, 16

@@ -23,19 +23,19 @@ import pyarrow as pa
 import torch
 
 from jobs import train_network
-from jobs.extract import features_table
-from jobs.session import session
-from jobs.train_network import TrainSpec
-from viral import generations
+from jobs.runtime.session import session
+from jobs.training.specs import TrainSpec
+from viral.datasets.streams import streams_of
 from viral.extractors.feature_set import FeatureSet
+from viral.features.feature_table import features_table
 from viral.models.fusion_config import RATES, FusionConfig
 from viral.models.losses import fusion_loss
 from viral.models.networks import network
-from viral.models.streams import streams_of
 from viral.models.train_config import TrainConfig
-from viral.parts import bits_for
-from viral.store import Store
-from viral.tables import LABELS
+from viral.storage.store import Store
+from viral.tables import replaced
+from viral.tables.bucketed import bits_for
+from viral.tables.schemas import LABELS
 
 SET = FeatureSet.named("full", weights="random")
 STREAMS = streams_of(SET)
@@ -47,7 +47,7 @@ ONE, HALVES, TWICE = "viral, one worker", "viral, two workers, half a batch each
 def fill(store: Store, posts: int) -> None:
     """A feature table and a label table of so many posts."""
     chance, features = np.random.default_rng(0), features_table(store, SET)
-    labels = generations.begin(store, "labels/bench", LABELS, "made")
+    labels = replaced.begin(store, "labels/bench", LABELS, "made")
     for first in range(0, posts, ROWS):
         count = min(ROWS, posts - first)
         ids = [f"post{number:08}" for number in range(first, first + count)]
@@ -62,7 +62,7 @@ def fill(store: Store, posts: int) -> None:
         said = {"post_id": ids, "split": split, "target": target.astype(float), "is_viral": target > 1.5}
         labels.append(_table(said, LABELS, count), bits_for(posts))
     about = {"name": "bench", "spec": {"definition": "log_views"}, "split": {"kind": "random"}}
-    generations.commit(store, "labels/bench", "made", about)
+    replaced.commit(store, "labels/bench", "made", about)
 
 
 def _table(columns: dict[str, object], schema: pa.Schema, count: int) -> pa.Table:

@@ -23,17 +23,17 @@ from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score, root_mean_squared_error
 
 from jobs import backfill, evaluate, ingest, label, train_stacked
-from jobs.labelled import labelled_features
-from jobs.session import session
+from jobs.runtime.session import session
+from jobs.training.labelled import labelled_features
 from viral.config import Settings
-from viral.evaluation.bootstrap import AuthorBootstrap, Estimate
+from viral.datasets.streams import from_table, streams_of
+from viral.evaluation.bootstrap.by_author import AuthorBootstrap, Estimate
 from viral.evaluation.splits import SplitSpec, author_codes
 from viral.extractors.feature_set import FeatureSet
 from viral.labels import LabelSpec
 from viral.models.ensemble.rows import Layout
-from viral.models.streams import from_table, streams_of
-from viral.scorer import Scorer
-from viral.store import Store
+from viral.scoring.scorer import Scorer
+from viral.storage.store import Store
 
 COLUMNS = {
     "post_id": "vid_id",

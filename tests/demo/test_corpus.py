@@ -13,10 +13,10 @@ import av
 import numpy as np
 import pytest
 
-from viral import tables
 from viral.demo import CorpusSpec, generate, new_clip
 from viral.demo.sound import RATE, loudness_db
 from viral.errors import RootError, StorageError
+from viral.tables import schemas
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
@@ -46,8 +46,8 @@ def cuts(path: Path) -> int:
 def test_columns_are_those_of_the_posts_table(corpus: Path) -> None:
     found = rows(corpus)
     assert len(found) == 12
-    assert set(found[0]) < set(tables.POSTS.names)
-    assert set(tables.POSTS.names) - set(found[0]) == {"source", "hashtags", "sound_uri", "sound_uses", "page_url"}
+    assert set(found[0]) < set(schemas.POSTS.names)
+    assert set(schemas.POSTS.names) - set(found[0]) == {"source", "hashtags", "sound_uri", "sound_uses", "page_url"}
 
 
 def test_every_row_has_its_clip_and_every_clip_its_row(corpus: Path) -> None:
@@ -60,7 +60,7 @@ def test_values_read_as_what_they_are(corpus: Path) -> None:
         posted, scraped = (datetime.fromisoformat(row[name]) for name in ("posted_at", "scraped_at"))
         assert posted.tzinfo is not None
         assert scraped > posted
-        assert all(int(row[name]) >= 0 for name in tables.COUNTS)
+        assert all(int(row[name]) >= 0 for name in schemas.COUNTS)
         assert row["sound_original"] in ("true", "false", "")
 
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from viral.evaluation.ablation import Masked, ablate
-from viral.evaluation.baselines import Predicted, Unavailable
-from viral.evaluation.cuts import cuts
+from viral.evaluation.baselines.baselines import Predicted, Unavailable
 from viral.evaluation.evaluate import Details, Forecast, Truth, evaluate
 from viral.evaluation.groups import grouped
-from viral.evaluation.report import About, Part, Report, Split
-from viral.evaluation.sections import Card, Input
+from viral.evaluation.report.report import About, Part, Report, Split
+from viral.evaluation.report.sections import Card, Input
+from viral.evaluation.threshold_sensitivity import cuts
 
 ABOUT = About(
     title="A model",

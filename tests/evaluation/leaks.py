@@ -9,14 +9,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from viral.dataset import Statistics, moments_of
+from viral.datasets.labelled_features import Statistics, moments_of
+from viral.datasets.streams import Batch, Stream
 from viral.errors import LeakError
 from viral.evaluation.audit import Evidence, Learnt, Sample, audit, refitted, refuse
 from viral.evaluation.audit.evidence import ROWS
 from viral.labels import LabelSpec, fit
-from viral.models.streams import Batch, Stream
 from viral.models.train_config import Scaling
-from viral.tables import COUNTS
+from viral.tables.schemas import COUNTS
 
 POSTS_EACH, AUTHORS = 10, 60
 STREAMS = (Stream("text", "text", 6), Stream("acoustics", "audio", 3))

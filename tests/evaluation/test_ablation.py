@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
+from viral.datasets.streams import Batch, Stream
 from viral.evaluation.ablation import Masked, ablate, masked, subsets
-from viral.evaluation.brief import POSTS, RESAMPLES, Draws
 from viral.evaluation.evaluate import Forecast, Truth
-from viral.evaluation.sections import Ablation
-from viral.models.streams import Batch, Stream
+from viral.evaluation.quick_bootstrap import POSTS, RESAMPLES, Draws
+from viral.evaluation.report.sections import Ablation
 
 MODALITIES = ("text", "audio", "craft")
 EFFECTS = {"text": 2.0, "audio": 1.0, "craft": 0.0}

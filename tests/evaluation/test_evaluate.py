@@ -9,10 +9,11 @@ from sklearn import metrics as sk
 
 from tests.evaluation.conftest import baselines, forecast, truth
 from viral.errors import TableError
-from viral.evaluation import metrics
-from viral.evaluation.baselines import Predicted
+from viral.evaluation.baselines.baselines import Predicted
+from viral.evaluation.bootstrap import metrics
 from viral.evaluation.evaluate import Details, Forecast, Truth
-from viral.evaluation.report import Report
+from viral.evaluation.report.page import render
+from viral.evaluation.report.report import Report
 
 Judge = Callable[..., Report]
 
@@ -86,7 +87,7 @@ def test_the_pairs_of_many_posts_come_from_some_authors(judge: Judge) -> None:
     settings = report.settings
     assert 9_900 < settings.compared_posts <= 10_000
     assert 1900 < settings.compared_authors <= 2000
-    assert f"Kendall and pairwise accuracy of {settings.compared_authors:,} of the authors" in report.to_html()
+    assert f"Kendall and pairwise accuracy of {settings.compared_authors:,} of the authors" in render(report)
     kendall = report.systems[0].figures["kendall"]
     assert kendall.low is not None and kendall.low < (kendall.value or 0)
 
@@ -94,7 +95,7 @@ def test_the_pairs_of_many_posts_come_from_some_authors(judge: Judge) -> None:
 def test_few_posts_are_all_compared(judge: Judge) -> None:
     report = judge()
     assert (report.settings.compared_posts, report.settings.compared_authors) == (120, 12)
-    assert "of the authors, with" not in report.to_html()
+    assert "of the authors, with" not in render(report)
 
 
 def test_errors_are_shares_on_a_log_scale_only(judge: Judge) -> None:
@@ -134,9 +135,9 @@ def test_one_class_constant_scores_and_a_single_post(judge: Judge) -> None:
     report = judge(truth=actual, model=Forecast(np.zeros(120), np.ones(120)))
     assert report.plots.roc is None
     assert report.systems[0].figures["roc_auc"].value is None
-    assert "undefined" in report.to_html()
+    assert "undefined" in render(report)
     one = Truth(["a"], np.zeros(1, int), np.ones(1), np.ones(1, dtype=bool))
-    judge(truth=one, model=Forecast(np.ones(1), np.ones(1)), baselines={}).to_html()
+    render(judge(truth=one, model=Forecast(np.ones(1), np.ones(1)), baselines={}))
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,9 @@ from viral.extractors.acoustics import ACOUSTIC_COLUMNS
 from viral.extractors.extractor import Vector
 from viral.extractors.feature_set import FeatureSet
 from viral.extractors.metadata import METADATA_COLUMNS
-from viral.pipeline import Pipeline
-from viral.scorer import Scored
-from viral.store import Store
+from viral.features.pipeline import Pipeline
+from viral.scoring.scorer import Scored
+from viral.storage.store import Store
 
 MINI = FeatureSet.from_dict({"name": "mini", "extractors": ["metadata", "acoustics"]})
 FPS, RATE = 10, 24000

@@ -5,7 +5,7 @@ import pytest
 
 from tests.explain.conftest import scored
 from viral.explain.drafts import ranked
-from viral.explain.gaps import Gaps
+from viral.scoring.pair_residuals import Gaps
 
 DRAFTS = {"a": scored(8.0), "b": scored(9.0), "c": scored(8.0)}
 

@@ -11,7 +11,7 @@ from tests.explain.conftest import BANG, SECONDS, scored
 from viral.explain.hook import hook_curve, moments
 from viral.explain.variants import Draft, Rescorer, Variant
 from viral.extractors.extractor import Context
-from viral.scorer import Scored
+from viral.scoring.scorer import Scored
 
 
 def stepping(at: float, rise: float, *, seed: int = 0) -> tuple[list[float], object]:

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from tests.planted import BEGAN, STREAMS, TRAIN, World, posts
+from viral.datasets.streams import Batch
 from viral.errors import UsageError
 from viral.explain.neighbours import neighbours
-from viral.models.streams import Batch
-from viral.scorer import Scorer
+from viral.scoring.scorer import Scorer
 
 KEPT = posts(TRAIN, 1)  # what the model was trained on
 

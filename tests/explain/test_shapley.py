@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from tests.planted import EFFECTS, STREAMS, World, posts
-from viral.calibration import log_odds
+from viral.datasets.streams import Batch
 from viral.errors import UsageError
 from viral.explain.shapley import _values, shapley
-from viral.models.streams import Batch
-from viral.scorer import Scorer
+from viral.scoring.calibration import log_odds
+from viral.scoring.scorer import Scorer
 
 FRESH = posts(40, 20)
 

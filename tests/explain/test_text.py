@@ -4,11 +4,11 @@ import pytest
 
 from tests.explain.conftest import scored
 from viral.explain.drafts import ranked
-from viral.explain.gaps import Gaps
 from viral.explain.hook import HookCurve, Point
 from viral.explain.segments import Segment, Segments
 from viral.explain.text import WIDTH, bars, lines
 from viral.explain.whatif import WhatIf, WhatIfs
+from viral.scoring.pair_residuals import Gaps
 
 PAIRS = Gaps((-1.0, 0.0, 1.0), 100, True)
 

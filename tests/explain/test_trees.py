@@ -16,8 +16,8 @@ from viral.models.ensemble.linear import Linear
 from viral.models.ensemble.predictor import to_bytes
 from viral.models.ensemble.trees import Boosting, Forest
 from viral.models.stacked import to_bytes as stack_bytes
-from viral.registry import Saved
-from viral.scorer import Scorer
+from viral.registry.registry import Saved
+from viral.scoring.scorer import Scorer
 
 SET = FeatureSet.from_dict({"name": "mini", "extractors": ["metadata", "caption", "acoustics"]})
 WEIGHTS = {"boosting": 0.5, "forest": 0.3, "logistic": 0.2}

@@ -10,10 +10,10 @@ from viral.config import Settings
 from viral.errors import ConfigError, UsageError
 from viral.explain.variants import Draft, Rescorer, Variant
 from viral.extractors.extractor import Context
+from viral.features.pipeline import GROUP, Pipeline
+from viral.features.reader import Job
 from viral.media.window import Window
-from viral.pipeline import GROUP, Pipeline
-from viral.reader import Job
-from viral.store import Store
+from viral.storage.store import Store
 
 
 def test_a_variant_has_the_vectors_that_its_post_would_have(rescorer: Rescorer, clip: str) -> None:

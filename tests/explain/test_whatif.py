@@ -10,11 +10,11 @@ import pytest
 
 from tests.explain.conftest import SECONDS, scored
 from viral.errors import ConfigError
-from viral.explain.gaps import Gaps
 from viral.explain.variants import Draft, Rescorer, Variant
 from viral.explain.whatif import CHANGES, change, usual, what_if
 from viral.extractors.extractor import Context
 from viral.media.window import Window
+from viral.scoring.pair_residuals import Gaps
 
 CONTEXT = Context("hi", posted_at=datetime(2025, 3, 1, 9, 30, tzinfo=UTC), author_followers=100, sound_original=False)
 

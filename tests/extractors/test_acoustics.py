@@ -7,8 +7,8 @@ from viral.extractors.acoustics import ACOUSTIC_COLUMNS, Acoustics
 from viral.extractors.descriptors import RATE
 from viral.extractors.extractor import Sample
 from viral.extractors.spec import Encode
-from viral.extractors.weights import local_file
 from viral.media.media import Audio, Facts, Media
+from viral.weights.resolve import local_file
 
 REQUEST = Acoustics().needs[0]
 

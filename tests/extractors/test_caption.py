@@ -10,7 +10,7 @@ import pytest
 from viral.extractors.caption import Caption
 from viral.extractors.extractor import Context, Sample
 from viral.extractors.spec import Encode
-from viral.extractors.weights import local_file
+from viral.weights.resolve import local_file
 
 SENTENCES = [
     "a cat jumps over the sofa",
@@ -81,7 +81,7 @@ def refuse(event, args):
 sys.addaudithook(refuse)
 from viral.extractors.caption import Caption
 from viral.extractors.extractor import Context, Sample
-from viral.extractors.weights import local_file
+from viral.weights.resolve import local_file
 encode = Caption().load("cpu", local_file)
 print(encode(Sample(None, Context(caption="offline"))).shape)
 """

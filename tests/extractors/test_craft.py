@@ -7,12 +7,12 @@ import pytest
 
 from viral.extractors.craft import CRAFT_COLUMNS, Craft, colourfulness
 from viral.extractors.extractor import Sample
-from viral.extractors.weights import local_file
 from viral.media.decode import decode
 from viral.media.limits import Limits
 from viral.media.media import Facts, FrameBatch, Media, PacketTrack, Track
 from viral.media.plan import Plan
 from viral.media.requests import Packets, Request
+from viral.weights.resolve import local_file
 
 CRAFT = Craft()
 

@@ -9,11 +9,11 @@ from viral.extractors.extractor import Sample
 from viral.extractors.faces import FACE_COLUMNS, Faces
 from viral.extractors.feature_set import FEATURE_SETS
 from viral.extractors.spec import Encode
-from viral.extractors.weights import local_file
 from viral.media.decode import decode
 from viral.media.limits import Limits
 from viral.media.media import Facts, FrameBatch, Media
 from viral.media.plan import Plan
+from viral.weights.resolve import local_file
 
 FACES = Faces()
 

@@ -15,7 +15,7 @@ from viral.extractors.encode import encode
 from viral.extractors.extractor import Extractor, Sample
 from viral.extractors.feature_set import FEATURE_SETS, FeatureSet, UnavailableWarning
 from viral.extractors.metadata import Metadata
-from viral.extractors.weights import KNOWN_WEIGHTS
+from viral.weights.resolve import KNOWN_WEIGHTS
 
 
 @pytest.fixture(autouse=True)

@@ -9,11 +9,11 @@ from viral.extractors.descriptors import RATE
 from viral.extractors.extractor import Sample, Vector
 from viral.extractors.feature_set import FeatureSet
 from viral.extractors.logmel import FLOOR_DB, LogMel
-from viral.extractors.weights import local_file
 from viral.media.decode import decode
 from viral.media.limits import Limits
 from viral.media.media import Audio, Facts, Media
 from viral.media.plan import Plan
+from viral.weights.resolve import local_file
 
 SMALL = LogMel(mels=32, frames=30, seconds=30.0)  # a step a second
 

@@ -8,11 +8,11 @@ import pytest
 from viral.extractors.descriptors import RATE
 from viral.extractors.extractor import Sample
 from viral.extractors.loudness import LOUDNESS_COLUMNS, Loudness
-from viral.extractors.weights import local_file
 from viral.media.decode import decode
 from viral.media.limits import Limits
 from viral.media.media import Audio, Facts, Media
 from viral.media.plan import Plan
+from viral.weights.resolve import local_file
 
 REQUEST = Loudness().needs[0]
 ENCODE = Loudness().load("cpu", local_file)

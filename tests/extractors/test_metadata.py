@@ -9,9 +9,9 @@ import pytest
 from viral.extractors.extractor import Context, Sample
 from viral.extractors.feature_set import Entry, FeatureSet
 from viral.extractors.metadata import METADATA_COLUMNS, Metadata
-from viral.extractors.weights import local_file
 from viral.media.media import Facts, Media
-from viral.tables import COUNTS
+from viral.tables.schemas import COUNTS
+from viral.weights.resolve import local_file
 
 FACTS = Facts(width=576, height=1024, audio_codec="aac", declared_seconds=20.0, seen_seconds=19.5)
 ENCODE = Metadata().load("cpu", local_file)

@@ -16,8 +16,8 @@ from viral.extractors.network import NetworkSpec
 from viral.extractors.r2plus1d import R2Plus1D
 from viral.extractors.resnet50 import ResNet50
 from viral.extractors.vgg16 import VGG16
-from viral.extractors.weights import local_file
 from viral.media.media import ClipBatch, Facts, FrameBatch, Media, Track
+from viral.weights.resolve import local_file
 
 IMAGES, CLIPS = ResNet50(weights="random", frames=2), R2Plus1D(weights="random", clips=1)
 RNG = np.random.default_rng(0)

@@ -9,16 +9,16 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from viral.extractors.extractor import Answer, Sample, Told, Vector
-from viral.extractors.glances import Moments
+from viral.extractors.frame_sampling import Moments
 from viral.extractors.ocr import OCR, OCR_COLUMNS, ReadLines, vector
 from viral.extractors.screen_text import ScreenText, TextLine, line_reader
 from viral.extractors.sentences import sentence_encoder
 from viral.extractors.spec import Encode
-from viral.extractors.weights import local_file
 from viral.media.decode import decode
 from viral.media.limits import Limits
 from viral.media.media import Facts, FrameBatch, Media
 from viral.media.plan import Plan
+from viral.weights.resolve import local_file
 
 OCR_ONCE = OCR()
 WIDTH, HEIGHT = 480, 854

@@ -9,11 +9,11 @@ import pytest
 from viral.extractors.extractor import Sample
 from viral.extractors.shots import SHOT_COLUMNS, Shots, described
 from viral.extractors.transnet import FindCuts, cut_finder, moving_part
-from viral.extractors.weights import local_file
 from viral.media.decode import decode
 from viral.media.limits import Limits
 from viral.media.media import Facts, FrameBatch, Media
 from viral.media.plan import Plan
+from viral.weights.resolve import local_file
 
 SHOTS = Shots()
 RATE = 30.0

@@ -20,13 +20,13 @@ from viral.extractors.extractor import Context, Sample, Told
 from viral.extractors.feature_set import FeatureSet
 from viral.extractors.speech import SPEECH_COLUMNS, Speech
 from viral.extractors.transcription import TRACK, Transcriber
-from viral.extractors.weights import local_file
+from viral.features.pipeline import Pipeline
+from viral.features.reader import Job
 from viral.media.audio import read_audio
 from viral.media.limits import Limits
 from viral.media.media import Facts, Media
-from viral.pipeline import Pipeline
-from viral.reader import Job
-from viral.store import Store
+from viral.storage.store import Store
+from viral.weights.resolve import local_file
 
 pytestmark = pytest.mark.usefixtures("nothing_leaves_this_machine")
 

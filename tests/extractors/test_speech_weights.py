@@ -14,8 +14,8 @@ from viral.extractors.encode import encode
 from viral.extractors.feature_set import FeatureSet, UnavailableWarning
 from viral.extractors.speech import Speech
 from viral.extractors.transcription import TRACK
-from viral.extractors.weights import local_file
 from viral.extractors.words import Words
+from viral.weights.resolve import local_file
 
 pytestmark = pytest.mark.usefixtures("nothing_leaves_this_machine")
 

@@ -25,6 +25,7 @@ from transformers import (
 )
 from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
+from viral.datasets.streams import Stream, streams_of
 from viral.errors import ConfigError, WeightsError
 from viral.extractors.encode import encode
 from viral.extractors.extractor import Sample, Vector
@@ -32,12 +33,11 @@ from viral.extractors.feature_set import FeatureSet
 from viral.extractors.video_transformer import VideoTransformerSpec
 from viral.extractors.videomae import VideoMAE
 from viral.extractors.vivit import ViViT
-from viral.extractors.weights import KNOWN_WEIGHTS, local_file
 from viral.media.decode import decode
 from viral.media.limits import Limits
 from viral.media.media import ClipBatch, Facts, Media
 from viral.media.plan import Plan
-from viral.models.streams import Stream, streams_of
+from viral.weights.resolve import KNOWN_WEIGHTS, local_file
 
 WIDTH, STEPS, CLIPS = 32, 4, 2
 SMALL: dict[str, Any] = {

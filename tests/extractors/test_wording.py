@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from viral.extractors.calls import CALLS, calls_in
+from viral.extractors.calls_to_action import CALLS, calls_in
 from viral.extractors.extractor import Context, Sample, Vector
 from viral.extractors.metadata import METADATA_COLUMNS
 from viral.extractors.spec import Encode
-from viral.extractors.weights import local_file
 from viral.extractors.wording import BUCKETS, LANGUAGES, WORDING_COLUMNS, Wording, language_teller
+from viral.weights.resolve import local_file
 
 HASHED = [f"hashtags_{bucket}" for bucket in range(BUCKETS)]
 

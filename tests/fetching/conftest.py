@@ -11,8 +11,8 @@ import pytest
 from viral.config import Settings
 from viral.fetching.fetch import Fetcher, Outcome, Wanted
 from viral.fetching.hosts import Hosts
-from viral.fetching.pace import Buckets
-from viral.store import Store
+from viral.fetching.rate_limit import Buckets
+from viral.storage.store import Store
 
 QUICK = {"attempts": 3, "backoff_seconds": 0.02, "stall_seconds": 1.5, "seconds": 8}
 MAX_BYTES = 100_000

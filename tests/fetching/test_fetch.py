@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from viral.fetching.fetch import FEED, Wanted
-from viral.store import Store
-from viral.tables import FETCHES
+from viral.storage.store import Store
+from viral.tables.schemas import FETCHES
 
 
 def test_a_file_under_its_sha256_whatever_the_server_calls_it(fetcher, website, any_store):

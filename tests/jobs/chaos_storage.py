@@ -14,16 +14,16 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from jobs.extract import features_table
-from jobs.ingest import posts_table
-from viral import s3
 from viral.config import Settings
 from viral.extractors.feature_set import FeatureSet
-from viral.pipeline import Pipeline
-from viral.reader import Job
-from viral.registry import Registry
-from viral.store import Store
-from viral.tables import POSTS as SCHEMA
+from viral.features.feature_table import features_table
+from viral.features.pipeline import Pipeline
+from viral.features.reader import Job
+from viral.registry.registry import Registry
+from viral.storage import s3
+from viral.storage.store import Store
+from viral.tables.places import posts_table
+from viral.tables.schemas import POSTS as SCHEMA
 
 POSTS = 96
 ROOT = "s3://bucket/root"

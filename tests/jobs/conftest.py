@@ -18,13 +18,14 @@ from pathlib import Path
 import pytest
 
 from jobs import backfill, evaluate, ingest, label, score, train_network
-from jobs.session import session
+from jobs.runtime.session import session
+from jobs.training.specs import TrainSpec
 from viral.config import Settings
 from viral.evaluation.splits import SplitSpec
 from viral.extractors.feature_set import FeatureSet
 from viral.labels import LabelSpec
 from viral.models.train_config import TrainConfig
-from viral.store import Store
+from viral.storage.store import Store
 
 TIKTOK_VIDEOS = {
     "post_id": "id",
@@ -134,7 +135,7 @@ def _flow(store: Store, shared_data: Path) -> Flow:
     ingested = ingest.run(store, source)
     filled = backfill.run(store, light, Settings())
     labelled = label.run(store, LabelSpec("log_views"), SplitSpec("author"))
-    trained = train_network.run(store, train_network.TrainSpec("tiktoks", light, "log_views"), CONFIG)
+    trained = train_network.run(store, TrainSpec("tiktoks", light, "log_views"), CONFIG)
     judged = evaluate.run(store, trained.model, resamples=100)
     scored = score.run(store, trained.model)
     return Flow(store, TIKTOK_VIDEOS, light, CONFIG, ingested, filled, labelled, trained, judged, scored)

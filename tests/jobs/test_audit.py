@@ -18,22 +18,22 @@ import pytest
 from safetensors.numpy import load, save
 
 from jobs import audit, evaluate, label
-from jobs.extract import features_table
-from jobs.foreign import brought_in
-from jobs.ingest import posts_table
-from viral import generations
-from viral.cli import execute
-from viral.dataset import moments_of
+from jobs.training.external_features import brought_in
+from viral.console.commands import execute
+from viral.datasets.labelled_features import moments_of
+from viral.datasets.streams import from_dict
 from viral.errors import LeakError, TableError
 from viral.evaluation.splits import SplitSpec
+from viral.features.feature_table import features_table
 from viral.labels import LabelSpec
 from viral.models.ensemble.predictor import to_bytes
 from viral.models.ensemble.rows import Layout
-from viral.models.streams import from_dict
-from viral.reference import Reference
-from viral.registry import Registry
-from viral.store import Store
-from viral.tables import LABELS
+from viral.registry.registry import Registry
+from viral.scoring.reference import Reference
+from viral.storage.store import Store
+from viral.tables import replaced
+from viral.tables.places import posts_table
+from viral.tables.schemas import LABELS
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
@@ -46,15 +46,15 @@ def store(tiktoks, tmp_path: Path) -> Store:
 
 
 def labels_of(store: Store) -> tuple[pa.Table, dict[str, Any]]:
-    table, about = generations.current(store, "labels/log_views", LABELS)
+    table, about = replaced.current(store, "labels/log_views", LABELS)
     return table.read(), about
 
 
 def relabelled(store: Store, rows: pa.Table, about: dict[str, Any]) -> dict[str, Any]:
     """Put other rows in place of the labels; what is said of them."""
     generation = uuid.uuid4().hex[:12]
-    generations.begin(store, "labels/log_views", LABELS, generation).append(rows, 0)
-    generations.commit(store, "labels/log_views", generation, about)
+    replaced.begin(store, "labels/log_views", LABELS, generation).append(rows, 0)
+    replaced.commit(store, "labels/log_views", generation, about)
     return about
 
 
@@ -214,8 +214,8 @@ def test_what_a_model_had_learnt_before(store):
     generation = uuid.uuid4().hex[:12]
     other = {**about, "name": "other"}
     parts = pc.if_else(pc.equal(rows["split"], "test"), "train", rows["split"])
-    generations.begin(store, "labels/other", LABELS, generation).append(rows.set_column(3, "split", parts), 0)
-    generations.commit(store, "labels/other", generation, other)
+    replaced.begin(store, "labels/other", LABELS, generation).append(rows.set_column(3, "split", parts), 0)
+    replaced.commit(store, "labels/other", generation, other)
     resaved(store, name="before", label=other, data_hash="of other posts")
     said = refused(store, resaved(store, continued_from="before/1"))
     assert f"has learnt from test posts (post_id, {len(ids(rows, 'test'))} posts: " in said

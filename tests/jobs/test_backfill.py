@@ -10,15 +10,16 @@ import pyarrow.parquet as pq
 import pytest
 
 from jobs import backfill, evaluate, ingest, label, score, train_network
-from jobs.extract import features_table
+from jobs.training.specs import TrainSpec
 from viral.config import Settings
 from viral.errors import TableError, WeightsError
 from viral.evaluation.splits import SplitSpec
 from viral.extractors.feature_set import FeatureSet
+from viral.features.feature_table import features_table
 from viral.labels import LabelSpec
 from viral.models.train_config import TrainConfig
-from viral.scorer import Scorer
-from viral.store import Store
+from viral.scoring.scorer import Scorer
+from viral.storage.store import Store
 
 
 def ingested(store: Store, posts, tmp_path) -> Store:
@@ -112,9 +113,7 @@ def test_full_with_random_weights_says_so_everywhere(store, shared_data, shortes
     by_id = {row["post_id"]: row for row in rows.to_pylist()}
     assert all(by_id[f"{name}-0"]["resnet50"] == by_id[f"{name}-1"]["resnet50"] for name in shortest[:4])
     label.run(store, LabelSpec("log_views"), SplitSpec("author"))
-    trained = train_network.run(
-        store, train_network.TrainSpec("random", full, "log_views", workers=1), TrainConfig(epochs=1)
-    )
+    trained = train_network.run(store, TrainSpec("random", full, "log_views", workers=1), TrainConfig(epochs=1))
     notes = Scorer.load(store, trained.model).notes
     assert any("random weights in resnet50, r2plus1d" in note for note in notes)
     evaluate.run(store, trained.model, resamples=100)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from viral.store import Store
+from viral.storage.store import Store
 
 
 def refused(done: subprocess.CompletedProcess[str], said: str, status: int = 2) -> None:

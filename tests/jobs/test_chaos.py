@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from jobs.session import LOCAL
+from jobs.runtime.session import LOCAL
 from tests.jobs.chaos_storage import POSTS, ROOT, SET
 from tests.network import Host, Network
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from jobs.extract import features_table
-from jobs.ingest import posts_table
 from viral.extractors.feature_set import FeatureSet
-from viral.store import Store
-from viral.tables import POSTS
+from viral.features.feature_table import features_table
+from viral.storage.store import Store
+from viral.tables.places import posts_table
+from viral.tables.schemas import POSTS
 
 pytestmark = pytest.mark.slow
 

@@ -11,20 +11,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from click.testing import CliRunner
 
-from jobs import drift, evaluate, refit
-from jobs.drift import Watch, later_posts, learnt_from, too_young
-from jobs.extract import features_table
-from jobs.ingest import posts_table
-from viral.changelog import changelog
+from jobs.evaluating import drift, refit
+from jobs.evaluating.drift import Watch, later_posts, learnt_from, too_young
 from viral.errors import ConfigError, TableError
-from viral.evaluation import tested
-from viral.models_listing import show_lines, shown
-from viral.parts import bits_for
-from viral.registry import Registry, Saved
-from viral.store import Store
-from viral.tables import SECONDS
+from viral.evaluation import test_predictions
+from viral.features.feature_table import features_table
+from viral.promotion.changelog import changelog
+from viral.promotion.listing import show_lines, shown
+from viral.registry.registry import Registry, Saved
+from viral.storage.store import Store
+from viral.tables.bucketed import bits_for
+from viral.tables.places import posts_table
+from viral.tables.schemas import SECONDS
 
 BEGAN = datetime(2031, 1, 6, tzinfo=UTC)
 WEEKS = 4
@@ -124,9 +123,9 @@ def test_posts_as_nobody_saw_coming_raise_alarms_and_a_refit_is_compared(ray_ses
     assert made.after.last > f"{BEGAN:%Y-%m-%d}" > made.before.last
     assert (card["train"], card["config"]) == (saved.card["train"], saved.card["config"])
 
-    fresh = tested.read(store, "tiktoks", 1, label=made.after.table)
+    fresh = test_predictions.read(store, "tiktoks", 1, label=made.after.table)
     learnt = set(learnt_from(store, saved).to_pylist())
-    new = tested.read(store, "tiktoks", 2)
+    new = test_predictions.read(store, "tiktoks", 2)
     assert set(fresh["post_id"].to_pylist()) == set(new["post_id"].to_pylist()) - learnt
     assert made.compared.posts == fresh.num_rows > 0
     difference = made.compared.figures["mae"].difference
@@ -165,10 +164,3 @@ def test_other_models_name_the_command(saved):
             refit.trainer_of(replace(saved, card=saved.card | {"kind": kind}))
     with pytest.raises(ConfigError, match="one that went on from another model"):
         refit.trainer_of(replace(saved, card=saved.card | {"continued_from": "m/1"}))
-
-
-@pytest.mark.parametrize("option", [["--refit"], ["--every", "3"], ["--alarm-coverage", "0.7", "0.9"]])
-def test_options_of_later_posts_need_a_day(store, option):
-    done = CliRunner().invoke(evaluate.command, [*option, "--root", store.root])
-    assert isinstance(done.exception, ConfigError)
-    assert "add --since DATE" in str(done.exception)

@@ -15,12 +15,11 @@ import pytest
 
 from jobs import fetch, ingest
 from jobs.fetch import Request
-from jobs.ingest import posts_table
 from viral.config import Settings
 from viral.errors import ConfigError, SourceError, TableError
-from viral.fetching.ledger import fetches_table
-from viral.store import Store
-from viral.tables import POSTS
+from viral.storage.store import Store
+from viral.tables.places import fetches_table, posts_table
+from viral.tables.schemas import POSTS
 
 HERE, THERE = "127.0.0.1", "127.0.0.2"
 STARTS_WITHIN = 280.0  # seconds; Ray takes five, and far longer where the cores are busy

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from jobs import ingest
-from jobs.ingest import Source, column_map, posts_table, rejects_table
+from jobs.ingest import Source, column_map
 from viral.errors import ConfigError, SourceError, TableError
-from viral.store import Store
+from viral.storage.store import Store
+from viral.tables.places import posts_table, rejects_table
 
 VN_TIKTOK = {
     "post_id": "vid_id",

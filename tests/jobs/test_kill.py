@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from jobs.extract import features_table
-from viral.registry import Registry
-from viral.store import Store
+from viral.features.feature_table import features_table
+from viral.registry.registry import Registry
+from viral.storage.store import Store
 
 pytestmark = pytest.mark.slow
 MARK = "MARK_OF_A_TEST"

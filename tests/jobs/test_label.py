@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 
 from jobs import ingest, label
-from viral import generations
 from viral.errors import ConfigError, TableError
 from viral.evaluation.splits import SplitSpec
 from viral.labels import LabelSpec
-from viral.store import Store
-from viral.tables import LABELS
+from viral.storage.store import Store
+from viral.tables import replaced
+from viral.tables.places import posts_table
+from viral.tables.schemas import LABELS
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +22,7 @@ def trending(ray_session, shared_data, tmp_path_factory) -> Store:
 
 
 def read(store: Store, name: str):
-    table, about = generations.current(store, f"labels/{name}", LABELS)
+    table, about = replaced.current(store, f"labels/{name}", LABELS)
     return table.read(), about
 
 
@@ -35,7 +36,7 @@ def test_the_weights_of_virality_are_fitted_on_the_training_split_and_stored(tre
     for name, of_all in (("likes", 0.0204114), ("comments", 0.0865957), ("shares", 0.2260354)):
         assert fitted[name] == pytest.approx(of_all, rel=0.5)
         assert fitted[name] != pytest.approx(of_all, rel=1e-6)
-    posts = {post["post_id"]: post for post in ingest.posts_table(trending).read().to_pylist()}
+    posts = {post["post_id"]: post for post in posts_table(trending).read().to_pylist()}
     for row in rows.slice(0, 20).to_pylist():
         post = posts[row["post_id"]]
         by_hand = post["views"] + sum(fitted[name] * post[name] for name in ("likes", "comments", "shares"))

@@ -16,14 +16,14 @@ import pyarrow as pa
 import pytest
 
 from jobs import backfill
-from jobs.extract import features_table
-from jobs.ingest import posts_table
 from tests.media.test_cases import expected
 from viral.config import SandboxSettings, Settings
 from viral.errors import reasons
 from viral.extractors.feature_set import FeatureSet
-from viral.store import Store
-from viral.tables import POSTS
+from viral.features.feature_table import features_table
+from viral.storage.store import Store
+from viral.tables.places import posts_table
+from viral.tables.schemas import POSTS
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 

@@ -12,17 +12,18 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from jobs.extract import DecodeChunk, EncodePosts, ExtractChunk, Work, features_table
-from jobs.ingest import posts_table
+from jobs.backfilling.stages import DecodeChunk, EncodePosts, ExtractChunk, Work
 from viral.config import Settings
 from viral.extractors.extractor import Answer, Context, Sample, Told
 from viral.extractors.feature_set import Entry, FeatureSet
 from viral.extractors.metadata import Metadata
 from viral.extractors.spec import Encode, ExtractorSpec, Resolve
-from viral.pipeline import Encoder
-from viral.reuse import declare
-from viral.store import Store
-from viral.tables import POSTS, features
+from viral.features.feature_table import features_table
+from viral.features.pipeline import Encoder
+from viral.features.reuse import declare
+from viral.storage.store import Store
+from viral.tables.places import posts_table
+from viral.tables.schemas import POSTS, features
 
 CAPTIONS = {"a": "kể chuyện 🙂", "b": None, "c": "fails", "d": 'a "quoted"\nline'}
 COLUMNS = ["post_id", "length", "length_note", "status"]

@@ -10,30 +10,31 @@ import pytest
 import torch
 
 from jobs import backfill, evaluate, ingest, label, train_network
-from jobs.extract import features_table
-from jobs.ingest import posts_table
-from jobs.shard import Shard
-from viral import generations
+from jobs.training.shard import Shard
+from jobs.training.specs import TrainSpec
 from viral.config import Settings
-from viral.dataset import USED, moments_of
+from viral.datasets.labelled_features import USED, moments_of
+from viral.datasets.streams import from_table, streams_of
 from viral.demo import CorpusSpec, generate
-from viral.evaluation.report import Report
+from viral.evaluation.report.report import Report
 from viral.evaluation.splits import SplitSpec
 from viral.explain.variants import Draft, Rescorer, Variant
 from viral.explain.whatif import change, what_if
 from viral.extractors.extractor import Context
 from viral.extractors.feature_set import FeatureSet
+from viral.features.feature_table import features_table
+from viral.features.pipeline import Pipeline
 from viral.labels import LabelSpec
 from viral.models.fusion import set_statistics
 from viral.models.fusion_config import RATES, FusionConfig
 from viral.models.networks import network
-from viral.models.streams import from_table, streams_of
 from viral.models.train_config import TrainConfig
 from viral.models.training import Learner, Tensors
-from viral.pipeline import Pipeline
-from viral.scorer import Scorer
-from viral.store import Store
-from viral.tables import LABELS
+from viral.scoring.scorer import Scorer
+from viral.storage.store import Store
+from viral.tables import replaced
+from viral.tables.places import posts_table
+from viral.tables.schemas import LABELS
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_session")]
 
@@ -56,7 +57,7 @@ def planted(ray_session: None, tmp_path_factory: pytest.TempPathFactory) -> Stor
 
 def judged(store: Store, labels: str) -> dict[str, dict[str, float]]:
     """ROC-AUC and Spearman of a model trained on that label table, and of the baselines, on authors never seen."""
-    trained = train_network.run(store, train_network.TrainSpec(labels, LIGHT, labels, workers=1), TrainConfig())
+    trained = train_network.run(store, TrainSpec(labels, LIGHT, labels, workers=1), TrainConfig())
     summary = evaluate.run(store, trained.model, resamples=100)
     report = Report.model_validate_json(store.read(summary.json.removeprefix(f"{store.root}/")))
     return {
@@ -102,7 +103,7 @@ def test_what_if_moves_in_the_planted_direction(planted: Store, found: dict[str,
 
 
 def test_shuffled_labels_give_chance(planted: Store) -> None:
-    labels, about = generations.current(planted, "labels/log_views", LABELS)
+    labels, about = replaced.current(planted, "labels/log_views", LABELS)
     rows = labels.read()
     chance, parts = np.random.default_rng(0), rows["split"].to_numpy()
     order = np.arange(rows.num_rows)
@@ -111,8 +112,8 @@ def test_shuffled_labels_give_chance(planted: Store) -> None:
     for name in ("target", "is_viral", "likes_rate", "comments_rate", "shares_rate"):
         rows = rows.set_column(rows.column_names.index(name), LABELS.field(name), rows[name].take(order))
     generation = uuid.uuid4().hex[:12]
-    generations.begin(planted, "labels/shuffled", LABELS, generation).append(rows, 0)
-    generations.commit(planted, "labels/shuffled", generation, {**about, "name": "shuffled"})
+    replaced.begin(planted, "labels/shuffled", LABELS, generation).append(rows, 0)
+    replaced.commit(planted, "labels/shuffled", generation, {**about, "name": "shuffled"})
     model = judged(planted, "shuffled")["model"]
     assert abs(model["roc_auc"] - 0.5) < 0.2
     assert abs(model["spearman"]) < 0.25

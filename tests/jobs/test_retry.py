@@ -12,10 +12,10 @@ import pytest
 from click.testing import CliRunner
 
 from jobs import backfill, failures, ingest
-from viral.attempts import Retry
 from viral.config import Settings
 from viral.extractors.feature_set import FeatureSet
-from viral.store import Store
+from viral.features.attempts import Retry
+from viral.storage.store import Store
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 

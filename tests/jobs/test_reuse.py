@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from jobs import backfill, ingest
-from jobs.extract import features_table
 from viral.config import Settings
 from viral.demo import CorpusSpec, generate
 from viral.extractors.feature_set import FeatureSet
-from viral.store import Store
+from viral.features.feature_table import features_table
+from viral.storage.store import Store
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 

@@ -9,17 +9,20 @@ from pathlib import Path
 import pytest
 
 from jobs import backfill, evaluate, ingest, label, score, train_network
-from jobs.extract import features_table
-from viral import champion, generations
+from jobs.training.specs import TrainSpec
 from viral.config import Settings
-from viral.evaluation import tested
+from viral.evaluation import test_predictions
 from viral.evaluation.splits import SplitSpec
 from viral.extractors.feature_set import FeatureSet
+from viral.features.feature_table import features_table
 from viral.labels import LabelSpec
 from viral.models.train_config import TrainConfig
-from viral.registry import Registry
-from viral.store import Store
-from viral.tables import PREDICTIONS
+from viral.promotion import champion
+from viral.registry.registry import Registry
+from viral.storage.store import Store
+from viral.tables import replaced
+from viral.tables.places import posts_table
+from viral.tables.schemas import PREDICTIONS
 
 EMPTY_BOX = b"\0\0\0\x08free"  # at the end of an MP4: another file that looks the same
 VECTORS = ("metadata", "caption", "acoustics", "craft")
@@ -52,7 +55,7 @@ def test_the_flow_in_a_bucket(ray_session, s3_root, shared_data, chosen, tiktoks
     store.write("scrape/posts.csv", scraped(chosen))
     said = ingest.run(store, ingest.Source("csv", (f"{s3_root}/scrape/posts.csv",), tiktoks.columns))
     assert (said.rows, said.posts, said.rejects) == (16, 16, 0)
-    uris = ingest.posts_table(store).read()["video_uri"].to_pylist()
+    uris = posts_table(store).read()["video_uri"].to_pylist()
     assert all(uri.startswith(f"{s3_root}/scrape/videos/") for uri in uris)
 
     filled = backfill.run(store, light, Settings())
@@ -65,19 +68,17 @@ def test_the_flow_in_a_bucket(ray_session, s3_root, shared_data, chosen, tiktoks
             assert rows[post["id"]][name] == in_folder[post["id"]][name]
 
     assert label.run(store, LabelSpec("log_views"), SplitSpec("author")).labelled == 16
-    trained = train_network.run(
-        store, train_network.TrainSpec("m", light, "log_views"), TrainConfig(epochs=2, report_every=1)
-    )
+    trained = train_network.run(store, TrainSpec("m", light, "log_views"), TrainConfig(epochs=2, report_every=1))
     assert trained.epochs == 2
     assert {info.key for info in store.objects("runs")} <= {"runs/"}  # a folder's mark, from Ray
     judged = evaluate.run(store, trained.model, resamples=100)
     assert judged.html == f"{s3_root}/models/m/0001/scorecard.html"
     assert store.read("models/m/0001/scorecard.html").startswith(b"<!doctype html>")
-    kept = tested.read(store, "m", 1)
+    kept = test_predictions.read(store, "m", 1)
     assert (kept.num_rows, set(kept["post_id"].to_pylist()) <= set(rows)) == (judged.test_posts, True)
     assert champion.promote(store, "m", champion.Rule()).version == 1
     assert score.run(store, "m@champion").scored == 16
     assert Registry(store).names() == ["m"]
-    table, _ = generations.current(store, "predictions/m-1", PREDICTIONS)
+    table, _ = replaced.current(store, "predictions/m-1", PREDICTIONS)
     assert table.read().num_rows == 16
     assert not list(store.objects("staging"))

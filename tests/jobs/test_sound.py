@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from jobs import audit, backfill, ingest, label, score, sounds, train_network
-from jobs.train_network import TrainSpec, TrainSummary
-from viral import generations
+from jobs.train_network import TrainSummary
+from jobs.training.specs import TrainSpec
 from viral.config import Settings
 from viral.errors import ConfigError, TableError
 from viral.evaluation.audit import audit as find_leaks
@@ -20,10 +20,12 @@ from viral.evaluation.splits import SplitSpec
 from viral.extractors.feature_set import FeatureSet
 from viral.labels import LabelSpec
 from viral.models.train_config import TrainConfig
-from viral.registry import Registry
-from viral.sounds import sounds_root
-from viral.store import Store
-from viral.tables import LABELS, PREDICTIONS
+from viral.registry.registry import Registry
+from viral.sounds.sounds import sounds_root
+from viral.storage.store import Store
+from viral.tables import replaced
+from viral.tables.places import posts_table, predictions_prefix
+from viral.tables.schemas import LABELS, PREDICTIONS
 
 GRID = {"name": "logmel", "params": {"mels": 32, "frames": 16, "seconds": 2.0}}
 HEARD = FeatureSet.from_dict({"name": "heard", "extractors": [GRID]})
@@ -88,7 +90,7 @@ def test_the_posts_become_sounds(heard: Heard) -> None:
     said = heard.made
     assert (said.posts, said.without_sound_id, said.sounds, said.without_audio) == (121, 1, SOUNDS, 0)
     assert sounds.run(heard.posts).changed == 0
-    rows = ingest.posts_table(heard.store).read(columns=["post_id", "sound_uses"])
+    rows = posts_table(heard.store).read(columns=["post_id", "sound_uses"])
     assert {row["post_id"]: row["sound_uses"] for row in rows.to_pylist()} == {
         f"sound-{number}": 1 + number % 3 for number in range(SOUNDS)
     }
@@ -114,9 +116,9 @@ def test_the_audit_follows_a_model_to_where_it_began(heard: Heard) -> None:
 
 def test_batch_and_a_fresh_process_say_the_same_of_what_was_planted(heard: Heard, viral, tmp_path: Path) -> None:
     assert score.run(heard.store, "sound").scored == SOUNDS
-    table, _ = generations.current(heard.store, score.predictions_prefix("sound/2"), PREDICTIONS)
+    table, _ = replaced.current(heard.store, predictions_prefix("sound/2"), PREDICTIONS)
     scores = {row["post_id"]: row["score"] for row in table.read().to_pylist()}
-    labels, _ = generations.current(heard.store, "labels/log_views", LABELS)
+    labels, _ = replaced.current(heard.store, "labels/log_views", LABELS)
     tested = [row for row in labels.read().to_pylist() if row["split"] == "test"]
     truth = [row["target"] for row in tested]
     assert np.corrcoef([scores[row["post_id"]] for row in tested], truth)[0, 1] > 0.8

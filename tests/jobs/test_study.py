@@ -12,16 +12,16 @@ import pytest
 
 from jobs import study
 from jobs.ingest import Source
-from jobs.study_spec import SPLITS, StudySpec
-from jobs.study_steps import Cell, Recipe
+from jobs.studying.spec import SPLITS, StudySpec
+from jobs.studying.steps import Cell, Recipe
 from viral.config import Settings
 from viral.errors import ConfigError, TableError
 from viral.evaluation.splits import SplitSpec
-from viral.evaluation.study import Study
+from viral.evaluation.study.study import Study
 from viral.extractors.feature_set import FeatureSet
 from viral.labels import LabelSpec
-from viral.registry import Registry
-from viral.store import Store
+from viral.registry.registry import Registry
+from viral.storage.store import Store
 
 AUTHORS, POSTS = 24, 40
 METADATA = FeatureSet.from_dict({"name": "metadata", "extractors": ["metadata"]})

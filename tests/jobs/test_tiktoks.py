@@ -8,13 +8,14 @@ from datetime import datetime
 
 import pytest
 
-from jobs.extract import features_table, job_of
-from jobs.ingest import posts_table
-from viral import generations
+from jobs.backfilling.stages import job_of
 from viral.config import Settings
-from viral.pipeline import Pipeline
-from viral.scorer import Scorer
-from viral.tables import LABELS, PREDICTIONS
+from viral.features.feature_table import features_table
+from viral.features.pipeline import Pipeline
+from viral.scoring.scorer import Scorer
+from viral.tables import replaced
+from viral.tables.places import posts_table
+from viral.tables.schemas import LABELS, PREDICTIONS
 
 SAME = 1e-6
 
@@ -42,7 +43,7 @@ def test_every_video_became_a_row(tiktoks):
 
 
 def test_a_quarter_is_viral_and_no_author_is_on_two_sides(tiktoks):
-    table, about = generations.current(tiktoks.store, "labels/log_views", LABELS)
+    table, about = replaced.current(tiktoks.store, "labels/log_views", LABELS)
     rows = table.read().to_pylist()
     assert tiktoks.labelled.labelled == len(rows) == 43
     assert about["split"]["kind"] == "author"
@@ -87,7 +88,7 @@ def test_the_scorecard_shows_what_it_rests_on_and_a_frame_of_each_example(tiktok
 
 
 def predictions(tiktoks):
-    table, about = generations.current(tiktoks.store, tiktoks.scored.table, PREDICTIONS)
+    table, about = replaced.current(tiktoks.store, tiktoks.scored.table, PREDICTIONS)
     assert about["model"] == "tiktoks/1"
     return {row["post_id"]: row for row in table.read().to_pylist()}
 

@@ -13,14 +13,14 @@ import pytest
 from safetensors.numpy import load
 
 from jobs import evaluate, ingest, label, score, train_ensemble
-from jobs.foreign import brought_in
 from jobs.train_ensemble import EnsembleSpec
+from jobs.training.external_features import brought_in
 from viral.errors import ConfigError
-from viral.evaluation.report import Report
+from viral.evaluation.report.report import Report
 from viral.evaluation.splits import SplitSpec
 from viral.labels import LabelSpec
-from viral.registry import Registry
-from viral.store import Store
+from viral.registry.registry import Registry
+from viral.storage.store import Store
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 

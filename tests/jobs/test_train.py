@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from jobs import evaluate, score, train_network
-from jobs.extract import features_table
-from jobs.train_network import TrainSpec
-from jobs.train_options import Workers, workers_option
+from jobs.training.options import Workers, workers_option
+from jobs.training.specs import TrainSpec
 from viral.errors import ConfigError, TableError
+from viral.features.feature_table import features_table
 from viral.models.train_config import TrainConfig
-from viral.registry import Registry
-from viral.scorer import Scorer
-from viral.store import Store
+from viral.registry.registry import Registry
+from viral.scoring.scorer import Scorer
+from viral.storage.store import Store
 
 
 @pytest.fixture(scope="module")

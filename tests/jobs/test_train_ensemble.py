@@ -10,22 +10,23 @@ import pyarrow as pa
 import pytest
 
 from jobs import evaluate, label, score, train_ensemble, train_network, train_stacked
-from jobs.extract import features_table
-from jobs.score import prediction_row, predictions_prefix
+from jobs.scoring.loaded import prediction_row
 from jobs.train_ensemble import EnsembleSpec
-from jobs.train_network import TrainSpec
 from jobs.train_stacked import StackedSpec
-from viral import generations
+from jobs.training.specs import TrainSpec
+from viral.datasets.streams import from_table
 from viral.errors import ConfigError, TableError
 from viral.extractors.feature_set import FeatureSet
-from viral.extractors.root_weights import RootWeights
+from viral.features.feature_table import features_table
 from viral.models.ensemble.member import MEMBERS
-from viral.models.streams import from_table
 from viral.models.train_config import TrainConfig
-from viral.registry import Registry
-from viral.scorer import Scorer
-from viral.store import Store
-from viral.tables import LABELS, PREDICTIONS
+from viral.registry.registry import Registry
+from viral.scoring.scorer import Scorer
+from viral.storage.store import Store
+from viral.tables import replaced
+from viral.tables.places import labels_prefix, predictions_prefix
+from viral.tables.schemas import LABELS, PREDICTIONS
+from viral.weights.root import RootWeights
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,7 @@ def store(tiktoks, tmp_path_factory) -> Store:
 
 
 def predictions(store: Store, model: str) -> dict[str, dict[str, object]]:
-    table, _ = generations.current(store, predictions_prefix(model), PREDICTIONS)
+    table, _ = replaced.current(store, predictions_prefix(model), PREDICTIONS)
     return {row["post_id"]: row for row in table.read().to_pylist()}
 
 
@@ -114,7 +115,7 @@ def test_what_cannot_be_an_ensemble(store, tiktoks):
         run(members=("knn",), weights={"svm": 1.0})
     with pytest.raises(ConfigError, match="not all 0"):
         run(weights={"svm": 0.0})
-    labels, about = generations.current(store, label.labels_prefix("log_views"), LABELS)
+    labels, about = replaced.current(store, labels_prefix("log_views"), LABELS)
     rows = labels.read()
     at = rows.column_names.index("is_viral")
     dull = rows.set_column(at, LABELS.field("is_viral"), pa.array([False] * rows.num_rows))

@@ -14,26 +14,26 @@ import pytest
 import torch
 
 from jobs import backfill, evaluate, ingest, label, score, train_video
-from jobs.clips import ClipSource, pixels_of
-from jobs.ingest import posts_table
-from jobs.label import labels_prefix
-from jobs.options import chosen_set
-from jobs.train_video import VideoSpec, VideoSummary
-from viral import generations
+from jobs.runtime.options import chosen_set
+from jobs.train_video import VideoSummary
+from jobs.training.clips import ClipSource, pixels_of
+from jobs.training.specs import VideoSpec
 from viral.config import Settings
+from viral.datasets.labelled_videos import LabelledVideos
 from viral.errors import ConfigError, TableError, WeightsError
 from viral.evaluation.splits import SplitSpec
 from viral.extractors.clip_network import clip_network
 from viral.extractors.extractor import Context
-from viral.labelled_videos import LabelledVideos
+from viral.features.pipeline import Pipeline
 from viral.labels import LabelSpec
 from viral.models.epoch_plan import ClipChunk
 from viral.models.video_config import VideoConfig
-from viral.pipeline import Pipeline
-from viral.registry import Registry
-from viral.scorer import CALIBRATION, Scorer
-from viral.store import Store
-from viral.tables import LABELS
+from viral.registry.registry import Registry
+from viral.scoring.scorer import CALIBRATION, Scorer
+from viral.storage.store import Store
+from viral.tables import replaced
+from viral.tables.places import labels_prefix, posts_table
+from viral.tables.schemas import LABELS
 
 from .conftest import TIKTOK_VIDEOS
 
@@ -139,7 +139,7 @@ def test_the_seed_decides_the_model(trained: Trained) -> None:
 
 def test_every_epoch_sees_other_clips_and_every_evaluation_the_same(trained: Trained) -> None:
     store = trained.store
-    labels, _ = generations.current(store, labels_prefix("log_views"), LABELS)
+    labels, _ = replaced.current(store, labels_prefix("log_views"), LABELS)
     fixed = ClipSource(LabelledVideos(posts_table(store), labels), 0, BACKBONE, Settings(), "train")
     chunk = ClipChunk(0, 0, 4)
 

@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 
 from jobs import backfill, train_ensemble
-from jobs.labelled import labelled_features
 from jobs.train_ensemble import EnsembleSpec
+from jobs.training.labelled import labelled_features
 from tests.bench.vn_tiktok import LABEL, STACK, constant, forecast, judged, prepare
 from viral.config import Settings
-from viral.evaluation.bootstrap import AuthorBootstrap
+from viral.datasets.streams import streams_of
+from viral.evaluation.bootstrap.by_author import AuthorBootstrap
 from viral.evaluation.splits import author_codes
 from viral.extractors.feature_set import FeatureSet
-from viral.models.streams import streams_of
-from viral.scorer import Scorer
-from viral.store import Store
+from viral.scoring.scorer import Scorer
+from viral.storage.store import Store
 
 METADATA = FeatureSet.from_dict({"name": "metadata", "extractors": ["metadata"]})
 

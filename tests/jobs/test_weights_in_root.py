@@ -12,15 +12,16 @@ import torch
 from safetensors.torch import save
 
 from jobs import backfill
-from jobs.extract import ExtractChunk, Work, features_table
-from jobs.ingest import posts_table
+from jobs.backfilling.stages import ExtractChunk, Work
 from tests.weights.tiny import Tiny
 from viral.config import Settings
 from viral.errors import WeightsError
 from viral.extractors.feature_set import Entry, FeatureSet
-from viral.extractors.root_weights import from_root
-from viral.store import Store
-from viral.tables import POSTS
+from viral.features.feature_table import features_table
+from viral.features.pipeline import from_root
+from viral.storage.store import Store
+from viral.tables.places import posts_table
+from viral.tables.schemas import POSTS
 
 KEY = "models/mine/0001/w.safetensors"
 

@@ -11,7 +11,7 @@ import pytest
 
 from viral.labels import FittedLabel, Labelled, LabelSpec, fit
 from viral.sources import read
-from viral.tables import POSTS
+from viral.tables.schemas import POSTS
 
 START = datetime(2025, 1, 6, tzinfo=UTC)  # a Monday
 

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from tests.media.conftest import Make
-from viral.media import survey as surveying
+from viral.media import probe as surveying
 from viral.media.container import opened
 from viral.media.decord_frames import DecordRefusedError, decord_frames
 from viral.media.limits import Limits
+from viral.media.probe import Survey, survey
 from viral.media.pyav_frames import pyav_frames
 from viral.media.scaler import Scaler
-from viral.media.survey import Survey, survey
 
 PICKS = ([0], [7, 8, 9, 30], [41], [5, 17, 23, 24, 36])
 

@@ -15,10 +15,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from viral import s3
 from viral.errors import AccessDeniedError, MissingObjectError, PostError, ReadError, TooLargeError
 from viral.media.locate import ATTEMPTS, local_video, remove_leftovers
-from viral.store import Store
+from viral.storage import s3
+from viral.storage.store import Store
 
 MIB = 1 << 20
 
@@ -128,7 +128,7 @@ READER = """
 import os, sys
 from pathlib import Path
 from viral.media.locate import local_video
-from viral.store import Store
+from viral.storage.store import Store
 from viral.errors import PostError
 os.setuid(65534)
 try:

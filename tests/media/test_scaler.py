@@ -8,11 +8,11 @@ import pytest
 from tests.media.conftest import Make
 from viral.media.container import opened
 from viral.media.limits import Limits
+from viral.media.probe import survey
 from viral.media.pyav_frames import pyav_frames
 from viral.media.requests import Fit
 from viral.media.resize import Size, resize
 from viral.media.scaler import Scaler
-from viral.media.survey import survey
 
 
 def both(path: str, size: Size, fit: Fit) -> tuple[np.ndarray, np.ndarray]:

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pytest
 import torch
 
-from viral.models.streams import Stream
-from viral.tables import LABELS, VECTOR
+from viral.datasets.streams import Stream
+from viral.tables.schemas import LABELS, VECTOR
 
 STREAMS = (Stream("metadata", "metadata", 5), Stream("caption", "text", 7), Stream("acoustics", "audio", 3))
 

@@ -8,11 +8,11 @@ import math
 import pytest
 import torch
 
+from viral.datasets.streams import Stream
 from viral.errors import ConfigError
 from viral.models.fusion import Fusion, Prediction, hide, set_statistics
 from viral.models.fusion_config import RATES, FusionConfig
 from viral.models.losses import fusion_loss
-from viral.models.streams import Stream
 
 STREAMS = (
     *(Stream("metadata", "metadata", 5), Stream("caption", "text", 7)),

@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch import nn
 
+from viral.datasets.streams import Stream
 from viral.errors import ConfigError
 from viral.models.fusion import Prediction, set_statistics
 from viral.models.fusion_config import MEDIAN, RATES, FusionConfig
 from viral.models.losses import fusion_loss
 from viral.models.networks import FUSIONS, network
 from viral.models.readout import Readout
-from viral.models.streams import Stream
 from viral.models.train_config import TrainConfig
 from viral.models.training import Learner, Tensors
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from viral.datasets.streams import Stream
 from viral.errors import ConfigError, TableError
 from viral.models import predictor
 from viral.models.fusion_config import FusionConfig
 from viral.models.networks import network
-from viral.models.streams import Stream
-from viral.registry import Saved
+from viral.registry.registry import Saved
 
 
 def test_a_kind_of_another_version_is_named() -> None:

@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 import torch
 
+from viral.datasets.streams import Stream
 from viral.errors import ConfigError
 from viral.models.fusion import set_statistics
 from viral.models.fusion_config import FusionConfig
 from viral.models.networks import network
 from viral.models.sound import Sound
 from viral.models.start import check_start
-from viral.models.streams import Stream
 from viral.models.train_config import TrainConfig
 from viral.models.training import Learner, Tensors
-from viral.registry import Saved
+from viral.registry.registry import Saved
 
 STEPS, BANDS = 32, 32
 STREAM = Stream("logmel", "audio", STEPS * BANDS, STEPS)

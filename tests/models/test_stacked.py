@@ -11,13 +11,13 @@ import pytest
 import torch
 from safetensors.torch import save
 
+from viral.datasets.streams import Batch, Stream
 from viral.models.fusion import Fusion
 from viral.models.fusion_config import FusionConfig
 from viral.models.mixing import Weights
 from viral.models.predictor import load
 from viral.models.stacked import to_bytes, union
-from viral.models.streams import Batch, Stream
-from viral.registry import Saved
+from viral.registry.registry import Saved
 
 METADATA, CAPTION, SOUND = Stream("metadata", "metadata", 5), Stream("caption", "text", 7), Stream("sound", "audio", 3)
 

@@ -13,9 +13,9 @@ import pyarrow as pa
 import pytest
 import torch
 
+from viral.datasets.streams import Stream
 from viral.models.fusion import Fusion
 from viral.models.fusion_config import FusionConfig
-from viral.models.streams import Stream
 from viral.models.train_config import Scaling, TrainConfig
 from viral.models.training import Learner, Tensors, factor, tensors_of, together, wants_bfloat16
 

@@ -9,21 +9,21 @@ import numpy as np
 import pytest
 import torch
 
+from viral.datasets.streams import Stream
 from viral.errors import ConfigError
 from viral.extractors.clip_network import as_clip_network, clip_network
 from viral.extractors.extractor import Sample
-from viral.extractors.weights import local_file
 from viral.media.media import ClipBatch as MediaClips
 from viral.media.media import Facts, Media
 from viral.models.fusion import Prediction
 from viral.models.fusion_config import RATES, FusionConfig
 from viral.models.linear import Linear
 from viral.models.losses import fusion_loss
-from viral.models.streams import Stream
 from viral.models.train_config import TrainConfig
 from viral.models.video import ClipBatch, VideoNetwork, task_loss
 from viral.models.video_config import VideoConfig
 from viral.models.video_training import VideoLearner
+from viral.weights.resolve import local_file
 
 SPEC = clip_network("r2plus1d", {"weights": "random", "frames": 2, "size": 32, "clips": 2})
 STREAM = Stream("r2plus1d", "video", SPEC.dim)

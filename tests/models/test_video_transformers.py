@@ -10,14 +10,14 @@ import pytest
 import torch
 from transformers import VideoMAEConfig, VideoMAEForVideoClassification, VivitConfig, VivitForVideoClassification
 
+from viral.datasets.streams import Stream
 from viral.extractors.clip_network import as_clip_network, clip_network
-from viral.extractors.weights import local_file
 from viral.models.fusion_config import RATES, FusionConfig
 from viral.models.linear import Linear
-from viral.models.streams import Stream
 from viral.models.video import ClipBatch, VideoNetwork
 from viral.models.video_config import VideoConfig
 from viral.models.video_training import VideoLearner
+from viral.weights.resolve import local_file
 
 SMALL: dict[str, Any] = {
     "hidden_size": 32,

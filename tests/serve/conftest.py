@@ -17,14 +17,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from jobs.session import session
+from jobs.runtime.session import session
 from serve.endpoint import free_port, running
 from serve.settings import KEY_VARIABLE, EndpointSpec
 from viral.config import SandboxSettings, ServeSettings, Settings
 from viral.demo import CorpusSpec, generate
 from viral.extractors.feature_set import FeatureSet
-from viral.registry import Registry
-from viral.store import Store
+from viral.registry.registry import Registry
+from viral.storage.store import Store
 
 Endpoint = Callable[..., AbstractContextManager[httpx.Client]]
 
@@ -46,9 +46,9 @@ def save_model(store: Store, feature_set: FeatureSet | None = None, seed: int = 
     import torch
     from safetensors.torch import save
 
+    from viral.datasets.streams import streams_of
     from viral.models.fusion import Fusion
     from viral.models.fusion_config import FusionConfig
-    from viral.models.streams import streams_of
 
     feature_set = feature_set or FeatureSet.named("light")
     torch.manual_seed(seed)
@@ -70,10 +70,10 @@ def save_model(store: Store, feature_set: FeatureSet | None = None, seed: int = 
 
 def calibrated(store: Store, version: int) -> None:
     """Make as if it had been calibrated: on posts that were never there, and such that every video is known."""
-    from viral.calibration import fit
-    from viral.models.streams import Batch
-    from viral.reference import Reference
-    from viral.scorer import CALIBRATION, Scorer
+    from viral.datasets.streams import Batch
+    from viral.scoring.calibration import fit
+    from viral.scoring.reference import Reference
+    from viral.scoring.scorer import CALIBRATION, Scorer
 
     registry, chance = Registry(store), np.random.default_rng(version)
     raw = Scorer(registry.load(f"{MODEL}/{version}"), raw=True)

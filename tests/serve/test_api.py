@@ -10,10 +10,10 @@ import httpx
 import pytest
 
 from serve.api import Backend, BusyError, Face, api
-from serve.bodies import Draft, Encoded
+from serve.schemas import Draft, Encoded
 from viral.extractors.extractor import Vector
-from viral.pipeline import Outcome
-from viral.scorer import Scored
+from viral.features.pipeline import Outcome
+from viral.scoring.scorer import Scored
 
 Check = Callable[..., Any]
 Encode = Callable[[Draft], Awaitable[Encoded]]

@@ -14,20 +14,20 @@ from typing import Any, Self
 import httpx
 import pytest
 
-from jobs.session import session
+from jobs.runtime.session import session
 from serve.endpoint import app, build, free_port, running
 from serve.settings import KEY_VARIABLE, EndpointSpec, digest
 from tests.serve.conftest import calibrated, save_model
-from viral import s3
 from viral.config import ServeSettings, Settings
 from viral.errors import ConfigError, RootError, TableError
 from viral.extractors.extractor import Context
 from viral.extractors.feature_set import FeatureSet
-from viral.pipeline import Pipeline
-from viral.promotions import Promotion, promotions, record
-from viral.registry import Registry
-from viral.scorer import Scorer
-from viral.store import Store
+from viral.features.pipeline import Pipeline
+from viral.registry.promotions import Promotion, promotions, record
+from viral.registry.registry import Registry
+from viral.scoring.scorer import Scorer
+from viral.storage import s3
+from viral.storage.store import Store
 
 Check = Callable[..., Any]
 

@@ -19,9 +19,9 @@ import torch
 import viral
 from viral.config import Settings
 from viral.extractors.extractor import Context
-from viral.pipeline import Pipeline
-from viral.scorer import Scorer
-from viral.store import Store
+from viral.features.pipeline import Pipeline
+from viral.scoring.scorer import Scorer
+from viral.storage.store import Store
 
 Check = Callable[..., Any]
 

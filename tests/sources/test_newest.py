@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from viral.sources import newest
-from viral.tables import POSTS, SECONDS
+from viral.tables.schemas import POSTS, SECONDS
 
 
 def posts(*rows):

@@ -8,7 +8,7 @@ import pytest
 
 from viral.errors import SourceError
 from viral.sources import read
-from viral.tables import POSTS, REJECTS
+from viral.tables.schemas import POSTS, REJECTS
 
 POST = {
     "id": "6907228749016714497",

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from viral.extractors.known_weights import KNOWN_WEIGHTS, HubModel, KnownWeights, Licence
+from viral.weights.catalogue import KNOWN_WEIGHTS, HubModel, KnownWeights, Licence
 
 MIT = Licence("MIT", "https://example.com/licence")
 

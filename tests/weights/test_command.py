@@ -18,12 +18,12 @@ from tests.weights.hub import COMMIT, serving
 from tests.weights.tiny import Tiny
 from viral.errors import WeightsError
 from viral.extractors.feature_set import Entry, FeatureSet
-from viral.extractors.known_weights import KNOWN_WEIGHTS
-from viral.extractors.manifest import MANIFEST
-from viral.extractors.root_weights import RootWeights
-from viral.extractors.weights import find_known, read_state_dict
-from viral.store import Store
-from viral.weights_command import command, fetch, put
+from viral.storage.store import Store
+from viral.weights.catalogue import KNOWN_WEIGHTS
+from viral.weights.command import command, fetch, put
+from viral.weights.manifest import MANIFEST
+from viral.weights.resolve import find_known, read_state_dict
+from viral.weights.root import RootWeights
 
 
 def said(*arguments: object) -> str:
@@ -167,9 +167,9 @@ def test_a_table_that_names_whole_hashes_is_right_about_the_names():
 
 START = """
 import sys
-from viral.extractors.known_weights import KNOWN_WEIGHTS, HubModel, KnownWeights
+from viral.weights.catalogue import KNOWN_WEIGHTS, HubModel, KnownWeights
 KNOWN_WEIGHTS["tiny-model"] = HubModel("tiny-model", "someone/tiny", ("config.json", "parts/model.safetensors"))
-from viral.cli import main
+from cluster.cli import main
 main()
 """
 

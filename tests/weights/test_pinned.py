@@ -9,9 +9,9 @@ import pytest
 
 from viral.errors import WeightsError
 from viral.extractors.feature_set import FeatureSet
-from viral.extractors.pinned import pinned, split_pinned
-from viral.extractors.root_weights import SCHEME, RootWeights
-from viral.store import Store
+from viral.storage.store import Store
+from viral.weights.pinned import pinned, split_pinned
+from viral.weights.root import SCHEME, RootWeights
 
 KEY, CONTENT = "models/video/0001/backbone.safetensors", b"tensors"
 DIGEST = hashlib.sha256(CONTENT).hexdigest()

@@ -10,7 +10,7 @@ import numpy as np
 
 from viral.extractors.extractor import Sample, Vector
 from viral.extractors.spec import Encode, ExtractorSpec, Resolve
-from viral.extractors.weights import find_known, identity_of, read_state_dict
+from viral.weights.resolve import find_known, identity_of, read_state_dict
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,11 +12,11 @@ from itertools import combinations
 
 import numpy as np
 
-from viral.evaluation.brief import RESAMPLES, Draws
+from viral.datasets.streams import Batch, Stream
+from viral.evaluation.bootstrap.metrics import Floats
 from viral.evaluation.evaluate import Forecast, Truth
-from viral.evaluation.metrics import Floats
-from viral.evaluation.sections import Ablation, Shown
-from viral.models.streams import Batch, Stream
+from viral.evaluation.quick_bootstrap import RESAMPLES, Draws
+from viral.evaluation.report.sections import Ablation, Shown
 
 FEW = 4
 """Up to so many modalities every subset is scored: fourteen beside the whole."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from viral.evaluation import report
-from viral.evaluation.metrics import Bools, Floats
+from viral.evaluation.bootstrap.metrics import Bools, Floats
+from viral.evaluation.report import report
 
 _CURVE_POINTS = 200
 _SCATTER_POINTS = 800

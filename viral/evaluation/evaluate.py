@@ -9,13 +9,15 @@ import numpy as np
 import numpy.typing as npt
 
 from viral.errors import TableError
-from viral.evaluation import metrics, report
-from viral.evaluation.baselines import BASELINES, Predicted, Unavailable
-from viral.evaluation.bootstrap import AuthorBootstrap, Replicates
+from viral.evaluation.baselines.baselines import BASELINES, Predicted, Unavailable
+from viral.evaluation.bootstrap import metrics
+from viral.evaluation.bootstrap.by_author import AuthorBootstrap, Replicates
+from viral.evaluation.bootstrap.pairs import sampled
+from viral.evaluation.bootstrap.replicates import replicates
+from viral.evaluation.bootstrap.settings import Settings
+from viral.evaluation.bootstrap.system import Judged, Outcome
 from viral.evaluation.curves import plots
-from viral.evaluation.replicates import replicates
-from viral.evaluation.weighted_pairs import sampled
-from viral.evaluation.weighted_system import Judged, Outcome
+from viral.evaluation.report import report
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
@@ -101,7 +103,7 @@ def evaluate(
     _check(truth, model, baselines)
     details = details or Details()
     compared = sampled(truth.authors, seed)
-    settings = report.Settings(
+    settings = Settings(
         threshold=threshold,
         level=level,
         k=k or max(1, round(len(truth.y) / 10)),
@@ -171,7 +173,7 @@ def _judged(truth: Truth, forecast: Forecast) -> Judged:
     return Judged(forecast.probability, forecast.score, forecast.low, forecast.high, _tops(truth, forecast))
 
 
-def _figures(truth: Truth, forecast: Forecast, settings: report.Settings) -> Measure:
+def _figures(truth: Truth, forecast: Forecast, settings: Settings) -> Measure:
     """All figures of one system as a function of rows."""
     tops = _tops(truth, forecast)
 

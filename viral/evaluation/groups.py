@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from viral.evaluation.bootstrap import AuthorBootstrap, Estimate, Rows
-from viral.evaluation.brief import RESAMPLES
+from viral.evaluation.bootstrap.by_author import AuthorBootstrap, Estimate, Rows
+from viral.evaluation.bootstrap.metrics import Bools, Figures, Floats
 from viral.evaluation.evaluate import Forecast, Truth
-from viral.evaluation.metrics import Bools, Figures, Floats
-from viral.evaluation.sections import Group, Grouping
+from viral.evaluation.quick_bootstrap import RESAMPLES
+from viral.evaluation.report.sections import Group, Grouping
 
 SMALLEST = 20
 """Posts that a group needs to be told apart; smaller ones are put together."""

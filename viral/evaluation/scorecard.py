@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from viral.evaluation.bootstrap import Estimate
-from viral.registry import Registry
-from viral.store import Store, read_json
+from viral.evaluation.bootstrap.by_author import Estimate
+from viral.registry.registry import Registry
+from viral.storage.store import Store, read_json
 
 FILE = "scorecard.json"
 MAIN = ("roc_auc", "spearman", "rmse", "brier", "coverage")

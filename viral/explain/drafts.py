@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from viral.explain.gaps import Gaps
-from viral.scorer import Scored
+from viral.scoring.pair_residuals import Gaps
+from viral.scoring.scorer import Scored
 
 
 @dataclass(frozen=True)

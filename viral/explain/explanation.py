@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+from viral.datasets.streams import from_vectors
 from viral.errors import ConfigError, UsageError
 from viral.explain.hook import hook_curve
 from viral.explain.neighbours import neighbours
@@ -18,9 +19,8 @@ from viral.explain.trees import tree_values
 from viral.explain.variants import Draft, Rescorer, Variant
 from viral.explain.whatif import Change, usual, what_if
 from viral.extractors.extractor import Vector
-from viral.models.streams import from_vectors
-from viral.pipeline import Outcome
-from viral.scorer import Scored, Scorer
+from viral.features.pipeline import Outcome
+from viral.scoring.scorer import Scored, Scorer
 
 
 @dataclass(frozen=True)

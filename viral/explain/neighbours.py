@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 import numpy as np
 import pyarrow as pa
 
+from viral.datasets.streams import Batch, Stream
 from viral.errors import UsageError
-from viral.models.streams import Batch, Stream
-from viral.reference import Reference
-from viral.scorer import Scorer
+from viral.scoring.reference import Reference
+from viral.scoring.scorer import Scorer
 
 
 @dataclass(frozen=True)

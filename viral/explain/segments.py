@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from viral.explain.variants import Draft, Score, Variant
 from viral.media.window import Window
-from viral.scorer import Scored
+from viral.scoring.scorer import Scored
 
 MOST_SEGMENTS = 12
 

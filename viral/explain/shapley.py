@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from viral.calibration import log_odds
+from viral.datasets.streams import Batch
 from viral.errors import UsageError
-from viral.models.streams import Batch
-from viral.scorer import Scorer
+from viral.scoring.calibration import log_odds
+from viral.scoring.scorer import Scorer
 
 Floats = npt.NDArray[np.float64]
 

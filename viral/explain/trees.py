@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from viral.datasets.streams import Batch
 from viral.models.ensemble.predictor import EnsemblePredictor
 from viral.models.ensemble.trees import Boosting, Forest
 from viral.models.predictor import Predictor
 from viral.models.stacked import StackedPredictor
-from viral.models.streams import Batch
-from viral.scorer import Scorer
+from viral.scoring.scorer import Scorer
 
 Floats = npt.NDArray[np.float64]
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 from viral.errors import ConfigError, UsageError
 from viral.explain.hiding import hidden
 from viral.extractors.extractor import Context
+from viral.features.pipeline import GROUP, Outcome, Pipeline
+from viral.features.reader import Decoded, Job
 from viral.media.media import Facts, Media
 from viral.media.window import Window
-from viral.pipeline import GROUP, Outcome, Pipeline
-from viral.reader import Decoded, Job
-from viral.scorer import Scored, Scorer
+from viral.scoring.scorer import Scored, Scorer
 
 
 @dataclass(frozen=True)

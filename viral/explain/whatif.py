@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from viral.errors import ConfigError
-from viral.explain.gaps import Gaps
 from viral.explain.variants import Draft, Score, Variant
 from viral.extractors.extractor import Context
 from viral.media.window import Window
-from viral.scorer import Scored
+from viral.scoring.pair_residuals import Gaps
+from viral.scoring.scorer import Scored
 
 USUAL_HOURS = (0, 6, 12, 18)
 TRIM_SECONDS = 1.0

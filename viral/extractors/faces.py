@@ -13,10 +13,10 @@ import numpy.typing as npt
 from pydantic import Field
 
 from viral.extractors.extractor import Sample, Vector
-from viral.extractors.glances import Glances
-from viral.extractors.packaged import PackagedWeights
+from viral.extractors.frame_sampling import Glances
 from viral.extractors.spec import Encode, ExtractorSpec, Resolve
 from viral.media.requests import Frames
+from viral.weights.packaged import PackagedWeights
 
 FACE_COLUMNS = (
     "share_of_time",

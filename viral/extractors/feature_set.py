@@ -18,8 +18,8 @@ from viral.errors import ConfigError, WeightsError
 from viral.extractors.extractor import Extractor
 from viral.extractors.registry import extractor, parameters
 from viral.extractors.spec import ExtractorSpec, Resolve, UnavailableExtractor
-from viral.extractors.weights import RANDOM, local_file
 from viral.media.requests import Request
+from viral.weights.resolve import RANDOM, local_file
 
 _LIGHT = ("metadata", "caption", "acoustics", "craft")
 _FULL = (*_LIGHT, "resnet50", "r2plus1d")

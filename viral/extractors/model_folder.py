@@ -6,9 +6,9 @@ from collections.abc import Collection
 from pathlib import Path
 
 from viral.errors import WeightsError
-from viral.extractors.known_weights import Resolve
-from viral.extractors.manifest import digest_of
-from viral.extractors.weights import file_digest, find_known, identity_of
+from viral.weights.catalogue import Resolve
+from viral.weights.manifest import digest_of
+from viral.weights.resolve import file_digest, find_known, identity_of
 
 
 def model_folder(weights: str, known: Collection[str], needed: Collection[str], resolve: Resolve) -> Path:

@@ -14,10 +14,10 @@ import numpy.typing as npt
 
 from viral.errors import WeightsError
 from viral.extractors.extractor import Extractor, Sample, Vector
-from viral.extractors.manifest import digest_of
-from viral.extractors.pinned import split_pinned
 from viral.extractors.spec import BatchedExtractor, Encode, ExtractorSpec, Resolve
-from viral.extractors.weights import RANDOM, file_digest, find_known, identity_of, read_state_dict
+from viral.weights.manifest import digest_of
+from viral.weights.pinned import split_pinned
+from viral.weights.resolve import RANDOM, file_digest, find_known, identity_of, read_state_dict
 
 if TYPE_CHECKING:
     import torch

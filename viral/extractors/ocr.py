@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from viral.extractors.extractor import Sample, Told, Vector
-from viral.extractors.glances import Glances
+from viral.extractors.frame_sampling import Glances
 from viral.extractors.screen_text import DETECTOR, RECOGNISER, Image, ScreenText, TextLine, line_reader
 from viral.extractors.sentences import SENTENCE_DIM, sentence_encoder
 from viral.extractors.spec import Encode, ExtractorSpec, Resolve

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from viral.extractors.glances import Moments
-from viral.extractors.packaged import PackagedWeights
+from viral.extractors.frame_sampling import Moments
+from viral.weights.packaged import PackagedWeights
 
 Image = npt.NDArray[np.uint8]
 

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 from viral.extractors.extractor import Answer, Extractor, Sample
-from viral.extractors.known_weights import Resolve as Resolve
 from viral.media.requests import Request
+from viral.weights.catalogue import Resolve as Resolve
 
 Encode = Callable[[Sample], Answer]
 """One sample in, its vector out: by its type it cannot depend on what else is in the batch."""

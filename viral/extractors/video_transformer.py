@@ -16,8 +16,8 @@ from viral.errors import ConfigError, WeightsError
 from viral.extractors.extractor import Sample
 from viral.extractors.network import NetworkSpec
 from viral.extractors.spec import Resolve
-from viral.extractors.weights import RANDOM, find_known
 from viral.media.requests import Clips
+from viral.weights.resolve import RANDOM, find_known
 
 if TYPE_CHECKING:
     import torch

@@ -12,7 +12,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from viral.extractors.calls import CALLS, calls_in
+from viral.extractors.calls_to_action import CALLS, calls_in
 from viral.extractors.extractor import Context, Sample, Vector
 from viral.extractors.lexicon import FIRST_PERSON, HASHTAG, MENTION, SECOND_PERSON, words_of
 from viral.extractors.spec import Encode, ExtractorSpec, Resolve

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import httpx
 
 from viral.errors import TooLargeError
-from viral.fetching.web import failure_of
+from viral.fetching.http import failure_of
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-    from viral.fetching.clock import Clock
+    from viral.fetching.deadline import Clock
 
 LARGEST_PAGE = 32 << 20  # bytes, decoded: yt-dlp holds a page in memory several times over
 

@@ -11,9 +11,9 @@ from typing import BinaryIO
 import httpx
 
 from viral.errors import ReadError, TooLargeError, UnreadableError
-from viral.fetching.clock import Clock
-from viral.fetching.kinds import HEAD, extension
-from viral.fetching.web import Web, check_status, failure_of
+from viral.fetching.deadline import Clock
+from viral.fetching.http import Web, check_status, failure_of
+from viral.fetching.signatures import HEAD, extension
 
 
 @dataclass(frozen=True)

@@ -17,14 +17,14 @@ from typing import Any, Self
 from viral.config import Settings
 from viral.errors import FetchError, HostNotAllowedError, PostError, UnreadableError
 from viral.fetching import cookies
-from viral.fetching.clock import Clock
+from viral.fetching.deadline import Clock
 from viral.fetching.download import Download, download
 from viral.fetching.hosts import Hosts
-from viral.fetching.pace import Pacer
+from viral.fetching.http import Web
 from viral.fetching.pages import Feed, Pages
+from viral.fetching.rate_limit import Pacer
 from viral.fetching.sidecar import info_key, info_of, video_key
-from viral.fetching.web import Web
-from viral.store import Store, failures_of, one_line
+from viral.storage.store import Store, failures_of, one_line
 
 FEED = "feed"
 """The reason of an address that is done but for what it lists."""

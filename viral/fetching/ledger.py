@@ -9,16 +9,11 @@ from typing import Any, Self
 import pyarrow as pa
 
 from viral.fetching.fetch import Outcome
-from viral.parts import Parts
-from viral.store import Store
-from viral.tables import FETCHES
+from viral.storage.store import Store
+from viral.tables.places import fetches_table
+from viral.tables.schemas import FETCHES
 
 FOLD = 500  # rows that lie as a file each until they are folded: as many are written twice, as many files are listed
-
-
-def fetches_table(store: Store) -> Parts:
-    """The ledger of a root: one row an address, that of the newest attempt."""
-    return Parts(store, "fetches", FETCHES, key="url", newest_by="fetched_at")
 
 
 class Ledger:

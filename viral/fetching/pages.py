@@ -17,9 +17,9 @@ import httpx
 
 from viral.errors import AccessDeniedError, FetchError, NoVideoStreamError, PageError, PostError, TooLongError
 from viral.fetching.body import Body
-from viral.fetching.clock import Clock
-from viral.fetching.web import Web, of_status
-from viral.store import one_line
+from viral.fetching.deadline import Clock
+from viral.fetching.http import Web, of_status
+from viral.storage.store import one_line
 
 if TYPE_CHECKING:
     from http.cookiejar import CookieJar

@@ -8,22 +8,22 @@ from pathlib import Path
 import numpy as np
 
 from viral.errors import MissingObjectError, TooLargeError, UnreadableError
+from viral.media.audio_only import heard, is_only_heard
 from viral.media.container import opened
 from viral.media.decord_frames import NAME as DECORD
 from viral.media.decord_frames import DecordRefusedError, decord_frames
 from viral.media.facts import facts, truncated
-from viral.media.heard import heard, is_only_heard
 from viral.media.index import Ints, PictureIndex
 from viral.media.limits import Limits
 from viral.media.media import ClipBatch, FrameBatch, Media, Track
 from viral.media.plan import Plan, Shape, shapes_by_frame
+from viral.media.probe import Survey, survey
 from viral.media.pyav_frames import NAME as PYAV
 from viral.media.pyav_frames import pyav_frames
 from viral.media.requests import Clips, Frames, Request
 from viral.media.resize import Image, resize
 from viral.media.scaler import Scaler
-from viral.media.survey import Survey, survey
-from viral.media.view import View
+from viral.media.trim import View
 
 Bank = dict[int, dict[Shape, Image]]
 """The decoded frames by number, each in the shapes that it is wanted in."""

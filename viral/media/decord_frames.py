@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from viral.media.index import EARLY, PictureIndex
-from viral.media.survey import Survey
+from viral.media.probe import Survey
 
 NAME = "decord"
 

@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 from viral.media.media import Facts
-from viral.media.survey import Survey
+from viral.media.probe import Survey
 
 TRUNCATED_SECONDS = 0.5
 TRUNCATED_SHARE = 0.05

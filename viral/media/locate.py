@@ -13,7 +13,6 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from viral import s3
 from viral.errors import (
     AccessDeniedError,
     MissingObjectError,
@@ -22,7 +21,8 @@ from viral.errors import (
     StorageError,
     TooLargeError,
 )
-from viral.store import Store, one_line
+from viral.storage import s3
+from viral.storage.store import Store, one_line
 
 ATTEMPTS = 3
 NO_SUCH_FILE = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP}

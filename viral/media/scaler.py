@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from av.video.reformatter import VideoReformatter
 
-    from viral.media.survey import Look
+    from viral.media.probe import Look
 
 
 class Scaler:

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from viral.datasets.streams import Stream
 from viral.errors import ConfigError
 from viral.models.fusion import Prediction, Standardised, hide
 from viral.models.fusion_config import LENGTH, FusionConfig, check_gates
 from viral.models.readout import Readout
-from viral.models.streams import Stream
 
 QUERIES = 4
 HIDDEN = 4  # times the width

@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from viral.datasets.streams import Stream
 from viral.errors import ConfigError
-from viral.models.streams import Stream
 
 QUANTILES = (0.05, 0.5, 0.95)
 RATES = ("likes_rate", "comments_rate", "shares_rate")

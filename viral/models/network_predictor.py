@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from viral.datasets.streams import Batch
 from viral.models.fusion import Prediction
 from viral.models.networks import network
 from viral.models.predictor import Said
 from viral.models.start import scaling_of, shape_of
-from viral.models.streams import Batch
-from viral.registry import Saved
+from viral.registry.registry import Saved
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from viral.datasets.streams import Batch
 from viral.errors import TableError
-from viral.models.streams import Batch
-from viral.registry import Saved
+from viral.registry.registry import Saved
 
 Floats = npt.NDArray[np.float64]
 

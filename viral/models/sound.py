@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
+from viral.datasets.streams import Stream
 from viral.errors import ConfigError
 from viral.models.fusion import Prediction, Standardised, predict
 from viral.models.fusion_config import OUTPUTS, FusionConfig
-from viral.models.streams import Stream
 
 _SMALLEST = 16  # steps or bands that four halvings leave something of
 

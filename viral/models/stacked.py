@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from viral.datasets.streams import Batch, Stream, from_dict
 from viral.models.mixing import Opinion, Weights, mix, shares_of
 from viral.models.predictor import Floats, Predictor, Said
 from viral.models.predictor import load as load_any
-from viral.models.streams import Batch, Stream, from_dict
-from viral.registry import Saved
+from viral.registry.registry import Saved
 
 KIND = "stacked"
 

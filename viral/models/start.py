@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from viral.datasets.streams import Stream, from_dict
 from viral.errors import ConfigError
 from viral.extractors.feature_set import FeatureSet
-from viral.models.streams import Stream, from_dict
 from viral.models.train_config import Scaling
-from viral.registry import Saved
+from viral.registry.registry import Saved
 
 if TYPE_CHECKING:
     from viral.models.fusion_config import FusionConfig

@@ -13,10 +13,10 @@ import pyarrow as pa
 import torch
 from torch import Tensor, nn
 
-from viral.dataset import TARGETS, targets_of
+from viral.datasets.labelled_features import TARGETS, targets_of
+from viral.datasets.streams import Stream, from_table
 from viral.models.fusion import Prediction
 from viral.models.losses import fusion_loss
-from viral.models.streams import Stream, from_table
 from viral.models.train_config import Precision, Scaling, Schedule, TrainConfig
 
 

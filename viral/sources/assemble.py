@@ -16,7 +16,7 @@ from viral.sources.hashtags import hashtags
 from viral.sources.parsed import RAW_LIMIT, Broken, Parsed, RawBatch
 from viral.sources.times import times
 from viral.sources.values import Values, booleans, counts, durations, identifiers, text
-from viral.tables import POSTS, REJECTS, SECONDS
+from viral.tables.schemas import POSTS, REJECTS, SECONDS
 
 _OTHER_KEYS = ("author_id", "sound_id")
 _ANCHORED = re.compile(r"^(?:/|[A-Za-z][A-Za-z0-9+.-]*://)")

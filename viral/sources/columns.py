@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from viral.errors import ConfigError, SourceError
-from viral.tables import POSTS
+from viral.tables.schemas import POSTS
 
 
 def resolve(there: Sequence[str], columns: Mapping[str, str] | None, file: str) -> dict[str, str]:

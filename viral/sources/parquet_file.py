@@ -12,7 +12,7 @@ from viral.errors import SourceError
 from viral.sources.columns import resolve
 from viral.sources.json_stream import OpenFile
 from viral.sources.parsed import RawBatch
-from viral.tables import POSTS
+from viral.tables.schemas import POSTS
 
 
 def raw_batches(

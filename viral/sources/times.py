@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from viral.sources.values import Values, faults, written
-from viral.tables import SECONDS
+from viral.tables.schemas import SECONDS
 
 _NUMBER = r"^[0-9]+(?:\.[0-9]+)?(?:[eE]\+?[0-9]{1,2})?$"
 _DATE = r"^(?:19|20)[0-9]{6}$"

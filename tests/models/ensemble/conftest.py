@@ -11,9 +11,9 @@ import pyarrow as pa
 import pytest
 
 from tests.models.conftest import STREAMS, labelled
-from viral.dataset import LabelledFeatures, Moments
+from viral.datasets.labelled_features import LabelledFeatures, Moments
+from viral.datasets.streams import Stream, from_table
 from viral.models.ensemble.rows import Layout, Rows, Source
-from viral.models.streams import Stream, from_table
 from viral.models.train_config import Scaling
 
 SCALING = Scaling(3.0, 2.0)

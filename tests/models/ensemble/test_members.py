@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 
 from tests.models.ensemble.conftest import SCALING, Posts, made
+from viral.datasets.streams import Batch
 from viral.errors import ConfigError
 from viral.models.ensemble import neighbours
 from viral.models.ensemble.member import MEMBERS, Member, log_loss, member_class, squared_loss
 from viral.models.ensemble.predictor import EnsemblePredictor, load, to_bytes
 from viral.models.ensemble.rows import sampled
 from viral.models.mixing import Weights, given
-from viral.models.streams import Batch
-from viral.registry import Saved
+from viral.registry.registry import Saved
 
 STREAMS = [{"name": "metadata", "modality": "metadata", "dim": 5}, {"name": "caption", "modality": "text", "dim": 7}]
 STREAMS.append({"name": "acoustics", "modality": "audio", "dim": 3})
@@ -68,7 +68,7 @@ def test_few_posts_and_one_stream_are_enough(name: str) -> None:
 
 
 def made_streams() -> Any:
-    from viral.models.streams import from_dict
+    from viral.datasets.streams import from_dict
 
     return from_dict(STREAMS)
 
@@ -98,8 +98,8 @@ def test_another_process_says_the_same_to_the_last_bit(posts: Posts, tmp_path: P
 import json, sys, numpy as np
 from pathlib import Path
 from viral.models.predictor import load
-from viral.models.streams import Batch
-from viral.registry import Saved
+from viral.datasets.streams import Batch
+from viral.registry.registry import Saved
 at = Path({str(tmp_path)!r})
 x = dict(np.load(at / "x.npz"))
 said = load(Saved("e", 1, json.loads((at / "c").read_text()), (at / "w").read_bytes()))(Batch(x, x.pop("present")))

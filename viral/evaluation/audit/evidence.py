@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from viral.dataset import USED as SIDES
-from viral.dataset import Statistics
+from viral.datasets.labelled_features import USED as SIDES
+from viral.datasets.labelled_features import Statistics
+from viral.datasets.streams import Batch, Stream
 from viral.evaluation.audit.learnt import Learnt
 from viral.evaluation.audit.refitting import LabelFit
 from viral.evaluation.splits import Kind
-from viral.models.streams import Batch, Stream
-from viral.tables import COUNTS, SECONDS
+from viral.tables.schemas import COUNTS, SECONDS
 
 __all__ = ["ROWS", "SIDES", "Evidence", "Sample"]
 

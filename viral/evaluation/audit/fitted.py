@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from viral.dataset import Moments, Statistics
+from viral.datasets.labelled_features import Moments, Statistics
 from viral.evaluation.audit.evidence import Evidence
 from viral.evaluation.audit.finding import Finding
 from viral.evaluation.audit.learnt import Learnt

@@ -10,12 +10,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from viral.datasets.streams import Stream
 from viral.evaluation.audit.evidence import Evidence, Sample
 from viral.evaluation.audit.finding import Finding
 from viral.evaluation.audit.ranks import alike
 from viral.evaluation.splits import value_codes
-from viral.models.streams import Stream
-from viral.tables import COUNTS
+from viral.tables.schemas import COUNTS
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from viral.models.streams import Stream, from_dict
+from viral.datasets.streams import Stream, from_dict
 from viral.models.train_config import Scaling
-from viral.registry import Saved
+from viral.registry.registry import Saved
 
 Floats = npt.NDArray[np.float64]
 Tensors = Mapping[str, npt.NDArray[Any]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from viral.evaluation.audit import fitted, inputs, sides
+from viral.evaluation.audit import fitted, inputs, split_overlap
 from viral.evaluation.audit.evidence import Evidence
 from viral.evaluation.audit.finding import Finding
 
@@ -16,11 +16,11 @@ CHECKS: Mapping[str, Callable[[Evidence], list[Finding]]] = {
     **_EARLY_SIGNAL_MAY,
     inputs.AUTHOR: inputs.author_statistics,
     inputs.BEFORE: inputs.sound_history,
-    sides.AUTHORS: sides.authors,
-    sides.TIME: sides.time_order,
-    sides.VIDEOS: sides.videos,
-    sides.SOUNDS: sides.sounds,
-    sides.KNOWN: sides.known_before,
+    split_overlap.AUTHORS: split_overlap.authors,
+    split_overlap.TIME: split_overlap.time_order,
+    split_overlap.VIDEOS: split_overlap.videos,
+    split_overlap.SOUNDS: split_overlap.sounds,
+    split_overlap.KNOWN: split_overlap.known_before,
     fitted.SCALERS: fitted.scalers,
     fitted.TARGET: fitted.target_scale,
     fitted.CONSTANTS: fitted.label_constants,

@@ -8,10 +8,10 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from viral.datasets.streams import Batch
 from viral.models.ensemble.member import Floats, Tensors, around, log_loss, spread_of, squared_loss
 from viral.models.ensemble.rows import Layout, Matrix, Rows, Source
 from viral.models.mixing import Opinion
-from viral.models.streams import Batch
 
 _STRENGTHS = (0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)
 

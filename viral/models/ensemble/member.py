@@ -9,10 +9,10 @@ from typing import Any, ClassVar, Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
+from viral.datasets.streams import Batch
 from viral.errors import ConfigError
 from viral.models.ensemble.rows import Layout, Rows, Source
 from viral.models.mixing import Opinion
-from viral.models.streams import Batch
 
 Floats = npt.NDArray[np.float64]
 Tensors = dict[str, npt.NDArray[Any]]

@@ -9,10 +9,10 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
+from viral.datasets.streams import Batch
 from viral.models.ensemble.member import Floats, Tensors, log_loss, squared_loss
 from viral.models.ensemble.rows import Layout, Matrix, Rows, Source
 from viral.models.mixing import Opinion
-from viral.models.streams import Batch
 
 _KS = (10, 30, 100)
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from viral.datasets.streams import Batch, Stream, from_dict
 from viral.models.ensemble.member import Floats, Member, Tensors, member_class
 from viral.models.ensemble.rows import Layout
 from viral.models.mixing import Opinion, Weights, mix
 from viral.models.predictor import Said
-from viral.models.streams import Batch, Stream, from_dict
 from viral.models.train_config import Scaling
-from viral.registry import Saved
+from viral.registry.registry import Saved
 
 _INPUTS = "inputs"
 

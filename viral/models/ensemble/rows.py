@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from viral.dataset import LabelledFeatures, Moments
-from viral.models.streams import Batch, Stream, from_table
+from viral.datasets.labelled_features import LabelledFeatures, Moments
+from viral.datasets.streams import Batch, Stream, from_table
 from viral.models.train_config import Scaling
 
 Floats = npt.NDArray[np.float64]

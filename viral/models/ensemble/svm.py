@@ -11,10 +11,10 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
+from viral.datasets.streams import Batch
 from viral.models.ensemble.member import Floats, Tensors, around, log_loss, spread_of, squared_loss
 from viral.models.ensemble.rows import Layout, Matrix, Rows, Source
 from viral.models.mixing import Opinion
-from viral.models.streams import Batch
 
 LANDMARKS = 400
 _WIDTH = 0.5  # of the kernel, over the number of streams: filled rows have about that squared length

@@ -13,10 +13,10 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
+from viral.datasets.streams import Batch
 from viral.models.ensemble.member import Floats, Tensors, around, log_loss, spread_of, squared_loss
 from viral.models.ensemble.rows import Layout, Matrix, Rows, Source
 from viral.models.mixing import Opinion
-from viral.models.streams import Batch
 
 ROWS = 2_000_000  # in bins a byte a value: at 3,000 columns 6 GB
 TRIALS, KEPT = 10, 5

@@ -1,0 +1,1 @@
+"""Parts of the backfill job."""

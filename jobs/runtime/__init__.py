@@ -1,0 +1,1 @@
+"""The Ray session, work by bucket, metrics and options that jobs share."""

@@ -1,0 +1,91 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import wraps
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import click
+
+from viral.errors import ConfigError
+from viral.extractors.extractor import Context
+from viral.extractors.feature_set import FEATURE_SETS, FeatureSet
+from viral.registry.registry import Registry
+from viral.scoring.scorer import feature_set_of
+from viral.storage.store import Store
+from viral.weights.root import RootWeights
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_OF_MODEL = "model:"
+
+
+def feature_set_options(function: Callable[P, R]) -> Callable[P, R]:
+    """`--feature-set` and `--weights`."""
+    for option in (
+        click.option("--weights", help="For the set's networks: a name, a path, a URI, or `random` to try it out."),
+        click.option(
+            "--feature-set",
+            default="light",
+            show_default=True,
+            help=f"{', '.join(FEATURE_SETS)}, a YAML file, or {_OF_MODEL}NAME/VERSION: what that model was trained on.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def draft_options(function: Callable[..., R]) -> Callable[..., R]:
+    """What may be said of a draft beside its video; the command gets it as `context`."""
+
+    @wraps(function)
+    def with_context(
+        *,
+        caption: str | None,
+        hashtags: tuple[str, ...],
+        posted_at: datetime | None,
+        author_followers: int | None,
+        sound_original: bool | None,
+        sound_posts: int | None,
+        sound_uses: int | None,
+        **others: Any,
+    ) -> R:
+        when = posted_at.replace(tzinfo=UTC) if posted_at else None
+        context = Context(caption, hashtags or None, when, author_followers, sound_original, sound_posts, sound_uses)
+        return function(context=context, **others)
+
+    options: Callable[..., R] = with_context
+    for option in (
+        click.option("--sound-uses", type=click.IntRange(0), help="Posts anywhere that use the sound already."),
+        click.option("--sound-posts", type=click.IntRange(0), help="Posts of the root that use the sound already."),
+        click.option("--sound-original/--sound-reused", default=None),
+        click.option("--author-followers", type=click.IntRange(0)),
+        click.option(
+            "--posted-at", type=click.DateTime(["%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d"]), help="In UTC."
+        ),
+        click.option("--hashtag", "hashtags", multiple=True),
+        click.option("--caption"),
+    ):
+        options = option(options)
+    return options
+
+
+def chosen_set(name: str, weights: str | None, store: Store) -> FeatureSet:
+    """The feature set of these options, which finds its weights in the root.
+
+    Raises:
+        ConfigError: there is none of that name, or its file does not fit. TableError: there is no such model.
+    """
+    if name.startswith(_OF_MODEL):
+        if weights:
+            raise ConfigError("--weights is for the named sets: a model's feature set has its own")
+        return feature_set_of(Registry(store).load(name.removeprefix(_OF_MODEL)))
+    if name.endswith((".yaml", ".yml")):
+        if weights:
+            raise ConfigError(f"--weights is for the named sets: write weights into {name}")
+        return FeatureSet.load(Path(name), resolve=RootWeights(store))
+    return FeatureSet.named(name, weights=weights, resolve=RootWeights(store))

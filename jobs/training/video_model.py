@@ -1,0 +1,100 @@
+"""A network that was trained on videos, as a model that every scorer can use."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import viral
+from jobs.training.model_card import notes_of_sources, sources_of
+from viral.datasets.labelled_videos import VideoCounts
+from viral.extractors.clip_network import as_clip_network, clip_network
+from viral.extractors.feature_set import Entry, FeatureSet
+from viral.models.video_config import VideoConfig
+from viral.registry.registry import Registry
+from viral.storage.store import Store
+from viral.weights.pinned import pinned
+from viral.weights.resolve import RANDOM
+from viral.weights.root import SCHEME
+
+if TYPE_CHECKING:
+    from jobs.training.specs import VideoSpec
+    from jobs.training.video_worker import VideoTask
+
+BACKBONE = "backbone.safetensors"
+
+
+def save(
+    store: Store,
+    spec: VideoSpec,
+    task: VideoTask,
+    counts: VideoCounts,
+    label: dict[str, Any],
+    state: dict[str, Any],
+) -> int:
+    """Save the best epoch: the heads as the model, the backbone as the weights of the feature set that it looks at.
+
+    Returns:
+        The version.
+    """
+    from safetensors.torch import save as as_bytes
+
+    registry = Registry(store)
+    heads: bytes = as_bytes(_below("heads.", state["best"]))
+    backbone = as_clip_network(spec.backbone).stored(_below("backbone.", state["best"]), task.resolve)
+    card = _card(spec, task, counts, label, state, sources_of(store))
+    version = registry.claim(spec.name)
+    key = f"{SCHEME}{registry.key(spec.name, version, BACKBONE)}"
+    weights = pinned(key, hashlib.sha256(backbone).hexdigest())
+    trained = clip_network(spec.backbone.name, spec.backbone.params() | {"weights": weights})
+    feature_set = FeatureSet(f"{spec.name}-{version}", (Entry(trained),)).to_dict()
+    return registry.save(
+        spec.name, card | {"feature_set": feature_set}, heads, version=version, files={BACKBONE: backbone}
+    )
+
+
+def _below(prefix: str, state: Mapping[str, Any]) -> dict[str, Any]:
+    """The tensors whose names begin so, by the rest of their names."""
+    return {name.removeprefix(prefix): each.contiguous() for name, each in state.items() if name.startswith(prefix)}
+
+
+def _card(
+    spec: VideoSpec,
+    task: VideoTask,
+    counts: VideoCounts,
+    label: dict[str, Any],
+    state: dict[str, Any],
+    sources: list[str],
+) -> dict[str, Any]:
+    """All that the model is made of, but for its feature set: its name says which version it belongs to."""
+    return {
+        "kind": "network",
+        "config": asdict(task.heads),
+        "train": asdict(task.train),
+        "target": asdict(task.scaling),
+        "backbone": {"name": spec.backbone.name, "params": spec.backbone.params()},
+        "label": label,
+        "workers": spec.workers,
+        "rows": sum(counts.posts["train"]),
+        "data_hash": counts.data_hash,
+        "code_version": viral.__version__,
+        "sources": sources,
+        "epochs": state["epoch"],
+        "best_epoch": state["best_epoch"],
+        "losses": state["losses"],
+        "skipped": state["skipped"],
+        "notes": _notes(spec, task.train, sources),
+    }
+
+
+def _notes(spec: VideoSpec, config: VideoConfig, sources: list[str]) -> list[str]:
+    notes = notes_of_sources(sources)
+    if as_clip_network(spec.backbone).weights == RANDOM:
+        notes.append(f"its {spec.backbone.name} began at random weights: it knows no other videos than these")
+    if config.task == "viral":
+        notes.append("trained on P(viral) alone: its score is the mean of the training posts for every video")
+    if config.task == "score":
+        notes.append("trained on the score alone: its P(viral) follows the score and is not calibrated")
+    return notes

@@ -1,0 +1,178 @@
+"""The `viral` command: quick, and one clear line where something is wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import json
+import math
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import click
+import pytest
+
+import viral
+from cluster.cli import COMMANDS
+from viral.console.output import bar, say
+
+VIRAL = str(Path(sys.executable).with_name("viral"))
+
+
+def call(*arguments: str, script: str | None = None) -> subprocess.CompletedProcess[str]:
+    """Run `viral` with the arguments, or a script that uses its way of ending commands."""
+    command = [VIRAL] if script is None else [sys.executable, "-c", script]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("VIRAL_")}
+    return subprocess.run([*command, *arguments], capture_output=True, text=True, env=environment, check=False)
+
+
+def test_help_comes_at_once() -> None:
+    seconds = []
+    for _ in range(3):
+        started = time.perf_counter()
+        done = call("--help")
+        seconds.append(time.perf_counter() - started)
+    assert statistics.median(seconds) < 0.5
+    assert done.returncode == 0
+    for name, (_, text) in COMMANDS.items():
+        assert f"  {name} " in done.stdout
+        assert text.split()[0] in done.stdout
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = "import sys, cluster.cli\ntry: cluster.cli.main()\nexcept SystemExit: pass\nprint(*sys.modules)"
+    loaded = set(call("--help", script=code).stdout.split())
+    assert not {"pyarrow", "torch", "ray", "numpy", "boto3"} & loaded
+
+
+def test_version() -> None:
+    assert call("--version").stdout.strip().endswith(viral.__version__)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_says_how_it_is_used(name: str) -> None:
+    module = importlib.import_module(COMMANDS[name][0])
+    assert isinstance(module.command, click.Command)
+    done = call(name, "--help")
+    assert done.returncode == 0
+    assert f"Usage: viral {name}" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("nonsense",), "No such command 'nonsense'"),
+        (("label", "--nonsense"), "No such option '--nonsense'"),
+        (("label",), "Missing option '--root'"),
+        (("label", "--root", "/there/is/nothing"), "error: the root /there/is/nothing does not exist: create it"),
+    ],
+)
+def test_a_wrong_request_exits_2(arguments: tuple[str, ...], said: str) -> None:
+    done = call(*arguments)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+
+
+def test_an_empty_root_is_one_line(tmp_path: Path) -> None:
+    done = call("label", "--root", str(tmp_path))
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: the posts table of ")
+    assert done.stderr.count("\n") == 1
+
+
+ENDING = """
+import sys, time, click
+from cluster.cli import execute
+from viral.errors import ConfigError, StorageError
+
+@click.command()
+@click.argument("how")
+@click.option("--debug", is_flag=True)
+def command(how, debug):
+    if how == "usage":
+        raise ConfigError("no such thing: choose another")
+    if how == "storage":
+        raise StorageError("no space left")
+    if how == "bug":
+        raise ZeroDivisionError("a mistake of ours")
+    if how == "sleep":
+        print("ready", flush=True)
+        time.sleep(60)
+
+execute(command)
+"""
+
+
+@pytest.mark.parametrize(
+    ("how", "status", "said"),
+    [
+        ("well", 0, ""),
+        ("usage", 2, "error: no such thing: choose another\n"),
+        ("storage", 2, "error: no space left\n"),
+    ],
+)
+def test_how_commands_end(how: str, status: int, said: str) -> None:
+    done = call(how, script=ENDING)
+    assert (done.returncode, done.stderr) == (status, said)
+
+
+def test_debug_and_mistakes_show_the_trace() -> None:
+    for arguments in (("usage", "--debug"), ("bug",)):
+        done = call(*arguments, script=ENDING)
+        assert done.returncode == 1
+        assert done.stderr.startswith("Traceback")
+
+
+def test_interrupted() -> None:
+    running = subprocess.Popen(
+        [sys.executable, "-c", ENDING, "sleep"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert running.stdout is not None
+    running.stdout.readline()
+    running.send_signal(signal.SIGINT)
+    _, said = running.communicate(timeout=30)
+    assert running.returncode == 130
+    assert said.strip() == "interrupted: the same command goes on from here"
+
+
+@dataclasses.dataclass
+class Summary:
+    posts_done: int
+    loss: float
+    reasons: dict[str, int]
+    warnings: list[str]
+
+
+def test_a_summary_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+    say(Summary(1200, 0.123456, {"crashed": 2, "too_long": 1}, []), as_json=False)
+    assert capsys.readouterr().out.splitlines() == [
+        "posts done  1200",
+        "loss        0.1235",
+        "reasons     crashed: 2",
+        "            too_long: 1",
+        "warnings    -",
+    ]
+
+
+def test_a_summary_for_machines(capsys: pytest.CaptureFixture[str]) -> None:
+    say(Summary(1, math.nan, {"a": 1}, ["w"]), as_json=True)
+    assert json.loads(capsys.readouterr().out, parse_constant=pytest.fail) == {
+        "posts_done": 1,
+        "loss": None,
+        "reasons": {"a": 1},
+        "warnings": ["w"],
+    }
+
+
+def test_the_bar_is_silent_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    update = bar("backfill")
+    for done in range(4):
+        update(done, 3)
+    assert capsys.readouterr().err == ""

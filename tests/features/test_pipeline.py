@@ -1,0 +1,233 @@
+"""From posts to outcomes: every post ends as one, whatever its video is."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from viral.config import Settings
+from viral.extractors.extractor import Context
+from viral.extractors.feature_set import FeatureSet
+from viral.extractors.metadata import METADATA_COLUMNS
+from viral.features.pipeline import GROUP, Outcome, Pipeline
+from viral.features.reader import Job
+from viral.media.window import Window
+from viral.storage.store import Store
+
+MINI = FeatureSet.from_dict({"name": "mini", "extractors": ["metadata", "acoustics"]})
+FPS, RATE = 10, 22050
+
+
+def write_clip(path: Path, *, seconds: float = 1.0, sound: bool = True, tone: float = 440.0) -> None:
+    """A small moving picture, with a tone."""
+    with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
+        picture = container.add_stream("libx264", rate=FPS, options={"g": "5"})
+        picture.width, picture.height, picture.pix_fmt = 64, 96, "yuv420p"
+        track = container.add_stream("aac", rate=RATE, layout="mono") if sound else None
+        for number in range(int(seconds * FPS)):
+            image = np.full((96, 64, 3), 20 * (number % 10), np.uint8)
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            frame.pts, frame.time_base = number, Fraction(1, FPS)
+            container.mux(picture.encode(frame))
+            if track is not None:
+                times = (np.arange(RATE // FPS) + number * (RATE // FPS)) / RATE
+                wave = (0.5 * np.sin(2 * np.pi * tone * times)).astype(np.float32)
+                audio = av.AudioFrame.from_ndarray(wave[None], format="fltp", layout="mono")
+                audio.sample_rate, audio.pts, audio.time_base = RATE, number * (RATE // FPS), Fraction(1, RATE)
+                container.mux(track.encode(audio))
+        container.mux(picture.encode(None))
+        if track is not None:
+            container.mux(track.encode(None))
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Good files and others."""
+    folder = tmp_path_factory.mktemp("clips")
+    write_clip(folder / "a.mp4")
+    write_clip(folder / "b.mp4", seconds=2, tone=880)
+    write_clip(folder / "silent.mp4", sound=False)
+    write_clip(folder / "long.mp4", seconds=8)
+    whole = (folder / "long.mp4").read_bytes()
+    (folder / "cut.mp4").write_bytes(whole[: len(whole) * 6 // 10])
+    (folder / "garbage.mp4").write_bytes(np.random.default_rng(0).bytes(20_000))
+    (folder / "empty.mp4").touch()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pipeline(clips: Path) -> Iterator[Pipeline]:
+    with Pipeline(MINI, Store(clips), Settings()) as made:
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+def same(left: Outcome, right: Outcome) -> bool:
+    """Equal but for the time it took, to the last bit."""
+    vectors = all(np.array_equal(left.vectors[name], right.vectors[name]) for name in left.vectors | right.vectors)
+    return vectors and (left.status, left.reason, left.facts) == (right.status, right.reason, right.facts)
+
+
+def test_one_good_video(pipeline: Pipeline, clips: Path) -> None:
+    (outcome,) = pipeline.run([Job("1", "a.mp4", Context(caption="hello"))])
+    assert (outcome.post_id, outcome.status, outcome.reason, outcome.detail) == ("1", "ok", None, None)
+    for name, dim in MINI.dims.items():
+        vector = outcome.vectors[name]
+        assert vector is not None
+        assert vector.shape == (dim,)
+        assert vector.dtype == np.float32
+        assert np.isfinite(vector).all()
+    assert (outcome.facts.width, outcome.facts.height, outcome.facts.video_codec) == (64, 96, "h264")
+    assert outcome.facts.bytes == (clips / "a.mp4").stat().st_size
+    assert set(outcome.stage_seconds) == {"read", "decode", *MINI.dims}
+    assert all(seconds >= 0 for seconds in outcome.stage_seconds.values())
+
+
+def test_a_post_of_words_alone_is_enough_for_extractors_of_words(pipeline: Pipeline, clips: Path) -> None:
+    words = FeatureSet.from_dict({"name": "words", "extractors": ["metadata"]})
+    context = Context(caption="hello")
+    with Pipeline(words, Store(clips), Settings()) as made:
+        alone, file, gone = made.run(Job(str(at), uri, context) for at, uri in enumerate((None, "a.mp4", "none.mp4")))
+        draft = made.one(None, context)
+    assert (alone.status, file.status, gone.reason) == ("ok", "ok", "missing_object")
+    known = {
+        name: dict(zip(METADATA_COLUMNS, each.vectors["metadata"], strict=True))
+        for name, each in {"alone": alone, "file": file, "draft": draft}.items()
+    }
+    assert known["alone"] == known["draft"]
+    assert (known["alone"]["media_known"], known["file"]["media_known"]) == (0, 1)
+    (asked,) = pipeline.run([Job("1", None, context)])  # of a set that listens, too
+    assert asked.reason == "missing_object"
+
+
+EXPECTED = {
+    "a.mp4": ("ok", None),
+    "garbage.mp4": ("failed", "unreadable"),
+    "b.mp4": ("ok", None),
+    "missing.mp4": ("failed", "missing_object"),
+    "silent.mp4": ("ok", None),
+    "cut.mp4": ("partial", "truncated"),
+    "empty.mp4": ("failed", "unreadable"),
+    "": ("failed", "missing_object"),
+    "long.mp4": ("ok", None),
+}
+
+
+def test_every_post_ends_as_one_outcome_in_order(pipeline: Pipeline, scratch: Path) -> None:
+    uris = [*EXPECTED, *reversed(EXPECTED)]
+    assert len(uris) > 2 * GROUP
+    outcomes = list(pipeline.run(Job(str(place), uri or None) for place, uri in enumerate(uris)))
+    assert [outcome.post_id for outcome in outcomes] == [str(place) for place in range(len(uris))]
+    assert [(outcome.status, outcome.reason) for outcome in outcomes] == [EXPECTED[uri] for uri in uris]
+    for outcome in outcomes:
+        assert (outcome.status == "failed") == (not outcome.vectors)
+        assert outcome.detail if outcome.status == "failed" else not outcome.detail
+        assert "\n" not in (outcome.detail or "")
+    silent = outcomes[list(EXPECTED).index("silent.mp4")]
+    assert silent.vectors["acoustics"] is None
+    assert silent.vectors["metadata"] is not None
+    assert list(scratch.iterdir()) == []
+
+
+def test_a_posts_vectors_do_not_depend_on_its_neighbours(pipeline: Pipeline, clips: Path) -> None:
+    names = [name for name, (status, _) in EXPECTED.items() if status != "failed"]
+    together = list(pipeline.run(Job(name, name, Context(caption=name)) for name in names))
+    for name, outcome in zip(names, together, strict=True):
+        assert same(outcome, pipeline.one(str(clips / name), Context(caption=name)))
+
+
+def test_a_window_is_read_as_if_the_file_were_cut(pipeline: Pipeline, clips: Path) -> None:
+    opening, beyond, whole = pipeline.run(
+        [Job("1", "b.mp4", window=Window(0.5, 1.5)), Job("2", "b.mp4", window=Window(7.0)), Job("3", "b.mp4")]
+    )
+    assert (opening.status, beyond.reason, whole.status) == ("ok", "empty_window", "ok")
+    assert opening.facts.seen_seconds == pytest.approx(1.0)
+    assert whole.facts.seen_seconds == pytest.approx(2.0, abs=0.1)
+    cut = opening.vectors["metadata"]
+    assert cut is not None
+    assert cut[METADATA_COLUMNS.index("duration_seconds")] == pytest.approx(1.0)
+    assert same(whole, pipeline.one("b.mp4", Context()))
+
+
+def test_nothing_to_do(pipeline: Pipeline) -> None:
+    assert list(pipeline.run([])) == []
+
+
+def test_jobs_are_taken_as_they_are_needed(pipeline: Pipeline) -> None:
+    """A backfill may be larger than memory: only a group and what is decoded ahead is held."""
+    taken = 0
+
+    def jobs() -> Iterator[Job]:
+        nonlocal taken
+        for taken in range(1, 1000):
+            yield Job(str(taken), None)
+
+    outcomes = pipeline.run(jobs())
+    next(outcomes)
+    assert taken <= GROUP + 3
+    outcomes.close()
+
+
+def test_words_only(pipeline: Pipeline) -> None:
+    outcome = pipeline.one(None, Context(caption="a draft", author_followers=10))
+    assert outcome.status == "ok"
+    assert outcome.vectors["acoustics"] is None
+    assert outcome.vectors["metadata"] is not None
+    nothing = pipeline.one(None, Context())
+    assert nothing.vectors == {"metadata": None, "acoustics": None}
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        (Settings(media={"max_bytes": 1000}), "too_large"),
+        (Settings(media={"max_seconds": 0.5}), "too_long"),
+        (Settings(media={"max_pixels": 1000}), "too_large"),
+        (Settings(sandbox={"seconds": 1e-4}), "timed_out"),
+    ],
+)
+def test_limits_are_the_settings(clips: Path, settings: Settings, reason: str) -> None:
+    with Pipeline(MINI, Store(clips), settings) as pipeline:
+        first, second = pipeline.run([Job("1", "a.mp4"), Job("2", "missing.mp4")])
+    assert (first.status, first.reason) == ("failed", reason)
+    assert second.reason == "missing_object"
+
+
+def test_videos_on_s3_leave_no_copies(s3_root: str, clips: Path, pipeline: Pipeline, scratch: Path) -> None:
+    store = Store(s3_root)
+    for name in EXPECTED:
+        if name and (clips / name).exists():
+            store.upload(clips / name, f"videos/{name}")
+    with Pipeline(MINI, store, Settings()) as remote:
+        outcomes = list(remote.run(Job(name, f"videos/{name}" if name else None) for name in EXPECTED))
+        assert [(outcome.status, outcome.reason) for outcome in outcomes] == list(EXPECTED.values())
+        assert same(outcomes[0], pipeline.one("a.mp4", Context()))
+        assert list(scratch.iterdir()) == []
+        unfinished = remote.run(Job(str(number), "videos/a.mp4") for number in range(100))
+        next(unfinished)
+        unfinished.close()
+        assert list(scratch.iterdir()) == []
+
+
+def test_closing_ends_the_child_processes(clips: Path) -> None:
+    def children() -> set[str]:
+        return set(Path(f"/proc/self/task/{os.getpid()}/children").read_text().split())
+
+    before = children()
+    with Pipeline(MINI, Store(clips), Settings()) as pipeline:
+        list(pipeline.run([Job("1", "a.mp4")]))
+    assert children() <= before

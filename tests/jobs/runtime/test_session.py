@@ -1,0 +1,122 @@
+"""The Ray session of a command: found, started, left as it was."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from jobs.runtime.buckets import bucket_rows, over_buckets
+from jobs.runtime.session import session, unwrapped
+from viral.errors import SourceError, StorageError
+
+SCRIPT = """
+import os, sys, tempfile
+from pathlib import Path
+from jobs.runtime.buckets import over_buckets
+from jobs.runtime.session import session
+
+def work(bucket):
+    print("a task's print")
+    return {"bucket": bucket, "pid": os.getpid()}
+
+if "fail" in sys.argv:
+    with session():
+        iterator = over_buckets(work, 3)
+        next(iterator)
+        raise KeyboardInterrupt
+with session():
+    [folder] = Path(tempfile.gettempdir()).glob("viral-ray-*")
+    print(len(list(over_buckets(work, 2))), folder.is_dir())
+    os.write(2, b"Actor has constructor arguments in the object store\\nfrom below\\n")
+    print("from Python", file=sys.stderr)
+print(folder.exists())
+os.write(2, b"after\\n")
+import ray
+print(ray.is_initialized())
+"""
+
+
+def run(*arguments: str, folder: Path, **more: str) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+    return subprocess.run(
+        [sys.executable, "-c", SCRIPT, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+        env={**environment, "TMPDIR": str(folder), **more},
+    )
+
+
+@pytest.fixture
+def temporary() -> Path:
+    """A folder with a short path: those of Ray's sockets must have less than 107 characters."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
+
+
+def test_a_session_leaves_nothing_and_says_nothing(temporary):
+    killed = temporary / "viral-ray-of-one-that-was-killed"
+    killed.mkdir()
+    (killed / "in-use").touch()
+    done = run(folder=temporary)
+    assert (done.returncode, done.stdout.split()) == (0, ["4", "True", "False", "False"])
+    assert sorted(done.stderr.split("\n")) == ["", "after", "from Python", "from below"]
+    assert list(temporary.iterdir()) == []
+
+
+def test_an_interrupted_session_starts_no_other(temporary):
+    done = run("fail", folder=temporary)
+    assert done.stderr.rstrip().endswith("KeyboardInterrupt"), done.stderr
+    for noise in ("Exception ignored", "Started a local Ray instance", "ray.exceptions"):
+        assert noise not in done.stderr
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_cluster_that_does_not_answer_is_one_line(viral, tmp_path):
+    (tmp_path / "p.csv").write_text("post_id\n1\n")
+    done = viral("ingest", "csv", tmp_path / "p.csv", "--root", tmp_path, "--address", "127.0.0.1:1")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert done.stderr.startswith("error: no Ray cluster answers at 127.0.0.1:1")
+
+
+def test_inside_another_session_nothing_is_started(ray_session):
+    import ray
+
+    before = ray.get_runtime_context().get_node_id()
+    with session("127.0.0.1:1"):
+        assert ray.get_runtime_context().get_node_id() == before
+    assert ray.is_initialized()
+
+
+def _raise(bucket: int) -> dict[str, int]:
+    if bucket == 3:
+        raise SourceError("one line: the fix")
+    return {"bucket": bucket}
+
+
+def test_what_a_task_raises_comes_as_itself(ray_session):
+    with pytest.raises(SourceError) as caught, unwrapped():
+        list(over_buckets(_raise, 2))
+    assert type(caught.value) is SourceError
+    assert str(caught.value) == "one line: the fix"
+
+
+def test_what_is_not_ours_stays_what_it_is():
+    with pytest.raises(ZeroDivisionError), unwrapped():
+        raise ZeroDivisionError
+    with pytest.raises(StorageError, match="inner"), unwrapped():
+        try:
+            raise StorageError("inner")
+        except StorageError as error:
+            raise RuntimeError("outer") from error
+
+
+def test_buckets_come_in_order_however_many(ray_session):
+    assert [row["bucket"] for row in over_buckets(lambda bucket: {"bucket": bucket}, 3)] == list(range(8))
+    assert bucket_rows(11).count() == 2048

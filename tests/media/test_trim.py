@@ -1,0 +1,232 @@
+"""A file seen through a window is the file that was cut there by other means."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from tests.media.conftest import Make
+from viral.errors import ConfigError, EmptyWindowError
+from viral.extractors.acoustics import ACOUSTIC_COLUMNS
+from viral.extractors.craft import CRAFT_COLUMNS
+from viral.extractors.encode import encode
+from viral.extractors.extractor import Sample, Vector
+from viral.extractors.feature_set import FeatureSet
+from viral.extractors.metadata import METADATA_COLUMNS
+from viral.media import probe as surveying
+from viral.media.decode import decode
+from viral.media.index import PacketFact, build
+from viral.media.limits import Limits
+from viral.media.media import Media
+from viral.media.plan import Plan
+from viral.media.requests import AudioTrack, Clips, Frames, Packets, hook
+from viral.media.sandbox import Sandbox
+from viral.media.trim import seen_through
+from viral.media.window import Window
+
+# The light set without the caption, which no cut changes.
+SEEN = FeatureSet.from_dict({"name": "seen", "extractors": ["metadata", "acoustics", "craft"]})
+COLUMNS = {"metadata": METADATA_COLUMNS, "acoustics": ACOUSTIC_COLUMNS, "craft": CRAFT_COLUMNS}
+CODED = {"log_bits_per_pixel", "bits_variation", "cuts_per_second", "log_shot_seconds"}
+"""What is told from the sizes of packets, which another encoder chooses otherwise."""
+
+EVERY = Frames(every=0.1, size=(96, 160))
+PRIMING_SECONDS = 0.17
+"""How far before a cut sound is kept, so that its decoder is warm when the cut begins."""
+
+
+def vectors(media: Media) -> dict[str, Vector]:
+    found = encode(SEEN.build(), [Sample(media)]).vectors[0]
+    return {name: vector for name, vector in found.items() if vector is not None}
+
+
+def assert_alike(one: Media, other: Media, tolerance: float, *, without: set[str] = frozenset()) -> None:
+    """Each column within the tolerance, as a share of what it is, or absolutely where it is less than one."""
+    left, right = vectors(one), vectors(other)
+    assert set(left) == set(right) == set(COLUMNS)
+    for name, columns in COLUMNS.items():
+        for column, a, b in zip(columns, left[name], right[name], strict=True):
+            if column not in without:
+                assert abs(a - b) <= tolerance * max(1.0, abs(b)), (column, a, b)
+
+
+def copied(source: str, target: Path, start: float, stop: float) -> str:
+    """The packets from one key frame up to another, as they are."""
+    with av.open(source) as given, av.open(str(target), "w") as made:
+        streams = {s.index: made.add_stream_from_template(s) for s in (given.streams.video[0], given.streams.audio[0])}
+        for packet in given.demux(*(given.streams[index] for index in streams)):
+            begins = start - (PRIMING_SECONDS if packet.stream.type == "audio" else 0)
+            if packet.pts is None or not begins - 1e-6 <= packet.pts * packet.time_base < stop - 1e-6:
+                continue
+            shift = round(start / packet.time_base)
+            packet.pts, packet.dts, packet.stream = packet.pts - shift, packet.dts - shift, streams[packet.stream_index]
+            made.mux(packet)
+    return str(target)
+
+
+def encoded(source: str, target: Path, start: float, stop: float) -> str:
+    """Pictures and samples within the times encoded anew without loss, with key frames where they were."""
+    with av.open(source) as given:  # a file of its own: what was read before shows in what a decoder gives
+        samples = np.concatenate([frame.to_ndarray() for frame in given.decode(audio=0)], axis=1)
+    with av.open(source) as given, av.open(str(target), "w") as made:
+        old, heard = given.streams.video[0], given.streams.audio[0]
+        picture = made.add_stream("libx264", rate=30, options={"qp": "0", "preset": "ultrafast", "bf": "0", "g": "999"})
+        picture.width, picture.height, picture.pix_fmt = old.width, old.height, old.format.name
+        picture.time_base = old.time_base
+        track = made.add_stream("pcm_f32le", rate=heard.rate, layout=heard.layout.name)
+        first = round(start / old.time_base)
+        for frame in given.decode(old):
+            if start - 1e-6 <= frame.time < stop - 1e-6:
+                frame.pict_type = av.video.frame.PictureType.I if frame.key_frame else av.video.frame.PictureType.NONE
+                frame.pts -= first
+                made.mux(picture.encode(frame))
+        made.mux(picture.encode(None))
+        cut = samples[:, round(start * heard.rate) : round(stop * heard.rate)]
+        block = av.AudioFrame.from_ndarray(cut.T.reshape(1, -1).copy(), format="flt", layout=heard.layout.name)
+        block.sample_rate, block.pts, block.time_base = heard.rate, 0, Fraction(1, heard.rate)
+        made.mux(track.encode(block))
+        made.mux(track.encode(None))
+    return str(target)
+
+
+def keys_of(path: str) -> np.ndarray:
+    packets = decode(path, Plan.of([Packets()]), Limits()).packets(Packets())
+    assert packets is not None
+    return packets.pts_seconds[packets.key]
+
+
+def test_the_opening_of_a_real_video_is_that_of_a_copy_cut_at_a_key_frame(tiktoks: list[str], tmp_path: Path) -> None:
+    path, stop = next((path, keys_of(path)[2]) for path in tiktoks if len(keys_of(path)) > 2)
+    cut = decode(copied(path, tmp_path / "cut.mp4", 0.0, stop), Plan.of(SEEN.requests), Limits())
+    seen = decode(path, Plan.of(SEEN.requests, Window(0.0, stop)), Limits())
+    assert_alike(seen, cut, 0.005)  # the copy's last packet of sound ends up to 30 ms behind its picture
+    packets, others = seen.packets(Packets()), cut.packets(Packets())
+    assert packets is not None and others is not None
+    assert packets.sizes.tolist() == others.sizes.tolist()
+    assert packets.key.tolist() == others.key.tolist()
+    assert seen.partial == cut.partial == ()
+    assert seen.facts.seen_seconds == pytest.approx(cut.facts.seen_seconds, abs=0.05)
+    assert seen.facts.declared_seconds == pytest.approx(cut.facts.declared_seconds, abs=0.05)
+
+
+@pytest.mark.parametrize(("start", "stop"), [(0.0, 2.0), (1.5, 6.0)])
+def test_any_part_of_a_real_video_is_that_of_one_encoded_anew(
+    tiktoks: list[str], tmp_path: Path, start: float, stop: float
+) -> None:
+    cut = decode(encoded(tiktoks[1], tmp_path / "cut.mov", start, stop), Plan.of(SEEN.requests), Limits())
+    seen = decode(tiktoks[1], Plan.of(SEEN.requests, Window(start, stop)), Limits())
+    assert_alike(seen, cut, 0.001, without=CODED)
+    assert seen.facts.seen_seconds == pytest.approx(stop - start, abs=1e-6)
+
+
+def test_a_window_over_all_changes_nothing(tiktoks: list[str]) -> None:
+    whole = decode(tiktoks[0], Plan.of(SEEN.requests), Limits())
+    seen = decode(tiktoks[0], Plan.of(SEEN.requests, Window(0.0, 1000.0)), Limits())
+    for name, vector in vectors(whole).items():
+        assert np.array_equal(vector, vectors(seen)[name])
+    assert seen.facts == whole.facts
+
+
+def test_times_and_pictures_count_from_the_windows_start(make: Make) -> None:
+    path = make("numbered.mp4", frames=48, **{"x264-params": "keyint=12:min-keyint=12:scenecut=0:log-level=none"})
+    keys, clips = Frames(count=4, size=(96, 160), choice="key"), Clips(count=1, frames=3, step=0.1, size=(96, 160))
+    opening = hook(seconds=0.2, every=0.1, size=(96, 160))
+    media = decode(path, Plan.of([EVERY, keys, clips, opening, Packets()], Window(0.5, 1.3)), Limits())
+    shown = {request: media.tracks[request] for request in (EVERY, keys, clips, opening)}
+    corners = {
+        request: (track.data[..., 2:14, 2:14, :].mean((-1, -2, -3)) / 4).round().astype(int)
+        for request, track in shown.items()
+    }
+    assert corners[EVERY].tolist() == [15, 18, 21, 24, 27, 30, 33, 36]
+    assert corners[keys].tolist() == [15, 24, 36]  # its first picture, and the key frames in it
+    assert corners[clips].tolist() == [[15, 18, 21]]
+    assert corners[opening].tolist() == [15, 18]
+    np.testing.assert_allclose(shown[EVERY].pts_seconds, np.arange(8) / 10, atol=2e-3)
+    packets = media.packets(Packets())
+    assert packets is not None
+    assert len(packets.sizes) == 24
+    assert packets.pts_seconds[packets.key] == pytest.approx([0.3, 0.7], abs=2e-3)
+
+
+def test_the_frame_on_the_screen_at_the_start_is_the_first() -> None:
+    """A picture that stands still from 1 s to 2 s, as slideshows have it."""
+    ticks = [*range(11), *range(20, 30)]
+    index = build([PacketFact(t, t, 1, 1, t in (0, 20)) for t in ticks], tick=0.1, zero=0.0, fps=10)
+    view = seen_through(index, Window(1.55, 2.5), seen_seconds=3.2)
+    assert view.first == 10
+    assert view.index.pts_seconds == pytest.approx([0.0, 0.45, 0.55, 0.65, 0.75, 0.85])
+    assert view.index.keys.tolist() == [0, 1]
+    assert view.key.tolist() == [False, True, False, False, False, False]
+    assert view.index.end == pytest.approx(0.95)
+    held = seen_through(index, Window(3.1), seen_seconds=3.2)  # only sound is left
+    assert (held.first, len(held.index)) == (20, 1)
+    assert held.index.end == pytest.approx(0.1)
+
+
+def test_sound_is_cut_to_the_sample(find: Callable[[str], str]) -> None:
+    sound = AudioTrack(16000)
+    for ending in ("testsrc.mp4", "crunching.mp3"):
+        whole = decode(find(ending), Plan.of([sound]), Limits()).audio(sound)
+        cut = decode(find(ending), Plan.of([sound], Window(0.5, 2.0)), Limits())
+        audio = cut.audio(sound)
+        assert whole is not None and audio is not None
+        assert np.array_equal(audio.samples, whole.samples[8000:32000])
+        assert cut.facts.seen_seconds == pytest.approx(1.5)
+        assert cut.facts.audio_codec is not None
+
+
+def test_a_part_without_sound_has_none(tmp_path: Path, make: Make) -> None:
+    path = tmp_path / "late.mkv"
+    with av.open(make("silent.mp4")) as given, av.open(str(path), "w") as made:
+        picture = made.add_stream_from_template(given.streams.video[0])
+        track = made.add_stream("pcm_s16le", rate=8000, layout="mono")
+        for packet in given.demux(given.streams.video[0]):
+            if packet.dts is not None:
+                packet.stream = picture
+                made.mux(packet)
+        late = av.AudioFrame.from_ndarray(np.full((1, 4000), 999, np.int16), format="s16", layout="mono")
+        late.sample_rate, late.pts, late.time_base = 8000, 8000, Fraction(1, 8000)
+        made.mux([*track.encode(late), *track.encode(None)])
+    plan = [AudioTrack(8000), EVERY]
+    before = decode(str(path), Plan.of(plan, Window(0.0, 0.4)), Limits())
+    assert (before.facts.audio_codec, before.audio(AudioTrack(8000)), before.partial) == (None, None, ())
+    across = decode(str(path), Plan.of(plan, Window(0.8, 1.25)), Limits())
+    audio = across.audio(AudioTrack(8000))
+    assert audio is not None and across.facts.audio_codec == "pcm_s16le"
+    assert len(audio.samples) == pytest.approx(2000, abs=8)
+
+
+def test_a_part_of_a_file_that_broke_off_is_whole(tiktoks: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "cut.mp4"
+    content = Path(tiktoks[0]).read_bytes()
+    path.write_bytes(content[: len(content) * 6 // 10])
+    assert decode(str(path), Plan.of([EVERY], Window(0.0, 2.0)), Limits()).partial == ()
+    assert decode(str(path), Plan.of([EVERY], Window(2.0)), Limits()).partial == ("truncated",)
+
+
+def test_packets_that_are_too_many_to_hold(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, plan = make("numbered.mp4"), Plan.of([EVERY], Window(0.5, 1.0))
+    held = decode(path, plan, Limits()).frames(EVERY)
+    monkeypatch.setattr(surveying, "HELD_BYTES", 0)
+    again = decode(path, plan, Limits()).frames(EVERY)
+    assert held is not None and again is not None
+    assert np.array_equal(held.data, again.data)
+
+
+@pytest.mark.parametrize(("start", "stop"), [(1.0, 1.0), (2.0, 1.0), (-1.0, 2.0), (math.nan, 1.0), (0.0, math.nan)])
+def test_a_window_without_length_is_refused(start: float, stop: float) -> None:
+    with pytest.raises(ConfigError, match="is no part of a video"):
+        Window(start, stop)
+
+
+def test_a_window_beyond_the_end_is_one_clear_error(make: Make, find: Callable[[str], str]) -> None:
+    with Sandbox(Limits()) as sandbox, pytest.raises(EmptyWindowError, match=r"from 9 s to the end: the video lasts"):
+        sandbox.decode(make("short.mp4"), Plan.of([EVERY], Window(9.0)))
+    with pytest.raises(EmptyWindowError, match=r"no sound from 9 s to 10 s: it lasts 8\.3 s"):
+        decode(find("crunching.mp3"), Plan.of([AudioTrack()], Window(9.0, 10.0)), Limits())

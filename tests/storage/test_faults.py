@@ -1,0 +1,121 @@
+"""The store and its tables behind a proxy that lets one request in ten go wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pyarrow as pa
+import pytest
+
+from viral.extractors.feature_set import FeatureSet
+from viral.features.feature_table import features_table
+from viral.media.locate import local_video
+from viral.storage import s3
+from viral.storage.store import Store
+from viral.tables.bucketed import Parts
+from viral.tables.places import posts_table
+from viral.tables.schemas import POSTS
+
+SET = FeatureSet.from_dict({"name": "mini", "extractors": ["metadata", "acoustics"]})
+SCHEMA = pa.schema([pa.field("post_id", pa.string(), nullable=False), pa.field("version", pa.int64())])
+
+
+@pytest.fixture
+def faulty(s3_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The S3 server through the proxy; the file that names the faults that were dealt out."""
+    s3.client().create_bucket(Bucket=(bucket := f"faulty-{uuid.uuid4().hex[:8]}"))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    script, log = Path(__file__).with_name("faulty_proxy.py"), tmp_path / "faults.log"
+    command = [sys.executable, str(script), str(port), str(urlsplit(s3_server).port), "10", "7"]
+    with log.open("wb") as output, subprocess.Popen(command, stdout=output) as proxy:
+        try:
+            _wait(port)
+            monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+            monkeypatch.setenv("FAULTY_BUCKET", bucket)
+            yield log
+        finally:
+            proxy.terminate()
+
+
+@pytest.fixture
+def root(faulty: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An empty root behind the proxy."""
+    return f"s3://{os.environ['FAULTY_BUCKET']}/root"
+
+
+def test_tables_are_right_whatever_goes_wrong(root: str, faulty: Path) -> None:
+    table = Parts(Store.open(root), "posts", SCHEMA, key="post_id", newest_by="version")
+    expected = {}
+    for version in range(25):
+        rows = {f"post {number}": version for number in range(version, version + 40)}
+        expected |= rows
+        new = pa.table({"post_id": list(rows), "version": list(rows.values())}, schema=SCHEMA)
+        if version % 2:
+            table.append(new, 0)
+        else:
+            table.merge(new, 0, 0)
+    assert dict(zip(*table.read().to_pydict().values(), strict=True)) == expected
+    assert len(faulty.read_text().splitlines()) >= 10
+
+
+def test_objects_come_whole_or_not_at_all(root: str, faulty: Path, tmp_path: Path) -> None:
+    store, big = Store.open(root), tmp_path / "big"
+    big.write_bytes(bytes(range(256)) * 50_000)
+    store.upload(big, "big")
+    for number in range(15):
+        store.write(f"small/{number}", bytes([number]) * 1000)
+        with local_video(store, "big", 1 << 30) as path:
+            assert path.read_bytes() == big.read_bytes()
+    assert sorted(info.key for info in store.objects("small")) == sorted(f"small/{number}" for number in range(15))
+    assert all(store.read(f"small/{number}") == bytes([number]) * 1000 for number in range(15))
+    assert any("GET" in line for line in faulty.read_text().splitlines())
+
+
+def _wait(port: int) -> None:
+    for _ in range(200):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    pytest.fail("the proxy does not answer")
+
+
+@pytest.mark.slow
+def test_a_backfill_comes_to_the_same(root: str, faulty: Path, tmp_path: Path, shared_data: Path) -> None:
+    """To the table of a folder, row for row, with posts whose file is broken or missing among the others."""
+    (tmp_path / "root").mkdir()
+    (tmp_path / "set.yaml").write_text(json.dumps(SET.to_dict()))
+    videos = sorted((shared_data / "tiktok_videos" / "videos").glob("*.mp4"), key=lambda path: path.stat().st_size)
+    here, there = Store.open(tmp_path / "root"), Store.open(root)
+    for store in (here, there):
+        for number, video in enumerate(videos[:4]):
+            store.upload(video, f"videos/{number}.mp4")
+        store.write("videos/4.mp4", videos[0].read_bytes()[:30_000])
+        posts = [
+            {"post_id": f"{number}", "source": "test", "video_uri": f"videos/{number % 6}.mp4"} for number in range(36)
+        ]
+        posts_table(store).append(pa.Table.from_pylist(posts, schema=POSTS), 0)
+        command = [str(Path(sys.executable).with_name("viral")), "backfill", "--root", store.root, "--json"]
+        said = subprocess.run(
+            [*command, "--feature-set", str(tmp_path / "set.yaml")], capture_output=True, text=True, timeout=400
+        )
+        assert said.returncode == 0, said.stderr
+        assert (json.loads(said.stdout)["ok"], json.loads(said.stdout)["posts"]) == (24, 36)
+    tables = [features_table(store, SET).read() for store in (here, there)]
+    here_rows, there_rows = (table.drop_columns(["finished_at", "stage_seconds", "detail"]) for table in tables)
+    assert there_rows.equals(here_rows)
+    assert sum(part.rows for part in features_table(there, SET).parts()) == 36
+    faults = faulty.read_text().splitlines()
+    print(f"{len(faults)} faults dealt out")
+    assert len(faults) >= 20

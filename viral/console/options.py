@@ -1,0 +1,33 @@
+"""Options that commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+import click
+
+P = ParamSpec("P")
+
+
+R = TypeVar("R")
+
+
+def common(function: Callable[P, R]) -> Callable[P, R]:
+    """The options of every command that works on a root: `--root`, `--json`, `--debug`."""
+    for option in (
+        click.option("--debug", is_flag=True, help="Show Ray's own output, and traces of errors."),
+        click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON."),
+        click.option(
+            "--root", required=True, envvar="VIRAL_ROOT", help="Folder or s3://bucket/prefix that holds everything."
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def on_ray(function: Callable[P, R]) -> Callable[P, R]:
+    """The option of every command that runs on Ray: `--address`."""
+    return click.option(
+        "--address", envvar="RAY_ADDRESS", default=None, help="Ray cluster to run on; absent: this machine."
+    )(function)

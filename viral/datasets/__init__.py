@@ -1,0 +1,1 @@
+"""Datasets: features joined with labels."""

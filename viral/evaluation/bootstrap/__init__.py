@@ -1,0 +1,1 @@
+"""Bootstrap over authors, and the metrics it resamples."""

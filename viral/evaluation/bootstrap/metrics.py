@@ -1,0 +1,273 @@
+"""How good predictions are: one dict of figures for each kind of question. `glossary.py` says what each means.
+
+Every figure comes from scikit-learn, scipy, torchmetrics or mapie. One that is undefined (a single class, a constant
+column, no rows) is None.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from viral.evaluation.bootstrap.calibration_error import calibration_error
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+Lots = npt.NDArray[np.int64]
+Figures = dict[str, float | None]
+
+TOP = 0.2
+_LEAST_POSTS = 5
+"""Posts that an author needs for a top fifth of its own."""
+
+
+def classification(y: npt.ArrayLike, p: npt.ArrayLike, threshold: float = 0.5) -> Figures:
+    """ROC-AUC, PR-AUC, accuracy, precision, recall, F1, Brier score and expected calibration error (15 bins).
+
+    Args:
+        y: whether each post is viral, (rows,).
+        p: the probability that it is, (rows,), within 0 to 1.
+        threshold: a post is called viral from this probability on.
+    """
+    truth, probability = np.asarray(y, dtype=bool), np.asarray(p, dtype=np.float64)
+    names = ("roc_auc", "pr_auc", "accuracy", "precision", "recall", "f1", "brier", "ece")
+    if not len(truth):
+        return dict.fromkeys(names)
+    with _checked_already():
+        return dict(zip(names, _classification(truth, probability, probability >= threshold), strict=True))
+
+
+def _classification(y: Bools, p: Floats, called: Bools) -> list[float | None]:
+    from sklearn import metrics
+
+    both = bool(y.any() and not y.all())
+    of_calls = metrics.precision_recall_fscore_support(y, called, average="binary", zero_division=math.nan)[:3]
+    return [
+        _number(metrics.roc_auc_score(y, p)) if both else None,
+        _number(metrics.average_precision_score(y, p)) if both else None,
+        _number(metrics.accuracy_score(y, called)),
+        *(_number(figure) for figure in of_calls),
+        _number(metrics.brier_score_loss(y, p, pos_label=True)),
+        _number(calibration_error(y, p)),
+    ]
+
+
+def regression(y: npt.ArrayLike, pred: npt.ArrayLike, *, log_scale: bool = False) -> Figures:
+    """MSE, RMSE, MAE, MAPE, nMSE (MSE over the variance of `y`), R2, and three correlations (Kendall's is tau-b).
+
+    Args:
+        y: the score that each post reached, (rows,).
+        pred: the score predicted, (rows,).
+        log_scale: whether the score is the logarithm of a count. Of others MAPE is None: a share of a plain count says
+            little but of the small ones. It is None too where some `y` is 0, of which nothing is a share.
+    """
+    truth, predicted = np.asarray(y, dtype=np.float64), np.asarray(pred, dtype=np.float64)
+    names = ("mse", "rmse", "mae", "mape", "nmse", "r2", "spearman", "pearson", "kendall")
+    if not len(truth):
+        return dict.fromkeys(names)
+    with _checked_already():
+        return dict(zip(names, _regression(truth, predicted, log_scale and bool(truth.all())), strict=True))
+
+
+def _regression(y: Floats, pred: Floats, shares: bool) -> list[float | None]:
+    from scipy import stats
+    from sklearn import metrics
+
+    mse = metrics.mean_squared_error(y, pred)
+    r2 = None if _constant(y) else float(metrics.r2_score(y, pred))
+    return [
+        _number(mse),
+        _number(math.sqrt(mse)),
+        _number(metrics.mean_absolute_error(y, pred)),
+        _number(metrics.mean_absolute_percentage_error(y, pred)) if shares else None,
+        None if r2 is None else 1 - r2,
+        r2,
+        _correlation(stats.spearmanr, y, pred),
+        _correlation(stats.pearsonr, y, pred),
+        _correlation(stats.kendalltau, y, pred),
+    ]
+
+
+def above(y: npt.ArrayLike, pred: npt.ArrayLike, threshold: float) -> Figures:
+    """How often score and prediction lie on the same side of a threshold: regression judged as classification.
+
+    Args:
+        y: the score that each post reached, (rows,).
+        pred: the score predicted, (rows,).
+        threshold: the 75th percentile of the training posts' scores.
+    """
+    truth, called = np.asarray(y, dtype=np.float64) > threshold, np.asarray(pred, dtype=np.float64) > threshold
+    if not len(truth):
+        return {"accuracy_at_75": None}
+    from sklearn import metrics
+
+    with _checked_already():
+        return {"accuracy_at_75": _number(metrics.accuracy_score(truth, called))}
+
+
+def _correlation(measure: Callable[[Floats, Floats], Any], y: Floats, pred: Floats) -> float | None:
+    if _constant(y) or _constant(pred):
+        return None
+    from scipy import stats
+
+    with warnings.catch_warnings():
+        # Nearly constant: the figure is still the figure.
+        warnings.simplefilter("ignore", stats.NearConstantInputWarning)
+        return _number(measure(y, pred).statistic)
+
+
+def ranking(
+    y: npt.ArrayLike, pred: npt.ArrayLike, is_viral: npt.ArrayLike, k: int = 10, *, lots: Lots | None = None
+) -> Figures:
+    """NDCG@K, recall@K, pairwise accuracy and precision of the top 20 %, of one list sorted by `pred`.
+
+    The gain of NDCG is the percentile of `y`, since a score may be negative. Recall@K is the share of the viral posts
+    among the first K. Pairwise accuracy is the chance that of two posts with different `y` the better one is ranked
+    higher, a tie in `pred` counting half: (Somers' D + 1) / 2, from Kendall's tau-b.
+
+    Args:
+        y: the score that each post reached, (rows,).
+        pred: what the posts are sorted by, (rows,).
+        is_viral: (rows,).
+        k: how long the list of the best is.
+        lots: who comes first among equals, lowest first, (rows,); None: a fixed shuffle.
+    """
+    truth, predicted = np.asarray(y, dtype=np.float64), np.asarray(pred, dtype=np.float64)
+    viral = np.asarray(is_viral, dtype=bool)
+    if _constant(predicted):
+        return dict.fromkeys(("ndcg_at_k", "recall_at_k", "pairwise_accuracy", "top20_precision"))
+    with _checked_already():
+        return {
+            "ndcg_at_k": _ndcg(truth, predicted, k),
+            "recall_at_k": _recall(viral, _highest(predicted, k, lots)),
+            "pairwise_accuracy": _pairwise(truth, predicted),
+            "top20_precision": None
+            if _constant(truth)
+            else top_precision(top(truth, lots=lots), top(predicted, lots=lots)),
+        }
+
+
+def _ndcg(y: Floats, pred: Floats, k: int) -> float | None:
+    from scipy import stats
+    from sklearn import metrics
+
+    if _constant(y):
+        return None
+    gain = stats.rankdata(y) / len(y)
+    return _number(metrics.ndcg_score(gain[None], pred[None], k=k))
+
+
+def _recall(viral: Bools, listed: Bools) -> float | None:
+    from sklearn import metrics
+
+    return _number(metrics.recall_score(viral, listed, zero_division=math.nan))
+
+
+def _pairwise(y: Floats, pred: Floats) -> float | None:
+    tau = None if _constant(y) else _correlation(_tau_b, y, pred)
+    if tau is None:
+        return None
+    return (tau * math.sqrt(_pairs_apart(pred) / _pairs_apart(y)) + 1) / 2
+
+
+def _tau_b(y: Floats, pred: Floats) -> Any:
+    from scipy import stats
+
+    return stats.kendalltau(y, pred, variant="b")
+
+
+def _pairs_apart(values: Floats) -> float:
+    """How many pairs of values differ."""
+    _, alike = np.unique(values, return_counts=True)
+    return float(len(values) * (len(values) - 1) / 2 - (alike * (alike - 1) / 2).sum())
+
+
+def top(
+    values: npt.ArrayLike,
+    groups: npt.NDArray[np.int64] | None = None,
+    share: float = TOP,
+    *,
+    lots: Lots | None = None,
+) -> Bools:
+    """Marks the highest `share` of the values, at least one: of all, or of each group with five posts or more.
+
+    Among equal values the lots decide, by default a fixed shuffle, so that neither the order of rows nor a constant
+    column helps.
+    """
+    column = np.asarray(values, dtype=np.float64)
+    if groups is None:
+        return _highest(column, max(1, round(share * len(column))), lots)
+    order = np.lexsort((fixed_lots(len(column)) if lots is None else lots, -column, groups))
+    _, starts, sizes = np.unique(groups[order], return_index=True, return_counts=True)
+    wanted = np.where(sizes >= _LEAST_POSTS, np.maximum(1, np.round(share * sizes)), 0)
+    place = np.arange(len(column)) - np.repeat(starts, sizes)
+    marks = np.zeros(len(column), dtype=bool)
+    marks[order] = place < np.repeat(wanted, sizes)
+    return marks
+
+
+def _highest(column: Floats, count: int, lots: Lots | None) -> Bools:
+    order = np.lexsort((fixed_lots(len(column)) if lots is None else lots, -column))
+    marks = np.zeros(len(column), dtype=bool)
+    marks[order[:count]] = True
+    return marks
+
+
+def fixed_lots(count: int) -> Lots:
+    """A shuffle that is always the same: who comes first among equals, (count,)."""
+    return np.random.default_rng(0).permutation(count)
+
+
+def top_precision(actual: Bools, predicted: Bools) -> float | None:
+    """Of the posts marked in `predicted`, the share that is marked in `actual`."""
+    from sklearn import metrics
+
+    with _checked_already():
+        return _number(metrics.precision_score(actual, predicted, zero_division=math.nan))
+
+
+def intervals(y: npt.ArrayLike, low: npt.ArrayLike, high: npt.ArrayLike, level: float = 0.9) -> Figures:
+    """Coverage and mean width of the intervals, and the pinball loss of their two ends.
+
+    Args:
+        y: the score that each post reached, (rows,).
+        low: the quantile (1 - level) / 2 predicted, (rows,).
+        high: the quantile (1 + level) / 2 predicted, (rows,).
+        level: the share of posts that the intervals are meant to hold.
+    """
+    truth, bottom, ceiling = (np.asarray(column, dtype=np.float64) for column in (y, low, high))
+    if not len(truth):
+        return dict.fromkeys(("coverage", "width", "pinball"))
+    from mapie.metrics.regression import regression_coverage_score, regression_mean_width_score
+    from sklearn import metrics
+
+    ends = np.stack([bottom, ceiling], axis=1)[:, :, None]
+    tail = (1 - level) / 2
+    with _checked_already():
+        losses = [metrics.mean_pinball_loss(truth, q, alpha=a) for q, a in ((bottom, tail), (ceiling, 1 - tail))]
+        return {
+            "coverage": _number(regression_coverage_score(truth, ends)[0]),
+            "width": _number(regression_mean_width_score(ends)[0]),
+            "pinball": _number(np.mean(losses)),
+        }
+
+
+def _checked_already() -> Any:
+    """scikit-learn without its checks of the arguments: they take most of the time of a small call."""
+    import sklearn
+
+    return sklearn.config_context(assume_finite=True, skip_parameter_validation=True)
+
+
+def _constant(values: Floats) -> bool:
+    return len(values) < 2 or bool(np.ptp(values) == 0)
+
+
+def _number(value: Any) -> float | None:
+    number = float(value)
+    return number if math.isfinite(number) else None

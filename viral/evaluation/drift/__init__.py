@@ -1,0 +1,1 @@
+"""Drift of a model on later posts."""

@@ -1,0 +1,1 @@
+"""The scorecard: figures, plots and the HTML page."""

@@ -1,0 +1,1 @@
+"""One corpus under every split."""

@@ -1,0 +1,1 @@
+"""Champions: promotion policy, changelog, listing and the command."""

@@ -1,0 +1,149 @@
+"""Models by name and version in the root: `models/<name>/<version>/`, each written once and never changed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from viral.errors import TableError
+from viral.registry.promotions import CHAMPION, newest
+from viral.storage.store import Store, read_json
+from viral.tables.places import check_name
+
+_CARD = "model.json"  # written last: a version without it is not there
+_WEIGHTS = "model.safetensors"
+_DIGEST = "weights_sha256"
+SAVED_AT = "saved_at"
+
+
+@dataclass(frozen=True)
+class Saved:
+    """One saved model: what it is (`card`, plain JSON), its weights (safetensors), and the store that it came from."""
+
+    name: str
+    version: int
+    card: dict[str, Any]
+    weights: bytes
+    store: Store | None = None
+
+    def __str__(self) -> str:
+        return f"{self.name}/{self.version}"
+
+    @property
+    def place(self) -> str:
+        """Where its files lie below the root."""
+        return Registry.folder(self.name, self.version)
+
+
+class Registry:
+    """The models of one root."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def names(self) -> list[str]:
+        """All models, by name."""
+        cards = (info.key.split("/") for info in self.store.objects("models") if info.key.endswith(f"/{_CARD}"))
+        return sorted({parts[1] for parts in cards})
+
+    def versions(self, name: str) -> list[int]:
+        """The versions of a model that are whole, oldest first."""
+        keys = (info.key.split("/") for info in self.store.objects(f"models/{check_name(name)}"))
+        return sorted(int(parts[2]) for parts in keys if parts[-1] == _CARD)
+
+    def claim(self, name: str) -> int:
+        """The next version, for this caller alone: two at once get two. It is there only when it is saved."""
+        version = max(self.versions(name), default=0) + 1
+        while not self.store.write_new(self.key(name, version, "claimed"), b""):
+            version += 1
+        return version
+
+    def save(
+        self,
+        name: str,
+        card: dict[str, Any],
+        weights: bytes,
+        *,
+        version: int | None = None,
+        files: Mapping[str, bytes] | None = None,
+    ) -> int:
+        """Save as the next version, or as one that was claimed, with other files by their names beside it.
+
+        The card is kept with the SHA-256 of the weights, and when it was saved (UTC).
+        """
+        version = version or self.claim(name)
+        saved_at = datetime.now(UTC).isoformat(timespec="seconds")
+        card = card | {_DIGEST: hashlib.sha256(weights).hexdigest(), SAVED_AT: saved_at}
+        for file, data in (files or {}).items():
+            self.store.write(self.key(name, version, file), data)
+        self.store.write(self.key(name, version, _WEIGHTS), weights)
+        self.store.write(self.key(name, version, _CARD), json.dumps(card, indent=1, sort_keys=True).encode())
+        return version
+
+    def load(self, reference: str) -> Saved:
+        """The model of a reference: its card and its weights.
+
+        Raises:
+            TableError: there is no such model, or its weights are not those that were saved.
+        """
+        name, version = self.resolve(reference)
+        card = self.card(name, version)
+        weights = self.store.read(self.key(name, version, _WEIGHTS))
+        found = hashlib.sha256(weights).hexdigest()
+        if card.get(_DIGEST, found) != found:
+            place = self.store.uri(self.key(name, version, _WEIGHTS))
+            raise TableError(
+                f"the weights of model {name}/{version} are damaged (SHA-256 {found[:12]}…): bring back the "
+                f"{place} that was saved, or train again"
+            )
+        return Saved(name, version, card, weights, self.store)
+
+    def resolve(self, reference: str) -> tuple[str, int]:
+        """Name and version of `name` (its newest version), `name/version`, or `name@champion` (the one promoted last).
+
+        Raises:
+            TableError: there is no such model.
+        """
+        name, at, alias = reference.partition("@")
+        name, _, wanted = (name, "", "") if at else reference.partition("/")
+        versions = self.versions(name)
+        if not versions:
+            raise TableError(f"there is no model {name} in {self.store.root}: {self._instead()}")
+        if at:
+            wanted = self._champion(name, alias)
+        version = int(wanted) if wanted.isdecimal() else versions[-1]
+        if version not in versions or (wanted and not wanted.isdecimal()):
+            raise TableError(f"model {name} has no version {wanted}: there are {', '.join(map(str, versions))}")
+        return name, version
+
+    def card(self, name: str, version: int) -> dict[str, Any]:
+        """What a version that is there is made of."""
+        card = read_json(self.store, self.key(name, version, _CARD))
+        assert card is not None, "listed a moment ago, and versions are never deleted"
+        return card
+
+    def _champion(self, name: str, alias: str) -> str:
+        if alias != CHAMPION:
+            raise TableError(f"model {name} has no alias {alias!r}: there is {name}@{CHAMPION}")
+        promoted = newest(self.store, name)
+        if promoted is None:
+            raise TableError(f"model {name} has no champion: promote a version (viral models promote {name}/VERSION)")
+        return str(promoted.version)
+
+    def _instead(self) -> str:
+        names = self.names()
+        return f"there are {', '.join(names)}" if names else "train one first (viral train)"
+
+    @staticmethod
+    def folder(name: str, version: int) -> str:
+        """Where the files of a version lie below the root."""
+        return f"models/{check_name(name)}/{version:04d}"
+
+    @staticmethod
+    def key(name: str, version: int, file: str) -> str:
+        """Where a file of a version lies below the root."""
+        return f"{Registry.folder(name, version)}/{file}"

@@ -1,0 +1,1 @@
+"""Sounds, as derived from the posts that use them."""

@@ -1,0 +1,1 @@
+"""Storage: bytes in a folder or in an S3 bucket."""

@@ -1,0 +1,49 @@
+"""Where each table of a root lies, and how names of tables and models are checked."""
+
+from __future__ import annotations
+
+import re
+
+from viral.errors import ConfigError
+from viral.storage.store import Store
+from viral.tables.bucketed import Parts
+from viral.tables.schemas import FETCHES, POSTS, REJECTS
+
+
+def posts_table(store: Store) -> Parts:
+    """The posts of a root: one row a `post_id`, that of the newest scrape."""
+    return Parts(store, "posts", POSTS, key="post_id", newest_by="scraped_at")
+
+
+def rejects_table(store: Store) -> Parts:
+    """The scraped rows that are no posts, with the reason."""
+    return Parts(store, "rejects", REJECTS, key="reject_id")
+
+
+def labels_prefix(name: str) -> str:
+    """Where a label table lies."""
+    return f"labels/{check_name(name)}"
+
+
+def predictions_prefix(model: str) -> str:
+    """Where the predictions of a model (`name/version`) lie."""
+    return f"predictions/{model.replace('/', '-')}"
+
+
+def fetches_table(store: Store) -> Parts:
+    """The ledger of a root: one row an address, that of the newest attempt."""
+    return Parts(store, "fetches", FETCHES, key="url", newest_by="fetched_at")
+
+
+def check_name(name: str) -> str:
+    """`name`, if it can name a table or a model.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    if not _NAME.fullmatch(name):
+        raise ConfigError(f"{name!r} is no name: use letters, digits, '.', '_' and '-', at most 64")
+    return name
+
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")

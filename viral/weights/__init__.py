@@ -1,0 +1,1 @@
+"""Pretrained weights: catalogue, cache, root, download and the command."""
