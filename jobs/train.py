@@ -10,7 +10,7 @@ MODELS = {
     "fusion": ("jobs.train_network", "All modalities of a feature set, fused (--architecture)."),
     **{
         modality: ("jobs.train_network", f"The {modality} of a feature set alone.")
-        for modality in ("text", "audio", "image", "craft", "metadata")
+        for modality in ("text", "audio", "image", "editing", "metadata")
     },
     "sound": ("jobs.train_sound", "The spectrogram of the sound, by convolution; goes on from a saved model."),
     "video": ("jobs.train_video", "A video network, fine-tuned end to end on the videos themselves."),

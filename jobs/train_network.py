@@ -229,7 +229,7 @@ def command(
 ) -> None:
     """Train on a feature table and a label table; after a kill the same command goes on.
 
-    fusion takes all modalities of the feature set; text, audio, image, craft or metadata takes one.
+    fusion takes all modalities of the feature set; text, audio, image, editing or metadata takes one.
     """
     kind = str(click.get_current_context().info_name)
     modality = None if kind == FUSION else kind

@@ -27,7 +27,7 @@ from viral.storage.store import Store
 
 SET = FeatureSet.from_dict({"name": "planted", "extractors": ["metadata", "caption", "acoustics", "craft"]})
 STREAMS = streams_of(SET)
-EFFECTS = {"craft": 1.5, "text": 0.8, "metadata": 0.3, "audio": 0.0}
+EFFECTS = {"editing": 1.5, "text": 0.8, "metadata": 0.3, "audio": 0.0}
 """By how much the score grows with a standard deviation of the trait of each modality."""
 MEAN, NOISE, TOP, TRAIN, HELD = 10.0, 1.0, 0.25, 6000, 2000
 BEGAN = datetime(2025, 1, 1, tzinfo=UTC)

@@ -67,3 +67,8 @@ def test_vectors_of_another_length_are_refused() -> None:
         from_table(stream, pa.table({"caption": pa.array([[1.0] * 3, None, [1.0] * 5], VECTOR)}))
     with pytest.raises(TableError, match="a vector of caption has not 4 values"):
         from_vectors(stream, [{"caption": np.ones(3, np.float32)}])
+
+
+def test_models_of_earlier_versions_call_editing_craft() -> None:
+    stored = {"name": "craft", "modality": "craft", "dim": 2, "tokens": 1}
+    assert from_dict([stored]) == (Stream("craft", "editing", 2),)

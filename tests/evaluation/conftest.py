@@ -65,7 +65,7 @@ def with_all_sections(report: Report, name: str = "text") -> Report:
     """The report with every further section; each name in it that a stranger may choose is `name`."""
     actual, model = truth(), forecast(truth())
     deaf = Masked((name,), model.probability, model.score)
-    blind = Masked(("craft",), np.full(120, np.nan), np.full(120, np.nan))
+    blind = Masked(("editing",), np.full(120, np.nan), np.full(120, np.nan))
     card = Card(
         kind="network",
         architecture=name,

@@ -10,13 +10,13 @@ from viral.evaluation.evaluate import Forecast, Truth
 from viral.evaluation.quick_bootstrap import POSTS, RESAMPLES, Draws
 from viral.evaluation.report.sections import Ablation
 
-MODALITIES = ("text", "audio", "craft")
-EFFECTS = {"text": 2.0, "audio": 1.0, "craft": 0.0}
+MODALITIES = ("text", "audio", "editing")
+EFFECTS = {"text": 2.0, "audio": 1.0, "editing": 0.0}
 AVERAGE = (0.25, 0.0)
 
 
 def planted(count: int = 1500, *, lacking: int = 0) -> tuple[Truth, dict[str, np.ndarray]]:
-    """Scores that text explains most, audio less and craft not at all; the first `lacking` posts have no text."""
+    """Scores that text explains most, audio less and editing not at all; the first `lacking` posts have no text."""
     rng = np.random.default_rng(0)
     parts = {name: effect * rng.normal(size=count) for name, effect in EFFECTS.items()}
     parts["text"][:lacking] = np.nan
@@ -62,13 +62,13 @@ def test_planted_effects_rank_the_modalities() -> None:
     losses = {one.shown: one.differences for one in found.subsets}
     without = {name: losses[tuple(each for each in MODALITIES if each != name)] for name in MODALITIES}
     for figure in ("roc_auc", "spearman"):
-        text, audio, craft = (without[name][figure] for name in MODALITIES)
-        assert text.value < audio.value < craft.value == 0
+        text, audio, editing = (without[name][figure] for name in MODALITIES)
+        assert text.value < audio.value < editing.value == 0
         assert text.high is not None and text.high < 0 and audio.high is not None and audio.high < 0
-        assert (craft.low, craft.high) == (0, 0)
+        assert (editing.low, editing.high) == (0, 0)
     assert without["text"]["rmse"].low > 0
     alone = {one.shown[0]: one.figures["spearman"].value for one in found.subsets if len(one.shown) == 1}
-    assert alone["text"] > alone["audio"] > 0.2 and alone["craft"] is None
+    assert alone["text"] > alone["audio"] > 0.2 and alone["editing"] is None
     assert (found.posts, found.resampled_posts, found.resamples) == (1500, 1500, 60)
 
 

@@ -36,7 +36,7 @@ def test_they_rank_what_was_planted_and_follow_its_sign(planted_world: World) ->
     found = shapley(planted_world.scorer, FRESH.batch)
     mean = {m: np.mean([abs(each.score[m]) for each in found if m in each.score]) for m in EFFECTS}
     assert sorted(mean, key=lambda name: -mean[name]) == sorted(EFFECTS, key=lambda name: -EFFECTS[name])
-    for modality in ("craft", "text"):
+    for modality in ("editing", "text"):
         there = [row for row, each in enumerate(found) if modality in each.score]
         values = [found[row].score[modality] for row in there]
         assert np.corrcoef(values, FRESH.traits[modality][there])[0, 1] > 0.7

@@ -100,7 +100,7 @@ def test_every_post_is_scored(tiktoks):
         assert row["known"] is not None  # calibrated where it was trained
         assert row["low"] <= row["score"] <= row["high"]
         assert sum(dict(row["shares"]).values()) == pytest.approx(1)
-        assert set(row["present"]) | set(row["missing"]) == {"metadata", "text", "audio", "craft"}
+        assert set(row["present"]) | set(row["missing"]) == {"metadata", "text", "audio", "editing"}
 
 
 def test_the_pipeline_and_scorer_here_say_what_the_batch_said(tiktoks):
@@ -111,7 +111,7 @@ def test_the_pipeline_and_scorer_here_say_what_the_batch_said(tiktoks):
         outcomes = list(pipeline.run(job_of(post) for post in posts))
     for outcome, said in zip(outcomes, scorer.score([each.vectors for each in outcomes]), strict=True):
         row = batch[outcome.post_id]
-        assert (said.known, said.percentile is None) == (row["known"], not row["known"])
+        assert (said.in_distribution, said.percentile is None) == (row["known"], not row["known"])
         for name in ("probability", "score", "low", "high"):
             assert getattr(said, name) == pytest.approx(row[name], abs=SAME, rel=0)
         assert dict(said.modalities) == pytest.approx(dict(row["shares"]), abs=SAME, rel=0)

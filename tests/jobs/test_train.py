@@ -67,7 +67,7 @@ def test_what_cannot_be_trained(store, tiktoks, tmp_path):
         run(Store.open(tmp_path))
     with pytest.raises(TableError, match="there is no table labels/other"):
         run(store, label="other")
-    with pytest.raises(ConfigError, match="has no image: it has metadata, text, audio, craft"):
+    with pytest.raises(ConfigError, match="has no image: it has metadata, text, audio, editing"):
         run(store, modality="image")
     with pytest.raises(ConfigError, match="is no name"):
         run(store, name="a/b")
@@ -87,7 +87,7 @@ def test_gates_stay_what_they_are_and_the_number_of_workers_may_change(store, ti
     assert said.samples_per_second > 0
     vector = {name: np.full(dim, 0.1, np.float32) for name, dim in tiktoks.feature_set.dims.items()}
     [scored] = scorer.score([vector])
-    assert dict(scored.modalities) == pytest.approx({"metadata": 0.6, "text": 0.3, "audio": 0.1, "craft": 0.0})
+    assert dict(scored.modalities) == pytest.approx({"metadata": 0.6, "text": 0.3, "audio": 0.1, "editing": 0.0})
     assert score.run(store, said.model).scored == 43
 
 

@@ -15,6 +15,9 @@ from viral.errors import TableError
 from viral.extractors.extractor import Vector
 from viral.extractors.feature_set import FeatureSet
 
+_RENAMED_MODALITIES = {"craft": "editing"}
+"""Modalities that models and imported features of earlier versions have under another name."""
+
 
 @dataclass(frozen=True)
 class Stream:
@@ -43,7 +46,7 @@ class Batch:
 
 def streams_of(feature_set: FeatureSet) -> tuple[Stream, ...]:
     """The streams that a feature set offers, in its order."""
-    return tuple(Stream(spec.name, spec.modality, spec.dim, spec.tokens) for spec in feature_set.specs)
+    return tuple(Stream(s.name, _modality(s.modality), s.dim, s.tokens) for s in feature_set.specs)
 
 
 def from_table(streams: Sequence[Stream], rows: pa.Table) -> Batch:
@@ -67,7 +70,11 @@ def from_vectors(streams: Sequence[Stream], rows: Sequence[Mapping[str, Vector |
 
 def from_dict(streams: Sequence[Mapping[str, Any]]) -> tuple[Stream, ...]:
     """The streams as `dataclasses.asdict` wrote them."""
-    return tuple(Stream(**stream) for stream in streams)
+    return tuple(Stream(**{**stream, "modality": _modality(stream["modality"])}) for stream in streams)
+
+
+def _modality(name: str) -> str:
+    return _RENAMED_MODALITIES.get(name, name)
 
 
 def _or_zeros(vector: Vector | None, stream: Stream) -> Vector:

@@ -60,7 +60,7 @@ class Craft(ExtractorSpec):
     dense: bool = False
 
     name: ClassVar[str] = "craft"
-    modality: ClassVar[str] = "craft"
+    modality: ClassVar[str] = "editing"
     dim: ClassVar[int] = len(CRAFT_COLUMNS)
     columns: ClassVar[tuple[str, ...]] = CRAFT_COLUMNS
     revision: ClassVar[str] = "2"

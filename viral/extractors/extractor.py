@@ -67,7 +67,7 @@ class Extractor(Protocol):
 
     @property
     def modality(self) -> str:
-        """What a user calls it: `metadata`, `text`, `audio`, `craft`, `image`, `video`, `screen`, `faces`."""
+        """What a user calls it: `metadata`, `text`, `audio`, `editing`, `image`, `video`, `screen`, `faces`."""
 
     @property
     def dim(self) -> int:

@@ -51,7 +51,7 @@ class Shots(ExtractorSpec):
     precision: Precision = "float32"
 
     name: ClassVar[str] = "shots"
-    modality: ClassVar[str] = "craft"
+    modality: ClassVar[str] = "editing"
     dim: ClassVar[int] = len(SHOT_COLUMNS)
     columns: ClassVar[tuple[str, ...]] = SHOT_COLUMNS
     revision: ClassVar[str] = "1"

@@ -138,8 +138,8 @@ def test_a_group_that_is_off_is_marked() -> None:
 
 
 def test_sets_of_modalities_in_words() -> None:
-    every = ("text", "audio", "craft", "image")
-    assert shown_words(("audio", "craft", "image"), every) == ("without text", "audio + craft + image")
+    every = ("text", "audio", "editing", "image")
+    assert shown_words(("audio", "editing", "image"), every) == ("without text", "audio + editing + image")
     assert shown_words(("text", "audio"), every) == ("text + audio", "")
     assert shown_words(("text",), ("text", "audio")) == ("only text", "")
 

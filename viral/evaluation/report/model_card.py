@@ -26,7 +26,7 @@ _LOOKS = {
     "text": "what the caption says",
     "audio": "how it sounds",
     "speech": "what is said in it",
-    "craft": "how it is cut and lit",
+    "editing": "how it is cut and lit",
     "image": "what its pictures show",
     "video": "how it moves",
     "screen": "the words on the screen",
