@@ -14,7 +14,7 @@ import pyarrow as pa
 
 import viral
 from jobs import train_ensemble, train_network
-from jobs.runtime.buckets import over_buckets
+from jobs.runtime.buckets import map_buckets
 from jobs.runtime.options import feature_set_options
 from jobs.runtime.session import session
 from jobs.scoring.loaded import raw_scorer
@@ -26,22 +26,23 @@ from jobs.training.external_features import features_option, set_or_features
 from jobs.training.labelled import labelled_features, share_of, statistics_of
 from jobs.training.specs import TrainSpec
 from viral.console.commands import execute
-from viral.console.options import common, on_ray
-from viral.console.output import say
+from viral.console.options import ray_options, root_options
+from viral.console.output import print_summary
 from viral.datasets.labelled_features import LabelledFeatures, Statistics
 from viral.datasets.streams import Stream, from_table
 from viral.errors import ConfigError, TableError
 from viral.extractors.feature_set import FeatureSet
 from viral.models.ensemble.member import log_loss, squared_loss
 from viral.models.ensemble.rows import sampled
-from viral.models.mixing import Floats, Opinion, Weights, given, learn, mix
+from viral.models.mixing import Floats, Weights, given, learn, mix
+from viral.models.predictions import PredictionBatch
 from viral.models.stacked import to_bytes, union
 from viral.models.train_config import TrainConfig
 from viral.registry.registry import Registry, Saved
 from viral.scoring.scorer import feature_set_of
 from viral.storage.store import Store
 from viral.tables.places import check_name
-from viral.tables.run_log import recorded
+from viral.tables.run_log import record_run
 
 
 @dataclass
@@ -132,15 +133,15 @@ def _models(store: Store, members: Sequence[str]) -> list[Saved]:
 
 def _judged(
     data: LabelledFeatures, models: Sequence[Saved], held: int
-) -> tuple[list[Opinion], npt.NDArray[np.bool_], Floats]:
+) -> tuple[list[PredictionBatch], npt.NDArray[np.bool_], Floats]:
     """What each model says of the validation posts that all of them can say something of, and the truth.
 
     Raises:
         TableError: there are too few of those.
     """
-    bits = data.bits()
-    work = partial(_judge_bucket, data, bits, tuple(map(str, models)), min(1.0, HELD_ROWS / max(1, held)))
-    found = [row["it"] for row in over_buckets(work, bits)]
+    log2_buckets = data.log2_buckets()
+    work = partial(_judge_bucket, data, log2_buckets, tuple(map(str, models)), min(1.0, HELD_ROWS / max(1, held)))
+    found = list(map_buckets(work, log2_buckets))
     truth = np.concatenate([each[0] for each in found])
     said = np.concatenate([each[1] for each in found], axis=1)
     if len(truth) < MIN_HELD:
@@ -148,12 +149,14 @@ def _judged(
             f"{len(truth)} validation posts have what all of {', '.join(map(str, models))} look at: "
             f"at least {MIN_HELD} are needed to weigh them"
         )
-    return [Opinion(each[:, 0], each[:, 1:]) for each in said], truth[:, 0] > 0, truth[:, 1]
+    return [PredictionBatch.from_quantiles(each[:, 0], each[:, 1:]) for each in said], truth[:, 0] > 0, truth[:, 1]
 
 
-def _judge_bucket(data: LabelledFeatures, bits: int, models: Sequence[str], keep: float, bucket: int) -> dict[str, Any]:
+def _judge_bucket(
+    data: LabelledFeatures, log2_buckets: int, models: Sequence[str], keep: float, bucket: int
+) -> tuple[Floats, Floats]:
     """Truth (rows, 2), and what the models say (models, rows, 4), of one bucket."""
-    rows = data.read(bits, bucket, ("validation",))
+    rows = data.read(log2_buckets, bucket, ("validation",))
     rows = rows.filter(pa.array([sampled(post, keep) for post in rows["post_id"].to_pylist()], pa.bool_()))
     scorers = [raw_scorer(data.features.store.root, model) for model in models]
     batches = [from_table(scorer.streams, rows) for scorer in scorers]
@@ -163,7 +166,7 @@ def _judge_bucket(data: LabelledFeatures, bits: int, models: Sequence[str], keep
     for at, (scorer, batch) in enumerate(zip(scorers, batches, strict=True)):
         scored = scorer.score_batch(batch.take(able)) if len(able) else []
         said[at] = np.reshape([(each.probability, each.low, each.score, each.high) for each in scored], (-1, 4))
-    return {"it": (truth.astype(np.float64), said)}
+    return truth.astype(np.float64), said
 
 
 def _card(
@@ -193,8 +196,8 @@ def _card(
     }
 
 
-def _figures(said: Opinion, viral_posts: npt.NDArray[np.bool_], score: Floats) -> dict[str, float]:
-    error = squared_loss(said.quantiles[:, 1], score) ** 0.5
+def _figures(said: PredictionBatch, viral_posts: npt.NDArray[np.bool_], score: Floats) -> dict[str, float]:
+    error = squared_loss(said.score, score) ** 0.5
     return {"log_loss": log_loss(said.probability, viral_posts), "rmse": error}
 
 
@@ -220,8 +223,8 @@ def _given(name: str) -> bool:
     "--weight", "given_weights", multiple=True, metavar="MODEL=WEIGHT", help="Fix the weights instead of learning them."
 )
 @click.option("--seed", default=0, show_default=True, help="With no --member.")
-@on_ray
-@common
+@ray_options
+@root_options
 def command(
     feature_set: str,
     weights: str | None,
@@ -258,7 +261,7 @@ def command(
                 chosen = train_members(store, name, offered, label or "log_views", seed=seed, debug=debug)
             return run(store, StackedSpec(name, chosen, fixed), debug=debug)
 
-    say(recorded(store, "train", lambda _: work()), as_json=as_json)
+    print_summary(record_run(store, "train", lambda _: work()), as_json=as_json)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.evaluating.baseline_rows import vectors_of, with_vectors
-from jobs.runtime.buckets import over_buckets
+from jobs.runtime.buckets import map_buckets
 from jobs.scoring.loaded import loaded_scorer, prediction_row
 from viral.datasets.labelled_features import LabelledFeatures
 from viral.datasets.streams import from_table
@@ -26,7 +25,7 @@ from viral.extractors.metadata import METADATA_COLUMNS
 from viral.extractors.wording import language_teller
 from viral.scoring.scorer import Scorer
 from viral.storage.store import Store
-from viral.tables.bucketed import Parts
+from viral.tables.bucketed import BucketedTable
 from viral.tables.places import posts_table
 from viral.tables.schemas import PREDICTIONS
 
@@ -43,47 +42,47 @@ class Gathering:
         data: the features and labels.
         posts: the posts table.
         model: `name/version`.
-        bits: as a power of two, the buckets.
+        log2_buckets: as a power of two, the buckets.
         keep: the share of the posts that is judged.
         again: the share of those that is scored once more for every set of modalities.
     """
 
     data: LabelledFeatures
-    posts: Parts
+    posts: BucketedTable
     model: str
-    bits: int
+    log2_buckets: int
     keep: float
     again: float
 
-    def __call__(self, bucket: int) -> dict[str, Any]:
+    def __call__(self, bucket: int) -> pa.Table:
         """One bucket's narrow rows."""
-        rows = self.data.read(self.bits, bucket, PARTS)
+        rows = self.data.read(self.log2_buckets, bucket, PARTS)
         if self.keep < 1:
             rows = rows.filter(pa.array(_drawn("evaluate", ids_of(rows), self.keep)))
         scorer = loaded_scorer(self.data.features.store.root, self.model)
         narrow = with_predictions(scorer, rows, self._beside(rows, bucket))
         drawn = _drawn("ablate", ids_of(rows), self.again) & _tested(rows)
         narrow = narrow.append_column("masked", said_when_masked(scorer, rows, drawn))
-        return {"it": narrow.append_column("language", _languages(narrow))}
+        return narrow.append_column("language", _languages(narrow))
 
     def _beside(self, rows: pa.Table, bucket: int) -> pa.Table:
         """The rows without vectors, with what the baselines and the page look at."""
-        known = self.posts.read(self.bits, bucket, ["post_id", *_OF_POSTS])
+        known = self.posts.read(self.log2_buckets, bucket, ["post_id", *_OF_POSTS])
         known = known.take(pc.index_in(rows["post_id"], known["post_id"]))
         vectors = {*(stream.name for stream in self.data.streams), *self.data.beside}
         narrow = rows.drop_columns(sorted(vectors))
         for name in _OF_POSTS:
             narrow = narrow.append_column(name, known[name])
-        return with_vectors(narrow, rows, self.data.beside, self.bits)
+        return with_vectors(narrow, rows, self.data.beside, self.log2_buckets)
 
 
 def gather(store: Store, data: LabelledFeatures, model: str) -> pa.Table:
     """The labelled posts of all splits, with what the baselines look at, and the model's word on the test posts."""
-    bits = data.bits()
-    total = max(1, sum(part.rows for part in data.labels.parts()))
+    log2_buckets = data.log2_buckets()
+    total = max(1, data.labels.stored_rows())
     keep = min(1.0, MAX_POSTS / total)
-    work = Gathering(data, posts_table(store), model, bits, keep, min(1.0, MAX_ABLATED / (keep * total)))
-    return pa.concat_tables([row["it"] for row in over_buckets(work, bits)], promote_options="default")
+    work = Gathering(data, posts_table(store), model, log2_buckets, keep, min(1.0, MAX_ABLATED / (keep * total)))
+    return pa.concat_tables(map_buckets(work, log2_buckets), promote_options="default")
 
 
 def ids_of(rows: pa.Table) -> list[str]:
@@ -123,7 +122,7 @@ def said_when_masked(scorer: Scorer, rows: pa.Table, drawn: npt.NDArray[np.bool_
         left = np.flatnonzero(less.present.any(axis=1))
         if len(left):
             told = scorer.said(less.take(left))
-            said[left, at] = np.stack([told.probability, told.quantiles[:, 1]], axis=1)
+            said[left, at] = np.stack([told.probability, told.score], axis=1)
     lists = iter(said.reshape(len(said), -1))
     return pa.array([next(lists) if there else None for there in drawn], pa.list_(pa.float64()))
 

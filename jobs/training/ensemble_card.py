@@ -13,7 +13,8 @@ from viral.datasets.labelled_features import Statistics
 from viral.datasets.streams import streams_of
 from viral.extractors.feature_set import FeatureSet
 from viral.models.ensemble.member import log_loss, squared_loss
-from viral.models.mixing import Opinion, Weights, mix
+from viral.models.mixing import Weights, mix
+from viral.models.predictions import PredictionBatch
 from viral.storage.store import Store
 
 TOGETHER = "together"
@@ -68,9 +69,9 @@ def members_of(task: MemberTask, trained: Sequence[Trained], weights: Weights) -
     }
 
 
-def figures(said: Opinion, truth: Trained, unit: float) -> dict[str, float]:
+def figures(said: PredictionBatch, truth: Trained, unit: float) -> dict[str, float]:
     """Log loss of the probability and root mean squared error of the score, in the label's units."""
-    error = squared_loss(said.quantiles[:, 1], truth.score) ** 0.5 * unit
+    error = squared_loss(said.score, truth.score) ** 0.5 * unit
     return {"log_loss": log_loss(said.probability, truth.viral), "rmse": error}
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from viral.datasets.labelled_features import LabelledFeatures
 from viral.models.ensemble.member import Floats, Tensors, member_class
 from viral.models.ensemble.rows import Crew, Layout, Source
-from viral.models.mixing import Opinion
+from viral.models.predictions import PredictionBatch
 from viral.models.train_config import Scaling
 
 HELD_ROWS = 20_000  # more posts to weigh members on change no weight that a reader could see
@@ -26,7 +26,7 @@ class MemberTask:
 
     name: str
     data: LabelledFeatures
-    bits: int
+    log2_buckets: int
     layout: Layout
     scaling: Scaling
     rows: int
@@ -36,7 +36,7 @@ class MemberTask:
 
     def source(self, split: str, rows: int, limit: int, crew: Crew | None = None) -> Source:
         """The posts of a split, or of too many a sample."""
-        return Source(self.data, self.bits, split, self.scaling, min(1.0, limit / max(1, rows)), crew)
+        return Source(self.data, self.log2_buckets, split, self.scaling, min(1.0, limit / max(1, rows)), crew)
 
     def limit(self, name: str) -> int:
         """How many posts that member learns from, at most."""
@@ -51,7 +51,7 @@ class Trained:
     name: str
     tensors: Tensors
     settings: dict[str, Any]
-    said: Opinion
+    said: PredictionBatch
     viral: npt.NDArray[np.bool_]
     score: Floats
 

@@ -7,10 +7,11 @@ import pytest
 
 from viral.errors import ConfigError
 from viral.models.ensemble.member import log_loss, squared_loss
-from viral.models.mixing import Opinion, Weights, given, learn, mix
+from viral.models.mixing import Weights, given, learn, mix
+from viral.models.predictions import PredictionBatch
 
 
-def opinions(count: int = 2000) -> tuple[list[Opinion], np.ndarray, np.ndarray]:
+def opinions(count: int = 2000) -> tuple[list[PredictionBatch], np.ndarray, np.ndarray]:
     """One that knows a lot, one that knows something else, one that knows nothing."""
     chance = np.random.default_rng(0)
     first, second = chance.normal(size=(2, count))
@@ -19,7 +20,7 @@ def opinions(count: int = 2000) -> tuple[list[Opinion], np.ndarray, np.ndarray]:
     said = []
     for middle in (1.2 * first, 1.2 * second, chance.normal(size=count)):
         quantiles = np.stack([middle - 1.5, middle, middle + 1.5], axis=1)
-        said.append(Opinion(1 / (1 + np.exp(2 - 2.5 * middle)), quantiles))
+        said.append(PredictionBatch.from_quantiles(1 / (1 + np.exp(2 - 2.5 * middle)), quantiles))
     return said, viral, score
 
 
@@ -33,10 +34,10 @@ def test_learnt_weights_are_a_mixture_better_than_any_alone() -> None:
     assert weights.score[2] < 0.02
     mixed = mix(said, weights)
     assert log_loss(mixed.probability, viral) < min(log_loss(each.probability, viral) for each in said)
-    errors = [squared_loss(each.quantiles[:, 1], score) for each in said]
-    assert squared_loss(mixed.quantiles[:, 1], score) < min(errors)
+    errors = [squared_loss(each.score, score) for each in said]
+    assert squared_loss(mixed.score, score) < min(errors)
     # With what knows nothing left out, one weight is left to find, and least squares has it in one line.
-    first, second = (each.quantiles[:, 1] for each in said[:2])
+    first, second = (each.score for each in said[:2])
     exact = np.dot(first - second, score - second) / np.dot(first - second, first - second)
     np.testing.assert_allclose(weights.score, [exact, 1 - exact, 0], atol=0.02)
 
@@ -80,6 +81,8 @@ def test_one_that_cannot_say_anything_leaves_its_weight_to_the_others() -> None:
 
 
 def test_ends_that_cross_the_middle_give_way() -> None:
-    low, high = (Opinion(np.array([0.5]), np.array([[at, at + 1.0, at + 2.0]])) for at in (0.0, 10.0))
+    low, high = (
+        PredictionBatch.from_quantiles(np.array([0.5]), np.array([[at, at + 1.0, at + 2.0]])) for at in (0.0, 10.0)
+    )
     weights = Weights(np.array([1.0, 0.0]), np.array([1.0, 0.0]), np.array([0.0, 1.0]))
     assert mix([low, high], weights).quantiles.tolist() == [[1.0, 1.0, 12.0]]

@@ -71,7 +71,7 @@ def test_it_says_what_its_members_say_by_weight(models: list[Saved]) -> None:
     np.testing.assert_allclose(said.probability[both], 0.3 * words.probability[both] + 0.7 * rest.probability[both])
     middle = 0.6 * words.quantiles[both, 1] + 0.4 * rest.quantiles[both, 1]
     np.testing.assert_allclose(said.quantiles[both, 1], middle)
-    np.testing.assert_allclose(said.shares[both, 0], 0.6)  # of the caption, which one member alone looks at
+    np.testing.assert_allclose(said.contributions[both, 0], 0.6)  # of the caption, which one member alone looks at
     assert said.rates is not None
     assert words.rates is not None and rest.rates is not None
     np.testing.assert_allclose(said.rates[both], 0.6 * words.rates[both] + 0.4 * rest.rates[both])
@@ -85,10 +85,10 @@ def test_a_member_that_sees_nothing_leaves_its_weight_to_the_others(models: list
     assert only.any()
     np.testing.assert_allclose(said.probability[only], words.probability[only])
     np.testing.assert_allclose(said.quantiles[only], words.quantiles[only])
-    for array in (said.probability, said.quantiles, said.shares, said.rates):
+    for array in (said.probability, said.quantiles, said.contributions, said.rates):
         assert np.isfinite(array).all()
-    np.testing.assert_allclose(said.shares.sum(axis=1), 1)
-    assert (said.shares[~batch.present[:, [1, 0, 2]]] == 0).all()
+    np.testing.assert_allclose(said.contributions.sum(axis=1), 1)
+    assert (said.contributions[~batch.present[:, [1, 0, 2]]] == 0).all()
 
 
 def test_a_member_of_weight_zero_is_kept_but_not_asked(models: list[Saved]) -> None:

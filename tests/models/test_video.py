@@ -12,7 +12,7 @@ import torch
 from viral.datasets.streams import Stream
 from viral.errors import ConfigError
 from viral.extractors.clip_network import as_clip_network, clip_network
-from viral.extractors.extractor import Sample
+from viral.extractors.extractor import PostInput
 from viral.media.media import ClipBatch as MediaClips
 from viral.media.media import Facts, Media
 from viral.models.fusion import Prediction
@@ -23,7 +23,7 @@ from viral.models.train_config import TrainConfig
 from viral.models.video import ClipBatch, VideoNetwork, task_loss
 from viral.models.video_config import VideoConfig
 from viral.models.video_training import VideoLearner
-from viral.weights.resolve import local_file
+from viral.weights.resolve import resolve_local
 
 SPEC = clip_network("r2plus1d", {"weights": "random", "frames": 2, "size": 32, "clips": 2})
 STREAM = Stream("r2plus1d", "video", SPEC.dim)
@@ -42,7 +42,7 @@ def one_thread() -> Iterator[None]:
 def made() -> VideoNetwork:
     spec = as_clip_network(SPEC)
     torch.manual_seed(0)
-    return VideoNetwork(spec, spec.filled(local_file), heads())
+    return VideoNetwork(spec, spec.filled(resolve_local), heads())
 
 
 @pytest.fixture
@@ -134,8 +134,8 @@ def test_the_heads_on_an_extractors_vector_say_what_the_network_says(model: Vide
     torch.nn.init.normal_(model.heads.head.weight)
     (need,) = as_clip_network(SPEC).needs
     data = np.random.default_rng(3).integers(0, 256, (2, need.frames, *need.size, 3), np.uint8)
-    sample = Sample(Media(Facts(), {need: MediaClips(data, np.zeros((2, need.frames)))}))
-    vector = SPEC.load("cpu", local_file)(sample)
+    sample = PostInput(Media(Facts(), {need: MediaClips(data, np.zeros((2, need.frames)))}))
+    vector = SPEC.load("cpu", resolve_local)(sample)
     assert vector is not None
     pixels = as_clip_network(SPEC).pixels(sample)
     model.eval()

@@ -17,7 +17,7 @@ from viral.models.linear import Linear
 from viral.models.video import ClipBatch, VideoNetwork
 from viral.models.video_config import VideoConfig
 from viral.models.video_training import VideoLearner
-from viral.weights.resolve import local_file
+from viral.weights.resolve import resolve_local
 
 SMALL: dict[str, Any] = {
     "hidden_size": 32,
@@ -45,7 +45,7 @@ def test_what_is_trained_is_saved_and_read_again(name: str, tmp_path: Path) -> N
     spec = as_clip_network(extractor)
     heads = Linear(FusionConfig((Stream(name, "video", extractor.dim),), architecture="linear", dropout=0.0))
     torch.manual_seed(0)
-    model = VideoNetwork(spec, spec.filled(local_file), heads)
+    model = VideoNetwork(spec, spec.filled(resolve_local), heads)
     bright = torch.tensor([1, 0])
     noise = np.random.default_rng(0).integers(0, 60, (2, FRAMES[name], 224, 224, 3), np.uint8)
     pixels = torch.from_numpy(noise) + (bright * 120).to(torch.uint8).view(-1, 1, 1, 1, 1)
@@ -56,8 +56,8 @@ def test_what_is_trained_is_saved_and_read_again(name: str, tmp_path: Path) -> N
     learner.train(([ClipBatch(pixels, [1, 1], targets)] for _ in range(4)), epoch=0)
     assert learner.validate([ClipBatch(pixels, [1, 1], targets)])[0] < before
     file = tmp_path / "backbone.safetensors"
-    file.write_bytes(spec.stored(model.backbone.state_dict(), local_file))
+    file.write_bytes(spec.stored(model.backbone.state_dict(), resolve_local))
     again = as_clip_network(clip_network(name, {"weights": str(file), **given}))
-    network = again.filled(local_file).eval()
+    network = again.filled(resolve_local).eval()
     with torch.inference_mode():
         assert torch.equal(again.features(network, pixels), spec.features(model.backbone.eval(), pixels))

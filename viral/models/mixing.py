@@ -10,19 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from viral.errors import ConfigError
+from viral.models.predictions import Floats, PredictionBatch
 
-Floats = npt.NDArray[np.float64]
 Loss = Callable[[Floats], tuple[float, Floats]]
 RESAMPLES = 40
 _SURE = 1e-6  # a probability is never taken to be nearer to 0 or 1
-
-
-@dataclass(frozen=True)
-class Opinion:
-    """What a model says of N posts: `probability` (N,), `quantiles` (N, 3) of the score, which never cross."""
-
-    probability: Floats
-    quantiles: Floats
 
 
 @dataclass(frozen=True)
@@ -43,7 +35,7 @@ class Weights:
         return cls(**{each.name: np.array([one[each.name] for one in several]) for each in fields(cls)})
 
 
-def learn(opinions: Sequence[Opinion], viral: npt.NDArray[np.bool_], score: Floats) -> Weights:
+def learn(opinions: Sequence[PredictionBatch], viral: npt.NDArray[np.bool_], score: Floats) -> Weights:
     """The weights that are best on these posts: by log loss, by squared error, and by the quantile loss of the ends.
 
     They are averages over resamples of the posts: the best weights of one sample alone follow its luck, and often give
@@ -79,7 +71,9 @@ def given(names: Sequence[str], weights: Mapping[str, float]) -> Weights:
     return Weights(values, values, values)
 
 
-def mix(opinions: Sequence[Opinion], weights: Weights, able: npt.NDArray[np.bool_] | None = None) -> Opinion:
+def mix(
+    opinions: Sequence[PredictionBatch], weights: Weights, able: npt.NDArray[np.bool_] | None = None
+) -> PredictionBatch:
     """One opinion of several.
 
     Args:
@@ -96,7 +90,7 @@ def mix(opinions: Sequence[Opinion], weights: Weights, able: npt.NDArray[np.bool
         for weight, at in ((weights.score, 1), (weights.interval, 0), (weights.interval, 2))
     )
     quantiles = np.stack([np.minimum(low, middle), middle, np.maximum(high, middle)], axis=1)
-    return Opinion(np.clip(np.asarray(probability), 0, 1), quantiles)
+    return PredictionBatch.from_quantiles(np.clip(np.asarray(probability), 0, 1), quantiles)
 
 
 def shares_of(weights: Floats, able: npt.NDArray[np.bool_]) -> Floats:

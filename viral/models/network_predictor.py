@@ -10,7 +10,7 @@ from torch import nn
 from viral.datasets.streams import Batch
 from viral.models.fusion import Prediction
 from viral.models.networks import network
-from viral.models.predictor import Said
+from viral.models.predictions import PredictionBatch
 from viral.models.start import scaling_of, shape_of
 from viral.registry.registry import Saved
 
@@ -23,15 +23,15 @@ class NetworkPredictor:
     mean: float
     scale: float
 
-    def __call__(self, batch: Batch) -> Said:
+    def __call__(self, batch: Batch) -> PredictionBatch:
         """Predict."""
         with torch.inference_mode():
             vectors = {name: torch.from_numpy(array) for name, array in batch.vectors.items()}
             said: Prediction = self.network(vectors, torch.from_numpy(batch.present))
-        return Said(
-            probability=torch.sigmoid(said.logit.double()).numpy(),
-            quantiles=said.quantiles.double().numpy() * self.scale + self.mean,
-            shares=said.gates.double().numpy(),
+        return PredictionBatch.from_quantiles(
+            torch.sigmoid(said.logit.double()).numpy(),
+            said.quantiles.double().numpy() * self.scale + self.mean,
+            contributions=said.gates.double().numpy(),
             rates=said.rates.double().numpy(),
         )
 

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from importlib import import_module
 from typing import Protocol
 
-import numpy as np
-import numpy.typing as npt
-
 from viral.datasets.streams import Batch
 from viral.errors import TableError
+from viral.models.predictions import PredictionBatch
 from viral.registry.registry import Saved
-
-Floats = npt.NDArray[np.float64]
 
 KINDS: Mapping[str, str] = {
     "network": "viral.models.network_predictor:load",
@@ -24,23 +19,6 @@ KINDS: Mapping[str, str] = {
 """`module:function` that makes a predictor of a saved model, by the `kind` in its card."""
 
 
-@dataclass(frozen=True)
-class Said:
-    """What a model says of N posts.
-
-    `probability` (N,) of being viral; `quantiles` (N, 3) of the label, in its units, never crossing; `shares`
-    (N, streams) of each stream in the prediction, each row summing to one, zero where a stream is absent; `rates`
-    (N, 3) log rates of likes, comments and shares, or None where the model knows none; `percentile` (N,) among the
-    reference posts, which a calibrated scorer adds.
-    """
-
-    probability: Floats
-    quantiles: Floats
-    shares: Floats
-    rates: Floats | None = None
-    percentile: Floats | None = None
-
-
 class Predictor(Protocol):
     """A model in memory: the vectors of posts in, what it says of them out. Every post has at least one stream.
 
@@ -48,7 +26,7 @@ class Predictor(Protocol):
     do: the scorer always calls with the same number.
     """
 
-    def __call__(self, batch: Batch) -> Said:
+    def __call__(self, batch: Batch) -> PredictionBatch:
         """Predict."""
 
 

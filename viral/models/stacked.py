@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from viral.datasets.streams import Batch, Stream, from_dict
-from viral.models.mixing import Opinion, Weights, mix, shares_of
-from viral.models.predictor import Floats, Predictor, Said
+from viral.models.mixing import Weights, mix, shares_of
+from viral.models.predictions import Floats, PredictionBatch
+from viral.models.predictor import Predictor
 from viral.models.predictor import load as load_any
 from viral.registry.registry import Saved
 
@@ -34,16 +35,16 @@ class StackedPredictor:
     parts: Sequence[Part]
     weights: Weights
 
-    def __call__(self, batch: Batch) -> Said:
+    def __call__(self, batch: Batch) -> PredictionBatch:
         """Predict; a stream's share is that of the models' own shares, weighed as their scores are."""
         said, able = self._each(batch)
-        mixed = mix([Opinion(one.probability, one.quantiles) for one in said], self.weights, able)
+        mixed = mix(said, self.weights, able)
         shares = np.zeros((len(batch.present), len(self.streams)))
         for part, one, weight in zip(self.parts, said, shares_of(self.weights.score, able).T, strict=True):
-            shares[:, self._places(part)] += weight[:, None] * one.shares
-        return Said(mixed.probability, mixed.quantiles, shares, self._rates(said, able))
+            shares[:, self._places(part)] += weight[:, None] * one.contributions
+        return replace(mixed, contributions=shares, rates=self._rates(said, able))
 
-    def _each(self, batch: Batch) -> tuple[list[Said], npt.NDArray[np.bool_]]:
+    def _each(self, batch: Batch) -> tuple[list[PredictionBatch], npt.NDArray[np.bool_]]:
         """What each model says, and whether it can: (N, parts). What it says where it cannot means nothing."""
         seen = [batch.present[:, self._places(part)] for part in self.parts]
         able = np.stack([present.any(axis=1) for present in seen], axis=1)
@@ -57,7 +58,7 @@ class StackedPredictor:
     def _places(self, part: Part) -> list[int]:
         return [self.streams.index(stream) for stream in part.streams]
 
-    def _rates(self, said: Sequence[Said], able: npt.NDArray[np.bool_]) -> Floats | None:
+    def _rates(self, said: Sequence[PredictionBatch], able: npt.NDArray[np.bool_]) -> Floats | None:
         """Of those models that know rates, weighed as their scores are; zero where none of those can say any."""
         knows = np.array([one.rates is not None for one in said])
         if not knows.any():

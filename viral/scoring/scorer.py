@@ -13,13 +13,14 @@ from viral.datasets.streams import Batch, Stream, from_dict, from_vectors
 from viral.errors import TableError, UsageError
 from viral.extractors.extractor import Vector
 from viral.extractors.feature_set import FeatureSet
-from viral.models.predictor import Said, load
+from viral.models.predictions import PredictionBatch
+from viral.models.predictor import load
 from viral.registry.registry import Registry, Saved
 from viral.scoring.calibration import Calibration
-from viral.scoring.pair_residuals import Gaps
+from viral.scoring.pair_residuals import PairResiduals
 from viral.scoring.reference import Reference
 from viral.storage.store import Store, read_json
-from viral.weights.resolve import local_file
+from viral.weights.resolve import resolve_local
 from viral.weights.root import RootWeights
 
 RATES = ("likes", "comments", "shares")
@@ -34,7 +35,7 @@ UNCALIBRATED = "not calibrated: `viral evaluate` does it, once the validation po
 
 
 @dataclass(frozen=True)
-class Scored:
+class Score:
     """What a model says of one post.
 
     `probability` is calibrated; `percentile` says how many of 100 reference posts the model holds for less probable.
@@ -58,13 +59,14 @@ class Scored:
     model: str
     notes: tuple[str, ...] = ()
     percentile: float | None = None
-    known: bool | None = None
+    in_distribution: bool | None = None
     relative_to_author: Mapping[str, float] | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON tells it: the two ends as one `interval`."""
-        plain = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in ("low", "high")}
-        return plain | {
+        """Convert to JSON: `low` and `high` become `interval`, `in_distribution` becomes `known`."""
+        renamed = {"in_distribution": "known"}
+        names = [field.name for field in fields(self) if field.name not in ("low", "high")]
+        return {renamed.get(name, name): getattr(self, name) for name in names} | {
             "interval": [self.low, self.high],
             "rates": dict(self.rates),
             "modalities": dict(self.modalities),
@@ -80,7 +82,7 @@ def feature_set_of(saved: Saved) -> FeatureSet:
     Raises:
         ConfigError: this version of viral would make other vectors.
     """
-    resolve = RootWeights(saved.store) if saved.store else local_file
+    resolve = RootWeights(saved.store) if saved.store else resolve_local
     return FeatureSet.from_dict(saved.card["feature_set"], resolve=resolve)
 
 
@@ -113,7 +115,7 @@ class Scorer:
         return feature_set_of(self.saved)
 
     @property
-    def gaps(self) -> Gaps | None:
+    def pair_residuals(self) -> PairResiduals | None:
         """How far the difference between two posts may be from that between their scores; None if not calibrated."""
         return self.calibration.gaps if self.calibration else None
 
@@ -131,7 +133,7 @@ class Scorer:
                 f"{feature_set.name}-{feature_set.fingerprint}: backfill and score with {name}"
             )
 
-    def score(self, rows: Sequence[Mapping[str, Vector | None]]) -> list[Scored]:
+    def score(self, rows: Sequence[Mapping[str, Vector | None]]) -> list[Score]:
         """Score posts by their vectors, extractor by extractor.
 
         Raises:
@@ -139,7 +141,7 @@ class Scorer:
         """
         return self.score_batch(from_vectors(self.streams, rows)) if rows else []
 
-    def score_batch(self, batch: Batch) -> list[Scored]:
+    def score_batch(self, batch: Batch) -> list[Score]:
         """Score posts that are arrays already. Raises as `score` does."""
         if not batch.present.any(axis=1).all():
             names = ", ".join(self._names())
@@ -147,13 +149,13 @@ class Scorer:
         if not len(batch.present):
             return []
         said = self.said(batch)
-        known = None if self.reference is None else self.reference.known(self.streams, batch)
+        known = None if self.reference is None else self.reference.in_distribution(self.streams, batch)
         return [
             self._scored(said, batch.present, None if known is None else bool(known[row]), row)
             for row in range(len(batch.present))
         ]
 
-    def said(self, batch: Batch) -> Said:
+    def said(self, batch: Batch) -> PredictionBatch:
         """What the model says of posts (N,), calibrated, each of which has something; in blocks, as all scoring is."""
         count = len(batch.present)
         blocks = []
@@ -163,27 +165,30 @@ class Scorer:
             blocks.append(self.predictor(batch.take(rows)))
         return self._corrected(_joined(blocks, count))
 
-    def _corrected(self, said: Said) -> Said:
+    def _corrected(self, said: PredictionBatch) -> PredictionBatch:
         if self.calibration is None:
             return said
-        return replace(
-            said,
-            probability=self.calibration.probability(said.probability),
-            quantiles=self.calibration.quantiles(said.quantiles),
+        return PredictionBatch.from_quantiles(
+            self.calibration.probability(said.probability),
+            self.calibration.quantiles(said.quantiles),
+            contributions=said.contributions,
+            rates=said.rates,
             percentile=self.calibration.percentile(said.probability),
         )
 
-    def _scored(self, said: Said, present: npt.NDArray[np.bool_], known: bool | None, row: int) -> Scored:
+    def _scored(self, said: PredictionBatch, present: npt.NDArray[np.bool_], known: bool | None, row: int) -> Score:
+        assert said.contributions is not None, "every predictor gives them"
+        assert said.low is not None, "every predictor gives an interval"
+        assert said.high is not None, "every predictor gives an interval"
         shares = dict.fromkeys(self._names(), 0.0)
-        for stream, share in zip(self.streams, said.shares[row], strict=True):
+        for stream, share in zip(self.streams, said.contributions[row], strict=True):
             shares[stream.modality] += float(share)
         there = {stream.modality for stream, here in zip(self.streams, present[row], strict=True) if here}
-        low, middle, high = map(float, said.quantiles[row])
-        scored = Scored(
+        scored = Score(
             probability=float(said.probability[row]),
-            score=middle,
-            low=low,
-            high=high,
+            score=float(said.score[row]),
+            low=float(said.low[row]),
+            high=float(said.high[row]),
             rates={} if said.rates is None else dict(zip(RATES, map(float, said.rates[row]), strict=True)),
             modalities={name: share for name, share in shares.items() if name in there},
             missing=tuple(name for name in shares if name not in there),
@@ -191,11 +196,11 @@ class Scorer:
             model=str(self.saved),
             notes=self.notes,
             percentile=None if said.percentile is None else float(said.percentile[row]),
-            known=known,
+            in_distribution=known,
         )
-        return self._modest(scored) if known is False else scored
+        return self._abstain(scored) if known is False else scored
 
-    def _modest(self, scored: Scored) -> Scored:
+    def _abstain(self, scored: Score) -> Score:
         """Of a post that is unlike anything known: no more than what holds for any post."""
         assert self.calibration is not None, "without it nothing is known or not known"
         low, high = self.calibration.spread
@@ -212,13 +217,12 @@ class Scorer:
         return list(dict.fromkeys(stream.modality for stream in self.streams))
 
 
-def _joined(blocks: Sequence[Said], count: int) -> Said:
-    probability, quantiles, shares = (
-        np.concatenate([getattr(each, name) for each in blocks])[:count]
-        for name in ("probability", "quantiles", "shares")
+def _joined(blocks: Sequence[PredictionBatch], count: int) -> PredictionBatch:
+    """Concatenate the blocks, without the rows that fill up the last one."""
+    columns = {field.name: [getattr(block, field.name) for block in blocks] for field in fields(PredictionBatch)}
+    return PredictionBatch(
+        **{name: None if column[0] is None else np.concatenate(column)[:count] for name, column in columns.items()}
     )
-    rates = [each.rates for each in blocks if each.rates is not None]
-    return Said(probability, quantiles, shares, np.concatenate(rates)[:count] if rates else None)
 
 
 def _calibrated(saved: Saved) -> tuple[Calibration | None, Reference | None]:

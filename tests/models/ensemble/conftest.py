@@ -26,9 +26,9 @@ class Table:
     streams: tuple[Stream, ...]
     rows: pa.Table
 
-    def read(self, bits: int, bucket: int, splits: Sequence[str]) -> pa.Table:
+    def read(self, log2_buckets: int, bucket: int, splits: Sequence[str]) -> pa.Table:
         place = np.arange(self.rows.num_rows)
-        return self.rows.filter(pa.array(place % (1 << bits) == bucket))
+        return self.rows.filter(pa.array(place % (1 << log2_buckets) == bucket))
 
 
 @dataclass(frozen=True, eq=False)

@@ -77,16 +77,16 @@ def test_a_post_does_not_see_its_neighbours(posts: Posts) -> None:
     predict, batch = load(saved(posts)), posts.new.batch
     whole, turned = predict(batch.take(np.arange(64))), predict(batch.take(np.arange(64)[::-1]))
     repeated = predict(batch.take(np.full(64, 5)))
-    for of in ("probability", "quantiles", "shares"):
+    for of in ("probability", "quantiles", "contributions"):
         assert np.array_equal(getattr(whole, of), getattr(turned, of)[::-1]), of
         assert np.array_equal(getattr(repeated, of)[17], getattr(whole, of)[5]), of
 
 
 def test_shares_are_of_what_is_there_and_of_what_matters(posts: Posts) -> None:
     said = load(saved(posts))(posts.new.batch)
-    np.testing.assert_allclose(said.shares.sum(axis=1), 1, atol=1e-12)
-    assert (said.shares[~posts.new.batch.present] == 0).all()
-    assert said.shares[:, 0].mean() > 0.6  # the score is that of the first stream
+    np.testing.assert_allclose(said.contributions.sum(axis=1), 1, atol=1e-12)
+    assert (said.contributions[~posts.new.batch.present] == 0).all()
+    assert said.contributions[:, 0].mean() > 0.6  # the score is that of the first stream
 
 
 def test_another_process_says_the_same_to_the_last_bit(posts: Posts, tmp_path: Path) -> None:
@@ -103,11 +103,11 @@ from viral.registry.registry import Saved
 at = Path({str(tmp_path)!r})
 x = dict(np.load(at / "x.npz"))
 said = load(Saved("e", 1, json.loads((at / "c").read_text()), (at / "w").read_bytes()))(Batch(x, x.pop("present")))
-np.savez(at / "y.npz", probability=said.probability, quantiles=said.quantiles, shares=said.shares)
+np.savez(at / "y.npz", probability=said.probability, quantiles=said.quantiles, contributions=said.contributions)
 """
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[3])
     said, there = load(one)(batch), np.load(tmp_path / "y.npz")
-    for of in ("probability", "quantiles", "shares"):
+    for of in ("probability", "quantiles", "contributions"):
         assert np.array_equal(getattr(said, of), there[of]), of
 
 
@@ -134,7 +134,7 @@ def test_trees_take_gaps_and_all_others_zeros(posts: Posts) -> None:
 def test_a_sample_is_decided_by_each_post(posts: Posts) -> None:
     from dataclasses import replace
 
-    half, fewer = replace(posts.train, keep=0.5).all(), replace(posts.train, keep=0.25, bits=0).all()
+    half, fewer = replace(posts.train, keep=0.5).all(), replace(posts.train, keep=0.25, log2_buckets=0).all()
     assert 150 < len(half) < 250
     assert set(fewer.score.tolist()) < set(half.score.tolist())
     assert sampled("7", 1.0)

@@ -11,7 +11,7 @@ import numpy as np
 from viral.datasets.streams import Batch
 from viral.models.ensemble.member import Floats, Tensors, around, log_loss, spread_of, squared_loss
 from viral.models.ensemble.rows import Layout, Matrix, Rows, Source
-from viral.models.mixing import Opinion
+from viral.models.predictions import PredictionBatch
 
 _STRENGTHS = (0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)
 
@@ -56,7 +56,7 @@ class Linear:
         """Its arrays."""
         return asdict(self)
 
-    def __call__(self, layout: Layout, batch: Batch) -> Opinion:
+    def __call__(self, layout: Layout, batch: Batch) -> PredictionBatch:
         """Predict."""
         from sklearn.linear_model import LogisticRegression, Ridge
 
@@ -64,7 +64,7 @@ class Linear:
         logistic, ridge = LogisticRegression(), Ridge()
         logistic.classes_, logistic.coef_, logistic.intercept_ = np.array([0, 1]), self.viral, self.viral_intercept
         ridge.coef_, ridge.intercept_ = self.score[0], self.score_intercept[0]
-        return Opinion(logistic.predict_proba(x)[:, 1], around(ridge.predict(x), self.spread))
+        return PredictionBatch.from_quantiles(logistic.predict_proba(x)[:, 1], around(ridge.predict(x), self.spread))
 
 
 def _logistic(x: Matrix, viral: Any, c: float) -> Any:

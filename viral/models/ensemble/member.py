@@ -12,7 +12,7 @@ import numpy.typing as npt
 from viral.datasets.streams import Batch
 from viral.errors import ConfigError
 from viral.models.ensemble.rows import Layout, Rows, Source
-from viral.models.mixing import Opinion
+from viral.models.predictions import PredictionBatch
 
 Floats = npt.NDArray[np.float64]
 Tensors = dict[str, npt.NDArray[Any]]
@@ -49,7 +49,7 @@ class Member(Protocol):
     def tensors(self) -> Tensors:
         """All that it is, as arrays."""
 
-    def __call__(self, layout: Layout, batch: Batch) -> Opinion:
+    def __call__(self, layout: Layout, batch: Batch) -> PredictionBatch:
         """Predict."""
 
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from viral.datasets.streams import Batch
 from viral.models.ensemble.member import Floats, Tensors, log_loss, squared_loss
 from viral.models.ensemble.rows import Layout, Matrix, Rows, Source
-from viral.models.mixing import Opinion
+from viral.models.predictions import PredictionBatch
 
 _KS = (10, 30, 100)
 
@@ -41,7 +41,7 @@ class Neighbours:
         several = {k: cls(vectors, rows.viral.astype(np.uint8), rows.score, np.array([k, k])) for k in sizes}
         said = {k: each(layout, held.batch) for k, each in several.items()}
         viral = min(sizes, key=lambda k: log_loss(said[k].probability, held.viral))
-        score = min(sizes, key=lambda k: squared_loss(said[k].quantiles[:, 1], held.score))
+        score = min(sizes, key=lambda k: squared_loss(said[k].score, held.score))
         return replace(several[viral], asked=np.array([viral, score])), {"k": viral, "k_score": score}
 
     @classmethod
@@ -60,7 +60,7 @@ class Neighbours:
 
         return NearestNeighbors(algorithm="brute").fit(self.vectors)
 
-    def __call__(self, layout: Layout, batch: Batch) -> Opinion:
+    def __call__(self, layout: Layout, batch: Batch) -> PredictionBatch:
         """Predict: the share of viral neighbours, the mean of their scores, and their 5 % and 95 % quantiles."""
         found = self.index.kneighbors(layout.filled(batch), int(self.asked.max()), return_distance=False)
         viral, score = self.viral[found[:, : self.asked[0]]], self.score[found[:, : self.asked[1]]]
@@ -68,4 +68,4 @@ class Neighbours:
         middle = np.clip(score.mean(axis=1), low, high)
         # One more neighbour of average luck: none of them viral does not mean never.
         probability = (viral.sum(axis=1) + self.viral.mean()) / (viral.shape[1] + 1)
-        return Opinion(probability, np.stack([low, middle, high], axis=1))
+        return PredictionBatch.from_quantiles(probability, np.stack([low, middle, high], axis=1))

@@ -11,8 +11,8 @@ import numpy as np
 from viral.datasets.streams import Batch, Stream, from_dict
 from viral.models.ensemble.member import Floats, Member, Tensors, member_class
 from viral.models.ensemble.rows import Layout
-from viral.models.mixing import Opinion, Weights, mix
-from viral.models.predictor import Said
+from viral.models.mixing import Weights, mix
+from viral.models.predictions import PredictionBatch
 from viral.models.train_config import Scaling
 from viral.registry.registry import Saved
 
@@ -28,7 +28,7 @@ class EnsemblePredictor:
     weights: Weights
     scaling: Scaling
 
-    def __call__(self, batch: Batch) -> Said:
+    def __call__(self, batch: Batch) -> PredictionBatch:
         """Predict.
 
         A stream's share is how far the score moves when that stream is absent, of the sum of all such moves.
@@ -36,14 +36,14 @@ class EnsemblePredictor:
         streams, count = self.layout.streams, len(batch.present)
         every = _joined([batch, *(_without(batch, stream, at) for at, stream in enumerate(streams))])
         said = self._said(every)
-        middle = said.quantiles[:, 1].reshape(1 + len(streams), count)
-        return Said(
-            probability=said.probability[:count],
-            quantiles=said.quantiles[:count] * self.scaling.scale + self.scaling.mean,
-            shares=_shares(np.abs(middle[1:] - middle[0]).T, batch),
+        middle = said.score.reshape(1 + len(streams), count)
+        return PredictionBatch.from_quantiles(
+            said.probability[:count],
+            said.quantiles[:count] * self.scaling.scale + self.scaling.mean,
+            contributions=_shares(np.abs(middle[1:] - middle[0]).T, batch),
         )
 
-    def _said(self, batch: Batch) -> Opinion:
+    def _said(self, batch: Batch) -> PredictionBatch:
         return mix([member(self.layout, batch) for member in self.members.values()], self.weights)
 
 

@@ -108,7 +108,7 @@ class Source:
 
     Attributes:
         data: where they lie.
-        bits: they are read in 2^bits buckets.
+        log2_buckets: they are read in 2^log2_buckets buckets.
         split: `train` or `validation`.
         scaling: of the score.
         keep: the share of the posts that is wanted.
@@ -116,7 +116,7 @@ class Source:
     """
 
     data: LabelledFeatures
-    bits: int
+    log2_buckets: int
     split: str
     scaling: Scaling
     keep: float = 1.0
@@ -125,11 +125,15 @@ class Source:
     @property
     def places(self) -> Sequence[int]:
         """The numbers of its buckets."""
-        return range(1 << self.bits) if self.crew is None else range(self.crew.rank, 1 << self.bits, self.crew.size)
+        return (
+            range(1 << self.log2_buckets)
+            if self.crew is None
+            else range(self.crew.rank, 1 << self.log2_buckets, self.crew.size)
+        )
 
     def bucket(self, number: int) -> Rows:
         """Its posts in one bucket."""
-        table = self.data.read(self.bits, number, (self.split,))
+        table = self.data.read(self.log2_buckets, number, (self.split,))
         if self.keep < 1:
             table = table.filter(
                 pa.array([sampled(post, self.keep) for post in table["post_id"].to_pylist()], pa.bool_())

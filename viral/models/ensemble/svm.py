@@ -14,7 +14,7 @@ import numpy.typing as npt
 from viral.datasets.streams import Batch
 from viral.models.ensemble.member import Floats, Tensors, around, log_loss, spread_of, squared_loss
 from viral.models.ensemble.rows import Layout, Matrix, Rows, Source
-from viral.models.mixing import Opinion
+from viral.models.predictions import PredictionBatch
 
 LANDMARKS = 400
 _WIDTH = 0.5  # of the kernel, over the number of streams: filled rows have about that squared length
@@ -78,7 +78,7 @@ class Svm:
         """Its arrays."""
         return asdict(self)
 
-    def __call__(self, layout: Layout, batch: Batch) -> Opinion:
+    def __call__(self, layout: Layout, batch: Batch) -> PredictionBatch:
         """Predict."""
         from sklearn.metrics.pairwise import rbf_kernel
 
@@ -86,7 +86,7 @@ class Svm:
         # Not a matrix product: those round a row by where it stands among the others.
         margin, middle = (np.einsum("nl,l->n", kernels, each) for each in (self.viral, self.score))
         probability = _probability(margin + self.viral_intercept, self.platt)
-        return Opinion(probability, around(middle + self.score_intercept, self.spread))
+        return PredictionBatch.from_quantiles(probability, around(middle + self.score_intercept, self.spread))
 
 
 def _of_kernels(machine: Any, landmarks: Any) -> Floats:

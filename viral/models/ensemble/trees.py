@@ -16,7 +16,7 @@ import numpy.typing as npt
 from viral.datasets.streams import Batch
 from viral.models.ensemble.member import Floats, Tensors, around, log_loss, spread_of, squared_loss
 from viral.models.ensemble.rows import Layout, Matrix, Rows, Source
-from viral.models.mixing import Opinion
+from viral.models.predictions import PredictionBatch
 
 ROWS = 2_000_000  # in bins a byte a value: at 3,000 columns 6 GB
 TRIALS, KEPT = 10, 5
@@ -81,11 +81,13 @@ class Boosting:
         """The trees in memory."""
         return {name: _booster(text) for name, text in self.texts.items()}
 
-    def __call__(self, layout: Layout, batch: Batch) -> Opinion:
+    def __call__(self, layout: Layout, batch: Batch) -> PredictionBatch:
         """Predict; where the four disagree on the order, the interval gives way to the middle."""
         x = layout.gaps(batch)
         viral, low, middle, high = (self._mean(name, x) for name in ("viral", "low", "middle", "high"))
-        return Opinion(viral, np.stack([np.minimum(low, middle), middle, np.maximum(high, middle)], axis=1))
+        return PredictionBatch.from_quantiles(
+            viral, np.stack([np.minimum(low, middle), middle, np.maximum(high, middle)], axis=1)
+        )
 
     def contributions(self, layout: Layout, batch: Batch) -> Floats:
         """What each column adds to the score of each post, and last what all posts share: (N, columns + 1)."""
@@ -140,11 +142,11 @@ class Forest:
         """The trees in memory."""
         return {name: _booster(text) for name, text in self.texts.items()}
 
-    def __call__(self, layout: Layout, batch: Batch) -> Opinion:
+    def __call__(self, layout: Layout, batch: Batch) -> PredictionBatch:
         """Predict."""
         x = layout.gaps(batch)
         probability = np.clip(_says(self.boosters["viral"], x), 0, 1)
-        return Opinion(probability, around(_says(self.boosters["middle"], x), self.spread))
+        return PredictionBatch.from_quantiles(probability, around(_says(self.boosters["middle"], x), self.spread))
 
     def contributions(self, layout: Layout, batch: Batch) -> Floats:
         """What each column adds to the score of each post, and last what all posts share: (N, columns + 1)."""
