@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+
+import pyarrow as pa
 
 from viral.errors import ConfigError
 from viral.storage.store import Store
-from viral.tables.bucketed import Parts
-from viral.tables.schemas import FETCHES, POSTS, REJECTS
+from viral.tables.bucketed import BucketedTable
+from viral.tables.replaced import open_current
+from viral.tables.schemas import FETCHES, LABELS, POSTS, REJECTS
 
 
-def posts_table(store: Store) -> Parts:
+def posts_table(store: Store) -> BucketedTable:
     """The posts of a root: one row a `post_id`, that of the newest scrape."""
-    return Parts(store, "posts", POSTS, key="post_id", newest_by="scraped_at")
+    return BucketedTable(store, "posts", POSTS, key="post_id", newest_by="scraped_at")
 
 
-def rejects_table(store: Store) -> Parts:
+def load_posts(store: Store, columns: Sequence[str] | None = None) -> pa.Table:
+    """Read all posts of a root into memory, ordered by `post_id`."""
+    return posts_table(store).read(columns=columns)
+
+
+def rejects_table(store: Store) -> BucketedTable:
     """The scraped rows that are no posts, with the reason."""
-    return Parts(store, "rejects", REJECTS, key="reject_id")
+    return BucketedTable(store, "rejects", REJECTS, key="reject_id")
 
 
 def labels_prefix(name: str) -> str:
@@ -25,14 +34,24 @@ def labels_prefix(name: str) -> str:
     return f"labels/{check_name(name)}"
 
 
+def load_labels(store: Store, name: str, columns: Sequence[str] | None = None) -> pa.Table:
+    """Read a label table into memory, ordered by `post_id`.
+
+    Raises:
+        TableError: there is no such table.
+    """
+    table, _ = open_current(store, labels_prefix(name), LABELS)
+    return table.read(columns=columns)
+
+
 def predictions_prefix(model: str) -> str:
     """Where the predictions of a model (`name/version`) lie."""
     return f"predictions/{model.replace('/', '-')}"
 
 
-def fetches_table(store: Store) -> Parts:
+def fetches_table(store: Store) -> BucketedTable:
     """The ledger of a root: one row an address, that of the newest attempt."""
-    return Parts(store, "fetches", FETCHES, key="url", newest_by="fetched_at")
+    return BucketedTable(store, "fetches", FETCHES, key="url", newest_by="fetched_at")
 
 
 def check_name(name: str) -> str:

@@ -1,0 +1,51 @@
+"""A root that version 0.1.0 made before the modules moved (commit 06926df, by `make_root.py`) is read as ever."""
+
+from __future__ import annotations
+
+import tarfile
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from jobs import score
+from viral.storage.store import Store
+
+ARCHIVE = Path(__file__).with_name("root.tar.xz")
+MODELS = ("demo", "attention", "weighted", "concat", "craft", "text", "ensemble", "stacked")
+
+
+@pytest.fixture(scope="module")
+def old_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("old")
+    with tarfile.open(ARCHIVE) as file:
+        file.extractall(folder, filter="data")
+    return folder / "root"
+
+
+def predictions(root: Path, model: str) -> pa.Table:
+    """The predictions of a model's first version, by post, straight from the files."""
+    files = sorted((root / "predictions" / f"{model}-1").rglob("*.parquet"))
+    return pa.concat_tables([pq.read_table(file) for file in files]).sort_by("post_id")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray_session")
+def test_each_model_scores_its_old_features_to_the_last_bit(old_root: Path) -> None:
+    before = {model: predictions(old_root, model) for model in MODELS}
+    store = Store.open(old_root)
+    for model, rows in before.items():
+        store.delete_below(f"predictions/{model}-1")
+        assert score.run(store, model).posts == rows.num_rows
+        after = predictions(old_root, model).select(rows.column_names)
+        for name in set(rows.column_names) - {"shares"}:
+            assert after[name].to_pylist() == rows[name].to_pylist(), (model, name)
+        assert contributions(after) == contributions(rows)
+
+
+def contributions(rows: pa.Table) -> list[list[tuple[str, float]]]:
+    """Each modality's contribution; what is "editing" now was "craft"."""
+    return [
+        sorted((name.replace("craft", "editing"), value) for name, value in row) for row in rows["shares"].to_pylist()
+    ]
