@@ -21,7 +21,7 @@ from viral.features.feature_table import features_table
 from viral.media.locate import local_video
 from viral.storage import s3
 from viral.storage.store import Store
-from viral.tables.bucketed import Parts
+from viral.tables.bucketed import BucketedTable
 from viral.tables.places import posts_table
 from viral.tables.schemas import POSTS
 
@@ -55,7 +55,7 @@ def root(faulty: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_tables_are_right_whatever_goes_wrong(root: str, faulty: Path) -> None:
-    table = Parts(Store.open(root), "posts", SCHEMA, key="post_id", newest_by="version")
+    table = BucketedTable(Store.open(root), "posts", SCHEMA, key="post_id", newest_by="version")
     expected = {}
     for version in range(25):
         rows = {f"post {number}": version for number in range(version, version + 40)}
@@ -115,7 +115,7 @@ def test_a_backfill_comes_to_the_same(root: str, faulty: Path, tmp_path: Path, s
     tables = [features_table(store, SET).read() for store in (here, there)]
     here_rows, there_rows = (table.drop_columns(["finished_at", "stage_seconds", "detail"]) for table in tables)
     assert there_rows.equals(here_rows)
-    assert sum(part.rows for part in features_table(there, SET).parts()) == 36
+    assert sum(part.rows for part in features_table(there, SET).files()) == 36
     faults = faulty.read_text().splitlines()
     print(f"{len(faults)} faults dealt out")
     assert len(faults) >= 20

@@ -22,7 +22,7 @@ def bucket(s3_root: str) -> str:
 
 
 def put(uri: str, data: bytes = b"x") -> None:
-    bucket, key = s3.split(uri)
+    bucket, key = s3.split_uri(uri)
     s3.client().put_object(Bucket=bucket, Key=key, Body=data)
 
 
@@ -36,7 +36,7 @@ def put(uri: str, data: bytes = b"x") -> None:
     ],
 )
 def test_split(uri: str, parts: tuple[str, str]) -> None:
-    assert s3.split(uri) == parts
+    assert s3.split_uri(uri) == parts
 
 
 def test_head_says_size_and_etag(bucket: str) -> None:
@@ -54,16 +54,16 @@ def test_listing_finds_all_levels_and_nothing_beside(bucket: str) -> None:
     keys = ["a/1", "a/b/2", "a/b/c/3", "a/d/4"]
     for key in [*keys, "ab/5", "z"]:
         put(f"{bucket}/{key}")
-    assert sorted(info.key for info in s3.listing(f"{bucket}/a")) == keys
-    assert sorted(info.key for info in s3.listing(bucket)) == [*keys, "ab/5", "z"]
-    assert list(s3.listing(f"{bucket}/nothing")) == []
+    assert sorted(info.key for info in s3.list_objects(f"{bucket}/a")) == keys
+    assert sorted(info.key for info in s3.list_objects(bucket)) == [*keys, "ab/5", "z"]
+    assert list(s3.list_objects(f"{bucket}/nothing")) == []
 
 
 def test_listing_goes_beyond_a_page(bucket: str) -> None:
     keys = [f"many/{number % 2}/{number:04d}" for number in range(220)] + [f"many/{number:04d}" for number in range(5)]
     for key in keys:
         put(f"{bucket}/{key}", b"")
-    assert sorted(info.key for info in s3.listing(f"{bucket}/many")) == sorted(keys)
+    assert sorted(info.key for info in s3.list_objects(f"{bucket}/many")) == sorted(keys)
 
 
 def test_delete_takes_more_than_a_request_holds(bucket: str) -> None:
@@ -71,12 +71,12 @@ def test_delete_takes_more_than_a_request_holds(bucket: str) -> None:
     put(f"{bucket}/last")
     gone = [f"{bucket}/gone/{number:04d}" for number in range(1500)]
     s3.delete([f"{bucket}/first", *gone, f"{bucket}/last"])
-    assert list(s3.listing(bucket)) == []
+    assert list(s3.list_objects(bucket)) == []
 
 
 def test_delete_that_is_refused_is_an_error(bucket: str) -> None:
     put(f"{bucket}/kept")
-    name, _ = s3.split(bucket)
+    name, _ = s3.split_uri(bucket)
     refused = {"Effect": "Deny", "Principal": "*", "Action": "s3:DeleteObject", "Resource": f"arn:aws:s3:::{name}/*"}
     s3.client().put_bucket_policy(Bucket=name, Policy=json.dumps({"Version": "2012-10-17", "Statement": [refused]}))
     with pytest.raises(StorageError, match=f"^{bucket}/kept cannot be deleted: Access Denied$"):
@@ -92,7 +92,7 @@ def test_delete_of_nothing_and_of_what_is_gone(bucket: str) -> None:
 def test_put_new_is_refused_the_second_time(bucket: str) -> None:
     assert s3.put_new(f"{bucket}/once", b"first")
     assert not s3.put_new(f"{bucket}/once", b"second")
-    name, key = s3.split(f"{bucket}/once")
+    name, key = s3.split_uri(f"{bucket}/once")
     assert s3.client().get_object(Bucket=name, Key=key)["Body"].read() == b"first"
 
 
@@ -107,6 +107,6 @@ def test_one_client_while_the_environment_stays(s3_server: str, monkeypatch: pyt
 
 def test_child_processes_find_the_server(bucket: str) -> None:
     put(f"{bucket}/seen", b"")
-    code = f"from viral import s3; print([info.key for info in s3.listing({bucket!r})])"
+    code = f"from viral.storage import s3; print([info.key for info in s3.list_objects({bucket!r})])"
     done = subprocess.run([sys.executable, "-c", code], env=os.environ, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "['seen']"

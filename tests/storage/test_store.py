@@ -18,7 +18,7 @@ import pyarrow as pa
 import pytest
 
 from viral.errors import RootError, StorageError
-from viral.storage.store import Store, open_any, read_json
+from viral.storage.store import Store, open_uri, read_json
 
 MIB = 1 << 20
 SILENT_ENDPOINT = "http://127.0.0.1:9"
@@ -32,7 +32,7 @@ def test_what_is_written_is_read(any_store: Store) -> None:
     any_store.write("a/b.bin", b"first")
     any_store.write("a/b.bin", pa.py_buffer(b"second"))
     assert any_store.read("a/b.bin") == b"second"
-    with any_store.input("a/b.bin") as stream:
+    with any_store.open_input("a/b.bin") as stream:
         stream.seek(3)
         assert stream.read() == b"ond"
     any_store.write("empty", b"")
@@ -44,7 +44,7 @@ def test_what_is_missing(any_store: Store) -> None:
     assert any_store.exists("a/b")
     assert not any_store.exists("a")
     assert not any_store.exists("a/c")
-    for read in (any_store.read, any_store.input):
+    for read in (any_store.read, any_store.open_input):
         with pytest.raises(FileNotFoundError):
             read("a/c")
     assert read_json(any_store, "a/c") is None
@@ -78,8 +78,8 @@ def test_objects_by_how_their_names_begin(any_store: Store) -> None:
         any_store.write(key, b"123")
     found = [info.key for info in any_store.objects("posts", "part-02-")]
     assert sorted(found) == ["posts/part-02-a", "posts/part-02-b"]
-    assert any_store.stems("posts", "part-", "-") == ["part-01-", "part-02-"]
-    assert any_store.stems("nothing", "part-", "-") == []
+    assert any_store.common_prefixes("posts", "part-", "-") == ["part-01-", "part-02-"]
+    assert any_store.common_prefixes("nothing", "part-", "-") == []
 
 
 def test_delete_below_spares_neighbours(any_store: Store) -> None:
@@ -136,10 +136,10 @@ def test_a_store_travels(any_store: Store) -> None:
 
 def test_open_any_reads_by_address(any_store: Store) -> None:
     any_store.write("a/dump.json", b"{}")
-    with open_any(any_store.uri("a/dump.json")) as file:
+    with open_uri(any_store.uri("a/dump.json")) as file:
         assert file.read() == b"{}"
     with pytest.raises(FileNotFoundError):
-        open_any(any_store.uri("a/nothing.json"))
+        open_uri(any_store.uri("a/nothing.json"))
 
 
 def test_a_bucket_without_prefix_is_a_root(s3_root: str) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from tests.tables.test_bucketed import SCHEMA, Row, read_all, rows, table
 from viral.storage.store import Store
-from viral.tables.bucketed import Parts
+from viral.tables.bucketed import BucketedTable
 
 
 class KilledError(Exception):
@@ -41,7 +41,7 @@ class Mortal(Store):
         self.life -= 1
 
 
-def interrupted(store: Store, work: Callable[[Parts], object]) -> Iterable[int]:
+def interrupted(store: Store, work: Callable[[BucketedTable], object]) -> Iterable[int]:
     """Do the work on copies of the table that are killed at the first, second, … change, until one goes through."""
     content = {info.key: store.read(info.key) for info in store.objects("")}
     for life in range(100):
@@ -61,7 +61,9 @@ def test_a_merge_killed_at_any_moment_loses_and_doubles_nothing(tmp_path: Path) 
     store = Store(tmp_path)
     parts = table(store)
     for start in range(4):
-        parts.append(rows(*((f"p{number}", start, None, None) for number in range(start, start + 10))), bits=start % 3)
+        parts.append(
+            rows(*((f"p{number}", start, None, None) for number in range(start, start + 10))), log2_buckets=start % 3
+        )
     folded = rows(*((f"p{number}", 9, "new", None) for number in range(3, 8)))
     before = read_all(parts, 0)
     parts.merge(folded, 0, 0)
@@ -69,14 +71,16 @@ def test_a_merge_killed_at_any_moment_loses_and_doubles_nothing(tmp_path: Path) 
     assert len(before) == len(after) == 13
     store.delete_below("posts")
     for start in range(4):
-        parts.append(rows(*((f"p{number}", start, None, None) for number in range(start, start + 10))), bits=start % 3)
+        parts.append(
+            rows(*((f"p{number}", start, None, None) for number in range(start, start + 10))), log2_buckets=start % 3
+        )
     kills = []
     for life in interrupted(store, lambda mortal: mortal.merge(folded, 0, 0)):
         kills.append(life)
         assert read_all(parts, 0) == (before if life == 0 else after)
         parts.merge(folded, 0, 0)
         assert read_all(parts, 0) == after
-        assert len(parts.parts()) == 1
+        assert len(parts.files()) == 1
     assert len(kills) > 4
 
 
@@ -84,23 +88,23 @@ def test_a_growing_table_killed_at_any_moment(tmp_path: Path) -> None:
     store = Store(tmp_path)
     parts = table(store)
     for start in range(3):
-        parts.append(rows(*((f"p{number}", start, None, None) for number in range(start, start + 30))), bits=0)
+        parts.append(rows(*((f"p{number}", start, None, None) for number in range(start, start + 30))), log2_buckets=0)
     expected = read_all(parts, 0)
 
-    def grow(mortal: Parts) -> None:
+    def grow(mortal: BucketedTable) -> None:
         for bucket in range(4):
             mortal.merge(None, 2, bucket)
-        mortal.sweep(2)
+        mortal.drop_superseded(2)
 
     kills = []
     for life in interrupted(store, grow):
         kills.append(life)
         assert read_all(parts, 0) == read_all(parts, 2) == expected
-        parts.sweep(2)
+        parts.drop_superseded(2)
         assert read_all(parts, 2) == expected
         grow(parts)
         assert read_all(parts, 2) == expected
-        assert sum(part.rows for part in parts.parts()) == len(expected)
+        assert parts.stored_rows() == len(expected)
     assert len(kills) == 7  # four parts written, three deleted
 
 
@@ -120,39 +124,39 @@ def test_any_sequence_of_operations_is_a_dict(tmp_path: Path, seed: int) -> None
     model: dict[str, Row] = {}
     for step in range(40):
         mortal = table(Mortal(store.root, chance.choice([0, 1, 2, 3, 1000, 1000, 1000])))
-        bits = chance.randrange(4)
-        bucket = chance.randrange(1 << bits)
+        log2_buckets = chance.randrange(4)
+        bucket = chance.randrange(1 << log2_buckets)
         # A version is used once: what a tie does is another test's business.
         added: list[Row] = [
             (f"p{chance.randrange(30)}", step * 100 + place, chance.choice([None, "x"]), chance.choice([None, [1.0]]))
             for place in range(chance.randrange(8))
         ]
-        operation = chance.choice(["append", "merge", "merge", "sweep"])
+        operation = chance.choice(["append", "merge", "merge", "drop_superseded"])
         if operation == "append":
             batch = rows(*model_after({}, added).values())
             try:
-                mortal.append(batch, bits)
+                mortal.append(batch, log2_buckets)
             except KilledError:
-                table(store).append(batch, bits)  # what was interrupted is done again
+                table(store).append(batch, log2_buckets)  # what was interrupted is done again
             model = model_after(model, added)
         elif operation == "merge":
             with suppress(KilledError):
-                mortal.merge(None, bits, bucket)
+                mortal.merge(None, log2_buckets, bucket)
         else:
             with suppress(KilledError):
-                mortal.sweep(bits)
+                mortal.drop_superseded(log2_buckets)
         read_bits = chance.randrange(4)
         assert read_all(table(store), read_bits) == sorted(model.values()), (operation, step)
 
 
 def test_history_keeps_every_version(any_store: Store) -> None:
-    table = Parts(any_store, "attempts", SCHEMA, key="post_id", newest_by="version", history=True)
+    table = BucketedTable(any_store, "attempts", SCHEMA, key="post_id", newest_by="version", history=True)
     for version in range(3):
         table.append(rows(("a", version, str(version), None), ("b", version, "b", None)), 0)
     table.append(rows(("a", 1, "again", None)), 0)
     before = table.versions(columns=["post_id", "version"])
     table.merge(None, 0, 0)
-    assert len(table.parts()) == 1
+    assert len(table.files()) == 1
     assert table.versions(columns=["post_id", "version"]).equals(before)
     assert before.to_pydict() == {"post_id": list("aaabbb"), "version": [0, 1, 2, 0, 1, 2]}
     assert table.read(columns=["version"]).to_pydict() == {"version": [2, 2]}

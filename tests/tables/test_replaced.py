@@ -20,14 +20,14 @@ def rows(count: int, value: int) -> pa.Table:
 
 
 def replace(store: Store, generation: str, table: pa.Table) -> None:
-    replaced.begin(store, "labels/x", SCHEMA, generation).append(table, bits=1)
+    replaced.begin(store, "labels/x", SCHEMA, generation).append(table, log2_buckets=1)
     replaced.commit(store, "labels/x", generation, {"made by": generation})
 
 
 def test_a_new_generation_takes_the_place_of_the_old(any_store: Store) -> None:
     replace(any_store, "first", rows(20, 1))
     replace(any_store, "second", rows(10, 2))
-    table, about = replaced.current(any_store, "labels/x", SCHEMA)
+    table, about = replaced.open_current(any_store, "labels/x", SCHEMA)
     assert about == {"made by": "second"}
     assert table.read()["value"].to_pylist() == [2] * 10
     assert {info.key.split("/")[2] for info in any_store.objects("labels")} == {"second", "_current.json"}
@@ -35,8 +35,8 @@ def test_a_new_generation_takes_the_place_of_the_old(any_store: Store) -> None:
 
 def test_an_unfinished_generation_is_not_seen_and_goes_after_a_week(any_store: Store) -> None:
     replace(any_store, "first", rows(3, 1))
-    replaced.begin(any_store, "labels/x", SCHEMA, "unfinished").append(rows(3, 2), bits=0)
-    assert replaced.current(any_store, "labels/x", SCHEMA)[0].read()["value"].to_pylist() == [1, 1, 1]
+    replaced.begin(any_store, "labels/x", SCHEMA, "unfinished").append(rows(3, 2), log2_buckets=0)
+    assert replaced.open_current(any_store, "labels/x", SCHEMA)[0].read()["value"].to_pylist() == [1, 1, 1]
     replace(any_store, "third", rows(3, 3))
     assert len(list(any_store.objects("labels/x/unfinished"))) == 2
     week_ago = datetime.now(UTC) - replaced.ABANDONED_AFTER
@@ -45,11 +45,11 @@ def test_an_unfinished_generation_is_not_seen_and_goes_after_a_week(any_store: S
     assert list(any_store.objects("labels/x/unfinished")) == []
     with pytest.raises(TableError, match="labels/x was replaced meanwhile: run this again"):
         replaced.commit(any_store, "labels/x", "unfinished", {})
-    assert replaced.current(any_store, "labels/x", SCHEMA)[0].read()["value"].to_pylist() == [4, 4, 4]
+    assert replaced.open_current(any_store, "labels/x", SCHEMA)[0].read()["value"].to_pylist() == [4, 4, 4]
 
 
 def test_a_generation_that_is_half_deleted_goes(any_store: Store) -> None:
-    replaced.begin(any_store, "labels/x", SCHEMA, "half").append(rows(3, 2), bits=0)
+    replaced.begin(any_store, "labels/x", SCHEMA, "half").append(rows(3, 2), log2_buckets=0)
     any_store.delete(["labels/x/half/_generation"])
     replace(any_store, "next", rows(3, 3))
     assert list(any_store.objects("labels/x/half")) == []
@@ -57,42 +57,42 @@ def test_a_generation_that_is_half_deleted_goes(any_store: Store) -> None:
 
 def test_an_empty_table_is_a_table(any_store: Store) -> None:
     replace(any_store, "first", rows(0, 0))
-    assert replaced.current(any_store, "labels/x", SCHEMA)[0].read().num_rows == 0
+    assert replaced.open_current(any_store, "labels/x", SCHEMA)[0].read().num_rows == 0
 
 
 def test_no_table_names_those_there_are(any_store: Store) -> None:
     with pytest.raises(TableError, match=r"no table labels/y in .*, nor any other in labels/: make one first"):
-        replaced.current(any_store, "labels/y", SCHEMA)
+        replaced.open_current(any_store, "labels/y", SCHEMA)
     replace(any_store, "first", rows(1, 1))
     with pytest.raises(TableError, match=r"no table labels/y in .*: there are x$"):
-        replaced.current(any_store, "labels/y", SCHEMA)
-    assert replaced.names(any_store, "labels") == ["x"]
+        replaced.open_current(any_store, "labels/y", SCHEMA)
+    assert replaced.table_names(any_store, "labels") == ["x"]
 
 
 def test_who_reads_a_replaced_generation_is_told(any_store: Store) -> None:
     replace(any_store, "first", rows(20, 1))
-    reader, _ = replaced.current(any_store, "labels/x", SCHEMA)
-    listed = reader.parts()
+    reader, _ = replaced.open_current(any_store, "labels/x", SCHEMA)
+    listed = reader.files()
     replace(any_store, "second", rows(20, 2))
-    for read in (reader.read, lambda: reader.read(parts=listed), lambda: list(reader.scan())):
+    for read in (reader.read, lambda: reader.read(files=listed), lambda: list(reader.scan())):
         with pytest.raises(TableError, match=r"^the table labels/x was replaced meanwhile: run this again$"):
             read()
 
 
 def test_a_slower_writer_comes_later(any_store: Store) -> None:
     slow = replaced.begin(any_store, "labels/x", SCHEMA, "slow")
-    slow.append(rows(20, 1), bits=0)
+    slow.append(rows(20, 1), log2_buckets=0)
     replace(any_store, "quick", rows(20, 2))
-    slow.append(rows(30, 1), bits=1)
+    slow.append(rows(30, 1), log2_buckets=1)
     replaced.commit(any_store, "labels/x", "slow", {})
-    assert replaced.current(any_store, "labels/x", SCHEMA)[0].read()["value"].to_pylist() == [1] * 30
+    assert replaced.open_current(any_store, "labels/x", SCHEMA)[0].read()["value"].to_pylist() == [1] * 30
     assert list(any_store.objects("labels/x/quick")) == []
 
 
 def test_many_writers_at_once_leave_one_whole_table(any_store: Store) -> None:
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda number: replace(any_store, f"writer{number}", rows(10 + number, number)), range(8)))
-    table, about = replaced.current(any_store, "labels/x", SCHEMA)
+    table, about = replaced.open_current(any_store, "labels/x", SCHEMA)
     (value,) = set(table.read()["value"].to_pylist())
     assert about == {"made by": f"writer{value}"}
     assert table.read().num_rows == 10 + value

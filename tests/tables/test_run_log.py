@@ -12,7 +12,7 @@ import pytest
 
 from viral.errors import TableError
 from viral.storage.store import Store
-from viral.tables.run_log import Recorder, Run, recorded, runs
+from viral.tables.run_log import Run, RunRecorder, record_run, runs
 
 
 @dataclass
@@ -20,52 +20,52 @@ class Counted:
     posts: int
 
 
-def test_a_run_that_ends_well(any_store: Store) -> None:
-    def work(record: Recorder) -> Counted:
+def test_a_run_that_ends_well(folder_store: Store) -> None:
+    def work(record: RunRecorder) -> Counted:
         record.progress(3, 12)
-        (running,) = runs(any_store)
+        (running,) = runs(folder_store)
         assert (running.state, running.seconds_left) == ("running", None)
         return Counted(12)
 
-    assert recorded(any_store, "backfill", work) == Counted(12)
-    (run,) = runs(any_store)
+    assert record_run(folder_store, "backfill", work) == Counted(12)
+    (run,) = runs(folder_store)
     assert (run.command, run.state, run.done, run.total, run.summary) == ("backfill", "finished", 3, 12, {"posts": 12})
 
 
 def test_a_run_that_tells_of_no_progress_is_not_taken_for_killed(
-    any_store: Store, monkeypatch: pytest.MonkeyPatch
+    folder_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("viral.tables.run_log.EVERY_SECONDS", 0.1)
-    monkeypatch.setattr("viral.tables.run_log.SILENT_AFTER", timedelta(seconds=2))
+    monkeypatch.setattr("viral.tables.run_log.HEARTBEAT_SECONDS", 0.1)
+    monkeypatch.setattr("viral.tables.run_log.SILENCE_LIMIT", timedelta(seconds=2))
 
-    def work(_: Recorder) -> Counted:
+    def work(_: RunRecorder) -> Counted:
         time.sleep(4)
-        (running,) = runs(any_store)
+        (running,) = runs(folder_store)
         assert running.state == "running"
         return Counted(1)
 
-    recorded(any_store, "train", work)
+    record_run(folder_store, "train", work)
     assert not [thread for thread in threading.enumerate() if thread.name == "history"]
 
 
-def test_a_run_that_fails(any_store: Store) -> None:
-    def work(_: Recorder) -> Counted:
+def test_a_run_that_fails(folder_store: Store) -> None:
+    def work(_: RunRecorder) -> Counted:
         raise TableError("there are no posts")
 
     with pytest.raises(TableError):
-        recorded(any_store, "ingest", work)
-    (run,) = runs(any_store)
+        record_run(folder_store, "ingest", work)
+    (run,) = runs(folder_store)
     assert (run.state, run.error) == ("failed", "there are no posts")
 
 
-def test_a_run_that_fell_silent_was_killed(any_store: Store) -> None:
+def test_a_run_that_fell_silent_was_killed(folder_store: Store) -> None:
     long_ago = (datetime.now(UTC) - timedelta(minutes=5)).isoformat(timespec="seconds")
-    Recorder(any_store, Run("backfill", long_ago, long_ago)).write()
-    (running,) = runs(any_store)
+    RunRecorder(folder_store, Run("backfill", long_ago, long_ago)).write()
+    (running,) = runs(folder_store)
     assert running.state == "running"
-    key = next(info.key for info in any_store.objects("history"))
-    any_store.write(key, json.dumps({**json.loads(any_store.read(key)), "updated_at": long_ago}).encode())
-    (killed,) = runs(any_store)
+    key = next(info.key for info in folder_store.objects("history"))
+    folder_store.write(key, json.dumps({**json.loads(folder_store.read(key)), "updated_at": long_ago}).encode())
+    (killed,) = runs(folder_store)
     assert killed.state == "killed"
 
 
@@ -74,13 +74,13 @@ def test_time_left() -> None:
     assert (run.seconds, run.seconds_left) == (100, 300)
 
 
-def test_the_newest_runs_come_last(any_store: Store) -> None:
+def test_the_newest_runs_come_last(folder_store: Store) -> None:
     for number in range(5):
-        Recorder(any_store, Run(f"job{number}", f"2026-01-0{number + 1}T00:00:00+00:00", "")).write()
-    assert [run.command for run in runs(any_store, last=2)] == ["job3", "job4"]
+        RunRecorder(folder_store, Run(f"job{number}", f"2026-01-0{number + 1}T00:00:00+00:00", "")).write()
+    assert [run.command for run in runs(folder_store, last=2)] == ["job3", "job4"]
 
 
 def test_a_root_that_is_full_does_not_end_the_work(tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("gone")
     (folder / "history").write_text("a file where the folder should be")
-    assert recorded(Store.open(folder), "ingest", lambda _: Counted(1)) == Counted(1)
+    assert record_run(Store.open(folder), "ingest", lambda _: Counted(1)) == Counted(1)

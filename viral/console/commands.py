@@ -1,4 +1,4 @@
-"""Command groups that load a command when it is called, and how a command exits."""
+"""Command groups that import a command when it is called, and the exit status of commands."""
 
 from __future__ import annotations
 
@@ -11,18 +11,16 @@ import click
 
 from viral.errors import ViralError
 
-BAD_INPUT = 2
+BAD_INPUT = 2  # as click exits on bad usage
+INTERRUPTED = 130  # as shells report SIGINT: 128 + 2
 
 
-INTERRUPTED = 130
-
-
-class Commands(click.Group):
-    """The overview names commands without importing them: it must answer at once.
+class LazyGroup(click.Group):
+    """Command group that imports a command's module only when it is called, so that `--help` answers at once.
 
     Args:
-        table: for each command the module that holds it as `command`, and what the overview says of it.
-        attributes: click's own.
+        table: for each command the module that defines it as `command`, and its line in the overview.
+        attributes: of click.Group.
     """
 
     def __init__(self, *, table: Mapping[str, tuple[str, str]], **attributes: Any) -> None:
@@ -30,7 +28,7 @@ class Commands(click.Group):
         self.table = table
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names, in the order of the work."""
+        """List the names in the order of the table."""
         return list(self.table)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -40,18 +38,18 @@ class Commands(click.Group):
         return cast("click.Command", importlib.import_module(self.table[cmd_name][0]).command)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """One line a command."""
+        """Write one line per command."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in self.table.items()])
 
 
 def execute(entry: click.Command) -> None:
-    """Run a command and exit: 0 when what was asked is done, 2 when its user can mend what is wrong.
+    """Run a command and exit with 0 on success, or with 2 and one line on stderr after a ViralError.
 
-    That is then one line on stderr, its trace only under `--debug`; anything else is a fault of ours, with its trace.
+    `--debug` shows the traceback of a ViralError, too. Any other exception is a bug and always shows its traceback.
     """
     try:
-        # Not click's standalone mode: that ends an interrupted command with status 1 and no word of how to go on.
+        # click's standalone mode would end an interrupted command with status 1 and no hint how to continue.
         status = entry.main(standalone_mode=False)
     except click.ClickException as error:
         error.show()
@@ -62,6 +60,6 @@ def execute(entry: click.Command) -> None:
         click.echo(f"error: {error}", err=True)
         status = BAD_INPUT
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted: the same command goes on from here", err=True)
+        click.echo("interrupted: run the same command again to continue", err=True)
         status = INTERRUPTED
     sys.exit(status)

@@ -1,4 +1,4 @@
-"""Options that commands share."""
+"""Options shared by several commands."""
 
 from __future__ import annotations
 
@@ -8,13 +8,11 @@ from typing import ParamSpec, TypeVar
 import click
 
 P = ParamSpec("P")
-
-
 R = TypeVar("R")
 
 
-def common(function: Callable[P, R]) -> Callable[P, R]:
-    """The options of every command that works on a root: `--root`, `--json`, `--debug`."""
+def root_options(function: Callable[P, R]) -> Callable[P, R]:
+    """Add the options of every command that works on a root: `--root`, `--json`, `--debug`."""
     for option in (
         click.option("--debug", is_flag=True, help="Show Ray's own output, and traces of errors."),
         click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON."),
@@ -26,8 +24,8 @@ def common(function: Callable[P, R]) -> Callable[P, R]:
     return function
 
 
-def on_ray(function: Callable[P, R]) -> Callable[P, R]:
-    """The option of every command that runs on Ray: `--address`."""
+def ray_options(function: Callable[P, R]) -> Callable[P, R]:
+    """Add the option of every command that runs on Ray: `--address`."""
     return click.option(
         "--address", envvar="RAY_ADDRESS", default=None, help="Ray cluster to run on; absent: this machine."
     )(function)

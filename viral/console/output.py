@@ -1,4 +1,4 @@
-"""What commands print: summaries and progress bars."""
+"""Output of commands: summaries and progress bars."""
 
 from __future__ import annotations
 
@@ -12,55 +12,55 @@ from typing import Any
 import click
 
 
-def say(summary: Any, *, as_json: bool) -> None:
-    """Print a summary (a dataclass): aligned lines for people, one JSON object for machines."""
+def print_summary(summary: Any, *, as_json: bool) -> None:
+    """Print a summary (a dataclass) as aligned lines, or as one JSON object."""
     values = dataclasses.asdict(summary)
     if as_json:
         click.echo(to_json(values))
         return
     width = max(len(name) for name in values)
     for name, value in values.items():
-        for place, line in enumerate(_lines(value)):
-            click.echo(f"{name.replace('_', ' ') if not place else '':<{width}}  {line}")
+        for i, line in enumerate(_lines(value)):
+            click.echo(f"{name.replace('_', ' ') if i == 0 else '':<{width}}  {line}")
 
 
 def to_json(values: Any) -> str:
-    """Values as JSON on one line, with null for what JSON has no number for."""
+    """Serialise values as JSON on one line; NaN and infinity become null."""
     return json.dumps(_finite(values), allow_nan=False)
 
 
 def _finite(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: _finite(each) for name, each in value.items()}
+        return {name: _finite(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(each) for each in value]
+        return [_finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _lines(value: Any) -> list[str]:
     if isinstance(value, dict):
-        return [f"{name}: {_short(each)}" for name, each in value.items()] or ["-"]
+        return [f"{name}: {_format(item)}" for name, item in value.items()] or ["-"]
     if isinstance(value, list):
-        return [_short(each) for each in value] or ["-"]
-    return [_short(value)]
+        return [_format(item) for item in value] or ["-"]
+    return [_format(value)]
 
 
-def _short(value: Any) -> str:
+def _format(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def bar(title: str, *, unit: str = "post") -> Callable[[int, int], None]:
-    """A progress callback `(done, all)`: a bar with rate and time left on a terminal, nothing elsewhere."""
+def progress_bar(title: str, *, unit: str = "post") -> Callable[[int, int], None]:
+    """Create a progress callback `(done, total)`: a bar with rate and time left on a terminal, silent elsewhere."""
     from tqdm import tqdm
 
-    progress = functools.cache(
+    bar_of = functools.cache(  # created by the first call, which knows the total
         lambda total: tqdm(desc=title, total=total, unit=unit, unit_scale=unit == "B", disable=None)
     )
 
     def update(done: int, total: int) -> None:
-        line = progress(total)
-        line.update(done - line.n)
+        bar = bar_of(total)
+        bar.update(done - bar.n)
         if done >= total:
-            line.close()
+            bar.close()
 
     return update

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from viral.demo.spec import CorpusSpec
-from viral.demo.words import write_caption
+from viral.demo.captions import write_caption
 
 Array = npt.NDArray[np.float64]
 

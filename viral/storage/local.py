@@ -1,4 +1,4 @@
-"""Files below a folder, as a root takes them; what `viral.storage.s3` is for a bucket."""
+"""Files of a root that is a local folder: the counterpart of `viral.storage.s3`."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from viral.storage.s3 import ObjectInfo
 
 
 @contextmanager
-def aside(final: Path) -> Iterator[Path]:
-    """A path beside `final` to write to: it takes `final`'s place if the block ends well, else it vanishes."""
+def atomic_write(final: Path) -> Iterator[Path]:
+    """Yield a temporary path next to `final`; rename it to `final` if the block succeeds, else delete it."""
     temporary = _temporary(final)
     try:
         yield temporary
@@ -24,19 +24,19 @@ def aside(final: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def walk(root: Path, prefix: str) -> Iterator[ObjectInfo]:
-    """The files below `prefix`, with keys from `root`; none where there is no such folder, none half-written."""
-    for folder, _, names in os.walk(root / prefix, onerror=_raise_unless_gone):
+def list_files(root: Path, prefix: str) -> Iterator[ObjectInfo]:
+    """List the files below `prefix`, with keys relative to `root`; skips temporary files and a missing folder."""
+    for folder, _, names in os.walk(root / prefix, onerror=_raise_unless_missing):
         for name in names:
             path = Path(folder, name)
             if _is_temporary(name):
                 continue
-            with suppress(FileNotFoundError):  # deleted since its folder was read
+            with suppress(FileNotFoundError):  # deleted since its folder was listed
                 yield ObjectInfo(path.relative_to(root).as_posix(), path.stat().st_size)
 
 
 def write_new(final: Path, data: bytes) -> bool:
-    """Put `data` at `final` unless something is there already; says whether it was put."""
+    """Write `data` to `final` unless that exists; return whether it was written."""
     temporary = _temporary(final)
     try:
         temporary.write_bytes(data)
@@ -50,8 +50,8 @@ def write_new(final: Path, data: bytes) -> bool:
 
 
 def delete(path: Path) -> None:
-    """Delete a folder and all in it; what is gone already is no error."""
-    shutil.rmtree(path, onerror=_unless_gone)
+    """Delete a folder with its content; ignores what another process has deleted already."""
+    shutil.rmtree(path, onerror=_ignore_missing)
 
 
 def _temporary(final: Path) -> Path:
@@ -64,16 +64,16 @@ def _is_temporary(name: str) -> bool:
 
 
 def _sync(path: Path) -> None:
-    """Bring a file's content to the disk before its name: else a power cut can leave an empty file under it."""
+    """Flush the content to disk before the file is renamed: else a power cut can leave an empty file."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
 
 
-def _raise_unless_gone(error: OSError) -> None:
+def _raise_unless_missing(error: OSError) -> None:
     if not isinstance(error, FileNotFoundError | NotADirectoryError):
         raise error
 
 
-def _unless_gone(_function: object, _path: str, failure: tuple[object, BaseException, object]) -> None:
-    if not isinstance(failure[1], FileNotFoundError):
-        raise failure[1]
+def _ignore_missing(_function: object, _path: str, exc_info: tuple[object, BaseException, object]) -> None:
+    if not isinstance(exc_info[1], FileNotFoundError):
+        raise exc_info[1]

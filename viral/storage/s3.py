@@ -1,10 +1,10 @@
-"""What `pyarrow.fs` does not offer of S3: parallel listing, HEAD, conditional put, presigned URLs, multipart copies."""
+"""S3 operations that `pyarrow.fs` lacks: parallel listing, HEAD, conditional put, presigned URLs, multipart copies."""
 
 from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import DeleteTypeDef, GetObjectOutputTypeDef
 
-BODIES = 4  # times that a body that breaks off is asked for
-LISTING_THREADS = 16  # a listing answers 1,000 keys in about 100 ms; more threads gain little and invite SlowDown
-DENIED = {
+READ_ATTEMPTS = 4  # requests for an object whose body breaks off: boto3 retries requests, not bodies
+LISTING_THREADS = 16  # a request lists 1,000 keys in about 100 ms; more threads gain little and provoke SlowDown
+DENIED_CODES = {
     *("403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken"),
     *("NoCredentialsError", "PartialCredentialsError"),
 }
-MISSING = {"404", "NoSuchKey", "NotFound", "NoSuchBucket"}
+MISSING_CODES = {"404", "NoSuchKey", "NotFound", "NoSuchBucket"}
 
 
 @dataclass(frozen=True)
 class ObjectInfo:
-    """One object below the root: its key, its size in bytes, and its ETag where the storage has one."""
+    """Key, size in bytes and, on S3, ETag of one object."""
 
     key: str
     size: int
@@ -35,120 +35,120 @@ class ObjectInfo:
 
 
 def client() -> S3Client:
-    """The process's S3 client; endpoint, region and credentials come from the environment, as boto3 reads them."""
+    """Return the process's S3 client, with endpoint, region and credentials from the environment."""
     return _client(tuple(sorted(pair for pair in os.environ.items() if pair[0].startswith("AWS_"))))
 
 
 @functools.lru_cache(maxsize=4)
-def _client(environment: tuple[tuple[str, str], ...]) -> S3Client:  # noqa: ARG001 - it is the cache's key
-    """One client for each state of the environment: a changed endpoint or key must not meet an old connection."""
+def _client(environment: tuple[tuple[str, str], ...]) -> S3Client:  # noqa: ARG001 - the cache's key
+    """One client per state of the environment, so that a changed endpoint or key does not use an old connection."""
     import boto3
     from botocore.config import Config
 
-    retries: Any = {"mode": "standard", "max_attempts": 6}
-    # A session of its own: boto3's default one would keep the first credentials that it saw.
-    session = boto3.session.Session()
+    retries: Any = {"mode": "standard", "max_attempts": 6}  # their backoff adds up to at most 31 s
+    session = boto3.session.Session()  # the default session would keep the first credentials that it read
+    # Seconds, below botocore's 60: six attempts at a dead endpoint then end within minutes.
     return session.client("s3", config=Config(retries=retries, connect_timeout=10, read_timeout=30))
 
 
-def split(uri: str) -> tuple[str, str]:
-    """`s3://bucket/some/key` as (`bucket`, `some/key`); a slash at the end belongs to the key: a folder's mark."""
+def split_uri(uri: str) -> tuple[str, str]:
+    """Split `s3://bucket/some/key` into (`bucket`, `some/key`); a trailing slash stays in the key."""
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     return bucket, key.lstrip("/")
 
 
 def head(uri: str) -> ObjectInfo | None:
-    """Size and ETag of the object at `uri`; None where there is none.
+    """Get the size and ETag of the object at `uri`; None if there is none.
 
     Raises:
-        botocore.exceptions.ClientError: the storage refused or failed.
+        botocore.exceptions.ClientError: the storage denied the request or failed.
     """
     from botocore.exceptions import ClientError
 
-    bucket, key = split(uri)
+    bucket, key = split_uri(uri)
     try:
-        answer = client().head_object(Bucket=bucket, Key=key)
+        response = client().head_object(Bucket=bucket, Key=key)
     except ClientError as error:
-        if code(error) in MISSING:
+        if error_code(error) in MISSING_CODES:
             return None
         raise
-    return ObjectInfo(key, answer["ContentLength"], answer["ETag"])
+    return ObjectInfo(key, response["ContentLength"], response["ETag"])
 
 
-def answer(uri: str) -> GetObjectOutputTypeDef:
-    """The storage's answer to a request for the object at `uri`: its length, and its body to be read.
+def get_object(uri: str) -> GetObjectOutputTypeDef:
+    """Request the object at `uri`; the response has its length, and its body as a stream.
 
     Raises:
-        botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError: the storage refused or failed.
+        botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError: the storage denied the request or failed.
     """
     from botocore.exceptions import ConnectionClosedError
     from urllib3.exceptions import HTTPError
 
-    bucket, key = split(uri)
+    bucket, key = split_uri(uri)
     try:
         return client().get_object(Bucket=bucket, Key=key)
-    except HTTPError as error:  # the words of a refusal broke off: botocore lets that through as it is
+    except HTTPError as error:  # an error response that breaks off, which botocore does not wrap
         raise ConnectionClosedError(error=error, endpoint_url=uri) from error
 
 
 def get(uri: str) -> bytes:
-    """The object at `uri`, whole: in one request, so never half of one and half of what replaced it meanwhile.
+    """Read the whole object at `uri` in one request, so that a concurrent replacement cannot mix two versions.
 
     Raises:
-        FileNotFoundError: there is none.
-        botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError: the storage refused or failed.
+        FileNotFoundError: there is no such object.
+        botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError: the storage denied the request or failed.
     """
     from botocore.exceptions import BotoCoreError, ClientError
 
-    for attempt in range(1, BODIES + 1):
+    for attempt in range(1, READ_ATTEMPTS + 1):
         try:
-            body: bytes = answer(uri)["Body"].read()
+            body: bytes = get_object(uri)["Body"].read()
         except ClientError as error:
-            if code(error) in MISSING:
+            if error_code(error) in MISSING_CODES:
                 raise FileNotFoundError(uri) from error
             raise
-        except BotoCoreError:  # the body broke off: boto3 tries requests again, not bodies
-            if attempt == BODIES:
+        except BotoCoreError:  # the body broke off: boto3 retries requests, not bodies
+            if attempt == READ_ATTEMPTS:
                 raise
         else:
             return body
     raise AssertionError("the last attempt returns or raises")
 
 
-def code(error: Exception) -> str:
-    """The error code of a botocore ClientError (`NoSuchKey`, `403`, …), or the name of any other error's class."""
-    response: dict[str, dict[str, str]] = getattr(error, "response", None) or {}  # None where no answer came
+def error_code(error: Exception) -> str:
+    """Return the code of a botocore ClientError (`NoSuchKey`, `403`, …), or the class name of any other error."""
+    response: dict[str, dict[str, str]] = getattr(error, "response", None) or {}  # None if there was no response
     return str(response.get("Error", {}).get("Code", type(error).__name__))
 
 
-def stems(uri: str, beginning: str, delimiter: str) -> list[str]:
-    """How the names below `uri` that begin so go on up to a delimiter, each once: S3 names no object for it."""
-    bucket, prefix = split(uri.rstrip("/"))
-    pages = (
-        client()
-        .get_paginator("list_objects_v2")
-        .paginate(Bucket=bucket, Prefix=f"{prefix}/{beginning}", Delimiter=delimiter)
-    )
+def common_prefixes(uri: str, name_prefix: str, delimiter: str) -> list[str]:
+    """List the distinct names below `uri`, cut after the first delimiter behind `name_prefix`; lists no objects."""
+    bucket, prefix = split_uri(uri.rstrip("/"))
+    pages = _pages(bucket, f"{prefix}/{name_prefix}", Delimiter=delimiter)
     return [entry["Prefix"][len(prefix) + 1 :] for page in pages for entry in page.get("CommonPrefixes", [])]
 
 
-def listing(uri: str, beginning: str = "") -> Iterator[ObjectInfo]:
-    """Every object below `uri` whose name there begins so; its sub-prefixes are listed in parallel."""
-    bucket, prefix = split(uri.rstrip("/"))
-    prefix = f"{prefix}/{beginning}" if prefix else beginning
+def list_objects(uri: str, name_prefix: str = "") -> Iterator[ObjectInfo]:
+    """List every object below `uri` whose name there starts with `name_prefix`, its subfolders in parallel."""
+    bucket, prefix = split_uri(uri.rstrip("/"))
+    prefix = f"{prefix}/{name_prefix}" if prefix else name_prefix
     folders: list[str] = []
-    for page in client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, Delimiter="/"):
+    for page in _pages(bucket, prefix, Delimiter="/"):
         folders += [entry["Prefix"] for entry in page.get("CommonPrefixes", [])]
         yield from _infos(page)
     with ThreadPoolExecutor(LISTING_THREADS) as pool:
+        # In chunks: `map` submits everything at once, and results would pile up ahead of a slow reader.
         for start in range(0, len(folders), 4 * LISTING_THREADS):
-            for infos in pool.map(functools.partial(_below, bucket), folders[start : start + 4 * LISTING_THREADS]):
+            for infos in pool.map(functools.partial(_list_below, bucket), folders[start : start + 4 * LISTING_THREADS]):
                 yield from infos
 
 
-def _below(bucket: str, prefix: str) -> list[ObjectInfo]:
-    pages = client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-    return [info for page in pages for info in _infos(page)]
+def _list_below(bucket: str, prefix: str) -> list[ObjectInfo]:
+    return [info for page in _pages(bucket, prefix) for info in _infos(page)]
+
+
+def _pages(bucket: str, prefix: str, **options: Any) -> Iterable[Any]:
+    return client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, **options)
 
 
 def _infos(page: Any) -> list[ObjectInfo]:
@@ -156,69 +156,68 @@ def _infos(page: Any) -> list[ObjectInfo]:
 
 
 def delete(uris: list[str]) -> None:
-    """Delete the objects at `uris`, all of one bucket, a thousand a request; it is no error if some are gone.
+    """Delete the objects at `uris`, all in one bucket; missing objects are ignored.
 
     Raises:
-        StorageError: some could not be deleted: S3 says so in an answer that is no error by itself.
+        StorageError: some could not be deleted, which S3 reports in a successful response.
     """
-    for start in range(0, len(uris), 1000):
-        batch = [split(uri) for uri in uris[start : start + 1000]]
+    for start in range(0, len(uris), 1000):  # the most keys that S3 takes per request
+        batch = [split_uri(uri) for uri in uris[start : start + 1000]]
         bucket = batch[0][0]
-        wanted: DeleteTypeDef = {"Objects": [{"Key": key} for _, key in batch], "Quiet": True}
-        answer = client().delete_objects(Bucket=bucket, Delete=wanted)
-        if errors := answer.get("Errors"):
+        request: DeleteTypeDef = {"Objects": [{"Key": key} for _, key in batch], "Quiet": True}
+        if errors := client().delete_objects(Bucket=bucket, Delete=request).get("Errors"):
             first = errors[0]
             raise StorageError(f"s3://{bucket}/{first.get('Key')} cannot be deleted: {first.get('Message')}")
 
 
 def put_new(uri: str, data: bytes) -> bool:
-    """Write `data` unless there is an object at `uri` already; says whether it was written."""
+    """Write `data` unless there is an object at `uri`; return whether it was written."""
     from botocore.exceptions import ClientError
 
-    bucket, key = split(uri)
+    bucket, key = split_uri(uri)
     try:
         client().put_object(Bucket=bucket, Key=key, Body=data, IfNoneMatch="*")
     except ClientError as error:
-        if code(error) in {"412", "PreconditionFailed"}:
+        if error_code(error) in {"412", "PreconditionFailed"}:
             return False
         raise
     return True
 
 
 def upload(local: Path, uri: str) -> None:
-    """Copy a local file to `uri`, in parts where it is large.
+    """Copy a local file to `uri`, large files as a multipart upload.
 
     Raises:
-        StorageError: the storage refused or failed.
+        StorageError: the storage denied the request or failed.
     """
     from boto3.exceptions import S3UploadFailedError
 
-    bucket, key = split(uri)
+    bucket, key = split_uri(uri)
     try:
         client().upload_file(str(local), bucket, key)
-    except S3UploadFailedError as error:  # it is none of botocore's errors, and wraps one
+    except S3UploadFailedError as error:  # not a botocore error, but wraps one
         raise StorageError(f"{uri}: {error}") from error
 
 
 def download(uri: str, local: Path) -> None:
-    """Copy the object at `uri` to a local file, in parts where it is large.
+    """Copy the object at `uri` to a local file, large objects in parallel ranges.
 
     Raises:
-        FileNotFoundError: there is none.
-        botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError: the storage refused or failed.
+        FileNotFoundError: there is no such object.
+        botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError: the storage denied the request or failed.
     """
     from botocore.exceptions import ClientError
 
-    bucket, key = split(uri)
+    bucket, key = split_uri(uri)
     try:
         client().download_file(bucket, key, str(local))
     except ClientError as error:
-        if code(error) in MISSING:
+        if error_code(error) in MISSING_CODES:
             raise FileNotFoundError(uri) from error
         raise
 
 
-def presigned(uri: str, seconds: int) -> str:
-    """An HTTP address that reads the object at `uri` for that many seconds without credentials."""
-    bucket, key = split(uri)
+def presigned_url(uri: str, seconds: int) -> str:
+    """Create an HTTP URL that reads the object at `uri` without credentials; it expires after `seconds`."""
+    bucket, key = split_uri(uri)
     return client().generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": key}, ExpiresIn=seconds)

@@ -1,4 +1,4 @@
-"""One root, `s3://bucket/prefix` or a folder, through the same calls."""
+"""Objects below a root, which is `s3://bucket/prefix` or a local folder."""
 
 from __future__ import annotations
 
@@ -21,10 +21,9 @@ from viral.storage.s3 import ObjectInfo
 
 
 class Store:
-    """Objects below one root, by key. Cheap to make and to pickle; connections are opened on first use.
+    """Objects below one root, by key. Cheap to create and to pickle; connections open on first use.
 
-    A write appears whole or not at all: in a folder it is written aside and renamed, on S3 an object appears when its
-    upload completes.
+    Writes are atomic: in a folder, a temporary file is renamed; on S3, an object appears when its upload completes.
     """
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
@@ -34,10 +33,10 @@ class Store:
 
     @classmethod
     def open(cls, root: str | os.PathLike[str]) -> Store:
-        """The store at `root`.
+        """Open the store at `root`.
 
         Raises:
-            RootError: there is no such folder or bucket, or it is not ours to use.
+            RootError: there is no such folder or bucket, or it is not accessible.
         """
         store = cls(root)
         if store.on_s3:
@@ -48,74 +47,74 @@ class Store:
 
     @functools.cached_property
     def filesystem(self) -> pafs.FileSystem:
-        """The root's file system, as pyarrow and Ray take it."""
+        """The root's file system, for pyarrow and Ray."""
         return pafs.FileSystem.from_uri(self.root)[0] if self.on_s3 else pafs.LocalFileSystem()
 
     @property
     def base(self) -> str:
-        """The root as a path of `filesystem`."""
+        """The root as a path on `filesystem`."""
         return self.root.removeprefix("s3://")
 
     def __reduce__(self) -> tuple[type[Store], tuple[str]]:
         return Store, (self.root,)
 
     def uri(self, key: str) -> str:
-        """The address of the object at `key`."""
+        """Return the URI of the object at `key`."""
         return f"{self.root}/{key}" if key else self.root
 
     def path(self, key: str) -> str:
-        """The path of the object at `key` on `filesystem`."""
+        """Return the path of the object at `key` on `filesystem`."""
         return f"{self.base}/{key}" if key else self.base
 
     def read(self, key: str) -> bytes:
-        """The object at `key`, whole.
+        """Read the whole object at `key`.
 
         Raises:
             FileNotFoundError: there is no such object.
-            StorageError: the storage refused or failed.
+            StorageError: the storage denied the request or failed.
         """
-        with failures_of(self.uri(key)):
+        with storage_errors(self.uri(key)):
             return s3.get(self.uri(key)) if self.on_s3 else Path(self.path(key)).read_bytes()
 
-    def input(self, key: str) -> pa.NativeFile:
-        """The object at `key`, opened for random access."""
-        with failures_of(self.uri(key)):
+    def open_input(self, key: str) -> pa.NativeFile:
+        """Open the object at `key` for random access."""
+        with storage_errors(self.uri(key)):
             return self.filesystem.open_input_file(self.path(key))
 
     def exists(self, key: str) -> bool:
         """Whether there is an object at `key`."""
-        with failures_of(self.uri(key)):
+        with storage_errors(self.uri(key)):
             return bool(self.filesystem.get_file_info(self.path(key)).type == pafs.FileType.File)
 
     def write(self, key: str, data: bytes | pa.Buffer) -> None:
-        """Put `data` at `key`, over what was there; whole or not at all.
+        """Write `data` to `key`, replacing any object there.
 
         Raises:
-            StorageError: no space, no access, no answer.
+            StorageError: no space, no access, or no response.
         """
         final = self.path(key)
-        with failures_of(self.uri(key)):
+        with storage_errors(self.uri(key)):
             if self.on_s3:
                 with self.filesystem.open_output_stream(final) as stream:
                     stream.write(data)
             else:
-                with local.aside(Path(final)) as temporary:
+                with local.atomic_write(Path(final)) as temporary:
                     temporary.write_bytes(data)
 
     def write_new(self, key: str, data: bytes) -> bool:
-        """Put `data` at `key` unless something is there already; says whether it was put."""
-        with failures_of(self.uri(key)):
+        """Write `data` to `key` unless that exists; return whether it was written."""
+        with storage_errors(self.uri(key)):
             if self.on_s3:
                 return s3.put_new(self.uri(key), data)
             return local.write_new(Path(self.path(key)), data)
 
     def upload(self, file: Path, key: str) -> None:
-        """Copy a local file to `key`, in parts where it is large; whole or not at all."""
-        with failures_of(self.uri(key)):
+        """Copy a local file to `key`, on S3 as a multipart upload where it is large."""
+        with storage_errors(self.uri(key)):
             if self.on_s3:
                 s3.upload(file, self.uri(key))
             else:
-                with local.aside(Path(self.path(key))) as temporary:
+                with local.atomic_write(Path(self.path(key))) as temporary:
                     shutil.copyfile(file, temporary)
 
     def download(self, key: str, file: Path) -> None:
@@ -123,42 +122,42 @@ class Store:
 
         Raises:
             FileNotFoundError: there is no such object.
-            StorageError: the storage refused or failed.
+            StorageError: the storage denied the request or failed.
         """
-        with failures_of(self.uri(key)):
+        with storage_errors(self.uri(key)):
             if self.on_s3:
                 s3.download(self.uri(key), file)
             else:
                 shutil.copyfile(self.path(key), file)
 
-    def objects(self, prefix: str, beginning: str = "") -> Iterator[ObjectInfo]:
-        """Every object below `prefix`, with keys from the root; none where there is no such prefix.
+    def objects(self, prefix: str, name_prefix: str = "") -> Iterator[ObjectInfo]:
+        """List every object below `prefix`, with keys relative to the root.
 
         Args:
-            prefix: the folder.
-            beginning: only those whose name in that folder begins so; a bucket is asked for no others.
+            prefix: the folder; there may be none.
+            name_prefix: list only objects whose name in that folder starts with this; S3 filters the listing itself.
         """
-        with failures_of(self.uri(prefix)):
+        with storage_errors(self.uri(prefix)):
             if self.on_s3:
-                skip = len(s3.split(self.root)[1]) + 1 if s3.split(self.root)[1] else 0
-                for info in s3.listing(self.uri(prefix), beginning):
+                skip = len(s3.split_uri(self.root)[1]) + 1 if s3.split_uri(self.root)[1] else 0
+                for info in s3.list_objects(self.uri(prefix), name_prefix):
                     yield ObjectInfo(info.key[skip:], info.size, info.etag)
             else:
-                start = f"{prefix}/{beginning}" if prefix else beginning
-                yield from (info for info in local.walk(Path(self.root), prefix) if info.key.startswith(start))
+                start = f"{prefix}/{name_prefix}" if prefix else name_prefix
+                yield from (info for info in local.list_files(Path(self.root), prefix) if info.key.startswith(start))
 
-    def stems(self, prefix: str, beginning: str, delimiter: str) -> list[str]:
-        """How the names in a folder that begin so go on up to a delimiter, each once; S3 lists no object for it."""
+    def common_prefixes(self, prefix: str, name_prefix: str, delimiter: str) -> list[str]:
+        """List the distinct names in a folder, cut after the first `delimiter` behind `name_prefix`."""
         if self.on_s3:
-            with failures_of(self.uri(prefix)):
-                return s3.stems(self.uri(prefix), beginning, delimiter)
-        names = (info.key.removeprefix(f"{prefix}/") for info in self.objects(prefix, beginning))
-        ends = ((name, name.find(delimiter, len(beginning))) for name in names)
+            with storage_errors(self.uri(prefix)):
+                return s3.common_prefixes(self.uri(prefix), name_prefix, delimiter)
+        names = (info.key.removeprefix(f"{prefix}/") for info in self.objects(prefix, name_prefix))
+        ends = ((name, name.find(delimiter, len(name_prefix))) for name in names)
         return sorted({name[: end + 1] for name, end in ends if end >= 0})
 
     def delete(self, keys: list[str]) -> None:
-        """Delete the objects at `keys`; those that are gone already are no error."""
-        with failures_of(self.root):
+        """Delete the objects at `keys`; missing objects are ignored."""
+        with storage_errors(self.root):
             if self.on_s3:
                 s3.delete([self.uri(key) for key in keys])
             else:
@@ -170,18 +169,18 @@ class Store:
         if self.on_s3:
             self.delete([info.key for info in self.objects(prefix)])
         elif Path(self.path(prefix)).is_dir():
-            with failures_of(self.uri(prefix)):
+            with storage_errors(self.uri(prefix)):
                 local.delete(Path(self.path(prefix)))
 
     def presigned(self, key: str, seconds: int) -> str:
-        """An address that reads the object without credentials for that long; of a folder, its `file://` address."""
-        with failures_of(self.uri(key)):
-            return s3.presigned(self.uri(key), seconds) if self.on_s3 else Path(self.path(key)).as_uri()
+        """Create a URL that reads the object without credentials for `seconds`; in a folder, a `file://` URL."""
+        with storage_errors(self.uri(key)):
+            return s3.presigned_url(self.uri(key), seconds) if self.on_s3 else Path(self.path(key)).as_uri()
 
 
 @contextmanager
-def failures_of(uri: str) -> Iterator[None]:
-    """Turn what a storage raises into a StorageError of one line; a missing file stays FileNotFoundError."""
+def storage_errors(uri: str) -> Iterator[None]:
+    """Convert storage exceptions into a one-line StorageError; FileNotFoundError passes through."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
@@ -199,13 +198,13 @@ def failures_of(uri: str) -> Iterator[None]:
 
 
 def one_line(error: BaseException) -> str:
-    """An error's message on one line, at most 300 characters."""
+    """Return an error's message on one line, at most 300 characters so that it fits a table cell and a log line."""
     return " ".join(str(error).split())[:300] or type(error).__name__
 
 
-def _check_folder(given: str, root: Path) -> None:
-    if "://" in given:
-        raise RootError(f"the root {given} is neither a folder nor s3://bucket/prefix: correct --root")
+def _check_folder(argument: str, root: Path) -> None:
+    if "://" in argument:
+        raise RootError(f"the root {argument} is neither a folder nor s3://bucket/prefix: correct --root")
     if root.exists() and not root.is_dir():
         raise RootError(f"the root {root} is not a folder: correct --root")
     if not root.is_dir():
@@ -215,20 +214,20 @@ def _check_folder(given: str, root: Path) -> None:
 def _check_bucket(root: str) -> None:
     from botocore.exceptions import BotoCoreError, ClientError
 
-    bucket, _ = s3.split(root)
+    bucket, _ = s3.split_uri(root)
     try:
         s3.client().head_bucket(Bucket=bucket)
     except (BotoCoreError, ClientError) as error:
-        code = s3.code(error)
-        if code in s3.MISSING:
+        code = s3.error_code(error)
+        if code in s3.MISSING_CODES:
             raise RootError(f"the root {root} does not exist: there is no bucket {bucket}; create it") from error
-        if code in s3.DENIED:
+        if code in s3.DENIED_CODES:
             raise RootError(f"the root {root} is not accessible with the credentials in the environment") from error
         raise RootError(f"the root {root} cannot be reached: {one_line(error)}") from error
 
 
 def read_json(store: Store, key: str) -> dict[str, Any] | None:
-    """The JSON object at `key`, or None where there is none."""
+    """Read the JSON object at `key`; None if there is no such object."""
     import json
 
     try:
@@ -237,14 +236,15 @@ def read_json(store: Store, key: str) -> dict[str, Any] | None:
         return None
 
 
-def open_any(uri: str) -> BinaryIO:
-    """Any file for reading, by path or `s3://` address: the `open_file` that sources take.
+def open_uri(uri: str) -> BinaryIO:
+    """Open any file for reading, by path or `s3://` URI: the `open_file` argument of sources.
 
     Raises:
-        FileNotFoundError: there is none.
-        StorageError: the storage refused or failed.
+        FileNotFoundError: there is no such file.
+        StorageError: the storage denied the request or failed.
     """
     if not uri.startswith("s3://"):
         return Path(uri).open("rb")
-    place, _, name = uri.rpartition("/")
-    return io.BufferedReader(cast("io.RawIOBase", Store(place).input(name)), 1 << 20)  # pyarrow's has no lines
+    folder, _, name = uri.rpartition("/")
+    # pyarrow's file cannot iterate over lines. A buffer of 1 MiB keeps S3 requests few.
+    return io.BufferedReader(cast("io.RawIOBase", Store(folder).open_input(name)), 1 << 20)

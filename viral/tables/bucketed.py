@@ -1,9 +1,10 @@
-"""Tables as sets of immutable Parquet files, hashed into buckets by key, so that no step needs all rows at once.
+"""Tables as sets of immutable Parquet files, hashed into buckets by key, so that no step needs all rows in memory.
 
-A table is a folder of parts. A part's name says it all: `part-<bits>-<bucket>-<rows>-<digest>.parquet` holds rows whose
-keys' hashes end in the `bits` low bits `bucket`. Writers only ever add whole parts; readers merge the parts of a bucket
-and keep the newest row of each key. So an interrupted or repeated write can leave a row twice on disk, never twice in
-what is read, and compaction (write the merged part, then delete what went into it) is safe to interrupt at any moment.
+A table is a folder of data files named `part-<log2_buckets>-<bucket>-<rows>-<digest>.parquet`. A file holds the rows of
+one bucket: those whose key hashes to `bucket` in its `log2_buckets` low bits. Writers only add whole files; readers
+merge the files of a bucket and keep the latest row per key. An interrupted or repeated write can therefore leave a row
+twice on disk, never twice in what is read, and compaction (write the merged file, then delete its inputs) can be
+interrupted at any moment.
 """
 
 from __future__ import annotations
@@ -20,47 +21,49 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from viral.errors import StorageError
-from viral.storage.store import Store, failures_of, one_line
-from viral.tables.latest import Choose, changed_rows, each_version, newest_of
+from viral.storage.store import Store, one_line, storage_errors
+from viral.tables.latest import SelectRows, all_versions, changed_rows, latest_per_key
 
-BUCKET_ROWS = 32_768  # rows of a bucket that one task holds at once: tens of MB with vectors of `full`
-LATE_PARTS, LATE_SHARE = 8, 0.2  # so many parts beside a bucket's largest, or so large a share of it, are merged in
-RELISTINGS = 5  # as often a reader looks again for parts that were merged under its eyes
+BUCKET_ROWS = 32_768  # rows that one task holds in memory: tens of MB with the vectors of the feature set `full`
+# A merge rewrites the whole bucket, so a few small files wait until they are this many beside the largest one, or hold
+# this fraction of its rows.
+MERGE_FILES, MERGE_FRACTION = 8, 0.2
+LISTING_ATTEMPTS = 5  # listings before a reader gives up on files that merges keep deleting: one retry mostly suffices
 _NAME = re.compile(r"part-(\d+)-(\d+)-(\d+)-[0-9a-f]+\.parquet$")
 
 
 @dataclass(frozen=True)
-class Part:
-    """One file of a table, as its name tells it."""
+class DataFile:
+    """One file of a table, described by its name."""
 
     key: str
-    bits: int
+    log2_buckets: int
     bucket: int
     rows: int
 
     @classmethod
-    def parse(cls, key: str) -> Part | None:
-        """The part at `key`; None for any other file."""
+    def parse(cls, key: str) -> DataFile | None:
+        """Parse the data file at `key`; None for any other file."""
         match = _NAME.search(key)
         return cls(key, *(int(group) for group in match.groups())) if match else None
 
-    def may_hold(self, bits: int, bucket: int) -> bool:
-        """Whether this part can hold rows of that bucket (of 2^bits), however many buckets it was written for."""
-        mask = (1 << min(bits, self.bits)) - 1
+    def overlaps(self, log2_buckets: int, bucket: int) -> bool:
+        """Whether this file can hold rows of a bucket, whatever number of buckets it was written for."""
+        mask = (1 << min(log2_buckets, self.log2_buckets)) - 1
         return (self.bucket & mask) == (bucket & mask)
 
 
-class Parts:
-    """The parts below `prefix`, read as one table with one row a key.
+class BucketedTable:
+    """The data files below `prefix`, read as one table with one row per key.
 
     Args:
-        store: where.
-        prefix: the table's folder, from the root.
-        schema: what is written; what is read may have more columns.
-        key: the column that names a row.
+        store: the root.
+        prefix: the table's folder below the root.
+        schema: the columns to write; files with more columns can be read.
+        key: the column that identifies a row.
         newest_by: of two rows with the same key, the one with the larger value here is read (null is smallest).
-        history: keep the older rows of a key too, for `versions`; else merging drops them.
-        nested: read parts in folders below it too, where several writers have one each.
+        history: keep older rows of a key for `versions`; otherwise merging drops them.
+        nested: also read data files in subfolders, where each of several writers has its own.
     """
 
     def __init__(
@@ -75,183 +78,203 @@ class Parts:
         nested: bool = False,
     ) -> None:
         self.store, self.prefix, self.schema, self.key, self.newest_by = store, prefix, schema, key, newest_by
-        self.history, self.nested = history, nested
+        self.nested = nested
+        self._select: SelectRows = all_versions if history else latest_per_key
+        self._order_columns = [key, *filter(None, [newest_by])]
 
-    def parts(self, bits: int = 0, bucket: int = 0) -> list[Part]:
-        """The parts that may hold rows of a bucket, by name, or all: a listing, no file is opened."""
-        beginnings = self._beginnings(bits, bucket) if bits and not self.nested else [""]
-        infos = (info for beginning in beginnings for info in self.store.objects(self.prefix, beginning))
-        found = (Part.parse(info.key) for info in infos)
-        return sorted((part for part in found if part and part.may_hold(bits, bucket)), key=lambda part: part.key)
+    def files(self, log2_buckets: int = 0, bucket: int = 0) -> list[DataFile]:
+        """List the data files that can hold rows of a bucket, by name; without arguments, all. Opens no file."""
+        prefixes = self._name_prefixes(log2_buckets, bucket) if log2_buckets and not self.nested else [""]
+        infos = (info for name_prefix in prefixes for info in self.store.objects(self.prefix, name_prefix))
+        files = (DataFile.parse(info.key) for info in infos)
+        return sorted(
+            (file for file in files if file and file.overlaps(log2_buckets, bucket)), key=lambda file: file.key
+        )
 
-    def _beginnings(self, bits: int, bucket: int) -> Iterator[str]:
-        """How the names of the parts begin that may hold rows of a bucket: a table of 10^8 rows has 25,000 others."""
-        for stem in self.store.stems(self.prefix, "part-", "-"):
-            written = int(stem.strip("part-"))
-            yield f"{stem}{bucket & ((1 << written) - 1):06d}-" if written <= bits else stem
+    def _name_prefixes(self, log2_buckets: int, bucket: int) -> Iterator[str]:
+        """Name prefixes of the files of a bucket: S3 then lists a few of the 25,000 files of a table of 10^8 rows."""
+        for prefix in self.store.common_prefixes(self.prefix, "part-", "-"):
+            written = int(prefix.strip("part-"))
+            yield f"{prefix}{bucket & ((1 << written) - 1):06d}-" if written <= log2_buckets else prefix
 
-    def bits(self) -> int:
-        """How many low bits of the hash make buckets of at most about BUCKET_ROWS rows."""
-        return bits_for(sum(part.rows for part in self.parts()))
+    def stored_rows(self) -> int:
+        """Count the rows in all data files, from their names; a key that is not merged yet counts more than once."""
+        return sum(file.rows for file in self.files())
 
-    def append(self, rows: pa.Table, bits: int) -> list[str]:
-        """Add rows, a part a bucket, and say their keys. The same rows give the same keys: a repeat changes nothing."""
+    def log2_buckets(self) -> int:
+        """Number of low hash bits that make buckets of at most about BUCKET_ROWS rows."""
+        return log2_buckets_for(self.stored_rows())
+
+    def append(self, rows: pa.Table, log2_buckets: int) -> list[str]:
+        """Add rows, one file per bucket, and return the files' keys. Appending the same rows again changes nothing."""
         rows = rows.select(self.schema.names).cast(self.schema)
-        buckets = bucket_of(rows[self.key], bits)
-        return [
-            self._write(rows.filter(pa.array(buckets == bucket)), bits, int(bucket)) for bucket in np.unique(buckets)
-        ]
+        buckets = bucket_of(rows[self.key], log2_buckets)
+        by_bucket = ((int(bucket), rows.filter(pa.array(buckets == bucket))) for bucket in np.unique(buckets))
+        return [self._write(bucket_rows, log2_buckets, bucket) for bucket, bucket_rows in by_bucket]
 
     def read(
-        self, bits: int = 0, bucket: int = 0, columns: Sequence[str] | None = None, parts: Sequence[Part] | None = None
+        self,
+        log2_buckets: int = 0,
+        bucket: int = 0,
+        columns: Sequence[str] | None = None,
+        files: Sequence[DataFile] | None = None,
     ) -> pa.Table:
-        """The newest row of each key of one bucket, in order of key; with no arguments, of the whole table."""
-        return self._read(bits, bucket, columns, parts, newest_of)
+        """Read the latest row per key of one bucket, ordered by key; without arguments, of the whole table."""
+        return self._read(log2_buckets, bucket, columns, files, latest_per_key)
 
-    def versions(self, bits: int = 0, bucket: int = 0, columns: Sequence[str] | None = None) -> pa.Table:
-        """All rows of one bucket that are kept, in order of key, the oldest of each key first."""
-        return self._read(bits, bucket, columns, None, each_version)
+    def versions(self, log2_buckets: int = 0, bucket: int = 0, columns: Sequence[str] | None = None) -> pa.Table:
+        """Read all stored versions of the rows of one bucket, ordered by key and then from old to new."""
+        return self._read(log2_buckets, bucket, columns, None, all_versions)
 
     def _read(
-        self, bits: int, bucket: int, columns: Sequence[str] | None, parts: Sequence[Part] | None, choose: Choose
+        self,
+        log2_buckets: int,
+        bucket: int,
+        columns: Sequence[str] | None,
+        files: Sequence[DataFile] | None,
+        select: SelectRows,
     ) -> pa.Table:
-        wanted = None if columns is None else list(dict.fromkeys([*columns, self.key, *filter(None, [self.newest_by])]))
-        parts = self.parts(bits, bucket) if parts is None else parts
-        for _ in range(RELISTINGS):
+        stored = None if columns is None else list(dict.fromkeys([*columns, *self._order_columns]))
+        files = self.files(log2_buckets, bucket) if files is None else files
+        for _ in range(LISTING_ATTEMPTS):
             try:
-                merged = self._chosen(self._rows(parts, wanted, bits, bucket), choose)
-            except FileNotFoundError:  # merged by another since it was listed: its rows stand in a newer part
-                parts = self.parts(bits, bucket)
+                merged = self._merged(self._load_all(files, stored, log2_buckets, bucket), select)
+            except FileNotFoundError:  # merged by another process since the listing: its rows are in a newer file
+                files = self.files(log2_buckets, bucket)
             else:
                 return merged if columns is None else merged.select(list(columns))
-        raise StorageError(f"the parts of {self.store.uri(self.prefix)} keep vanishing: let what deletes them end")
+        raise StorageError(
+            f"data files of {self.store.uri(self.prefix)} disappear while they are read: wait for the other writers"
+        )
 
     def scan(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-        """The table bucket by bucket, each read as `read` does."""
-        parts = self.parts()
-        bits = bits_for(sum(part.rows for part in parts))
-        for bucket in range(1 << bits):
-            yield self.read(bits, bucket, columns, parts)
+        """Read the table bucket by bucket, as `read` does."""
+        files = self.files()
+        log2_buckets = log2_buckets_for(sum(file.rows for file in files))
+        for bucket in range(1 << log2_buckets):
+            yield self.read(log2_buckets, bucket, columns, files)
 
-    def merge(self, rows: pa.Table | None, bits: int, bucket: int) -> int:
-        """Fold `rows` (later than all that is there) and all parts of that bucket into one; how many rows changed.
+    def merge(self, rows: pa.Table | None, log2_buckets: int, bucket: int) -> int:
+        """Merge all files of a bucket, and `rows` as the latest ones, into one file; return how many rows changed.
 
-        Parts written for fewer buckets are read, and left for `sweep`.
+        Files written for fewer buckets are read but stay, until `drop_superseded` deletes them.
         """
-        before = self.parts(bits, bucket)
-        keep = each_version if self.history else newest_of
-        old = self._read(bits, bucket, None, before, keep)
-        new = old if rows is None else self._chosen([old, rows.select(self.schema.names).cast(self.schema)], keep)
+        before = self.files(log2_buckets, bucket)
+        old = self._read(log2_buckets, bucket, None, before, self._select)
+        new = old
+        if rows is not None:
+            new = self._merged([old, rows.select(self.schema.names).cast(self.schema)], self._select)
         changed = 0 if rows is None or new.equals(old) else changed_rows(old, new, self.key)
-        if not changed and len(before) <= 1 and all(part.bits >= bits for part in before):
+        if not changed and len(before) <= 1 and all(file.log2_buckets >= log2_buckets for file in before):
             return 0
-        kept = self._write(new, bits, bucket) if new.num_rows else None
-        self.store.delete([part.key for part in before if part.key != kept and part.bits >= bits])
+        merged = self._write(new, log2_buckets, bucket) if new.num_rows else None
+        self.store.delete([file.key for file in before if file.key != merged and file.log2_buckets >= log2_buckets])
         return changed
 
-    def compact(self, bits: int, bucket: int) -> None:
-        """Merge the parts of a bucket where it pays: it writes all rows anew, so a few late ones wait for more."""
-        if _pays(self.parts(bits, bucket), bits):
-            self.merge(None, bits, bucket)
+    def compact(self, log2_buckets: int, bucket: int) -> None:
+        """Merge the files of a bucket if there are enough of them (see `MERGE_FILES`)."""
+        if _worth_merging(self.files(log2_buckets, bucket), log2_buckets):
+            self.merge(None, log2_buckets, bucket)
 
-    def scattered(self, bits: int) -> bool:
-        """Whether `compact` would merge any of the 2^bits buckets."""
-        buckets: dict[int, list[Part]] = {}
-        for part in self.parts():
-            buckets.setdefault(part.bucket & ((1 << bits) - 1), []).append(part)
-        return any(_pays(parts, bits) for parts in buckets.values())
+    def needs_compaction(self, log2_buckets: int) -> bool:
+        """Whether `compact` would merge any bucket."""
+        buckets: dict[int, list[DataFile]] = {}
+        for file in self.files():
+            buckets.setdefault(file.bucket & ((1 << log2_buckets) - 1), []).append(file)
+        return any(_worth_merging(files, log2_buckets) for files in buckets.values())
 
-    def sweep(self, bits: int) -> None:
-        """Delete the parts written for fewer than 2^bits buckets that the merges of those buckets have taken in.
+    def drop_superseded(self, log2_buckets: int) -> None:
+        """Delete files written for fewer buckets whose rows have all been merged into files of 2^log2_buckets buckets.
 
-        A part that holds the newest row of any key stays, so nothing is lost where a bucket has not been merged. Where
-        another run changes the table meanwhile, all stay, for the next sweep.
+        A file with the latest row of any key stays, so no row of an unmerged bucket is lost. If another run changes the
+        table meanwhile, all files stay until the next call.
         """
-        parts = self.parts()
-        coarse = [part for part in parts if part.bits < bits]
-        needed: set[str] = set()
+        files = self.files()
+        coarse = [file for file in files if file.log2_buckets < log2_buckets]
+        retained: set[str] = set()
         try:
-            for bucket in range(1 << bits) if coarse else ():
-                needed.update(part.key for part in self._still_needed(parts, bits, bucket))
+            for bucket in range(1 << log2_buckets) if coarse else ():
+                retained.update(file.key for file in self._not_superseded(files, log2_buckets, bucket))
         except FileNotFoundError:
             return
-        if coarse and set(parts) <= set(self.parts()):
-            self.store.delete([part.key for part in coarse if part.key not in needed])
+        if coarse and set(files) <= set(self.files()):
+            self.store.delete([file.key for file in coarse if file.key not in retained])
 
-    def _still_needed(self, parts: Sequence[Part], bits: int, bucket: int) -> Iterator[Part]:
-        columns, keep = [self.key, *filter(None, [self.newest_by])], each_version if self.history else newest_of
-        held = self._chosen(self._rows([part for part in parts if part.bits >= bits], columns, bits, bucket), keep)
-        for part in parts:
-            if part.bits < bits and part.may_hold(bits, bucket):
-                rows = self._load(part, columns, bits, bucket)
-                if not self._chosen([rows, held], keep).equals(held):
-                    yield part
+    def _not_superseded(self, files: Sequence[DataFile], log2_buckets: int, bucket: int) -> Iterator[DataFile]:
+        fine = [file for file in files if file.log2_buckets >= log2_buckets]
+        superseding = self._merged(self._load_all(fine, self._order_columns, log2_buckets, bucket), self._select)
+        for file in files:
+            if file.log2_buckets < log2_buckets and file.overlaps(log2_buckets, bucket):
+                rows = self._load(file, self._order_columns, log2_buckets, bucket)
+                if not self._merged([rows, superseding], self._select).equals(superseding):
+                    yield file
 
-    def _rows(self, parts: Sequence[Part], columns: list[str] | None, bits: int, bucket: int) -> list[pa.Table]:
-        empty = self.schema.empty_table()
-        chosen = [part for part in parts if part.may_hold(bits, bucket)]
-        return [empty.select(columns or empty.column_names), *(self._load(it, columns, bits, bucket) for it in chosen)]
+    def _load_all(
+        self, files: Sequence[DataFile], columns: list[str] | None, log2_buckets: int, bucket: int
+    ) -> list[pa.Table]:
+        overlapping = (file for file in files if file.overlaps(log2_buckets, bucket))
+        empty = self.schema.empty_table()  # first, so that its column order wins
+        return [
+            empty.select(columns or empty.column_names),
+            *(self._load(file, columns, log2_buckets, bucket) for file in overlapping),
+        ]
 
-    def _chosen(self, tables: Sequence[pa.Table], choose: Choose) -> pa.Table:
-        """One row of each key, or of each version; of two that are the same in that, the later table's."""
-        return choose(pa.concat_tables(tables, promote_options="default"), self.key, self.newest_by)
+    def _merged(self, tables: Sequence[pa.Table], select: SelectRows) -> pa.Table:
+        """Concatenate the tables and select rows; of two rows with the same key and version, the later table's."""
+        return select(pa.concat_tables(tables, promote_options="default"), self.key, self.newest_by)
 
-    def _load(self, part: Part, columns: list[str] | None, bits: int, bucket: int) -> pa.Table:
-        uri = self.store.uri(part.key)
+    def _load(self, file: DataFile, columns: list[str] | None, log2_buckets: int, bucket: int) -> pa.Table:
+        uri = self.store.uri(file.key)
         try:
-            with failures_of(uri), self.store.input(part.key) as stream, pq.ParquetFile(stream) as file:
-                table = file.read(columns)
+            with storage_errors(uri), self.store.open_input(file.key) as stream, pq.ParquetFile(stream) as parquet:
+                table = parquet.read(columns)
         except pa.ArrowInvalid as error:
             raise StorageError(
-                f"{uri} is damaged: delete it and run again what wrote it ({one_line(error)})"
+                f"{uri} is damaged: delete it and rerun the command that wrote it ({one_line(error)})"
             ) from error
-        if part.bits < bits:
-            table = table.filter(pa.array(bucket_of(table[self.key], bits) == bucket))
+        if file.log2_buckets < log2_buckets:
+            table = table.filter(pa.array(bucket_of(table[self.key], log2_buckets) == bucket))
         return table
 
-    def _write(self, rows: pa.Table, bits: int, bucket: int) -> str:
+    def _write(self, rows: pa.Table, log2_buckets: int, bucket: int) -> str:
         rows = rows.sort_by(self.key)
-        data = serialise(rows)
-        digest = hashlib.sha256("\n".join(self._names(rows)).encode()).hexdigest()[:20]
-        key = f"{self.prefix}/part-{bits:02d}-{bucket:06d}-{rows.num_rows}-{digest}.parquet"
-        self.store.write(key, data)
+        versions = rows[self.newest_by].to_pylist() if self.newest_by else [""] * rows.num_rows
+        names = [f"{key} {version}" for key, version in zip(rows[self.key].to_pylist(), versions, strict=True)]
+        digest = hashlib.sha256("\n".join(names).encode()).hexdigest()[:20]  # 80 bits: no two sets of rows share a name
+        key = f"{self.prefix}/part-{log2_buckets:02d}-{bucket:06d}-{rows.num_rows}-{digest}.parquet"
+        self.store.write(key, to_parquet(rows))
         return key
 
-    def _names(self, rows: pa.Table) -> list[str]:
-        """What tells these rows from others: keys, and their versions."""
-        versions = rows[self.newest_by].to_pylist() if self.newest_by else [""] * rows.num_rows
-        return [f"{key} {version}" for key, version in zip(rows[self.key].to_pylist(), versions, strict=True)]
 
-
-def _pays(parts: Sequence[Part], bits: int) -> bool:
-    """Whether merging the parts of a bucket is worth that its rows are written anew."""
-    if not parts:
+def _worth_merging(files: Sequence[DataFile], log2_buckets: int) -> bool:
+    """Whether the files of a bucket are worth rewriting all its rows."""
+    if not files:
         return False
-    *late, most = sorted(part.rows for part in parts)
-    coarse = any(part.bits < bits for part in parts)
-    return coarse or len(late) >= LATE_PARTS or (bool(late) and sum(late) >= LATE_SHARE * most)
+    *smaller, largest = sorted(file.rows for file in files)
+    coarse = any(file.log2_buckets < log2_buckets for file in files)
+    return coarse or len(smaller) >= MERGE_FILES or (bool(smaller) and sum(smaller) >= MERGE_FRACTION * largest)
 
 
-def serialise(rows: pa.Table) -> pa.Buffer:
-    """The rows as one Parquet file in memory."""
+def to_parquet(rows: pa.Table) -> pa.Buffer:
+    """Serialise the rows as one Parquet file in memory."""
     sink = pa.BufferOutputStream()
     pq.write_table(rows, sink, compression="zstd")
     return sink.getvalue()
 
 
-def bits_for(rows: int) -> int:
-    """The number of low hash bits that make buckets of at most about BUCKET_ROWS rows out of `rows`."""
+def log2_buckets_for(rows: int) -> int:
+    """Number of low hash bits that split `rows` rows into buckets of at most about BUCKET_ROWS rows."""
     return max(0, -(-rows // BUCKET_ROWS) - 1).bit_length()
 
 
-def bucket_of(keys: pa.ChunkedArray, bits: int) -> npt.NDArray[np.int64]:
-    """The bucket (N,) of each key among 2^bits: the low bits of its CRC-32, the same on every machine for ever."""
-    return _hashes(keys) & ((1 << bits) - 1) if bits else np.zeros(len(keys), np.int64)
+def bucket_of(keys: pa.ChunkedArray, log2_buckets: int) -> npt.NDArray[np.int64]:
+    """Bucket (N,) of each key: the low bits of its CRC-32, which is the same on every machine and in every version."""
+    return _hashes(keys) & ((1 << log2_buckets) - 1) if log2_buckets else np.zeros(len(keys), np.int64)
 
 
-def share_of(keys: pa.ChunkedArray, bits: int, shares: int) -> npt.NDArray[np.int64]:
-    """The share (N,) of each key of a bucket among so many, by the hash's other bits, whatever keys are beside it."""
-    return (_hashes(keys) >> bits) % shares
+def shard_of(keys: pa.ChunkedArray, log2_buckets: int, num_shards: int) -> npt.NDArray[np.int64]:
+    """Shard (N,) of each key within its bucket, from the hash bits above `log2_buckets`."""
+    return (_hashes(keys) >> log2_buckets) % num_shards
 
 
 def _hashes(keys: pa.ChunkedArray) -> npt.NDArray[np.int64]:

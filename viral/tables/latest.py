@@ -1,4 +1,4 @@
-"""Several rows of one key: which of them to keep, and which have changed."""
+"""Selection of rows by key and version, and comparison of two states of a table."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-Choose = Callable[[pa.Table, str, str | None], pa.Table]
-"""Which rows to keep of a table, by its key and the column that orders the versions of a key."""
+SelectRows = Callable[[pa.Table, str, str | None], pa.Table]
+"""Selects rows of a table, by its key and the column that orders the versions of a key."""
 
 
-def newest_of(rows: pa.Table, key: str, newest_by: str | None) -> pa.Table:
-    """The last row of each key after a stable sort by key and `newest_by` (null first), in order of key."""
-    return _last_of_runs(_in_order(rows, key, newest_by), [key])
+def latest_per_key(rows: pa.Table, key: str, newest_by: str | None) -> pa.Table:
+    """Select the last row per key after a stable sort by key and `newest_by` (null first), ordered by key."""
+    return _last_of_runs(_sorted(rows, key, newest_by), [key])
 
 
-def each_version(rows: pa.Table, key: str, newest_by: str | None) -> pa.Table:
-    """The last row of each key and version, in order of both."""
-    return _last_of_runs(_in_order(rows, key, newest_by), [key, *filter(None, [newest_by])])
+def all_versions(rows: pa.Table, key: str, newest_by: str | None) -> pa.Table:
+    """Select the last row per key and version, ordered by both."""
+    return _last_of_runs(_sorted(rows, key, newest_by), [key, *filter(None, [newest_by])])
 
 
-def _in_order(rows: pa.Table, key: str, newest_by: str | None) -> pa.Table:
+def _sorted(rows: pa.Table, key: str, newest_by: str | None) -> pa.Table:
     order = [(key, "ascending", "at_end"), *([(newest_by, "ascending", "at_start")] if newest_by else [])]
     return rows.take(pc.sort_indices(rows, order))
 
 
 def _last_of_runs(rows: pa.Table, names: list[str]) -> pa.Table:
-    """The last of each run of rows that are equal in those columns."""
+    """Last row of each run of rows that are equal in these columns."""
     if rows.num_rows < 2:
         return rows
     changes = np.zeros(rows.num_rows - 1, bool)
@@ -42,13 +42,12 @@ def _last_of_runs(rows: pa.Table, names: list[str]) -> pa.Table:
 
 
 def changed_rows(old: pa.Table, new: pa.Table, key: str) -> int:
-    """How many rows of `new` are not in `old`, both in order of key."""
+    """Count the rows of `new` that are not in `old`; both ordered by key."""
     if old.num_rows == 0:
         return int(new.num_rows)
-    place = pc.index_in(new[key], old[key])
-    both = new.filter(pc.is_valid(place))
-    then = old.take(place.drop_null())
-    same = [_same(both[name], then[name]) for name in both.column_names]
+    index = pc.index_in(new[key], old[key])
+    after, before = new.filter(pc.is_valid(index)), old.take(index.drop_null())
+    same = [_same(after[name], before[name]) for name in after.column_names]
     return int(new.num_rows - np.logical_and.reduce(same).sum())
 
 

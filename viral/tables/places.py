@@ -1,68 +1,48 @@
-"""Where each table of a root lies, and how names of tables and models are checked."""
+"""Where each table of a root is stored, and which names tables and models may have."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-
-import pyarrow as pa
 
 from viral.errors import ConfigError
 from viral.storage.store import Store
 from viral.tables.bucketed import BucketedTable
-from viral.tables.replaced import open_current
-from viral.tables.schemas import FETCHES, LABELS, POSTS, REJECTS
+from viral.tables.schemas import FETCHES, POSTS, REJECTS
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 def posts_table(store: Store) -> BucketedTable:
-    """The posts of a root: one row a `post_id`, that of the newest scrape."""
+    """The posts of a root: one row per `post_id`, from the newest scrape."""
     return BucketedTable(store, "posts", POSTS, key="post_id", newest_by="scraped_at")
 
 
-def load_posts(store: Store, columns: Sequence[str] | None = None) -> pa.Table:
-    """Read all posts of a root into memory, ordered by `post_id`."""
-    return posts_table(store).read(columns=columns)
-
-
 def rejects_table(store: Store) -> BucketedTable:
-    """The scraped rows that are no posts, with the reason."""
+    """The scraped rows that could not be read as posts, with the reason."""
     return BucketedTable(store, "rejects", REJECTS, key="reject_id")
 
 
 def labels_prefix(name: str) -> str:
-    """Where a label table lies."""
+    """Prefix of a label table."""
     return f"labels/{check_name(name)}"
 
 
-def load_labels(store: Store, name: str, columns: Sequence[str] | None = None) -> pa.Table:
-    """Read a label table into memory, ordered by `post_id`.
-
-    Raises:
-        TableError: there is no such table.
-    """
-    table, _ = open_current(store, labels_prefix(name), LABELS)
-    return table.read(columns=columns)
-
-
 def predictions_prefix(model: str) -> str:
-    """Where the predictions of a model (`name/version`) lie."""
+    """Prefix of the predictions of a model (`name/version`)."""
     return f"predictions/{model.replace('/', '-')}"
 
 
 def fetches_table(store: Store) -> BucketedTable:
-    """The ledger of a root: one row an address, that of the newest attempt."""
+    """The fetch ledger of a root: one row per URL, from the newest attempt."""
     return BucketedTable(store, "fetches", FETCHES, key="url", newest_by="fetched_at")
 
 
 def check_name(name: str) -> str:
-    """`name`, if it can name a table or a model.
+    """Return `name` if it is valid for a table or a model.
 
     Raises:
-        ConfigError: it cannot.
+        ConfigError: it is not.
     """
     if not _NAME.fullmatch(name):
         raise ConfigError(f"{name!r} is no name: use letters, digits, '.', '_' and '-', at most 64")
     return name
-
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")

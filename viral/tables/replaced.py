@@ -1,4 +1,4 @@
-"""Tables that a job makes anew as a whole: a new generation is written beside the old one, then takes its place."""
+"""Tables that a job rewrites as a whole: a new version is written beside the current one, then replaces it."""
 
 from __future__ import annotations
 
@@ -10,94 +10,90 @@ import pyarrow as pa
 
 from viral.errors import TableError
 from viral.storage.store import Store, read_json
-from viral.tables.bucketed import Part, Parts
+from viral.tables.bucketed import BucketedTable, DataFile
 
-_POINTER = "_current.json"
-_MARK = "_generation"  # lies in every generation, says when it was begun, and is the first of it to be deleted
+_POINTER = "_current.json"  # names the current version of a table
+_MARK = "_generation"  # an object in every version: when it was begun; deleted before the version's data files
 ABANDONED_AFTER = timedelta(days=7)  # no job writes one table for so long: its writer was killed
 
 
-class Generation(Parts):
-    """One generation of a table. Whoever reads one that was replaced is told so, instead of finding it empty."""
+class TableVersion(BucketedTable):
+    """One version of a table. Reading a version that was replaced raises TableError, instead of returning no rows."""
 
-    def parts(self, bits: int = 0, bucket: int = 0) -> list[Part]:
-        """The parts that may hold rows of a bucket, by name, or all.
+    def files(self, log2_buckets: int = 0, bucket: int = 0) -> list[DataFile]:
+        """List the data files that can hold rows of a bucket, by name; without arguments, all.
 
         Raises:
-            TableError: another generation has taken its place.
+            TableError: this version was replaced by another one.
         """
-        found = super().parts(bits, bucket)
+        files = super().files(log2_buckets, bucket)
         self.check()
-        return found
+        return files
 
     def check(self) -> None:
-        """Make sure that it has not been replaced. Raises TableError."""
+        """Raise TableError if this version was replaced."""
         if not self.store.exists(f"{self.prefix}/{_MARK}"):
             raise TableError(f"the table {self.prefix.rpartition('/')[0]} was replaced meanwhile: run this again")
 
 
-def current(store: Store, prefix: str, schema: pa.Schema) -> tuple[Parts, dict[str, Any]]:
-    """The table at `prefix` as its newest whole generation, and what its writer said of it.
+def open_current(store: Store, prefix: str, schema: pa.Schema) -> tuple[BucketedTable, dict[str, Any]]:
+    """Open the current version of the table at `prefix`; the second value is the metadata given to `commit`.
 
     Raises:
-        TableError: there is none.
+        TableError: there is no such table.
     """
     pointer = read_json(store, f"{prefix}/{_POINTER}")
     if pointer is None:
-        raise TableError(f"there is no table {prefix} in {store.root}{_instead(store, prefix)}")
-    return Generation(store, f"{prefix}/{pointer['generation']}", schema, key="post_id"), pointer["about"]
+        raise TableError(f"there is no table {prefix} in {store.root}{_alternatives(store, prefix)}")
+    return TableVersion(store, f"{prefix}/{pointer['generation']}", schema, key="post_id"), pointer["about"]
 
 
-def begin(store: Store, prefix: str, schema: pa.Schema, generation: str) -> Parts:
-    """An empty table to write to, unseen until `commit`."""
-    store.write(f"{prefix}/{generation}/{_MARK}", datetime.now(UTC).isoformat().encode())
-    return Generation(store, f"{prefix}/{generation}", schema, key="post_id")
+def begin(store: Store, prefix: str, schema: pa.Schema, version: str) -> BucketedTable:
+    """Create an empty version to write to; readers see it after `commit`."""
+    store.write(f"{prefix}/{version}/{_MARK}", datetime.now(UTC).isoformat().encode())
+    return TableVersion(store, f"{prefix}/{version}", schema, key="post_id")
 
 
-def commit(store: Store, prefix: str, generation: str, about: dict[str, Any]) -> None:
-    """Make that generation the table, and delete the one before it; of two writers at once the later commit stays.
+def commit(store: Store, prefix: str, version: str, about: dict[str, Any]) -> None:
+    """Make `version` the current one and delete its predecessor; of two concurrent writers the last commit wins.
 
     Raises:
-        TableError: it was begun so long ago that it has been deleted.
+        TableError: the version was begun so long ago that it has been deleted.
     """
-    Generation(store, f"{prefix}/{generation}", pa.schema([]), key="post_id").check()
+    TableVersion(store, f"{prefix}/{version}", pa.schema([]), key="post_id").check()
     before = read_json(store, f"{prefix}/{_POINTER}") or {}
-    pointer = {"generation": generation, "about": about}
+    pointer = {"generation": version, "about": about}
     store.write(f"{prefix}/{_POINTER}", json.dumps(pointer, indent=1, sort_keys=True).encode())
-    for other in _others(store, prefix, generation):
-        # Not all others: one that is being written beside this one, and may be committed next, must stay whole.
+    for other in _other_versions(store, prefix, version):
+        # Not all of them: a version that another job is writing now, and may commit next, must stay.
         if other == before.get("generation") or _is_abandoned(store, f"{prefix}/{other}/{_MARK}"):
-            store.delete([f"{prefix}/{other}/{_MARK}"])  # before its parts, so that readers notice
+            store.delete([f"{prefix}/{other}/{_MARK}"])  # before its data files, so that readers notice
             store.delete_below(f"{prefix}/{other}")
 
 
-def names(store: Store, prefix: str) -> list[str]:
-    """The tables below `prefix`, by name."""
-    return sorted(
-        {
-            info.key.removeprefix(f"{prefix}/").removesuffix(f"/{_POINTER}")
-            for info in store.objects(prefix)
-            if info.key.endswith(f"/{_POINTER}")
-        }
-    )
-
-
-def _others(store: Store, prefix: str, generation: str) -> list[str]:
+def table_names(store: Store, prefix: str) -> list[str]:
+    """List the names of the tables below `prefix`."""
     keys = (info.key.removeprefix(f"{prefix}/") for info in store.objects(prefix))
-    return sorted({key.partition("/")[0] for key in keys if "/" in key} - {generation})
+    return sorted({key.removesuffix(f"/{_POINTER}") for key in keys if key.endswith(f"/{_POINTER}")})
+
+
+def _other_versions(store: Store, prefix: str, version: str) -> list[str]:
+    keys = (info.key.removeprefix(f"{prefix}/") for info in store.objects(prefix))
+    return sorted({key.partition("/")[0] for key in keys if "/" in key} - {version})
 
 
 def _is_abandoned(store: Store, mark: str) -> bool:
     try:
         begun = datetime.fromisoformat(store.read(mark).decode())
-    except FileNotFoundError:  # half deleted by one that was killed
+    except FileNotFoundError:  # deletion was interrupted
         return True
     return datetime.now(UTC) - begun > ABANDONED_AFTER
 
 
-def _instead(store: Store, prefix: str) -> str:
+def _alternatives(store: Store, prefix: str) -> str:
+    """End of the message about a missing table: what tables there are instead."""
     folder = prefix.rpartition("/")[0]
-    if not folder:  # all of the root
+    if not folder:  # a table of the root itself
         return ""
-    there = names(store, folder)
-    return f": there are {', '.join(there)}" if there else f", nor any other in {folder}/: make one first"
+    names = table_names(store, folder)
+    return f": there are {', '.join(names)}" if names else f", nor any other in {folder}/: make one first"

@@ -1,4 +1,4 @@
-"""What ran on a root: one small JSON a run, written while it runs, so that the root alone tells."""
+"""Log of the commands that ran on a root: one small JSON object per run, updated while it runs."""
 
 from __future__ import annotations
 
@@ -16,16 +16,15 @@ from viral.storage.store import Store, one_line, read_json
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-EVERY_SECONDS = 5.0
-SILENT_AFTER = timedelta(seconds=60)
-"""A run that has said nothing for so long, and not that it ended, was killed."""
+HEARTBEAT_SECONDS = 5.0  # `viral status` is at most this old; one small write each
+SILENCE_LIMIT = timedelta(seconds=60)  # a running command without a heartbeat for so long was killed: 12 were missed
 
 State = Literal["running", "finished", "failed", "killed"]
 
 
 @dataclass
 class Run:
-    """One run of a command. `summary` is what it printed at its end, or knew when it last wrote."""
+    """One run of a command. `summary` is what it printed at the end."""
 
     command: str
     started_at: str
@@ -38,37 +37,37 @@ class Run:
 
     @property
     def key(self) -> str:
-        """Where it lies: the names are in order of time."""
-        return f"history/{self.started_at}-{self.command}-{self._tail}.json"
+        """Key of its JSON object; keys sort by start time."""
+        return f"history/{self.started_at}-{self.command}-{self._suffix}.json"
 
     def __post_init__(self) -> None:
-        self._tail = uuid.uuid4().hex[:6]
+        self._suffix = uuid.uuid4().hex[:6]  # tells runs apart that start in the same second
 
     @property
     def seconds(self) -> float:
-        """How long it took, or has taken so far."""
+        """Duration, or the time since the start while it runs."""
         return (datetime.fromisoformat(self.updated_at) - datetime.fromisoformat(self.started_at)).total_seconds()
 
     @property
     def seconds_left(self) -> float | None:
-        """How long it will take at the rate so far; None where nothing is done yet, or all is."""
+        """Time left at the rate so far; None before the first progress and after the end."""
         if self.state != "running" or not self.done:
             return None
         return self.seconds * (self.total - self.done) / self.done
 
 
-class Recorder:
-    """Writes a run's state beside the data."""
+class RunRecorder:
+    """Writes the state of one run to the root."""
 
     def __init__(self, store: Store, run: Run) -> None:
         self.store, self.run = store, run
 
     def progress(self, done: int, total: int) -> None:
-        """So much of it is done: it is written within a few seconds."""
+        """Set the progress; the next heartbeat writes it."""
         self.run.done, self.run.total = done, total
 
     def write(self) -> None:
-        """Write it now. A storage that refuses the note must not end the work that it is about."""
+        """Write the state now. A failing write is ignored: it must not stop the run."""
         self.run.updated_at = _now()
         try:
             self.store.write(self.run.key, json.dumps(asdict(self.run), default=str).encode())
@@ -79,16 +78,16 @@ class Recorder:
 S = TypeVar("S", bound="DataclassInstance")
 
 
-def recorded(store: Store, command: str, work: Callable[[Recorder], S]) -> S:
-    """The summary that `work` returns, with a record kept of it: running, then finished or failed.
+def record_run(store: Store, command: str, work: Callable[[RunRecorder], S]) -> S:
+    """Call `work` and return its summary; log the run as running, then as finished or failed.
 
-    Killed, a run stays running in its record, and falls silent.
+    If the process is killed, its record stays "running" without further heartbeats.
     """
-    recorder = Recorder(store, Run(command, _now(), _now()))
+    recorder = RunRecorder(store, Run(command, _now(), _now()))
     recorder.write()
     ended = Event()
-    heart = Thread(target=_beat, args=(recorder, ended), name="history", daemon=True)
-    heart.start()
+    heartbeat = Thread(target=_heartbeat, args=(recorder, ended), name="history", daemon=True)
+    heartbeat.start()
     run = recorder.run
     try:
         summary = work(recorder)
@@ -98,27 +97,26 @@ def recorded(store: Store, command: str, work: Callable[[Recorder], S]) -> S:
         raise
     finally:
         ended.set()
-        heart.join()
+        heartbeat.join()
         recorder.write()
     return summary
 
 
-def _beat(recorder: Recorder, ended: Event) -> None:
-    """Write the record every few seconds, whatever the work is at: what falls silent was killed."""
-    while not ended.wait(EVERY_SECONDS):
+def _heartbeat(recorder: RunRecorder, ended: Event) -> None:
+    while not ended.wait(HEARTBEAT_SECONDS):
         recorder.write()
 
 
 def runs(store: Store, last: int = 20) -> list[Run]:
-    """The newest runs of a root, oldest first."""
+    """Read the newest runs of a root, from old to new."""
     keys = sorted(info.key for info in store.objects("history") if info.key.endswith(".json"))
-    cards = (read_json(store, key) for key in keys[-last:])
-    return [_seen(Run(**card)) for card in cards if card]
+    records = (read_json(store, key) for key in keys[-last:])
+    return [_mark_killed(Run(**record)) for record in records if record]
 
 
-def _seen(run: Run) -> Run:
-    silent = datetime.now(UTC) - datetime.fromisoformat(run.updated_at) > SILENT_AFTER
-    if run.state == "running" and silent:
+def _mark_killed(run: Run) -> Run:
+    silence = datetime.now(UTC) - datetime.fromisoformat(run.updated_at)
+    if run.state == "running" and silence > SILENCE_LIMIT:
         run.state = "killed"
     return run
 

@@ -1,4 +1,4 @@
-"""The schema of every table: the one place that says what a row is."""
+"""The schema of every table."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Iterable
 
 import pyarrow as pa
 
-SECONDS = pa.timestamp("us", tz="UTC")
+TIMESTAMP = pa.timestamp("us", tz="UTC")
 
 POSTS = pa.schema(
     [
         pa.field("post_id", pa.string(), nullable=False),
         pa.field("source", pa.string(), nullable=False),
         pa.field("author_id", pa.string()),
-        pa.field("posted_at", SECONDS),
-        pa.field("scraped_at", SECONDS),
+        pa.field("posted_at", TIMESTAMP),
+        pa.field("scraped_at", TIMESTAMP),
         pa.field("caption", pa.string()),
         pa.field("hashtags", pa.list_(pa.string())),
         pa.field("sound_id", pa.string()),
@@ -34,13 +34,13 @@ POSTS = pa.schema(
     ]
 )
 """One scraped post. Counts, `sound_uses` (posts with that sound) and `author_followers` are as of `scraped_at`;
-`video_uri` is a key below the root, an absolute path, or an `s3://` address."""
+`video_uri` is a key below the root, an absolute path, or an `s3://` URI."""
 
 SYNTHETIC = "synthetic"
-"""The `source` of posts that were generated; a model trained on any of them says so."""
+"""The `source` of generated posts; the card of a model trained on any of them notes it."""
 
 COUNTS = ("views", "likes", "comments", "shares", "saves")
-"""Counts that exist only after posting: never inputs of a model, only of its label."""
+"""Counts that exist only after posting: inputs of the label, never of a model."""
 
 SOUND_HISTORY = pa.schema(
     [
@@ -49,8 +49,8 @@ SOUND_HISTORY = pa.schema(
         pa.field("sound_uses_before", pa.int64()),
     ]
 )
-"""What was known of a post's sound when the post went up: how many posts of the table had used it, and its `sound_uses`
-as last scraped before that moment, null if it never was."""
+"""State of a post's sound at the time of posting: how many posts of the table had used it, and its `sound_uses` as last
+scraped before; null if it was never scraped before."""
 
 REJECTS = pa.schema(
     [
@@ -62,7 +62,7 @@ REJECTS = pa.schema(
         pa.field("raw", pa.string()),
     ]
 )
-"""One scraped row that is no post, with the reason. `reject_id` is a hash of the rest: the same row twice is one."""
+"""One scraped row that is no valid post. `reject_id` is a hash of the other columns, so repeats are stored once."""
 
 FETCHES = pa.schema(
     [
@@ -76,11 +76,12 @@ FETCHES = pa.schema(
         pa.field("video_uri", pa.string()),
         pa.field("post_id", pa.string()),
         pa.field("attempts", pa.int32(), nullable=False),
-        pa.field("fetched_at", SECONDS, nullable=False),
+        pa.field("fetched_at", TIMESTAMP, nullable=False),
     ]
 )
-"""What became of one address. `status` is `done`, `failed`, or `skipped` (refused by our own rules); a feed is `done`
-with reason `feed` and no file. `post_id` is that of the post it was fetched for, if any; `host` is as allowed."""
+"""Newest attempt to fetch one URL. `status` is `done`, `failed`, or `skipped` (not allowed by the options); a feed is
+`done` with reason `feed` and no file. `post_id` is the post that the URL was fetched for, if any; `host` is the allowed
+host that it belongs to."""
 
 FACTS = pa.schema(
     [
@@ -98,7 +99,7 @@ FACTS = pa.schema(
         pa.field("sha256", pa.string()),
     ]
 )
-"""What is known of a file after it was read; `width` and `height` are as shown, after rotation."""
+"""Properties of a media file; `width` and `height` are as displayed, after rotation."""
 
 _ATTEMPT = pa.schema(
     [
@@ -107,7 +108,7 @@ _ATTEMPT = pa.schema(
         pa.field("status", pa.string(), nullable=False),
         pa.field("reason", pa.string()),
         pa.field("detail", pa.string()),
-        pa.field("finished_at", SECONDS, nullable=False),
+        pa.field("finished_at", TIMESTAMP, nullable=False),
         pa.field("stage_seconds", pa.map_(pa.string(), pa.float64())),
         pa.field("feature_set", pa.string(), nullable=False),
         pa.field("code_version", pa.string(), nullable=False),
@@ -116,23 +117,23 @@ _ATTEMPT = pa.schema(
 
 
 VECTOR = pa.list_(pa.float32())
-"""A vector. Not of fixed size: pyarrow writes a null of fixed size to Parquet such that it cannot be read again."""
+"""A vector. Not a fixed-size list, because pyarrow writes nulls of fixed-size lists to Parquet unreadably."""
 
 
-def features(extractors: Iterable[str], tells: Iterable[str] = ()) -> pa.Schema:
-    """The schema of a feature table: one attempt at one post, with a nullable vector for each extractor.
+def feature_schema(extractors: Iterable[str], with_notes: Iterable[str] = ()) -> pa.Schema:
+    """Schema of a feature table: one attempt at one post, with a nullable vector per extractor.
 
     Args:
-        extractors: their names, in order.
-        tells: those of them whose vectors come with a note: JSON, in a nullable column each.
+        extractors: names of the extractors, in order.
+        with_notes: those that also write a note: JSON, in a nullable column each.
     """
     vectors = [pa.field(name, VECTOR) for name in extractors]
-    notes = [pa.field(note_column(name), pa.string()) for name in tells]
+    notes = [pa.field(note_column(name), pa.string()) for name in with_notes]
     return pa.schema([*_ATTEMPT, *FACTS, *vectors, *notes])
 
 
 def note_column(extractor: str) -> str:
-    """The column of a feature table that holds what an extractor says in words."""
+    """Column of a feature table with the notes of an extractor."""
     return f"{extractor}_note"
 
 
@@ -140,7 +141,7 @@ LABELS = pa.schema(
     [
         pa.field("post_id", pa.string(), nullable=False),
         pa.field("author_id", pa.string()),
-        pa.field("posted_at", SECONDS),
+        pa.field("posted_at", TIMESTAMP),
         pa.field("split", pa.string(), nullable=False),
         pa.field("target", pa.float64(), nullable=False),
         pa.field("is_viral", pa.bool_(), nullable=False),
@@ -151,7 +152,7 @@ LABELS = pa.schema(
 )
 """One labelled post. `split` is `train`, `validation`, `test` or `unused`.
 
-A rate is log(count + 1) - log(views + 1), null where one of the two is not known."""
+A rate is log(count + 1) - log(views + 1), null if either count is unknown."""
 
 PREDICTIONS = pa.schema(
     [
@@ -168,12 +169,12 @@ PREDICTIONS = pa.schema(
         pa.field("model", pa.string(), nullable=False),
     ]
 )
-"""What one model says of one post: P(viral), the score in its 90 % interval, each modality's share.
+"""Prediction of one model for one post: P(viral), the score with its 90 % interval, the contribution of each modality.
 
-`percentile` is among the model's reference posts; null, as `known`, where the model is not calibrated, and null where
-`known` is false."""
+`known` is whether the post is in distribution, null if the model is not calibrated. `percentile` is among the model's
+reference posts, null unless `known` is true."""
 
-TESTED = pa.schema(
+TEST_PREDICTIONS = pa.schema(
     [
         pa.field("post_id", pa.string(), nullable=False),
         pa.field("author", pa.int64(), nullable=False),
@@ -185,4 +186,4 @@ TESTED = pa.schema(
         pa.field("high", pa.float64(), nullable=False),
     ]
 )
-"""What a model said of one test post, and what became of it. `author` is a code, one for each author."""
+"""Prediction of a model for one test post, and the label. `author` is an integer code per author."""

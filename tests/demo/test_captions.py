@@ -7,7 +7,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import LeaveOneGroupOut, cross_val_predict
 
-from viral.demo.words import TOPICS, write_caption
+from viral.demo.captions import TOPICS, write_caption
 
 
 def captions(*, mishap: bool, count: int = 1500) -> list[str]:
