@@ -1,4 +1,4 @@
-"""`viral demo`: everything once, on this machine, on a corpus made here."""
+"""`viral demo`: all steps from videos to a served model, on this machine and a synthetic corpus."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from serve.endpoint import free_port, running
 from serve.settings import EndpointSpec
 from viral.config import Settings, load
 from viral.console.commands import execute
-from viral.console.output import bar
+from viral.console.output import progress_bar
 from viral.demo import CorpusSpec, generate, new_clip
 from viral.evaluation.splits import SplitSpec
 from viral.extractors.feature_set import FeatureSet
@@ -31,14 +31,15 @@ from viral.storage.store import Store
 from viral.tables.schemas import SYNTHETIC
 
 SYNTHETIC_WARNING = (
-    "The corpus is SYNTHETIC: shapes, tones and template captions. Nothing here says anything of real posts."
+    "The corpus is SYNTHETIC: shapes, tones and template captions. Its results say nothing about real posts."
 )
-WORKERS, RESAMPLES = 2, 200
+WORKERS = 2  # the fewest that show training on several workers
+RESAMPLES = 200  # enough for rough intervals; the demo should end within minutes
 
 
 @dataclass(frozen=True)
 class DemoSummary:
-    """What the demo did and found."""
+    """Summary of the steps, and their results."""
 
     root: str
     corpus: str
@@ -52,44 +53,44 @@ class DemoSummary:
 
 
 def run(root: Path, spec: CorpusSpec, settings: Settings, *, keep_serving: bool, debug: bool = False) -> DemoSummary:
-    """Make a corpus, then ingest, label, backfill, train on two workers, evaluate, serve, and score one new clip."""
+    """Generate a corpus, then ingest, label, backfill, train, evaluate, serve, and score one new clip."""
     root.mkdir(parents=True, exist_ok=True)
     store, corpus, started = Store.open(root), root / "corpus", time.monotonic()
     light = FeatureSet.named("light")
-    click.echo(f"{SYNTHETIC_WARNING}\nWhat was planted: {corpus}/README.txt")
+    click.echo(f"{SYNTHETIC_WARNING}\nHow it was generated: {corpus}/README.txt")
     with session(debug=debug):
         with step(f"corpus: {spec.posts} clips by {spec.authors} authors into {corpus}"):
-            generate(corpus, spec, progress=bar("corpus"))
-        with step("ingest: scraped rows to the posts table"):
-            ingest.run(store, ingest.Source("csv", (str(corpus / "posts.csv"),), name=SYNTHETIC))
-        with step("label: log views, the top quarter viral; split by author"):
+            generate(corpus, spec, progress=progress_bar("corpus"))
+        with step("ingest: scraped rows into the posts table"):
+            ingest.run(store, ingest.IngestSource("csv", (str(corpus / "posts.csv"),), name=SYNTHETIC))
+        with step("label: the target is log views, the top quarter is viral; split by author"):
             label.run(store, LabelSpec("log_views", top_fraction=0.25), SplitSpec("author"))
-        with step("backfill: every video decoded once, features by the `light` set"):
-            filled = backfill.run(store, light, settings, progress=bar("backfill"))
-            click.echo(f"   {filled.ok} ok, {filled.partial} partial, {filled.failed} failed")
+        with step("backfill: decode every video once, extract the `light` feature set"):
+            backfilled = backfill.run(store, light, settings, progress=progress_bar("backfill"))
+            click.echo(f"   {backfilled.ok} ok, {backfilled.partial} partial, {backfilled.failed} failed")
         with step(f"train: the fusion model, on {WORKERS} workers"):
             trained = train_network.run(store, TrainSpec("demo", light, "log_views", WORKERS), TrainConfig())
-        with step("evaluate: on authors that it never saw, beside baselines"):
-            judged = evaluate.run(store, trained.model, resamples=RESAMPLES)
-            for name, figures in judged.figures.items():
+        with step("evaluate: on authors outside the training split, against baselines"):
+            scorecard = evaluate.run(store, trained.model, resamples=RESAMPLES)
+            for name, figures in scorecard.figures.items():
                 click.echo(f"   {name:<22} {figures}")
         clip, facts = new_clip(corpus, spec)
         with (
             step("serve: start the endpoint, score one new clip over HTTP"),
             _endpoint(store, trained.model, settings) as url,
         ):
-            answer = _ask(url, clip, facts)
+            answer = _post_clip(url, clip, facts)
             click.echo(json.dumps(answer, indent=1))
-            _say_next(root, judged.html, trained.model, url if keep_serving else None, clip)
+            _print_next_steps(root, scorecard.html, trained.model, url if keep_serving else None, clip)
             if keep_serving:
                 wait_for_stop()
     return DemoSummary(
         root=str(root),
         corpus=str(corpus),
-        scorecard=judged.html,
-        backfill=asdict(filled),
+        scorecard=scorecard.html,
+        backfill=asdict(backfilled),
         train=asdict(trained),
-        figures=judged.figures,
+        figures=scorecard.figures,
         answer=answer,
         expected=facts["truth"],
         seconds=time.monotonic() - started,
@@ -98,7 +99,7 @@ def run(root: Path, spec: CorpusSpec, settings: Settings, *, keep_serving: bool,
 
 @contextmanager
 def step(title: str) -> Iterator[None]:
-    """Say what begins, and how long it took."""
+    """Print the title of a step, and its time."""
     click.echo(f"\n— {title}")
     started = time.monotonic()
     yield
@@ -107,14 +108,14 @@ def step(title: str) -> Iterator[None]:
 
 @contextmanager
 def _endpoint(store: Store, model: str, settings: Settings) -> Iterator[str]:
-    """The endpoint, on another port where the usual one is taken."""
+    """Run the endpoint, on another port if the configured one is taken."""
     port = free_port(settings.serve.host, settings.serve.port)
-    chosen = settings.model_copy(update={"serve": settings.serve.model_copy(update={"port": port})})
-    with running(EndpointSpec(store.root, model, chosen)) as url:
+    settings = settings.model_copy(update={"serve": settings.serve.model_copy(update={"port": port})})
+    with running(EndpointSpec(store.root, model, settings)) as url:
         yield url
 
 
-def _ask(url: str, clip: Path, facts: dict[str, Any]) -> dict[str, Any]:
+def _post_clip(url: str, clip: Path, facts: dict[str, Any]) -> dict[str, Any]:
     fields = {name: str(facts[name]) for name in ("caption", "author_followers", "posted_at") if facts.get(name)}
     with clip.open("rb") as file:
         reply = httpx.post(f"{url}/v1/score", data=fields, files={"file": (clip.name, file, "video/mp4")}, timeout=120)
@@ -123,7 +124,7 @@ def _ask(url: str, clip: Path, facts: dict[str, Any]) -> dict[str, Any]:
     return answer
 
 
-def _say_next(root: Path, scorecard: str, model: str, url: str | None, clip: Path) -> None:
+def _print_next_steps(root: Path, scorecard: str, model: str, url: str | None, clip: Path) -> None:
     lines = [
         f"\nThe scorecard: {scorecard}",
         "Next:",
@@ -141,11 +142,11 @@ def _say_next(root: Path, scorecard: str, model: str, url: str | None, clip: Pat
 @click.option("--root", default="viral-demo", show_default=True, type=click.Path(path_type=Path, file_okay=False))
 @click.option("--posts", default=CorpusSpec.posts, show_default=True, type=click.IntRange(80))
 @click.option("--seed", default=0, show_default=True)
-@click.option("--keep-serving", is_flag=True, help="Leave the endpoint up until Ctrl-C.")
+@click.option("--keep-serving", is_flag=True, help="Keep the endpoint running until Ctrl-C.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON at the end.")
-@click.option("--debug", is_flag=True, help="Show Ray's own output, and traces of errors.")
+@click.option("--debug", is_flag=True, help="Show Ray's output and tracebacks.")
 def command(root: Path, posts: int, seed: int, keep_serving: bool, as_json: bool, debug: bool) -> None:
-    """Everything once, on a synthetic corpus made here: ingest, backfill, train, evaluate, serve, score."""
+    """Run every step once on a synthetic corpus: ingest, label, backfill, train, evaluate, serve, score."""
     spec = CorpusSpec(posts=posts, authors=posts // 5, seed=seed)
     summary = run(root.absolute(), spec, load(), keep_serving=keep_serving, debug=debug)
     click.echo(json.dumps(asdict(summary)) if as_json else f"\nDone in {summary.seconds:.0f} s.")

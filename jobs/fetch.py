@@ -1,4 +1,4 @@
-"""Addresses of videos, pages and feeds → videos in the root, and a ledger of what became of each."""
+"""`viral fetch`: download videos by URL, page or feed into the root, and record each URL in a ledger."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import itertools
 import json
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,41 +16,49 @@ from typing import Any
 
 import click
 
-from jobs.fetching import plan as plans
-from jobs.fetching.gate import Gate, Turns
-from jobs.fetching.plan import Plan
-from jobs.runtime.buckets import over_buckets
+from jobs.fetching.plan import (
+    FetchPlan,
+    attach_videos,
+    count_results,
+    plan_round,
+    read_url_list,
+    stage_listed_urls,
+    stage_posts,
+    stage_urls,
+)
+from jobs.fetching.rate_limit import RateLimiterActor, RemoteRateLimiter
+from jobs.runtime.buckets import map_buckets
 from jobs.runtime.session import session
 from viral.config import Settings, load
 from viral.console.commands import execute
-from viral.console.options import common, on_ray
-from viral.console.output import bar, say
+from viral.console.options import ray_options, root_options
+from viral.console.output import print_summary, progress_bar
 from viral.errors import ConfigError, HostNotAllowedError, TableError
-from viral.fetching import cookies
-from viral.fetching.fetch import FEED, Fetcher, Wanted
-from viral.fetching.hosts import Hosts
+from viral.fetching.cookies import read_cookies
+from viral.fetching.fetch import FEED, Fetcher, FetchTask
+from viral.fetching.hosts import AllowedHosts
 from viral.fetching.ledger import Ledger
 from viral.storage.store import Store
-from viral.tables.bucketed import bits_for
+from viral.tables.bucketed import log2_buckets_for
 from viral.tables.places import fetches_table, posts_table
 
-ROUNDS = 3  # what was asked for, what its feeds list, and what the feeds among those list
-CONNECTIONS = 8  # at most at once to a site, where its rate needs as many
-CPUS_A_SITE = 0.25  # it waits for the network most of its time
+MAX_ROUNDS = 3  # the requested URLs, the entries of their feeds, and the entries of feeds among those
+MAX_CONNECTIONS = 8  # per site, one for each request per second of its rate; browsers open six
+CPUS_PER_SITE = 0.25  # a task mostly waits for the network
 
 
 @dataclass(frozen=True)
-class Request:
-    """What to fetch, and from where it may come.
+class FetchRequest:
+    """URLs to fetch, and the hosts they may come from.
 
     Args:
-        urls: addresses of videos, pages or feeds.
-        list_file: a file of such, one a line; a path or an `s3://` address.
-        posts: the pages of all posts without a video, too.
-        allowed: hosts, each with its subdomains, whose terms of use the user takes upon themself.
-        rate: requests a second and allowed host, over the whole cluster.
-        retry_failed: try again what failed or was skipped before.
-        cookie_text: the content of a cookie file.
+        urls: URLs of videos, pages or feeds.
+        list_file: path or `s3://` URI of a file with one URL per line.
+        posts: fetch the pages of all posts without a video too.
+        allowed: hosts, with their subdomains, whose terms of use the user accepts.
+        rate: requests per second and allowed host, over the whole cluster.
+        retry_failed: retry URLs that failed or were skipped before.
+        cookie_text: content of a cookie file.
     """
 
     urls: tuple[str, ...] = ()
@@ -64,12 +73,12 @@ class Request:
         if not (self.urls or self.list_file or self.posts):
             raise ConfigError("nothing to fetch: name a URL, --list FILE or --posts")
         if not (math.isfinite(self.rate) and self.rate > 0):
-            raise ConfigError(f"--rate {self.rate:g} is no number of requests a second above 0")
+            raise ConfigError(f"--rate {self.rate:g} is not a positive number of requests per second")
 
 
 @dataclass
 class FetchSummary:
-    """What became of every address: `urls = done_before + failed_before + feeds + done + skipped + failed`."""
+    """Number of URLs by result: `urls = done_before + failed_before + feeds + done + skipped + failed`."""
 
     urls: int = 0
     done_before: int = 0
@@ -86,65 +95,66 @@ class FetchSummary:
 
 
 Progress = Callable[[int, int], None]
-"""Called with the addresses done so far and all that are to do."""
+"""Called with the number of finished and of all URLs of a round."""
 
 
 def run(
     store: Store,
-    request: Request,
+    request: FetchRequest,
     settings: Settings,
     *,
     address: str | None = None,
-    progress: Progress = lambda _done, _all: None,
+    progress: Progress = lambda _done, _total: None,
     debug: bool = False,
 ) -> FetchSummary:
-    """Fetch what is not in the ledger yet. The same call after a kill goes on; feeds are looked at again each time.
+    """Fetch the URLs that the ledger does not have. The same call resumes a killed run; feeds are read again each time.
 
     Raises:
-        ConfigError: a host that is not allowed, or no address. TableError: no posts, where those are asked for.
+        ConfigError: a host is not allowed, or an entry is no URL. TableError: `posts` is set and there are none.
     """
     started = time.monotonic()
-    plan, posts_bits = _plan(store, request)
+    plan, posts_log2_buckets = _plan(store, request)
     summary = FetchSummary()
     store.delete_below(plan.staging)
     try:
-        plans.want_addresses(plan, _addresses(request))
+        stage_urls(plan, _urls(request))
         with session(address, debug=debug):
             if request.posts:
-                plans.want_posts(plan, posts_bits)
-            rounds = _rounds(plan, request, settings, summary, progress)
-            for row in plans.tally(plan, rounds):
-                _add(summary, row)
-            list(over_buckets(partial(_compact, store, plan.bits), plan.bits))
+                stage_posts(plan, posts_log2_buckets)
+            rounds = _run_rounds(plan, request, settings, summary, progress)
+            for counts, size in count_results(plan, rounds):
+                _add_counts(summary, counts, size)
+            list(map_buckets(partial(_compact, store, plan.log2_buckets), plan.log2_buckets))
             if request.posts:
-                summary.posts_with_video = plans.attach(plan, posts_bits)
-        fetches_table(store).sweep(plan.bits)
+                summary.posts_with_video = attach_videos(plan, posts_log2_buckets)
+        fetches_table(store).drop_superseded(plan.log2_buckets)
     finally:
         store.delete_below(plan.staging)
     summary.wall_seconds = time.monotonic() - started
     return summary
 
 
-def _plan(store: Store, request: Request) -> tuple[Plan, int]:
-    """The plan, its buckets so many that those of the addresses and those of the ledger are small enough."""
-    posts = sum(part.rows for part in posts_table(store).parts()) if request.posts else 0
+def _plan(store: Store, request: FetchRequest) -> tuple[FetchPlan, int]:
+    """Build the plan with enough buckets for both the URLs and the ledger; also the log2 buckets of the posts."""
+    posts = posts_table(store).stored_rows() if request.posts else 0
     if request.posts and not posts:
         raise TableError(f"the posts table of {store.root} is empty: ingest some first (viral ingest)")
-    known = sum(part.rows for part in fetches_table(store).parts())
-    count = sum(1 for _ in _addresses(request)) + posts
+    rows = fetches_table(store).stored_rows() + sum(1 for _ in _urls(request)) + posts
     name = json.dumps([request.urls, request.list_file, request.posts, request.allowed])
     staging = f"staging/fetch-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
-    return Plan(store, staging, Hosts(request.allowed), bits_for(known + count)), bits_for(posts)
+    return FetchPlan(store, staging, AllowedHosts(request.allowed), log2_buckets_for(rows)), log2_buckets_for(posts)
 
 
-def _addresses(request: Request) -> Iterator[str]:
-    return itertools.chain(request.urls, plans.listed(request.list_file) if request.list_file else ())
+def _urls(request: FetchRequest) -> Iterator[str]:
+    return itertools.chain(request.urls, read_url_list(request.list_file) if request.list_file else ())
 
 
-def _rounds(plan: Plan, request: Request, settings: Settings, summary: FetchSummary, progress: Progress) -> int:
-    """Fetch what is wanted, then what feeds among it list, and so on; the number of rounds."""
-    for round_ in range(ROUNDS):
-        counts = plans.plan_round(plan, round_, retry_failed=request.retry_failed)
+def _run_rounds(
+    plan: FetchPlan, request: FetchRequest, settings: Settings, summary: FetchSummary, progress: Progress
+) -> int:
+    """Fetch the requested URLs, then the entries of feeds among them, and so on; return the number of rounds."""
+    for round_ in range(MAX_ROUNDS):
+        counts = plan_round(plan, round_, retry_failed=request.retry_failed)
         for states in counts.values():
             summary.urls += states.total()
             summary.done_before += states["done"]
@@ -155,68 +165,69 @@ def _rounds(plan: Plan, request: Request, settings: Settings, summary: FetchSumm
         if not todo:
             return round_
         _fetch(plan, round_, todo, request, settings, progress)
-    return ROUNDS
+    return MAX_ROUNDS
 
 
 def _fetch(
-    plan: Plan, round_: int, todo: dict[str, int], request: Request, settings: Settings, progress: Progress
+    plan: FetchPlan, round_: int, todo: dict[str, int], request: FetchRequest, settings: Settings, progress: Progress
 ) -> None:
-    """A task for each site, all at the pace of one actor, so that what many sites lead to is not asked by each."""
+    """Run one task per site. They share one rate limiter, because several sites may redirect to the same host."""
     import ray
 
-    gate = ray.remote(Gate).options(num_cpus=0, max_restarts=-1, max_task_retries=-1).remote(request.rate)
-    task = ray.remote(_fetch_site).options(num_cpus=CPUS_A_SITE)
-    waiting = [task.remote(plan, round_, site, request, settings, gate) for site in todo]
+    limiter = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(RateLimiterActor).remote(request.rate)
+    task = ray.remote(_fetch_site).options(num_cpus=CPUS_PER_SITE)
+    running = [task.remote(plan, round_, site, request, settings, limiter) for site in todo]
     progress(0, total := sum(todo.values()))
-    while waiting:
-        ended, waiting = ray.wait(waiting, timeout=1)
-        ray.get(ended)
-        # No more than there are: an actor that was started again counts from there, a task from what is left.
-        progress(min(total, ray.get(gate.seen.remote())) if waiting else total, total)
-    ray.kill(gate)
+    while running:
+        finished, running = ray.wait(running, timeout=1)  # in seconds: how often the progress bar moves
+        ray.get(finished)
+        # A restarted task counts some URLs again, and a restarted actor starts at zero.
+        progress(min(total, ray.get(limiter.finished.remote())) if running else total, total)
+    ray.kill(limiter)
 
 
-def _fetch_site(plan: Plan, round_: int, site: str, request: Request, settings: Settings, gate: Any) -> None:
-    connections = min(CONNECTIONS, math.ceil(request.rate))
+def _fetch_site(
+    plan: FetchPlan, round_: int, site: str, request: FetchRequest, settings: Settings, limiter: Any
+) -> None:
+    connections = min(MAX_CONNECTIONS, math.ceil(request.rate))
     with (
         Fetcher(
             plan.store,
             settings,
             plan.hosts,
-            Turns(gate),
+            RemoteRateLimiter(limiter),
             cookie_text=request.cookie_text,
             connections=connections,
         ) as fetcher,
-        Ledger(plan.store, plan.bits) as ledger,
+        Ledger(plan.store, plan.log2_buckets) as ledger,
     ):
-        for outcome in fetcher.run(_left(plan, round_, site)):
-            plans.want_found(plan, round_ + 1, outcome.found)
-            ledger.add(outcome)
-            gate.count.remote()
+        for result in fetcher.fetch_all(_remaining_tasks(plan, round_, site)):
+            stage_listed_urls(plan, round_ + 1, result.listed_urls)
+            ledger.add(result)
+            limiter.count.remote()
 
 
-def _left(plan: Plan, round_: int, site: str) -> Iterator[Wanted]:
-    """What is to do, bucket by bucket, less what an earlier run of this task did before its machine was lost."""
-    for bucket in range(1 << plan.bits):
-        rows = plan.todo(round_, site).read(plan.bits, bucket).to_pylist()
-        now = plan.ledger(bucket, ["url", "attempts"]) if rows else {}
+def _remaining_tasks(plan: FetchPlan, round_: int, site: str) -> Iterator[FetchTask]:
+    """Yield the tasks of a site, minus those that this Ray task finished before its node was lost."""
+    for bucket in range(1 << plan.log2_buckets):
+        rows = plan.todo(round_, site).read(plan.log2_buckets, bucket).to_pylist()
+        ledger = plan.ledger(bucket, ["url", "attempts"]) if rows else {}
         for row in rows:
-            if row["url"] not in now or now[row["url"]]["attempts"] <= row["attempts"]:
-                yield Wanted(row["url"], site, row["post_id"], row["attempts"])
+            if row["url"] not in ledger or ledger[row["url"]]["attempts"] <= row["attempts"]:
+                yield FetchTask(row["url"], site, row["post_id"], row["attempts"])
 
 
-def _compact(store: Store, bits: int, bucket: int) -> dict[str, int]:
-    return {"changed": fetches_table(store).merge(None, bits, bucket)}
+def _compact(store: Store, log2_buckets: int, bucket: int) -> None:
+    fetches_table(store).merge(None, log2_buckets, bucket)
 
 
-def _add(summary: FetchSummary, row: dict[str, Any]) -> None:
-    summary.bytes += int(row["bytes"])
-    for line in str(row["counts"]).splitlines():
-        host, status, reason, text = line.split("\t")
-        count, what = int(text), "feeds" if reason == FEED else status
-        setattr(summary, what, getattr(summary, what) + count)
-        of_host = summary.hosts.setdefault(host, {})
-        of_host[what] = of_host.get(what, 0) + count
+def _add_counts(summary: FetchSummary, counts: Counter[tuple[str, str, str]], size: int) -> None:
+    summary.bytes += size
+    for (host, status, reason), count in counts.items():
+        kind = "feeds" if reason == FEED else status
+        setattr(summary, kind, getattr(summary, kind) + count)
+        host_counts = summary.hosts.setdefault(host, {})
+        host_counts[kind] = host_counts.get(kind, 0) + count
         if status != "done":
             _add_reasons(summary, reason, count)
 
@@ -228,20 +239,20 @@ def _add_reasons(summary: FetchSummary, reason: str, count: int) -> None:
 
 @click.command()
 @click.argument("urls", nargs=-1, metavar="URL…")
-@click.option("--list", "list_file", metavar="FILE", help="Addresses from a file, one a line.")
-@click.option("--posts", is_flag=True, help="The pages of all posts that have no video.")
+@click.option("--list", "list_file", metavar="FILE", help="File with one URL per line.")
+@click.option("--posts", is_flag=True, help="Fetch the pages of all posts that have no video.")
 @click.option(
     "--allow-host",
     "allowed",
     multiple=True,
     metavar="HOST",
-    help="A site to fetch from, with its subdomains; its terms of use are yours to honour. Repeat for more.",
+    help="Allow a site with its subdomains; its terms of use are yours to honour. Repeatable.",
 )
-@click.option("--rate", default=1.0, show_default=True, help="Requests a second to a site, over the whole cluster.")
-@click.option("--retry-failed", is_flag=True, help="Try again what failed or was skipped before.")
-@click.option("--cookies", "cookie_file", metavar="FILE", help="Cookies in Netscape's format; yours alone (mode 600).")
-@on_ray
-@common
+@click.option("--rate", default=1.0, show_default=True, help="Requests per second to a site, over the whole cluster.")
+@click.option("--retry-failed", is_flag=True, help="Retry URLs that failed or were skipped before.")
+@click.option("--cookies", "cookie_file", metavar="FILE", help="Cookie file in Netscape's format, of mode 600.")
+@ray_options
+@root_options
 def command(
     urls: tuple[str, ...],
     list_file: str | None,
@@ -255,16 +266,17 @@ def command(
     as_json: bool,
     debug: bool,
 ) -> None:
-    """Bring videos into the root, by address of a file, a page or a feed.
+    """Download videos into the root, by URL of a file, a page or a feed.
 
-    They go to videos/, each once, named by its SHA-256, with an info file that `viral ingest yt_dlp ROOT/videos` reads.
-    The table `fetches` keeps what became of each address: what is done is not fetched again, what failed only with
-    --retry-failed.
+    They are stored once in videos/, named by their SHA-256, with info files that `viral ingest yt_dlp ROOT/videos`
+    reads. The table `fetches` records each URL: those done are not fetched again, failed ones only with --retry-failed.
     """
-    text = cookies.read(Path(cookie_file)) if cookie_file else None
-    request = Request(urls, list_file, posts, allowed, rate, retry_failed, text)
-    progress = bar("fetch", unit="video")
-    say(run(Store.open(root), request, load(), address=address, progress=progress, debug=debug), as_json=as_json)
+    text = read_cookies(Path(cookie_file)) if cookie_file else None
+    request = FetchRequest(urls, list_file, posts, allowed, rate, retry_failed, text)
+    progress = progress_bar("fetch", unit="video")
+    print_summary(
+        run(Store.open(root), request, load(), address=address, progress=progress, debug=debug), as_json=as_json
+    )
 
 
 if __name__ == "__main__":

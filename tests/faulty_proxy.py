@@ -1,4 +1,4 @@
-"""An HTTP proxy that lets one request in so many go wrong, as storages do. Run as a process: see `main`."""
+"""An HTTP proxy that injects the faults of object storage into some requests. Run as a process: see `main`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STALL_SECONDS = 1.0
 
 
 class Proxy(ThreadingHTTPServer):
-    """Hands requests on to `upstream`; `every` of them on average meets a fault, by a seeded draw."""
+    """Forwards requests to `upstream`; one in `every`, drawn with a seed, gets a fault."""
 
     daemon_threads = True
 
@@ -30,7 +30,7 @@ class Proxy(ThreadingHTTPServer):
         self.random, self.lock = random.Random(seed), threading.Lock()
 
     def fault(self) -> str | None:
-        """What goes wrong with the next request, if anything."""
+        """Draw the fault of the next request; None for most."""
         with self.lock:
             return self.random.choice(FAULTS) if self.random.random() < 1 / self.every else None
 
@@ -42,17 +42,17 @@ class Handler(BaseHTTPRequestHandler):
     server: Proxy
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it
-        """Faults are said on stdout; the rest is nobody's business."""
+        """Log nothing: faults are printed on stdout."""
 
     def handle_one_request(self) -> None:
-        """As the base class, but a client that hangs up is nothing to speak of."""
+        """Handle a request; a client that closes its connection is no error."""
         try:
             super().handle_one_request()
         except ConnectionError:
             self.close_connection = True
 
     def do_GET(self) -> None:
-        """Hand on, or fail."""
+        """Forward the request, or inject a fault."""
         body = self.rfile.read(int(self.headers.get("content-length") or 0)) if not self._chunked() else self._chunks()
         fault = self.server.fault()
         if fault:
@@ -67,13 +67,13 @@ class Handler(BaseHTTPRequestHandler):
                 time.sleep(STALL_SECONDS)
             self._answer(status, headers, data, cut=fault == "truncated")
 
-    do_PUT = do_POST = do_DELETE = do_HEAD = do_GET  # noqa: N815 - the base class's names
+    do_PUT = do_POST = do_DELETE = do_HEAD = do_GET  # noqa: N815 - the names that http.server calls
 
     def _chunked(self) -> bool:
         return "chunked" in self.headers.get("transfer-encoding", "")
 
     def _chunks(self) -> bytes:
-        """A chunked body as it came: aws-chunked signatures are inside, for the server to read."""
+        """Decode a chunked body; the aws-chunked signatures inside are for the server."""
         parts = []
         while size := int(self.rfile.readline().split(b";")[0], 16):
             parts.append(self.rfile.read(size))
@@ -116,12 +116,12 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def main() -> None:
-    """`python faulty_proxy.py PORT UPSTREAM_PORT EVERY SEED`: until it is ended; says each fault on stdout."""
+    """`python faulty_proxy.py PORT UPSTREAM_PORT EVERY SEED`: run until killed; print each fault on stdout."""
     parser = argparse.ArgumentParser()
     for name in ("port", "upstream", "every", "seed"):
         parser.add_argument(name, type=int)
-    given = parser.parse_args()
-    Proxy(given.port, ("127.0.0.1", given.upstream), given.every, given.seed).serve_forever()
+    options = parser.parse_args()
+    Proxy(options.port, ("127.0.0.1", options.upstream), options.every, options.seed).serve_forever()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Hosts of our own on one machine: network namespaces on a switch, whose processes can be killed and cables pulled."""
+"""Simulated hosts on one machine: network namespaces on a virtual switch, with killable processes and cables."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SUBNET = "10.77.0"
 
 
 class Host:
-    """One host: a namespace with a cable to the switch."""
+    """A network namespace with a cable to the switch."""
 
     def __init__(self, network: str, number: int) -> None:
         self.address, self._name, self._switch, self._port = (
@@ -30,7 +30,7 @@ class Host:
         _ip("-n", self._name, "link", "add", "eth0", "type", "veth", "peer", "name", self._plug, "netns", network)
         _ip("-n", self._name, "addr", "add", f"{self.address}/24", "dev", "eth0")
         _ip("-n", self._name, "link", "set", "eth0", "up")
-        # It leads nowhere, but a program that asks which address it would leave by is told this host's.
+        # It leads nowhere, but programs that look up their outgoing address get this host's.
         _ip("-n", self._name, "route", "add", "default", "dev", "eth0")
         _ip("-n", network, "link", "set", self._plug, "master", "switch", "up")
 
@@ -41,7 +41,7 @@ class Host:
     def start(
         self, *command: str, env: Mapping[str, str], output: IO[bytes] | int = subprocess.DEVNULL
     ) -> subprocess.Popen[bytes]:
-        """Start a process there; its id is that of the command itself."""
+        """Start a process on the host; its id is that of the command itself."""
         process = subprocess.Popen(
             ["ip", "netns", "exec", self._name, *command],
             stdin=subprocess.DEVNULL,
@@ -53,15 +53,15 @@ class Host:
         return process
 
     def processes(self) -> dict[int, str]:
-        """The command line of every process there, by its id."""
-        found = {}
+        """Command lines of the processes on the host, by process id."""
+        lines = {}
         for pid in _ip("netns", "pids", self._name).split():
             with suppress(OSError):
-                found[int(pid)] = Path("/proc", pid, "cmdline").read_text().replace("\0", " ")
-        return found
+                lines[int(pid)] = Path("/proc", pid, "cmdline").read_text().replace("\0", " ")
+        return lines
 
     def kill(self, named: str = "") -> int:
-        """Kill all processes there whose command line holds `named`, at once; how many there were."""
+        """Kill all processes of the host whose command line contains `named`, and return their number."""
         pids = [pid for pid, line in self.processes().items() if named in line]
         for pid in pids:
             with suppress(ProcessLookupError):
@@ -69,23 +69,23 @@ class Host:
         return len(pids)
 
     def remove(self) -> None:
-        """End all that runs there, and take it off the network."""
+        """Kill all processes of the host, and delete it."""
         self.kill()
         for process in self._started:
             process.wait()
         _ip("netns", "delete", self._name)
 
     def unplug(self) -> None:
-        """Pull the cable: nothing says so to either side."""
+        """Disconnect the host; neither side is notified."""
         _ip("-n", self._switch, "link", "set", self._plug, "down")
 
     def plug(self) -> None:
-        """Put it back."""
+        """Connect the host again."""
         _ip("-n", self._switch, "link", "set", self._plug, "up")
 
 
 class Network:
-    """A switch in a namespace of its own: what is on it reaches nothing else, and nothing else reaches it."""
+    """A virtual switch in its own namespace, isolated from all other networks."""
 
     def __init__(self) -> None:
         self.name = f"viral{os.getpid()}"
@@ -98,7 +98,7 @@ class Network:
         return self
 
     def host(self, number: int) -> Host:
-        """The host of that number, made when first asked for."""
+        """The host with that number, created on first use."""
         if number not in self.hosts:
             self.hosts[number] = Host(self.name, number)
         return self.hosts[number]

@@ -1,7 +1,7 @@
-"""A small website that behaves and misbehaves, as a process: `python website.py` prints the port it listens on.
+"""A small website with faults, run as a process: `python website.py` prints the port it listens on.
 
-It listens on 127.0.0.1 and 127.0.0.2, so that there are two hosts. What a path does stands at its method below;
-`/log` answers every request so far as `[seconds, host, path, headers]`, and how many bytes of each body were sent.
+It listens on 127.0.0.1 and 127.0.0.2, to serve two hosts. The first part of a path selects a method `at_*` below;
+`/log` returns all requests so far as `[seconds, host, path, headers]`, and the bytes sent per path.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LOCK = threading.Lock()
 
 
 def video(name: str, size: int = 20_000) -> bytes:
-    """Bytes that begin as an MP4 file does, the same for the same name."""
+    """Content with the first bytes of an MP4 file, a function of the name."""
     head = b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom"
     block = hashlib.sha256(name.encode()).digest()
     return (head + block * (size // 32 + 1))[:size]
@@ -39,11 +39,11 @@ class Site(BaseHTTPRequestHandler):
             with LOCK:
                 LOG.append([time.monotonic(), self.headers["Host"], self.path, dict(self.headers)])
                 SEEN[self.path] += 1
-        self.time = SEEN[self.path]
+        self.visit = SEEN[self.path]
         getattr(self, f"at_{self.steps[0]}", self.at_nothing)()
 
     def answer(self, body: bytes, status: int = 200, length: int | None = None, **headers: str) -> None:
-        """Send an answer, with its true length unless told otherwise; -1 sends none, and closes."""
+        """Send a response; `length` replaces the true Content-Length, and -1 omits it and closes the connection."""
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name.replace("_", "-"), value)
@@ -68,25 +68,25 @@ class Site(BaseHTTPRequestHandler):
         self.answer(b"no such thing", 404)
 
     def at_video(self) -> None:
-        """/video/NAME: `same` names the content, `size` its bytes, `seconds` how long it takes to begin."""
+        """/video/NAME: `same` names the content, `size` its bytes, `seconds` the delay before it."""
         time.sleep(float(self.query.get("seconds", 0)))
         name = self.query.get("same", self.steps[-1])
         body = video(name, int(self.query.get("size", 20_000)))
         self.answer(body, length=-1 if "close" in self.query else None, Content_Type="text/x-lie")
 
     def at_status(self) -> None:
-        """/status/CODE: always; with `times`, as often, then a video; `after` is its Retry-After."""
-        if self.time > int(self.query.get("times", 1 << 30)):
+        """/status/CODE, always or for the first `times` requests, then a video; `after` is its Retry-After."""
+        if self.visit > int(self.query.get("times", 1 << 30)):
             self.answer(video(self.path))
             return
         headers = {"Retry_After": self.query["after"]} if "after" in self.query else {}
         self.answer(b"<html>an error</html>", int(self.steps[1]), **headers)
 
     def at_truncated(self) -> None:
-        """Half of what is announced; with `times`, as often, then all."""
+        """Half of the announced content, always or for the first `times` requests."""
         body = video(self.path, 40_000)
-        whole = self.time > int(self.query.get("times", 1 << 30))
-        self.answer(body if whole else body[:20_000], length=40_000)
+        complete = self.visit > int(self.query.get("times", 1 << 30))
+        self.answer(body if complete else body[:20_000], length=40_000)
         self.close_connection = True
 
     def at_drip(self) -> None:
@@ -108,7 +108,7 @@ class Site(BaseHTTPRequestHandler):
         self.answer(b"", 302, Location=self.path)
 
     def at_html(self) -> None:
-        """A page with the videos of `src`, separated by commas; without, one of words."""
+        """A page with the videos of `src`, separated by commas; by default without any."""
         tags = "".join(f'<video src="{src}"></video>' for src in self.query.get("src", "").split(",") if src)
         self.answer(f"<!DOCTYPE html><html><title>My page</title><body>{tags}</body></html>".encode())
 
@@ -118,9 +118,9 @@ class Site(BaseHTTPRequestHandler):
         self.answer(f'<?xml version="1.0"?><rss version="2.0"><channel>{items}</channel></rss>'.encode())
 
     def at_cookie(self) -> None:
-        """A video for those who bring `session=secret`."""
-        ours = "session=secret" in self.headers.get("Cookie", "")
-        self.answer(video("cookie") if ours else b"who are you?", 200 if ours else 403)
+        """A video for requests with the cookie `session=secret`."""
+        allowed = "session=secret" in self.headers.get("Cookie", "")
+        self.answer(video("cookie") if allowed else b"who are you?", 200 if allowed else 403)
 
     def at_empty(self) -> None:
         self.answer(b"")
@@ -131,7 +131,7 @@ class Site(BaseHTTPRequestHandler):
     def at_binary(self) -> None:
         self.answer(bytes(range(1, 200)) * 20)
 
-    do_HEAD = do_GET  # noqa: N815 - the name that http.server looks for
+    do_HEAD = do_GET  # noqa: N815 - the name that http.server calls
 
     def log_message(self, *args: object) -> None: ...
 

@@ -1,4 +1,4 @@
-"""What a fetch has to do: what is wanted, less what the ledger says is done; and what comes of it for the posts."""
+"""Plan of a fetch: the URLs to fetch, minus those that the ledger has done, and the posts that get their videos."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.runtime.buckets import over_buckets
+from jobs.runtime.buckets import map_buckets
 from viral.errors import BadAddressError, ConfigError, HostNotAllowedError, SourceError
 from viral.fetching.fetch import FEED
-from viral.fetching.hosts import Hosts, host_of, plain, refused
-from viral.storage.store import Store, open_any
-from viral.tables.bucketed import Parts
+from viral.fetching.hosts import AllowedHosts, not_allowed_error, strip_fragment, url_host
+from viral.storage.store import Store, open_uri
+from viral.tables.bucketed import BucketedTable
 from viral.tables.places import fetches_table, posts_table
 from viral.tables.schemas import FETCHES, POSTS
 
-BATCH = 50_000  # addresses held at once
-NAMED = 5  # hosts that an error names
+BATCH_URLS = 50_000  # staged at once: bounds the memory for a long list
+MAX_HOSTS_IN_ERROR = 5  # enough to see what is missing, on one line
 
-WANTED = pa.schema(
+TASKS = pa.schema(
     [
         pa.field("url", pa.string(), nullable=False),
         pa.field("site", pa.string()),
@@ -40,66 +40,66 @@ ATTACHED = pa.schema(
 
 
 @dataclass(frozen=True)
-class Plan:
-    """The tables of one run, in its staging folder."""
+class FetchPlan:
+    """Staging tables of one run. Round 0 has the requested URLs, each later one those that feeds list."""
 
     store: Store
     staging: str
-    hosts: Hosts
-    bits: int
+    hosts: AllowedHosts
+    log2_buckets: int
 
-    def wanted(self, round_: int) -> Parts:
-        """Every address of a round, done or not: the first is what was asked for, the others what feeds list."""
-        return Parts(self.store, f"{self.staging}/wanted/{round_}", WANTED, key="url")
+    def tasks(self, round_: int) -> BucketedTable:
+        """All tasks of a round, done or not."""
+        return BucketedTable(self.store, f"{self.staging}/tasks/{round_}", TASKS, key="url")
 
-    def todo(self, round_: int, site: str = "") -> Parts:
-        """What is left to do of a round, at all sites or at one."""
-        # A number of IP version 6 has colons, which no file name should have.
+    def todo(self, round_: int, site: str = "") -> BucketedTable:
+        """Tasks of a round that are left to do, at one site or at all."""
+        # An IPv6 address has colons, which are not safe in a file name.
         name = f"/{site.replace(':', '_')}" if site else ""
-        return Parts(self.store, f"{self.staging}/todo/{round_}{name}", WANTED, key="url", nested=True)
+        return BucketedTable(self.store, f"{self.staging}/todo/{round_}{name}", TASKS, key="url", nested=True)
 
     def ledger(self, bucket: int, columns: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """What is known of the addresses of one bucket."""
-        rows = fetches_table(self.store).read(self.bits, bucket, columns).to_pylist()
+        """Ledger rows of a bucket by URL."""
+        rows = fetches_table(self.store).read(self.log2_buckets, bucket, columns).to_pylist()
         return {row["url"]: row for row in rows}
 
-    def attached(self) -> Parts:
-        """The posts that have a video now."""
-        return Parts(self.store, f"{self.staging}/attached", ATTACHED, key="post_id")
+    def attached(self) -> BucketedTable:
+        """Posts whose video has been fetched."""
+        return BucketedTable(self.store, f"{self.staging}/attached", ATTACHED, key="post_id")
 
 
-def want_addresses(plan: Plan, addresses: Iterable[str]) -> None:
-    """Stage addresses, a batch at a time.
+def stage_urls(plan: FetchPlan, urls: Iterable[str]) -> None:
+    """Stage the requested URLs, batch by batch.
 
     Raises:
-        ConfigError: one is no http(s) address, or of a host that is not allowed.
+        ConfigError: an entry is no http(s) URL, or its host is not allowed.
     """
-    addresses = iter(addresses)
+    urls = iter(urls)
     unknown: set[str] = set()
-    while batch := list(islice(addresses, BATCH)):
+    while batch := list(islice(urls, BATCH_URLS)):
         rows = []
-        for url in map(plain, batch):
+        for url in map(strip_fragment, batch):
             try:
                 rows.append({"url": url, "site": plan.hosts.site(url)})
             except HostNotAllowedError:
-                unknown.add(host_of(url))
+                unknown.add(url_host(url))
             except BadAddressError as error:
                 raise ConfigError(f"{error}: correct it") from error
-        if len(unknown) >= NAMED:
+        if len(unknown) >= MAX_HOSTS_IN_ERROR:
             break
-        plan.wanted(0).append(_table(rows), plan.bits)
+        plan.tasks(0).append(_task_table(rows), plan.log2_buckets)
     if unknown:
-        raise refused(unknown)
+        raise not_allowed_error(unknown)
 
 
-def listed(file: str) -> Iterator[str]:
-    """The addresses of a file, one a line; empty lines and such that begin with # are none.
+def read_url_list(file: str) -> Iterator[str]:
+    """Yield the URLs of a file, one per line, skipping empty lines and comments (`#`).
 
     Raises:
-        SourceError: it cannot be read.
+        SourceError: the file cannot be read.
     """
     try:
-        stream = open_any(file if file.startswith("s3://") else str(Path(file).expanduser()))
+        stream = open_uri(file if file.startswith("s3://") else str(Path(file).expanduser()))
     except OSError as error:
         raise SourceError(f"cannot read the list {file}: {error.strerror or error}") from error
     with stream:
@@ -109,162 +109,159 @@ def listed(file: str) -> Iterator[str]:
                 yield text
 
 
-def want_found(plan: Plan, round_: int, urls: Iterable[str]) -> None:
-    """Stage what a feed lists; an address of a host that is not allowed belongs to no site, and is skipped."""
+def stage_listed_urls(plan: FetchPlan, round_: int, urls: Iterable[str]) -> None:
+    """Stage the URLs that a feed lists; those of other hosts have no site, and are skipped later."""
     rows = []
-    for url in map(plain, urls):
+    for url in map(strip_fragment, urls):
         try:
             rows.append({"url": url, "site": plan.hosts.site(url)})
         except HostNotAllowedError:
             rows.append({"url": url})
         except BadAddressError:
             continue
-    plan.wanted(round_).append(_table(rows), plan.bits)
+    plan.tasks(round_).append(_task_table(rows), plan.log2_buckets)
 
 
-def want_posts(plan: Plan, posts_bits: int) -> int:
-    """Stage the pages of posts without a video; how many posts these are.
+def stage_posts(plan: FetchPlan, posts_log2_buckets: int) -> None:
+    """Stage the pages of all posts without a video.
 
     Raises:
-        ConfigError: a page is of a host that is not allowed.
+        ConfigError: the host of a page is not allowed.
     """
-    rows = list(over_buckets(partial(_want_posts, plan, posts_bits), posts_bits))
-    if unknown := {host for row in rows for host in str(row["unknown"]).split()}:
-        raise refused(sorted(unknown)[:NAMED])
-    return sum(int(row["posts"]) for row in rows)
+    unknown = set[str]()
+    for hosts in map_buckets(partial(_stage_posts, plan, posts_log2_buckets), posts_log2_buckets):
+        unknown.update(hosts)
+    if unknown:
+        raise not_allowed_error(sorted(unknown)[:MAX_HOSTS_IN_ERROR])
 
 
-def _want_posts(plan: Plan, bits: int, bucket: int) -> dict[str, Any]:
-    posts = posts_table(plan.store).read(bits, bucket, ["post_id", "page_url", "video_uri"])
+def _stage_posts(plan: FetchPlan, log2_buckets: int, bucket: int) -> list[str]:
+    posts = posts_table(plan.store).read(log2_buckets, bucket, ["post_id", "page_url", "video_uri"])
     rows, unknown = [], set[str]()
     for post in posts.filter(_without_video(posts)).to_pylist():
-        url = plain(post["page_url"] or post["video_uri"] or "")
+        url = strip_fragment(post["page_url"] or post["video_uri"] or "")
         try:
             rows.append({"url": url, "site": plan.hosts.site(url), "post_id": post["post_id"]})
         except HostNotAllowedError:
-            unknown.add(host_of(url))
+            unknown.add(url_host(url))
         except BadAddressError:
-            continue  # no address at all: `viral backfill` says missing_object of such a post
-    plan.wanted(0).append(_table(rows), plan.bits)
-    return {"posts": len(rows), "unknown": " ".join(sorted(unknown)[:NAMED])}
+            continue  # without a URL: `viral backfill` reports missing_object for the post
+    plan.tasks(0).append(_task_table(rows), plan.log2_buckets)
+    return sorted(unknown)[:MAX_HOSTS_IN_ERROR]
 
 
 def _without_video(posts: pa.Table) -> pa.Array:
-    """Whether a post has no video, or one that lies on the web."""
+    """Mask of posts without a video, or with one that is still on the web."""
     return pc.or_kleene(pc.is_null(posts["video_uri"]), pc.match_substring_regex(posts["video_uri"], "^https?://"))
 
 
-def plan_round(plan: Plan, round_: int, *, retry_failed: bool) -> dict[str, Counter[str]]:
-    """Stage what is to do; of each site how many addresses that is (`todo`), and how many were `done` or `failed`.
+def plan_round(plan: FetchPlan, round_: int, *, retry_failed: bool) -> dict[str, Counter[str]]:
+    """Stage what a round has to do; return, per site, the number of URLs by state.
 
-    What belongs to no site is `refused`, and in the ledger now.
+    The states are `todo`, `done`, `failed`, and for URLs without a site `refused`, which the ledger gets at once.
     """
     counts: dict[str, Counter[str]] = {}
-    for row in over_buckets(partial(_plan, plan, round_, retry_failed), plan.bits):
-        for line in str(row["counts"]).splitlines():
-            site, what, count = line.split("\t")
-            counts.setdefault(site, Counter())[what] += int(count)
+    for bucket_counts in map_buckets(partial(_plan_bucket, plan, round_, retry_failed), plan.log2_buckets):
+        for (site, state), count in bucket_counts.items():
+            counts.setdefault(site, Counter())[state] += count
     return counts
 
 
-def _plan(plan: Plan, round_: int, retry_failed: bool, bucket: int) -> dict[str, Any]:
-    before = plan.ledger(bucket, ["url", "status", "reason", "attempts"])
+def _plan_bucket(plan: FetchPlan, round_: int, retry_failed: bool, bucket: int) -> Counter[tuple[str, str]]:
+    ledger = plan.ledger(bucket, ["url", "status", "reason", "attempts"])
     todo: dict[str, list[dict[str, Any]]] = {}
     refused_urls: list[str] = []
     counts: Counter[tuple[str, str]] = Counter()
-    for wanted in _news(plan, round_, bucket):
-        url, site = wanted["url"], wanted["site"] or ""
-        then = before.get(url)
-        what = _state(then, retry_failed)
-        if what == "todo" and not site:
-            what = "refused"
+    for task in _new_tasks(plan, round_, bucket):
+        url, site = task["url"], task["site"] or ""
+        entry = ledger.get(url)
+        state = _task_state(entry, retry_failed)
+        if state == "todo" and not site:
+            state = "refused"
             refused_urls.append(url)
-        elif what == "todo":
-            todo.setdefault(site, []).append({**wanted, "attempts": then["attempts"] if then else 0})
-        counts[site, what] += 1
+        elif state == "todo":
+            todo.setdefault(site, []).append({**task, "attempts": entry["attempts"] if entry else 0})
+        counts[site, state] += 1
     for site, rows in todo.items():
-        plan.todo(round_, site).append(_table(rows), plan.bits)
-    fetches_table(plan.store).append(_refusals(refused_urls), plan.bits)
-    return {"counts": "\n".join(f"{site}\t{what}\t{count}" for (site, what), count in counts.items())}
+        plan.todo(round_, site).append(_task_table(rows), plan.log2_buckets)
+    fetches_table(plan.store).append(_refused_rows(refused_urls), plan.log2_buckets)
+    return counts
 
 
-def _news(plan: Plan, round_: int, bucket: int) -> list[dict[str, Any]]:
-    """What is wanted in this round and was in none before."""
-    wanted = plan.wanted(round_).read(plan.bits, bucket)
+def _new_tasks(plan: FetchPlan, round_: int, bucket: int) -> list[dict[str, Any]]:
+    """Tasks of this round that no earlier round had."""
+    tasks = plan.tasks(round_).read(plan.log2_buckets, bucket)
     for earlier in range(round_):
-        known = plan.wanted(earlier).read(plan.bits, bucket, ["url"])["url"].combine_chunks()
-        wanted = wanted.filter(pc.invert(pc.is_in(wanted["url"], known)))
-    rows: list[dict[str, Any]] = wanted.to_pylist()
+        urls = plan.tasks(earlier).read(plan.log2_buckets, bucket, ["url"])["url"].combine_chunks()
+        tasks = tasks.filter(pc.invert(pc.is_in(tasks["url"], urls)))
+    rows: list[dict[str, Any]] = tasks.to_pylist()
     return rows
 
 
-def _refusals(urls: Sequence[str]) -> pa.Table:
-    """The ledger's rows of what feeds list of hosts that are not allowed."""
+def _refused_rows(urls: Sequence[str]) -> pa.Table:
+    """Ledger rows of listed URLs whose host is not allowed."""
     now, reason = datetime.now(UTC), HostNotAllowedError.reason
     rows = [
-        {"url": url, "host": host_of(url), "status": "skipped", "reason": reason, "attempts": 0, "fetched_at": now}
+        {"url": url, "host": url_host(url), "status": "skipped", "reason": reason, "attempts": 0, "fetched_at": now}
         for url in urls
     ]
     return pa.Table.from_pylist([{name: row.get(name) for name in FETCHES.names} for row in rows], schema=FETCHES)
 
 
-def _state(then: dict[str, Any] | None, retry_failed: bool) -> str:
-    if then is None or then["reason"] == FEED:  # a feed may list more than it did
+def _task_state(entry: dict[str, Any] | None, retry_failed: bool) -> str:
+    if entry is None or entry["reason"] == FEED:  # a feed may have new entries
         return "todo"
-    if then["status"] == "done":
+    if entry["status"] == "done":
         return "done"
     return "todo" if retry_failed else "failed"
 
 
-def tally(plan: Plan, rounds: int) -> Iterator[dict[str, Any]]:
-    """The ledger's row of each address that this run had to do, bucket by bucket, counted: see `_tally`."""
+def count_results(plan: FetchPlan, rounds: int) -> Iterator[tuple[Counter[tuple[str, str, str]], int]]:
+    """Yield, per bucket, this run's URLs counted by (host, status, reason), and the bytes fetched."""
     for round_ in range(rounds):
-        yield from over_buckets(partial(_tally, plan, round_), plan.bits)
+        yield from map_buckets(partial(_count_results, plan, round_), plan.log2_buckets)
 
 
-def _tally(plan: Plan, round_: int, bucket: int) -> dict[str, Any]:
-    now = plan.ledger(bucket, ["url", "host", "status", "reason", "bytes"])
+def _count_results(plan: FetchPlan, round_: int, bucket: int) -> tuple[Counter[tuple[str, str, str]], int]:
+    ledger = plan.ledger(bucket, ["url", "host", "status", "reason", "bytes"])
     counts: Counter[tuple[str, str, str]] = Counter()
     size = 0
-    for url in plan.todo(round_).read(plan.bits, bucket, ["url"])["url"].to_pylist():
-        if row := now.get(url):
+    for url in plan.todo(round_).read(plan.log2_buckets, bucket, ["url"])["url"].to_pylist():
+        if row := ledger.get(url):
             counts[row["host"], row["status"], row["reason"] or ""] += 1
             size += row["bytes"] or 0
-    lines = "\n".join(f"{host}\t{status}\t{reason}\t{count}" for (host, status, reason), count in counts.items())
-    return {"counts": lines, "bytes": size}
+    return counts, size
 
 
-def attach(plan: Plan, posts_bits: int) -> int:
-    """Give the posts the videos that were fetched for them, now or before; how many got one."""
-    list(over_buckets(partial(_stage_attached, plan, posts_bits), plan.bits))
-    rows = over_buckets(partial(_attach, plan, posts_bits), posts_bits)
-    posts = sum(int(row["posts"]) for row in rows)
-    posts_table(plan.store).sweep(posts_bits)
+def attach_videos(plan: FetchPlan, posts_log2_buckets: int) -> int:
+    """Set `video_uri` of the posts whose video was fetched in this run or before; return how many posts changed."""
+    list(map_buckets(partial(_stage_attached, plan, posts_log2_buckets), plan.log2_buckets))
+    posts = sum(map_buckets(partial(_attach, plan, posts_log2_buckets), posts_log2_buckets))
+    posts_table(plan.store).drop_superseded(posts_log2_buckets)
     return posts
 
 
-def _stage_attached(plan: Plan, posts_bits: int, bucket: int) -> dict[str, Any]:
+def _stage_attached(plan: FetchPlan, posts_log2_buckets: int, bucket: int) -> None:
     ledger = plan.ledger(bucket, ["url", "video_uri"])
     rows = [
-        {"post_id": wanted["post_id"], "video_uri": row["video_uri"]}
-        for wanted in plan.wanted(0).read(plan.bits, bucket, ["url", "post_id"]).to_pylist()
-        if wanted["post_id"] and (row := ledger.get(wanted["url"])) and row["video_uri"]
+        {"post_id": task["post_id"], "video_uri": row["video_uri"]}
+        for task in plan.tasks(0).read(plan.log2_buckets, bucket, ["url", "post_id"]).to_pylist()
+        if task["post_id"] and (row := ledger.get(task["url"])) and row["video_uri"]
     ]
-    plan.attached().append(pa.Table.from_pylist(rows, schema=ATTACHED), posts_bits)
-    return {"posts": len(rows)}
+    plan.attached().append(pa.Table.from_pylist(rows, schema=ATTACHED), posts_log2_buckets)
 
 
-def _attach(plan: Plan, bits: int, bucket: int) -> dict[str, Any]:
-    found = plan.attached().read(bits, bucket)
-    table = posts_table(plan.store)
-    posts = table.read(bits, bucket)
-    posts = posts.filter(pc.and_(_without_video(posts), pc.is_in(posts["post_id"], found["post_id"].combine_chunks())))
+def _attach(plan: FetchPlan, log2_buckets: int, bucket: int) -> int:
+    attached, table = plan.attached().read(log2_buckets, bucket), posts_table(plan.store)
+    ids = attached["post_id"].combine_chunks()
+    posts = table.read(log2_buckets, bucket)
+    posts = posts.filter(pc.and_(_without_video(posts), pc.is_in(posts["post_id"], ids)))
     if posts.num_rows:
-        uris = found["video_uri"].take(pc.index_in(posts["post_id"], found["post_id"].combine_chunks()))
-        place = POSTS.get_field_index("video_uri")
-        table.merge(posts.set_column(place, POSTS.field(place), uris), bits, bucket)
-    return {"posts": posts.num_rows}
+        uris = attached["video_uri"].take(pc.index_in(posts["post_id"], ids))
+        column = POSTS.get_field_index("video_uri")
+        table.merge(posts.set_column(column, POSTS.field(column), uris), log2_buckets, bucket)
+    return int(posts.num_rows)
 
 
-def _table(rows: Sequence[dict[str, Any]]) -> pa.Table:
-    return pa.Table.from_pylist([{name: row.get(name) for name in WANTED.names} for row in rows], schema=WANTED)
+def _task_table(rows: Sequence[dict[str, Any]]) -> pa.Table:
+    return pa.Table.from_pylist([{name: row.get(name) for name in TASKS.names} for row in rows], schema=TASKS)

@@ -1,4 +1,4 @@
-"""A network that was trained on videos, as a model that every scorer can use."""
+"""Save a trained video network as a model that any scorer can use."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import viral
 from jobs.training.model_card import notes_of_sources, sources_of
 from viral.datasets.labelled_videos import VideoCounts
 from viral.extractors.clip_network import as_clip_network, clip_network
-from viral.extractors.feature_set import Entry, FeatureSet
+from viral.extractors.feature_set import ExtractorEntry, FeatureSet
 from viral.models.video_config import VideoConfig
 from viral.registry.registry import Registry
 from viral.storage.store import Store
-from viral.weights.pinned import pinned
+from viral.weights.pinned import pin_uri
 from viral.weights.resolve import RANDOM
 from viral.weights.root import SCHEME
 
@@ -34,7 +34,7 @@ def save(
     label: dict[str, Any],
     state: dict[str, Any],
 ) -> int:
-    """Save the best epoch: the heads as the model, the backbone as the weights of the feature set that it looks at.
+    """Save the best epoch: the heads as the model, the backbone as weights of the model's feature set.
 
     Returns:
         The version.
@@ -42,22 +42,22 @@ def save(
     from safetensors.torch import save as as_bytes
 
     registry = Registry(store)
-    heads: bytes = as_bytes(_below("heads.", state["best"]))
-    backbone = as_clip_network(spec.backbone).stored(_below("backbone.", state["best"]), task.resolve)
+    heads: bytes = as_bytes(_strip("heads.", state["best"]))
+    backbone = as_clip_network(spec.backbone).serialize(_strip("backbone.", state["best"]), task.resolve)
     card = _card(spec, task, counts, label, state, sources_of(store))
     version = registry.claim(spec.name)
     key = f"{SCHEME}{registry.key(spec.name, version, BACKBONE)}"
-    weights = pinned(key, hashlib.sha256(backbone).hexdigest())
+    weights = pin_uri(key, hashlib.sha256(backbone).hexdigest())
     trained = clip_network(spec.backbone.name, spec.backbone.params() | {"weights": weights})
-    feature_set = FeatureSet(f"{spec.name}-{version}", (Entry(trained),)).to_dict()
+    feature_set = FeatureSet(f"{spec.name}-{version}", (ExtractorEntry(trained),)).to_dict()
     return registry.save(
         spec.name, card | {"feature_set": feature_set}, heads, version=version, files={BACKBONE: backbone}
     )
 
 
-def _below(prefix: str, state: Mapping[str, Any]) -> dict[str, Any]:
-    """The tensors whose names begin so, by the rest of their names."""
-    return {name.removeprefix(prefix): each.contiguous() for name, each in state.items() if name.startswith(prefix)}
+def _strip(prefix: str, state: Mapping[str, Any]) -> dict[str, Any]:
+    """Tensors whose names start with `prefix`, by the rest of their names."""
+    return {name.removeprefix(prefix): value.contiguous() for name, value in state.items() if name.startswith(prefix)}
 
 
 def _card(
@@ -68,7 +68,7 @@ def _card(
     state: dict[str, Any],
     sources: list[str],
 ) -> dict[str, Any]:
-    """All that the model is made of, but for its feature set: its name says which version it belongs to."""
+    """Build the card, except for the feature set, whose name depends on the version."""
     return {
         "kind": "network",
         "config": asdict(task.heads),

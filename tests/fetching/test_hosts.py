@@ -1,13 +1,13 @@
-"""Which hosts may be asked, however an address is written."""
+"""Allowed hosts, for all spellings of a URL."""
 
 from __future__ import annotations
 
 import pytest
 
 from viral.errors import BadAddressError, ConfigError, HostNotAllowedError
-from viral.fetching.hosts import Hosts, host_of, plain, refused
+from viral.fetching.hosts import AllowedHosts, not_allowed_error, strip_fragment, url_host
 
-HOSTS = Hosts(["TikTok.com.", "www.tiktok.com", "127.0.0.1", "::1", "intranet", "bücher.example"])
+HOSTS = AllowedHosts(["TikTok.com.", "www.tiktok.com", "127.0.0.1", "::1", "intranet", "bücher.example"])
 
 
 @pytest.mark.parametrize(
@@ -75,16 +75,16 @@ def test_no_address(url):
 )
 def test_no_host(host):
     with pytest.raises(ConfigError, match="--allow-host"):
-        Hosts([host])
+        AllowedHosts([host])
 
 
 def test_what_a_refusal_says():
-    said = str(refused(["www.tiktok.com"]))
-    assert "terms of use are yours to honour" in said
-    assert said.endswith("add --allow-host tiktok.com")
-    assert "b.example --allow-host" not in str(refused([]))
+    message = str(not_allowed_error(["www.tiktok.com"]))
+    assert "terms of use are yours to honour" in message
+    assert message.endswith("add --allow-host tiktok.com")
+    assert "b.example --allow-host" not in str(not_allowed_error([]))
 
 
 def test_an_address_without_what_no_server_sees():
-    assert plain(" https://a.example/x?y#z \n") == "https://a.example/x?y"
-    assert host_of("https://A.example:1/") == "a.example"
+    assert strip_fragment(" https://a.example/x?y#z \n") == "https://a.example/x?y"
+    assert url_host("https://A.example:1/") == "a.example"

@@ -1,10 +1,10 @@
-"""What a file is, by its first bytes: of real files of many kinds, and of what is none."""
+"""Signatures of video containers: real files of many kinds, and files that are no video."""
 
 from __future__ import annotations
 
 import pytest
 
-from viral.fetching.signatures import HEAD, extension
+from viral.fetching.signatures import HEAD_BYTES, container_extension
 
 
 @pytest.mark.parametrize(
@@ -32,16 +32,26 @@ from viral.fetching.signatures import HEAD, extension
     ],
 )
 def test_first_bytes(head, kind):
-    assert extension(head) == kind
+    assert container_extension(head) == kind
 
 
 def test_every_real_video_is_known(shared_data):
-    ending = {".mp4": "mp4", ".mkv": "mkv", ".avi": "avi", ".3gp": "3gp", ".flv": "flv", ".mov": "mov", ".webm": "webm"}
-    videos = [path for path in shared_data.rglob("*") if path.suffix in ending and path.stat().st_size]
+    extensions = {
+        ".mp4": "mp4",
+        ".mkv": "mkv",
+        ".avi": "avi",
+        ".3gp": "3gp",
+        ".flv": "flv",
+        ".mov": "mov",
+        ".webm": "webm",
+    }
+    videos = [path for path in shared_data.rglob("*") if path.suffix in extensions and path.stat().st_size]
     assert len(videos) > 100
-    assert {path.name: extension(_head(path)) for path in videos} == {path.name: ending[path.suffix] for path in videos}
+    assert {path.name: container_extension(_head(path)) for path in videos} == {
+        path.name: extensions[path.suffix] for path in videos
+    }
 
 
 def _head(path):
     with path.open("rb") as file:
-        return file.read(HEAD)
+        return file.read(HEAD_BYTES)

@@ -1,4 +1,4 @@
-"""Videos from the web into a root: what is done, what is not and why, and that a kill costs nothing."""
+"""`viral fetch`: results and reasons, feeds, posts without a video, rate limits, and recovery from a kill."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 
 from jobs import fetch, ingest
-from jobs.fetch import Request
+from jobs.fetch import FetchRequest
 from viral.config import Settings
 from viral.errors import ConfigError, SourceError, TableError
 from viral.storage.store import Store
@@ -30,30 +30,30 @@ SETTINGS = Settings(
 
 @pytest.fixture
 def run(ray_session, any_store):
-    """Fetch into an empty root from both hosts, fast unless told otherwise."""
+    """Fetch into an empty root from both hosts, by default fast."""
 
     def call(*urls, allowed=(HERE, THERE), rate=100.0, **more):
-        return fetch.run(any_store, Request(urls, allowed=allowed, rate=rate, **more), SETTINGS)
+        return fetch.run(any_store, FetchRequest(urls, allowed=allowed, rate=rate, **more), SETTINGS)
 
     return call
 
 
 @pytest.fixture
 def ledger(any_store):
-    """The rows of the ledger, by path."""
+    """Rows of the ledger by path."""
     return lambda: {"/" + row["url"].split("/", 3)[3]: row for row in fetches_table(any_store).read().to_pylist()}
 
 
 def test_every_address_ends_as_one_row_and_none_is_fetched_twice(run, ledger, website, any_store, monkeypatch):
-    monkeypatch.setattr(fetch, "bits_for", lambda rows: 2)  # as for 100,000 addresses
+    monkeypatch.setattr(fetch, "log2_buckets_for", lambda rows: 2)  # as for 100,000 addresses
     good = ["video/a", "video/b?same=a", "html/x?src=/video/inside", "status/500?times=1", "redirect?to=/video/r"]
     bad = {"status/404": "missing_object", "video/l?size=100001": "too_large", "truncated": "storage_error"}
     urls = [website(path) for path in [*good, *bad]] + [website("video/c", THERE)]
-    said = run(*urls, urls[0])
-    assert (said.urls, said.done, said.failed, said.skipped, said.done_before) == (9, 6, 3, 0, 0)
-    assert said.reasons == dict.fromkeys(bad.values(), 1)
-    assert said.hosts == {HERE: {"done": 5, "failed": 3}, THERE: {"done": 1}}
-    assert said.bytes == 6 * 20_000
+    summary = run(*urls, urls[0])
+    assert (summary.urls, summary.done, summary.failed, summary.skipped, summary.done_before) == (9, 6, 3, 0, 0)
+    assert summary.reasons == dict.fromkeys(bad.values(), 1)
+    assert summary.hosts == {HERE: {"done": 5, "failed": 3}, THERE: {"done": 1}}
+    assert summary.bytes == 6 * 20_000
     rows = ledger()
     assert len(rows) == 9
     assert {path: rows[f"/{path}"]["reason"] for path in bad} == bad
@@ -73,8 +73,8 @@ def test_every_address_ends_as_one_row_and_none_is_fetched_twice(run, ledger, we
 
 def test_ingest_reads_what_was_fetched(run, website, any_store):
     run(website("video/a"), website("html/x?src=/video/inside"))
-    said = ingest.run(any_store, ingest.Source("yt_dlp", (any_store.uri("videos"),)))
-    assert (said.posts, said.rejects) == (2, 0)
+    summary = ingest.run(any_store, ingest.IngestSource("yt_dlp", (any_store.uri("videos"),)))
+    assert (summary.posts, summary.rejects) == (2, 0)
     posts = posts_table(any_store).read().to_pylist()
     assert {post["page_url"] for post in posts} == {website("video/a"), website("html/x?src=/video/inside")}
     for post in posts:
@@ -84,9 +84,9 @@ def test_ingest_reads_what_was_fetched(run, website, any_store):
 def test_a_feed_is_looked_at_again_for_what_is_new(run, ledger, website):
     inner = website(f"feed/inner?items={website('video/deep')}")
     items = [website("video/a"), website("html?src=/video/b"), inner, "http://127.0.0.3/x"]
-    said = run(website(f"feed?items={','.join(items)}"))
-    assert (said.urls, said.feeds, said.done, said.skipped) == (6, 2, 3, 1)
-    assert said.reasons == {"host_not_allowed": 1}
+    summary = run(website(f"feed?items={','.join(items)}"))
+    assert (summary.urls, summary.feeds, summary.done, summary.skipped) == (6, 2, 3, 1)
+    assert summary.reasons == {"host_not_allowed": 1}
     assert (ledger()["/x"]["status"], ledger()["/video/deep"]["status"]) == ("skipped", "done")
     again = run(website(f"feed?items={','.join(items)}"))
     assert (again.feeds, again.done, again.done_before, again.failed_before) == (2, 0, 3, 1)
@@ -94,7 +94,7 @@ def test_a_feed_is_looked_at_again_for_what_is_new(run, ledger, website):
 
 
 def test_posts_without_a_video_get_theirs(run, website, any_store, monkeypatch):
-    monkeypatch.setattr(fetch, "bits_for", lambda rows: 2)
+    monkeypatch.setattr(fetch, "log2_buckets_for", lambda rows: 2)
 
     def post(name, **more):
         return {**dict.fromkeys(POSTS.names), "post_id": name, "source": "s", "caption": f"of {name}", **more}
@@ -108,8 +108,8 @@ def test_posts_without_a_video_get_theirs(run, website, any_store, monkeypatch):
         post("junk", page_url="see my profile"),
     ]
     posts_table(any_store).append(pa.Table.from_pylist(posts, schema=POSTS), 0)
-    said = run(posts=True)
-    assert (said.urls, said.done, said.failed, said.posts_with_video) == (3, 2, 1, 2)
+    summary = run(posts=True)
+    assert (summary.urls, summary.done, summary.failed, summary.posts_with_video) == (3, 2, 1, 2)
     table = {row["post_id"]: row for row in posts_table(any_store).read().to_pylist()}
     assert [name for name, row in table.items() if (row["video_uri"] or "").startswith("videos/")] == [
         *("direct", "has", "page"),
@@ -119,7 +119,7 @@ def test_posts_without_a_video_get_theirs(run, website, any_store, monkeypatch):
     again = run(posts=True)
     assert (again.urls, again.failed_before, again.posts_with_video) == (1, 1, 0)
 
-    # A newer scrape that knows of no video does not make it be fetched again.
+    # A newer scrape without a video does not cause another download.
     posts_table(any_store).merge(pa.Table.from_pylist([posts[0]], schema=POSTS), 0, 0)
     assert (run(posts=True).posts_with_video, len(website.asked("video/p"))) == (1, 1)
 
@@ -131,7 +131,7 @@ def test_a_list(run, ledger, website, tmp_path):
 
 
 def test_what_is_no_request(run, website, any_store, tmp_path):
-    for request, error, said in (
+    for request, error, message in (
         ({}, ConfigError, "nothing to fetch"),
         ({"urls": (website("x"),), "rate": 0.0}, ConfigError, "--rate 0"),
         ({"posts": True}, TableError, "posts table .* is empty"),
@@ -141,7 +141,7 @@ def test_what_is_no_request(run, website, any_store, tmp_path):
         ({"urls": ("https://www.tiktok.com/@a",)}, ConfigError, "terms of use .* --allow-host tiktok.com$"),
         ({"urls": (website("x"),), "allowed": ()}, ConfigError, "--allow-host 127.0.0.1"),
     ):
-        with pytest.raises(error, match=said):
+        with pytest.raises(error, match=message):
             run(*request.pop("urls", ()), **request)
     table = pa.Table.from_pylist(
         [
@@ -162,14 +162,14 @@ def test_what_is_no_request(run, website, any_store, tmp_path):
 
 
 def test_the_rate_holds_for_each_host_over_all_tasks(run, website):
-    # What the tasks of two hosts both lead to is asked at its rate too.
+    # A host that the tasks of two sites lead to is limited too.
     near = [website(f"redirect?to={website(f'video/n{n}', THERE)}") for n in range(4)]
     far = [website(f"video/f{n}", THERE) for n in range(4)]
-    said = run(*near, *far, rate=5.0)
-    assert said.done == 8
+    summary = run(*near, *far, rate=5.0)
+    assert summary.done == 8
     for host in (HERE, THERE):
-        moments = sorted(moment for moment, asked, *_ in website.asked() if asked.startswith(host))
-        assert moments[-1] - moments[0] > 0.2 * (len(moments) - 1) - 0.1  # a turn may be used a little late
+        moments = sorted(moment for moment, name, *_ in website.asked() if name.startswith(host))
+        assert moments[-1] - moments[0] > 0.2 * (len(moments) - 1) - 0.1  # a request may start a little late
 
 
 def test_a_kill_costs_what_is_on_its_way(environment, website, s3_root):
@@ -183,17 +183,17 @@ def test_a_kill_costs_what_is_on_its_way(environment, website, s3_root):
         time.sleep(0.1)
     running.send_signal(signal.SIGKILL)
     assert not running.communicate()[1]
-    known = len(fetches_table(Store.open(s3_root)).read())
-    assert 5 <= known < 40
+    recorded = len(fetches_table(Store.open(s3_root)).read())
+    assert 5 <= recorded < 40
     command[command.index("4")] = "100"
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
-    said = json.loads(done.stdout)
-    assert (said["urls"], said["failed"]) == (40, 0)
-    assert said["done_before"] >= known
+    summary = json.loads(done.stdout)
+    assert (summary["urls"], summary["failed"]) == (40, 0)
+    assert summary["done_before"] >= recorded
     assert fetches_table(Store.open(s3_root)).read()["status"].to_pylist() == ["done"] * 40
-    asked = len(website.asked("video"))
-    assert 40 <= asked <= 40 + 5  # at most what was on its way at the kill: four connections, and a turn waited for
+    requests = len(website.asked("video"))
+    assert 40 <= requests <= 40 + 5  # the requests at the time of the kill: four connections, and one waiting
     keys = [info.key for info in Store.open(s3_root).objects("")]
     assert sum(key.endswith(".mp4") for key in keys) == 40
     assert not [key for key in keys if key.startswith("staging")]

@@ -1,4 +1,4 @@
-"""Scraped data to posts, each row accounted for, over folders and S3."""
+"""`viral ingest`: every row becomes a post, a duplicate or a reject, in folders and on S3."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from jobs import ingest
-from jobs.ingest import Source, column_map
+from jobs.ingest import IngestSource, column_map
 from viral.errors import ConfigError, SourceError, TableError
 from viral.storage.store import Store
 from viral.tables.places import posts_table, rejects_table
@@ -39,18 +39,18 @@ def store(tmp_path, ray_session) -> Store:
 
 
 def contents(store: Store) -> dict[str, str]:
-    """The digest of every object of a root."""
+    """SHA-256 of every object of a root."""
     return {info.key: hashlib.sha256(store.read(info.key)).hexdigest() for info in store.objects("")}
 
 
-def accounted(said: ingest.IngestSummary) -> bool:
-    return said.rows == said.posts + said.duplicates + said.rejects
+def accounted(summary: ingest.IngestSummary) -> bool:
+    return summary.rows == summary.posts + summary.duplicates + summary.rejects
 
 
 def test_trending_posts_and_the_same_once_more(store, shared_data):
-    source = Source("trending_json", (str(shared_data / "trending_dec2020"),))
-    said = ingest.run(store, source)
-    assert (said.files, said.rows, said.posts, said.rejects, said.table_rows) == (1, 1000, 1000, 0, 1000)
+    source = IngestSource("trending_json", (str(shared_data / "trending_dec2020"),))
+    summary = ingest.run(store, source)
+    assert (summary.files, summary.rows, summary.posts, summary.rejects, summary.table_rows) == (1, 1000, 1000, 0, 1000)
     before = contents(store)
     assert len(before) == 1
     again = ingest.run(store, source)
@@ -59,35 +59,37 @@ def test_trending_posts_and_the_same_once_more(store, shared_data):
 
 
 def test_many_buckets_hold_what_one_does(store, shared_data, monkeypatch):
-    """As a table of 200,000 posts has them."""
-    source = Source("trending_json", (str(shared_data / "trending_dec2020"),))
-    monkeypatch.setattr(ingest, "bits_for", lambda rows: 3)
-    said = ingest.run(store, source)
-    assert (said.rows, said.posts, said.changed, said.table_rows) == (1000, 1000, 1000, 1000)
-    assert [part.bucket for part in posts_table(store).parts()] == list(range(8))
+    """As for a table of 200,000 posts."""
+    source = IngestSource("trending_json", (str(shared_data / "trending_dec2020"),))
+    monkeypatch.setattr(ingest, "log2_buckets_for", lambda rows: 3)
+    summary = ingest.run(store, source)
+    assert (summary.rows, summary.posts, summary.changed, summary.table_rows) == (1000, 1000, 1000, 1000)
+    assert [part.bucket for part in posts_table(store).files()] == list(range(8))
     again = ingest.run(store, source)
     assert (again.posts, again.changed, again.table_rows) == (1000, 0, 1000)
 
 
 def test_a_second_crawl_replaces_what_it_saw_again(store, shared_data):
     folder = shared_data / "vn_tiktok"
-    first, second = (Source("csv", (str(folder / name),), VN_TIKTOK) for name in ("raw_data.csv", "recrawled_1v.csv"))
-    said = ingest.run(store, first)
-    assert (said.rows, accounted(said), said.table_rows) == (10_102, True, said.posts)
-    assert (said.posts, said.duplicates, said.rejects) == (10_102, 0, 0)
+    first, second = (
+        IngestSource("csv", (str(folder / name),), VN_TIKTOK) for name in ("raw_data.csv", "recrawled_1v.csv")
+    )
+    summary = ingest.run(store, first)
+    assert (summary.rows, accounted(summary), summary.table_rows) == (10_102, True, summary.posts)
+    assert (summary.posts, summary.duplicates, summary.rejects) == (10_102, 0, 0)
     old = {row["post_id"]: row for row in posts_table(store).read().to_pylist()}
-    said = ingest.run(store, second)
-    assert (said.rows, said.rejects, accounted(said)) == (2_409, 1, True)
-    [reason] = said.reject_reasons
+    summary = ingest.run(store, second)
+    assert (summary.rows, summary.rejects, accounted(summary)) == (2_409, 1, True)
+    [reason] = summary.reject_reasons
     assert "'Share' is not a count" in reason
     new = {row["post_id"]: row for row in posts_table(store).read().to_pylist()}
-    assert said.table_rows == len(new) >= len(old)
+    assert summary.table_rows == len(new) >= len(old)
     seen_again = [post for post in old if new[post]["scraped_at"] > old[post]["scraped_at"]]
-    assert len(seen_again) == said.changed - (len(new) - len(old))
+    assert len(seen_again) == summary.changed - (len(new) - len(old))
     assert new["7506832682593094928"]["views"] == 778_100
     assert all(new[post] == old[post] for post in old.keys() - set(seen_again))
     assert rejects_table(store).read()["file"].to_pylist() == [str(folder / "recrawled_1v.csv")]
-    # The older crawl again brings nothing back, and the same crawl again changes no byte.
+    # Neither the older crawl nor the same crawl again changes anything.
     assert ingest.run(store, first).changed == 0
     before = contents(store)
     assert ingest.run(store, second).changed == 0
@@ -98,17 +100,17 @@ def test_files_of_several_folders_and_an_s3_address(store, write_posts, s3_root)
     one = write_posts({"id": "1", "stats": {"playCount": 5}}, {"id": "2"}, name="a.jsonl")
     write_posts({"id": "2", "stats": {"playCount": 7}}, {"nothing": 1}, name="b.json")
     Store(s3_root).upload(one, "dump/c.jsonl")
-    source = Source("tiktok_api", (str(one.parent), f"{s3_root}/dump"), name="mine")
-    said = ingest.run(store, source)
-    assert (said.files, said.rows, said.posts, said.duplicates, said.rejects) == (3, 6, 2, 3, 1)
+    source = IngestSource("tiktok_api", (str(one.parent), f"{s3_root}/dump"), name="mine")
+    summary = ingest.run(store, source)
+    assert (summary.files, summary.rows, summary.posts, summary.duplicates, summary.rejects) == (3, 6, 2, 3, 1)
     assert posts_table(store).read()["source"].to_pylist() == ["mine", "mine"]
-    single = ingest.run(store, Source("tiktok_api", (f"{s3_root}/dump/c.jsonl",)))
+    single = ingest.run(store, IngestSource("tiktok_api", (f"{s3_root}/dump/c.jsonl",)))
     assert (single.files, single.rows) == (1, 2)
 
 
 def test_where_the_videos_lie_by_a_template(store, tmp_path):
     (tmp_path / "p.csv").write_text("post_id,video_uri\n1,\n2,/there/2.mp4\n")
-    ingest.run(store, Source("csv", (str(tmp_path / "p.csv"),), video_uri="videos/{post_id}.mp4"))
+    ingest.run(store, IngestSource("csv", (str(tmp_path / "p.csv"),), video_uri="videos/{post_id}.mp4"))
     assert posts_table(store).read()["video_uri"].to_pylist() == ["videos/1.mp4", "/there/2.mp4"]
 
 
@@ -116,30 +118,30 @@ def test_where_the_videos_lie_by_a_template(store, tmp_path):
 def test_a_template_that_names_something_else_is_refused(store, tmp_path, template):
     (tmp_path / "p.csv").write_text("post_id\n1\n")
     with pytest.raises(ConfigError, match="--video-uri"):
-        ingest.run(store, Source("csv", (str(tmp_path / "p.csv"),), video_uri=template))
+        ingest.run(store, IngestSource("csv", (str(tmp_path / "p.csv"),), video_uri=template))
 
 
 def test_an_ingest_that_was_killed_leaves_nothing_in_the_way(store, tmp_path):
     (tmp_path / "p.csv").write_text("post_id\n1\n")
-    source = Source("csv", (str(tmp_path / "p.csv"),))
+    source = IngestSource("csv", (str(tmp_path / "p.csv"),))
     store.write(f"staging/ingest-{ingest._identity(source)}/posts/x/part-00-000000-1-ab.parquet", b"half")
     assert ingest.run(store, source).posts == 1
     assert [info.key.split("/")[0] for info in store.objects("")] == ["posts"]
 
 
 def test_files_that_are_not_there(store, tmp_path, s3_server):
-    for name, said in (("nothing.csv", "no file or folder"), (".", "no csv file at")):
-        with pytest.raises(SourceError, match=said):
-            ingest.run(store, Source("csv", (str(tmp_path / name),)))
+    for name, message in (("nothing.csv", "no file or folder"), (".", "no csv file at")):
+        with pytest.raises(SourceError, match=message):
+            ingest.run(store, IngestSource("csv", (str(tmp_path / name),)))
     for name in ("s3://bucket-that-is-not/x.csv", "s3://bucket-that-is-not/folder"):
         with pytest.raises((SourceError, TableError)):
-            ingest.run(store, Source("csv", (name,)))
+            ingest.run(store, IngestSource("csv", (name,)))
 
 
 def test_what_a_task_raises_comes_as_itself(store, tmp_path):
     (tmp_path / "p.csv").write_text("id\n1\n")
     with pytest.raises(SourceError, match="has no column 'post_id'"):
-        ingest.run(store, Source("csv", (str(tmp_path / "p.csv"),)))
+        ingest.run(store, IngestSource("csv", (str(tmp_path / "p.csv"),)))
     assert contents(store) == {}
 
 
@@ -148,7 +150,7 @@ def test_a_folder_of_info_files(store, shared_data, tmp_path):
     folder.mkdir()
     (folder / "v1.info.json").write_text(json.dumps({"id": "v1", "view_count": 3, "ext": "mp4"}))
     (folder / "v1.mp4").write_bytes(b"video")
-    assert ingest.run(store, Source("yt_dlp", (str(folder),))).posts == 1
+    assert ingest.run(store, IngestSource("yt_dlp", (str(folder),))).posts == 1
     [post] = posts_table(store).read().to_pylist()
     assert (post["views"], Path(post["video_uri"]).name) == (3, "v1.mp4")
 
@@ -161,7 +163,7 @@ def test_the_map_of_a_file_and_of_the_command_line(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("pairs", "content", "said"),
+    ("pairs", "content", "message"),
     [
         (["views"], None, "--map views is not OURS=THEIRS"),
         ([], "- a\n- b\n", "holds no column map"),
@@ -169,9 +171,9 @@ def test_the_map_of_a_file_and_of_the_command_line(tmp_path):
         ([], b"\xff\xfe\xfa", "cannot read the column map"),
     ],
 )
-def test_no_map(tmp_path, pairs, content, said):
+def test_no_map(tmp_path, pairs, content, message):
     file = tmp_path / "map.yaml"
     if content is not None:
         file.write_bytes(content if isinstance(content, bytes) else content.encode())
-    with pytest.raises(ConfigError, match=said):
+    with pytest.raises(ConfigError, match=message):
         column_map(pairs, str(file) if content is not None else None)

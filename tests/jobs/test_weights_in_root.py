@@ -1,24 +1,23 @@
-"""Workers find their weights in the root, wherever they run."""
+"""Workers read weights from the root."""
 
 from __future__ import annotations
 
 import pickle
 from datetime import UTC, datetime
 
-import numpy as np
 import pyarrow as pa
 import pytest
 import torch
 from safetensors.torch import save
 
 from jobs import backfill
-from jobs.backfilling.stages import ExtractChunk, Work
+from jobs.backfilling.stages import BackfillSpec, ExtractChunk
 from tests.weights.tiny import Tiny
 from viral.config import Settings
 from viral.errors import WeightsError
-from viral.extractors.feature_set import Entry, FeatureSet
+from viral.extractors.feature_set import ExtractorEntry, FeatureSet
 from viral.features.feature_table import features_table
-from viral.features.pipeline import from_root
+from viral.features.pipeline import with_root_weights
 from viral.storage.store import Store
 from viral.tables.places import posts_table
 from viral.tables.schemas import POSTS
@@ -26,25 +25,25 @@ from viral.tables.schemas import POSTS
 KEY = "models/mine/0001/w.safetensors"
 
 
-def test_a_worker_of_a_backfill_reads_weights_below_the_root(shared_data, shortest, tmp_path):
+def test_a_worker_of_a_backfill_reads_weights_below_the_root(clips, tmp_path):
     (tmp_path / "root").mkdir()
     store = Store.open(tmp_path / "root")
-    video = shared_data / "tiktok_videos" / "videos" / f"{shortest[0]}.mp4"
+    video = clips[0]
     post = {"post_id": "1", "video_uri": str(video), "source": "csv", "scraped_at": datetime.now(UTC)}
-    posts_table(store).append(pa.Table.from_pylist([post], POSTS), bits=0)
-    sets = FeatureSet("tiny", (Entry(Tiny(weights=f"root:{KEY}")),))
+    posts_table(store).append(pa.Table.from_pylist([post], POSTS), log2_buckets=0)
+    sets = FeatureSet("tiny", (ExtractorEntry(Tiny(weights=f"root:{KEY}")),))
     with pytest.raises(WeightsError, match=r"no weights at .*root/models/mine/0001/w\.safetensors"):
         backfill.run(store, sets, Settings())
     store.write(KEY, save({"w": torch.full((4,), 0.25)}))
-    rooted = from_root(sets, store)
-    work = Work(store, rooted, Settings(), None, bits=0)
+    rooted = with_root_weights(sets, store)
+    work = BackfillSpec(store, rooted, Settings(), None, log2_buckets=0)
     assert rooted.table, "the driver names the table before it sends the work"
     worker = ExtractChunk(pickle.loads(pickle.dumps(work)))
     try:
-        list(worker({name: np.array([value]) for name, value in (("bucket", 0), ("share", 0), ("shares", 1))}))
+        list(worker(pa.table({"bucket": [0], "share": [0], "shares": [1]})))
     finally:
         worker.decode.preparation.close()
     assert features_table(store, rooted).read()["tiny"].to_pylist() == [[1.0]]
     store.write(KEY, save({"w": torch.full((4,), 0.5)}))
-    with pytest.raises(WeightsError, match=r"the weights of tiny on .* are others than where the job was started"):
+    with pytest.raises(WeightsError, match=r"the weights of tiny on .* differ from those where the job was started"):
         ExtractChunk(pickle.loads(pickle.dumps(work)))

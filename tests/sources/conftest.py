@@ -1,4 +1,4 @@
-"""Reading a whole file or a few bytes in one go."""
+"""Fixtures that read a whole file, or bytes, as one batch."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from viral.sources import Parsed, read
+from viral.sources import ParsedBatch, read
 
-Read = Callable[..., Parsed]
+Read = Callable[..., ParsedBatch]
 
 
 @pytest.fixture
 def read_file() -> Read:
-    """Reads a file on disk with all batches joined."""
+    """Read a file on disk, with all batches joined."""
 
-    def reader(source: str, file: Path, **options: Any) -> Parsed:
+    def reader(source: str, file: Path, **options: Any) -> ParsedBatch:
         return joined(list(read(source, str(file), lambda path: Path(path).open("rb"), **options)))
 
     return reader
@@ -27,17 +27,17 @@ def read_file() -> Read:
 
 @pytest.fixture
 def read_bytes() -> Read:
-    """Reads bytes as if they were a file, with all batches joined."""
+    """Read bytes as a file, with all batches joined."""
 
-    def reader(source: str, content: bytes | str, *, file: str = "folder/file", **options: Any) -> Parsed:
+    def reader(source: str, content: bytes | str, *, file: str = "folder/file", **options: Any) -> ParsedBatch:
         data = content.encode() if isinstance(content, str) else content
         return joined(list(read(source, file, lambda _: io.BytesIO(data), **options)))
 
     return reader
 
 
-def joined(batches: list[Parsed]) -> Parsed:
-    return Parsed(
+def joined(batches: list[ParsedBatch]) -> ParsedBatch:
+    return ParsedBatch(
         pa.concat_tables([batch.posts for batch in batches]),
         pa.concat_tables([batch.rejects for batch in batches]),
         sum(batch.rows for batch in batches),

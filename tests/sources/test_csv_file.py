@@ -1,14 +1,13 @@
 from __future__ import annotations
 
 import io
-import time
 from pathlib import Path
 
 import pyarrow.compute as pc
 import pytest
 
 from viral.errors import ConfigError, SourceError
-from viral.sources import newest, read
+from viral.sources import read
 
 VN_TIKTOK = {
     "post_id": "vid_id",
@@ -46,7 +45,7 @@ TIKTOK_VIDEOS = {
 def test_every_row_of_vn_tiktok_is_accounted_for(read_file, shared_data):
     parsed = read_file("csv", shared_data / "vn_tiktok" / "raw_data.csv", columns=VN_TIKTOK)
     assert (parsed.rows, parsed.posts.num_rows, parsed.rejects.num_rows) == (10_102, 10_102, 0)
-    assert newest(parsed.posts).num_rows == 10_102
+    assert pc.count_distinct(parsed.posts["post_id"]).as_py() == 10_102
     first = parsed.posts.slice(0, 1).to_pylist()[0]
     assert (first["views"], first["likes"], first["author_followers"]) == (541_200, 21_900, 304_900)
     assert (first["duration_seconds"], first["sound_original"], first["hashtags"]) == (31.0, True, ["xuhuongtiktok"])
@@ -80,7 +79,7 @@ def test_columns_called_like_those_of_a_post_need_no_map(read_bytes):
 
 
 @pytest.mark.parametrize(
-    ("columns", "error", "said"),
+    ("columns", "error", "message"),
     [
         ({"post_id": "vid"}, ConfigError, "has no column 'vid'; it has: id, plays"),
         ({"post_id": "id", "plays": "plays"}, ConfigError, "fills 'plays', which no post has; a post has: post_id, "),
@@ -88,8 +87,8 @@ def test_columns_called_like_those_of_a_post_need_no_map(read_bytes):
         (None, SourceError, "has no column 'post_id'; map one to it. It has: id, plays"),
     ],
 )
-def test_a_map_that_does_not_fit_is_an_error_at_once(read_bytes, columns, error, said):
-    with pytest.raises(error, match=said):
+def test_a_map_that_does_not_fit_is_an_error_at_once(read_bytes, columns, error, message):
+    with pytest.raises(error, match=message):
         read_bytes("csv", "id,plays\n1,2\n", columns=columns)
 
 
@@ -103,7 +102,7 @@ def test_malformed_rows_are_rejects_at_their_place(read_bytes):
     parsed = read_bytes("csv", content)
     assert parsed.rows == 7
     assert parsed.posts["post_id"].to_pylist() == ["1", "3\n3", "6"]
-    assert [(one["row"], one["reason"]) for one in parsed.rejects.to_pylist()] == [
+    assert [(reject["row"], reject["reason"]) for reject in parsed.rejects.to_pylist()] == [
         (2, "1 values where the header has 2"),
         (4, "3 values where the header has 2"),
         (5, "views: 'x' is not a count"),
@@ -132,9 +131,9 @@ def test_a_file_with_a_header_alone_has_no_rows(read_bytes):
     assert list(read("csv", "f", lambda _: io.BytesIO(b"post_id,views\n"))) == []
 
 
-@pytest.mark.parametrize(("content", "said"), [(b"", "is not CSV"), ("post_id\n1".encode("utf-16"), "is not UTF-8")])
-def test_what_is_no_csv_is_an_error(read_bytes, content, said):
-    with pytest.raises(SourceError, match=said):
+@pytest.mark.parametrize(("content", "message"), [(b"", "is not CSV"), ("post_id\n1".encode("utf-16"), "is not UTF-8")])
+def test_what_is_no_csv_is_an_error(read_bytes, content, message):
+    with pytest.raises(SourceError, match=message):
         read_bytes("csv", content)
 
 
@@ -160,12 +159,10 @@ def test_a_rounded_author_is_unknown_and_a_rounded_post_rejected(read_bytes):
     assert [reason.split(":")[0] for reason in parsed.rejects["reason"].to_pylist()] == ["post_id"] * 3
 
 
-def test_a_hundred_thousand_rows_take_seconds():
+def test_a_hundred_thousand_rows():
     row = '{},user{},{}.5K,"{},234",2025-05-21 09:44:45,00:31,"a caption, with #fyp and #viral"'
     rows = "\n".join(row.format(7_500_000_000_000_000_000 + n, n % 5000, n % 900, n % 900 + 1) for n in range(100_000))
     content = ("post_id,author_id,views,likes,posted_at,duration_seconds,caption\n" + rows).encode()
-    start = time.perf_counter()
     batches = list(read("csv", "f", lambda _: io.BytesIO(content)))
-    assert time.perf_counter() - start < 10
     assert [batch.rows for batch in batches] == [50_000, 50_000]
     assert pc.sum(batches[0].posts["likes"]).as_py() == sum((n % 900 + 1) * 1000 + 234 for n in range(50_000))

@@ -3,11 +3,11 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from viral.sources.hashtags import hashtags
+from viral.sources.hashtags import parse_hashtags
 
 
 def from_caption(caption):
-    return hashtags(None, pa.array([caption], pa.string())).to_pylist()[0]
+    return parse_hashtags(None, pa.array([caption], pa.string())).to_pylist()[0]
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_hashtags_of_a_caption(caption, tags):
 
 
 @pytest.mark.parametrize(
-    ("written", "tags"),
+    ("text", "tags"),
     [
         ("suckhoe, thaomoc, dongy", ["suckhoe", "thaomoc", "dongy"]),
         ("#a #b", ["a", "b"]),
@@ -40,14 +40,14 @@ def test_hashtags_of_a_caption(caption, tags):
         ("hungmusic💫", ["hungmusic💫"]),
     ],
 )
-def test_a_column_of_text_is_split(written, tags):
-    assert hashtags(pa.array([written]), pa.array(["#other"])).to_pylist() == [tags]
+def test_a_column_of_text_is_split(text, tags):
+    assert parse_hashtags(pa.array([text]), pa.array(["#other"])).to_pylist() == [tags]
 
 
 def test_a_column_of_lists_is_taken():
     column = pa.array([["#A", "b", None], []])
-    assert hashtags(column, pa.array(["#other", "#other"])).to_pylist() == [["a", "b"], ["other"]]
+    assert parse_hashtags(column, pa.array(["#other", "#other"])).to_pylist() == [["a", "b"], ["other"]]
 
 
 def test_an_empty_cell_leaves_the_caption():
-    assert hashtags(pa.array(["", None]), pa.array(["#other", None])).to_pylist() == [["other"], None]
+    assert parse_hashtags(pa.array(["", None]), pa.array(["#other", None])).to_pylist() == [["other"], None]

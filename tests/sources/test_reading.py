@@ -16,7 +16,7 @@ def test_an_unknown_source_lists_the_known_ones(read_bytes):
 
 
 def test_a_column_map_is_refused_where_it_means_nothing(read_bytes):
-    with pytest.raises(ConfigError, match="trending_json knows its columns"):
+    with pytest.raises(ConfigError, match="trending_json has fixed columns"):
         read_bytes("trending_json", b"[]", columns={"post_id": "id"})
 
 

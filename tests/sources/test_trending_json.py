@@ -137,7 +137,7 @@ def test_half_a_surrogate_pair_does_no_harm(read_bytes):
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ("", "is not JSON"),
         ("id,text\n1,a", "is not JSON"),
@@ -145,8 +145,8 @@ def test_half_a_surrogate_pair_does_no_harm(read_bytes):
         ('{"itemList": [], "cursor": 1}', "it holds itemList, cursor"),
     ],
 )
-def test_another_kind_of_file_is_an_error(read_bytes, content, said):
-    with pytest.raises(SourceError, match=said):
+def test_another_kind_of_file_is_an_error(read_bytes, content, message):
+    with pytest.raises(SourceError, match=message):
         read_bytes("trending_json", content)
 
 

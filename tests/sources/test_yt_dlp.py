@@ -67,14 +67,16 @@ def test_the_day_and_the_title_serve_where_nothing_better_is_there(read_bytes):
 
 def test_a_time_given_by_the_caller_is_for_files_that_say_none(read_bytes):
     moment = datetime(2024, 1, 1, tzinfo=UTC)
-    said = read_bytes("yt_dlp", json.dumps(INFO), scraped_at=moment).posts["scraped_at"].to_pylist()
-    unsaid = read_bytes("yt_dlp", '{"id": "1"}', scraped_at=moment.replace(tzinfo=None)).posts["scraped_at"].to_pylist()
-    assert said != [moment]
-    assert unsaid == [moment]
+    own = read_bytes("yt_dlp", json.dumps(INFO), scraped_at=moment).posts["scraped_at"].to_pylist()
+    default = (
+        read_bytes("yt_dlp", '{"id": "1"}', scraped_at=moment.replace(tzinfo=None)).posts["scraped_at"].to_pylist()
+    )
+    assert own != [moment]
+    assert default == [moment]
 
 
 def test_a_file_that_is_no_video_is_a_reject_and_no_error(read_bytes):
-    for content, said in (
+    for content, message in (
         ("{", "not JSON"),
         ("", "not JSON"),
         ('{"_type": "playlist"}', "'playlist'"),
@@ -82,4 +84,4 @@ def test_a_file_that_is_no_video_is_a_reject_and_no_error(read_bytes):
     ):
         parsed = read_bytes("yt_dlp", content)
         assert (parsed.rows, parsed.posts.num_rows) == (1, 0)
-        assert said in parsed.rejects["reason"].to_pylist()[0]
+        assert message in parsed.rejects["reason"].to_pylist()[0]

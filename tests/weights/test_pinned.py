@@ -1,4 +1,4 @@
-"""Weights below a root: found from a folder and from S3, by what is in them."""
+"""Pinned URIs of weights below a root, in a folder and on S3."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import pytest
 from viral.errors import WeightsError
 from viral.extractors.feature_set import FeatureSet
 from viral.storage.store import Store
-from viral.weights.pinned import pinned, split_pinned
+from viral.weights.pinned import pin_uri, split_pinned
 from viral.weights.root import SCHEME, RootWeights
 
 KEY, CONTENT = "models/video/0001/backbone.safetensors", b"tensors"
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
-NAME = pinned(f"{SCHEME}{KEY}", DIGEST)
+NAME = pin_uri(f"{SCHEME}{KEY}", DIGEST)
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +29,7 @@ def test_weights_below_a_root_are_found_by_either_name(any_store: Store) -> None
     path = resolve(NAME)
     assert path.read_bytes() == CONTENT
     assert path.suffix == ".safetensors"
-    assert resolve(pinned(any_store.uri(KEY), DIGEST)) == path
+    assert resolve(pin_uri(any_store.uri(KEY), DIGEST)) == path
     assert any_store.on_s3 or path == Path(any_store.root, KEY)  # in place
 
 
@@ -52,7 +52,7 @@ def test_a_set_is_known_by_the_hash_in_the_name_without_the_file(tmp_path: Path)
 
     path = tmp_path / "backbone.safetensors"
     path.write_bytes(CONTENT)
-    assert named(NAME).fingerprint == named(pinned("s3://other/place", DIGEST)).fingerprint
+    assert named(NAME).fingerprint == named(pin_uri("s3://other/place", DIGEST)).fingerprint
     assert named(NAME).fingerprint == named(str(path)).fingerprint
-    assert named(NAME).fingerprint != named(pinned(f"{SCHEME}{KEY}", "0" * 64)).fingerprint
+    assert named(NAME).fingerprint != named(pin_uri(f"{SCHEME}{KEY}", "0" * 64)).fingerprint
     assert FeatureSet.from_dict(named(NAME).to_dict()).fingerprint == named(NAME).fingerprint

@@ -8,14 +8,10 @@ import torch
 from safetensors.torch import save_file
 
 from viral.errors import WeightsError
-from viral.weights.resolve import (
-    KNOWN_WEIGHTS,
-    file_digest,
-    find_known,
-    local_file,
-    read_state_dict,
-    weights_folder,
-)
+from viral.weights.cache import weights_folder
+from viral.weights.catalogue import CATALOGUE
+from viral.weights.manifest import file_digest
+from viral.weights.resolve import find_weights, read_state_dict, resolve_local
 
 
 @pytest.fixture(autouse=True)
@@ -24,29 +20,28 @@ def nothing_on_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
 
 
-@pytest.mark.parametrize("name", KNOWN_WEIGHTS)
+@pytest.mark.parametrize("name", CATALOGUE)
 def test_missing_weights_name_the_fix(name: str) -> None:
     with pytest.raises(WeightsError, match=f"viral weights fetch {name}.*--weights random"):
-        find_known(name)
+        find_weights(name)
 
 
 def test_known_weights_are_those_of_torchvision() -> None:
     from torchvision.models import ResNet50_Weights
     from torchvision.models.video import R2Plus1D_18_Weights
 
-    assert KNOWN_WEIGHTS["resnet50-imagenet"].url == ResNet50_Weights.IMAGENET1K_V1.url
-    assert KNOWN_WEIGHTS["r2plus1d-kinetics400"].url == R2Plus1D_18_Weights.KINETICS400_V1.url
-    assert KNOWN_WEIGHTS["resnet50-imagenet"].digest == "0676ba61"
+    assert CATALOGUE["resnet50-imagenet"].url == ResNet50_Weights.IMAGENET1K_V1.url
+    assert CATALOGUE["r2plus1d-kinetics400"].url == R2Plus1D_18_Weights.KINETICS400_V1.url
+    assert CATALOGUE["resnet50-imagenet"].digest == "0676ba61"
 
 
 @pytest.mark.parametrize("folder", ["weights", "torch/hub/checkpoints"])
 def test_files_that_are_not_the_published_ones_are_refused(tmp_path: Path, folder: str) -> None:
-    known = KNOWN_WEIGHTS["resnet50-imagenet"]
-    path = tmp_path / folder / known.file
+    path = tmp_path / folder / CATALOGUE["resnet50-imagenet"].file
     path.parent.mkdir(parents=True)
     path.write_bytes(b"half a download")
     with pytest.raises(WeightsError, match="is not the published resnet50-imagenet: delete it"):
-        find_known("resnet50-imagenet")
+        find_weights("resnet50-imagenet")
 
 
 def test_the_folder_can_be_set(tmp_path: Path) -> None:
@@ -56,11 +51,11 @@ def test_the_folder_can_be_set(tmp_path: Path) -> None:
 def test_paths_and_file_addresses(tmp_path: Path) -> None:
     path = tmp_path / "a b.pt"
     path.write_bytes(b"x")
-    assert local_file(str(path)) == local_file(path.as_uri()) == path
+    assert resolve_local(str(path)) == resolve_local(path.as_uri()) == path
     with pytest.raises(WeightsError, match="no weights at imagnet"):
-        local_file("imagnet")
+        resolve_local("imagnet")
     with pytest.raises(WeightsError, match="cannot read weights from s3://bucket/a"):
-        local_file("s3://bucket/a.pt")
+        resolve_local("s3://bucket/a.pt")
 
 
 def test_digest_follows_the_bytes(tmp_path: Path) -> None:

@@ -1,1 +1,1 @@
-"""Videos from the web into the store: by address, page or feed, within what the user allowed and the hosts bear."""
+"""Download of videos into the store, by URL, page or feed, from allowed hosts and at a limited rate."""

@@ -1,4 +1,4 @@
-"""The body of a page as a file."""
+"""Response body as a binary file object."""
 
 from __future__ import annotations
 
@@ -8,51 +8,51 @@ from typing import TYPE_CHECKING
 import httpx
 
 from viral.errors import TooLargeError
-from viral.fetching.http import failure_of
+from viral.fetching.http import connection_error
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-    from viral.fetching.deadline import Clock
+    from viral.fetching.deadline import Deadline
 
-LARGEST_PAGE = 32 << 20  # bytes, decoded: yt-dlp holds a page in memory several times over
+MAX_PAGE_BYTES = 32 << 20  # decoded; yt-dlp keeps several copies of a page in memory
 
 
-class Body(io.RawIOBase):
-    """The decoded body of `response`, read as it is asked for, while there is time.
+class ResponseBody(io.RawIOBase):
+    """Decoded body of `response`, streamed on demand until the deadline.
 
-    Reading raises ReadError where it breaks off, TimedOutError, and TooLargeError beyond what any page has.
+    Reading raises ReadError if the connection breaks, TimedOutError, and TooLargeError above MAX_PAGE_BYTES.
     """
 
-    def __init__(self, response: httpx.Response, clock: Clock) -> None:
-        self._response, self._clock = response, clock
-        self._chunks, self._rest, self._size = response.iter_bytes(), b"", 0
+    def __init__(self, response: httpx.Response, deadline: Deadline) -> None:
+        self._response, self._deadline = response, deadline
+        self._chunks, self._buffered, self._size = response.iter_bytes(), b"", 0
 
     def readable(self) -> bool:
-        """Yes."""
+        """Always true."""
         return True
 
     def readinto(self, buffer: WriteableBuffer) -> int:
-        """Fill the buffer, at least in part; 0 at the end."""
+        """Read up to `len(buffer)` bytes into the buffer; 0 at the end."""
         view = memoryview(buffer).cast("B")
-        self._rest = self._rest or self._next()
-        taken, self._rest = self._rest[: len(view)], self._rest[len(view) :]
-        view[: len(taken)] = taken
-        return len(taken)
+        self._buffered = self._buffered or self._next_chunk()
+        data, self._buffered = self._buffered[: len(view)], self._buffered[len(view) :]
+        view[: len(data)] = data
+        return len(data)
 
     def close(self) -> None:
         """Close the response too."""
         self._response.close()
         super().close()
 
-    def _next(self) -> bytes:
+    def _next_chunk(self) -> bytes:
         url = str(self._response.url)
-        self._clock.left()
+        self._deadline.remaining()
         try:
             chunk = next((chunk for chunk in self._chunks if chunk), b"")
         except httpx.RequestError as error:
-            raise failure_of(error, url) from error
+            raise connection_error(error, url) from error
         self._size += len(chunk)
-        if self._size > LARGEST_PAGE:
-            raise TooLargeError(f"{url} is no video, and larger than any page: {LARGEST_PAGE} bytes")
+        if self._size > MAX_PAGE_BYTES:
+            raise TooLargeError(f"{url} is no video, and larger than any page: {MAX_PAGE_BYTES} bytes")
         return chunk

@@ -1,4 +1,4 @@
-"""The time that one address may take."""
+"""Time limit of one URL."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ import time
 from viral.errors import TimedOutError
 
 
-class Clock:
-    """Counts down from `seconds`; waiting for a turn does not count."""
+class Deadline:
+    """Deadline in `seconds` from now; waiting for the rate limiter extends it."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self._end = time.monotonic() + seconds
 
-    def left(self) -> float:
-        """The seconds left.
+    def remaining(self) -> float:
+        """Seconds until the deadline.
 
         Raises:
-            TimedOutError: none are.
+            TimedOutError: the deadline has passed.
         """
-        left = self._end - time.monotonic()
-        if left <= 0:
-            raise TimedOutError(f"not there after fetch.seconds = {self.seconds:g}")
-        return left
+        remaining = self._end - time.monotonic()
+        if remaining <= 0:
+            raise TimedOutError(f"not complete after fetch.seconds = {self.seconds:g}")
+        return remaining
 
-    def wait_turn(self, seconds: float) -> None:
-        """Sleep, and do not count it."""
+    def sleep_extended(self, seconds: float) -> None:
+        """Sleep, and move the deadline by as much."""
         if seconds > 0:
             time.sleep(seconds)
             self._end += seconds

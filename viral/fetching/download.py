@@ -1,4 +1,4 @@
-"""One file from the web to the disk: whole, within the size limit, and a video by its first bytes."""
+"""Download of one video file to disk, within the size limit; recognised by its first bytes."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import BinaryIO
 import httpx
 
 from viral.errors import ReadError, TooLargeError, UnreadableError
-from viral.fetching.deadline import Clock
-from viral.fetching.http import Web, check_status, failure_of
-from viral.fetching.signatures import HEAD, extension
+from viral.fetching.deadline import Deadline
+from viral.fetching.http import LimitedClient, check_status, connection_error
+from viral.fetching.signatures import HEAD_BYTES, container_extension
 
 
 @dataclass(frozen=True)
 class Download:
-    """A file that is whole."""
+    """A complete file: size, SHA-256, extension of its container, and URL after redirects."""
 
     bytes: int
     sha256: str
@@ -27,69 +27,74 @@ class Download:
 
 
 def download(
-    web: Web, url: str, path: Path, max_bytes: int, clock: Clock, headers: Mapping[str, str] | None = None
+    client: LimitedClient,
+    url: str,
+    path: Path,
+    max_bytes: int,
+    deadline: Deadline,
+    headers: Mapping[str, str] | None = None,
 ) -> Download | None:
-    """Bring the video at `url` to `path`; None where there is no video, of which no more than its head is read.
+    """Download the video at `url` to `path`; None, after reading its head only, if it is no video.
 
-    A connection that breaks before the declared end is tried again from the start. Where the server declares no
-    length and ends the connection instead, what came is taken for whole: HTTP has no other word for it.
+    A connection that breaks before the declared length is retried from the start. Without a declared length, HTTP
+    marks the end by closing the connection, so a break is not detected.
 
     Raises:
-        PostError, FetchError: it cannot be had.
+        PostError, FetchError: the download failed.
     """
-    asked = {**(headers or {}), "Accept-Encoding": "identity"}
-    for attempt in range(1, web.settings.attempts + 1):
-        response = web.send(url, clock, headers=asked)
+    headers = {**(headers or {}), "Accept-Encoding": "identity"}
+    for attempt in range(1, client.settings.attempts + 1):
+        response = client.send(url, deadline, headers=headers)
         try:
             check_status(response)
-            _check_declared(response, max_bytes)
-            return _save(response, path, max_bytes, clock)
+            _check_declared_size(response, max_bytes)
+            return _save(response, path, max_bytes, deadline)
         except httpx.RequestError as error:
-            if attempt == web.settings.attempts:
-                raise failure_of(error, url) from error
+            if attempt == client.settings.attempts:
+                raise connection_error(error, url) from error
         finally:
             response.close()
-        web.pause(clock, attempt, url)
-    raise ReadError(f"{url} was asked for zero times")
+        client.backoff(deadline, attempt, url)
+    raise ReadError(f"{url}: no attempt was made")
 
 
-def _check_declared(response: httpx.Response, max_bytes: int) -> None:
+def _check_declared_size(response: httpx.Response, max_bytes: int) -> None:
     declared = response.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > max_bytes:
         raise TooLargeError(f"{response.url} has {declared} bytes, more than media.max_bytes = {max_bytes}")
 
 
-def _save(response: httpx.Response, path: Path, max_bytes: int, clock: Clock) -> Download | None:
+def _save(response: httpx.Response, path: Path, max_bytes: int, deadline: Deadline) -> Download | None:
     chunks = response.iter_bytes()
-    head = _head(chunks)
+    head = _read_head(chunks)
     if not head:
         raise UnreadableError(f"{response.url} is empty")
-    kind = extension(head)
-    if kind is None:
+    extension = container_extension(head)
+    if extension is None:
         return None
     with path.open("wb") as file:
-        size, digest = _copy(head, chunks, file, max_bytes, clock, str(response.url))
-    return Download(size, digest, kind, str(response.url))
+        size, digest = _copy(head, chunks, file, max_bytes, deadline, str(response.url))
+    return Download(size, digest, extension, str(response.url))
 
 
-def _head(chunks: Iterator[bytes]) -> bytes:
+def _read_head(chunks: Iterator[bytes]) -> bytes:
     head = b""
     for chunk in chunks:
         head += chunk
-        if len(head) >= HEAD:
+        if len(head) >= HEAD_BYTES:
             break
     return head
 
 
 def _copy(
-    head: bytes, chunks: Iterator[bytes], file: BinaryIO, max_bytes: int, clock: Clock, url: str
+    head: bytes, chunks: Iterator[bytes], file: BinaryIO, max_bytes: int, deadline: Deadline, url: str
 ) -> tuple[int, str]:
     digest, size, chunk = hashlib.sha256(), 0, head
     while chunk:
         size += len(chunk)
         if size > max_bytes:
             raise TooLargeError(f"{url} is larger than media.max_bytes = {max_bytes}: stopped reading there")
-        clock.left()
+        deadline.remaining()
         digest.update(chunk)
         file.write(chunk)
         chunk = next(chunks, b"")

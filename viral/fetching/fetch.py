@@ -1,4 +1,4 @@
-"""One address after the other, or several at once, into the store: each ends as one outcome."""
+"""Fetch URLs into the store, several at once; one result per URL."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from typing import Any, Self
 
 from viral.config import Settings
 from viral.errors import FetchError, HostNotAllowedError, PostError, UnreadableError
-from viral.fetching import cookies
-from viral.fetching.deadline import Clock
+from viral.fetching.cookies import cookie_jar
+from viral.fetching.deadline import Deadline
 from viral.fetching.download import Download, download
-from viral.fetching.hosts import Hosts
-from viral.fetching.http import Web
-from viral.fetching.pages import Feed, Pages
-from viral.fetching.rate_limit import Pacer
-from viral.fetching.sidecar import info_key, info_of, video_key
-from viral.storage.store import Store, failures_of, one_line
+from viral.fetching.hosts import AllowedHosts
+from viral.fetching.http import LimitedClient
+from viral.fetching.pages import Feed, PageReader
+from viral.fetching.rate_limit import RateLimiter
+from viral.fetching.sidecar import info_json, info_key, video_key
+from viral.storage.store import Store, one_line, storage_errors
 
 FEED = "feed"
-"""The reason of an address that is done but for what it lists."""
+"""Reason of a feed's row: the feed itself is done, the URLs it lists follow."""
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """An address to be fetched, the post that it is for, and how often it was tried before."""
+class FetchTask:
+    """A URL to fetch, its site, the post it belongs to, and the number of earlier attempts."""
 
     url: str
     site: str
@@ -41,8 +41,8 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What became of one address; the fields are those of `tables.FETCHES`, but for `found`, what a feed lists."""
+class FetchResult:
+    """Result of one URL: the columns of `schemas.FETCHES`, and `listed_urls`, the entries of a feed."""
 
     url: str
     host: str
@@ -55,36 +55,36 @@ class Outcome:
     sha256: str | None = None
     video_uri: str | None = None
     post_id: str | None = None
-    found: tuple[str, ...] = ()
+    listed_urls: tuple[str, ...] = ()
 
 
 class Fetcher:
-    """Fetches within limits. Holds connections and threads: close it.
+    """Fetches URLs within limits. Owns connections and threads: use it as a context manager.
 
     Args:
-        store: where videos and their info files go.
-        settings: limits of media and fetch.
-        hosts: those that may be asked.
-        pacer: gives the turns.
-        cookie_text: the content of a cookie file.
-        connections: addresses fetched at once.
+        store: receives videos and their info files.
+        settings: limits of `media` and `fetch`.
+        hosts: the allowed hosts.
+        rate_limiter: schedules the requests.
+        cookie_text: content of a cookie file.
+        connections: URLs fetched at once.
     """
 
     def __init__(
         self,
         store: Store,
         settings: Settings,
-        hosts: Hosts,
-        pacer: Pacer,
+        hosts: AllowedHosts,
+        rate_limiter: RateLimiter,
         *,
         cookie_text: str | None = None,
         connections: int = 1,
     ) -> None:
         self.store, self.settings, self.connections = store, settings, connections
-        self._jar = cookies.jar(cookie_text)
-        self._web = Web(hosts, settings.fetch, pacer, self._jar)
+        self._cookies = cookie_jar(cookie_text)
+        self._client = LimitedClient(hosts, settings.fetch, rate_limiter, self._cookies)
         self._pool = ThreadPoolExecutor(connections)
-        self._of_thread = local()
+        self._thread_local = local()
 
     def __enter__(self) -> Self:
         return self
@@ -92,66 +92,66 @@ class Fetcher:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with self._web:
+        with self._client:
             self._pool.shutdown(cancel_futures=True)
 
-    def run(self, wanted: Iterable[Wanted]) -> Iterator[Outcome]:
-        """The outcome of each address, in their order; no more are begun ahead than there are connections."""
-        waiting: deque[Future[Outcome]] = deque()
-        for one in wanted:
-            waiting.append(self._pool.submit(self.one, one))
-            if len(waiting) > self.connections:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+    def fetch_all(self, tasks: Iterable[FetchTask]) -> Iterator[FetchResult]:
+        """Yield the results in the order of the tasks; reads at most `connections` tasks ahead."""
+        pending: deque[Future[FetchResult]] = deque()
+        for task in tasks:
+            pending.append(self._pool.submit(self.fetch, task))
+            if len(pending) > self.connections:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
 
-    def one(self, wanted: Wanted) -> Outcome:
-        """The outcome of one address.
+    def fetch(self, task: FetchTask) -> FetchResult:
+        """Fetch one URL; a failure is part of the result.
 
         Raises:
-            StorageError: the store cannot be written: that is no fault of the address.
+            StorageError: the store cannot be written, which is no fault of the URL.
         """
-        known: dict[str, Any] = {"url": wanted.url, "host": wanted.site, "post_id": wanted.post_id}
-        known["attempts"] = wanted.attempts + 1
+        fields: dict[str, Any] = {"url": task.url, "host": task.site, "post_id": task.post_id}
+        fields["attempts"] = task.attempts + 1
         try:
-            return Outcome(**known, status="done", fetched_at=_now(), **self._fetch(wanted))
+            return FetchResult(**fields, status="done", fetched_at=_now(), **self._fetch(task))
         except (PostError, FetchError) as error:
             status = "skipped" if isinstance(error, HostNotAllowedError) else "failed"
-            return Outcome(**known, status=status, fetched_at=_now(), reason=error.reason, detail=one_line(error))
+            return FetchResult(**fields, status=status, fetched_at=_now(), reason=error.reason, detail=one_line(error))
 
-    def _fetch(self, wanted: Wanted) -> dict[str, Any]:
-        clock, limit = Clock(self.settings.fetch.seconds), self.settings.media.max_bytes
-        with failures_of(tempfile.gettempdir()), _nameless_file() as path:
-            if not self._pages.knows(wanted.url) and (got := download(self._web, wanted.url, path, limit, clock)):
-                return self._kept(got, path, wanted, None)
-            page = self._pages.read(wanted.url, clock)
+    def _fetch(self, task: FetchTask) -> dict[str, Any]:
+        deadline, max_bytes, pages = Deadline(self.settings.fetch.seconds), self.settings.media.max_bytes, self._pages
+        with storage_errors(tempfile.gettempdir()), _unlinked_file() as path:
+            if not pages.supports(task.url) and (file := download(self._client, task.url, path, max_bytes, deadline)):
+                return self._store(file, path, task, None)
+            page = pages.read(task.url, deadline)
             if isinstance(page, Feed):
-                return {"reason": FEED, "found": page.urls}
-            got = download(self._web, page.media_url, path, limit, clock, page.headers)
-            if got is None:
-                raise UnreadableError(f"{page.media_url} is said to be a video, and does not begin as one")
-            return self._kept(got, path, wanted, page.info)
+                return {"reason": FEED, "listed_urls": page.urls}
+            file = download(self._client, page.media_url, path, max_bytes, deadline, page.headers)
+            if file is None:
+                raise UnreadableError(f"{page.media_url}: the page calls it a video, but its first bytes are not one")
+            return self._store(file, path, task, page.info)
 
-    def _kept(self, got: Download, path: Path, wanted: Wanted, info: Mapping[str, Any] | None) -> dict[str, Any]:
-        """Put the video, unless it is there, and its info file after it: an info file never stands without a video."""
-        key = video_key(got)
+    def _store(self, file: Download, path: Path, task: FetchTask, info: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Upload the video unless it exists, then its info file: no info file is ever without its video."""
+        key = video_key(file)
         if not self.store.exists(key):
             self.store.upload(path, key)
-        self.store.write(info_key(got, wanted.url), info_of(got, wanted.url, wanted.post_id, info))
-        return {"bytes": got.bytes, "sha256": got.sha256, "video_uri": key}
+        self.store.write(info_key(file, task.url), info_json(file, task.url, task.post_id, info))
+        return {"bytes": file.bytes, "sha256": file.sha256, "video_uri": key}
 
     @property
-    def _pages(self) -> Pages:
-        """This thread's reader of pages: yt-dlp is not for several."""
-        if not hasattr(self._of_thread, "pages"):
-            self._of_thread.pages = Pages(self._web, self._jar, self.settings.media.max_seconds)
-        pages: Pages = self._of_thread.pages
+    def _pages(self) -> PageReader:
+        """This thread's page reader: yt-dlp is not thread-safe."""
+        if not hasattr(self._thread_local, "pages"):
+            self._thread_local.pages = PageReader(self._client, self._cookies, self.settings.media.max_seconds)
+        pages: PageReader = self._thread_local.pages
         return pages
 
 
 @contextmanager
-def _nameless_file() -> Iterator[Path]:
-    """The path of a temporary file that is in no folder, so that no kill leaves it behind."""
+def _unlinked_file() -> Iterator[Path]:
+    """Path of a temporary file without a directory entry, which even a killed process does not leave behind."""
     with tempfile.TemporaryFile() as file:
         yield Path(f"/proc/self/fd/{file.fileno()}")
 

@@ -1,4 +1,4 @@
-"""HTTP within limits: allowed hosts only, at their pace, tried again where that helps, never longer than allowed."""
+"""HTTP client with limits: allowed hosts only, rate-limited, retries on transient failures, and a deadline."""
 
 from __future__ import annotations
 
@@ -23,29 +23,35 @@ from viral.errors import (
     ReadError,
     TimedOutError,
 )
-from viral.fetching.deadline import Clock
-from viral.fetching.hosts import Hosts
-from viral.fetching.rate_limit import Pacer
+from viral.fetching.deadline import Deadline
+from viral.fetching.hosts import AllowedHosts
+from viral.fetching.rate_limit import RateLimiter
 from viral.storage.store import one_line
 
-REDIRECTS = 10
-_PASSING = {408, 425, 429, 500, 502, 503, 504}
+MAX_REDIRECTS = 10  # above any sane chain; browsers follow 20
+_TRANSIENT = {408, 425, 429, 500, 502, 503, 504}
 _MISSING, _DENIED = {404, 410}, {401, 402, 403, 407, 451}
-_LONGEST_PAUSE = 60.0  # between attempts, where the host does not say
+_MAX_BACKOFF_SECONDS = 60.0  # longer pauses would use up most of fetch.seconds
 
 
-class Web:
-    """A client for allowed hosts. Threads may share it. Close it.
+class LimitedClient:
+    """HTTP client for allowed hosts. Thread-safe; use it as a context manager.
 
     Args:
-        hosts: those that may be asked, by redirects too.
-        settings: attempts and times.
-        pacer: gives the turns.
-        cookies: sent where they belong; what hosts set is added.
+        hosts: the allowed hosts, also for redirects.
+        settings: attempts and time limits.
+        rate_limiter: schedules the requests.
+        cookies: sent to the hosts they belong to, and updated from responses.
     """
 
-    def __init__(self, hosts: Hosts, settings: FetchSettings, pacer: Pacer, cookies: CookieJar | None = None) -> None:
-        self.hosts, self.settings, self.pacer = hosts, settings, pacer
+    def __init__(
+        self,
+        hosts: AllowedHosts,
+        settings: FetchSettings,
+        rate_limiter: RateLimiter,
+        cookies: CookieJar | None = None,
+    ) -> None:
+        self.hosts, self.settings, self.rate_limiter = hosts, settings, rate_limiter
         self._client = httpx.Client(cookies=cookies, headers={"User-Agent": "Mozilla/5.0"})
 
     def __enter__(self) -> Self:
@@ -59,73 +65,74 @@ class Web:
     def send(
         self,
         url: str,
-        clock: Clock,
+        deadline: Deadline,
         *,
         method: str = "GET",
         headers: Mapping[str, str] | None = None,
         content: bytes | None = None,
     ) -> httpx.Response:
-        """The answer, its body unread, whatever its status; a passing failure was tried again before. Close it.
+        """Send a request, retry transient failures, and return the response, of any status, unread. Close it.
 
         Raises:
-            BadAddressError, HostNotAllowedError: the address, or what it leads to.
-            ReadError, TimedOutError, RateLimitedError: no answer.
+            BadAddressError, HostNotAllowedError: the URL, or the target of a redirect.
+            ReadError, TimedOutError, RateLimitedError: no response.
         """
         self.hosts.site(url)
         for attempt in range(1, self.settings.attempts + 1):
             request = self._client.build_request(method, url, headers=headers, content=content)
             last = attempt == self.settings.attempts
             try:
-                response = self._follow(request, clock)
+                response = self._follow_redirects(request, deadline)
             except httpx.TransportError as error:
                 if last:
-                    raise failure_of(error, url) from error
-                self.pause(clock, attempt, url)
+                    raise connection_error(error, url) from error
+                self.backoff(deadline, attempt, url)
                 continue
-            if response.status_code not in _PASSING or last:
+            if response.status_code not in _TRANSIENT or last:
                 return response
             response.close()
-            self._hold(response, clock, attempt)
+            self._wait_to_retry(response, deadline, attempt)
         raise AssertionError("unreachable: the last attempt returns or raises")
 
-    def pause(self, clock: Clock, attempt: int, url: str) -> None:
-        """Wait before the attempt after `attempt`: twice as long each time, with jitter.
+    def backoff(self, deadline: Deadline, attempt: int, url: str) -> None:
+        """Sleep before the next attempt: exponential backoff with jitter.
 
         Raises:
-            TimedOutError: there is less time left than that.
+            TimedOutError: the deadline would pass.
         """
-        seconds = min(_LONGEST_PAUSE, self.settings.backoff_seconds * 2 ** (attempt - 1)) * random.uniform(0.5, 1.0)  # noqa: S311 - a pause
-        if clock.left() <= seconds:
-            raise TimedOutError(f"{url} keeps failing: gave up near fetch.seconds = {clock.seconds:g}")
+        jitter = random.uniform(0.5, 1.0)  # noqa: S311 - a pause
+        seconds = min(_MAX_BACKOFF_SECONDS, self.settings.backoff_seconds * 2 ** (attempt - 1)) * jitter
+        if deadline.remaining() <= seconds:
+            raise TimedOutError(f"{url} keeps failing: gave up near fetch.seconds = {deadline.seconds:g}")
         time.sleep(seconds)
 
-    def _follow(self, request: httpx.Request, clock: Clock) -> httpx.Response:
-        for _ in range(REDIRECTS + 1):
+    def _follow_redirects(self, request: httpx.Request, deadline: Deadline) -> httpx.Response:
+        for _ in range(MAX_REDIRECTS + 1):
             site = self.hosts.site(str(request.url))
-            clock.wait_turn(self.pacer.reserve(site))
-            seconds = min(self.settings.stall_seconds, clock.left())
+            deadline.sleep_extended(self.rate_limiter.reserve(site))
+            seconds = min(self.settings.stall_seconds, deadline.remaining())
             request.extensions = {**request.extensions, "timeout": httpx.Timeout(seconds).as_dict()}
             response = self._client.send(request, stream=True)
             if response.next_request is None:
                 return response
             response.close()
             request = response.next_request
-        raise BadAddressError(f"{request.url} redirects more than {REDIRECTS} times")
+        raise BadAddressError(f"{request.url} redirects more than {MAX_REDIRECTS} times")
 
-    def _hold(self, response: httpx.Response, clock: Clock, attempt: int) -> None:
-        """Wait as long as the host asks for, with all that ask it; else as `pause` does."""
-        asked = retry_after(response)
-        if asked is None:
-            self.pause(clock, attempt, str(response.url))
+    def _wait_to_retry(self, response: httpx.Response, deadline: Deadline, attempt: int) -> None:
+        """Sleep for the response's `Retry-After` and pause the site for all clients; without one, back off."""
+        seconds = retry_after(response)
+        if seconds is None:
+            self.backoff(deadline, attempt, str(response.url))
             return
-        if asked >= clock.left():
-            raise RateLimitedError(f"{response.url} answers {response.status_code} and asks to wait {asked:.0f} s")
-        self.pacer.pause(self.hosts.site(str(response.url)), asked)
-        time.sleep(asked)
+        if seconds >= deadline.remaining():
+            raise RateLimitedError(f"{response.url} answers {response.status_code} and asks to wait {seconds:.0f} s")
+        self.rate_limiter.pause(self.hosts.site(str(response.url)), seconds)
+        time.sleep(seconds)
 
 
 def retry_after(response: httpx.Response) -> float | None:
-    """The seconds that `Retry-After` asks for, given as such or as a date; None where it asks for none."""
+    """Seconds of the `Retry-After` header, which may be a number or a date; None without a valid one."""
     text = response.headers.get("retry-after", "").strip()
     if text.isascii() and text.isdigit():
         return float(text[:9])
@@ -136,27 +143,27 @@ def retry_after(response: httpx.Response) -> float | None:
 
 
 def check_status(response: httpx.Response) -> None:
-    """Raise what a status other than 200 means.
+    """Raise the error of a status other than 200.
 
     Raises:
-        MissingObjectError, AccessDeniedError, RateLimitedError, ReadError: see there.
+        MissingObjectError, AccessDeniedError, RateLimitedError, ReadError: see `status_error`.
     """
     if response.status_code != 200:
-        raise of_status(response.status_code, str(response.url))
+        raise status_error(response.status_code, str(response.url))
 
 
-def of_status(status: int, url: str) -> PostError | FetchError:
-    """The failure that an HTTP status means."""
-    said = f"{url} answers {status}"
+def status_error(status: int, url: str) -> PostError | FetchError:
+    """Map an HTTP error status to an error."""
+    message = f"{url} answers {status}"
     if status in _MISSING:
-        return MissingObjectError(said)
+        return MissingObjectError(message)
     if status in _DENIED:
-        return AccessDeniedError(said)
-    return RateLimitedError(said) if status == 429 else ReadError(said)
+        return AccessDeniedError(message)
+    return RateLimitedError(message) if status == 429 else ReadError(message)
 
 
-def failure_of(error: httpx.RequestError, url: str) -> PostError | FetchError:
-    """The failure that a broken connection means."""
+def connection_error(error: httpx.RequestError, url: str) -> PostError | FetchError:
+    """Map a failed or broken connection to an error."""
     if isinstance(error, httpx.UnsupportedProtocol):
         return BadAddressError(one_line(error))
     if isinstance(error, httpx.TimeoutException):

@@ -1,4 +1,4 @@
-"""The ledger: what became of each address, written the moment it is known."""
+"""Ledger of fetched URLs, written as soon as each result is known."""
 
 from __future__ import annotations
 
@@ -8,26 +8,27 @@ from typing import Any, Self
 
 import pyarrow as pa
 
-from viral.fetching.fetch import Outcome
+from viral.fetching.fetch import FetchResult
 from viral.storage.store import Store
 from viral.tables.places import fetches_table
 from viral.tables.schemas import FETCHES
 
-FOLD = 500  # rows that lie as a file each until they are folded: as many are written twice, as many files are listed
+MAX_SINGLE_FILES = 500  # one-row files before a merge: bounds both the files to list and the rows written twice
 
 
 class Ledger:
-    """Adds rows, each kept before the next: a kill costs what is on its way, never what is done.
+    """Appends each result to the table at once: a killed process loses only fetches in progress.
 
-    Every FOLD rows are written again as one, then the single ones deleted: safe to interrupt at any moment.
+    One-row files are merged after every MAX_SINGLE_FILES results: the merged files are written before the single ones
+    are deleted, so it is safe to interrupt at any moment.
 
     Args:
-        store: where.
-        bits: buckets of the folded parts, as `Parts` has them.
+        store: the root.
+        log2_buckets: buckets of the merged files, as in `BucketedTable`.
     """
 
-    def __init__(self, store: Store, bits: int) -> None:
-        self.store, self.table, self.bits = store, fetches_table(store), bits
+    def __init__(self, store: Store, log2_buckets: int) -> None:
+        self.store, self.table, self.log2_buckets = store, fetches_table(store), log2_buckets
         self._rows: list[Mapping[str, Any]] = []
         self._keys: list[str] = []
 
@@ -38,23 +39,23 @@ class Ledger:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if error is None:
-            self.fold()
+            self.merge()
 
-    def add(self, outcome: Outcome) -> None:
-        """Keep one outcome."""
-        row = {name: getattr(outcome, name) for name in FETCHES.names}
-        self._keys += self.table.append(_rows([row]), self.bits)
+    def add(self, result: FetchResult) -> None:
+        """Write one result."""
+        row = {name: getattr(result, name) for name in FETCHES.names}
+        self._keys += self.table.append(_table([row]), self.log2_buckets)
         self._rows.append(row)
-        if len(self._rows) >= FOLD:
-            self.fold()
+        if len(self._rows) >= MAX_SINGLE_FILES:
+            self.merge()
 
-    def fold(self) -> None:
-        """Write the single rows as one part a bucket."""
+    def merge(self) -> None:
+        """Replace the one-row files by one file per bucket."""
         if len(self._rows) > 1:
-            kept = set(self.table.append(_rows(self._rows), self.bits))
-            self.store.delete([key for key in self._keys if key not in kept])
+            merged = set(self.table.append(_table(self._rows), self.log2_buckets))
+            self.store.delete([key for key in self._keys if key not in merged])
         self._rows, self._keys = [], []
 
 
-def _rows(rows: list[Mapping[str, Any]]) -> pa.Table:
+def _table(rows: list[Mapping[str, Any]]) -> pa.Table:
     return pa.Table.from_pylist([dict(row) for row in rows], schema=FETCHES)

@@ -1,8 +1,8 @@
-"""What yt-dlp makes of a page: the address of its video, or a feed of further addresses.
+"""Reading of web pages with yt-dlp: the URL of a page's video, or the URLs that a feed lists.
 
-yt-dlp only reads pages here. Each of its requests goes through `Web`, so limits, turns and allowed hosts hold for it
-too, and the video itself is fetched as any other file. So only videos that a site offers as one file with sound can be
-had: no HLS or DASH, whose parts ffmpeg would have to join.
+yt-dlp only reads pages. All its requests go through `LimitedClient`, with its limits and allowed hosts, and the video
+is downloaded like any other file. That restricts fetching to videos offered as one file with sound: HLS and DASH, whose
+parts ffmpeg would have to join, are not supported.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, cast
 import httpx
 
 from viral.errors import AccessDeniedError, FetchError, NoVideoStreamError, PageError, PostError, TooLongError
-from viral.fetching.body import Body
-from viral.fetching.deadline import Clock
-from viral.fetching.http import Web, of_status
+from viral.fetching.body import ResponseBody
+from viral.fetching.deadline import Deadline
+from viral.fetching.http import LimitedClient, status_error
 from viral.storage.store import one_line
 
 if TYPE_CHECKING:
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
     from yt_dlp import YoutubeDL
 
-LONGEST_FEED = 50_000  # addresses, held in memory
-HOPS = 5  # addresses that stand for others, one after the other
-_OF_TRANSFER = ("content-encoding", "content-length", "transfer-encoding")  # the body is given without them
-_ONE_FILE = "b[protocol=https]/b[protocol=http]"
+MAX_FEED_URLS = 50_000  # some 5 MB of memory
+MAX_HOPS = 5  # from page to page, against loops
+_TRANSFER_HEADERS = ("content-encoding", "content-length", "transfer-encoding")  # the body is passed on decoded
+_SINGLE_FILE = "b[protocol=https]/b[protocol=http]"  # yt-dlp's format selector: best with video and sound
 
 
 @dataclass(frozen=True)
@@ -43,99 +43,99 @@ class Page:
 
 @dataclass(frozen=True)
 class Feed:
-    """A page that lists others: the first LONGEST_FEED of them."""
+    """A page that lists other pages: the first MAX_FEED_URLS of their URLs."""
 
     urls: tuple[str, ...]
 
 
-class Pages:
-    """Reads pages, of one address after the other. Not for several threads at once.
+class PageReader:
+    """Reads pages with yt-dlp, one at a time. Not thread-safe.
 
     Args:
-        web: makes the requests.
-        cookies: of the same jar as the web's.
+        client: sends the requests.
+        cookies: the cookie jar of the client.
         max_seconds: longest video.
     """
 
-    def __init__(self, web: Web, cookies: CookieJar, max_seconds: float) -> None:
-        self.web, self.max_seconds = web, max_seconds
-        self._clock, self._open = Clock(web.settings.seconds), list[httpx.Response]()
-        self._ydl = _reader(self._request, cookies)
+    def __init__(self, client: LimitedClient, cookies: CookieJar, max_seconds: float) -> None:
+        self.client, self.max_seconds = client, max_seconds
+        self._deadline, self._responses = Deadline(client.settings.seconds), list[httpx.Response]()
+        self._ydl = _youtube_dl(self._request, cookies)
 
     def close(self) -> None:
-        """End what yt-dlp left open of the last address."""
-        while self._open:
-            self._open.pop().close()
+        """Close the responses that yt-dlp left open."""
+        while self._responses:
+            self._responses.pop().close()
 
-    def knows(self, url: str) -> bool:
-        """Whether an extractor of yt-dlp is made for that site."""
-        return any(kind.suitable(url) for key, kind in self._ydl._ies.items() if key != "Generic")
+    def supports(self, url: str) -> bool:
+        """Whether yt-dlp has an extractor for that site."""
+        return any(extractor.suitable(url) for key, extractor in self._ydl._ies.items() if key != "Generic")
 
-    def read(self, url: str, clock: Clock) -> Page | Feed:
-        """What is at `url`.
+    def read(self, url: str, deadline: Deadline) -> Page | Feed:
+        """Read the page at `url`.
 
         Raises:
-            PostError, FetchError: no video, no access, no answer.
+            PostError, FetchError: no video, no access, no response.
         """
         self.close()
-        self._clock = clock
+        self._deadline = deadline
         try:
             info = self._info(url)
             if "entries" in info:
-                return Feed(tuple(islice(_addresses(info["entries"]), LONGEST_FEED)))
+                return Feed(tuple(islice(_entry_urls(info["entries"]), MAX_FEED_URLS)))
             info = self._ydl.process_ie_result(info, download=False)
         except (PostError, FetchError):
             raise
-        except Exception as error:  # an extractor takes apart what strangers wrote: it may raise anything
-            raise _failure(error, url) from error
+        except Exception as error:  # extractors parse untrusted pages, and may raise anything
+            raise _page_error(error, url) from error
         return _page(info, url, self.max_seconds)
 
     def _info(self, url: str) -> dict[str, Any]:
         info = self._extract(url, None)
-        for _ in range(HOPS):
+        for _ in range(MAX_HOPS):
             if info.get("_type", "video") != "url":
                 return info
             info = self._extract(info["url"], info.get("ie_key"))
-        raise PageError(f"{url} stands for an address that stands for another, and so on, more than {HOPS} times")
+        raise PageError(f"{url} refers to another address, which refers to another, more than {MAX_HOPS} times")
 
     def _extract(self, url: str, key: str | None) -> dict[str, Any]:
-        key = key or next(name for name, kind in self._ydl._ies.items() if kind.suitable(url))
+        key = key or next(name for name, extractor in self._ydl._ies.items() if extractor.suitable(url))
         info = self._ydl.extract_info(url, ie_key=key, download=False, process=False)
         if not info:
-            raise PageError(f"{url}: yt-dlp finds nothing there")
+            raise PageError(f"{url}: yt-dlp finds nothing")
         self._ydl.add_default_extra_info(info, self._ydl.get_info_extractor(key), url)
         return cast("dict[str, Any]", info)
 
     def _request(self, request: Any) -> Any:
-        """Answer a request of yt-dlp's; it expects its own errors."""
+        """Send a request of yt-dlp with our client, and translate our errors to those it expects."""
         from yt_dlp.networking.common import Response
         from yt_dlp.networking.exceptions import HTTPError, TransportError
 
         try:
-            answer = self.web.send(
+            received = self.client.send(
                 request.url,
-                self._clock,
+                self._deadline,
                 method=request.method,
                 headers=dict(request.headers),
                 content=request.data,
             )
         except (PostError, FetchError) as error:
             raise TransportError(cause=error) from error
-        self._open.append(answer)
-        headers = {name: value for name, value in answer.headers.items() if name not in _OF_TRANSFER}
-        body = io.BufferedReader(Body(answer, self._clock))
-        response = Response(body, str(answer.url), headers, answer.status_code)
-        if answer.status_code >= 400:
+        self._responses.append(received)
+        headers = {name: value for name, value in received.headers.items() if name not in _TRANSFER_HEADERS}
+        body = io.BufferedReader(ResponseBody(received, self._deadline))
+        response = Response(body, str(received.url), headers, received.status_code)
+        if received.status_code >= 400:
             raise HTTPError(response)
         return response
 
 
-def _reader(send: Any, cookies: CookieJar) -> YoutubeDL:
+def _youtube_dl(send: Any, cookies: CookieJar) -> YoutubeDL:
     from yt_dlp import YoutubeDL
     from yt_dlp.networking.common import Request
 
-    class Reader(YoutubeDL):  # type: ignore[misc]  # it has no annotations
-        """yt-dlp, all of whose requests are ours to make."""
+    class ClientYoutubeDL(YoutubeDL):  # type: ignore[misc]  # it has no annotations
+        """yt-dlp with all requests sent by `send`."""
 
         def urlopen(self, req: Any) -> Any:
             request = Request(req) if isinstance(req, str) else req
@@ -144,26 +144,26 @@ def _reader(send: Any, cookies: CookieJar) -> YoutubeDL:
             )
             return send(merged)
 
-    reader = Reader(
+    youtube_dl = ClientYoutubeDL(
         {
             "quiet": True,
             "no_warnings": True,
-            "logger": _Silence(),
+            "logger": _SilentLogger(),
             "cachedir": False,
             "noplaylist": True,
             "playlist_items": "1",
-            "format": _ONE_FILE,
+            "format": _SINGLE_FILE,
             "extractor_retries": 0,
             "allow_unplayable_formats": False,
             "check_formats": False,
         }
     )
-    reader.cookiejar = cookies
-    return reader
+    youtube_dl.cookiejar = cookies
+    return youtube_dl
 
 
-class _Silence:
-    """What yt-dlp would print comes as an error, or does not matter."""
+class _SilentLogger:
+    """Discards yt-dlp's messages; its errors are raised as well."""
 
     def debug(self, message: str) -> None: ...
 
@@ -174,14 +174,14 @@ class _Silence:
     def error(self, message: str) -> None: ...
 
 
-def _addresses(entries: Iterable[Mapping[str, Any] | None]) -> Iterator[str]:
+def _entry_urls(entries: Iterable[Mapping[str, Any] | None]) -> Iterator[str]:
     for entry in entries:
-        if entry and (url := _address(entry)):
+        if entry and (url := _entry_url(entry)):
             yield url
 
 
-def _address(entry: Mapping[str, Any]) -> str | None:
-    """Where an entry of a feed is: its page, or, of several videos on one page, the file itself."""
+def _entry_url(entry: Mapping[str, Any]) -> str | None:
+    """URL of a feed's entry: its page, or the file itself if one page has several videos."""
     if entry.get("_type") in ("url", "url_transparent"):
         return cast("str | None", entry.get("url"))
     formats = entry.get("formats") or [{}]
@@ -199,7 +199,7 @@ def _page(info: Mapping[str, Any], url: str, max_seconds: float) -> Page:
     return Page(str(info["url"]), headers, info)
 
 
-def _failure(error: Exception, url: str) -> PostError | FetchError:
+def _page_error(error: Exception, url: str) -> PostError | FetchError:
     from yt_dlp.networking.exceptions import HTTPError
     from yt_dlp.utils import GeoRestrictedError, UnsupportedError
 
@@ -207,29 +207,29 @@ def _failure(error: Exception, url: str) -> PostError | FetchError:
         if isinstance(cause, PostError | FetchError):
             return cause
         if isinstance(cause, HTTPError):
-            return of_status(cause.status, url)
+            return status_error(cause.status, url)
         if isinstance(cause, UnsupportedError):
             return NoVideoStreamError(f"there is no video at {url} that yt-dlp finds")
         if isinstance(cause, GeoRestrictedError):
-            return AccessDeniedError(f"{url}: {_words(cause)}")
-    words = _words(error)
-    if "Requested format is not available" in words or "No video formats found" in words:
+            return AccessDeniedError(f"{url}: {_message(cause)}")
+    message = _message(error)
+    if "Requested format is not available" in message or "No video formats found" in message:
         return NoVideoStreamError(f"{url} offers no video as one file")
-    return AccessDeniedError(f"{url}: {words}") if "--cookies" in words else PageError(f"{url}: {words}")
+    return AccessDeniedError(f"{url}: {message}") if "--cookies" in message else PageError(f"{url}: {message}")
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """An error and all that it says it comes of, in Python's way and in yt-dlp's two."""
-    waiting: list[object] = [error]
+    """Yield an error and its causes, as Python and yt-dlp (`exc_info`, `cause`) record them."""
+    pending: list[object] = [error]
     seen: set[int] = set()
-    while waiting:
-        cause = waiting.pop(0)
+    while pending:
+        cause = pending.pop(0)
         if isinstance(cause, BaseException) and id(cause) not in seen:
             seen.add(id(cause))
             yield cause
-            waiting += [*(getattr(cause, "exc_info", None) or ())[1:2], getattr(cause, "cause", None)]
-            waiting += [cause.__cause__, cause.__context__]
+            pending += [*(getattr(cause, "exc_info", None) or ())[1:2], getattr(cause, "cause", None)]
+            pending += [cause.__cause__, cause.__context__]
 
 
-def _words(error: BaseException) -> str:
+def _message(error: BaseException) -> str:
     return one_line(error).removeprefix("ERROR: ").partition("; please report this issue")[0]

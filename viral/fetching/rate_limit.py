@@ -1,4 +1,4 @@
-"""How fast a host may be asked."""
+"""Rate limit of requests per site."""
 
 from __future__ import annotations
 
@@ -6,36 +6,36 @@ import time
 from typing import Protocol
 
 
-class Pacer(Protocol):
-    """Gives turns. Of one process (`Buckets`), or of a cluster."""
+class RateLimiter(Protocol):
+    """Schedules requests, for one process (`TokenBuckets`) or a cluster (`RemoteRateLimiter`)."""
 
     def reserve(self, site: str) -> float:
-        """Take the next turn at `site`: the seconds to wait for it."""
+        """Reserve the next request to `site`; returns the seconds to wait before it."""
 
     def pause(self, site: str, seconds: float) -> None:
-        """Give no turn at `site` for that long: it asked for it."""
+        """Schedule no request to `site` for `seconds`, because the site requested it."""
 
 
-class Buckets:
-    """A token bucket for each site. It holds one token, so that no second ever sees a burst.
+class TokenBuckets:
+    """A token bucket per site, of capacity one so that there are no bursts.
 
-    In any t seconds at most 1 + rate · t turns are given.
+    In any t seconds at most 1 + rate · t requests are scheduled.
 
     Args:
-        rate: requests a second and site.
+        rate: requests per second and site.
     """
 
     def __init__(self, rate: float) -> None:
-        self.every = 1 / rate
+        self.interval = 1 / rate
         self._next: dict[str, float] = {}
 
     def reserve(self, site: str) -> float:
-        """Take the next turn at `site`: the seconds to wait for it."""
+        """Reserve the next request to `site`; returns the seconds to wait before it."""
         now = time.monotonic()
-        turn = max(now, self._next.get(site, now))
-        self._next[site] = turn + self.every
-        return turn - now
+        start = max(now, self._next.get(site, now))
+        self._next[site] = start + self.interval
+        return start - now
 
     def pause(self, site: str, seconds: float) -> None:
-        """Give no turn at `site` for that long."""
+        """Schedule no request to `site` for `seconds`."""
         self._next[site] = max(self._next.get(site, 0.0), time.monotonic() + seconds)

@@ -1,4 +1,4 @@
-"""What is kept beside a video: yt-dlp's description of it, or ours, as `viral ingest yt_dlp` reads it."""
+"""Info file next to a video: yt-dlp's metadata or a substitute, in the format that `viral ingest yt_dlp` reads."""
 
 from __future__ import annotations
 
@@ -11,51 +11,56 @@ from typing import Any
 from viral.fetching.download import Download
 
 VIDEO_FILE = "video_file"
-"""Our own field of an info file: the name of the video, in the same folder. Several infos may share one video."""
+"""Our own field of an info file: the name of the video in the same folder, which several info files may share."""
 
-_NAMELESS = (None, "Generic", "HTML5MediaEmbed")  # yt-dlp's extractors of any site
+_GENERIC_EXTRACTORS = (None, "Generic", "HTML5MediaEmbed")  # yt-dlp's extractors for any site
 
-# Signed addresses, headers and cookies of whoever fetched it, and what is of no use without them.
-_LEFT_OUT = {
+# Signed addresses, headers and cookies of the user, and fields that are useless without them.
+_EXCLUDED = {
     *("url", "formats", "requested_formats", "requested_downloads", "requested_subtitles", "fragments"),
     *("http_headers", "cookies", "manifest_url", "fragment_base_url", "thumbnails", "thumbnail"),
     *("subtitles", "automatic_captions", "heatmap", "downloader_options", "_filename", "filename"),
 }
 
 
-def video_key(got: Download) -> str:
-    """Where the video lies: named by what is in it, so that the same video is there once."""
-    return f"videos/{got.sha256}.{got.extension}"
+def video_key(file: Download) -> str:
+    """Key of the video: named by its content, so that equal videos are stored once."""
+    return f"videos/{file.sha256}.{file.extension}"
 
 
-def info_key(got: Download, url: str) -> str:
-    """Where the info file of the video from that address lies: one an address, for a repost is another post."""
-    return f"videos/{got.sha256}-{hashlib.sha256(url.encode()).hexdigest()[:12]}.info.json"
+def info_key(file: Download, url: str) -> str:
+    """Key of the info file: one per URL, because a repost is another post."""
+    return f"videos/{file.sha256}-{hashlib.sha256(url.encode()).hexdigest()[:12]}.info.json"
 
 
-def info_of(got: Download, url: str, post_id: str | None, found: Mapping[str, Any] | None) -> bytes:
-    """The info file: what yt-dlp found, or, of a plain file, what is known of it.
+def info_json(file: Download, url: str, post_id: str | None, info: Mapping[str, Any] | None) -> bytes:
+    """Content of the info file: yt-dlp's metadata `info`, or for a plain file (None) the facts of the download.
 
-    A video of no site that yt-dlp knows is named by its content: it would be called `index`, as many others.
+    The identifier is that of the post or of yt-dlp; for a video of a site without an extractor it is the SHA-256,
+    because yt-dlp would name many of them `index`.
     """
-    said = _plain_values(found) if found else {}
-    named = said.get("id") if said.get("extractor_key") not in _NAMELESS else None
-    name = post_id or named or got.sha256
-    own = {"_type": "video", "ext": got.extension, "filesize": got.bytes, VIDEO_FILE: video_key(got).rpartition("/")[2]}
-    known = {"webpage_url": url, "epoch": int(time.time()), "extractor": "http"}
-    return json.dumps(
-        {**known, **said, **own, "id": name, "original_url": url}, ensure_ascii=False, default=str
-    ).encode("utf-8", "replace")
+    public = _public_values(info) if info else {}
+    site_id = public.get("id") if public.get("extractor_key") not in _GENERIC_EXTRACTORS else None
+    defaults = {"webpage_url": url, "epoch": int(time.time()), "extractor": "http"}
+    fixed = {
+        "_type": "video",
+        "ext": file.extension,
+        "filesize": file.bytes,
+        VIDEO_FILE: video_key(file).rpartition("/")[2],
+        "id": post_id or site_id or file.sha256,
+    }
+    fields = {**defaults, **public, **fixed, "original_url": url}
+    return json.dumps(fields, ensure_ascii=False, default=str).encode("utf-8", "replace")
 
 
-def _plain_values(value: Any) -> Any:
-    """The value without what is left out and without yt-dlp's private fields."""
+def _public_values(value: Any) -> Any:
+    """The value as JSON types, without the excluded fields and yt-dlp's private ones."""
     if isinstance(value, Mapping):
         return {
-            str(name): _plain_values(each)
-            for name, each in value.items()
-            if name not in _LEFT_OUT and not str(name).startswith("_")
+            str(name): _public_values(field)
+            for name, field in value.items()
+            if name not in _EXCLUDED and not str(name).startswith("_")
         }
     if isinstance(value, list | tuple):
-        return [_plain_values(each) for each in value]
+        return [_public_values(item) for item in value]
     return value if isinstance(value, str | int | float | bool | None) else str(value)

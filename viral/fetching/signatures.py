@@ -1,21 +1,21 @@
-"""What a file is, by its first bytes: neither its name nor what the server calls it is believed."""
+"""Video containers by their first bytes; file names and Content-Type headers are not trusted."""
 
 from __future__ import annotations
 
-HEAD = 512
-"""Bytes that `extension` looks at."""
+HEAD_BYTES = 512
+"""Bytes that `container_extension` needs: two transport packets, 2 · 192, are the longest signature."""
 
-_STILLS = (b"avif", b"avis", b"heic", b"heix", b"heif", b"mif1", b"msf1", b"M4A ", b"M4B ", b"crx ")
-_TS, _M2TS = 188, 192
+_NOT_VIDEO_BRANDS = (b"avif", b"avis", b"heic", b"heix", b"heif", b"mif1", b"msf1", b"M4A ", b"M4B ", b"crx ")
+_TS, _M2TS = 188, 192  # bytes per packet; an M2TS packet starts with a timestamp of 4
 
 
-def extension(head: bytes) -> str | None:
-    """The extension of the video container that begins so: `mp4`, `webm`, …; None where it is none.
+def container_extension(head: bytes) -> str | None:
+    """File extension of the video container that starts with `head`: `mp4`, `webm`, …; None if it is no video.
 
     Signatures: ISO/IEC 14496-12 (boxes), RFC 8794 (EBML), ISO/IEC 13818-1 (transport and program streams).
     """
     if head[4:8] in (b"ftyp", b"moov", b"mdat", b"free", b"wide", b"skip", b"styp"):
-        return _box(head)
+        return _iso_extension(head)
     if head.startswith(b"\x1aE\xdf\xa3"):
         return "webm" if b"webm" in head[:64] else "mkv"
     if head.startswith(b"RIFF") and head[8:12] == b"AVI ":
@@ -28,21 +28,21 @@ def extension(head: bytes) -> str | None:
         return "wmv"
     if head.startswith((b"\x00\x00\x01\xba", b"\x00\x00\x01\xb3")):
         return "mpg"
-    return "ts" if _is_transport(head) else None
+    return "ts" if _is_transport_stream(head) else None
 
 
-def _box(head: bytes) -> str | None:
+def _iso_extension(head: bytes) -> str | None:
     if head[4:8] != b"ftyp":
         return "mp4" if head[4:8] == b"styp" else "mov"  # QuickTime before ftyp
     brand = head[8:12]
-    if brand in _STILLS:
+    if brand in _NOT_VIDEO_BRANDS:
         return None
     if brand == b"qt  ":
         return "mov"
     return "3gp" if brand.startswith((b"3gp", b"3g2")) else "mp4"
 
 
-def _is_transport(head: bytes) -> bool:
+def _is_transport_stream(head: bytes) -> bool:
     for size, first in ((_TS, 0), (_M2TS, 4)):
         if len(head) > first + size and head[first] == head[first + size] == 0x47:
             return True

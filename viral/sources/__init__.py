@@ -1,7 +1,6 @@
-"""Scraped data → posts, one adapter a file: every row becomes a post, or a reject that says why not."""
+"""Adapters for scraped data, one per file: every row becomes a post, or a reject with its reason."""
 
-from viral.sources.newest import newest
-from viral.sources.parsed import Parsed
+from viral.sources.parsed import ParsedBatch
 from viral.sources.reading import SOURCES, read
 
-__all__ = ["SOURCES", "Parsed", "newest", "read"]
+__all__ = ["SOURCES", "ParsedBatch", "read"]

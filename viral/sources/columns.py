@@ -1,4 +1,4 @@
-"""Which column of a table is which column of a post: the user's map, checked before anything is read."""
+"""Column map of a table: post column → column of the file, checked before any row is read."""
 
 from __future__ import annotations
 
@@ -9,39 +9,37 @@ from viral.errors import ConfigError, SourceError
 from viral.tables.schemas import POSTS
 
 
-def resolve(there: Sequence[str], columns: Mapping[str, str] | None, file: str) -> dict[str, str]:
-    """Post column → column of the file.
+def resolve_columns(available: Sequence[str], columns: Mapping[str, str] | None, file: str) -> dict[str, str]:
+    """Check the user's column map, or build one from equal names.
 
     Args:
-        there: the columns that the file has.
-        columns: the user's map; None takes the columns of the file that are called like those of a post.
+        available: columns of the file.
+        columns: the user's map; None uses the columns of the file with the names of post columns.
         file: for messages.
 
     Raises:
         ConfigError: the map names a post column or a column of the file that does not exist, or lacks `post_id`.
-        SourceError: there is no map and no column `post_id`, or a column is there twice.
+        SourceError: there is neither a map nor a column `post_id`, or the file has a column twice.
     """
     if columns is None:
-        chosen = {name: name for name in POSTS.names if name in there}
-        if "post_id" not in chosen:
-            raise SourceError(f"{file} has no column 'post_id'; map one to it. It has: {_listed(there)}")
+        column_map = {name: name for name in POSTS.names if name in available}
+        if "post_id" not in column_map:
+            raise SourceError(f"{file} has no column 'post_id'; map one to it. It has: {', '.join(available)}")
     else:
-        chosen = dict(columns)
-        _check(chosen, there, file)
-    twice = [name for name, times in Counter(there).items() if times > 1 and name in chosen.values()]
-    if twice:
-        raise SourceError(f"{file} has the column {twice[0]!r} more than once: rename one")
-    return chosen
+        column_map = dict(columns)
+        _check(column_map, available, file)
+    duplicates = [name for name, count in Counter(available).items() if count > 1 and name in column_map.values()]
+    if duplicates:
+        raise SourceError(f"{file} has the column {duplicates[0]!r} more than once: rename one")
+    return column_map
 
 
-def _check(chosen: Mapping[str, str], there: Sequence[str], file: str) -> None:
-    if unknown := [name for name in chosen if name not in POSTS.names]:
-        raise ConfigError(f"the column map fills {unknown[0]!r}, which no post has; a post has: {_listed(POSTS.names)}")
-    if "post_id" not in chosen:
-        raise ConfigError(f"the column map lacks 'post_id'; {file} has: {_listed(there)}")
-    if absent := [name for name in chosen.values() if name not in there]:
-        raise ConfigError(f"{file} has no column {absent[0]!r}; it has: {_listed(there)}")
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names)
+def _check(column_map: Mapping[str, str], available: Sequence[str], file: str) -> None:
+    if unknown := [name for name in column_map if name not in POSTS.names]:
+        raise ConfigError(
+            f"the column map fills {unknown[0]!r}, which no post has; a post has: {', '.join(POSTS.names)}"
+        )
+    if "post_id" not in column_map:
+        raise ConfigError(f"the column map lacks 'post_id'; {file} has: {', '.join(available)}")
+    if missing := [name for name in column_map.values() if name not in available]:
+        raise ConfigError(f"{file} has no column {missing[0]!r}; it has: {', '.join(available)}")

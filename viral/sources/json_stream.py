@@ -1,4 +1,4 @@
-"""Rows out of a JSON file of any size, one at a time: an array, an object that holds one, or one object a line."""
+"""Streaming of rows from a JSON file of any size: an array, an object that contains one, or one object per line."""
 
 from __future__ import annotations
 
@@ -10,40 +10,39 @@ from typing import Any, BinaryIO
 import ijson
 
 from viral.errors import SourceError
-from viral.sources.parsed import Broken
+from viral.sources.parsed import BrokenRow
 
 OpenFile = Callable[[str], BinaryIO]
 
 _BOM = b"\xef\xbb\xbf"
 _LINE_SUFFIXES = (".jsonl", ".ndjson")
-_LINE_LIMIT = 1 << 24
+_MAX_LINE_BYTES = 1 << 24  # far above a post's 20 kB; bounds the memory for a file without line breaks
 
 
-def stream(open_file: OpenFile, file: str, *, key: str, mark: str) -> Iterator[tuple[int, object] | Broken]:
-    """The rows of a JSON file with their numbers from 1, read with bounded memory.
+def stream_rows(open_file: OpenFile, file: str, *, key: str, row_key: str) -> Iterator[tuple[int, object] | BrokenRow]:
+    """Yield the rows of a JSON file with their numbers from 1, in bounded memory.
 
-    A file that breaks off gives the rows before the break and one `Broken` for the break; of a file of lines, only the
-    bad lines are broken.
+    A truncated file yields the rows before the break and one `BrokenRow`; in a file of lines, only bad lines are lost.
 
     Args:
         open_file: opens a path or URI for reading; called up to three times.
         file: the file.
-        key: name of the array that holds the rows, where the file is an object.
-        mark: a key that every row has, by which an object that is itself a row is told from another kind of file.
+        key: name of the array with the rows, if the file is an object.
+        row_key: a key of every row, which distinguishes a file that is one row from other files.
 
     Raises:
-        SourceError: the file is no JSON from its start, or holds neither rows nor an array called `key`.
+        SourceError: the file is no JSON from its start, or has neither rows nor an array `key`.
     """
     if PurePosixPath(file).suffix in _LINE_SUFFIXES:
         return _lines(open_file, file)
-    prefix = _prefix(open_file, file, key, mark)
-    if prefix == "" and _first_line_is_whole(open_file, file):
+    prefix = _row_prefix(open_file, file, key, row_key)
+    if prefix == "" and _first_line_is_json(open_file, file):
         return _lines(open_file, file)
     return _items(open_file, file, prefix)
 
 
-def _prefix(open_file: OpenFile, file: str, key: str, mark: str) -> str:
-    """Where the rows are, in the notation of ijson: found from the beginning of the file."""
+def _row_prefix(open_file: OpenFile, file: str, key: str, row_key: str) -> str:
+    """Prefix of the rows in ijson's notation, determined from the start of the file."""
     keys: list[str] = []
     with _open(open_file, file) as stream:
         try:
@@ -55,45 +54,45 @@ def _prefix(open_file: OpenFile, file: str, key: str, mark: str) -> str:
                 elif prefix == "" and event != "start_map":
                     break
         except ijson.JSONError as error:
-            raise SourceError(f"{file} is not JSON: {_brief(error)}") from None
-    if mark in keys:
+            raise SourceError(f"{file} is not JSON: {_message(error)}") from None
+    if row_key in keys:
         return ""
     raise SourceError(
-        f"{file} holds no posts: expected an array, an object with {key!r}, or posts with {mark!r}; "
+        f"{file} holds no posts: expected an array, an object with {key!r}, or posts with {row_key!r}; "
         f"it holds {', '.join(keys[:20]) or 'a single value'}"
     )
 
 
-def _items(open_file: OpenFile, file: str, prefix: str) -> Iterator[tuple[int, object] | Broken]:
+def _items(open_file: OpenFile, file: str, prefix: str) -> Iterator[tuple[int, object] | BrokenRow]:
     row = 0
     with _open(open_file, file) as stream:
         try:
             for row, item in enumerate(ijson.items(stream, prefix, multiple_values=True, use_float=True), start=1):
                 yield row, item
         except ijson.JSONError as error:
-            yield Broken(row + 1, f"the JSON breaks off here, what follows is lost: {_brief(error)}", "")
+            yield BrokenRow(row + 1, f"the JSON breaks off here, what follows is lost: {_message(error)}", "")
 
 
-def _lines(open_file: OpenFile, file: str) -> Iterator[tuple[int, object] | Broken]:
+def _lines(open_file: OpenFile, file: str) -> Iterator[tuple[int, object] | BrokenRow]:
     with _open(open_file, file) as stream:
         for row, line in enumerate((line for line in stream if line.strip()), start=1):
             try:
                 yield row, json.loads(line)
             except (ValueError, RecursionError) as error:
-                yield Broken(row, f"the line is not JSON: {error}", line.decode("utf-8", "replace"))
+                yield BrokenRow(row, f"the line is not JSON: {error}", line.decode("utf-8", "replace"))
 
 
-def _first_line_is_whole(open_file: OpenFile, file: str) -> bool:
+def _first_line_is_json(open_file: OpenFile, file: str) -> bool:
     with _open(open_file, file) as stream:
         try:
-            json.loads(stream.readline(_LINE_LIMIT))
+            json.loads(stream.readline(_MAX_LINE_BYTES))
         except ValueError:
             return False
     return True
 
 
 def _open(open_file: OpenFile, file: str) -> BinaryIO:
-    """The file behind its byte order mark, which ijson does not take."""
+    """Open the file after its byte order mark, which ijson does not accept."""
     stream = open_file(file)
     if stream.read(len(_BOM)) == _BOM:
         return stream
@@ -101,7 +100,7 @@ def _open(open_file: OpenFile, file: str) -> BinaryIO:
     return open_file(file)
 
 
-def _brief(error: Exception) -> str:
+def _message(error: Exception) -> str:
     reason: Any = error.args[0] if error.args else error
-    said = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
-    return said.strip().splitlines()[0] if said.strip() else "it ends too early"
+    text = (reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)).strip()
+    return text.splitlines()[0] if text else "it ends too early"

@@ -1,4 +1,4 @@
-"""Posts in a Parquet file; only the columns that a post needs are read."""
+"""Parquet adapter; reads only the mapped columns."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from viral.errors import SourceError
-from viral.sources.columns import resolve
+from viral.sources.columns import resolve_columns
 from viral.sources.json_stream import OpenFile
 from viral.sources.parsed import RawBatch
 from viral.tables.schemas import POSTS
@@ -18,7 +18,7 @@ from viral.tables.schemas import POSTS
 def raw_batches(
     open_file: OpenFile, file: str, columns: Mapping[str, str] | None, batch_rows: int
 ) -> Iterator[RawBatch]:
-    """The rows of a Parquet file, in batches.
+    """Yield the rows of a Parquet file in batches.
 
     Raises:
         ConfigError: the column map does not fit the file.
@@ -27,32 +27,32 @@ def raw_batches(
     with open_file(file) as stream:
         try:
             parquet = pq.ParquetFile(stream)
-            chosen = resolve(parquet.schema_arrow.names, columns, file)
+            column_map = resolve_columns(parquet.schema_arrow.names, columns, file)
             start = 0
-            for block in parquet.iter_batches(batch_size=batch_rows, columns=sorted(set(chosen.values()))):
-                yield _batch(block, chosen, start, file)
+            for block in parquet.iter_batches(batch_size=batch_rows, columns=sorted(set(column_map.values()))):
+                yield _batch(block, column_map, start, file)
                 start += block.num_rows
         except pa.ArrowInvalid as error:
             raise SourceError(f"{file} is not readable Parquet: {error}") from None
 
 
-def _batch(block: pa.RecordBatch, chosen: Mapping[str, str], start: int, file: str) -> RawBatch:
+def _batch(block: pa.RecordBatch, column_map: Mapping[str, str], start: int, file: str) -> RawBatch:
     return RawBatch(
-        columns={target: _plain(block.column(name), target, name, file) for target, name in chosen.items()},
+        columns={target: _raw_column(block.column(name), target, name, file) for target, name in column_map.items()},
         rows=np.arange(start + 1, start + block.num_rows + 1),
-        raw=lambda position: block.slice(position, 1).to_pylist()[0],
-        labels=chosen,
+        raw=lambda i: block.slice(i, 1).to_pylist()[0],
+        labels=column_map,
     )
 
 
-def _plain(column: pa.Array, target: str, name: str, file: str) -> pa.Array:
-    """Text, except for what Parquet says better: points in time, and lists of hashtags."""
-    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-    wanted = POSTS.field(target).type
-    if pa.types.is_timestamp(wanted) and (pa.types.is_timestamp(kind) or pa.types.is_date(kind)):
-        return column.cast(pa.timestamp("us", getattr(kind, "tz", None)), safe=False)
-    if pa.types.is_list(wanted) and (pa.types.is_list(kind) or pa.types.is_large_list(kind)):
+def _raw_column(column: pa.Array, target: str, name: str, file: str) -> pa.Array:
+    """The column as text; as timestamps or lists if both it and the post column are."""
+    dtype = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    target_type = POSTS.field(target).type
+    if pa.types.is_timestamp(target_type) and (pa.types.is_timestamp(dtype) or pa.types.is_date(dtype)):
+        return column.cast(pa.timestamp("us", getattr(dtype, "tz", None)), safe=False)
+    if pa.types.is_list(target_type) and (pa.types.is_list(dtype) or pa.types.is_large_list(dtype)):
         return column.cast(pa.list_(pa.string()))
-    if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_temporal(kind):
+    if pa.types.is_nested(dtype) or pa.types.is_binary(dtype) or pa.types.is_temporal(dtype):
         raise SourceError(f"{file}: column {name!r} is of type {column.type}, which cannot be a post's {target!r}")
     return column.cast(pa.string())

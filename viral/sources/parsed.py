@@ -1,4 +1,4 @@
-"""What goes into and comes out of an adapter: raw rows in columns, and the posts and rejects made of them."""
+"""Batches of an adapter: raw columns in, posts and rejects out."""
 
 from __future__ import annotations
 
@@ -9,42 +9,39 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-RAW_LIMIT = 4096
-"""The longest raw row that a reject keeps, in characters."""
+MAX_RAW_CHARACTERS = 4096
+"""Characters of its raw row that a reject stores: enough to see the fault, little in a table of many rejects."""
 
 
 @dataclass(frozen=True)
-class Parsed:
-    """One batch: `posts` (schema `tables.POSTS`) and `rejects` (schema `tables.REJECTS`) of `rows` rows read.
-
-    Every row read is in exactly one of the two.
-    """
+class ParsedBatch:
+    """`posts` (schema `schemas.POSTS`) and `rejects` (schema `schemas.REJECTS`): each of the `rows` rows is in one."""
 
     posts: pa.Table
     rejects: pa.Table
     rows: int
 
 
-def merged(batches: Iterable[Parsed], most: int) -> Iterator[Parsed]:
-    """Joins batches, as long as the rows of one do not exceed `most`."""
-    waiting: list[Parsed] = []
+def merge_batches(batches: Iterable[ParsedBatch], max_rows: int) -> Iterator[ParsedBatch]:
+    """Concatenate consecutive batches up to `max_rows` rows."""
+    pending: list[ParsedBatch] = []
     for batch in batches:
-        if waiting and sum(one.rows for one in waiting) + batch.rows > most:
-            yield _joined(waiting)
-            waiting = []
-        waiting.append(batch)
-    if waiting:
-        yield _joined(waiting)
+        if pending and sum(earlier.rows for earlier in pending) + batch.rows > max_rows:
+            yield _concat(pending)
+            pending = []
+        pending.append(batch)
+    if pending:
+        yield _concat(pending)
 
 
-def _joined(batches: Sequence[Parsed]) -> Parsed:
-    posts = pa.concat_tables([batch.posts for batch in batches])
-    return Parsed(posts, pa.concat_tables([batch.rejects for batch in batches]), sum(batch.rows for batch in batches))
+def _concat(batches: Sequence[ParsedBatch]) -> ParsedBatch:
+    posts, rejects = (pa.concat_tables(tables) for tables in zip(*((b.posts, b.rejects) for b in batches), strict=True))
+    return ParsedBatch(posts, rejects, sum(batch.rows for batch in batches))
 
 
 @dataclass(frozen=True)
-class Broken:
-    """A row that could not be taken apart into columns at all. `row` counts from 1."""
+class BrokenRow:
+    """A row that could not be split into columns, or one that is rejected. `row` counts from 1."""
 
     row: int
     reason: str
@@ -53,15 +50,15 @@ class Broken:
 
 @dataclass(frozen=True)
 class RawBatch:
-    """Rows as the source has them, taken apart into the columns of a post but not yet read.
+    """Rows of a source, split into post columns but not yet parsed.
 
-    `columns` maps a column of `tables.POSTS` to an array of text (N,), as it stands in the source; `hashtags` may be
-    a list of texts and a time a timestamp instead. `rows` int64 (N,) are the row numbers in the file, from 1. `labels`
-    says what the source calls a column, for messages. `raw(i)` is the i-th row as the source has it.
+    `columns` maps a column of `schemas.POSTS` to an array (N,) of the source's text; `hashtags` may be lists of text
+    and a time may be a timestamp. `rows` int64 (N,) are the row numbers in the file, from 1. `labels` maps a column to
+    its name in the source, for messages. `raw(i)` is the i-th row in the source's form.
     """
 
     columns: Mapping[str, pa.Array]
     rows: npt.NDArray[np.int64]
     raw: Callable[[int], object]
     labels: Mapping[str, str] = field(default_factory=dict)
-    broken: Sequence[Broken] = ()
+    broken: Sequence[BrokenRow] = ()

@@ -1,15 +1,15 @@
-"""TikTok's own video objects, as the library TikTokApi gives them (`Video.as_dict`) and its web pages hold them.
+"""TikTok's own video objects, from the library TikTokApi (`Video.as_dict`) or TikTok's web pages.
 
-A JSON array, an object with `itemList` (at any depth), or one object a line. The video addresses expire: `video_uri`
-stays null until the posts are fetched by `page_url`.
+A JSON array, an object with `itemList` (at any depth), or one object per line. Video URLs expire, so `video_uri` stays
+null until `viral fetch` downloads the posts by `page_url`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from viral.sources.json_rows import Paths, Raw, Row, batches, names, scalar, scalars
-from viral.sources.json_stream import OpenFile, stream
+from viral.sources.json_rows import Paths, RawRow, Row, extract_texts, first_text, list_of_texts, to_batches
+from viral.sources.json_stream import OpenFile, stream_rows
 from viral.sources.parsed import RawBatch
 
 PATHS: Paths = {
@@ -32,15 +32,15 @@ PATHS: Paths = {
 
 
 def raw_batches(open_file: OpenFile, file: str, batch_rows: int) -> Iterator[RawBatch]:
-    """The posts of a file, in batches. Raises SourceError where the file holds no such objects."""
-    return batches(stream(open_file, file, key="itemList", mark="id"), _extract, PATHS, batch_rows)
+    """Yield the posts of a file in batches. Raises SourceError if the file has no such objects."""
+    return to_batches(stream_rows(open_file, file, key="itemList", row_key="id"), _extract, PATHS, batch_rows)
 
 
-def _extract(row: Row) -> Raw:
-    tags = names(row, "textExtra", "hashtagName") or names(row, "challenges", "title")
-    return {**scalars(row, PATHS), "hashtags": tags, "page_url": _page(row)}
+def _extract(row: Row) -> RawRow:
+    tags = list_of_texts(row, "textExtra", "hashtagName") or list_of_texts(row, "challenges", "title")
+    return {**extract_texts(row, PATHS), "hashtags": tags, "page_url": _page_url(row)}
 
 
-def _page(row: Row) -> str | None:
-    author, post = scalar(row, "author.uniqueId"), scalar(row, "id")
+def _page_url(row: Row) -> str | None:
+    author, post = first_text(row, "author.uniqueId"), first_text(row, "id")
     return f"https://www.tiktok.com/@{author}/video/{post}" if author and post else None

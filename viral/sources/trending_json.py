@@ -1,15 +1,15 @@
-"""The dump of the scraper `tiktok-scraper`: `{"collector": [...]}`, or the array alone.
+"""Dump of the scraper `tiktok-scraper`: `{"collector": [...]}`, or only the array.
 
-It has no followers, saves or time of scraping, and its video addresses expire: `video_uri` stays null until the posts
-are fetched by `page_url`.
+It lacks saves and the time of scraping. Video URLs expire, so `video_uri` stays null until `viral fetch` downloads the
+posts by `page_url`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from viral.sources.json_rows import Paths, Raw, Row, batches, names, scalars
-from viral.sources.json_stream import OpenFile, stream
+from viral.sources.json_rows import Paths, RawRow, Row, extract_texts, list_of_texts, to_batches
+from viral.sources.json_stream import OpenFile, stream_rows
 from viral.sources.parsed import RawBatch
 
 PATHS: Paths = {
@@ -32,9 +32,9 @@ PATHS: Paths = {
 
 
 def raw_batches(open_file: OpenFile, file: str, batch_rows: int) -> Iterator[RawBatch]:
-    """The posts of a dump, in batches. Raises SourceError where the file is no such dump."""
-    return batches(stream(open_file, file, key="collector", mark="id"), _extract, PATHS, batch_rows)
+    """Yield the posts of a dump in batches. Raises SourceError if the file is no such dump."""
+    return to_batches(stream_rows(open_file, file, key="collector", row_key="id"), _extract, PATHS, batch_rows)
 
 
-def _extract(row: Row) -> Raw:
-    return {**scalars(row, PATHS), "hashtags": names(row, "hashtags", "name")}
+def _extract(row: Row) -> RawRow:
+    return {**extract_texts(row, PATHS), "hashtags": list_of_texts(row, "hashtags", "name")}

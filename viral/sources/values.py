@@ -1,7 +1,7 @@
-"""Counts, durations, yes-or-no and identifiers, as people and programs write them, read a column at a time.
+"""Parsing of a column of counts, durations, booleans or identifiers in the formats that people and programs write.
 
-Each reader takes an array of text and returns the values with the faults: position → what is wrong with the text there.
-Nothing written, or what programs write for nothing (`nan`, `null`, `None` …), is null and no fault.
+Each parser takes an array of text and returns the values and the faults, index → message. Empty text and the spellings
+of a missing value (`nan`, `null`, `None` …) become null, without a fault.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 Faults = dict[int, str]
-Values = tuple[pa.Array, Faults]
+ParsedColumn = tuple[pa.Array, Faults]
 
-# As tuples: an Arrow array at import would load pandas.
-_NOTHING = ("", "nan", "nat", "null", "none", "na", "n/a", "<na>", "undefined")
+# Tuples, because creating an Arrow array at import time would import pandas.
+_NULL_WORDS = ("", "nan", "nat", "null", "none", "na", "n/a", "<na>", "undefined")
 _COUNT = (
     r"^(?P<digits>[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?P<fraction>(?:\.[0-9]+)?)"
     r"(?P<power>(?:[eE]\+?[0-9]{1,2})?)[ \x{00A0}]?(?P<suffix>[KkMmBb]?)$"
@@ -26,45 +26,45 @@ _DURATION = (
 )
 _SUFFIXES = ("", "k", "m", "b")
 _SCALES = (1.0, 1e3, 1e6, 1e9)
-_EXACT = 2.0**53
+_MAX_EXACT = 2.0**53  # float64 is exact up to here
 _TRUE = ("true", "t", "yes", "y", "1", "1.0")
 _FALSE = ("false", "f", "no", "n", "0", "0.0")
-# An exponent with a sign or a point: no platform's identifiers look like that, those of a spreadsheet do.
+# An exponent with a sign or a point: written by spreadsheets, never by a platform.
 _EXPONENT = r"^[0-9]+(?:\.[0-9]+[eE]\+?|[eE]\+)[0-9]+$"
 _POINT_ZERO = r"^[0-9]+\.0*$"
-_LONG_POINT_ZERO = r"^[0-9]{16,}\.0*$"
+_LONG_POINT_ZERO = r"^[0-9]{16,}\.0*$"  # more digits than a float64 holds
 
 
-def text(raw: pa.Array) -> pa.Array:
-    """The text without surrounding white space; null where nothing is left."""
+def strip_text(raw: pa.Array) -> pa.Array:
+    """Strip white space; empty text becomes null."""
     trimmed = pc.utf8_trim_whitespace(raw)
     return pc.if_else(pc.equal(trimmed, ""), pa.scalar(None, pa.string()), trimmed)
 
 
-def written(raw: pa.Array) -> pa.Array:
-    """The text without surrounding white space; null where it is empty or a word that programs write for nothing."""
+def strip_nulls(raw: pa.Array) -> pa.Array:
+    """Strip white space; empty text and spellings of a missing value become null."""
     trimmed = pc.utf8_trim_whitespace(raw)
-    nothing = pc.is_in(pc.utf8_lower(trimmed), value_set=pa.array(_NOTHING))
-    return pc.if_else(nothing, pa.scalar(None, pa.string()), trimmed)
+    missing = pc.is_in(pc.utf8_lower(trimmed), value_set=pa.array(_NULL_WORDS))
+    return pc.if_else(missing, pa.scalar(None, pa.string()), trimmed)
 
 
-def faults(raw: pa.Array, bad: pa.Array, why: Callable[[str], str]) -> Faults:
-    """For each position where `bad` is true, the text there (shortened) and what is wrong with it."""
-    positions = pc.indices_nonzero(pc.fill_null(bad, False)).to_pylist()
-    return {i: f"{_shown(raw[i].as_py())} {why(raw[i].as_py())}" for i in positions}
+def find_faults(raw: pa.Array, bad: pa.Array, describe: Callable[[str], str]) -> Faults:
+    """Messages for the values where `bad` is true: the shortened value and its description."""
+    indices = pc.indices_nonzero(pc.fill_null(bad, False)).to_pylist()
+    return {i: f"{_shorten(raw[i].as_py())} {describe(raw[i].as_py())}" for i in indices}
 
 
-def counts(raw: pa.Array) -> Values:
-    """Whole numbers of 0 or more: `12`, `1,234`, `12.0`, `541.2K`, `1.4M`, `2B`.
+def parse_counts(raw: pa.Array) -> ParsedColumn:
+    """Parse non-negative integers: `12`, `1,234`, `12.0`, `541.2K`, `1.4M`, `2B`.
 
-    A comma groups three digits; `1,4M` and `3 videos` are faults, since what they mean would have to be guessed.
-    Abbreviated counts are known to the digits they show: `541.2K` becomes 541,200. The limit is 2^53.
+    A comma groups three digits; `1,4M` and `3 videos` are ambiguous, hence faults. Abbreviated counts are as exact as
+    their digits: `541.2K` becomes 541,200. The limit is 2^53.
 
     Returns:
         int64 (N,) and the faults.
     """
-    given = written(raw)
-    parts = pc.extract_regex(given, _COUNT)
+    text = strip_nulls(raw)
+    parts = pc.extract_regex(text, _COUNT)
     digits, fraction, power, suffix = (
         pc.struct_field(parts, name) for name in ("digits", "fraction", "power", "suffix")
     )
@@ -72,57 +72,56 @@ def counts(raw: pa.Array) -> Values:
     scale = pa.array(_SCALES).take(pc.index_in(pc.utf8_lower(suffix), value_set=pa.array(_SUFFIXES)))
     value = pc.round(pc.multiply(number, scale))
     whole = pc.or_(pc.not_equal(suffix, ""), pc.equal(value, number))
-    good = pc.fill_null(pc.and_(whole, pc.less_equal(value, _EXACT)), False)
-    read = pc.if_else(good, value, pa.scalar(None, pa.float64())).cast(pa.int64())
-    return read, faults(given, pc.and_(pc.is_valid(given), pc.invert(good)), _not_a_count)
+    good = pc.fill_null(pc.and_(whole, pc.less_equal(value, _MAX_EXACT)), False)
+    count = pc.if_else(good, value, pa.scalar(None, pa.float64())).cast(pa.int64())
+    return count, find_faults(text, pc.and_(pc.is_valid(text), pc.invert(good)), _not_a_count)
 
 
-def durations(raw: pa.Array) -> Values:
-    """Seconds: a number of seconds (`31`, `25.68`), or a clock (`00:31`, `1:02:03`).
+def parse_durations(raw: pa.Array) -> ParsedColumn:
+    """Parse durations in seconds: a number (`31`, `25.68`), or a clock (`00:31`, `1:02:03`).
 
     Returns:
         float64 (N,) and the faults.
     """
-    given = written(raw)
-    parts = pc.extract_regex(given, _DURATION)
+    text = strip_nulls(raw)
+    parts = pc.extract_regex(text, _DURATION)
     hours, minutes, seconds = (_number(pc.struct_field(parts, name)) for name in ("hours", "minutes", "seconds"))
     value = pc.add(pc.add(pc.multiply(hours, 3600.0), pc.multiply(minutes, 60.0)), seconds)
-    bad = pc.and_(pc.is_valid(given), pc.is_null(value))
-    return value, faults(given, bad, lambda _: "is not a duration")
+    bad = pc.and_(pc.is_valid(text), pc.is_null(value))
+    return value, find_faults(text, bad, lambda _: "is not a duration")
 
 
-def booleans(raw: pa.Array) -> Values:
-    """True or false: `true`, `yes`, `1` and their opposites, in any case.
+def parse_booleans(raw: pa.Array) -> ParsedColumn:
+    """Parse booleans: `true`, `yes`, `1` and their opposites, in any case.
 
     Returns:
         bool (N,) and the faults.
     """
-    given = written(raw)
-    lower = pc.utf8_lower(given)
-    yes, no = (pc.is_in(lower, value_set=pa.array(words)) for words in (_TRUE, _FALSE))
-    known = pc.or_(yes, no)
-    bad = pc.and_(pc.is_valid(given), pc.invert(known))
-    return pc.if_else(known, yes, pa.scalar(None, pa.bool_())), faults(
-        given, bad, lambda _: "is neither true nor false"
-    )
+    text = strip_nulls(raw)
+    lower = pc.utf8_lower(text)
+    true, false = (pc.is_in(lower, value_set=pa.array(spellings)) for spellings in (_TRUE, _FALSE))
+    good = pc.or_(true, false)
+    bad = pc.and_(pc.is_valid(text), pc.invert(good))
+    value = pc.if_else(good, true, pa.scalar(None, pa.bool_()))
+    return value, find_faults(text, bad, lambda _: "is neither true nor false")
 
 
-def identifiers(raw: pa.Array) -> Values:
-    """Identifiers as text. One that went through a floating-point number and lost digits is null, and a fault.
+def parse_identifiers(raw: pa.Array) -> ParsedColumn:
+    """Parse identifiers as text. One that lost digits to floating point becomes null, with a fault.
 
-    `7.5e+18` and `7506832682593094656.0` stand for any of some thousand identifiers; `12.0` still is `12`. Digits that
-    were lost before the number was written out again as a whole (`7506832682593095000`) cannot be told.
+    `7.5e+18` and `7506832682593094656.0` stand for any of some thousand identifiers; `12.0` is still `12`. The loss is
+    not detectable in a number written out as an integer again (`7506832682593095000`).
 
     Returns:
         string (N,) and the faults.
     """
-    given = text(raw)
-    exponent = pc.match_substring_regex(given, _EXPONENT)
-    lost = pc.or_(exponent, pc.match_substring_regex(given, _LONG_POINT_ZERO))
-    pointed = pc.match_substring_regex(given, _POINT_ZERO)
-    whole = pc.if_else(pointed, pc.replace_substring_regex(given, r"\.0*$", ""), given)
-    kept = pc.if_else(lost, pa.scalar(None, pa.string()), whole)
-    return kept, faults(given, lost, lambda _: "lost digits to floating point: export it as text")
+    text = strip_text(raw)
+    exponent = pc.match_substring_regex(text, _EXPONENT)
+    lost = pc.or_(exponent, pc.match_substring_regex(text, _LONG_POINT_ZERO))
+    point_zero = pc.match_substring_regex(text, _POINT_ZERO)
+    integer = pc.if_else(point_zero, pc.replace_substring_regex(text, r"\.0*$", ""), text)
+    identifier = pc.if_else(lost, pa.scalar(None, pa.string()), integer)
+    return identifier, find_faults(text, lost, lambda _: "lost digits to floating point: export it as text")
 
 
 def _number(digits: pa.Array) -> pa.Array:
@@ -133,5 +132,5 @@ def _not_a_count(value: str) -> str:
     return "is negative" if value.startswith("-") else "is not a count"
 
 
-def _shown(value: str, limit: int = 80) -> str:
+def _shorten(value: str, limit: int = 80) -> str:
     return repr(value if len(value) <= limit else value[:limit] + "…")

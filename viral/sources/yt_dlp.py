@@ -1,7 +1,7 @@
-"""One `*.info.json` of yt-dlp: a post whose video lies beside it, with the same stem.
+"""One `*.info.json` of yt-dlp: a post with its video in the same folder, under the same stem.
 
-`epoch` is when yt-dlp ran, so it is the time of scraping. TikTok's share count arrives as `repost_count`, and a sound
-by its title only: without an identifier, `sound_id` stays null.
+`epoch`, when yt-dlp ran, is the time of scraping. TikTok's share count is `repost_count`. A sound has a title but no
+identifier, so `sound_id` stays null.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import json
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-from viral.sources.json_rows import Paths, Raw, Row, batches, scalar, scalars
+from viral.sources.json_rows import Paths, RawRow, Row, extract_texts, first_text, to_batches
 from viral.sources.json_stream import OpenFile
-from viral.sources.parsed import Broken, RawBatch
+from viral.sources.parsed import MAX_RAW_CHARACTERS, BrokenRow, RawBatch
 
 PATHS: Paths = {
     "post_id": ("id",),
@@ -33,29 +33,31 @@ PATHS: Paths = {
 
 
 def raw_batches(open_file: OpenFile, file: str, batch_rows: int) -> Iterator[RawBatch]:
-    """The one post of a file. A file that is no JSON, or a playlist's, is a broken row: it must not end a folder."""
-    return batches([_read(open_file, file)], lambda row: _extract(row, file), PATHS, batch_rows)
+    """Yield the one post of a file. Other files are broken rows, so that a folder of files is read to its end."""
+    return to_batches([_read(open_file, file)], lambda row: _extract(row, file), PATHS, batch_rows)
 
 
-def _read(open_file: OpenFile, file: str) -> tuple[int, object] | Broken:
+def _read(open_file: OpenFile, file: str) -> tuple[int, object] | BrokenRow:
     with open_file(file) as stream:
         content = stream.read()
     try:
         row = json.loads(content)
     except (ValueError, RecursionError) as error:
-        return Broken(1, f"the file is not JSON: {error}", content[:8192].decode("utf-8", "replace"))
+        return BrokenRow(
+            1, f"the file is not JSON: {error}", content[: 2 * MAX_RAW_CHARACTERS].decode("utf-8", "replace")
+        )
     if isinstance(row, dict) and row.get("_type", "video") != "video":
-        return Broken(1, f"_type is {row['_type']!r}, not a video", json.dumps(row)[:8192])
+        return BrokenRow(1, f"_type is {row['_type']!r}, not a video", json.dumps(row)[:MAX_RAW_CHARACTERS])
     return 1, row
 
 
-def _extract(row: Row, file: str) -> Raw:
-    return {**scalars(row, PATHS), "video_uri": _beside(row, file)}
+def _extract(row: Row, file: str) -> RawRow:
+    return {**extract_texts(row, PATHS), "video_uri": _video_uri(row, file)}
 
 
-def _beside(row: Row, file: str) -> str | None:
-    if named := scalar(row, "video_file"):  # of `viral fetch`: several infos may share one video
-        return PurePosixPath(named).name
-    extension = scalar(row, "ext")
+def _video_uri(row: Row, file: str) -> str | None:
+    if video_file := first_text(row, "video_file"):  # from `viral fetch`: several info files may share one video
+        return PurePosixPath(video_file).name
+    extension = first_text(row, "ext")
     stem = PurePosixPath(file).name.removesuffix(".json").removesuffix(".info")
     return f"{stem}.{extension}" if extension else None

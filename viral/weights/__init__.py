@@ -1,1 +1,1 @@
-"""Pretrained weights: catalogue, cache, root, download and the command."""
+"""Pretrained weights: catalogue, local cache, copies in a root, download and command."""

@@ -1,4 +1,4 @@
-"""The weights on this machine: `<name>/<file>` and a manifest in the weights folder, which processes fill in turn."""
+"""Local cache of weights, `<name>/<file>` with a manifest, written by one process at a time."""
 
 from __future__ import annotations
 
@@ -10,58 +10,58 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from viral.errors import WeightsError
-from viral.storage.local import aside
-from viral.weights.catalogue import Known, KnownWeights
+from viral.storage.local import atomic_write
+from viral.weights.catalogue import PretrainedWeights, WeightsFile
 from viral.weights.manifest import MANIFEST, Manifest, file_digest
 
 
 def weights_folder() -> Path:
-    """Where weights are kept on this machine: `$VIRAL_WEIGHTS`, or the user's cache."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-    return Path(os.environ.get("VIRAL_WEIGHTS", cache / "viral" / "weights"))
+    """Weights folder of this machine: `$VIRAL_WEIGHTS`, or one in the user's cache."""
+    return Path(os.environ.get("VIRAL_WEIGHTS", _user_cache() / "viral" / "weights"))
 
 
-def find_here(known: Known) -> Path | None:
-    """The folder of this machine that holds published weights; None where they are not here.
+def find_local(weights: PretrainedWeights) -> Path | None:
+    """Folder of this machine that holds published weights; None if there is none.
 
-    They are looked for in the weights folder, by the name of the weights or that of the file, and in torch hub's cache.
+    Searches the weights folder, by the name of the weights and of the file, and torch hub's cache.
 
     Raises:
-        WeightsError: they are here, and are not what they are said to be.
+        WeightsError: the files differ from the published ones or from their manifest.
     """
-    folder = weights_folder() / known.name
+    folder = weights_folder() / weights.name
     if folder.is_dir():
-        return checked(known, folder)
-    if isinstance(known, KnownWeights) and known.published[known.file]:
-        return _loose(known)
+        return verified(weights, folder)
+    if isinstance(weights, WeightsFile) and weights.published[weights.file]:
+        return _find_loose_file(weights)
     return None
 
 
-def checked(known: Known, folder: Path) -> Path:
-    """`folder`, if its files are those of its manifest. One without a manifest, copied there by hand, gets it now.
+def verified(weights: PretrainedWeights, folder: Path) -> Path:
+    """Return `folder` after comparing its files with its manifest; write the manifest if files were copied by hand.
 
     Raises:
-        WeightsError: a file is missing, or has other bytes.
+        WeightsError: a file is missing or has changed.
     """
-    again = f"delete {folder} and run `viral weights fetch {known.name}` or `viral weights put` again"
     try:
-        written = Manifest.from_json((folder / MANIFEST).read_bytes(), str(folder / MANIFEST))
+        manifest = read_manifest(folder)
     except FileNotFoundError:
-        written = Manifest.of(known, {file: folder / file for file in known.files}, str(folder))
-        with suppress(OSError):  # of a folder that is not ours to write, only what is published can be checked
-            write_manifest(folder, written)
+        manifest = Manifest.from_published(weights, {file: folder / file for file in weights.files}, str(folder))
+        with suppress(OSError):  # in a read-only folder only the published hashes can be verified
+            write_manifest(folder, manifest)
         return folder
-    fault = written.fault(folder) or _unpublished(known, written)
+    fault = manifest.mismatch(folder) or _unpublished(weights, manifest)
     if fault:
-        raise WeightsError(f"{fault}: {again}")
+        raise WeightsError(
+            f"{fault}: delete {folder} and run `viral weights fetch {weights.name}` or `viral weights put` again"
+        )
     return folder
 
 
-def keep(known: Known, paths: Mapping[str, Path], manifest: Manifest) -> Path:
-    """Copy files into the weights folder, with their manifest last; where the same are already, nothing is done.
+def add_to_cache(weights: PretrainedWeights, paths: Mapping[str, Path], manifest: Manifest) -> Path:
+    """Copy files, then their manifest, into the weights folder; a no-op if the same content is there already.
 
     Raises:
-        WeightsError: others are there, or the folder cannot be written.
+        WeightsError: the folder has other content, or cannot be written.
     """
 
     def fill(folder: Path) -> None:
@@ -70,68 +70,64 @@ def keep(known: Known, paths: Mapping[str, Path], manifest: Manifest) -> Path:
             shutil.copyfile(path, folder / file)
         write_manifest(folder, manifest)
 
-    folder = checked(known, made_once(weights_folder() / known.name, fill))
-    refuse_others(manifest, read_manifest(folder), str(folder))
+    folder = verified(weights, fill_once(weights_folder() / weights.name, fill))
+    check_same_content(manifest, read_manifest(folder), str(folder))
     return folder
 
 
-def keep_object(uri: str, name: str, download: Callable[[Path], None]) -> Path:
-    """One version of an object that is no known weights, copied once a machine; whole, or it is refused.
+def cache_object(uri: str, name: str, download: Callable[[Path], None]) -> Path:
+    """Local copy of one version of an object outside the catalogue, downloaded once per machine.
 
     Args:
         uri: its address.
-        name: of its folder in the weights folder; another version has another.
+        name: its folder below the weights folder; unique per version.
         download: copies it to a path.
 
     Raises:
-        WeightsError: the copy has other bytes than it had when it came, or cannot be written.
+        WeightsError: the copy has changed since its download, or cannot be written.
     """
     file = uri.rsplit("/", 1)[-1]
 
     def fill(folder: Path) -> None:
         download(folder / file)
-        write_manifest(folder, Manifest.made(uri, {file: folder / file}, source=uri))
+        write_manifest(folder, Manifest.from_files(uri, {file: folder / file}, source=uri))
 
-    folder = made_once(weights_folder() / name, fill)
-    fault = read_manifest(folder).fault(folder)
+    folder = fill_once(weights_folder() / name, fill)
+    fault = read_manifest(folder).mismatch(folder)
     if fault:
         raise WeightsError(f"{fault}: delete {folder}")
     return folder / file
 
 
-def refuse_others(new: Manifest, old: Manifest, where: str) -> None:
-    """Refuse to put weights where others of that name are: feature tables may have been made with those.
-
-    Raises:
-        WeightsError: they are others.
-    """
+def check_same_content(new: Manifest, old: Manifest, location: str) -> None:
+    """Refuse to replace weights of the same name by others: feature tables may depend on them. Raises WeightsError."""
     if new.digest != old.digest:
         raise WeightsError(
-            f"{where} holds {old.name} with other bytes (of {old.at}, from {old.source}): delete it first"
+            f"{location} holds another {old.name} (of {old.created_at}, from {old.source}): delete it first"
         )
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """The manifest in a folder."""
+    """Read the manifest of a folder."""
     return Manifest.from_json((folder / MANIFEST).read_bytes(), str(folder / MANIFEST))
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Write the manifest into its folder, whole or not at all."""
-    with aside(folder / MANIFEST) as temporary:
+    """Write the manifest of a folder atomically."""
+    with atomic_write(folder / MANIFEST) as temporary:
         temporary.write_bytes(manifest.to_json())
 
 
-def made_once(final: Path, fill: Callable[[Path], object]) -> Path:
-    """The folder `final`, which `fill` is given aside to fill: it appears whole or not at all.
+def fill_once(final: Path, fill: Callable[[Path], object]) -> Path:
+    """Return the folder `final`; if it does not exist, `fill` fills a staging folder that is then renamed to it.
 
-    Of several processes one fills it while the others wait; what one that was killed left is removed by the next.
+    One process fills it while the others wait; the leftovers of a killed process are removed by the next.
 
     Raises:
         WeightsError: no space, no access.
     """
     if not final.is_dir():
-        with staging(final) as unfinished:
+        with staging_folder(final) as unfinished:
             if not final.is_dir():
                 fill(unfinished)
                 _sync(unfinished)
@@ -140,8 +136,8 @@ def made_once(final: Path, fill: Callable[[Path], object]) -> Path:
 
 
 @contextmanager
-def staging(final: Path) -> Iterator[Path]:
-    """An empty folder beside `final`, of one process at a time; what is left in it vanishes at the block's end.
+def staging_folder(final: Path) -> Iterator[Path]:
+    """An empty folder next to `final`, locked for one process and deleted at the end of the block.
 
     Raises:
         WeightsError: no space, no access.
@@ -164,29 +160,32 @@ def staging(final: Path) -> Iterator[Path]:
         ) from error
 
 
-def _loose(known: KnownWeights) -> Path | None:
-    """The file as it was kept before there were manifests, and as torch hub keeps it."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-    hub = Path(os.environ.get("TORCH_HOME", cache / "torch")) / "hub" / "checkpoints"
-    folder = next((each for each in (weights_folder(), hub) if (each / known.file).is_file()), None)
-    if folder and not file_digest(folder / known.file).startswith(known.published[known.file]):
+def _user_cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+
+
+def _find_loose_file(weights: WeightsFile) -> Path | None:
+    """Folder with the file but no manifest: the layout before manifests existed, and that of torch hub."""
+    hub = Path(os.environ.get("TORCH_HOME", _user_cache() / "torch")) / "hub" / "checkpoints"
+    folder = next((folder for folder in (weights_folder(), hub) if (folder / weights.file).is_file()), None)
+    if folder and not file_digest(folder / weights.file).startswith(weights.published[weights.file]):
         raise WeightsError(
-            f"{folder / known.file} is not the published {known.name}: "
-            f"delete it and run `viral weights fetch {known.name}`"
+            f"{folder / weights.file} is not the published {weights.name}: "
+            f"delete it and run `viral weights fetch {weights.name}`"
         )
     return folder
 
 
-def _unpublished(known: Known, written: Manifest) -> str | None:
-    """The first file whose hash in a manifest is not the published one, in words."""
-    for file, begins in known.published.items():
-        if file not in written.files or not written.files[file].sha256.startswith(begins):
-            return f"{file} of {known.name} is not the published one"
+def _unpublished(weights: PretrainedWeights, manifest: Manifest) -> str | None:
+    """Describe the first file whose hash in the manifest is not the published one."""
+    for file, digest in weights.published.items():
+        if file not in manifest.files or not manifest.files[file].sha256.startswith(digest):
+            return f"{file} of {weights.name} is not the published one"
     return None
 
 
 def _sync(folder: Path) -> None:
-    """Bring the files to the disk before the folder's name: a power cut must not leave empty ones under it."""
+    """Flush the files to disk before the folder is renamed, so that a power cut leaves no empty files in it."""
     for path in folder.rglob("*"):
         if path.is_file():
             with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""The published weights that extractors may name: where they come from, under which licence, and what they hash to."""
+"""Catalogue of the published weights that extractors may name: source, licence and SHA-256."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-_NAMED_DIGEST = re.compile(r"-([0-9a-f]{8})\.[a-z]+$")
+_DIGEST_IN_NAME = re.compile(r"-([0-9a-f]{8})\.[a-z]+$")
 
 
 @dataclass(frozen=True)
 class Licence:
-    """The terms of a publication: an SPDX name where there is one, where it is stated, and what else binds its user."""
+    """Terms of use: the SPDX name where there is one, the page that states it, and further conditions."""
 
     name: str
-    stated: str
+    url: str
     note: str = ""
     commercial: bool = True
 
@@ -25,13 +25,13 @@ UNSTATED = Licence("unstated", "", "ask the publisher")
 
 
 @dataclass(frozen=True)
-class KnownWeights:
-    """One published file. Where its name ends in eight digits of its SHA-256, as torch hub has it, they are checked.
+class WeightsFile:
+    """A single published file. The eight SHA-256 digits that torch hub puts into a file name are verified.
 
     Attributes:
-        name: what `viral weights` calls it.
-        url: where it is published.
-        sha256: of the file, where it is known for certain.
+        name: the name in `viral weights`.
+        url: download address.
+        sha256: of the file; empty if unknown.
         size: in bytes.
         licence: its terms.
     """
@@ -44,47 +44,47 @@ class KnownWeights:
 
     @property
     def file(self) -> str:
-        """The name of the file in a weights folder."""
+        """File name in a weights folder."""
         return self.url.rsplit("/", 1)[-1]
 
     @property
     def files(self) -> tuple[str, ...]:
-        """The file, as a hub model has several."""
+        """The file, as a tuple, like `HubModel.files`."""
         return (self.file,)
 
     @property
     def digest(self) -> str:
-        """How the SHA-256 begins that the name of the file tells; empty where it tells none."""
-        found = _NAMED_DIGEST.search(self.file)
-        return found[1] if found else ""
+        """First digits of the SHA-256, as given in the file name; empty if the name has none."""
+        match = _DIGEST_IN_NAME.search(self.file)
+        return match[1] if match else ""
 
     @property
     def published(self) -> dict[str, str]:
-        """How the SHA-256 of the file begins, as far as it is known."""
+        """SHA-256 of the file, or its first digits; empty if neither is published."""
         return {self.file: self.sha256 or self.digest}
 
     @property
     def source(self) -> str:
-        """Where it is published."""
+        """Address of the publication."""
         return self.url
 
-    def inside(self, folder: Path) -> Path:
-        """What is handed to who asks for the weights in `folder`: the file."""
+    def path_in(self, folder: Path) -> Path:
+        """Path that a resolver returns for weights stored in `folder`: the file."""
         return folder / self.file
 
 
 @dataclass(frozen=True)
 class HubModel:
-    """A published model of several files in one folder, at a repository of the Hugging Face hub.
+    """A model of several files in one folder, from a repository of the Hugging Face hub.
 
     Attributes:
-        name: what `viral weights` calls it.
+        name: the name in `viral weights`.
         repo: `owner/name` on the hub.
-        files: what is needed of the repository.
-        revision: the commit that is fetched. A branch (`main`) is settled by the first fetch, which notes the commit.
-        sha256: of each file whose hash is known for certain. The others are trusted on first use: what is fetched or
-            put is written into a manifest, and checked ever after.
-        size: of all files, in bytes, about.
+        files: the files of the repository that are needed.
+        revision: the commit to fetch. A branch (`main`) is pinned by the first fetch, which records the commit.
+        sha256: per file whose hash is published. The others are trusted on first use: the manifest records the hash
+            of the first fetch or put, and every later read verifies it.
+        size: of all files, in bytes, approximately.
         licence: its terms.
     """
 
@@ -98,36 +98,36 @@ class HubModel:
 
     @property
     def published(self) -> dict[str, str]:
-        """The SHA-256 of each file; empty where it is not known."""
+        """SHA-256 of each file; empty if it is not published."""
         return {file: self.sha256.get(file, "") for file in self.files}
 
     @property
     def source(self) -> str:
-        """Where it is published."""
+        """Address of the publication."""
         return f"https://huggingface.co/{self.repo}"
 
-    def inside(self, folder: Path) -> Path:
-        """What is handed to who asks for the model in `folder`: the folder."""
+    def path_in(self, folder: Path) -> Path:
+        """Path that a resolver returns for a model stored in `folder`: the folder."""
         return folder
 
 
-Known = KnownWeights | HubModel
+PretrainedWeights = WeightsFile | HubModel
 
-Resolve = Callable[[str | Known], Path]
-"""Turns the path or URI of a weights file, or known weights, into a local file (of a hub model, a folder of files);
-raises WeightsError where it cannot."""
+Resolver = Callable[[str | PretrainedWeights], Path]
+"""Maps catalogued weights, or the path or URI of a file, to a local file (for a hub model: its folder); raises
+WeightsError if there is none."""
 
 
 @runtime_checkable
-class TellsDigest(Protocol):
-    """A `Resolve` that can tell what known weights are without bringing them onto the machine."""
+class DigestResolver(Protocol):
+    """A `Resolver` that knows the digest of catalogued weights without downloading them."""
 
-    def digest(self, known: Known) -> str | None:
-        """One SHA-256 over all files; None where only the files themselves would tell."""
+    def digest(self, weights: PretrainedWeights) -> str | None:
+        """One SHA-256 over all files; None if only reading the files would tell."""
 
 
 def _torchvision(data: str) -> Licence:
-    note = f"the code's licence; of weights torchvision says that the terms of the data, {data}, may bind their use"
+    note = f"licence of the code; torchvision warns that for weights the terms of the data, {data}, may bind their use"
     return Licence("BSD-3-Clause", "https://github.com/pytorch/vision#pre-trained-model-license", note)
 
 
@@ -148,29 +148,29 @@ def _mit(repo: str) -> Licence:
 
 
 def _whisper(size: str, files: tuple[str, ...] = _WHISPER) -> HubModel:
-    """Whisper as CTranslate2 reads it."""
+    """Whisper in CTranslate2's format."""
     repo = f"Systran/faster-whisper-{size}"
     return HubModel(f"whisper-{size}", repo, files, licence=_mit(repo))
 
 
-# Hashes: the eight digits in each name are the publisher's; the whole ones are those that users of the files report.
-_ALL: tuple[Known, ...] = (
+# Hashes: the publisher gives the eight digits in each file name; users of the files report the whole ones.
+_ALL: tuple[PretrainedWeights, ...] = (
     # Version 1: trained without label smoothing, which costs transfer (Kornblith et al. 2021, arXiv 2010.16402).
-    KnownWeights(
+    WeightsFile(
         "resnet50-imagenet",
         "https://download.pytorch.org/models/resnet50-0676ba61.pth",
         sha256="0676ba61b6795bbe1773cffd859882e5e297624d384b6993f7c9e683e722fb8a",
         size=102_530_333,
         licence=_torchvision("ImageNet"),
     ),
-    KnownWeights(
+    WeightsFile(
         "vgg16-imagenet",
         "https://download.pytorch.org/models/vgg16-397923af.pth",
         sha256="397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
         size=553_433_881,
         licence=_torchvision("ImageNet"),
     ),
-    KnownWeights(
+    WeightsFile(
         "r2plus1d-kinetics400",
         "https://download.pytorch.org/models/r2plus1d_18-91a641e6.pth",
         sha256="91a641e6c2ab531d1aca5f4321b4d802ec5c3babc15df855cdb6e39c6a1107c8",
@@ -186,7 +186,7 @@ _ALL: tuple[Known, ...] = (
         ("config.json", "pytorch_model.bin"),
         licence=_mit("google/vivit-b-16x2-kinetics400"),
     ),
-    # No extractor takes these unless they are named.
+    # No extractor takes these unless they are catalogue_entry.
     HubModel(
         "videomae-kinetics400",
         "MCG-NJU/videomae-base-finetuned-kinetics",
@@ -195,5 +195,5 @@ _ALL: tuple[Known, ...] = (
     ),
 )
 
-KNOWN_WEIGHTS = {known.name: known for known in _ALL}
-"""What `viral weights fetch` can bring, by name."""
+CATALOGUE = {weights.name: weights for weights in _ALL}
+"""Weights that `viral weights fetch` can download, by name."""

@@ -1,4 +1,4 @@
-"""What lies beside fetched or put weights: the SHA-256 of each file, their licence and where they came from."""
+"""Manifest of fetched or put weights: the SHA-256 of each file, the licence and the source."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from viral.errors import WeightsError
-from viral.weights.catalogue import Known
+from viral.weights.catalogue import PretrainedWeights
 
 MANIFEST = "manifest.json"
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One file: its SHA-256 and its size in bytes."""
+class ManifestEntry:
+    """SHA-256 and size in bytes of one file."""
 
     sha256: str
     size: int
@@ -27,94 +27,90 @@ class Entry:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What weights were when they came: written once, last of all files, and checked whenever they are read.
+    """Record of weights when they were fetched: written once, after all files, and verified on every read.
 
     Attributes:
         name: of the weights.
-        files: each file by its name below the folder.
+        files: entry per file name, relative to the folder.
         licence: its name.
         source: an address, a commit of a repository, or the path they were put from.
-        at: when, as ISO 8601.
+        created_at: ISO 8601 time; `at` in the JSON file.
     """
 
     name: str
-    files: Mapping[str, Entry]
+    files: Mapping[str, ManifestEntry]
     licence: str
     source: str
-    at: str
+    created_at: str
 
     @classmethod
-    def of(cls, known: Known, paths: Mapping[str, Path], source: str) -> Manifest:
-        """The manifest of files that came for `known`, by their names.
+    def from_published(cls, weights: PretrainedWeights, paths: Mapping[str, Path], source: str) -> Manifest:
+        """Build the manifest of downloaded files, given by name, after comparing them with the published hashes.
 
         Raises:
-            WeightsError: one is missing, or is not what was published.
+            WeightsError: a file is missing, or differs from the published one.
         """
-        for file, begins in known.published.items():
+        for file, digest in weights.published.items():
             if file not in paths or not paths[file].is_file():
-                raise WeightsError(f"{source} lacks {file}, which {known.name} needs: add it")
-            if not file_digest(paths[file]).startswith(begins):
+                raise WeightsError(f"{source} lacks {file}, which {weights.name} needs: add it")
+            if not file_digest(paths[file]).startswith(digest):
                 raise WeightsError(
-                    f"what came for {known.name} is not what was published: the SHA-256 of {file} begins with "
-                    f"{file_digest(paths[file])[:12]}, not with {begins[:12]}; get it again from {known.source}"
+                    f"{file} is not what was published as {weights.name}: its SHA-256 begins with "
+                    f"{file_digest(paths[file])[:12]}, not with {digest[:12]}; get it again from {weights.source}"
                 )
-        return cls.made(known.name, paths, source=source, licence=known.licence.name)
+        return cls.from_files(weights.name, paths, source=source, licence=weights.licence.name)
 
     @classmethod
-    def made(cls, name: str, paths: Mapping[str, Path], *, source: str, licence: str = "") -> Manifest:
-        """The manifest of files, by their names, as they are now."""
-        files = {file: Entry(file_digest(path), path.stat().st_size) for file, path in paths.items()}
+    def from_files(cls, name: str, paths: Mapping[str, Path], *, source: str, licence: str = "") -> Manifest:
+        """Build the manifest of files, given by name, from their current content."""
+        files = {file: ManifestEntry(file_digest(path), path.stat().st_size) for file, path in paths.items()}
         return cls(name, files, licence, source, datetime.now(UTC).isoformat(timespec="seconds"))
 
     @classmethod
-    def from_json(cls, data: bytes, where: str) -> Manifest:
-        """As it was written. Raises WeightsError."""
+    def from_json(cls, data: bytes, uri: str) -> Manifest:
+        """Parse a manifest file; `uri` is for the message. Raises WeightsError."""
         try:
-            given: dict[str, Any] = json.loads(data)
-            return cls(**given | {"files": {file: Entry(**entry) for file, entry in given["files"].items()}})
+            fields: dict[str, Any] = json.loads(data)
+            files = {file: ManifestEntry(**entry) for file, entry in fields.pop("files").items()}
+            return cls(files=files, created_at=fields.pop("at"), **fields)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise WeightsError(
-                f"{where} is no manifest of weights: delete its folder, and fetch or put again"
-            ) from error
+            raise WeightsError(f"{uri} is no manifest of weights: delete its folder, and fetch or put again") from error
 
     def to_json(self) -> bytes:
-        """As it lies beside the files."""
-        return json.dumps(asdict(self), indent=1).encode()
+        """Content of the manifest file."""
+        fields = asdict(self)
+        fields["at"] = fields.pop("created_at")
+        return json.dumps(fields, indent=1).encode()
 
     @property
     def digest(self) -> str:
         """One SHA-256 over all files."""
-        return digest_of({file: entry.sha256 for file, entry in self.files.items()})
+        return combined_digest({file: entry.sha256 for file, entry in self.files.items()})
 
-    @property
-    def size(self) -> int:
-        """Of all files, in bytes."""
-        return sum(entry.size for entry in self.files.values())
-
-    def fault(self, folder: Path) -> str | None:
-        """What is wrong with the files in `folder`: the first that is missing or has other bytes; None where none."""
+    def mismatch(self, folder: Path) -> str | None:
+        """Describe the first file of `folder` that is missing or has changed; None if all match."""
         for file, entry in self.files.items():
             if not (folder / file).is_file():
                 return f"{folder / file} is missing"
             if file_digest(folder / file) != entry.sha256:
-                return f"{folder / file} has other bytes than it had when it came"
+                return f"{folder / file} has changed since it was fetched"
         return None
 
 
-def digest_of(hashes: Mapping[str, str]) -> str:
-    """One SHA-256 over those of several files; of a single file it is the file's own, whatever its name."""
+def combined_digest(hashes: Mapping[str, str]) -> str:
+    """One SHA-256 over the hashes of several files; for a single file its own hash, whatever its name."""
     if len(hashes) == 1:
         return next(iter(hashes.values()))
     return hashlib.sha256("".join(f"{hashes[file]}  {file}\n" for file in sorted(hashes)).encode()).hexdigest()
 
 
 def file_digest(path: Path) -> str:
-    """The SHA-256 of a file, remembered for as long as the file does not change."""
+    """SHA-256 of a file, cached until its size or modification time changes."""
     stat = path.stat()
     return _digest(path, stat.st_size, stat.st_mtime_ns)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=64)  # a feature set has at most a dozen weights files
 def _digest(path: Path, _size: int, _modified: int) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

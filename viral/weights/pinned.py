@@ -1,4 +1,4 @@
-"""Names of weights that say what is in them: an address, and the SHA-256 of what lies there."""
+"""Pinned URIs of weights: an address with the SHA-256 of its content, `uri#sha256=digest`."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ _MARK = "#sha256="
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
-def pinned(uri: str, digest: str) -> str:
-    """The name `uri#sha256=digest`: whoever reads it need not have the file to know what it is."""
+def pin_uri(uri: str, digest: str) -> str:
+    """Return `uri#sha256=digest`, which identifies the content without access to the file."""
     return f"{uri}{_MARK}{digest}"
 
 
 def split_pinned(name: str) -> tuple[str, str | None]:
-    """The address in a name, and the SHA-256 where the name has it.
+    """Split a name into its address and SHA-256, None if it has none.
 
     Raises:
-        WeightsError: what stands for the hash is none.
+        WeightsError: the hash is malformed.
     """
     uri, mark, digest = name.partition(_MARK)
     if mark and not _DIGEST.fullmatch(digest):
@@ -29,8 +29,8 @@ def split_pinned(name: str) -> tuple[str, str | None]:
     return uri, digest if mark else None
 
 
-def as_pinned(path: Path, digest: str | None) -> Path:
-    """The path, if it holds what its name says. Raises WeightsError."""
+def check_pinned(path: Path, digest: str | None) -> Path:
+    """Return the path if its content has the digest. Raises WeightsError."""
     if digest and file_digest(path) != digest:
         raise WeightsError(f"the weights at {path} are not those of SHA-256 {digest[:12]}…: bring back the file")
     return path

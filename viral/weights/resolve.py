@@ -1,4 +1,4 @@
-"""Where pretrained weights lie, what identifies them, and how they are read. Nothing here touches the network."""
+"""Resolve pretrained weights to local files, identify and read them. Never opens a connection."""
 
 from __future__ import annotations
 
@@ -8,126 +8,109 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from viral.errors import WeightsError
-from viral.weights.cache import find_here, weights_folder
-from viral.weights.catalogue import KNOWN_WEIGHTS, HubModel, Known, KnownWeights, Licence, Resolve, TellsDigest
-from viral.weights.manifest import digest_of, file_digest
-from viral.weights.pinned import as_pinned, split_pinned
+from viral.weights.cache import find_local
+from viral.weights.catalogue import CATALOGUE, DigestResolver, PretrainedWeights, Resolver, WeightsFile
+from viral.weights.manifest import combined_digest, file_digest
+from viral.weights.pinned import check_pinned, split_pinned
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = [
-    "KNOWN_WEIGHTS",
-    "RANDOM",
-    "HubModel",
-    "Known",
-    "KnownWeights",
-    "Licence",
-    "absent",
-    "file_digest",
-    "find_known",
-    "identity_of",
-    "local_file",
-    "named",
-    "read_state_dict",
-    "weights_folder",
-]
-
 RANDOM = "random"
-"""The name of seeded random weights: they exercise the pipeline and mean nothing."""
+"""Name of seeded random weights: they exercise the pipeline without meaning."""
 
 
-def named(name: str) -> Known:
-    """The known weights of a name.
+def catalogue_entry(name: str) -> PretrainedWeights:
+    """Look up weights in the catalogue by name.
 
     Raises:
-        WeightsError: there are none; the message lists those there are.
+        WeightsError: the catalogue has no such name; the message lists its names.
     """
-    if name not in KNOWN_WEIGHTS:
-        raise WeightsError(f"no weights are named {name!r}: choose from {', '.join(KNOWN_WEIGHTS)}")
-    return KNOWN_WEIGHTS[name]
+    if name not in CATALOGUE:
+        raise WeightsError(f"no weights are named {name!r}: choose from {', '.join(CATALOGUE)}")
+    return CATALOGUE[name]
 
 
-def find_known(name: str, resolve: Resolve | None = None) -> Path:
-    """The file of published weights, of a hub model its folder.
+def find_weights(name: str, resolve: Resolver | None = None) -> Path:
+    """Local file of published weights; for a hub model its folder.
 
     Args:
-        name: one of KNOWN_WEIGHTS.
-        resolve: where they are looked for; by default on this machine alone.
+        name: one of CATALOGUE.
+        resolve: locates them; by default on this machine only.
 
     Raises:
-        WeightsError: they are not there, or their bytes are not what they are said to be.
+        WeightsError: they are missing, or their bytes have changed.
     """
-    return (resolve or local_file)(named(name))
+    return (resolve or resolve_local)(catalogue_entry(name))
 
 
-def identity_of(weights: str, known: Mapping[str, str], resolve: Resolve) -> str:
-    """How weights enter the fingerprint of a feature set: by what they are, not by where they lie.
+def weights_identity(weights: str, names: Mapping[str, str], resolve: Resolver) -> str:
+    """Identify weights by content, not location, for the fingerprint of a feature set.
 
-    A published file is named by its name, which tells its hash. Of everything else the SHA-256 is told: of a file given
-    by path or URI, and of a known model that is trusted on first use, so that vectors by one copy are never taken for
-    those by another.
+    A published file whose name contains its hash is identified by its name. Files given by path or URI, and catalogued
+    weights that are trusted on first use, are identified by their SHA-256, so that vectors of two different copies are
+    never mixed.
 
     Args:
         weights: a name, `random`, a path or a URI.
-        known: the names that the extractor knows, each with its name in KNOWN_WEIGHTS.
-        resolve: finds them.
+        names: names that the extractor accepts → names in CATALOGUE.
+        resolve: locates them.
 
     Raises:
-        WeightsError: they have to be read, and cannot be had.
+        WeightsError: they have to be read, and are missing.
     """
     if weights == RANDOM:
         return RANDOM
-    if weights not in known:
-        _, digest = split_pinned(weights)  # where it is named, the file need not be there
+    if weights not in names:
+        _, digest = split_pinned(weights)  # a pinned URI needs no access to the file
         return f"sha256:{digest or file_digest(resolve(weights))}"
-    entry = named(known[weights])
-    if isinstance(entry, KnownWeights) and entry.digest:
+    entry = catalogue_entry(names[weights])
+    if isinstance(entry, WeightsFile) and entry.digest:
         return weights
-    return f"{weights}@sha256:{_content(entry, resolve)}"
+    return f"{weights}@sha256:{_content_digest(entry, resolve)}"
 
 
-def _content(known: Known, resolve: Resolve) -> str:
-    if all(len(sha256) == 64 for sha256 in known.published.values()):
-        return digest_of(known.published)
-    if isinstance(resolve, TellsDigest) and (told := resolve.digest(known)):
-        return told
-    path = resolve(known)
-    folder = path.parent if isinstance(known, KnownWeights) else path
-    return digest_of({file: file_digest(folder / file) for file in known.files})
+def _content_digest(weights: PretrainedWeights, resolve: Resolver) -> str:
+    if all(len(sha256) == 64 for sha256 in weights.published.values()):
+        return combined_digest(weights.published)
+    if isinstance(resolve, DigestResolver) and (digest := resolve.digest(weights)):
+        return digest
+    path = resolve(weights)
+    folder = path.parent if isinstance(weights, WeightsFile) else path
+    return combined_digest({file: file_digest(folder / file) for file in weights.files})
 
 
-def absent(known: Known, where: str, option: str = "") -> WeightsError:
-    """The error of weights that are not there, with what brings them."""
+def missing_weights_error(weights: PretrainedWeights, searched: str, option: str = "") -> WeightsError:
+    """Error for weights that are missing where they were `searched`, with the command that fetches them."""
     return WeightsError(
-        f"the weights {known.name} are not {where}: run `viral weights fetch {known.name}{option}`, "
+        f"the weights {weights.name} are not {searched}: run `viral weights fetch {weights.name}{option}`, "
         "or pass `--weights random` to try the pipeline without them"
     )
 
 
-def local_file(uri: str | Known) -> Path:
-    """Known weights on this machine, or the file at a path or a `file://` address: the resolver where there is no root.
+def resolve_local(weights: str | PretrainedWeights) -> Path:
+    """Resolve catalogued weights, a path or a `file://` URI on this machine: the `Resolver` without a root.
 
     Raises:
-        WeightsError: there is no such file, or the address is of another kind.
+        WeightsError: there is no such file, or the URI has another scheme.
     """
-    if not isinstance(uri, str):
-        folder = find_here(uri)
+    if not isinstance(weights, str):
+        folder = find_local(weights)
         if folder is None:
-            raise absent(uri, "on this machine")
-        return uri.inside(folder)
-    uri, digest = split_pinned(uri)
+            raise missing_weights_error(weights, "on this machine")
+        return weights.path_in(folder)
+    uri, digest = split_pinned(weights)
     parts = urlsplit(uri)
     if parts.scheme not in ("", "file"):
         raise WeightsError(f"cannot read weights from {uri} here: copy the file to this machine and give its path")
     path = Path(unquote(parts.path)) if parts.scheme else Path(uri).expanduser()
     if not path.is_file():
-        raise WeightsError(f"there are no weights at {uri}: give the name of known weights, `random`, or a file's path")
-    return as_pinned(path, digest)
+        raise WeightsError(f"there are no weights at {uri}: give a name of the catalogue, `random`, or the path of a file")
+    return check_pinned(path, digest)
 
 
 def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
-    """The tensors of a safetensors file or of a torch checkpoint that holds tensors and nothing that runs.
+    """Read the tensors of a safetensors file, or of a torch checkpoint without executable content.
 
     Raises:
         WeightsError: the file is neither.
