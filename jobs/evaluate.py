@@ -1,45 +1,47 @@
-"""A model on its test split, beside baselines → the scorecard: one JSON and one HTML page beside the model."""
+"""`viral evaluate`: evaluate a model and baselines on its test split; writes the scorecard as JSON and HTML."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
 
 import click
 import numpy as np
 import pyarrow as pa
 
 from jobs import audit
-from jobs.evaluating.about import about_of, split_of
-from jobs.evaluating.baseline_rows import seen_by_baselines
-from jobs.evaluating.rows import gather, ids_of, inputs_of, shares_of
+from jobs.evaluating.about import build_about, build_split
+from jobs.evaluating.baseline_rows import baseline_columns
+from jobs.evaluating.rows import baseline_inputs, contributions, gather, post_ids
 from jobs.evaluating.sections import with_frames, with_sections
 from jobs.runtime.session import session
 from jobs.training.calibrate import calibrate
-from jobs.training.labelled import labelled_features, share_of
+from jobs.training.labelled import author_fraction_of, labelled_features
 from viral.console.commands import execute
-from viral.console.options import common, on_ray
-from viral.console.output import say
+from viral.console.options import ray_options, root_options
+from viral.console.output import print_summary
 from viral.errors import TableError
+from viral.evaluation import test_predictions
 from viral.evaluation.baselines.baselines import BASELINES, fit_predict
-from viral.evaluation.evaluate import Details, Forecast, Truth, evaluate
-from viral.evaluation.report import report
+from viral.evaluation.bootstrap.by_author import Estimate
+from viral.evaluation.evaluate import Details, evaluate
+from viral.evaluation.labels import Labels
 from viral.evaluation.report.page import render
+from viral.evaluation.report.report import Report
 from viral.evaluation.splits import author_codes
-from viral.evaluation.test_predictions import keep
 from viral.labels.registry import definition
-from viral.registry.registry import Registry, Saved
+from viral.models.predictions import PredictionBatch
+from viral.registry.registry import ModelVersion, Registry
 from viral.scoring.scorer import CALIBRATION, Scorer
 from viral.storage.store import Store
-from viral.tables.run_log import recorded
+from viral.tables.run_log import record_run
 
-SUMMARY_FIGURES = ("roc_auc", "spearman", "rmse", "accuracy_at_75", "coverage")
+SUMMARY_METRICS = ("roc_auc", "spearman", "rmse", "accuracy_at_75", "coverage")
 
 
 @dataclass
 class EvaluateSummary:
-    """Where the scorecard lies, its main figures beside the baselines', and what the audit could not look at."""
+    """URIs of the scorecard, main metrics of the model and the baselines, and what the audit could not check."""
 
     model: str
     html: str
@@ -52,85 +54,84 @@ class EvaluateSummary:
 def run(
     store: Store, model: str, *, resamples: int = 1000, address: str | None = None, debug: bool = False
 ) -> EvaluateSummary:
-    """Judge a model on the test split of the labels that it was trained on, once the audit has found no leak.
+    """Evaluate a model on the test split of its labels, after an audit for leaks.
 
     Raises:
-        TableError: no such model, or its labels were made anew since. LeakError: the audit found a leak.
+        TableError: no such model, or its label table was replaced since the training. LeakError: there is a leak.
     """
     saved = Registry(store).load(model)
     scorer = Scorer(saved, raw=True)
-    data, about = labelled_features(store, scorer.feature_set, saved.card["label"]["name"], scorer.streams)
-    data = replace(data, beside=seen_by_baselines(scorer.feature_set), share=share_of(saved))
-    if about != saved.card["label"]:
-        name = saved.card["label"]["name"]
-        raise TableError(f"labels/{name} was made anew since {saved} was trained: train again, or label as before")
+    label = saved.card["label"]
+    data, about = labelled_features(store, scorer.feature_set, label["name"], scorer.streams)
+    data = replace(data, extra_columns=baseline_columns(scorer.feature_set), author_fraction=author_fraction_of(saved))
+    if about != label:
+        raise TableError(
+            f"labels/{label['name']} was made anew since {saved} was trained: train again, or label as before"
+        )
     with session(address, debug=debug):
         if not store.exists(Registry.key(saved.name, saved.version, CALIBRATION)):
-            calibrate(store, saved)  # a video model: at its training there were no features yet
+            calibrate(store, saved)  # a video model: there were no features yet when it was trained
         audited = audit.check(store, saved)
         rows = gather(store, data, str(saved))
-    judged = with_frames(_judge(saved, Scorer(saved), rows, resamples), store, rows)
-    keep(store, saved.name, saved.version, rows)
-    place = f"models/{saved.name}/{saved.version:04d}/scorecard"
-    store.write(f"{place}.json", judged.to_json().encode())
-    store.write(f"{place}.html", render(judged).encode())
+    report = with_frames(_evaluate(saved, Scorer(saved), rows, resamples), store, rows)
+    test_predictions.save(store, saved.name, saved.version, rows)
+    key = Registry.key(saved.name, saved.version, "scorecard")
+    store.write(f"{key}.json", report.to_json().encode())
+    store.write(f"{key}.html", render(report).encode())
     return EvaluateSummary(
         model=str(saved),
-        html=store.uri(f"{place}.html"),
-        json=store.uri(f"{place}.json"),
-        test_posts=_test_posts(judged),
-        figures=_main_figures(judged),
+        html=store.uri(f"{key}.html"),
+        json=store.uri(f"{key}.json"),
+        test_posts=next(part.posts for part in report.split.parts if part.name == "test"),
+        figures=_summary_metrics(report),
         unaudited=audited.unchecked,
     )
 
 
-def _judge(saved: Saved, scorer: Scorer, rows: pa.Table, resamples: int) -> report.Report:
-    parts = rows["split"].to_numpy()
-    train, test = parts == "train", parts == "test"
+def _evaluate(saved: ModelVersion, scorer: Scorer, rows: pa.Table, resamples: int) -> Report:
+    splits = rows["split"].to_numpy()
+    train, test = splits == "train", splits == "test"
     if not test.any():
         raise TableError(f"no test post of labels/{saved.card['label']['name']} has features: backfill more")
-    inputs = inputs_of(rows)
-    tested = rows.filter(pa.array(test))
-    truth = Truth(ids_of(tested), author_codes(tested), inputs.y[test], inputs.is_viral[test])
-    said = Forecast(*(tested[name].to_numpy() for name in ("probability", "score", "low", "high")))
-    captions = {post: text for post, text in zip(ids_of(tested), tested["caption"].to_pylist(), strict=True) if text}
-    judged = evaluate(
-        truth,
-        said,
+    inputs = baseline_inputs(rows)
+    test_rows = rows.filter(pa.array(test))
+    ids = post_ids(test_rows)
+    labels = Labels(ids, author_codes(test_rows), inputs.y[test], inputs.is_viral[test])
+    predictions = PredictionBatch(*(test_rows[name].to_numpy() for name in ("probability", "score", "low", "high")))
+    captions = {post: text for post, text in zip(ids, test_rows["caption"].to_pylist(), strict=True) if text}
+    report = evaluate(
+        labels,
+        predictions,
         {name: fit_predict(name, inputs, train, test) for name in BASELINES},
-        about=about_of(saved, scorer, rows),
-        split=split_of(saved, rows),
-        details=Details(shares_of(tested), captions),
+        about=build_about(saved, scorer, rows),
+        split=build_split(saved, rows),
+        details=Details(contributions(test_rows), captions),
         quartile=float(np.quantile(inputs.y[train], 0.75)),
         resamples=resamples,
         log_scale=definition(saved.card["label"]["spec"]["definition"]).log_scale,
     )
-    return with_sections(judged, scorer, rows, truth, said, resamples=resamples)
+    return with_sections(report, scorer, rows, labels, predictions, resamples=resamples)
 
 
-def _test_posts(judged: report.Report) -> int:
-    return next(part.posts for part in judged.split.parts if part.name == "test")
-
-
-def _main_figures(judged: report.Report) -> dict[str, str]:
+def _summary_metrics(report: Report) -> dict[str, str]:
     lines = {}
-    for system in judged.systems:
-        told = [f"{name} {_figure(system.figures[name])}" for name in SUMMARY_FIGURES if name in system.figures]
-        lines[system.name] = ", ".join(told) if told else f"not available: {system.unavailable}"
+    for system in report.systems:
+        metrics = [f"{name} {_format(system.metrics[name])}" for name in SUMMARY_METRICS if name in system.metrics]
+        lines[system.name] = ", ".join(metrics) if metrics else f"not available: {system.unavailable}"
     return lines
 
 
-def _figure(estimate: Any) -> str:
-    if estimate.value is None:
+def _format(estimate: Estimate) -> str:
+    if estimate.value is None or estimate.low is None:
         return "-"
-    return f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]" if estimate.low is not None else "-"
+    return f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]"
 
 
 @click.command()
 @click.option("--model", default="fusion", show_default=True, help="NAME, NAME/VERSION or NAME@champion.")
-@click.option("--resamples", default=1000, show_default=True, type=click.IntRange(100), help="Of the bootstrap.")
-@on_ray
-@common
+@click.option("--resamples", default=1000, show_default=True, type=click.IntRange(100), help="Bootstrap resamples.")
+@ray_options
+@root_options
 def command(
     model: str,
     resamples: int,
@@ -139,10 +140,10 @@ def command(
     as_json: bool,
     debug: bool,
 ) -> None:
-    """Judge a model on its test split, beside baselines; writes one JSON and one HTML page beside the model."""
+    """Evaluate a model and baselines on its test split; writes the scorecard (JSON and HTML) beside the model."""
     store = Store.open(root)
     work = partial(run, store, model, resamples=resamples, address=address, debug=debug)
-    say(recorded(store, "evaluate", lambda _: work()), as_json=as_json)
+    print_summary(record_run(store, "evaluate", lambda _: work()), as_json=as_json)
 
 
 if __name__ == "__main__":

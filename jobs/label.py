@@ -1,9 +1,8 @@
-"""The posts table → a label table: targets, fitted on the training split, and the split itself."""
+"""Posts → a label table: the split, and targets fitted on its training part."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any, Literal
@@ -14,19 +13,19 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.evaluating.hashes import hashes_of
+from jobs.evaluating.hashes import video_hashes
 from viral.console.commands import execute
-from viral.console.options import common
-from viral.console.output import say
+from viral.console.options import root_options
+from viral.console.output import print_summary
 from viral.errors import TableError
-from viral.evaluation.duplicates import later_copies
+from viral.evaluation.duplicates import later_duplicates
 from viral.evaluation.splits import PARTS, Kind, SplitSpec, assign
-from viral.labels import DEFINITIONS, Labelled, LabelSpec, fit, log_rates
+from viral.labels import DEFINITIONS, AppliedLabel, LabelSpec, fit, log_rates
 from viral.storage.store import Store
 from viral.tables import replaced
-from viral.tables.bucketed import bits_for
+from viral.tables.bucketed import log2_buckets_for
 from viral.tables.places import labels_prefix, posts_table
-from viral.tables.run_log import recorded
+from viral.tables.run_log import record_run
 from viral.tables.schemas import LABELS
 
 COLUMNS = [
@@ -34,15 +33,15 @@ COLUMNS = [
     *("sound_id", "sound_uses"),
     *("views", "likes", "comments", "shares", "saves"),
 ]
-"""Of posts, what a definition or a split may look at."""
+"""Columns of posts that label definitions and splits use."""
 _TIME_KINDS = ("time", "time_author")
 
 
 @dataclass
 class LabelSummary:
-    """How many posts were labelled, how many dropped for which reason, and how the labelled ones are split.
+    """Counts of labelled posts, of dropped posts by reason, and of labelled posts by split.
 
-    `copies` have the video of an earlier post, as far as features tell, and are unused.
+    `copies` are posts with the video of an earlier post, as far as it has features; they are unused.
     """
 
     table: str
@@ -57,28 +56,28 @@ class LabelSummary:
 def run(
     store: Store, label: LabelSpec, split: SplitSpec, *, name: str | None = None, keep_copies: bool = False
 ) -> LabelSummary:
-    """Label every post that has what the definition needs; constants are fitted on the training split alone.
+    """Label every post that has the columns the definition requires, fitted on the training split alone.
 
-    Holds thirteen narrow columns of all posts on this machine, with what is made of them about 800 bytes a post at the
-    peak (measured at 10^6): a definition may compare any post with any other (ranks within a week, an author's earlier
-    posts), and the split ranks all posts.
+    Loads thirteen narrow columns of all posts on this machine, about 800 bytes per post at the peak (measured at 10^6
+    posts), because a definition may compare any two posts (within a week, or of an author) and a split ranks all posts.
 
     Args:
         store: the root.
-        label: what to label by.
-        split: how to divide the posts.
-        name: of the table; by default the definition's.
-        keep_copies: leave posts with the video of an earlier one in the split; the audit then refuses to judge a model
-            whose test posts are among them.
+        label: the label.
+        split: the kind of split.
+        name: name of the table; default: the definition's.
+        keep_copies: keep posts with the video of an earlier one in the split; the audit then refuses to evaluate a
+            model with such test posts.
 
     Raises:
-        TableError: no posts, or too few for the split. ConfigError: what the definition or the split cannot do.
+        TableError: no posts, or too few for the split.
+        ConfigError: the definition or the split is not possible for these posts.
     """
     posts = all_posts(store)
     timed = posts.filter(pc.is_valid(posts["posted_at"])) if split.kind in _TIME_KINDS else posts
     copies = np.zeros(timed.num_rows, bool)
     if not keep_copies:
-        copies = later_copies(timed.append_column("sha256", hashes_of(store, timed["post_id"])))
+        copies = later_duplicates(timed.append_column("sha256", video_hashes(store, timed["post_id"])))
     parts = np.where(copies, "unused", assign(timed, split))
     fitted = fit(label, timed, parts == "train")
     labelled = fitted.apply(timed)
@@ -95,19 +94,16 @@ def run(
 
 
 def all_posts(store: Store) -> pa.Table:
-    """The columns of all posts that a definition or a split may look at. Raises TableError: there is none."""
-    posts = pa.concat_tables([posts_table(store).schema.empty_table().select(COLUMNS), *_scan(store)])
+    """Read `COLUMNS` of all posts. Raises TableError if there are none."""
+    table = posts_table(store)
+    posts = pa.concat_tables([table.schema.empty_table().select(COLUMNS), *table.scan(COLUMNS)])
     if not posts.num_rows:
         raise TableError(f"the posts table of {store.root} is empty: ingest some first (viral ingest)")
     return posts.combine_chunks()
 
 
-def _scan(store: Store) -> Sequence[pa.Table]:
-    return list(posts_table(store).scan(COLUMNS))
-
-
-def label_rows(posts: pa.Table, parts: npt.NDArray[np.str_], labelled: Labelled) -> pa.Table:
-    """The rows of the label table, for posts that all have a label."""
+def label_rows(posts: pa.Table, parts: npt.NDArray[np.str_], labelled: AppliedLabel) -> pa.Table:
+    """Build the rows of the label table from posts that all have a label."""
     rates = {f"{name}_rate": pa.array(values, from_pandas=True) for name, values in log_rates(posts).items()}
     columns: dict[str, Any] = {
         **{name: posts[name] for name in ("post_id", "author_id", "posted_at")},
@@ -120,28 +116,30 @@ def label_rows(posts: pa.Table, parts: npt.NDArray[np.str_], labelled: Labelled)
 
 
 def _replace(store: Store, name: str, rows: pa.Table, about: dict[str, Any]) -> None:
-    generation = uuid.uuid4().hex[:12]
-    parts = replaced.begin(store, labels_prefix(name), LABELS, generation)
-    parts.append(rows, bits_for(rows.num_rows))
-    replaced.commit(store, labels_prefix(name), generation, about)
+    version = uuid.uuid4().hex[:12]
+    table = replaced.begin(store, labels_prefix(name), LABELS, version)
+    table.append(rows, log2_buckets_for(rows.num_rows))
+    replaced.commit(store, labels_prefix(name), version, about)
 
 
 @click.command()
 @click.option("--definition", default="log_views", show_default=True, type=click.Choice(DEFINITIONS))
-@click.option("--top", default=0.25, show_default=True, help="The fraction of posts that counts as viral.")
+@click.option("--top", default=0.25, show_default=True, help="The fraction of posts that is viral.")
 @click.option("--within", multiple=True, type=click.Choice(["week", "age", "duration"]), help="Compare within bins.")
 @click.option(
     "--split",
     default="time_author",
     show_default=True,
     type=click.Choice(["time_author", "time", "author", "sound", "random"]),
-    help="What is held out: newer posts by other authors, newer posts, other authors, other sounds, or any posts.",
+    help="Test posts: newer posts by other authors, newer posts, other authors, other sounds, or any posts.",
 )
-@click.option("--gap-days", default=0.0, show_default=True, help="For the time kinds: days left out before the cut.")
-@click.option("--seed", default=0, show_default=True, help="Of the author, sound and random splits.")
-@click.option("--name", help="The table's name; by default the definition's.")
-@click.option("--keep-copies", is_flag=True, help="Also use posts with the video of an earlier one; the audit minds.")
-@common
+@click.option("--gap-days", default=0.0, show_default=True, help="Days left out before the cut, for the time kinds.")
+@click.option("--seed", default=0, show_default=True, help="Random seed of the author, sound and random splits.")
+@click.option("--name", help="Name of the table; default: the definition's.")
+@click.option(
+    "--keep-copies", is_flag=True, help="Also use posts with the video of an earlier one; the audit rejects them."
+)
+@root_options
 def command(
     definition: str,
     top: float,
@@ -155,16 +153,16 @@ def command(
     as_json: bool,
     debug: bool,
 ) -> None:
-    """Label the posts, fitted on the training split alone; posts that lack what it needs are dropped, and counted.
+    """Label the posts, fitted on the training split alone; posts without the required columns are dropped and counted.
 
-    After a backfill, posts whose video is that of an earlier post are left out of all parts of the split.
+    After a backfill, posts with the video of an earlier post are left out of every part of the split.
     """
-    del debug  # of all commands; this one has nothing more to show
+    del debug  # an option of every command; this one has no debug output
     label = LabelSpec(definition, top, within)
     spec = SplitSpec(split, gap_days=gap_days, seed=seed)
     store = Store.open(root)
     work = partial(run, store, label, spec, name=name, keep_copies=keep_copies)
-    say(recorded(store, "label", lambda _: work()), as_json=as_json)
+    print_summary(record_run(store, "label", lambda _: work()), as_json=as_json)
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""Parts of the evaluation jobs."""
+"""Parts of the evaluation commands."""

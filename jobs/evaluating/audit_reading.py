@@ -1,4 +1,4 @@
-"""What an audit reads of a root, bucket by bucket: narrow columns of all posts, inputs of a sample, statistics."""
+"""Read the tables for an audit, bucket by bucket: narrow columns of all posts, inputs of a sample, statistics."""
 
 from __future__ import annotations
 
@@ -6,57 +6,67 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.runtime.buckets import over_buckets
-from viral.datasets.labelled_features import USED, LabelledFeatures, Statistics, having, measured, total
+from jobs.runtime.buckets import map_buckets
+from viral.datasets.labelled_features import (
+    SPLITS,
+    LabelledFeatures,
+    Statistics,
+    compute_statistics,
+    drop_empty_rows,
+    sum_statistics,
+)
 from viral.datasets.streams import Stream, from_table
-from viral.evaluation.audit import Sample
+from viral.evaluation.audit import AuditSample
 from viral.evaluation.audit.evidence import ROWS
-from viral.tables.bucketed import Parts
+from viral.tables.bucketed import BucketedTable
 from viral.tables.schemas import COUNTS
 
-SAMPLED_BYTES = 64 << 20  # of inputs, on this machine
-SAMPLED_POSTS = (256, 4096)  # of a spectrogram, of a few numbers
-SOUND_POSTS = 50_000  # whose sounds' posts are counted again
+SAMPLE_BYTES = 64 << 20  # of inputs, held in the driver
+SAMPLE_POSTS = (256, 4096)  # least (for a spectrogram) and most (for a few numbers)
+SOUND_POSTS = 50_000  # posts whose sounds' uses are counted again
 
-_OF_AUTHORS = ("post_id", "author_id", *COUNTS)
-_OF_SOUNDS = ("post_id", "sound_id", "posted_at")
-_OF_POSTS = tuple(dict.fromkeys((*_OF_AUTHORS, *_OF_SOUNDS)))
+_AUTHOR_COLUMNS = ("post_id", "author_id", *COUNTS)
+_SOUND_COLUMNS = ("post_id", "sound_id", "posted_at")
+_POST_COLUMNS = tuple(dict.fromkeys((*_AUTHOR_COLUMNS, *_SOUND_COLUMNS)))
 
 
 @dataclass(frozen=True)
-class Read:
-    """What was read: as `Evidence` has it, and the statistics of the training split by set of streams."""
+class AuditData:
+    """Fields of `Evidence`, and the statistics of the training split for each set of streams."""
 
     rows: pa.Table
-    sample: Sample
+    sample: AuditSample
     sounds: pa.Table | None
     statistics: list[Statistics]
 
 
 @dataclass(frozen=True)
-class _Reading:
-    """What each task is told. `authors` and `sounds` are the shares of them whose posts are looked at as a whole."""
+class _Plan:
+    """What each task reads.
+
+    `author_fraction` and `sound_fraction` are the fractions of the authors and sounds that are sampled with all their
+    posts; `max_posts` bounds the sample of a bucket.
+    """
 
     data: LabelledFeatures
-    posts: Parts
+    posts: BucketedTable
     streams: tuple[Stream, ...]
     sets: Sequence[tuple[Stream, ...]]
     popularity: str | None
-    bits: int
-    authors: float
-    sounds: float
-    most: int
+    log2_buckets: int
+    author_fraction: float
+    sound_fraction: float
+    max_posts: int
 
 
 @dataclass(frozen=True)
-class _Piece:
+class _BucketData:
     rows: pa.Table
     sampled: pa.Table
     authors: pa.Table
@@ -66,96 +76,100 @@ class _Piece:
 
 def read(
     data: LabelledFeatures,
-    posts: Parts,
+    posts: BucketedTable,
     streams: tuple[Stream, ...],
     sets: Sequence[tuple[Stream, ...]],
     popularity: str | None,
-) -> Read:
+) -> AuditData:
     """Read all buckets once, on the cluster.
 
     Args:
         data: with all streams of `sets`.
         posts: the posts table.
         streams: the model's inputs.
-        sets: streams to take statistics of, together.
-        popularity: the one of the inputs that counts the uses of a post's sound.
+        sets: sets of streams to compute statistics of.
+        popularity: name of the input that counts the uses of a post's sound.
     """
-    bits, labelled = data.bits(), sum(part.rows for part in data.labels.parts())
-    wanted = int(np.clip(SAMPLED_BYTES // (4 * sum(stream.dim for stream in streams)), *SAMPLED_POSTS))
-    reading = _Reading(
-        data=LabelledFeatures(data.features, data.labels, data.streams, beside=("sha256",)),
+    log2_buckets, labelled = data.log2_buckets(), data.labels.stored_rows()
+    sample_posts = int(np.clip(SAMPLE_BYTES // (4 * sum(stream.dim for stream in streams)), *SAMPLE_POSTS))
+    plan = _Plan(
+        data=LabelledFeatures(data.features, data.labels, data.streams, extra_columns=("sha256",)),
         posts=posts,
         streams=streams,
-        sets=list(dict.fromkeys(sets)),  # most members of a stack look at the same
+        sets=list(dict.fromkeys(sets)),  # most members of a stack have the same inputs
         popularity=popularity,
-        bits=bits,
-        authors=wanted / max(1, labelled),
-        sounds=SOUND_POSTS / max(1, labelled) if popularity else 0.0,
-        most=max(64, 4 * wanted >> bits),
+        log2_buckets=log2_buckets,
+        author_fraction=sample_posts / max(1, labelled),
+        sound_fraction=SOUND_POSTS / max(1, labelled) if popularity else 0.0,
+        max_posts=max(64, 4 * sample_posts >> log2_buckets),  # 4 times the mean: authors are of unequal size
     )
-    pieces = [row["it"] for row in over_buckets(partial(_read, reading), bits)]
-    by_set = {each: total(piece.statistics[at] for piece in pieces) for at, each in enumerate(reading.sets)}
-    return Read(
-        rows=pa.concat_tables([piece.rows for piece in pieces]).combine_chunks(),
-        sample=_sample(streams, pieces),
-        sounds=pa.concat_tables([piece.sounds for piece in pieces]) if popularity else None,
-        statistics=[by_set[each] for each in sets],
-    )
-
-
-def _sample(streams: tuple[Stream, ...], pieces: Sequence[_Piece]) -> Sample:
-    sampled = pa.concat_tables([piece.sampled for piece in pieces])
-    authors = pa.concat_tables([piece.authors for piece in pieces]).combine_chunks()
-    return Sample(sampled.select(ROWS.names).combine_chunks(), from_table(streams, sampled), authors)
-
-
-def _read(reading: _Reading, bucket: int) -> dict[str, Any]:
-    joined = reading.data.read(reading.bits, bucket, USED)
-    statistics = [measured(having(joined, [each.name for each in streams]), streams) for streams in reading.sets]
-    names = [stream.name for stream in reading.streams]
-    joined = having(joined, names)
-    posts = reading.posts.read(reading.bits, bucket, _OF_POSTS)
-    rows = _rows(joined, posts, reading.popularity)
-    vectors = pa.table([joined[name] for name in names], names=names)
-    chosen = _chosen(_owners(rows), reading.authors)
-    sampled = pa.table([*rows.columns, *vectors.columns], names=[*ROWS.names, *names]).filter(chosen)
-    return {
-        "it": _Piece(
-            rows=rows,
-            sampled=sampled.slice(0, reading.most),
-            authors=posts.select(_OF_AUTHORS).filter(_chosen(_owners(posts), reading.authors)),
-            sounds=posts.select(_OF_SOUNDS).filter(_chosen(posts["sound_id"], reading.sounds)),
-            statistics=statistics,
-        )
+    buckets = list(map_buckets(partial(_read, plan), log2_buckets))
+    by_set = {
+        streams_of_set: sum_statistics(bucket.statistics[index] for bucket in buckets)
+        for index, streams_of_set in enumerate(plan.sets)
     }
+    return AuditData(
+        rows=pa.concat_tables([bucket.rows for bucket in buckets]).combine_chunks(),
+        sample=_sample(streams, buckets),
+        sounds=pa.concat_tables([bucket.sounds for bucket in buckets]) if popularity else None,
+        statistics=[by_set[streams_of_set] for streams_of_set in sets],
+    )
+
+
+def _sample(streams: tuple[Stream, ...], buckets: Sequence[_BucketData]) -> AuditSample:
+    sampled = pa.concat_tables([bucket.sampled for bucket in buckets])
+    authors = pa.concat_tables([bucket.authors for bucket in buckets]).combine_chunks()
+    return AuditSample(sampled.select(ROWS.names).combine_chunks(), from_table(streams, sampled), authors)
+
+
+def _read(plan: _Plan, bucket: int) -> _BucketData:
+    joined = plan.data.read(plan.log2_buckets, bucket, SPLITS)
+    statistics = [
+        compute_statistics(drop_empty_rows(joined, [stream.name for stream in streams]), streams)
+        for streams in plan.sets
+    ]
+    names = [stream.name for stream in plan.streams]
+    joined = drop_empty_rows(joined, names)
+    posts = plan.posts.read(plan.log2_buckets, bucket, _POST_COLUMNS)
+    rows = _rows(joined, posts, plan.popularity)
+    vectors = pa.table([joined[name] for name in names], names=names)
+    mask = _sampled(_owners(rows), plan.author_fraction)
+    sampled = pa.table([*rows.columns, *vectors.columns], names=[*ROWS.names, *names]).filter(mask)
+    return _BucketData(
+        rows=rows,
+        sampled=sampled.slice(0, plan.max_posts),
+        authors=posts.select(_AUTHOR_COLUMNS).filter(_sampled(_owners(posts), plan.author_fraction)),
+        sounds=posts.select(_SOUND_COLUMNS).filter(_sampled(posts["sound_id"], plan.sound_fraction)),
+        statistics=statistics,
+    )
 
 
 def _rows(joined: pa.Table, posts: pa.Table, popularity: str | None) -> pa.Table:
-    """As `ROWS`."""
-    place = pc.index_in(joined["post_id"], posts["post_id"].combine_chunks())
+    """Build a table with the schema `ROWS`."""
+    index = pc.index_in(joined["post_id"], posts["post_id"].combine_chunks())
     columns = {name: joined[name] for name in ("post_id", "author_id", "posted_at", "split", "target", "sha256")}
-    columns |= {name: posts[name].take(place) for name in ("sound_id", *COUNTS)}
-    before = pa.nulls(joined.num_rows, pa.float64()) if popularity is None else _before(joined[popularity])
+    columns |= {name: posts[name].take(index) for name in ("sound_id", *COUNTS)}
+    before = pa.nulls(joined.num_rows, pa.float64()) if popularity is None else _sound_posts(joined[popularity])
     return pa.table({**columns, "sound_posts_before": before}).select(ROWS.names).cast(ROWS)
 
 
-def _before(vectors: pa.ChunkedArray) -> pa.Array:
-    """How many posts with its sound a post's `popularity` vector tells of, null where it does not."""
-    logs, known = (pc.list_element(vectors, at).cast(pa.float64()) for at in (0, 1))
+def _sound_posts(vectors: pa.ChunkedArray) -> pa.Array:
+    """Decode the number of earlier posts with the sound from `popularity` vectors; null if unknown."""
+    logs, known = (pc.list_element(vectors, index).cast(pa.float64()) for index in (0, 1))
     counts = pa.array(np.expm1(pc.fill_null(logs, 0).to_numpy()))
     return pc.if_else(pc.fill_null(pc.greater(known, 0), False), counts, None)
 
 
 def _owners(posts: pa.Table) -> pa.ChunkedArray:
-    """The author of each post; of one without, the post itself."""
+    """Author of each post; the post's own id if it has no author."""
     named = pc.fill_null(pc.greater(pc.utf8_length(posts["author_id"]), 0), False)
     return pc.if_else(named, posts["author_id"], posts["post_id"])
 
 
-def _chosen(owners: pa.ChunkedArray, share: float) -> npt.NDArray[np.bool_]:
-    """Which rows belong to those that their own names choose, whatever is beside them; none without a name."""
+def _sampled(owners: pa.ChunkedArray, fraction: float) -> npt.NDArray[np.bool_]:
+    """Mask of the rows of a sample of the owners, drawn by the hash of their names; False for null."""
     named = np.asarray(owners.is_valid(), dtype=bool)
-    if share >= 1:
+    if fraction >= 1:
         return named
-    hashes = np.fromiter((zlib.crc32(f"audit {each}".encode()) for each in owners.to_pylist()), np.int64, len(owners))
-    return named & (hashes < share * 2**32)
+    hashes = np.fromiter((zlib.crc32(f"audit {name}".encode()) for name in owners.to_pylist()), np.int64, len(owners))
+    return named & (hashes < fraction * 2**32)

@@ -1,4 +1,4 @@
-"""The vectors that baselines look at, beside the rows of a scorecard: of all test posts, and of enough others."""
+"""Vectors for the baselines: of all test posts, and of a sample of the training posts."""
 
 from __future__ import annotations
 
@@ -10,45 +10,46 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from viral.evaluation.baselines.systems import SEEN
+from viral.evaluation.baselines.systems import EXTRACTORS
 from viral.extractors.feature_set import FeatureSet
 
 METADATA = "metadata"
-MAX_LEARNT = 20_000  # posts whose vectors are taken along to learn from: of `full` about 200 MB
+MAX_TRAINING_POSTS = 20_000  # whose vectors are gathered; with the feature set `full` about 200 MB
 
 
-def seen_by_baselines(feature_set: FeatureSet) -> tuple[str, ...]:
-    """The columns that baselines look at: our own, not those of a foreign table that are called alike."""
-    return tuple(spec.name for spec in feature_set.specs if spec.registered in (METADATA, *SEEN))
+def baseline_columns(feature_set: FeatureSet) -> tuple[str, ...]:
+    """Vector columns that the baselines use: of viral's extractors, not imported ones of the same name."""
+    return tuple(spec.name for spec in feature_set.specs if spec.registry_name in (METADATA, *EXTRACTORS))
 
 
-def with_vectors(narrow: pa.Table, rows: pa.Table, names: Sequence[str], bits: int) -> pa.Table:
-    """One bucket's narrow rows with those columns of `rows`, null for training posts beyond a sample of them."""
-    keep = min(1.0, MAX_LEARNT / max(1, rows.num_rows << bits))  # by hash, so that all buckets have about as many
-    wanted = pa.array(
+def add_vectors(narrow: pa.Table, rows: pa.Table, names: Sequence[str], log2_buckets: int) -> pa.Table:
+    """Append vector columns to the narrow rows of a bucket, null for training posts outside a sample."""
+    # Of the whole table, estimated from this bucket: posts are spread by hash.
+    sample_fraction = min(1.0, MAX_TRAINING_POSTS / max(1, rows.num_rows << log2_buckets))
+    indices = pa.array(
         [
-            at if split == "test" or zlib.crc32(f"baseline {post}".encode()) < keep * 2**32 else None
-            for at, (post, split) in enumerate(
+            row if split == "test" or zlib.crc32(f"baseline {post}".encode()) < sample_fraction * 2**32 else None
+            for row, (post, split) in enumerate(
                 zip(*(rows[name].to_pylist() for name in ("post_id", "split")), strict=True)
             )
         ],
         pa.int64(),
     )
     for name in names:
-        narrow = narrow.append_column(name, rows[name] if name == METADATA else rows[name].take(wanted))
+        narrow = narrow.append_column(name, rows[name] if name == METADATA else rows[name].take(indices))
     return narrow
 
 
-def vectors_of(rows: pa.Table) -> Mapping[str, npt.NDArray[np.float32]]:
-    """Those columns but the metadata as float32 (rows, dim), NaN where there is none."""
-    return {name: _dense(rows[name]) for name in SEEN if name in rows.column_names}
+def read_vectors(rows: pa.Table) -> Mapping[str, npt.NDArray[np.float32]]:
+    """Return the vector columns, without the metadata, as float32 (rows, dim); NaN where a post has none."""
+    return {name: _dense(rows[name]) for name in EXTRACTORS if name in rows.column_names}
 
 
 def _dense(column: pa.ChunkedArray) -> npt.NDArray[np.float32]:
     vectors = column.combine_chunks()
-    there = vectors.drop_null()
-    flat = there.flatten().to_numpy(zero_copy_only=False)
-    dim = max(1, len(flat) // max(1, len(there)))
+    present = vectors.drop_null()
+    flat = present.flatten().to_numpy(zero_copy_only=False)
+    dim = max(1, len(flat) // max(1, len(present)))
     dense = np.full((len(vectors), dim), np.nan, np.float32)
-    dense[np.asarray(pc.is_valid(vectors), dtype=bool)] = flat.reshape(len(there), dim)
+    dense[np.asarray(pc.is_valid(vectors), dtype=bool)] = flat.reshape(len(present), dim)
     return dense

@@ -1,4 +1,4 @@
-"""A model on the posts that came after it was made → its figures over time, alarms, one JSON and one HTML page."""
+"""Evaluate a model on posts newer than its labels: metrics over time, alarms, a JSON and an HTML report."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import uuid
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,57 +13,59 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 import viral
-from jobs.evaluating.hashes import hashes_of
+from jobs.evaluating.hashes import video_hashes
 from jobs.evaluating.rows import MAX_POSTS, with_predictions
 from jobs.label import all_posts, label_rows
-from jobs.runtime.buckets import over_buckets
+from jobs.runtime.buckets import map_buckets
 from jobs.runtime.session import session
 from jobs.scoring.loaded import loaded_scorer
 from jobs.training.labelled import labelled_features
 from viral.datasets.labelled_features import LabelledFeatures
 from viral.errors import TableError
 from viral.evaluation import scorecard
-from viral.evaluation.drift.alarms import Limits
-from viral.evaluation.drift.drift import Drift, Outcomes, Window, drift
+from viral.evaluation.drift.alarms import AlarmLimits
+from viral.evaluation.drift.drift import Drift, DriftWindow, LabelledPredictions, drift
 from viral.evaluation.drift.page import DriftReport
-from viral.evaluation.duplicates import later_copies
+from viral.evaluation.duplicates import later_duplicates
+from viral.evaluation.labels import Labels
 from viral.evaluation.splits import author_codes
 from viral.labels import FittedLabel
-from viral.models.ensemble.rows import sampled
-from viral.registry.registry import Registry, Saved
+from viral.models.ensemble.rows import is_sampled
+from viral.models.predictions import PredictionBatch
+from viral.registry.registry import ModelVersion, Registry
 from viral.scoring.scorer import Scorer
 from viral.storage.store import Store
-from viral.tables.bucketed import Parts, bits_for
-from viral.tables.schemas import LABELS, SECONDS, SYNTHETIC
+from viral.tables.bucketed import BucketedTable, log2_buckets_for
+from viral.tables.schemas import LABELS, SYNTHETIC, TIMESTAMP
 
 DRIFT = "drift"
-SHOWN = ("predicted", "happened", "ece", "coverage", "roc_auc", "residual", "unknown")
+SUMMARY_METRICS = ("predicted", "happened", "ece", "coverage", "roc_auc", "residual", "unknown")
 _DAY_MICROS = 86_400_000_000
 Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Watch:
-    """Which posts a model is looked at on, and what raises an alarm.
+class DriftSpec:
+    """Posts to evaluate a model on, and the limits of the alarms.
 
     Attributes:
-        since: posts from then on, UTC.
-        every: days of a window.
+        since: first posting time, UTC.
+        every: days per window.
         limits: of the alarms.
-        resamples: of the bootstrap.
+        resamples: bootstrap resamples.
     """
 
     since: datetime
     every: float = 7
-    limits: Limits = field(default_factory=Limits)
+    limits: AlarmLimits = field(default_factory=AlarmLimits)
     resamples: int = 200
 
 
 @dataclass
 class DriftSummary:
-    """What became of the model since then: a line for each window and for all posts, and the alarms as sentences.
+    """Metrics per window and over all posts, a line each, and the alarms as sentences.
 
-    `left_out` says how many posts since then cannot tell anything of it, by reason.
+    `left_out` counts the newer posts that were not used, by reason.
     """
 
     model: str
@@ -77,66 +78,69 @@ class DriftSummary:
     notes: list[str] = field(default_factory=list)
 
 
-def run(store: Store, model: str, watch: Watch, *, address: str | None = None, debug: bool = False) -> DriftSummary:
-    """Judge a model by its own label on the posts since then that it has not learnt from.
+def run(store: Store, model: str, spec: DriftSpec, *, address: str | None = None, debug: bool = False) -> DriftSummary:
+    """Evaluate a model by its own label on newer posts that it was not trained on.
 
     Raises:
-        TableError: no such model, its labels were made anew since, or no post since then tells anything.
+        TableError: no such model, its label table was replaced since the training, or there is no post to use.
     """
     saved = Registry(store).load(model)
-    later, left_out = later_posts(store, saved, watch.since)
-    rows = later
-    if later.num_rows:
+    newer, left_out = newer_posts(store, saved, spec.since)
+    rows = newer
+    if newer.num_rows:
         with session(address, debug=debug):
-            rows = _said(store, saved, later)
-    left_out["without features"] = later.num_rows - rows.num_rows
+            rows = _predict(store, saved, newer)
+    left_out["without features"] = newer.num_rows - rows.num_rows
     if not rows.num_rows:
-        told = ", ".join(f"{count} {reason}" for reason, count in left_out.items() if count) or "there is none"
-        raise TableError(f"no post since {watch.since:%Y-%m-%d} tells anything of {saved}: {told}")
-    reference = scorecard.figures(store, saved.name, saved.version).get("roc_auc")
-    found = drift(outcomes_of(rows), watch.limits, every=watch.every, reference=reference, resamples=watch.resamples)
+        reasons = ", ".join(f"{count} {reason}" for reason, count in left_out.items() if count) or "there is none"
+        raise TableError(f"no post since {spec.since:%Y-%m-%d} can be used to test {saved}: {reasons}")
+    reference = scorecard.read_metrics(store, saved.name, saved.version).get("roc_auc")
+    result = drift(
+        labelled_predictions(rows), spec.limits, every=spec.every, reference=reference, resamples=spec.resamples
+    )
     report = DriftReport(
         model=str(saved),
-        since=watch.since.date().isoformat(),
-        every=watch.every,
-        limits=watch.limits,
+        since=spec.since.date().isoformat(),
+        every=spec.every,
+        limits=spec.limits,
         reference=reference.value if reference else None,
         left_out={reason: count for reason, count in left_out.items() if count},
         synthetic=SYNTHETIC in saved.card["sources"],
         code_version=viral.__version__,
-        drift=found,
-        notes=_notes(saved, found, reference is not None),
+        drift=result,
+        notes=_notes(saved, result, reference is not None),
     )
-    place = Registry.key(saved.name, saved.version, DRIFT)
-    store.write(f"{place}.json", report.to_json().encode())
-    store.write(f"{place}.html", report.to_html().encode())
+    key = Registry.key(saved.name, saved.version, DRIFT)
+    store.write(f"{key}.json", report.to_json().encode())
+    store.write(f"{key}.html", report.to_html().encode())
     return DriftSummary(
         model=report.model,
-        html=store.uri(f"{place}.html"),
-        json=store.uri(f"{place}.json"),
-        posts=found.whole.posts,
+        html=store.uri(f"{key}.html"),
+        json=store.uri(f"{key}.json"),
+        posts=result.whole.posts,
         left_out=report.left_out,
-        windows={window.days: _line(window) for window in found.windows} | {"all": _line(found.whole)},
-        alarms=[alarm.sentence for alarm in found.alarms],
+        windows={window.days: _line(window) for window in result.windows} | {"all": _line(result.whole)},
+        alarms=[alarm.sentence for alarm in result.alarms],
         notes=list(report.notes),
     )
 
 
-def later_posts(store: Store, saved: Saved, since: datetime) -> tuple[pa.Table, dict[str, int]]:
-    """The posts since then that can tell something of a model, as rows of `LABELS`, and why others cannot.
+def newer_posts(store: Store, saved: ModelVersion, since: datetime) -> tuple[pa.Table, dict[str, int]]:
+    """Return the newer posts to test a model on, as rows of `LABELS`, and the number of the others by reason.
 
-    Their outcome is by the model's own label, with the constants that it learnt when the model was made.
+    The posts are labelled by the model's own label, with the constants fitted when it was trained.
     """
     posts, label = all_posts(store), saved.card["label"]
     labelled = FittedLabel.from_dict(label["fitted"]).apply(posts)
     days = label["split"]["gap_days"]
+    duplicates = later_duplicates(posts.append_column("sha256", video_hashes(store, posts["post_id"])))
     reasons: dict[str, Mask] = {
-        "learnt from": np.asarray(pc.is_in(posts["post_id"], learnt_from(store, saved))),
-        "copies of an earlier post": later_copies(posts.append_column("sha256", hashes_of(store, posts["post_id"]))),
-        f"with counts from before {days:g} days": too_young(posts, days),
+        "learnt from": np.asarray(pc.is_in(posts["post_id"], training_posts(store, saved))),
+        "copies of an earlier post": duplicates,
+        f"with counts from before {days:g} days": label_immature(posts, days),
         "without what the label needs": ~labelled.mask,
     }
-    left: Mask = np.asarray(pc.fill_null(pc.greater_equal(posts["posted_at"], pa.scalar(since, SECONDS)), False))
+    left: Mask = np.asarray(pc.fill_null(pc.greater_equal(posts["posted_at"], pa.scalar(since, TIMESTAMP)), False))
     left_out = {}
     for reason, mask in reasons.items():
         left_out[reason] = int((left & mask).sum())
@@ -145,87 +149,89 @@ def later_posts(store: Store, saved: Saved, since: datetime) -> tuple[pa.Table, 
     return rows.filter(pa.array(left[labelled.mask])), left_out
 
 
-def learnt_from(store: Store, saved: Saved) -> pa.Array:
-    """The posts of a model's training and validation splits.
+def training_posts(store: Store, saved: ModelVersion) -> pa.Array:
+    """Ids of the posts of a model's training and validation splits.
 
     Raises:
-        TableError: its labels were made anew since it was trained, so that nobody knows.
+        TableError: its label table was replaced since the training.
     """
     scorer, name = Scorer(saved, raw=True), saved.card["label"]["name"]
     data, about = labelled_features(store, scorer.feature_set, name, scorer.streams)
     if about != saved.card["label"]:
         raise TableError(f"labels/{name} was made anew since {saved} was trained: train again, or label as before")
-    used = pa.array(["train", "validation"])
-    parts = [rows.filter(pc.is_in(rows["split"], used))["post_id"] for rows in data.labels.scan(["post_id", "split"])]
+    splits = pa.array(["train", "validation"])
+    parts = [rows.filter(pc.is_in(rows["split"], splits))["post_id"] for rows in data.labels.scan(["post_id", "split"])]
     return pa.chunked_array([chunk for part in parts for chunk in part.chunks], pa.string()).combine_chunks()
 
 
-def too_young(posts: pa.Table, days: float) -> Mask:
-    """Which posts, (rows,), had less than so many days when their counts were read, or nobody knows how many."""
+def label_immature(posts: pa.Table, days: float) -> Mask:
+    """Mask of posts scraped less than `days` after posting, or of unknown age."""
     if not days:
         return np.zeros(posts.num_rows, bool)
     age = pc.subtract(posts["scraped_at"].cast(pa.int64()), posts["posted_at"].cast(pa.int64()))
     return np.asarray(pc.fill_null(pc.less(age, round(days * _DAY_MICROS)), True))
 
 
-def _said(store: Store, saved: Saved, later: pa.Table) -> pa.Table:
-    """What a model says of those of the posts that have features; of very many, of a sample."""
-    share = MAX_POSTS / max(1, later.num_rows)
-    if share < 1:
-        later = later.filter(pa.array([sampled(post, share) for post in later["post_id"].to_pylist()]))
-    place = f"runs/{DRIFT}-{uuid.uuid4().hex[:12]}"
-    parts = Parts(store, place, LABELS, key="post_id")
+def _predict(store: Store, saved: ModelVersion, newer: pa.Table) -> pa.Table:
+    """Predict the posts that have features, or a sample of at most `MAX_POSTS`."""
+    fraction = MAX_POSTS / max(1, newer.num_rows)
+    if fraction < 1:
+        newer = newer.filter(pa.array([is_sampled(post, fraction) for post in newer["post_id"].to_pylist()]))
+    prefix = f"runs/{DRIFT}-{uuid.uuid4().hex[:12]}"
+    labels = BucketedTable(store, prefix, LABELS, key="post_id")
     try:
-        parts.append(later, bits_for(later.num_rows))
-        return said_of_tested(store, saved, parts)
+        labels.append(newer, log2_buckets_for(newer.num_rows))
+        return predict_test_posts(store, saved, labels)
     finally:
-        store.delete_below(place)
+        store.delete_below(prefix)
 
 
-def said_of_tested(store: Store, saved: Saved, labels: Parts) -> pa.Table:
-    """What a model says of the test posts of a label table, as rows of `LABELS` with the columns of predictions.
+def predict_test_posts(store: Store, saved: ModelVersion, labels: BucketedTable) -> pa.Table:
+    """Predict the test posts of a label table; needs a session.
 
-    Call it within a session.
+    Returns:
+        Rows of `LABELS` with the columns of the predictions table.
     """
     scorer = Scorer(saved, raw=True)
     data, _ = labelled_features(store, scorer.feature_set, saved.card["label"]["name"], scorer.streams)
     data = replace(data, labels=labels)
-    bits = data.bits()
-    rows = over_buckets(partial(_bucket, data, str(saved), bits), bits)
-    return pa.concat_tables([row["it"] for row in rows], promote_options="default")
+    log2_buckets = data.log2_buckets()
+    rows = map_buckets(partial(_predict_bucket, data, str(saved), log2_buckets), log2_buckets)
+    return pa.concat_tables(rows, promote_options="default")
 
 
-def _bucket(data: LabelledFeatures, model: str, bits: int, bucket: int) -> dict[str, Any]:
-    rows = data.read(bits, bucket, ("test",))
+def _predict_bucket(data: LabelledFeatures, model: str, log2_buckets: int, bucket: int) -> pa.Table:
+    rows = data.read(log2_buckets, bucket, ("test",))
     scorer = loaded_scorer(data.features.store.root, model)
-    return {"it": with_predictions(scorer, rows, rows.select(LABELS.names))}
+    return with_predictions(scorer, rows, rows.select(LABELS.names))
 
 
-def outcomes_of(rows: pa.Table) -> Outcomes:
-    """The columns that drift is judged by, of posts with predictions."""
+def labelled_predictions(rows: pa.Table) -> LabelledPredictions:
+    """Convert posts with predictions to arrays."""
     known = rows["known"]
-    return Outcomes(
-        posted_at=rows["posted_at"].cast(pa.timestamp("us")).to_numpy(),
+    labels = Labels(
+        post_ids=rows["post_id"].to_pylist(),
         authors=author_codes(rows),
-        **{name: rows[name].to_numpy() for name in ("probability", "score", "low", "high")},
-        known=None if known.null_count else known.to_numpy(),
         y=rows["target"].to_numpy(),
         is_viral=rows["is_viral"].to_numpy(),
+        posted_at=rows["posted_at"].cast(pa.timestamp("us")).to_numpy(),
     )
+    predictions = PredictionBatch(*(rows[name].to_numpy() for name in ("probability", "score", "low", "high")))
+    return LabelledPredictions(labels, predictions, None if known.null_count else known.to_numpy())
 
 
-def _notes(saved: Saved, found: Drift, evaluated: bool) -> tuple[str, ...]:
+def _notes(saved: ModelVersion, result: Drift, evaluated: bool) -> tuple[str, ...]:
     notes = []
-    if not found.whole.tells:
-        notes.append("too few posts or authors for an alarm: the figures may be far off")
+    if not result.whole.is_large_enough:
+        notes.append("too few posts or authors for an alarm: the metrics may be far off")
     if not evaluated:
         notes.append(f"no scorecard to compare ROC-AUC with: viral evaluate --model {saved}")
-    if "unknown" not in found.whole.figures:
+    if "unknown" not in result.whole.metrics:
         notes.append("the model cannot tell which posts are unlike its training posts: viral evaluate calibrates it")
     return tuple(notes)
 
 
-def _line(window: Window) -> str:
-    figures = ((name, window.figures[name].value) for name in SHOWN if name in window.figures)
-    told = ", ".join(f"{name} {'-' if value is None else format(value, '.3f')}" for name, value in figures)
-    return f"{window.posts} posts by {window.authors} authors, {told}"
+def _line(window: DriftWindow) -> str:
+    values = ((name, window.metrics[name].value) for name in SUMMARY_METRICS if name in window.metrics)
+    metrics = ", ".join(f"{name} {'-' if value is None else format(value, '.3f')}" for name, value in values)
+    return f"{window.posts} posts by {window.authors} authors, {metrics}"

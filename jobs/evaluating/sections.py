@@ -1,4 +1,4 @@
-"""The parts of a scorecard beside its main figures, from the rows that were gathered."""
+"""Further sections of a scorecard, computed from the gathered rows."""
 
 from __future__ import annotations
 
@@ -6,80 +6,91 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from jobs.evaluating.rows import ids_of, masks
+from jobs.evaluating.rows import post_ids, shown_subsets
 from viral.config import load
-from viral.evaluation.ablation import Masked, ablate
-from viral.evaluation.evaluate import Forecast, Truth
-from viral.evaluation.groups import TIERS, grouped, tiers
+from viral.evaluation.ablation import MaskedPredictions, ablate
+from viral.evaluation.groups import TIERS, follower_tiers, group_calibration
+from viral.evaluation.labels import Labels
 from viral.evaluation.languages import NO_CAPTION, language_name
 from viral.evaluation.quick_bootstrap import RESAMPLES
-from viral.evaluation.report.frames import frames_of
-from viral.evaluation.report.model_card import card_of
+from viral.evaluation.report.frames import preview_frames
+from viral.evaluation.report.model_card import build_card
 from viral.evaluation.report.report import Example, Report
 from viral.evaluation.report.sections import Ablation, Grouping
-from viral.evaluation.threshold_sensitivity import cuts
+from viral.evaluation.threshold_sensitivity import evaluate_thresholds
+from viral.models.predictions import PredictionBatch
 from viral.scoring.scorer import Scorer
 from viral.storage.store import Store
 
 
 def with_sections(
-    judged: Report, scorer: Scorer, rows: pa.Table, truth: Truth, said: Forecast, *, resamples: int = RESAMPLES
+    report: Report,
+    scorer: Scorer,
+    rows: pa.Table,
+    labels: Labels,
+    predictions: PredictionBatch,
+    *,
+    resamples: int = RESAMPLES,
 ) -> Report:
-    """The report with its further parts.
+    """Return the report with its further sections.
 
     Args:
-        judged: the report so far.
+        report: the report so far.
         scorer: the model.
-        rows: all posts, as gathered.
-        truth: the test posts.
-        said: what the model says of them.
-        resamples: draws of whole authors; `brief.RESAMPLES` at most.
+        rows: all gathered posts.
+        labels: of the test posts.
+        predictions: of the model for the test posts.
+        resamples: bootstrap resamples, at most `quick_bootstrap.RESAMPLES`.
     """
-    parts = rows["split"].to_numpy()
-    train, tested = rows.filter(pa.array(parts == "train")), rows.filter(pa.array(parts == "test"))
-    card, targets = scorer.saved.card, train["target"].to_numpy()
+    splits = rows["split"].to_numpy()
+    train, test = rows.filter(pa.array(splits == "train")), rows.filter(pa.array(splits == "test"))
+    targets = train["target"].to_numpy()
     average = float(train["is_viral"].to_numpy(zero_copy_only=False).mean()), float(targets.mean())
-    return judged.model_copy(
+    return report.model_copy(
         update={
-            "ablation": _ablation(scorer, tested, truth, said, average, resamples),
-            "cuts": cuts(truth, said, targets, resamples=resamples),
-            "groupings": _groupings(tested, truth, said, resamples),
-            "card": card_of(card, scorer.feature_set),
+            "ablation": _ablation(scorer, test, labels, predictions, average, resamples),
+            "thresholds": evaluate_thresholds(labels, predictions, targets, resamples=resamples),
+            "groupings": _groupings(test, labels, predictions, resamples),
+            "card": build_card(scorer.saved.card, scorer.feature_set),
             "calibration": scorer.calibration.facts() if scorer.calibration else {},
         }
     )
 
 
-def with_frames(judged: Report, store: Store, rows: pa.Table) -> Report:
-    """The report with a frame beside each of its examples whose video can be had."""
-    wanted = {example.post_id for example in (*judged.best, *judged.worst)}
-    videos = zip(ids_of(rows), rows["video_uri"].to_pylist(), strict=True)
-    images = frames_of(store, {post: uri for post, uri in videos if post in wanted}, load())
+def with_frames(report: Report, store: Store, rows: pa.Table) -> Report:
+    """Return the report with a frame for each example whose video is available."""
+    examples = {example.post_id for example in (*report.best, *report.worst)}
+    videos = zip(post_ids(rows), rows["video_uri"].to_pylist(), strict=True)
+    images = preview_frames(store, {post: uri for post, uri in videos if post in examples}, load())
 
-    def shown(examples: tuple[Example, ...]) -> tuple[Example, ...]:
-        return tuple(each.model_copy(update={"image": images.get(each.post_id)}) for each in examples)
+    def with_images(examples: tuple[Example, ...]) -> tuple[Example, ...]:
+        return tuple(example.model_copy(update={"image": images.get(example.post_id)}) for example in examples)
 
-    return judged.model_copy(update={"best": shown(judged.best), "worst": shown(judged.worst)})
+    return report.model_copy(update={"best": with_images(report.best), "worst": with_images(report.worst)})
 
 
 def _ablation(
-    scorer: Scorer, tested: pa.Table, truth: Truth, said: Forecast, average: tuple[float, float], resamples: int
+    scorer: Scorer,
+    test: pa.Table,
+    labels: Labels,
+    predictions: PredictionBatch,
+    average: tuple[float, float],
+    resamples: int,
 ) -> Ablation | None:
-    """Of the posts that were scored again; None where the model looks at one modality, or none was."""
-    shown, again = masks(scorer), np.flatnonzero(tested["masked"].is_valid().to_numpy())
-    if not shown or not len(again):
+    """Ablation over the posts with masked predictions; None if there are none, or a single modality."""
+    subsets, rows = shown_subsets(scorer), np.flatnonzero(test["masked"].is_valid().to_numpy())
+    if not subsets or not len(rows):
         return None
-    values = tested["masked"].combine_chunks().drop_null().flatten().to_numpy().reshape(len(again), len(shown), 2)
-    some = Truth([truth.post_ids[int(at)] for at in again], truth.authors[again], truth.y[again], truth.is_viral[again])
-    whole = Forecast(said.probability[again], said.score[again])
-    said_less = [Masked(names, values[:, at, 0], values[:, at, 1]) for at, names in enumerate(shown)]
-    return ablate(some, whole, said_less, average, resamples=resamples)
+    values = test["masked"].combine_chunks().drop_null().flatten().to_numpy().reshape(len(rows), len(subsets), 2)
+    masked = [MaskedPredictions(names, values[:, i, 0], values[:, i, 1]) for i, names in enumerate(subsets)]
+    return ablate(labels.take(rows), predictions.take(rows), masked, average, resamples=resamples)
 
 
-def _groupings(tested: pa.Table, truth: Truth, said: Forecast, resamples: int) -> tuple[Grouping, ...]:
-    followers: npt.NDArray[np.float64] = tested["author_followers"].cast(pa.float64()).to_numpy()
-    languages = [NO_CAPTION if code is None else language_name(code) for code in tested["language"].to_pylist()]
+def _groupings(test: pa.Table, labels: Labels, predictions: PredictionBatch, resamples: int) -> tuple[Grouping, ...]:
+    followers: npt.NDArray[np.float64] = test["author_followers"].cast(pa.float64()).to_numpy()
+    tiers = follower_tiers(followers)
+    languages = [NO_CAPTION if code is None else language_name(code) for code in test["language"].to_pylist()]
     return (
-        grouped("followers of the author", tiers(followers), truth, said, order=TIERS, resamples=resamples),
-        grouped("language of the caption", languages, truth, said, resamples=resamples),
+        group_calibration("followers of the author", tiers, labels, predictions, order=TIERS, resamples=resamples),
+        group_calibration("language of the caption", languages, labels, predictions, resamples=resamples),
     )

@@ -19,10 +19,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from viral.evaluation.baselines.baselines import Predicted
-from viral.evaluation.evaluate import Forecast, Truth, evaluate
+from viral.evaluation.evaluate import evaluate
+from viral.evaluation.labels import Labels
 from viral.evaluation.report.page import render
-from viral.evaluation.report.report import About, Part, Report, Split
+from viral.evaluation.report.report import About, Report, Split, SplitPart
+from viral.models.predictions import PredictionBatch
 
 Floats = npt.NDArray[np.float64]
 
@@ -31,9 +32,9 @@ Floats = npt.NDArray[np.float64]
 class Test:
     """A large test split, and what each system said of it."""
 
-    truth: Truth
-    model: Forecast
-    baselines: dict[str, Predicted]
+    truth: Labels
+    model: PredictionBatch
+    baselines: dict[str, PredictionBatch]
 
 
 def made(posts: int, authors: int) -> Test:
@@ -46,15 +47,15 @@ def made(posts: int, authors: int) -> Test:
     noises = {"constant": np.inf, "hour_only": 8.0, "duration_only": 6.0, "followers_only": 3.0, "author_median": 2.0}
     others = {name: predicted(y, noise, rng, digits=1) for name, noise in noises.items()}
     others |= {name: predicted(y, noise, rng) for name, noise in (("metadata_gbm", 2.0), ("text", 4.0), ("audio", 5.0))}
-    truth = Truth([f"post-{at}" for at in range(posts)], who, y, y > np.quantile(y, 0.75))
-    return Test(truth, Forecast(model.probability, model.score, model.score - 2, model.score + 2), others)
+    truth = Labels([f"post-{at}" for at in range(posts)], who, y, y > np.quantile(y, 0.75))
+    return Test(truth, PredictionBatch(model.probability, model.score, model.score - 2, model.score + 2), others)
 
 
-def predicted(y: Floats, noise: float, rng: np.random.Generator, digits: int = 15) -> Predicted:
+def predicted(y: Floats, noise: float, rng: np.random.Generator, digits: int = 15) -> PredictionBatch:
     """The scores as seen through noise; through endless noise only their mean."""
     weight = 1 / (1 + noise**2)
     seen = y.mean() + weight * (y - y.mean() + (rng.normal(size=len(y)) * noise if weight else 0.0))
-    return Predicted(np.round(1 / (1 + np.exp(1 - (seen - y.mean()))), digits), np.round(seen, digits))
+    return PredictionBatch(np.round(1 / (1 + np.exp(1 - (seen - y.mean()))), digits), np.round(seen, digits))
 
 
 def judged(test: Test, resamples: int) -> Report:
@@ -71,7 +72,9 @@ def judged(test: Test, resamples: int) -> Report:
         data_hash="none",
         code_version="0",
     )
-    split = Split(kind="time", gap_days=0, seed=0, parts=(Part(name="test", posts=posts, authors=authors, viral=0.25),))
+    split = Split(
+        kind="time", gap_days=0, seed=0, parts=(SplitPart(name="test", posts=posts, authors=authors, viral=0.25),)
+    )
     options = {"quartile": float(np.quantile(test.truth.y, 0.75)), "log_scale": True, "resamples": resamples}
     return evaluate(test.truth, test.model, test.baselines, about=about, split=split, **options)
 
@@ -101,7 +104,7 @@ def main() -> None:
         f"{'figures and intervals':28}{figures:8.1f} s\n{'with JSON and page':28}{whole:8.1f} s\n"
         f"{'processor time':28}{used:8.1f} s\n{'peak memory':28}{peak:8.2f} GiB"
     )
-    spearman = report.systems[0].figures["spearman"]
+    spearman = report.systems[0].metrics["spearman"]
     print(f"Spearman of the model: {spearman.value:.4f} [{spearman.low:.4f}, {spearman.high:.4f}]")
 
 

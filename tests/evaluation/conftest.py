@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from viral.evaluation.ablation import Masked, ablate
-from viral.evaluation.baselines.baselines import Predicted, Unavailable
-from viral.evaluation.evaluate import Details, Forecast, Truth, evaluate
-from viral.evaluation.groups import grouped
-from viral.evaluation.report.report import About, Part, Report, Split
+from viral.evaluation.ablation import MaskedPredictions, ablate
+from viral.evaluation.baselines.baselines import Unavailable
+from viral.evaluation.evaluate import Details, evaluate
+from viral.evaluation.groups import group_calibration
+from viral.evaluation.labels import Labels
+from viral.evaluation.report.report import About, Report, Split, SplitPart
 from viral.evaluation.report.sections import Card, Input
-from viral.evaluation.threshold_sensitivity import cuts
+from viral.evaluation.threshold_sensitivity import evaluate_thresholds
+from viral.models.predictions import PredictionBatch
 
 ABOUT = About(
     title="A model",
@@ -33,39 +35,39 @@ SPLIT = Split(
     gap_days=30,
     seed=0,
     parts=(
-        Part(name="train", posts=400, authors=80, viral=0.3),
-        Part(name="validation", posts=60, authors=20, viral=0.3),
-        Part(name="test", posts=120, authors=30, viral=0.3),
-        Part(name="unused", posts=12, authors=9),
+        SplitPart(name="train", posts=400, authors=80, viral=0.3),
+        SplitPart(name="validation", posts=60, authors=20, viral=0.3),
+        SplitPart(name="test", posts=120, authors=30, viral=0.3),
+        SplitPart(name="unused", posts=12, authors=9),
     ),
 )
 
 
-def truth(count: int = 120, authors: int = 12) -> Truth:
+def make_labels(count: int = 120, authors: int = 12) -> Labels:
     rng = np.random.default_rng(0)
     y = rng.normal(size=count)
-    return Truth([f"post-{i}" for i in range(count)], rng.integers(authors, size=count), y, y > 0.5)
+    return Labels([f"post-{i}" for i in range(count)], rng.integers(authors, size=count), y, y > 0.5)
 
 
-def forecast(actual: Truth, noise: float = 0.5, seed: int = 1) -> Forecast:
-    score = actual.y + noise * np.random.default_rng(seed).normal(size=len(actual.y))
-    return Forecast(1 / (1 + np.exp(0.5 - score)), score, score - 1, score + 1)
+def make_predictions(labels: Labels, noise: float = 0.5, seed: int = 1) -> PredictionBatch:
+    score = labels.y + noise * np.random.default_rng(seed).normal(size=len(labels.y))
+    return PredictionBatch(1 / (1 + np.exp(0.5 - score)), score, score - 1, score + 1)
 
 
-def baselines(actual: Truth) -> dict[str, Predicted | Unavailable]:
-    weak, count = forecast(actual, 3, seed=2), len(actual.y)
+def baselines(labels: Labels) -> dict[str, PredictionBatch | Unavailable]:
+    weak, count = make_predictions(labels, 3, seed=2), len(labels.y)
     return {
-        "constant": Predicted(np.full(count, 0.3), np.zeros(count)),
-        "metadata_gbm": Predicted(weak.probability, weak.score),
+        "constant": PredictionBatch(np.full(count, 0.3), np.zeros(count)),
+        "metadata_gbm": PredictionBatch(weak.probability, weak.score),
         "hour_only": Unavailable("the corpus has no posting hour"),
     }
 
 
 def with_all_sections(report: Report, name: str = "text") -> Report:
     """The report with every further section; each name in it that a stranger may choose is `name`."""
-    actual, model = truth(), forecast(truth())
-    deaf = Masked((name,), model.probability, model.score)
-    blind = Masked(("editing",), np.full(120, np.nan), np.full(120, np.nan))
+    labels, model = make_labels(), make_predictions(make_labels())
+    deaf = MaskedPredictions((name,), model.probability, model.score)
+    blind = MaskedPredictions(("editing",), np.full(120, np.nan), np.full(120, np.nan))
     card = Card(
         kind="network",
         architecture=name,
@@ -80,9 +82,9 @@ def with_all_sections(report: Report, name: str = "text") -> Report:
         sources=(name,),
     )
     sections = {
-        "ablation": ablate(actual, model, [deaf, blind], (0.3, 0.0), resamples=20),
-        "cuts": cuts(actual, model, actual.y, resamples=20),
-        "groupings": (grouped("language", [name] * 90 + ["other"] * 30, actual, model, resamples=20),),
+        "ablation": ablate(labels, model, [deaf, blind], (0.3, 0.0), resamples=20),
+        "thresholds": evaluate_thresholds(labels, model, labels.y, resamples=20),
+        "groupings": (group_calibration("language", [name] * 90 + ["other"] * 30, labels, model, resamples=20),),
         "card": card,
         "calibration": {name: name},
     }
@@ -100,10 +102,10 @@ def judge() -> Callable[..., Report]:
     """Makes a report; any argument of `evaluate` may be given instead of the usual one."""
 
     def make(**changes: Any) -> Report:
-        actual = changes.pop("truth", None) or truth()
-        model = changes.pop("model", None) or forecast(actual)
+        labels = changes.pop("labels", None) or make_labels()
+        model = changes.pop("model", None) or make_predictions(labels)
         others = changes.pop("baselines", None)
         usual: dict[str, Any] = {"about": ABOUT, "split": SPLIT, "resamples": 60, "details": Details()}
-        return evaluate(actual, model, baselines(actual) if others is None else others, **(usual | changes))
+        return evaluate(labels, model, baselines(labels) if others is None else others, **(usual | changes))
 
     return make

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import numpy as np
@@ -187,22 +186,6 @@ def test_missing_column() -> None:
 def test_specs_that_cannot_be(bad: dict[str, object]) -> None:
     with pytest.raises(ConfigError):
         SplitSpec(**bad)
-
-
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "sound"])  # which goes the way of authors
-def test_a_million_posts_in_seconds(kind: Kind) -> None:
-    rng = np.random.default_rng(0)
-    authors = pa.array(rng.integers(400_000, size=10**6)).cast(pa.string())
-    posts = pa.table(
-        {
-            "post_id": pa.array(np.arange(10**6)).cast(pa.string()),
-            "author_id": authors,
-            "posted_at": pa.array(rng.integers(10**14, size=10**6)).cast(pa.timestamp("us", tz="UTC")),
-        }
-    )
-    began = time.process_time()
-    assign(posts, SplitSpec(kind, gap_days=7))
-    assert time.process_time() - began < 10
 
 
 def test_real_posts(shared_data: Path) -> None:

@@ -11,9 +11,11 @@ import pytest
 
 from tests.evaluation.conftest import ABOUT, SPLIT
 from viral.evaluation import test_predictions
-from viral.evaluation.evaluate import Forecast, Truth, evaluate
+from viral.evaluation.evaluate import evaluate
+from viral.evaluation.labels import Labels
 from viral.evaluation.report.report import Report
 from viral.evaluation.splits import author_codes
+from viral.models.predictions import PredictionBatch
 from viral.registry.registry import Registry
 from viral.storage.store import Store
 
@@ -59,7 +61,7 @@ def save() -> Save:
 
     def make(store: Store, name: str, noise: float, *, seed: int = 1, rows: pa.Table | None = None, **card: Any) -> int:
         version = Registry(store).save(name, {**CARD, **card}, b"weights")
-        test_predictions.keep(store, name, version, judged(noise, seed=seed) if rows is None else rows)
+        test_predictions.save(store, name, version, judged(noise, seed=seed) if rows is None else rows)
         return version
 
     return make
@@ -69,8 +71,8 @@ def write_scorecard(store: Store, name: str, version: int, noise: float) -> Repo
     """The scorecard of a model that errs by so much, as `viral evaluate` writes it."""
     told = judged(noise)
     columns = {each: told[each].to_numpy(zero_copy_only=False) for each in told.column_names}
-    truth = Truth(columns["post_id"].tolist(), author_codes(told), columns["target"], columns["is_viral"])
-    said = Forecast(*(columns[each] for each in ("probability", "score", "low", "high")))
+    truth = Labels(columns["post_id"].tolist(), author_codes(told), columns["target"], columns["is_viral"])
+    said = PredictionBatch(*(columns[each] for each in ("probability", "score", "low", "high")))
     report = evaluate(truth, said, {}, about=ABOUT, split=SPLIT, resamples=5)
     store.write(Registry.key(name, version, "scorecard.json"), report.to_json().encode())
     return report

@@ -84,3 +84,24 @@ def test_percentiles_of_a_model_that_says_one_thing() -> None:
 def test_kept_as_json() -> None:
     made = calibrated(1500)
     assert Calibration.from_dict(json.loads(json.dumps(made.to_dict()))) == made
+
+
+@pytest.mark.parametrize(
+    ("count", "digits", "shifts"),
+    [
+        (10, 9, (0.0, 0.0)),
+        (11, 9, (2.160987709998153, 2.160987709998153)),
+        (39, 9, (2.118036372005008, 2.118036372005008)),
+        (40, 9, (2.426356579991989, 3.5847192560322583)),
+        (41, 1, (3.5, 2.699999999953434)),
+        (100, 0, (3.0, 2.0)),
+        (400, 9, (2.604229841963388, 2.893827973981388)),
+    ],
+)
+def test_shifts_of_the_ends_are_those_of_mapie(count: int, digits: int, shifts: tuple[float, float]) -> None:
+    """Constants computed with ConformalizedQuantileRegressor of mapie 1.6; rounding makes ties."""
+    rng = np.random.default_rng(count)
+    quantiles = np.sort(rng.normal(size=(count, 3)), axis=1).round(digits)
+    y = (2 * rng.normal(size=count)).round(digits)
+    fitted = fit(np.full(count, 0.5), quantiles, y, y > 1, np.arange(count), base_rate=0.2, spread=(0.0, 1.0))
+    assert (fitted.below, fitted.above) == shifts

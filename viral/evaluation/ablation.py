@@ -1,7 +1,7 @@
-"""What a model is worth when it is shown some modalities only.
+"""Metrics of a model that sees only some modalities.
 
-The model stays as it is. It was trained with modalities hidden at random, so that it knows what to do without one; a
-model trained anew without it could make up for more.
+The model is not retrained. Training hides modalities at random, so it can predict without one; a model retrained
+without it could make up for more.
 """
 
 from __future__ import annotations
@@ -14,42 +14,42 @@ import numpy as np
 
 from viral.datasets.streams import Batch, Stream
 from viral.evaluation.bootstrap.metrics import Floats
-from viral.evaluation.evaluate import Forecast, Truth
-from viral.evaluation.quick_bootstrap import RESAMPLES, Draws
-from viral.evaluation.report.sections import Ablation, Shown
+from viral.evaluation.labels import Labels
+from viral.evaluation.quick_bootstrap import RESAMPLES, AuthorDraws
+from viral.evaluation.report.sections import Ablation, AblationResult
+from viral.models.predictions import PredictionBatch
 
-FEW = 4
-"""Up to so many modalities every subset is scored: fourteen beside the whole."""
+MAX_EXHAUSTIVE = 4  # modalities: every subset of four is 14 scorings, of five already 30
 
 
 @dataclass(frozen=True)
-class Masked:
-    """What a model says when it is shown some modalities; each (rows,), NaN for posts that have none of them."""
+class MaskedPredictions:
+    """Predictions from the shown modalities only; each (rows,), NaN for posts that have none of them."""
 
     shown: tuple[str, ...]
     probability: Floats
     score: Floats
 
 
-def subsets(modalities: Sequence[str]) -> tuple[tuple[str, ...], ...]:
-    """What to show: all but one modality, one alone, and where they are few every other subset, largest first."""
+def modality_subsets(modalities: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+    """Subsets to show: all but one, one alone and, up to `MAX_EXHAUSTIVE` modalities, all others; largest first."""
     count = len(modalities)
-    sizes = range(count - 1, 0, -1) if count <= FEW else (count - 1, 1)
-    return tuple(chosen for size in sizes for chosen in combinations(modalities, size))
+    sizes = range(count - 1, 0, -1) if count <= MAX_EXHAUSTIVE else (count - 1, 1)
+    return tuple(subset for size in sizes for subset in combinations(modalities, size))
 
 
-def masked(batch: Batch, streams: Sequence[Stream], shown: Sequence[str]) -> Batch:
-    """Posts as if they had nothing but these modalities; a post may be left with nothing."""
-    kept = np.array([stream.modality in shown for stream in streams])
-    hidden = {stream.name for stream, keep in zip(streams, kept, strict=True) if not keep}
-    vectors = {name: np.zeros_like(each) if name in hidden else each for name, each in batch.vectors.items()}
-    return Batch(vectors, batch.present & kept)
+def mask_modalities(batch: Batch, streams: Sequence[Stream], shown: Sequence[str]) -> Batch:
+    """Hide all other modalities of the posts; a post may be left with nothing."""
+    visible = np.array([stream.modality in shown for stream in streams])
+    hidden = {stream.name for stream, is_visible in zip(streams, visible, strict=True) if not is_visible}
+    vectors = {name: np.zeros_like(column) if name in hidden else column for name, column in batch.vectors.items()}
+    return Batch(vectors, batch.present & visible)
 
 
 def ablate(
-    truth: Truth,
-    whole: Forecast,
-    said: Sequence[Masked],
+    labels: Labels,
+    whole: PredictionBatch,
+    masked: Sequence[MaskedPredictions],
     average: tuple[float, float],
     *,
     resamples: int = RESAMPLES,
@@ -58,35 +58,39 @@ def ablate(
     """ROC-AUC, Spearman and RMSE of each subset, with paired intervals of the difference to the whole.
 
     Args:
-        truth: the posts that were scored again.
-        whole: what the model says of them when it is shown everything.
-        said: what it says when it is shown less.
-        average: the share of viral posts and the mean score of the training posts, which stand in where nothing of a
-            post is left: leaving such posts out would compare other posts.
-        resamples: draws of whole authors; `brief.RESAMPLES` at most.
-        seed: of the draws.
+        labels: the posts that were scored again.
+        whole: the model's predictions from all modalities.
+        masked: its predictions from each subset.
+        average: share of viral posts and mean score of the training posts, the prediction for posts with no modality
+            left. Leaving these posts out would compare different posts.
+        resamples: draws of whole authors, at most `quick_bootstrap.RESAMPLES`.
+        seed: seed of the draws.
     """
-    draws = Draws.of(truth.authors, resamples=resamples, seed=seed)
-    first, *others = draws.judged(truth, [whole, *(_filled(one, average) for one in said)])
-    found = [
-        Shown(
-            shown=one.shown,
-            left=float(np.isfinite(one.score).mean()),
-            figures=draws.estimates(*judged),
-            differences=draws.differences(judged, first),
+    draws = AuthorDraws.from_authors(labels.authors, resamples=resamples, seed=seed)
+    reference, *results = draws.evaluate(labels, [whole, *(_filled(subset, average) for subset in masked)])
+    subsets = [
+        AblationResult(
+            shown=subset.shown,
+            available=float(np.isfinite(subset.score).mean()),
+            metrics=draws.estimates(*result),
+            differences=draws.differences(result, reference),
         )
-        for one, judged in zip(said, others, strict=True)
+        for subset, result in zip(masked, results, strict=True)
     ]
     return Ablation(
-        modalities=tuple(dict.fromkeys(name for one in said for name in one.shown)),
-        posts=len(truth.y),
+        modalities=tuple(dict.fromkeys(name for subset in masked for name in subset.shown)),
+        posts=len(labels.y),
         resampled_posts=len(draws.rows),
         resamples=draws.bootstrap.resamples,
-        whole=draws.estimates(*first),
-        subsets=tuple(found),
+        whole=draws.estimates(*reference),
+        subsets=tuple(subsets),
     )
 
 
-def _filled(said: Masked, average: tuple[float, float]) -> Forecast:
-    there = np.isfinite(said.score)
-    return Forecast(np.where(there, said.probability, average[0]), np.where(there, said.score, average[1]))
+def _filled(masked: MaskedPredictions, average: tuple[float, float]) -> PredictionBatch:
+    available = np.isfinite(masked.score)
+    probability, score = (
+        np.where(available, column, mean)
+        for column, mean in zip((masked.probability, masked.score), average, strict=True)
+    )
+    return PredictionBatch(probability, score)

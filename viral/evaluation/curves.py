@@ -1,4 +1,4 @@
-"""The points that the plots of a report are drawn from."""
+"""Points of the plots of a report."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import numpy as np
 from viral.evaluation.bootstrap.metrics import Bools, Floats
 from viral.evaluation.report import report
 
-_CURVE_POINTS = 200
-_SCATTER_POINTS = 800
+_CURVE_POINTS = 200  # a plot is a few hundred pixels wide: more points only lengthen the page
+_SCATTER_POINTS = 800  # more dots overlap, and each is an element of the page
 
 
 def plots(y: Floats, viral: Bools, score: Floats, probability: Floats, threshold: float, seed: int) -> report.Plots:
-    """The points of every plot of one model.
+    """Points of every plot of one model.
 
     Args:
         y: the score that each post reached, (rows,).
@@ -42,18 +42,18 @@ def plots(y: Floats, viral: Bools, score: Floats, probability: Floats, threshold
 
 
 def _curve(x: Floats, y: Floats) -> report.Curve:
-    at = np.unique(np.linspace(0, len(x) - 1, min(len(x), _CURVE_POINTS)).round().astype(int))
-    return report.Curve(x=tuple(x[at].tolist()), y=tuple(y[at].tolist()))
+    index = np.unique(np.linspace(0, len(x) - 1, min(len(x), _CURVE_POINTS)).round().astype(int))
+    return report.Curve(x=tuple(x[index].tolist()), y=tuple(y[index].tolist()))
 
 
 def _reliability(viral: Bools, probability: Floats) -> tuple[report.Bin, ...]:
     """At most ten bins of equal width."""
-    place = np.minimum((probability * 10).astype(int), 9)
+    bins = np.minimum((probability * 10).astype(int), 9)
     return tuple(
         report.Bin(
-            predicted=float(probability[place == at].mean()),
-            happened=float(viral[place == at].mean()),
-            posts=int((place == at).sum()),
+            predicted=float(probability[bins == i].mean()),
+            observed=float(viral[bins == i].mean()),
+            posts=int((bins == i).sum()),
         )
-        for at in np.unique(place)
+        for i in np.unique(bins)
     )

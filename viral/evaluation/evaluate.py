@@ -1,72 +1,52 @@
-"""From arrays of predictions and outcomes to the report. Reads and writes nothing."""
+"""Evaluate predictions against labels: arrays in, report out, no input or output."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from viral.errors import TableError
-from viral.evaluation.baselines.baselines import BASELINES, Predicted, Unavailable
+from viral.evaluation.baselines.baselines import BASELINES, Unavailable
 from viral.evaluation.bootstrap import metrics
-from viral.evaluation.bootstrap.by_author import AuthorBootstrap, Replicates
-from viral.evaluation.bootstrap.pairs import sampled
+from viral.evaluation.bootstrap.by_author import AuthorBootstrap, Replicates, subtract
+from viral.evaluation.bootstrap.pairs import sample_rows
 from viral.evaluation.bootstrap.replicates import replicates
-from viral.evaluation.bootstrap.settings import Settings
-from viral.evaluation.bootstrap.system import Judged, Outcome
+from viral.evaluation.bootstrap.settings import EvaluationSettings
+from viral.evaluation.bootstrap.system import AuthorTops
 from viral.evaluation.curves import plots
+from viral.evaluation.labels import Labels
 from viral.evaluation.report import report
+from viral.models.predictions import PredictionBatch
 
 Floats = npt.NDArray[np.float64]
-Rows = npt.NDArray[np.int64]
-Measure = Callable[[Rows], metrics.Figures]
+Baselines = Mapping[str, PredictionBatch | Unavailable]
 
-_EXAMPLES = 6
-_LEAST_AUTHORS = 5
-"""With five posts or more in the test, for a figure within authors."""
-
-
-@dataclass(frozen=True)
-class Truth:
-    """The test posts and what became of them; each (rows,). `authors` are the codes of `splits.author_codes`."""
-
-    post_ids: Sequence[str]
-    authors: npt.NDArray[np.int64]
-    y: Floats
-    is_viral: npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class Forecast:
-    """What the model says of the test posts; each (rows,). `low` and `high` are the ends of its intervals."""
-
-    probability: Floats
-    score: Floats
-    low: Floats | None = None
-    high: Floats | None = None
+_EXAMPLES = 6  # best and worst each: two rows of cards on the page
+_MIN_AUTHORS = 5  # with five test posts or more each: fewer authors say little about ranking within authors
 
 
 @dataclass(frozen=True)
 class Details:
-    """What else is known of the test posts, each optional.
+    """Optional facts about the test posts, for the page.
 
     Attributes:
-        shares: for each modality its share in each prediction, (rows,), NaN where the post has none of it.
+        contributions: share of each modality in each prediction, (rows,), NaN where the post lacks it.
         captions: by post id.
-        images: by post id, a data URI of a frame.
+        images: a frame as a data URI, by post id.
     """
 
-    shares: Mapping[str, Floats] | None = None
+    contributions: Mapping[str, Floats] | None = None
     captions: Mapping[str, str] | None = None
     images: Mapping[str, str] | None = None
 
 
 def evaluate(
-    truth: Truth,
-    model: Forecast,
-    baselines: Mapping[str, Predicted | Unavailable],
+    labels: Labels,
+    model: PredictionBatch,
+    baselines: Baselines,
     *,
     about: report.About,
     split: report.Split,
@@ -79,76 +59,76 @@ def evaluate(
     resamples: int = 1000,
     seed: int = 0,
 ) -> report.Report:
-    """Judges a model beside its baselines, on the test posts.
+    """Evaluate a model and its baselines on the test posts.
 
     Args:
-        truth: what became of the posts.
-        model: what the model said.
-        baselines: what each baseline said, or why it could not.
-        about: what is judged.
+        labels: the test posts.
+        model: predictions of the model, with or without intervals.
+        baselines: predictions of each baseline, or why it has none.
+        about: what is evaluated.
         split: how the posts were divided.
-        details: for the shares of the modalities and the examples.
+        details: for the modalities and the examples of the page.
         threshold: a post is called viral from this probability on.
         level: of the model's intervals and of the bootstrap's.
-        k: length of the list that NDCG@K and recall@K look at; None: a tenth of the posts.
-        quartile: the 75th percentile of the training posts' scores; None: no accuracy there.
-        log_scale: whether the score is the logarithm of a count, of which an error may be told as a share.
+        k: length of the list for NDCG@K and recall@K; None: a tenth of the posts.
+        quartile: 75th percentile of the training posts' scores; None: no accuracy at it.
+        log_scale: whether the score is the logarithm of a count; only then MAPE is defined.
         resamples: draws of the bootstrap, at least one; with a thousand, nine systems take 13 s of processor time on
             10,000 posts and 42 s on 100,000 (`tests/bench/scorecard.py`).
-        seed: of the bootstrap.
+        seed: seed of the bootstrap.
 
     Raises:
         TableError: no posts, columns of different lengths, or values that cannot be predictions.
     """
-    _check(truth, model, baselines)
+    _check(labels, model, baselines)
     details = details or Details()
-    compared = sampled(truth.authors, seed)
-    settings = Settings(
+    compared = sample_rows(labels.authors, seed)
+    settings = EvaluationSettings(
         threshold=threshold,
         level=level,
-        k=k or max(1, round(len(truth.y) / 10)),
+        k=k or max(1, round(len(labels.y) / 10)),
         quartile=quartile,
         log_scale=log_scale,
         resamples=resamples,
         seed=seed,
         compared_posts=len(compared),
-        compared_authors=len(np.unique(truth.authors[compared])),
+        compared_authors=len(np.unique(labels.authors[compared])),
     )
-    bootstrap = AuthorBootstrap(truth.authors, resamples, seed, level)
-    forecasts = _forecasts(model, baselines)
-    figures = {name: _figures(truth, forecast, settings) for name, forecast in forecasts.items()}
-    values = {name: measure(np.arange(len(truth.y))) for name, measure in figures.items()}
-    judged = {name: _judged(truth, forecast) for name, forecast in forecasts.items()}
-    drawn = replicates(bootstrap, Outcome(truth.y, truth.is_viral), judged, settings, compared)
-    best, worst = _examples(truth, model, details)
+    bootstrap = AuthorBootstrap(labels.authors, resamples, seed, level)
+    available = {name: batch for name, batch in baselines.items() if isinstance(batch, PredictionBatch)}
+    systems = {report.MODEL: model} | available
+    tops = {name: _author_tops(labels, batch) for name, batch in systems.items()}
+    values = {name: _metrics(labels, batch, tops[name], settings) for name, batch in systems.items()}
+    resampled = replicates(bootstrap, labels, systems, settings, compared, tops)
+    best, worst = _examples(labels, model, details)
     return report.Report(
         about=about,
         split=split,
         settings=settings,
-        systems=tuple(_systems(bootstrap, values, drawn, baselines)),
-        differences=tuple(_differences(bootstrap, values, drawn)),
-        plots=plots(truth.y, truth.is_viral, model.score, model.probability, threshold, seed),
+        systems=tuple(_systems(bootstrap, values, resampled, baselines)),
+        differences=tuple(_differences(bootstrap, values, resampled)),
+        plots=plots(labels.y, labels.is_viral, model.score, model.probability, threshold, seed),
         modalities=_modalities(details),
         best=best,
         worst=worst,
     )
 
 
-def _check(truth: Truth, model: Forecast, baselines: Mapping[str, Predicted | Unavailable]) -> None:
-    count = len(truth.y)
+def _check(labels: Labels, model: PredictionBatch, baselines: Baselines) -> None:
+    count = len(labels.y)
     if not count:
         raise TableError("no test posts to judge the model on: choose a split that leaves some")
-    columns = {f"truth.{name}": getattr(truth, name) for name in ("post_ids", "authors", "is_viral", "y")}
+    columns = {f"labels.{name}": getattr(labels, name) for name in ("post_ids", "authors", "is_viral", "y")}
     columns |= {f"model.{name}": getattr(model, name) for name in ("probability", "score", "low", "high")}
-    for name, answer in baselines.items():
-        if isinstance(answer, Predicted):
-            columns |= {f"{name}.probability": answer.probability, f"{name}.score": answer.score}
+    for name, baseline in baselines.items():
+        if isinstance(baseline, PredictionBatch):
+            columns |= {f"{name}.probability": baseline.probability, f"{name}.score": baseline.score}
     for name, column in columns.items():
         if column is None:
             continue
         if len(column) != count:
-            raise TableError(f"{name} has {len(column)} rows for {count} test posts: pass one for each, in one order")
-        if name == "truth.post_ids":
+            raise TableError(f"{name} has {len(column)} rows for {count} test posts: pass one per post, in one order")
+        if name == "labels.post_ids":
             continue
         if bad := int((~np.isfinite(column)).sum()):
             raise TableError(f"{name} has {bad} values that are no numbers: leave those posts out, or predict them")
@@ -156,112 +136,100 @@ def _check(truth: Truth, model: Forecast, baselines: Mapping[str, Predicted | Un
             raise TableError(f"{name} goes from {column.min():g} to {column.max():g}: probabilities are 0 to 1")
 
 
-def _forecasts(model: Forecast, baselines: Mapping[str, Predicted | Unavailable]) -> dict[str, Forecast]:
-    """The model's, and those of the baselines that said something."""
-    said = {name: answer for name, answer in baselines.items() if isinstance(answer, Predicted)}
-    return {report.MODEL: model} | {name: Forecast(each.probability, each.score) for name, each in said.items()}
+def _author_tops(labels: Labels, batch: PredictionBatch) -> AuthorTops | None:
+    """The top 20 % of each author, by label and by predicted score; None if too few authors have one."""
+    actual, predicted = (metrics.top(values, labels.authors) for values in (labels.y, batch.score))
+    enough = len(np.unique(labels.authors[actual])) >= _MIN_AUTHORS and np.ptp(batch.score) > 0
+    return (actual, predicted) if enough else None
 
 
-def _tops(truth: Truth, forecast: Forecast) -> tuple[metrics.Bools, metrics.Bools] | None:
-    """The top 20 % of each author, by what came and by what was said; None where too few authors have one."""
-    came, said = (metrics.top(values, truth.authors) for values in (truth.y, forecast.score))
-    enough = len(np.unique(truth.authors[came])) >= _LEAST_AUTHORS and np.ptp(forecast.score) > 0
-    return (came, said) if enough else None
-
-
-def _judged(truth: Truth, forecast: Forecast) -> Judged:
-    return Judged(forecast.probability, forecast.score, forecast.low, forecast.high, _tops(truth, forecast))
-
-
-def _figures(truth: Truth, forecast: Forecast, settings: Settings) -> Measure:
-    """All figures of one system as a function of rows."""
-    tops = _tops(truth, forecast)
-
-    def measure(rows: Rows) -> metrics.Figures:
-        y, viral, score = truth.y[rows], truth.is_viral[rows], forecast.score[rows]
-        first = max(1, round(settings.k * len(rows) / len(truth.y)))
-        within = metrics.top_precision(tops[0][rows], tops[1][rows]) if tops else None
-        figures = metrics.classification(viral, forecast.probability[rows], settings.threshold)
-        figures |= metrics.regression(y, score, log_scale=settings.log_scale)
-        figures |= metrics.ranking(y, score, viral, first)
-        figures["top20_precision_within_author"] = within
-        if settings.quartile is not None:
-            figures |= metrics.above(y, score, settings.quartile)
-        if forecast.low is not None and forecast.high is not None:
-            figures |= metrics.intervals(y, forecast.low[rows], forecast.high[rows], settings.level)
-        return figures
-
-    return measure
+def _metrics(
+    labels: Labels, batch: PredictionBatch, tops: AuthorTops | None, settings: EvaluationSettings
+) -> metrics.Metrics:
+    """All metrics of one system on all posts."""
+    y, score = labels.y, batch.score
+    values = metrics.classification(labels.is_viral, batch.probability, settings.threshold)
+    values |= metrics.regression(y, score, log_scale=settings.log_scale)
+    values |= metrics.ranking(y, score, labels.is_viral, settings.k)
+    values["top20_precision_within_author"] = metrics.top_precision(*tops) if tops else None
+    if settings.quartile is not None:
+        values |= metrics.accuracy_above(y, score, settings.quartile)
+    if batch.low is not None and batch.high is not None:
+        values |= metrics.intervals(y, batch.low, batch.high, settings.level)
+    return values
 
 
 def _systems(
     bootstrap: AuthorBootstrap,
-    values: Mapping[str, metrics.Figures],
-    drawn: Mapping[str, Replicates],
-    baselines: Mapping[str, Predicted | Unavailable],
+    values: Mapping[str, metrics.Metrics],
+    resampled: Mapping[str, Replicates],
+    baselines: Baselines,
 ) -> list[report.System]:
     systems = []
     for name in (report.MODEL, *baselines):
         doc = (BASELINES[name].__doc__ or "") if name in BASELINES else ""
-        answer = baselines.get(name)
-        if isinstance(answer, Unavailable):
-            systems.append(report.System(name=name, describes=doc, unavailable=answer.reason))
+        baseline = baselines.get(name)
+        if isinstance(baseline, Unavailable):
+            systems.append(report.System(name=name, describes=doc, unavailable=baseline.reason))
         else:
-            figures = {key: bootstrap.estimate(value, drawn[name][key]) for key, value in values[name].items()}
-            systems.append(report.System(name=name, describes=doc, figures=figures))
+            estimates = {
+                metric: bootstrap.estimate(value, resampled[name][metric]) for metric, value in values[name].items()
+            }
+            systems.append(report.System(name=name, describes=doc, metrics=estimates))
     return systems
 
 
 def _differences(
-    bootstrap: AuthorBootstrap, values: Mapping[str, metrics.Figures], drawn: Mapping[str, Replicates]
+    bootstrap: AuthorBootstrap, values: Mapping[str, metrics.Metrics], resampled: Mapping[str, Replicates]
 ) -> list[report.Difference]:
-    model = values[report.MODEL]
-    differences = []
-    for name in values:
-        if name != report.MODEL:
-            shared = {key: (model[key], value) for key, value in values[name].items()}
-            figures = {
-                key: bootstrap.estimate(
-                    None if ours is None or theirs is None else ours - theirs,
-                    drawn[report.MODEL][key] - drawn[name][key],
+    model, model_resampled = values[report.MODEL], resampled[report.MODEL]
+    return [
+        report.Difference(
+            baseline=name,
+            metrics={
+                metric: bootstrap.estimate(
+                    subtract(model[metric], value), model_resampled[metric] - resampled[name][metric]
                 )
-                for key, (ours, theirs) in shared.items()
-            }
-            differences.append(report.Difference(baseline=name, figures=figures))
-    return differences
+                for metric, value in baseline.items()
+            },
+        )
+        for name, baseline in values.items()
+        if name != report.MODEL
+    ]
 
 
 def _modalities(details: Details) -> tuple[report.Modality, ...]:
     modalities = []
-    for name, column in (details.shares or {}).items():
-        known = column[np.isfinite(column)]
-        share = float(known.mean()) if len(known) else None
-        modalities.append(report.Modality(name=name, present=len(known) / max(1, len(column)), share=share))
+    for name, column in (details.contributions or {}).items():
+        present = column[np.isfinite(column)]
+        share = float(present.mean()) if len(present) else None
+        modalities.append(report.Modality(name=name, present=len(present) / max(1, len(column)), share=share))
     return tuple(sorted(modalities, key=lambda modality: -(modality.share or 0)))
 
 
 def _examples(
-    truth: Truth, model: Forecast, details: Details
+    labels: Labels, model: PredictionBatch, details: Details
 ) -> tuple[tuple[report.Example, ...], tuple[report.Example, ...]]:
-    """The predictions nearest to and farthest from what came; no post is in both."""
-    order = np.lexsort((np.asarray(truth.post_ids), np.abs(model.score - truth.y)))
+    """The predictions with the smallest and the largest errors; no post is in both."""
+    order = np.lexsort((np.asarray(labels.post_ids), np.abs(model.score - labels.y)))
     count = min(_EXAMPLES, len(order) // 2)
-    best, worst = order[:count], order[::-1][:count]
-    return tuple(_example(truth, model, details, at) for at in best), tuple(
-        _example(truth, model, details, at) for at in worst
+    best, worst = (
+        tuple(_example(labels, model, details, int(row)) for row in rows)
+        for rows in (order[:count], order[::-1][:count])
     )
+    return best, worst
 
 
-def _example(truth: Truth, model: Forecast, details: Details, at: int) -> report.Example:
-    post = str(truth.post_ids[at])
+def _example(labels: Labels, model: PredictionBatch, details: Details, row: int) -> report.Example:
+    post = str(labels.post_ids[row])
     return report.Example(
         post_id=post,
-        probability=float(model.probability[at]),
-        score=float(model.score[at]),
-        actual=float(truth.y[at]),
-        is_viral=bool(truth.is_viral[at]),
-        low=None if model.low is None else float(model.low[at]),
-        high=None if model.high is None else float(model.high[at]),
+        probability=float(model.probability[row]),
+        score=float(model.score[row]),
+        actual=float(labels.y[row]),
+        is_viral=bool(labels.is_viral[row]),
+        low=None if model.low is None else float(model.low[row]),
+        high=None if model.high is None else float(model.high[row]),
         caption=(details.captions or {}).get(post),
         image=(details.images or {}).get(post),
     )

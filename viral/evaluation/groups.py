@@ -1,4 +1,4 @@
-"""Whether intervals and probabilities hold for every kind of post, not only for all of them together."""
+"""Calibration and interval coverage per group of posts, such as by language or by followers of the author."""
 
 from __future__ import annotations
 
@@ -8,99 +8,98 @@ from collections.abc import Sequence
 import numpy as np
 
 from viral.evaluation.bootstrap.by_author import AuthorBootstrap, Estimate, Rows
-from viral.evaluation.bootstrap.metrics import Bools, Figures, Floats
-from viral.evaluation.evaluate import Forecast, Truth
+from viral.evaluation.bootstrap.metrics import Bools, Floats, Metrics
+from viral.evaluation.labels import Labels
 from viral.evaluation.quick_bootstrap import RESAMPLES
 from viral.evaluation.report.sections import Group, Grouping
+from viral.models.predictions import PredictionBatch
 
-SMALLEST = 20
-"""Posts that a group needs to be told apart; smaller ones are put together."""
+MIN_POSTS = 20  # smaller groups are merged into `OTHERS`
 OTHERS = "others"
 UNKNOWN = "unknown"
 TIERS = ("under 1k", "1k to 10k", "10k to 100k", "100k to 1M", "over 1M")
 _EDGES = (1e3, 1e4, 1e5, 1e6)
-_LEAST_AUTHORS = 5
-"""Fewer cannot be drawn from: their interval would be narrow for want of authors, not of doubt."""
+_MIN_AUTHORS = 5  # with fewer the bootstrap interval is too narrow, since it draws the same authors again and again
 
 
-def tiers(followers: Floats) -> list[str]:
-    """The follower tier of each author (rows,); NaN: unknown."""
-    place = np.searchsorted(_EDGES, followers, side="right")
-    return [TIERS[at] if known else UNKNOWN for at, known in zip(place, np.isfinite(followers), strict=True)]
+def follower_tiers(followers: Floats) -> list[str]:
+    """Follower tier of each author (rows,); NaN: unknown."""
+    tiers = np.searchsorted(_EDGES, followers, side="right")
+    return [TIERS[tier] if finite else UNKNOWN for tier, finite in zip(tiers, np.isfinite(followers), strict=True)]
 
 
-def grouped(
+def group_calibration(
     by: str,
     names: Sequence[str],
-    truth: Truth,
-    said: Forecast,
+    labels: Labels,
+    predictions: PredictionBatch,
     *,
     order: Sequence[str] = (),
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Grouping:
-    """Coverage of the intervals, and mean probability beside what happened, of each group.
+    """Interval coverage, mean probability and share of viral posts of each group.
 
-    Calibration error in bins is not given: at twenty posts it is far above zero for a perfect model.
+    There is no binned calibration error: on twenty posts it is far above zero for a perfect model.
 
     Args:
         by: what the groups are by, in words.
-        names: the group of each post, (rows,).
-        truth: the test posts.
-        said: what the model says of them.
-        order: groups in the order wanted; those not named come after, by size.
-        resamples: draws of whole authors; `brief.RESAMPLES` at most.
-        seed: of the draws.
+        names: group of each post, (rows,).
+        labels: the test posts.
+        predictions: the model's predictions.
+        order: groups that come first, in this order; the rest follows by size.
+        resamples: draws of whole authors, at most `quick_bootstrap.RESAMPLES`.
+        seed: seed of the draws.
     """
-    merged = _merged(names)
+    merged = _merge_small(names)
     sizes = Counter(merged)
-    ranked = sorted(sizes, key=lambda name: (*_place(order, name), -sizes[name], name))
+    ranked = sorted(sizes, key=lambda name: (*_sort_key(order, name), -sizes[name], name))
     draws, column = min(resamples, RESAMPLES), np.array(merged)
-    groups = [_group(name, np.flatnonzero(column == name), truth, said, draws, seed) for name in ranked]
+    groups = [_group(name, np.flatnonzero(column == name), labels, predictions, draws, seed) for name in ranked]
     return Grouping(by=by, groups=tuple(groups))
 
 
-def _merged(names: Sequence[str]) -> list[str]:
-    """With one name for all groups that are too small; a single one keeps its own."""
-    small = {name for name, count in Counter(names).items() if count < SMALLEST}
+def _merge_small(names: Sequence[str]) -> list[str]:
+    """Rename all groups that are too small to `OTHERS`; a single one keeps its name."""
+    small = {name for name, count in Counter(names).items() if count < MIN_POSTS}
     return [OTHERS if name in small else name for name in names] if len(small) > 1 else list(names)
 
 
-def _place(order: Sequence[str], name: str) -> tuple[bool, bool, int]:
+def _sort_key(order: Sequence[str], name: str) -> tuple[bool, bool, int]:
     return name in (UNKNOWN, OTHERS), name == OTHERS, order.index(name) if name in order else len(order)
 
 
-def _group(name: str, rows: Rows, truth: Truth, said: Forecast, resamples: int, seed: int) -> Group:
-    authors, viral, probability = truth.authors[rows], truth.is_viral[rows], said.probability[rows]
-    inside = _inside(truth, said, rows)
+def _group(name: str, rows: Rows, labels: Labels, predictions: PredictionBatch, resamples: int, seed: int) -> Group:
+    authors, viral, probability = labels.authors[rows], labels.is_viral[rows], predictions.probability[rows]
+    covered = _covered(labels, predictions, rows)
 
-    def measure(drawn: Rows) -> Figures:
+    def measure(drawn: Rows) -> Metrics:
         gap = float(probability[drawn].mean() - viral[drawn].mean())
-        return {"gap": gap, "coverage": None if inside is None else float(inside[drawn].mean())}
+        return {"gap": gap, "coverage": None if covered is None else float(covered[drawn].mean())}
 
     count = len(np.unique(authors))
-    enough = len(rows) >= SMALLEST and count >= _LEAST_AUTHORS
+    enough = len(rows) >= MIN_POSTS and count >= _MIN_AUTHORS
     bootstrap = AuthorBootstrap(authors, resamples if enough else 0, seed)
-    drawn = bootstrap.replicates(measure)
-    told = {
-        key: bootstrap.estimate(value, drawn[key]) if drawn else Estimate(value)
-        for key, value in measure(np.arange(len(rows))).items()
+    resampled = bootstrap.replicates(measure)
+    estimates = {
+        metric: bootstrap.estimate(value, resampled[metric]) if resampled else Estimate(value)
+        for metric, value in measure(np.arange(len(rows))).items()
     }
     return Group(
         name=name,
         posts=len(rows),
         authors=count,
-        coverage=None if inside is None else told["coverage"],
+        coverage=None if covered is None else estimates["coverage"],
         predicted=float(probability.mean()),
-        happened=float(viral.mean()),
-        gap=told["gap"],
+        observed=float(viral.mean()),
+        gap=estimates["gap"],
     )
 
 
-def _inside(truth: Truth, said: Forecast, rows: Rows) -> Bools | None:
-    """Whether each score lies within its interval, its ends counted in."""
-    if said.low is None or said.high is None:
+def _covered(labels: Labels, predictions: PredictionBatch, rows: Rows) -> Bools | None:
+    """Whether each score lies within its interval, ends included."""
+    if predictions.low is None or predictions.high is None:
         return None
-    y = truth.y[rows]
-    inside: Bools = (said.low[rows] <= y) & (y <= said.high[rows])
-    return inside
+    y = labels.y[rows]
+    covered: Bools = (predictions.low[rows] <= y) & (y <= predictions.high[rows])
+    return covered

@@ -1,4 +1,4 @@
-"""What the languages of captions are called."""
+"""English names of caption languages."""
 
 from __future__ import annotations
 
@@ -33,5 +33,5 @@ _NAMES = {
 
 
 def language_name(code: str) -> str:
-    """The name of a language, or its code where it is a rare one."""
+    """Name of a language; rare ones keep their code."""
     return _NAMES.get(code, code)

@@ -1,8 +1,8 @@
-"""Two models on the same test posts: how much they differ, and how far that could be off."""
+"""Compare two models on the same test posts, with paired intervals."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,26 +12,26 @@ import pyarrow as pa
 
 from viral.errors import TableError
 from viral.evaluation.bootstrap import metrics
-from viral.evaluation.bootstrap.by_author import AuthorBootstrap, Estimate, Replicates
+from viral.evaluation.bootstrap.by_author import AuthorBootstrap, Estimate, subtract
 from viral.evaluation.bootstrap.replicates import replicates
-from viral.evaluation.bootstrap.settings import Settings
-from viral.evaluation.bootstrap.system import Judged, Outcome
+from viral.evaluation.bootstrap.settings import EvaluationSettings
+from viral.evaluation.labels import Labels
+from viral.models.predictions import PredictionBatch
 
-Rows = npt.NDArray[np.int64]
 Columns = Mapping[str, npt.NDArray[Any]]
 
-COMPARED = ("roc_auc", "pr_auc", "brier", "ece", "spearman", "rmse", "mae", "coverage", "width", "pinball")
-"""The figures that models are compared by, each from one of `_GROUPS`."""
+COMPARED_METRICS = ("roc_auc", "pr_auc", "brier", "ece", "spearman", "rmse", "mae", "coverage", "width", "pinball")
+"""Classification metrics, regression metrics, then interval metrics."""
 
-JUDGING = tuple(name for name in COMPARED if name not in ("coverage", "width"))
-"""Those of them that a model can be better by: neither of the other two says anything without the other."""
+DECISIVE_METRICS = tuple(name for name in COMPARED_METRICS if name not in ("coverage", "width"))
+"""Metrics that can make one model better: coverage and width mean nothing without each other."""
 
-_CLASSES, _SCORES, _RANGES = COMPARED[:4], COMPARED[4:7], COMPARED[7:]
+_CLASSIFICATION, _REGRESSION, _INTERVALS = COMPARED_METRICS[:4], COMPARED_METRICS[4:7], COMPARED_METRICS[7:]
 
 
 @dataclass(frozen=True)
 class Pair:
-    """One figure of two models, and how much higher it is for the first, with its paired interval."""
+    """One metric of two models, and the first minus the second with its paired interval."""
 
     one: float | None
     other: float | None
@@ -40,7 +40,15 @@ class Pair:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two models on the `posts` by `authors` that both were tested on; `only_one` and `only_other` were left out."""
+    """Two models on the test posts that they share; the field names are keys of the stored changelog.
+
+    Attributes:
+        posts: number of shared test posts.
+        authors: number of their authors.
+        only_one: test posts of the first model alone, left out.
+        only_other: test posts of the second model alone, left out.
+        figures: each metric of both models.
+    """
 
     posts: int
     authors: int
@@ -50,64 +58,53 @@ class Comparison:
 
 
 def compare(
-    one: pa.Table, other: pa.Table, *, names: tuple[str, ...] = COMPARED, resamples: int = 1000, seed: int = 0
+    first: pa.Table,
+    second: pa.Table,
+    *,
+    names: tuple[str, ...] = COMPARED_METRICS,
+    resamples: int = 1000,
+    seed: int = 0,
 ) -> Comparison:
-    """Compare two models by rows of `viral.tables.schemas.TESTED`, by post, with 90 % intervals by authors.
+    """Compare two models by their rows of `viral.tables.schemas.TEST_PREDICTIONS`, with 90 % intervals by author.
 
     Args:
-        one: what the first model said.
-        other: what the second said.
-        names: figures of `COMPARED`.
+        first: test predictions of the first model.
+        second: test predictions of the second model.
+        names: metrics of `COMPARED_METRICS`.
         resamples: draws of the bootstrap.
-        seed: of the bootstrap.
+        seed: seed of the bootstrap.
 
     Raises:
-        TableError: no post is in both, or what became of one differs.
+        TableError: no post is in both, or the labels of one differ.
     """
-    first, second = _common(one, other)
-    columns = [_columns(first), _columns(second)]
-    authors = columns[0]["author"]
-    bootstrap = AuthorBootstrap(authors, resamples, seed)
-    measures = [_measure(each, names) for each in columns]
-    values = [measure(np.arange(len(authors))) for measure in measures]
-    drawn = _drawn(bootstrap, columns)
-    figures = {
-        name: Pair(
-            values[0][name],
-            values[1][name],
-            bootstrap.estimate(_gap(values[0][name], values[1][name]), drawn[0][name] - drawn[1][name]),
-        )
-        for name in names
+    shared = _shared(first, second)
+    columns = [{name: rows[name].to_numpy() for name in rows.column_names} for rows in shared]
+    labels = Labels(*(columns[0][name] for name in ("post_id", "author", "target", "is_viral")))
+    models = {
+        str(i): PredictionBatch(*(model[name] for name in ("probability", "score", "low", "high")))
+        for i, model in enumerate(columns)
     }
-    left = one.num_rows - first.num_rows, other.num_rows - first.num_rows
-    return Comparison(first.num_rows, len(np.unique(authors)), *left, figures)
-
-
-def _drawn(bootstrap: AuthorBootstrap, columns: Sequence[Columns]) -> list[Replicates]:
-    """The figures of both models in the same draws of authors."""
-    outcome = Outcome(columns[0]["target"], columns[0]["is_viral"])
-    settings = Settings(
-        threshold=0.5,
-        level=bootstrap.level,
-        k=max(1, round(len(outcome.y) / 10)),
-        resamples=bootstrap.resamples,
-        seed=bootstrap.seed,
-        compared_posts=0,
-        compared_authors=0,
+    values = [_metrics(labels, model, names) for model in models.values()]
+    bootstrap = AuthorBootstrap(labels.authors, resamples, seed)
+    settings = EvaluationSettings(
+        threshold=0.5, level=bootstrap.level, k=max(1, round(len(labels.y) / 10)), resamples=resamples, seed=seed
     )
-    said = {
-        str(at): Judged(each["probability"], each["score"], each["low"], each["high"])
-        for at, each in enumerate(columns)
-    }
-    found = replicates(bootstrap, outcome, said, settings, np.zeros(0, np.int64))
-    return [found[name] for name in said]
+    resampled = list(replicates(bootstrap, labels, models, settings, np.zeros(0, np.int64)).values())
+    pairs = {}
+    for name in names:
+        one, other = (metrics_of[name] for metrics_of in values)
+        draws = resampled[0][name] - resampled[1][name]
+        pairs[name] = Pair(one, other, bootstrap.estimate(subtract(one, other), draws))
+    posts = shared[0].num_rows
+    return Comparison(posts, len(np.unique(labels.authors)), first.num_rows - posts, second.num_rows - posts, pairs)
 
 
-def _common(one: pa.Table, other: pa.Table) -> tuple[pa.Table, pa.Table]:
+def _shared(first: pa.Table, second: pa.Table) -> tuple[pa.Table, pa.Table]:
+    """The rows of the posts in both tables, in the order of the first."""
     import pyarrow.compute as pc
 
-    place = pc.index_in(one["post_id"], value_set=other["post_id"].combine_chunks())
-    first, second = one.filter(pc.is_valid(place)), other.take(pc.drop_null(place))
+    index = pc.index_in(first["post_id"], value_set=second["post_id"].combine_chunks())
+    first, second = first.filter(pc.is_valid(index)), second.take(pc.drop_null(index))
     if not first.num_rows:
         raise TableError("no post is a test post of both: they were evaluated on different tables; evaluate both anew")
     for name in ("target", "is_viral"):
@@ -116,26 +113,14 @@ def _common(one: pa.Table, other: pa.Table) -> tuple[pa.Table, pa.Table]:
     return first, second
 
 
-def _columns(rows: pa.Table) -> Columns:
-    return {name: rows[name].to_numpy() for name in rows.column_names if name != "post_id"}
-
-
-def _measure(columns: Columns, names: tuple[str, ...]) -> Callable[[Rows], metrics.Figures]:
-    """The named figures of one model as a function of rows; groups of which none is asked for are not computed."""
-
-    def measure(rows: Rows) -> metrics.Figures:
-        drawn = {name: column[rows] for name, column in columns.items()}
-        figures: metrics.Figures = {}
-        if set(names) & set(_CLASSES):
-            figures |= metrics.classification(drawn["is_viral"], drawn["probability"])
-        if set(names) & set(_SCORES):
-            figures |= metrics.regression(drawn["target"], drawn["score"])
-        if set(names) & set(_RANGES):
-            figures |= metrics.intervals(drawn["target"], drawn["low"], drawn["high"])
-        return {name: figures[name] for name in names}
-
-    return measure
-
-
-def _gap(one: float | None, other: float | None) -> float | None:
-    return None if one is None or other is None else one - other
+def _metrics(labels: Labels, model: PredictionBatch, names: tuple[str, ...]) -> metrics.Metrics:
+    """The named metrics of one model; kinds without a name are not computed."""
+    assert model.low is not None and model.high is not None, "stored test predictions have intervals"
+    values: metrics.Metrics = {}
+    if set(names) & set(_CLASSIFICATION):
+        values |= metrics.classification(labels.is_viral, model.probability)
+    if set(names) & set(_REGRESSION):
+        values |= metrics.regression(labels.y, model.score)
+    if set(names) & set(_INTERVALS):
+        values |= metrics.intervals(labels.y, model.low, model.high)
+    return values

@@ -1,4 +1,4 @@
-"""The smaller comparisons of a scorecard: three figures, with intervals from some of the authors and fewer draws."""
+"""Three metrics with intervals from a sample of the authors and few draws, for the smaller tables of a scorecard."""
 
 from __future__ import annotations
 
@@ -8,92 +8,81 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from viral.evaluation.bootstrap.by_author import AuthorBootstrap, Estimate, Replicates, Rows
-from viral.evaluation.bootstrap.metrics import Figures
+from viral.evaluation.bootstrap.by_author import AuthorBootstrap, Estimate, Replicates, Rows, subtract
+from viral.evaluation.bootstrap.metrics import Metrics
 from viral.evaluation.bootstrap.replicates import replicates
-from viral.evaluation.bootstrap.settings import Settings
-from viral.evaluation.bootstrap.system import Judged, Outcome
-from viral.evaluation.evaluate import Forecast, Truth
+from viral.evaluation.bootstrap.settings import EvaluationSettings
+from viral.evaluation.labels import Labels
+from viral.models.predictions import PredictionBatch
 
-Measure = Callable[[Truth, Forecast], Figures]
-Drawn = tuple[Figures, Replicates]
-"""Figures of all rows and of each draw."""
+Measure = Callable[[Labels, PredictionBatch], Metrics]
+Result = tuple[Metrics, Replicates]
+"""Metrics of all rows, and of each draw."""
 
 RESAMPLES = 200
 POSTS = 10_000
-"""Fifteen systems on this many posts take about 1.5 s."""
+"""With these two limits fifteen systems take about 1.5 s."""
 
 
-def main_figures(truth: Truth, said: Forecast) -> Figures:
+def main_metrics(labels: Labels, predictions: PredictionBatch) -> Metrics:
     """ROC-AUC of the probability, Spearman's correlation and RMSE of the score. None: undefined."""
     import sklearn
     from scipy import stats
     from sklearn import metrics
 
-    both = bool(truth.is_viral.any() and not truth.is_viral.all())
-    varied = bool(np.ptp(truth.y) > 0 and np.ptp(said.score) > 0)
+    both = bool(labels.is_viral.any() and not labels.is_viral.all())
+    varied = bool(np.ptp(labels.y) > 0 and np.ptp(predictions.score) > 0)
     with sklearn.config_context(assume_finite=True, skip_parameter_validation=True):
         return {
-            "roc_auc": float(metrics.roc_auc_score(truth.is_viral, said.probability)) if both else None,
-            "spearman": float(stats.spearmanr(truth.y, said.score).statistic) if varied else None,
-            "rmse": float(metrics.root_mean_squared_error(truth.y, said.score)),
+            "roc_auc": float(metrics.roc_auc_score(labels.is_viral, predictions.probability)) if both else None,
+            "spearman": float(stats.spearmanr(labels.y, predictions.score).statistic) if varied else None,
+            "rmse": float(metrics.root_mean_squared_error(labels.y, predictions.score)),
         }
 
 
 @dataclass(frozen=True)
-class Draws:
-    """The same draws of whole authors for all that is compared.
+class AuthorDraws:
+    """Draws of whole authors, shared by all systems of a comparison.
 
     Attributes:
-        rows: of the authors that are drawn from.
-        bootstrap: over those rows.
+        rows: rows of the authors to draw from.
+        bootstrap: over these rows.
     """
 
     rows: Rows
     bootstrap: AuthorBootstrap
 
     @classmethod
-    def of(cls, authors: npt.NDArray[np.int64], *, resamples: int = RESAMPLES, seed: int = 0) -> Draws:
-        """Draws from authors (rows,), or from so many of them, taken at random, that they have `POSTS` posts."""
+    def from_authors(cls, authors: npt.NDArray[np.int64], *, resamples: int = RESAMPLES, seed: int = 0) -> AuthorDraws:
+        """Draw from all authors (rows,), or from a random sample of them that has about `POSTS` posts."""
         rows = np.arange(len(authors))
         if len(authors) > POSTS:
             codes, inverse, sizes = np.unique(authors, return_inverse=True, return_counts=True)
             order = np.random.default_rng(seed).permutation(len(codes))
-            taken = order[: int(np.searchsorted(np.cumsum(sizes[order]), POSTS)) + 1]
-            rows = np.flatnonzero(np.isin(inverse, taken))
+            sample = order[: int(np.searchsorted(np.cumsum(sizes[order]), POSTS)) + 1]
+            rows = np.flatnonzero(np.isin(inverse, sample))
         return cls(rows, AuthorBootstrap(authors[rows], min(resamples, RESAMPLES), seed))
 
-    def judged(self, truth: Truth, said: Sequence[Forecast], measure: Measure = main_figures) -> list[Drawn]:
-        """The figures of each forecast of all rows and, under the same names, in each draw."""
-        rows = self.rows
-        judged = {f"{at}": Judged(each.probability[rows], each.score[rows]) for at, each in enumerate(said)}
-        drawn = replicates(
-            self.bootstrap, Outcome(truth.y[rows], truth.is_viral[rows]), judged, self._settings, np.arange(0)
+    def evaluate(
+        self, labels: Labels, systems: Sequence[PredictionBatch], measure: Measure = main_metrics
+    ) -> list[Result]:
+        """Metrics of each system on all rows and, under the same names, in each draw."""
+        bootstrap = self.bootstrap
+        settings = EvaluationSettings(
+            threshold=0.5, level=bootstrap.level, k=1, resamples=bootstrap.resamples, seed=bootstrap.seed
         )
-        return [(measure(truth, each), drawn[name]) for name, each in zip(judged, said, strict=True)]
+        samples = {
+            str(i): PredictionBatch(batch.probability[self.rows], batch.score[self.rows])
+            for i, batch in enumerate(systems)
+        }
+        resampled = replicates(bootstrap, labels.take(self.rows), samples, settings, np.arange(0))
+        return [(measure(labels, batch), resampled[name]) for name, batch in zip(samples, systems, strict=True)]
 
-    def estimates(self, values: Figures, drawn: Replicates) -> dict[str, Estimate]:
-        """Figures of all rows with their intervals."""
-        return {name: self.bootstrap.estimate(value, drawn[name]) for name, value in values.items()}
+    def estimates(self, values: Metrics, resampled: Replicates) -> dict[str, Estimate]:
+        """Metrics of all rows with their intervals."""
+        return {name: self.bootstrap.estimate(value, resampled[name]) for name, value in values.items()}
 
-    def differences(self, one: Drawn, other: Drawn) -> dict[str, Estimate]:
-        """How much higher each figure is for `one`, on the same draws."""
-        gaps = {name: _gap(value, other[0][name]) for name, value in one[0].items()}
-        return self.estimates(gaps, {name: one[1][name] - other[1][name] for name in gaps})
-
-    @property
-    def _settings(self) -> Settings:
-        drawn = self.bootstrap
-        return Settings(
-            threshold=0.5,
-            level=drawn.level,
-            k=1,
-            resamples=drawn.resamples,
-            seed=drawn.seed,
-            compared_posts=0,
-            compared_authors=0,
-        )
-
-
-def _gap(one: float | None, other: float | None) -> float | None:
-    return None if one is None or other is None else one - other
+    def differences(self, first: Result, second: Result) -> dict[str, Estimate]:
+        """Each metric of `first` minus that of `second`, on the same draws."""
+        gaps = {name: subtract(value, second[0][name]) for name, value in first[0].items()}
+        return self.estimates(gaps, {name: first[1][name] - second[1][name] for name in gaps})

@@ -1,4 +1,4 @@
-"""The figures of a model's scorecard, read back from the root."""
+"""Read the metrics of a stored scorecard."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from viral.registry.registry import Registry
 from viral.storage.store import Store, read_json
 
 FILE = "scorecard.json"
-MAIN = ("roc_auc", "spearman", "rmse", "brier", "coverage")
-"""What a model is known by at a glance."""
+MAIN_METRICS = ("roc_auc", "spearman", "rmse", "brier", "coverage")
+"""Metrics shown in a listing of models."""
 
 
-def figures(store: Store, name: str, version: int) -> dict[str, Estimate]:
-    """All figures of a version, each with its interval; none where it was not evaluated."""
-    written = read_json(store, Registry.key(name, version, FILE)) or {"systems": []}
-    judged = (system["figures"] for system in written["systems"] if system["name"] == "model")
-    return {figure: Estimate(**estimate) for figure, estimate in next(judged, {}).items()}
+def read_metrics(store: Store, name: str, version: int) -> dict[str, Estimate]:
+    """All metrics of a model version with their intervals; empty if it was not evaluated."""
+    scorecard = read_json(store, Registry.key(name, version, FILE)) or {"systems": []}
+    stored = (system["figures"] for system in scorecard["systems"] if system["name"] == "model")
+    return {metric: Estimate(**estimate) for metric, estimate in next(stored, {}).items()}

@@ -1,7 +1,7 @@
-"""Which posts a model may learn from, and which it is judged on.
+"""Splits of posts into training, validation and test parts.
 
-Time splits cut at a moment: everything on the later side is newer than everything on the earlier side, with a gap
-between them as long as the label takes to form. Author, sound and random splits go by a keyed hash, never by row order.
+Time splits cut at a point in time: every later post is newer than every earlier one, with a gap as long as the label
+takes to form. Author, sound and random splits use a keyed hash, never the order of rows.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ Kind = Literal["time_author", "time", "author", "sound", "random"]
 PARTS = ("train", "validation", "test", "unused")
 
 _DAY = 86_400_000_000  # microseconds
-_RANKED_BELOW = 1000
-_LEAST_USED = 0.1
+_RANKED_BELOW = 1000  # hashes: with fewer, cuts by hash value could leave a part empty or lopsided
+_MIN_USED = 0.1  # share of the posts: a split that drops more than nine in ten is refused
 
 _Bools = npt.NDArray[np.bool_]
 _Ints = npt.NDArray[np.int64]
@@ -35,12 +35,12 @@ class SplitSpec:
 
     Attributes:
         kind: `time_author` (the headline) tests on new posts by new authors, `time` on new posts, `author` on other
-            authors' posts of any time, `sound` on posts with other sounds, for models that hear them: authors share
-            sounds, so no other kind keeps a sound from both sides. `random` tests on any posts: it only shows how much
-            that flatters.
+            authors' posts of any time, `sound` on posts with other sounds, for models with audio inputs: authors share
+            sounds, so every other kind has the same sound in several parts. `random` tests on any posts, to show how
+            optimistic that is.
         test: share of the used posts (`author`, `sound`: of the authors, sounds) to test on.
-        validation: share to choose and calibrate models on.
-        gap_days: for the time kinds, days left out before each cut: the horizon of the label.
+        validation: share to select and calibrate models on.
+        gap_days: days left out before each cut of the time kinds: the horizon of the label.
         seed: key of the hash for `author`, `sound` and `random`.
     """
 
@@ -64,7 +64,7 @@ class SplitSpec:
 
 @dataclass(frozen=True)
 class PartCount:
-    """How much of a corpus one part of a split holds; a post without an author counts as its own."""
+    """Posts and authors in one part of a split; a post without an author counts as its own author."""
 
     part: str
     posts: int
@@ -72,27 +72,27 @@ class PartCount:
 
 
 def assign(posts: pa.Table, spec: SplitSpec) -> npt.NDArray[np.str_]:
-    """Gives each post its part: `train`, `validation`, `test` or `unused`. Does not depend on the order of rows.
+    """Assign each post to `train`, `validation`, `test` or `unused`, whatever the order of rows.
 
-    The time kinds cut as late as leaves `test` of the posts outside the gap after the cut, then cut what lies before it
-    once more for `validation`. Posts within `gap_days` before a cut are `unused`; so are, for `time_author`, posts
-    after a cut by authors seen before it. Posts of the same instant stay together.
+    The time kinds make the latest cut that leaves `test` of the posts (those in the gap not counted) after it, then cut
+    the earlier posts once more for `validation`. Posts within `gap_days` before a cut are `unused`; for `time_author`
+    so are posts after a cut by authors with posts before it. Posts of the same instant stay together.
 
-    `author`, `sound` and `random` go by a hash of `author_id`, `sound_id` or `post_id` keyed with `seed`. From 1,000
-    authors (sounds, posts) up each has its part for ever, whatever is added; below, where that could leave a part empty
-    or lopsided, they are ranked by their hash and cut at the shares, so that an addition may move those next to a cut.
+    `author`, `sound` and `random` use a hash of `author_id`, `sound_id` or `post_id` keyed with `seed`. From 1,000
+    authors (sounds, posts) on, each stays in its part whatever is added. Below that they are ranked by hash and cut at
+    the shares, so additions may move those next to a cut.
 
     Args:
         posts: columns `post_id`, `author_id` (null or empty: the post is its own author), `posted_at` (timestamp), and
             for `sound` `sound_id` (null or empty: the post is its own sound).
-        spec: how to divide.
+        spec: kind and shares.
 
     Returns:
         An array (rows,) of strings.
 
     Raises:
-        ConfigError: a time kind, and posts without time.
-        TableError: a column is missing or, for `sound`, empty, or the posts are too few for three non-empty parts.
+        ConfigError: a time kind with posts that have no time.
+        TableError: a column is missing or, for `sound`, empty, or there are too few posts for three non-empty parts.
     """
     _require_columns(posts, spec)
     if spec.kind == "random":
@@ -105,23 +105,23 @@ def assign(posts: pa.Table, spec: SplitSpec) -> npt.NDArray[np.str_]:
 
 def counts(parts: npt.NDArray[np.str_], authors: _Ints) -> list[PartCount]:
     """Posts and authors of each part, in the order of `PARTS`. `authors` are the codes of `author_codes`."""
-    inside = [(part, parts == part) for part in PARTS]
-    return [PartCount(part, int(rows.sum()), len(np.unique(authors[rows]))) for part, rows in inside]
+    masks = [(part, parts == part) for part in PARTS]
+    return [PartCount(part, int(mask.sum()), len(np.unique(authors[mask]))) for part, mask in masks]
 
 
 def author_codes(posts: pa.Table) -> _Ints:
-    """A whole number for each author, the same for all of an author's rows; a post without author gets its own."""
+    """Integer code of each row's author; a post without author gets its own code."""
     return value_codes(posts, "author_id")
 
 
 def value_codes(posts: pa.Table, name: str) -> _Ints:
-    """The same for another column of strings: a whole number for each value, and one of its own for a post without."""
+    """Integer code of each value of a string column; a row without a value gets its own code."""
     column = _chunk(posts[name]).cast(pa.string())
-    known = pc.and_(pc.is_valid(column), pc.not_equal(pc.fill_null(column, ""), ""))
-    encoded = pc.if_else(known, column, None).dictionary_encode()
+    present = pc.and_(pc.is_valid(column), pc.not_equal(pc.fill_null(column, ""), ""))
+    encoded = pc.if_else(present, column, None).dictionary_encode()
     codes = np.asarray(pc.fill_null(encoded.indices, -1).cast(pa.int64()))
-    nameless = codes < 0
-    return np.where(nameless, len(encoded.dictionary) + np.cumsum(nameless) - 1, codes)
+    absent = codes < 0
+    return np.where(absent, len(encoded.dictionary) + np.cumsum(absent) - 1, codes)
 
 
 def _chunk(column: pa.ChunkedArray) -> pa.Array:
@@ -147,14 +147,14 @@ def _require_columns(posts: pa.Table, spec: SplitSpec) -> None:
 
 
 def _hashes(kind: str, values: Iterable[str], seed: int) -> npt.NDArray[np.uint64]:
-    """Eight bytes of BLAKE2b for each value. The kind goes into the key: a post's hash says nothing of an author's."""
+    """Eight bytes of BLAKE2b per value. The kind is part of the key, so hashes of posts and authors are independent."""
     key = f"{kind}:{seed}".encode()
     digests = (hashlib.blake2b(str(v).encode(), digest_size=8, key=key).digest() for v in values)
     return np.frombuffer(b"".join(digests), dtype=">u8").astype(np.uint64)
 
 
 def _owner_hashes(posts: pa.Table, codes: _Ints, spec: SplitSpec) -> npt.NDArray[np.uint64]:
-    """One hash for each code of authors or sounds, in the order of the codes."""
+    """Hash of each author or sound, in the order of the codes."""
     _, first = np.unique(codes, return_index=True)
     owners = posts.select([f"{spec.kind}_id", "post_id"]).take(first)
     names, ids = (column.cast(pa.string()).to_pylist() for column in owners.columns)
@@ -167,17 +167,17 @@ def _by_hash(hashes: npt.NDArray[np.uint64], spec: SplitSpec, noun: str) -> npt.
     if count < 3:
         raise TableError(f"{count} {noun} cannot be split in three: add posts, or use another kind of split")
     if count >= _RANKED_BELOW:
-        place = hashes / 2.0**64
-        test, held = spec.test, spec.test + spec.validation
+        position = hashes / 2.0**64
+        test_end, validation_end = spec.test, spec.test + spec.validation
     else:
-        place = np.empty(count)
-        place[np.argsort(hashes, kind="stable")] = np.arange(count)
-        test, held = _whole_shares(count, spec)
-    return np.select([place < test, place < held], ["test", "validation"], "train")
+        position = np.empty(count)
+        position[np.argsort(hashes, kind="stable")] = np.arange(count)
+        test_end, validation_end = _rank_cuts(count, spec)
+    return np.select([position < test_end, position < validation_end], ["test", "validation"], "train")
 
 
-def _whole_shares(count: int, spec: SplitSpec) -> tuple[int, int]:
-    """Where the ranks are cut, so that no part is empty."""
+def _rank_cuts(count: int, spec: SplitSpec) -> tuple[int, int]:
+    """Ranks at which the test and the validation part end; no part is empty."""
     test = min(max(1, round(spec.test * count)), count - 2)
     validation = min(max(1, round(spec.validation * count)), count - test - 1)
     return test, test + validation
@@ -188,18 +188,17 @@ def _whole_shares(count: int, spec: SplitSpec) -> tuple[int, int]:
 
 def _by_time(posts: pa.Table, spec: SplitSpec) -> npt.NDArray[np.str_]:
     posted = np.asarray(_chunk(posts["posted_at"]).cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()))
-    # What must not lie before a cut: the post itself, or its author's first post.
+    # Must not lie before a cut: the time of the post or, for `time_author`, of its author's first post.
     earliest = posted
     if spec.kind == "time_author":
         authors = author_codes(posts)
         first = np.full(authors.max(initial=-1) + 1, np.iinfo(np.int64).max)
         np.minimum.at(first, authors, posted)
         earliest = first[authors]
-    every = np.ones(len(posted), dtype=bool)
-    test, before = _cut(posted, earliest, every, spec.test, spec)
+    test, before = _cut(posted, earliest, np.ones(len(posted), dtype=bool), spec.test, spec)
     validation, train = _cut(posted, earliest, before, spec.validation / (1 - spec.test), spec)
     parts = np.select([test, validation, train], ["test", "validation", "train"], "unused")
-    if spec.kind == "time_author" and (test | validation | train).mean() < _LEAST_USED:
+    if spec.kind == "time_author" and (test | validation | train).mean() < _MIN_USED:
         raise TableError(
             f"split kind 'time_author' can use only {(parts != 'unused').sum()} of {len(parts)} posts, since few "
             "authors are new: use kind 'time' or 'author', or a smaller gap_days"
@@ -208,7 +207,7 @@ def _by_time(posts: pa.Table, spec: SplitSpec) -> npt.NDArray[np.str_]:
 
 
 def _cut(posted: _Ints, earliest: _Ints, rows: _Bools, share: float, spec: SplitSpec) -> tuple[_Bools, _Bools]:
-    """The latest cut that leaves at least `share` of the used rows after it: (rows after it, rows before the gap)."""
+    """Masks of the rows after the cut and before its gap, for the latest cut with `share` of the used rows after it."""
     times = np.sort(posted[rows])
     moments = np.unique(times)
     after = len(times) - np.searchsorted(np.sort(earliest[rows]), moments)

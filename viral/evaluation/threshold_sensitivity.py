@@ -1,4 +1,4 @@
-"""How much the judgement hangs on where the bar for viral lies."""
+"""Metrics of one ranking under several thresholds for viral."""
 
 from __future__ import annotations
 
@@ -8,60 +8,62 @@ from dataclasses import replace
 import numpy as np
 
 from viral.errors import TableError
-from viral.evaluation.bootstrap.metrics import Figures, Floats
-from viral.evaluation.evaluate import Forecast, Truth
-from viral.evaluation.quick_bootstrap import RESAMPLES, Draws
-from viral.evaluation.report.sections import Cut
+from viral.evaluation.bootstrap.metrics import Floats, Metrics
+from viral.evaluation.labels import Labels
+from viral.evaluation.quick_bootstrap import RESAMPLES, AuthorDraws
+from viral.evaluation.report.sections import ThresholdResult
 from viral.labels.threshold import fit_threshold
+from viral.models.predictions import PredictionBatch
 
-SHARES = (0.10, 0.20, 0.25, 0.30, 0.50)
+FRACTIONS = (0.10, 0.20, 0.25, 0.30, 0.50)  # from a strict definition of viral to the median split
 
 
-def cuts(
-    truth: Truth,
-    said: Forecast,
+def evaluate_thresholds(
+    labels: Labels,
+    predictions: PredictionBatch,
     train: Floats,
     *,
-    shares: Sequence[float] = SHARES,
+    fractions: Sequence[float] = FRACTIONS,
     resamples: int = RESAMPLES,
     seed: int = 0,
-) -> tuple[Cut, ...]:
-    """ROC-AUC and PR-AUC of one ranking, by several bars for viral.
+) -> tuple[ThresholdResult, ...]:
+    """ROC-AUC and PR-AUC of one ranking under several thresholds for viral.
 
-    The ranking is by the score, which knows no bar; by the probability where the score is the same for all posts. A
-    share that no training post lies above, since many tie, is left out.
+    Posts rank by score, which does not depend on the threshold; by probability if all scores are equal. A fraction
+    that no training post lies above, because of ties, is left out.
 
     Args:
-        truth: the test posts.
-        said: what the model says of them.
-        train: the training posts' targets, (training rows,): the bar is fitted on them, as the label's own is.
-        shares: of the training posts that are to count as viral.
-        resamples: draws of whole authors; `brief.RESAMPLES` at most.
-        seed: of the draws.
+        labels: the test posts.
+        predictions: the model's predictions.
+        train: targets of the training posts, (training rows,), to fit the thresholds on, as the label's own is.
+        fractions: share of the training posts to count as viral.
+        resamples: draws of whole authors, at most `quick_bootstrap.RESAMPLES`.
+        seed: seed of the draws.
     """
-    draws = Draws.of(truth.authors, resamples=resamples, seed=seed)
-    ranked = Forecast(said.score, said.score) if np.ptp(said.score) > 0 else said
-    found = []
-    for share in shares:
+    draws = AuthorDraws.from_authors(labels.authors, resamples=resamples, seed=seed)
+    constant = np.ptp(predictions.score) == 0
+    ranked = predictions if constant else PredictionBatch(predictions.score, predictions.score)
+    results = []
+    for fraction in fractions:
         try:
-            limit = fit_threshold(train, None, share)
+            limit = fit_threshold(train, None, fraction)
         except TableError:
             continue
-        barred = replace(truth, is_viral=limit.above(truth.y, None))
-        [judged] = draws.judged(barred, [ranked], _areas)
-        viral = float(barred.is_viral.mean())
-        found.append(Cut(share=share, threshold=limit.overall, viral=viral, figures=draws.estimates(*judged)))
-    return tuple(found)
+        relabelled = replace(labels, is_viral=limit.above(labels.y, None))
+        [result] = draws.evaluate(relabelled, [ranked], _areas)
+        viral, metrics = float(relabelled.is_viral.mean()), draws.estimates(*result)
+        results.append(ThresholdResult(share=fraction, threshold=limit.overall, viral=viral, metrics=metrics))
+    return tuple(results)
 
 
-def _areas(truth: Truth, said: Forecast) -> Figures:
+def _areas(labels: Labels, predictions: PredictionBatch) -> Metrics:
     import sklearn
     from sklearn import metrics
 
-    if not truth.is_viral.any() or truth.is_viral.all():
+    if not labels.is_viral.any() or labels.is_viral.all():
         return {"roc_auc": None, "pr_auc": None}
     with sklearn.config_context(assume_finite=True, skip_parameter_validation=True):
         return {
-            "roc_auc": float(metrics.roc_auc_score(truth.is_viral, said.probability)),
-            "pr_auc": float(metrics.average_precision_score(truth.is_viral, said.probability)),
+            "roc_auc": float(metrics.roc_auc_score(labels.is_viral, predictions.probability)),
+            "pr_auc": float(metrics.average_precision_score(labels.is_viral, predictions.probability)),
         }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
 import numpy as np
@@ -38,6 +38,11 @@ class PredictionBatch:
         """Build from `quantiles` (N, 3): lower end, median, upper end."""
         low, score, high = quantiles.T
         return cls(probability, score, low, high, **fields)
+
+    def take(self, rows: npt.NDArray[np.int64]) -> Self:
+        """Select posts by row index."""
+        columns = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(self, **{name: column[rows] for name, column in columns.items() if column is not None})
 
     @property
     def quantiles(self) -> Floats:

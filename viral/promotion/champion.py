@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from viral.errors import ConfigError, PromotionError, TableError
-from viral.evaluation.model_comparison import JUDGING, Comparison, compare
+from viral.evaluation import test_predictions
+from viral.evaluation.model_comparison import DECISIVE_METRICS, Comparison, compare
 from viral.evaluation.report.glossary import GLOSSARY
-from viral.evaluation.test_predictions import is_kept, read
-from viral.registry.promotions import CHAMPION, Gain, Promotion, newest, record
+from viral.registry.promotions import CHAMPION, Gain, Promotion, latest_promotion, record
 from viral.registry.registry import Registry
 from viral.storage.store import Store
 
@@ -22,7 +22,7 @@ LEAST_AUTHORS = 10
 
 
 @dataclass(frozen=True)
-class Rule:
+class PromotionPolicy:
     """What a version must show: a gain by `metric` whose interval lies above `margin`; or `forced`, a reason."""
 
     metric: str = METRIC
@@ -31,15 +31,15 @@ class Rule:
     resamples: int = 1000
 
     def __post_init__(self) -> None:
-        if self.metric not in JUDGING:
-            raise ConfigError(f"a model cannot be better by {self.metric!r}: choose from {', '.join(JUDGING)}")
+        if self.metric not in DECISIVE_METRICS:
+            raise ConfigError(f"a model cannot be better by {self.metric!r}: choose from {', '.join(DECISIVE_METRICS)}")
         if not self.margin >= 0:
             raise ConfigError(f"a margin of {self.margin:g} would let worse models pass: use --force with a reason")
         if self.forced is not None and not self.forced.strip():
             raise ConfigError("--force needs a reason: it is kept with the promotion")
 
 
-def promote(store: Store, reference: str, rule: Rule) -> Promotion:
+def promote(store: Store, reference: str, rule: PromotionPolicy) -> Promotion:
     """Make a version the champion of its name; one that is it already stays it, and nothing is written.
 
     Of two at once none is lost: the later one is judged again, against the champion that the earlier one made.
@@ -51,7 +51,7 @@ def promote(store: Store, reference: str, rule: Rule) -> Promotion:
     registry = Registry(store)
     saved = registry.load(reference)
     while True:
-        before = newest(store, saved.name)
+        before = latest_promotion(store, saved.name)
         if before and before.version == saved.version:
             return before
         gain = _judged(registry, saved.name, saved.version, before, rule)
@@ -70,7 +70,7 @@ def promote(store: Store, reference: str, rule: Rule) -> Promotion:
             return promotion
 
 
-def compared(
+def compare_versions(
     registry: Registry, one: tuple[str, int], other: tuple[str, int], names: tuple[str, ...], resamples: int
 ) -> Comparison:
     """Two versions on the test posts of both; of two label tables, on those of the one that both were asked about.
@@ -83,27 +83,31 @@ def compared(
     asked: list[str | None] = [None, None]
     if labels[0] != labels[1]:
         asked = _asked(store, (one, other), [str(label.get("name")) for label in labels])
-    rows = [read(store, *each, label=label) for each, label in zip((one, other), asked, strict=True)]
+    rows = [test_predictions.read(store, *each, label=label) for each, label in zip((one, other), asked, strict=True)]
     return compare(*rows, names=names, resamples=resamples)
 
 
 def _asked(store: Store, models: tuple[tuple[str, int], tuple[str, int]], labels: list[str]) -> list[str | None]:
     """For each model the label table whose test posts it was asked about besides its own, as `--refit` does."""
-    if is_kept(store, *models[1], labels[0]):
+    if test_predictions.exists(store, *models[1], labels[0]):
         return [None, labels[0]]
-    if is_kept(store, *models[0], labels[1]):
+    if test_predictions.exists(store, *models[0], labels[1]):
         return [labels[1], None]
     first, second = (f"{name}/{version}" for name, version in models)
     raise TableError(f"{first} and {second} were trained on different labels: train both on the same")
 
 
-def _judged(registry: Registry, name: str, version: int, before: Promotion | None, rule: Rule) -> Gain | None:
+def _judged(
+    registry: Registry, name: str, version: int, before: Promotion | None, rule: PromotionPolicy
+) -> Gain | None:
     """The gain over the champion, None where there is none to compare with. Raises PromotionError unless forced."""
     try:
         if before is None:
-            read(registry.store, name, version)
+            test_predictions.read(registry.store, name, version)
             return None
-        gain = _gain(compared(registry, (name, version), (name, before.version), (rule.metric,), rule.resamples), rule)
+        gain = _gain(
+            compare_versions(registry, (name, version), (name, before.version), (rule.metric,), rule.resamples), rule
+        )
     except TableError as error:
         if rule.forced is None:
             raise PromotionError(f"{name}/{version} is not promoted: {error}") from error
@@ -113,7 +117,7 @@ def _judged(registry: Registry, name: str, version: int, before: Promotion | Non
     return gain
 
 
-def _gain(found: Comparison, rule: Rule) -> Gain:
+def _gain(found: Comparison, rule: PromotionPolicy) -> Gain:
     gap = found.figures[rule.metric].difference
     ends = (gap.low, gap.high)
     if GLOSSARY[rule.metric].better == "higher":
@@ -122,7 +126,7 @@ def _gain(found: Comparison, rule: Rule) -> Gain:
     return Gain(value, low, high, found.posts, found.authors)
 
 
-def _check(version: str, champion: str, gain: Gain, rule: Rule) -> None:
+def _check(version: str, champion: str, gain: Gain, rule: PromotionPolicy) -> None:
     where = f"on {gain.posts} test posts by {gain.authors} authors"
     if gain.authors < LEAST_AUTHORS:
         raise PromotionError(
@@ -136,7 +140,7 @@ def _check(version: str, champion: str, gain: Gain, rule: Rule) -> None:
         )
 
 
-def said(gain: Gain) -> str:
+def format_gain(gain: Gain) -> str:
     """A gain in words, with its interval."""
     if gain.value is None:
         return "undefined"

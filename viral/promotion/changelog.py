@@ -16,7 +16,7 @@ FILE = "changelog.json"
 
 
 @dataclass(frozen=True)
-class Learnt:
+class TrainingSnapshot:
     """What a version learnt from.
 
     Attributes:
@@ -58,23 +58,23 @@ class Changelog:
     when: str
     since: str
     why: list[str]
-    before: Learnt
-    after: Learnt
+    before: TrainingSnapshot
+    after: TrainingSnapshot
     compared: Comparison | None = None
     notes: list[str] = field(default_factory=list)
 
 
-def keep(store: Store, name: str, version: int, made: Changelog) -> None:
+def save_changelog(store: Store, name: str, version: int, made: Changelog) -> None:
     """Write it beside the new version."""
     store.write(Registry.key(name, version, FILE), json.dumps(asdict(made), indent=1).encode())
 
 
-def changelog(store: Store, name: str, version: int) -> Changelog | None:
+def load_changelog(store: Store, name: str, version: int) -> Changelog | None:
     """That of a version; None where it was not made by a refit."""
     written = read_json(store, Registry.key(name, version, FILE))
     if written is None:
         return None
-    learnt = {each: Learnt(**written[each]) for each in ("before", "after")}
+    learnt = {each: TrainingSnapshot(**written[each]) for each in ("before", "after")}
     found = written["compared"]
     return Changelog(**written | learnt | {"compared": _comparison(found) if found else None})
 

@@ -8,14 +8,14 @@ from typing import Any, ParamSpec, TypeVar
 
 import click
 
-from viral.console.options import common
+from viral.console.options import root_options
 from viral.console.output import to_json
 from viral.errors import ConfigError
-from viral.evaluation.model_comparison import COMPARED, JUDGING, Comparison
+from viral.evaluation.model_comparison import COMPARED_METRICS, DECISIVE_METRICS, Comparison
 from viral.evaluation.report.glossary import GLOSSARY
-from viral.promotion.champion import METRIC, Rule, compared, promote
-from viral.promotion.listing import estimate_line, list_lines, listed, promotion_line, show_lines, shown
-from viral.promotion.mlflow_mirror import Mirrored, mirror
+from viral.promotion.champion import METRIC, PromotionPolicy, compare_versions, promote
+from viral.promotion.listing import describe_model, estimate_line, list_lines, list_models, promotion_line, show_lines
+from viral.promotion.mlflow_mirror import SyncResult, sync_to_mlflow
 from viral.registry.promotions import CHAMPION, Promotion
 from viral.registry.registry import Registry
 from viral.storage.store import Store
@@ -38,7 +38,7 @@ def _options(function: Callable[P, R]) -> Callable[P, R]:
         envvar="MLFLOW_TRACKING_URI",
         metavar="URI",
         help="A server or a database instead of the root's own.",
-    )(common(function))
+    )(root_options(function))
 
 
 resamples = click.option(
@@ -60,7 +60,7 @@ def list_models(mlflow: str | None, root: str, as_json: bool, debug: bool) -> No
     """All versions, with the champions and the main figures."""
     del debug  # read by the caller of all commands
     store = Store.open(root)
-    rows = list(listed(store))
+    rows = list(list_models(store))
     _answer(store, mlflow, _Answer({"models": [asdict(row) for row in rows]}, list_lines(rows)), as_json=as_json)
 
 
@@ -71,7 +71,7 @@ def show_model(model: str, mlflow: str | None, root: str, as_json: bool, debug: 
     """What a version is made of, its figures and promotions, and what changed since the version before."""
     del debug
     store = Store.open(root)
-    row = shown(store, model)
+    row = describe_model(store, model)
     _answer(store, mlflow, _Answer(asdict(row), show_lines(row)), as_json=as_json)
 
 
@@ -88,7 +88,7 @@ def compare_models(
     store = Store.open(root)
     registry = Registry(store)
     first, second = registry.resolve(one), registry.resolve(other)
-    found = compared(registry, first, second, COMPARED, resamples)
+    found = compare_versions(registry, first, second, COMPARED_METRICS, resamples)
     one, other = (f"{name}/{version}" for name, version in (first, second))
     values = {"one": one, "other": other, **asdict(found)}
     _answer(store, mlflow, _Answer(values, _compare_lines(one, other, found)), as_json=as_json)
@@ -96,7 +96,9 @@ def compare_models(
 
 @command.command("promote")
 @click.argument("model")
-@click.option("--metric", default=METRIC, show_default=True, type=click.Choice(JUDGING), help="What must be better.")
+@click.option(
+    "--metric", default=METRIC, show_default=True, type=click.Choice(DECISIVE_METRICS), help="What must be better."
+)
 @click.option("--margin", default=0.0, show_default=True, type=click.FloatRange(0), help="By more than this.")
 @click.option("--force", "forced", metavar="REASON", help="Whatever the figures say; the reason is kept.")
 @resamples
@@ -119,7 +121,7 @@ def promote_model(
     """
     del debug
     store = Store.open(root)
-    promotion = promote(store, model, Rule(metric, margin, forced, resamples))
+    promotion = promote(store, model, PromotionPolicy(metric, margin, forced, resamples))
     name = model.partition("/")[0].partition("@")[0]
     values = {"model": f"{name}/{promotion.version}", **asdict(promotion)}
     _answer(store, mlflow, _Answer(values, _promote_lines(name, promotion)), as_json=as_json)
@@ -129,9 +131,9 @@ def _answer(store: Store, uri: str | None, answer: _Answer, *, as_json: bool) ->
     """Bring MLflow up to date and print; where that fails, print all the same before it is said."""
     failure = None
     try:
-        mirrored = mirror(store, uri)
+        mirrored = sync_to_mlflow(store, uri)
     except ConfigError as error:
-        failure, mirrored = error, Mirrored("not up to date")
+        failure, mirrored = error, SyncResult("not up to date")
     if as_json:
         click.echo(to_json({**answer.values, **asdict(mirrored)}))
     else:

@@ -7,10 +7,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from viral.evaluation.bootstrap.by_author import Estimate
-from viral.evaluation.scorecard import MAIN, figures
-from viral.promotion.champion import said
-from viral.promotion.changelog import Changelog, changelog, changelog_lines
-from viral.registry.promotions import CHAMPION, Promotion, newest, promotions
+from viral.evaluation.scorecard import MAIN_METRICS, read_metrics
+from viral.promotion.changelog import Changelog, changelog_lines, load_changelog
+from viral.registry.promotions import CHAMPION, Promotion, latest_promotion, promotions
 from viral.registry.registry import SAVED_AT, Registry
 from viral.storage.store import Store
 
@@ -20,8 +19,8 @@ _LONGEST = 60  # characters of a value in the list of changes
 
 
 @dataclass(frozen=True)
-class Listed:
-    """One version in the list. `figures` are those of `MAIN`, none where it was not evaluated."""
+class ModelSummary:
+    """One version in the list. `figures` are those of `MAIN_METRICS`, none where it was not evaluated."""
 
     model: str
     champion: bool
@@ -31,7 +30,7 @@ class Listed:
 
 
 @dataclass(frozen=True)
-class Shown:
+class ModelDetails:
     """One version: what it is made of, how good it is, its promotions, and what changed since the version before.
 
     `changelog` says why it was made, where `viral evaluate --refit` made it.
@@ -52,36 +51,36 @@ class Shown:
     promotions: list[Promotion]
     before: str | None
     changes: list[str]
-    changelog: Changelog | None = None
+    load_changelog: Changelog | None = None
 
 
-def listed(store: Store) -> Iterator[Listed]:
+def list_models(store: Store) -> Iterator[ModelSummary]:
     """Every version of every model, by name, oldest first."""
     registry = Registry(store)
     for name in registry.names():
-        promoted = newest(store, name)
+        promoted = latest_promotion(store, name)
         for version in registry.versions(name):
-            card, found = registry.card(name, version), figures(store, name, version)
-            yield Listed(
+            card, found = registry.card(name, version), read_metrics(store, name, version)
+            yield ModelSummary(
                 model=f"{name}/{version}",
                 champion=promoted is not None and promoted.version == version,
                 saved_at=card.get(SAVED_AT),
                 rows=card.get("rows"),
-                figures={figure: found[figure].value for figure in MAIN if figure in found},
+                figures={figure: found[figure].value for figure in MAIN_METRICS if figure in found},
             )
 
 
-def shown(store: Store, reference: str) -> Shown:
+def describe_model(store: Store, reference: str) -> ModelDetails:
     """One version. Raises TableError: there is no such model."""
     registry = Registry(store)
     name, version = registry.resolve(reference)
-    card, found = registry.card(name, version), figures(store, name, version)
+    card, found = registry.card(name, version), read_metrics(store, name, version)
     promoted, older = promotions(store, name), [each for each in registry.versions(name) if each < version]
     changes: list[str] = []
     if older:
-        known = figures(store, name, older[-1])
+        known = read_metrics(store, name, older[-1])
         changes = [*_changes(registry.card(name, older[-1]), card), *_changes(_values(known), _values(found))]
-    return Shown(
+    return ModelDetails(
         model=f"{name}/{version}",
         champion=f"{name}/{promoted[-1].version}" if promoted else None,
         saved_at=card.get(SAVED_AT),
@@ -97,22 +96,24 @@ def shown(store: Store, reference: str) -> Shown:
         promotions=[each for each in promoted if each.version == version],
         before=f"{name}/{older[-1]}" if older else None,
         changes=changes,
-        changelog=changelog(store, name, version),
+        changelog=load_changelog(store, name, version),
     )
 
 
-def list_lines(rows: list[Listed]) -> Iterator[str]:
+def list_lines(rows: list[ModelSummary]) -> Iterator[str]:
     """The list for people."""
     width = max((len(row.model) for row in rows), default=5)
-    yield f"{'model':<{width}}  {'':<8}  {'saved (UTC)':<16}  {'rows':>9}  " + "  ".join(f"{name:>8}" for name in MAIN)
+    yield f"{'model':<{width}}  {'':<8}  {'saved (UTC)':<16}  {'rows':>9}  " + "  ".join(
+        f"{name:>8}" for name in MAIN_METRICS
+    )
     for row in rows:
-        told = "  ".join(f"{_number(row.figures.get(name)):>8}" for name in MAIN)
+        told = "  ".join(f"{_number(row.figures.get(name)):>8}" for name in MAIN_METRICS)
         when = (row.saved_at or "-")[:16].replace("T", " ")
         count = "-" if row.rows is None else str(row.rows)
         yield f"{row.model:<{width}}  {CHAMPION if row.champion else '':<8}  {when:<16}  {count:>9}  {told}"
 
 
-def show_lines(row: Shown) -> Iterator[str]:
+def show_lines(row: ModelDetails) -> Iterator[str]:
     """One version for people."""
     told: dict[str, Any] = {name: value for name, value in asdict(row).items() if isinstance(value, str | int | None)}
     told |= {"label": [f"{name}: {value}" for name, value in row.label.items()]}

@@ -20,31 +20,31 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from viral.errors import ConfigError
-from viral.evaluation.scorecard import figures
-from viral.registry.promotions import CHAMPION, newest
+from viral.evaluation.scorecard import read_metrics
+from viral.registry.promotions import CHAMPION, latest_promotion
 from viral.registry.registry import Registry
 from viral.storage.store import Store
-from viral.tracking.curves import ADDRESS, EXPERIMENT, log_run
-from viral.tracking.mlflow_client import connected, shown
+from viral.tracking.curves import ADDRESS_TAG, EXPERIMENT, log_run
+from viral.tracking.mlflow_client import connect, redact
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
 DATABASE = "mlflow.db"
-TOLD = ("model.json", "scorecard.json")  # of a version's files, and all promotions: what MLflow is told of
+SYNCED_FILES = ("model.json", "scorecard.json")  # of a version's files, and all promotions: what MLflow is told of
 NO_MLFLOW = "none: SQLite cannot lie on S3; --mlflow URI names a server"
 
 
 @dataclass(frozen=True)
-class Mirrored:
+class SyncResult:
     """Where MLflow is, or why there is none, and how many versions were new to it."""
 
     mlflow: str
     registered: int = 0
 
 
-def mirror(store: Store, uri: str | None = None) -> Mirrored:
+def sync_to_mlflow(store: Store, uri: str | None = None) -> SyncResult:
     """Bring MLflow up to date with the models of a root.
 
     Args:
@@ -56,24 +56,24 @@ def mirror(store: Store, uri: str | None = None) -> Mirrored:
         ConfigError: MLflow fails, or another root's model has the name there.
     """
     if uri is None and store.on_s3:
-        return Mirrored(NO_MLFLOW)
+        return SyncResult(NO_MLFLOW)
     if uri is not None:
-        return Mirrored(shown(uri), _run(store, uri, None))
+        return SyncResult(redact(uri), _run(store, uri, None))
     database = Path(store.path(DATABASE))
     address = f"sqlite:///{quote(str(database))}"
     if not _writable(database):
-        return Mirrored(f"none: {database} cannot be written; --mlflow URI names a server")
-    with _alone(store):
+        return SyncResult(f"none: {database} cannot be written; --mlflow URI names a server")
+    with _exclusive(store):
         state = _state(store)
-        if _noted(database) == state:
-            return Mirrored(address)
+        if _read_state(database) == state:
+            return SyncResult(address)
         registered = _run(store, address, store.uri("mlflow"))
-        _note(database, state)
-    return Mirrored(address, registered)
+        _write_state(database, state)
+    return SyncResult(address, registered)
 
 
 def _run(store: Store, address: str, artifacts: str | None) -> int:
-    with connected(address, f"MLflow at {shown(address)} is not told of the models") as client:
+    with connect(address, f"MLflow at {shown(address)} is not told of the models") as client:
         return _Mirror(store, client, artifacts).run()
 
 
@@ -91,7 +91,7 @@ class _Mirror:
         return sum(self._model(registry, name) for name in registry.names())
 
     def _model(self, registry: Registry, name: str) -> int:
-        there = {version.tags.get(ADDRESS, ""): version for version in self._versions(name)}
+        there = {version.tags.get(ADDRESS_TAG, ""): version for version in self._versions(name)}
         new = 0
         for number in registry.versions(name):
             address = self.store.uri(registry.folder(name, number))
@@ -117,7 +117,7 @@ class _Mirror:
         token = None
         while experiment and (token is None or token):
             page = self.client.search_runs([experiment.experiment_id], page_token=token)
-            found |= {run.data.tags[ADDRESS]: run.info.run_id for run in page if ADDRESS in run.data.tags}
+            found |= {run.data.tags[ADDRESS_TAG]: run.info.run_id for run in page if ADDRESS_TAG in run.data.tags}
             token = page.token or ""
         return found
 
@@ -128,12 +128,12 @@ class _Mirror:
         run = self._runs.get(address) or log_run(self.client, model, address, card, self.artifacts)
         # A server refuses paths of its clients as the source of a model: the tag says where it is.
         source = address if self.store.on_s3 else f"runs:/{run}/model"
-        return self.client.create_model_version(name, source, run, tags={"model": model, ADDRESS: address})
+        return self.client.create_model_version(name, source, run, tags={"model": model, ADDRESS_TAG: address})
 
     def _log_figures(self, version: ModelVersion, name: str, number: int) -> None:
         from mlflow.entities import Metric
 
-        told = {f"test/{figure}": each.value for figure, each in figures(self.store, name, number).items()}
+        told = {f"test/{figure}": each.value for figure, each in read_metrics(self.store, name, number).items()}
         run = str(version.run_id)
         known = self.client.get_run(run).data.metrics if told else {}
         new = [Metric(key, value, 0, 0) for key, value in told.items() if value is not None and known.get(key) != value]
@@ -141,7 +141,7 @@ class _Mirror:
             self.client.log_batch(run, metrics=new)
 
     def _set_champion(self, name: str, there: dict[str, ModelVersion]) -> None:
-        promoted = newest(self.store, name)
+        promoted = latest_promotion(self.store, name)
         if promoted is None:
             return
         address = self.store.uri(Registry.folder(name, promoted.version))
@@ -158,7 +158,7 @@ class _Mirror:
 
 
 @contextmanager
-def _alone(store: Store) -> Iterator[None]:
+def _exclusive(store: Store) -> Iterator[None]:
     """One at a time: two would make the database at once, or register a model twice. The lock ends with its process."""
     folder = os.open(store.root, os.O_RDONLY)
     try:
@@ -171,19 +171,21 @@ def _alone(store: Store) -> Iterator[None]:
 
 def _state(store: Store) -> int:
     """What MLflow is to know of a folder's models, as a number that SQLite can note: 0, as a new one has, for none."""
-    told = (info.key for info in store.objects("models") if info.key.endswith(TOLD) or "/promotions/" in info.key)
+    told = (
+        info.key for info in store.objects("models") if info.key.endswith(SYNCED_FILES) or "/promotions/" in info.key
+    )
     changed = [(key, Path(store.path(key)).stat().st_mtime_ns) for key in sorted(told)]
     return zlib.crc32(repr((store.root, changed)).encode()) >> 1 | 1 if changed else 0
 
 
-def _noted(database: Path) -> int:
+def _read_state(database: Path) -> int:
     if not database.exists():
         return 0
     with closing(sqlite3.connect(database)) as connection:
         return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
-def _note(database: Path, state: int) -> None:
+def _write_state(database: Path, state: int) -> None:
     with closing(sqlite3.connect(database)) as connection:
         connection.execute(f"PRAGMA user_version = {state}")
 

@@ -1,11 +1,12 @@
-"""What makes a model's answers ones that can be taken at their word, fitted on held posts that it was not trained on.
+"""Calibration of a model's predictions, fitted on validation posts.
 
-Probabilities by isotonic regression or by a sigmoid; intervals by conformalised quantile regression (Romano et al.
-2019, by mapie); percentiles among the reference posts, which are those same held posts.
+Probabilities by isotonic regression or a sigmoid, intervals by conformalised quantile regression (Romano et al. 2019,
+https://arxiv.org/abs/1905.03222), percentiles by rank among the same validation posts, called reference posts here.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -13,40 +14,41 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from viral.scoring.pair_residuals import Gaps
+from viral.scoring.pair_residuals import PairResiduals
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 Method = Literal["isotonic", "sigmoid", "none"]
 
 LEVEL = 0.9
-"""The share of posts that an interval is meant to hold."""
+"""Nominal coverage of the intervals."""
 
-ISOTONIC_FROM = 1000  # posts: with fewer it follows their luck (scikit-learn's advice, too)
-SIGMOID_FROM = 20
-ONE_SIDED_FROM = 40  # posts: each end is moved by itself; with fewer both by the same
-CONFORMAL_FROM = 11  # posts: fewer have no 90 % quantile with its correction
-_GRID = 1001
-_SURE = 1e-6  # a probability is never taken to be nearer to 0 or 1 than this before it is calibrated
+ISOTONIC_FROM = 1000  # posts: with fewer, isotonic regression overfits (scikit-learn's advice)
+SIGMOID_FROM = 20  # posts: ten per parameter of the sigmoid; with fewer, the raw probability stays
+ONE_SIDED_FROM = 40  # posts: two lie in each 5 % tail; with fewer, both ends move by the same shift
+CONFORMAL_FROM = 11  # posts: more than 1 / (1 - LEVEL), so that one at least lies outside the interval
+_GRID = 1001  # reference quantiles that are stored at most: one per 0.1 percentile
+_ROUNDING = 1e6  # rounds shifts to about 1e-10, as in the models that were saved with mapie
+_EPSILON = 1e-6  # raw probabilities are clipped to this distance from 0 and 1, so that log odds stay finite
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """How a model's words are corrected.
+    """A fitted calibration.
 
     Attributes:
-        method: of the probabilities; `none` where there were too few posts, or all of one class.
-        knots: of the raw log odds, ascending: where the correction is stated, (K,).
-        values: the calibrated probability at each knot, (K,); straight lines between them and level beyond for
-            `isotonic`; for `sigmoid` the two numbers slope and intercept of the log odds.
-        below: by how much the lower end of an interval is moved down.
-        above: by how much the upper end is moved up.
-        conformal: whether there were enough posts to move the ends.
-        reference: the raw log odds of the reference posts, ascending, or of many of them quantiles at even steps, (Q,).
-        base_rate: share of viral ones among the training posts.
-        spread: the 5 % and 95 % quantiles of the training posts' label: what is said of a post that is not known.
-        posts: how many reference posts there were.
-        gaps: how far differences between two of them are from those between their scores; None with fewer than two.
+        method: for the probabilities; `none` if there were too few posts, or all of one class.
+        knots: raw log odds at which the calibrated probability is given, ascending, (K,).
+        values: for `isotonic`, the calibrated probability at each knot, (K,), linear in between and constant outside;
+            for `sigmoid`, the slope and the intercept of the log odds.
+        below: shift of the lower end of an interval, downwards.
+        above: shift of the upper end, upwards.
+        conformal: whether there were enough posts to shift the ends.
+        reference: raw log odds of the reference posts, or evenly spaced quantiles of them, ascending, (Q,).
+        base_rate: fraction of the training posts that are viral.
+        spread: 5 % and 95 % quantiles of the training posts' label, the interval for out-of-distribution posts.
+        posts: number of reference posts.
+        pair_residuals: of pairs of reference posts; None with fewer than two. `gaps` in JSON.
     """
 
     method: Method
@@ -59,10 +61,10 @@ class Calibration:
     base_rate: float
     spread: tuple[float, float]
     posts: int
-    gaps: Gaps | None
+    pair_residuals: PairResiduals | None
 
     def probability(self, raw: Floats) -> Floats:
-        """The calibrated probability of each raw one, (N,). Never falls where the raw one rises."""
+        """Calibrate raw probabilities (N,); monotone."""
         if self.method == "none":
             return raw
         if self.method == "sigmoid":
@@ -72,50 +74,53 @@ class Calibration:
         return corrected
 
     def quantiles(self, raw: Floats) -> Floats:
-        """The label's quantiles (N, 3), the ends moved so that nine posts of ten lie between them; never crossed."""
+        """Shift the ends of raw quantiles (N, 3) to 90 % coverage, without crossing the median."""
         moved: Floats = raw + np.array([-self.below, 0.0, self.above])
         moved[:, 0], moved[:, 2] = np.minimum(moved[:, 0], raw[:, 1]), np.maximum(moved[:, 2], raw[:, 1])
         return moved
 
     def percentile(self, raw: Floats) -> Floats:
-        """Of 100 reference posts, how many the model holds for less probable, (N,), from the raw probabilities.
+        """Percentage of the reference posts whose raw probability is lower, (N,); ties count half.
 
-        Among posts like the reference posts it is uniform between 0 and 100, whatever the shape of the probabilities.
+        Uniform between 0 and 100 for posts like the reference posts.
         """
         grid = np.array(self.reference)
-        at, odds = 100 * _places(len(grid)), log_odds(raw)
-        # Of equal reference posts the middle one: a model that says one thing of all puts all at 50.
-        first = np.interp(odds, *_firsts(grid, at), left=0, right=100)
-        last = 100 - np.interp(-odds, *_firsts(-grid[::-1], at), left=0, right=100)
+        ranks, odds = 100 * _plotting_positions(len(grid)), log_odds(raw)
+        # The middle of equal reference posts: a constant model puts every post at 50.
+        first = np.interp(odds, *_first_ranks(grid, ranks), left=0, right=100)
+        last = 100 - np.interp(-odds, *_first_ranks(-grid[::-1], ranks), left=0, right=100)
         return np.asarray(np.clip((first + last) / 2, 0, 100))
 
     def facts(self) -> dict[str, str]:
-        """How it was done, in words, by what it is about."""
-        ways = {
+        """Describe the calibration for people, by topic."""
+        methods = {
             "isotonic": "isotonic regression",
             "sigmoid": "a sigmoid of the log odds (Platt)",
-            "none": "as the model itself says: too few posts, or all of one class",
+            "none": "uncalibrated: too few posts, or all of one class",
         }
-        moved = f"lower end moved down by {self.below:.3g}, upper end up by {self.above:.3g} (conformalised quantiles)"
+        shifts = f"lower end moved down by {self.below:.3g}, upper end up by {self.above:.3g} (conformalised quantiles)"
+        pairs = self.pair_residuals
         return {
             "slice": f"{self.posts:,} posts of the validation split, which are the reference of the percentiles too",
-            "probabilities": ways[self.method],
-            "intervals": moved if self.conformal else "as the model itself says: too few posts",
-            "differences of two posts": f"from {self.gaps.pairs:,} pairs of posts"
-            + (" of one author each" if self.gaps.one_author else "")
-            if self.gaps
-            else "not known: too few posts",
+            "probabilities": methods[self.method],
+            "intervals": shifts if self.conformal else "uncalibrated: too few posts",
+            "differences of two posts": f"from {pairs.pairs:,} pairs of posts"
+            + (" of one author each" if pairs.one_author else "")
+            if pairs
+            else "unknown: too few posts",
         }
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain JSON."""
-        return asdict(self)
+        """Convert to JSON."""
+        stored = asdict(self)
+        return stored | {"gaps": stored.pop("pair_residuals")}
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Calibration:
-        """What `to_dict` gave."""
+        """Read what `to_dict` returned."""
         fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in stored.items()}
-        return cls(**fields | {"gaps": Gaps.from_dict(stored["gaps"]) if stored["gaps"] else None})
+        pairs = fields.pop("gaps")
+        return cls(**fields, pair_residuals=PairResiduals.from_dict(pairs) if pairs else None)
 
 
 def fit(
@@ -128,20 +133,20 @@ def fit(
     base_rate: float,
     spread: tuple[float, float],
 ) -> Calibration:
-    """Learns the correction from held posts, later than the training posts where the split goes by time.
+    """Fit a calibration on validation posts, which are later than the training posts in a split by time.
 
     Args:
-        probability: what the model says, (N,).
-        quantiles: 5 %, 50 % and 95 % of the label, as the model says, (N, 3).
-        y: the label that each post reached, (N,).
-        viral: whether it was viral, (N,).
-        authors: a code for each post, (N,); equal codes are one author.
-        base_rate: share of viral ones among the training posts.
-        spread: the 5 % and 95 % quantiles of the training posts' label.
+        probability: raw predictions, (N,).
+        quantiles: raw 5 %, 50 % and 95 % quantiles of the label, (N, 3).
+        y: the label of each post, (N,).
+        viral: whether the post was viral, (N,).
+        authors: author code of each post, (N,).
+        base_rate: fraction of the training posts that are viral.
+        spread: 5 % and 95 % quantiles of the training posts' label.
     """
     method, knots, values = _probabilities(log_odds(probability), viral)
     below, above = _ends(quantiles, y)
-    reference = np.quantile(log_odds(probability), _places(min(_GRID, len(y))), method="hazen")
+    reference = np.quantile(log_odds(probability), _plotting_positions(min(_GRID, len(y))), method="hazen")
     return Calibration(
         method=method,
         knots=knots,
@@ -153,14 +158,14 @@ def fit(
         base_rate=base_rate,
         spread=spread,
         posts=len(y),
-        gaps=Gaps.of(quantiles[:, 1], y, authors) if len(y) > 1 else None,
+        pair_residuals=PairResiduals.fit(quantiles[:, 1], y, authors) if len(y) > 1 else None,
     )
 
 
 def log_odds(probability: Floats) -> Floats:
-    """The log odds (N,), bounded."""
-    sure = np.clip(probability, _SURE, 1 - _SURE)
-    odds: Floats = np.log(sure / (1 - sure))
+    """Return the log odds (N,), clipped to finite values."""
+    clipped = np.clip(probability, _EPSILON, 1 - _EPSILON)
+    odds: Floats = np.log(clipped / (1 - clipped))
     return odds
 
 
@@ -168,15 +173,15 @@ def _expit(odds: Floats) -> Floats:
     return np.asarray(1 / (1 + np.exp(-odds)))
 
 
-def _places(count: int) -> Floats:
-    """Where the posts of a sorted sample stand: the least of N is not at 0, since a fresh one may be less."""
+def _plotting_positions(count: int) -> Floats:
+    """Quantile levels of a sorted sample of N (Hazen): the smallest is above 0, since a new one may be smaller."""
     return (np.arange(count) + 0.5) / count
 
 
-def _firsts(ascending: Floats, at: Floats) -> tuple[Floats, Floats]:
-    """Each distinct value with the place where it first stands."""
+def _first_ranks(ascending: Floats, ranks: Floats) -> tuple[Floats, Floats]:
+    """Return the distinct values with the first rank of each."""
     values, first = np.unique(ascending, return_index=True)
-    return values, at[first]
+    return values, ranks[first]
 
 
 def _probabilities(odds: Floats, viral: Bools) -> tuple[Method, tuple[float, ...], tuple[float, ...]]:
@@ -190,47 +195,34 @@ def _probabilities(odds: Floats, viral: Bools) -> tuple[Method, tuple[float, ...
 def _isotonic(odds: Floats, viral: Bools) -> tuple[tuple[float, ...], tuple[float, ...]]:
     from sklearn.isotonic import IsotonicRegression
 
-    edge = 1 / (len(odds) + 2)  # so that nobody is told 0 or 1, whatever the held posts were
-    made = IsotonicRegression(y_min=edge, y_max=1 - edge, out_of_bounds="clip").fit(odds, viral.astype(np.float64))
-    return tuple(made.X_thresholds_.tolist()), tuple(made.y_thresholds_.tolist())
+    edge = 1 / (len(odds) + 2)  # Laplace's rule of succession: never 0 or 1
+    fitted = IsotonicRegression(y_min=edge, y_max=1 - edge, out_of_bounds="clip").fit(odds, viral.astype(np.float64))
+    return tuple(fitted.X_thresholds_.tolist()), tuple(fitted.y_thresholds_.tolist())
 
 
 def _sigmoid(odds: Floats, viral: Bools) -> tuple[float, float]:
-    """Platt's: slope and intercept of the log odds. A model whose order is worthless gets their mean for all."""
+    """Platt scaling: slope and intercept of the log odds; the base rate for a model without skill."""
     from sklearn.linear_model import LogisticRegression
 
-    made = LogisticRegression(C=1e3).fit(odds[:, None], viral)
-    slope, intercept = float(made.coef_[0, 0]), float(made.intercept_[0])
+    fitted = LogisticRegression(C=1e3).fit(odds[:, None], viral)  # hardly any penalty; finite if classes are separable
+    slope, intercept = float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
     if slope > 0:
         return slope, intercept
     return 0.0, float(log_odds(np.array([viral.mean()]))[0])
 
 
 def _ends(quantiles: Floats, y: Floats) -> tuple[float, float]:
-    """By how much each end of the interval is moved outwards (inwards, if negative)."""
+    """Conformal shifts of the lower and the upper end, outwards (inwards if negative)."""
     if len(y) < CONFORMAL_FROM:
         return 0.0, 0.0
-    from mapie.regression import ConformalizedQuantileRegressor
-    from sklearn.base import BaseEstimator, RegressorMixin
+    below, above = quantiles[:, 0] - y, y - quantiles[:, 2]
+    if len(y) < ONE_SIDED_FROM:
+        shift = _conformal_quantile(np.maximum(below, above), LEVEL)
+        return shift, shift
+    return _conformal_quantile(below, (1 + LEVEL) / 2), _conformal_quantile(above, (1 + LEVEL) / 2)
 
-    class Column(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-        """A quantile that was predicted elsewhere, as mapie takes it."""
 
-        n_features_in_ = 3
-
-        def __init__(self, place: int) -> None:
-            self.place = place
-
-        def fit(self, said: Floats, _: Floats) -> Column:
-            return self
-
-        def predict(self, said: Floats) -> Floats:
-            return said[:, self.place]
-
-    said = np.stack([quantiles[:, 0], quantiles[:, 2], quantiles[:, 1]], axis=1)
-    conformal = ConformalizedQuantileRegressor([Column(0), Column(1), Column(2)], confidence_level=LEVEL, prefit=True)
-    conformal.conformalize(said, y)
-    # Far from each other, so that mapie does not find the ends of this one post crossed.
-    asked = np.array([[-1e6, 1e6, 0.0]])
-    _, ends = conformal.predict_interval(asked, symmetric_correction=len(y) < ONE_SIDED_FROM)
-    return float(-1e6 - ends[0, 0, 0]), float(ends[0, 1, 0] - 1e6)
+def _conformal_quantile(scores: Floats, level: float) -> float:
+    """Conformal quantile of scores (N,): the one of rank ceil(level (N + 1)); a new score is below it at `level`."""
+    quantile = float(np.sort(scores)[math.ceil(level * (len(scores) + 1)) - 1])
+    return (_ROUNDING + quantile) - _ROUNDING

@@ -1,4 +1,4 @@
-"""What exists only after posting is found among the inputs, by its name and by its values."""
+"""What exists only after posting is findings among the inputs, by its name and by its values."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 
 from tests.evaluation.leaks import AUTHORS, PART, POSTS_EACH, STREAMS, batch, evidence, only, planted, put, table
 from viral.datasets.streams import Batch, Stream
-from viral.evaluation.audit import Sample, audit
+from viral.evaluation.audit import AuditSample, audit
 from viral.evaluation.audit.inputs import is_count
 from viral.tables.schemas import COUNTS
 
@@ -39,7 +39,7 @@ def test_a_count_by_its_name() -> None:
     counts = Stream("play_count", "metadata", 1)
     wider = Batch({**inputs.vectors, "play_count": np.ones((600, 1), np.float32)}, np.ones((600, 3), bool))
     rows = table()
-    changed = evidence(streams=(*STREAMS, counts), sample=Sample(rows, wider, rows.select(["author_id"])))
+    changed = evidence(streams=(*STREAMS, counts), sample=AuditSample(rows, wider, rows.select(["author_id"])))
     assert "(play_count, 600 posts: post-0, post-1, post-2, post-3, post-4, …)" in only(changed, "named_count")
     assert audit(changed, early_signal=True) == ()
 
@@ -47,11 +47,11 @@ def test_a_count_by_its_name() -> None:
 def test_a_count_by_its_values() -> None:
     views = table()["views"].to_numpy()
     inputs = planted("text", 4, -np.log1p(views))
-    found = audit(evidence(inputs=inputs, fitted=()))
-    assert {each.check for each in found} == {"count_value"}
-    assert found[0].columns == ("text[4], |Spearman| 1.0000",)
-    assert "views" in found[0].detail
-    assert found[0].count == 600
+    findings = audit(evidence(inputs=inputs, fitted=()))
+    assert {finding.check for finding in findings} == {"count_value"}
+    assert findings[0].columns == ("text[4], |Spearman| 1.0000",)
+    assert "views" in findings[0].detail
+    assert findings[0].count == 600
     assert audit(evidence(inputs=inputs, fitted=()), early_signal=True) == ()
 
 
@@ -73,25 +73,25 @@ def test_what_comes_near_a_count_is_no_leak() -> None:
 def test_too_few_posts_or_values_say_nothing() -> None:
     rows, views = table(), table()["views"].to_numpy()
     few = Batch({name: each[:20] for name, each in planted("text", 0, views).vectors.items()}, np.ones((20, 2), bool))
-    sample = Sample(rows.slice(0, 20), few, rows.slice(0, 20).select(["post_id", "author_id"]))
+    sample = AuditSample(rows.slice(0, 20), few, rows.slice(0, 20).select(["post_id", "author_id"]))
     assert audit(evidence(rows, sample=sample)) == ()
     coarse = np.digitize(views, np.quantile(views, [0.25, 0.5, 0.75]))
     assert audit(evidence(inputs=planted("text", 0, coarse), fitted=())) == ()
 
 
-def of_authors(posts: np.ndarray) -> np.ndarray:
-    """For each post the mean views of its author's posts that are chosen."""
+def author_means(mask: np.ndarray) -> np.ndarray:
+    """Mean views of the author over the masked posts, per post."""
     views = table()["views"].to_numpy().reshape(AUTHORS, POSTS_EACH)
-    chosen = posts.reshape(AUTHORS, POSTS_EACH)
-    return np.repeat((views * chosen).sum(axis=1) / np.maximum(1, chosen.sum(axis=1)), POSTS_EACH)
+    mask = mask.reshape(AUTHORS, POSTS_EACH)
+    return np.repeat((views * mask).sum(axis=1) / np.maximum(1, mask.sum(axis=1)), POSTS_EACH)
 
 
 def test_a_statistic_of_all_posts_of_the_author() -> None:
-    inputs = planted("text", 2, np.log(of_authors(np.ones(600, bool))))
-    found = audit(evidence(inputs=inputs, fitted=()))
-    assert {each.check for each in found} == {"author_statistics"}
-    assert any("mean views of all posts" in each.detail for each in found)
-    assert found[0].columns[0].startswith("text[2]")
+    inputs = planted("text", 2, np.log(author_means(np.ones(600, bool))))
+    findings = audit(evidence(inputs=inputs, fitted=()))
+    assert {finding.check for finding in findings} == {"author_statistics"}
+    assert any("mean views of all posts" in finding.detail for finding in findings)
+    assert findings[0].columns[0].startswith("text[2]")
 
 
 def test_a_statistic_of_earlier_or_of_training_posts_of_the_author_is_none() -> None:
@@ -102,9 +102,9 @@ def test_a_statistic_of_earlier_or_of_training_posts_of_the_author_is_none() -> 
     mixed = put(table(), "split", {n: PART[n // POSTS_EACH] for n in range(600)})
     parts = np.where(np.arange(600) % 3 == 0, "test", "train").astype(object)
     mixed = put(mixed, "split", dict(enumerate(parts)))
-    inputs = planted("text", 2, of_authors(parts == "train"))
+    inputs = planted("text", 2, author_means(parts == "train"))
     assert audit(evidence(mixed, inputs, kind="random", fitted=(), reference=None)) == ()
-    inputs = planted("text", 2, of_authors(np.ones(600, bool)))
+    inputs = planted("text", 2, author_means(np.ones(600, bool)))
     assert audit(evidence(mixed, inputs, kind="random", fitted=(), reference=None)) != ()
 
 

@@ -1,15 +1,15 @@
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from viral.errors import ConfigError, TableError
-from viral.evaluation.baselines.baselines import BASELINES, Inputs, Predicted, Unavailable, fit_predict
-from viral.evaluation.baselines.systems import SEEN
-from viral.evaluation.bootstrap.metrics import above
+from viral.evaluation.baselines.baselines import BASELINES, Inputs, Unavailable, fit_predict
+from viral.evaluation.baselines.systems import EXTRACTORS
+from viral.evaluation.bootstrap.metrics import accuracy_above
+from viral.models.predictions import PredictionBatch
 
 
 def corpus(count: int, *, seed: int = 0) -> Inputs:
@@ -23,7 +23,7 @@ def corpus(count: int, *, seed: int = 0) -> Inputs:
     hour = rng.integers(24, size=count).astype(float)
     metadata = np.column_stack([duration, followers, hour, np.full(count, np.nan)])
     captions = [f"wait {word} @you #fyp" for word in np.array(["now", "here", "絵文"])[rng.integers(3, size=count)]]
-    vectors = {name: rng.normal(size=(count, 4)).astype(np.float32) for name in SEEN}
+    vectors = {name: rng.normal(size=(count, 4)).astype(np.float32) for name in EXTRACTORS}
     posted = np.arange(count) * 60.0
     return Inputs(y, y > 1, duration, followers, hour, authors, posted, metadata, captions, vectors)
 
@@ -33,9 +33,9 @@ def halves(count: int) -> tuple[np.ndarray, np.ndarray]:
     return train, ~train
 
 
-def predicted(name: str, inputs: Inputs, train: np.ndarray, test: np.ndarray) -> Predicted:
+def predicted(name: str, inputs: Inputs, train: np.ndarray, test: np.ndarray) -> PredictionBatch:
     answer = fit_predict(name, inputs, train, test)
-    assert isinstance(answer, Predicted)
+    assert isinstance(answer, PredictionBatch)
     return answer
 
 
@@ -67,8 +67,8 @@ def test_majority_is_what_an_accuracy_has_to_beat() -> None:
     limit = float(np.exp(5 * quartile))
     below = float((inputs.y[test] <= quartile).mean())
     for name, expected in (("majority", below), ("constant", 1 - below)):
-        said = predicted(name, skewed, train, test)
-        assert above(skewed.y[test], said.score, limit)["accuracy_at_75"] == pytest.approx(expected)
+        batch = predicted(name, skewed, train, test)
+        assert accuracy_above(skewed.y[test], batch.score, limit)["accuracy_at_75"] == pytest.approx(expected)
 
 
 def test_constant_is_the_average_of_training() -> None:
@@ -95,7 +95,7 @@ def correlation_of_text(effect: float, captions: list[str | None] | None = None,
     """How well the captions' words predict, where `win` and `lose` move the score by so much."""
     rng, inputs = np.random.default_rng(1), corpus(count)
     planted = rng.integers(2, size=count)
-    words = [f"some {rng.integers(50)} {'win' if each else 'lose'} words" for each in planted]
+    words = [f"some {rng.integers(50)} {'win' if good else 'lose'} words" for good in planted]
     y = effect * (planted - 0.5) + rng.normal(size=count)
     inputs = replace(inputs, y=y, is_viral=y > 1, captions=captions or words)
     train, test = halves(count)
@@ -111,7 +111,7 @@ def test_linear_models_find_what_the_words_say_and_nothing_else() -> None:
 
 def test_words_of_scripts_without_spaces_are_letters() -> None:
     rng = np.random.default_rng(0)
-    letters = ["勝" if each else "敗" for each in np.random.default_rng(1).integers(2, size=2000)]
+    letters = ["勝" if win else "敗" for win in np.random.default_rng(1).integers(2, size=2000)]
     captions = ["".join(rng.permutation(list("面白動画毎日見"))) + letter for letter in letters]
     assert correlation_of_text(2.0, captions) > 0.6
 
@@ -121,19 +121,19 @@ def test_heads_find_what_their_vectors_say(name: str, seen: str) -> None:
     inputs, (train, test) = corpus(2000), halves(2000)
     assert abs(np.corrcoef(predicted(name, inputs, train, test).score, inputs.y[test])[0, 1]) < 0.15
     assert inputs.vectors is not None
-    told = {**inputs.vectors, seen: inputs.vectors[seen] + inputs.y[:, None].astype(np.float32)}
-    told[seen][::5] = np.nan
-    answer = predicted(name, replace(inputs, vectors=told), train, test)
-    known = ~np.isnan(told[seen][test, 0])
-    assert np.corrcoef(answer.score[known], inputs.y[test][known])[0, 1] > 0.6
-    assert np.corrcoef(answer.probability[known], inputs.is_viral[test][known])[0, 1] > 0.4
+    vectors = {**inputs.vectors, seen: inputs.vectors[seen] + inputs.y[:, None].astype(np.float32)}
+    vectors[seen][::5] = np.nan
+    answer = predicted(name, replace(inputs, vectors=vectors), train, test)
+    present = ~np.isnan(vectors[seen][test, 0])
+    assert np.corrcoef(answer.score[present], inputs.y[test][present])[0, 1] > 0.6
+    assert np.corrcoef(answer.probability[present], inputs.is_viral[test][present])[0, 1] > 0.4
 
 
 def test_hand_set_weights_keep_the_picture_low() -> None:
     inputs, (train, test) = corpus(2000), halves(2000)
     assert inputs.vectors is not None
-    told = {**inputs.vectors, "resnet50": inputs.y[:, None].astype(np.float32)}
-    answer = predicted("system_a", replace(inputs, vectors=told), train, test)
+    vectors = {**inputs.vectors, "resnet50": inputs.y[:, None].astype(np.float32)}
+    answer = predicted("system_a", replace(inputs, vectors=vectors), train, test)
     slope = np.polyfit(inputs.y[test], answer.score, 1)[0]
     assert 0.05 < slope < 0.2
 
@@ -171,11 +171,11 @@ def test_a_post_without_time_has_nothing_earlier() -> None:
         ("author_earlier_median", {"authors": np.arange(50)}, "no test post has an earlier training post"),
         ("followers_only", {"followers": np.full(50, np.nan)}, "no training post has a follower count"),
         ("text_linear", {"captions": None}, "no captions"),
-        ("text_linear", {"captions": [None] * 25 + ["words"] * 25}, "no word stands in the captions of two training"),
-        ("system_a", {"vectors": {}}, "the feature set has not two of them"),
+        ("text_linear", {"captions": [None] * 25 + ["words"] * 25}, "no word occurs in the captions of two training"),
+        ("system_a", {"vectors": {}}, "the feature set lacks two of them"),
         ("system_b", {"metadata": None}, "no metadata"),
         ("system_b", {"metadata": np.full((50, 2), np.nan)}, "no training post has metadata"),
-        ("system_c", {"vectors": None}, "looks at r2plus1d, which the feature set does not have"),
+        ("system_c", {"vectors": None}, "needs r2plus1d, which the feature set does not have"),
         ("system_d", {"vectors": {"vgg16": np.full((50, 3), np.nan, np.float32)}}, "no training post has vgg16"),
         ("hour_only", {"hour": np.where(np.arange(50) < 25, 1.0, np.nan)}, "no test post has a posting hour"),
     ],
@@ -198,12 +198,3 @@ def test_bad_requests() -> None:
         fit_predict("oracle", inputs, train, test)
     with pytest.raises(TableError, match="no training posts"):
         fit_predict("constant", inputs, np.zeros(20, dtype=bool), test)
-
-
-def test_one_busy_author_among_many_posts() -> None:
-    rng = np.random.default_rng(0)
-    inputs = replace(corpus(200_000), authors=rng.integers(2, size=200_000) * rng.integers(50_000, size=200_000))
-    train = rng.random(200_000) < 0.8
-    began = time.process_time()
-    predicted("author_earlier_median", inputs, train, ~train)
-    assert time.process_time() - began < 10

@@ -16,10 +16,10 @@ def test_whole_authors_are_drawn() -> None:
 
 def test_counts_are_those_of_the_draws_in_any_order() -> None:
     bootstrap = AuthorBootstrap(np.array([7, 3, 7, 3, 3, 9]), resamples=5)
-    assert (bootstrap.people, bootstrap.places.tolist()) == (3, [1, 0, 1, 0, 0, 2])
+    assert (bootstrap.num_authors, bootstrap.author_index.tolist()) == (3, [1, 0, 1, 0, 0, 2])
     later = bootstrap.counts(4)
     for resample, rows in enumerate(bootstrap.draws()):
-        assert np.array_equal(bootstrap.counts(resample)[bootstrap.places], np.bincount(rows, minlength=6))
+        assert np.array_equal(bootstrap.counts(resample)[bootstrap.author_index], np.bincount(rows, minlength=6))
     assert np.array_equal(later, bootstrap.counts(4))
 
 

@@ -4,8 +4,17 @@ import numpy as np
 import pytest
 from scipy import stats
 from sklearn import metrics as sk
+from sklearn.calibration import calibration_curve
 
-from viral.evaluation.bootstrap.metrics import above, classification, intervals, ranking, regression, top, top_precision
+from viral.evaluation.bootstrap.metrics import (
+    accuracy_above,
+    classification,
+    intervals,
+    ranking,
+    regression,
+    top,
+    top_precision,
+)
 from viral.evaluation.report.glossary import GLOSSARY
 
 
@@ -36,8 +45,8 @@ def test_classification_is_scikit_learns_own(sample) -> None:
 def test_the_rest_is_scikit_learns_own_where_it_has_it(sample) -> None:
     y, pred, viral, _ = sample
     y = y + 10
-    got = regression(y, pred, log_scale=True) | ranking(y, pred, viral, k=30) | above(y, pred, 10.5)
-    first = top(pred, share=0.1)
+    got = regression(y, pred, log_scale=True) | ranking(y, pred, viral, k=30) | accuracy_above(y, pred, 10.5)
+    first = top(pred, fraction=0.1)
     expected = {
         "mse": sk.mean_squared_error(y, pred),
         "rmse": sk.root_mean_squared_error(y, pred),
@@ -58,12 +67,12 @@ def test_errors_as_shares_need_a_log_scale_and_no_zero() -> None:
     assert regression([0, 2, 4], [2, 2, 2], log_scale=True)["mape"] is None
 
 
-def test_lots_decide_among_equals() -> None:
+def test_the_tie_breaker_orders_equals() -> None:
     viral, flat = np.array([True, False, False, False]), np.array([1.0, 1.0, 1.0, 0.0])
     first, last = np.array([0, 1, 2, 3]), np.array([3, 2, 1, 0])
-    assert ranking([4, 3, 2, 1], flat, viral, k=1, lots=first)["recall_at_k"] == 1
-    assert ranking([4, 3, 2, 1], flat, viral, k=1, lots=last)["recall_at_k"] == 0
-    assert top([1, 1, 0], lots=np.array([1, 0, 2])).tolist() == [False, True, False]
+    assert ranking([4, 3, 2, 1], flat, viral, k=1, tie_breaker=first)["recall_at_k"] == 1
+    assert ranking([4, 3, 2, 1], flat, viral, k=1, tie_breaker=last)["recall_at_k"] == 0
+    assert top([1, 1, 0], tie_breaker=np.array([1, 0, 2])).tolist() == [False, True, False]
 
 
 def test_the_threshold_counts_as_viral() -> None:
@@ -74,6 +83,17 @@ def test_calibration_error_by_hand() -> None:
     # One bin: stated 0.3, happened 0.5.
     assert classification([True, False, True, False], [0.3] * 4)["ece"] == pytest.approx(0.2)
     assert classification([True, False], [1.0, 0.0])["ece"] == 0
+
+
+def test_calibration_error_is_that_of_the_reliability_curve() -> None:
+    rng = np.random.default_rng(0)
+    for count in (1, 30, 1000):
+        p = rng.random(count) ** 2
+        viral = rng.random(count) < p**2
+        frequency, mean = calibration_curve(viral, p, n_bins=15)
+        sizes = np.histogram(p, 15, (0, 1))[0]
+        expected = (np.abs(frequency - mean) * sizes[sizes > 0]).sum() / count
+        assert classification(viral, p)["ece"] == pytest.approx(expected, abs=1e-12)
 
 
 def test_one_class_and_no_rows_are_undefined() -> None:
@@ -164,13 +184,13 @@ def test_intervals() -> None:
 
 
 def test_accuracy_at_the_75th_percentile() -> None:
-    assert above([0, 1, 2, 3, 4], [5, 0, 2.5, 1, 9], 2) == {"accuracy_at_75": pytest.approx(2 / 5)}
-    assert above([2, 2], [2, 3], 2) == {"accuracy_at_75": 0.5}  # at the percentile is not above it
-    assert above([], [], 2) == {"accuracy_at_75": None}
+    assert accuracy_above([0, 1, 2, 3, 4], [5, 0, 2.5, 1, 9], 2) == {"accuracy_at_75": pytest.approx(2 / 5)}
+    assert accuracy_above([2, 2], [2, 3], 2) == {"accuracy_at_75": 0.5}  # at the percentile is not above it
+    assert accuracy_above([], [], 2) == {"accuracy_at_75": None}
 
 
 def test_every_figure_is_in_the_glossary(sample) -> None:
     y, pred, viral, p = sample
     names = {*classification(viral, p), *regression(y, pred), *ranking(y, pred, viral), *intervals(y, pred, pred)}
-    names |= {*above(y, pred, 0.0)}
+    names |= {*accuracy_above(y, pred, 0.0)}
     assert names | {"top20_precision_within_author"} == set(GLOSSARY)

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from viral.config import Settings
-from viral.evaluation.report.frames import HEIGHT, WIDTH, frames_of
+from viral.evaluation.report.frames import HEIGHT, WIDTH, preview_frames
 from viral.evaluation.report.report import Example
 from viral.storage.store import Store
 
@@ -35,7 +35,7 @@ def store(tmp_path: Path) -> Store:
 
 def test_a_frame_of_each_video_that_can_be_had(store: Store) -> None:
     videos = {"a": "upright.mp4", "b": store.uri("wide.mp4"), "c": "words.mp4", "d": "absent.mp4", "e": None}
-    found = frames_of(store, {**videos, "f": "https://example.org/video.mp4"}, Settings())
+    found = preview_frames(store, {**videos, "f": "https://example.org/video.mp4"}, Settings())
     assert sorted(found) == ["a", "b"]
     for post, (width, height) in (("a", (162, 288)), ("b", (160, 90))):
         Example(post_id=post, probability=0.5, score=0, actual=0, is_viral=True, image=found[post])
@@ -47,4 +47,4 @@ def test_a_frame_of_each_video_that_can_be_had(store: Store) -> None:
 
 def test_no_child_to_decode_in_is_no_error(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.executable", "/bin/false")
-    assert frames_of(store, {"a": "upright.mp4"}, Settings()) == {}
+    assert preview_frames(store, {"a": "upright.mp4"}, Settings()) == {}

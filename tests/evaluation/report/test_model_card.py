@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from viral.evaluation.report.model_card import card_of, flat
+from viral.evaluation.report.model_card import build_card, flatten
 from viral.extractors.feature_set import FeatureSet
 
 LABEL = {
@@ -29,7 +29,7 @@ def saved(**more: Any) -> dict[str, Any]:
 def test_what_a_reader_needs_of_a_network() -> None:
     config = {**saved()["config"], "architecture": "gated", "gates": None}
     network = saved(config=config, train={"epochs": 60, "loss": "quantile"}, epochs=57, best_epoch=36)
-    card = card_of(network, FeatureSet.named("light"))
+    card = build_card(network, FeatureSet.named("light"))
     assert card.architecture.endswith("; gated")
     assert card.settings == {"epochs": "60", "loss": "quantile", "architecture": "gated", "width": "32"}
     assert card.training["training posts"] == "256" and "36" in card.training.values()
@@ -42,7 +42,7 @@ def test_what_a_reader_needs_of_a_network() -> None:
 
 
 def test_weights_are_named() -> None:
-    card = card_of(saved(), FeatureSet.named("full", weights="random"))
+    card = build_card(saved(), FeatureSet.named("full", weights="random"))
     weights = {each.name: each.weights for each in card.inputs}
     assert weights["resnet50"] == "random" and weights["metadata"] is None
 
@@ -50,14 +50,14 @@ def test_weights_are_named() -> None:
 def test_members_of_several_models_are_named() -> None:
     config = {"streams": saved()["config"]["streams"]}
     members = {"linear": {"weights": {}}, "trees": {"weights": {}}}
-    ensemble = card_of(saved(kind="ensemble", config=config, members=members), FeatureSet.named("light"))
+    ensemble = build_card(saved(kind="ensemble", config=config, members=members), FeatureSet.named("light"))
     assert ensemble.architecture.endswith(": linear, trees")
     stacked = [{"name": "fusion", "version": 3}, {"name": "crew", "version": 1}]
-    found = card_of(saved(kind="stacked", config=config, members=stacked), FeatureSet.named("light"))
+    found = build_card(saved(kind="stacked", config=config, members=stacked), FeatureSet.named("light"))
     assert found.architecture.endswith(": fusion/3, crew/1") and found.settings == {}
 
 
 def test_nested_facts_on_lines() -> None:
     facts = {"method": "isotonic", "on": {"split": "validation", "posts": 73}, "knots": list(range(40)), "none": None}
-    assert flat(facts) == {"method": "isotonic", "on split": "validation", "on posts": "73", "knots": "40 values"}
-    assert flat({"a": 0.123456789, "b": [1, 2.5]}) == {"a": "0.123457", "b": "1, 2.5"}
+    assert flatten(facts) == {"method": "isotonic", "on split": "validation", "on posts": "73", "knots": "40 values"}
+    assert flatten({"a": 0.123456789, "b": [1, 2.5]}) == {"a": "0.123457", "b": "1, 2.5"}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -8,13 +9,14 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from tests.evaluation.conftest import ABOUT, SPLIT, truth, with_all_sections
+from tests.evaluation.conftest import ABOUT, SPLIT, make_labels, with_all_sections
 from viral.evaluation.bootstrap.by_author import Estimate
-from viral.evaluation.evaluate import Details, Truth
+from viral.evaluation.evaluate import Details
+from viral.evaluation.labels import Labels
 from viral.evaluation.report.formatting import number, plain, points, signed
 from viral.evaluation.report.glossary import GLOSSARY
 from viral.evaluation.report.page import render, verdict_of
-from viral.evaluation.report.page_sections import off, shown_words
+from viral.evaluation.report.page_sections import modality_label, target_class
 from viral.evaluation.report.report import Example, Report
 
 Judge = Callable[..., Report]
@@ -52,14 +54,14 @@ class Page(HTMLParser):
 
 
 def hostile(judge: Judge) -> Report:
-    actual = truth()
+    labels = make_labels()
     ids = [f"{HOSTILE}{i}" for i in range(120)]
     about = ABOUT.model_copy(
         update={"title": HOSTILE, "corpus": HOSTILE, "limits": (HOSTILE,), "random_weights": (HOSTILE,)}
     )
     shares = {HOSTILE: np.full(120, 0.5)}
-    details = Details(shares=shares, captions=dict.fromkeys(ids, HOSTILE))
-    report = judge(truth=Truth(ids, actual.authors, actual.y, actual.is_viral), about=about, details=details)
+    details = Details(contributions=shares, captions=dict.fromkeys(ids, HOSTILE))
+    report = judge(labels=Labels(ids, labels.authors, labels.y, labels.is_viral), about=about, details=details)
     return with_all_sections(report, HOSTILE)
 
 
@@ -75,7 +77,7 @@ def test_nothing_of_a_stranger_reaches_the_browser_as_markup(judge: Judge) -> No
 
 
 def test_the_page_needs_nothing_else(judge: Judge) -> None:
-    images = dict.fromkeys(truth().post_ids, "data:image/png;base64,AAAA")
+    images = dict.fromkeys(make_labels().post_ids, "data:image/png;base64,AAAA")
     text = render(with_all_sections(judge(details=Details(images=images))))
     page = Page(text)
     assert "script" not in page.tags and "link" not in page.tags
@@ -92,9 +94,9 @@ def test_the_page_needs_nothing_else(judge: Judge) -> None:
 
 def test_it_says_what_a_newcomer_needs(judge: Judge) -> None:
     text = "".join(Page(render(judge())).text)
-    figures = set(judge().systems[0].figures)
+    names = set(judge().systems[0].metrics)
     for name, meaning in GLOSSARY.items():
-        if name in figures:
+        if name in names:
             assert meaning.label in text and meaning.means in text
     for words in (
         "higher is better",
@@ -102,10 +104,10 @@ def test_it_says_what_a_newcomer_needs(judge: Judge) -> None:
         "the top 30 % by views",
         "small-1a2b",
         "sha256:00",
-        "not cause",
+        "not causation",
     ):
         assert words in text
-    assert "hour only is missing: the corpus has no posting hour" in " ".join(text.split())
+    assert "hour only is unavailable: the corpus has no posting hour" in " ".join(text.split())
     assert "left out so that nothing leaks" in text
 
 
@@ -114,11 +116,11 @@ def test_every_section_is_there_and_the_contents_lead_to_it(full_report: Report,
     anchors = {value for name, value in page.attributes if name == "id"}
     links = [value for name, value in page.attributes if name == "href" and value and not value.startswith("#m")]
     assert {link[1:] for link in links} <= anchors
-    assert {"#ablation", "#bar", "#groups", "#examples", "#card", "#limits"} <= set(links)
+    assert {"#ablation", "#thresholds", "#groups", "#examples", "#card", "#limits"} <= set(links)
     text = " ".join("".join(page.text).split())
     for words in (
-        "It is not trained again",
-        "the average of the training posts stands in",
+        "It is not retrained",
+        "get the average of the training posts",
         "0 % of the posts have any of it",
         "the top 10 %",
         "By language",
@@ -128,20 +130,20 @@ def test_every_section_is_there_and_the_contents_lead_to_it(full_report: Report,
     ):
         assert words in text
     short = Page(render(judge(resamples=2, baselines={})))
-    assert {"#ablation", "#bar", "#groups", "#card"}.isdisjoint(value for _, value in short.attributes)
+    assert {"#ablation", "#thresholds", "#groups", "#card"}.isdisjoint(value for _, value in short.attributes)
 
 
 def test_a_group_that_is_off_is_marked() -> None:
-    assert off(Estimate(0.7, 0.6, 0.8), 0.9) == "worse"
-    assert off(Estimate(0.85, 0.8, 0.92), 0.9) == off(Estimate(0.5), 0.9) == "unclear"
+    assert target_class(Estimate(0.7, 0.6, 0.8), 0.9) == "worse"
+    assert target_class(Estimate(0.85, 0.8, 0.92), 0.9) == target_class(Estimate(0.5), 0.9) == "unclear"
     assert (points(0.123), points(-0.05), points(None)) == ("+12 pp", "-5 pp", "n/a")
 
 
 def test_sets_of_modalities_in_words() -> None:
     every = ("text", "audio", "editing", "image")
-    assert shown_words(("audio", "editing", "image"), every) == ("without text", "audio + editing + image")
-    assert shown_words(("text", "audio"), every) == ("text + audio", "")
-    assert shown_words(("text",), ("text", "audio")) == ("only text", "")
+    assert modality_label(("audio", "editing", "image"), every) == ("without text", "audio + editing + image")
+    assert modality_label(("text", "audio"), every) == ("text + audio", "")
+    assert modality_label(("text",), ("text", "audio")) == ("only text", "")
 
 
 @pytest.mark.parametrize("kind", ["time_author", "time", "author", "sound", "random"])
@@ -151,10 +153,10 @@ def test_every_split_is_explained(judge: Judge, kind: str) -> None:
 
 
 def test_warnings_of_synthetic_posts_and_random_weights(judge: Judge) -> None:
-    assert "Made-up posts" not in render(judge())
+    assert "Synthetic posts" not in render(judge())
     about = ABOUT.model_copy(update={"synthetic": True, "random_weights": ("resnet50",)})
     text = render(judge(about=about))
-    assert "Made-up posts" in text and "random weights: resnet50" in text
+    assert "Synthetic posts" in text and "random weights: resnet50" in text
 
 
 def test_the_same_report_gives_the_same_bytes(judge: Judge) -> None:
@@ -202,3 +204,11 @@ def test_verdicts() -> None:
     assert verdict_of(Estimate(1, -0.5, 2), "higher") == "unclear"
     assert verdict_of(Estimate(1), "higher") == "unclear"
     assert verdict_of(Estimate(1, 0.5, 2), "target") == "unclear"
+
+
+def test_stored_keys_stay_as_earlier_versions_wrote_them(full_report: Report) -> None:
+    stored = json.loads(full_report.to_json())
+    assert "roc_auc" in stored["systems"][0]["figures"] and "roc_auc" in stored["differences"][0]["figures"]
+    assert {"shown", "left", "figures", "differences"} == set(stored["ablation"]["subsets"][0])
+    assert "figures" in stored["cuts"][0] and "happened" in stored["groupings"][0]["groups"][0]
+    assert set(stored["plots"]["reliability"][0]) == {"predicted", "happened", "posts"}

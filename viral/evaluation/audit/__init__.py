@@ -1,27 +1,26 @@
-"""The leakage audit: does a model know what it is to be judged by?
+"""The leakage audit: does a model have access to what it will be evaluated on?
 
-`audit` looks at what was gathered of a model and its posts, and says what it finds; `refuse` ends a run over it. It
-cannot see everything: a video that was encoded anew has another hash, and what trees and networks have learnt cannot be
-read back from them, only the statistics and the posts that they keep.
+`audit` checks the evidence gathered about a model and its posts and returns findings; `raise_on_leaks` ends a run over
+them. It cannot see everything: a re-encoded video has another hash, and what trees and networks have learnt cannot be
+read back from their weights, only the statistics and the posts that they store.
 """
 
-from viral.evaluation.audit.evidence import SIDES, Evidence, Sample
-from viral.evaluation.audit.finding import Finding, refuse
-from viral.evaluation.audit.learnt import Learnt, learnt_of
-from viral.evaluation.audit.refitting import LabelFit, needs_posts, refitted
+from viral.evaluation.audit.evidence import AuditSample, Evidence
+from viral.evaluation.audit.finding import Finding, raise_on_leaks
+from viral.evaluation.audit.fitted_state import FittedState, fitted_states
+from viral.evaluation.audit.refitting import LabelFit, needs_posts, refit_label
 from viral.evaluation.audit.run import CHECKS, audit
 
 __all__ = [
     "CHECKS",
-    "SIDES",
+    "AuditSample",
     "Evidence",
     "Finding",
+    "FittedState",
     "LabelFit",
-    "Learnt",
-    "Sample",
     "audit",
-    "learnt_of",
+    "fitted_states",
     "needs_posts",
-    "refitted",
-    "refuse",
+    "raise_on_leaks",
+    "refit_label",
 ]

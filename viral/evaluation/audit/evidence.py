@@ -1,4 +1,4 @@
-"""All that an audit looks at, gathered beforehand: the audit itself reads nothing."""
+"""The evidence that an audit checks, gathered beforehand: the audit itself reads no tables."""
 
 from __future__ import annotations
 
@@ -6,21 +6,18 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from viral.datasets.labelled_features import USED as SIDES
 from viral.datasets.labelled_features import Statistics
 from viral.datasets.streams import Batch, Stream
-from viral.evaluation.audit.learnt import Learnt
+from viral.evaluation.audit.fitted_state import FittedState
 from viral.evaluation.audit.refitting import LabelFit
 from viral.evaluation.splits import Kind
-from viral.tables.schemas import COUNTS, SECONDS
-
-__all__ = ["ROWS", "SIDES", "Evidence", "Sample"]
+from viral.tables.schemas import COUNTS, TIMESTAMP
 
 ROWS = pa.schema(
     [
         pa.field("post_id", pa.string()),
         pa.field("author_id", pa.string()),
-        pa.field("posted_at", SECONDS),
+        pa.field("posted_at", TIMESTAMP),
         pa.field("split", pa.string()),
         pa.field("target", pa.float64()),
         pa.field("sha256", pa.string()),
@@ -29,16 +26,16 @@ ROWS = pa.schema(
         pa.field("sound_posts_before", pa.float64()),
     ]
 )
-"""What is looked at of each post; `sound_posts_before` is what the model's inputs say of it, null where nothing."""
+"""Columns per post; `sound_posts_before` is the count in the model's inputs, null if they do not have it."""
 
 
 @dataclass(frozen=True)
-class Sample:
-    """Some posts with their inputs, to compare values: whole authors, where there are more than can be looked at.
+class AuditSample:
+    """A sample of posts with their inputs, to compare values: all labelled posts of the sampled authors.
 
     Attributes:
         rows: as `ROWS`, (N,).
-        batch: the inputs of the same posts.
+        batch: inputs of the same posts.
         authors: all posts of their authors, labelled or not: `post_id`, `author_id` and the counts.
     """
 
@@ -49,32 +46,33 @@ class Sample:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What there is to audit.
+    """Everything that the checks look at.
 
     Attributes:
         streams: the model's inputs.
-        kind: of the split that the model is judged by.
+        kind: of the split that the model is evaluated on.
         gap_days: of that split.
-        rows: as `ROWS`, the posts of the parts `SIDES` that the model can look at.
+        rows: as `ROWS`, the posts of all splits that the model can score.
         sample: some of them, with their inputs.
-        sounds: all posts of some sounds: `post_id`, `sound_id`, `posted_at`; None: the model does not look at how often
-            a sound was used.
-        fitted: the model, or each model of a stack, with the statistics of the training split as they are now.
-        label: the constants of the label, and as they are now; None: it cannot be fitted again.
-        known: posts that the model had learnt from before, when it was another.
-        reference: training posts that are kept beside the model: `post_id`.
-        neighbours: pairs of a post and one that it is compared with: `post_id`, `posted_at`, `neighbour_id`,
-            `neighbour_posted_at`.
+        sounds: all posts of some sounds: `post_id`, `sound_id`, `posted_at`; None if the model has no input that counts
+            the uses of a sound.
+        fitted: the model, or each model of a stack, with the current statistics of its training split; None if the
+            split has changed since.
+        label: constants of the label, stored and refitted; None if they cannot be refitted.
+        earlier_training_posts: training posts of the models that this one was continued from, if of other labels.
+        reference: reference posts stored beside the model: `post_id`.
+        neighbours: pairs of a post and a neighbour that an explanation would show: `post_id`, `posted_at`,
+            `neighbour_id`, `neighbour_posted_at`.
     """
 
     streams: tuple[Stream, ...]
     kind: Kind
     rows: pa.Table
-    sample: Sample | None = None
+    sample: AuditSample | None = None
     gap_days: float = 0.0
     sounds: pa.Table | None = None
-    fitted: tuple[tuple[Learnt, Statistics | None], ...] = ()
+    fitted: tuple[tuple[FittedState, Statistics | None], ...] = ()
     label: LabelFit | None = None
-    known: pa.Array = field(default_factory=lambda: pa.array([], pa.string()))
+    earlier_training_posts: pa.Array = field(default_factory=lambda: pa.array([], pa.string()))
     reference: pa.Table | None = None
     neighbours: pa.Table | None = None

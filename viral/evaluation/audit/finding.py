@@ -1,4 +1,4 @@
-"""What an audit finds, and how it ends a run."""
+"""A leak found by the audit, and the error that ends a run over it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Self
 
 from viral.errors import LeakError
 
-_NAMED = 5
+_NAMED = 5  # columns and posts named in a finding: it stays one line
 
 
 @dataclass(frozen=True)
@@ -16,12 +16,12 @@ class Finding:
     """One leak.
 
     Attributes:
-        check: the name of the check that found it.
-        columns: where it is.
-        rows: the ids of the first few of the posts, none where it is not in any one post.
-        count: of all these posts.
-        detail: what is wrong, as a sentence without its end.
-        fix: what its user can do.
+        check: name of the check that found it.
+        columns: where it is, the first few.
+        rows: ids of the first few posts; empty if it is not in single posts.
+        count: number of posts.
+        detail: what is wrong, as a sentence without a full stop.
+        fix: what the user can do.
     """
 
     check: str
@@ -32,8 +32,8 @@ class Finding:
     fix: str
 
     @classmethod
-    def of(cls, check: str, columns: Sequence[str], rows: Sequence[str], detail: str, fix: str) -> Self:
-        """With the first few of all its columns and rows."""
+    def truncated(cls, check: str, columns: Sequence[str], rows: Sequence[str], detail: str, fix: str) -> Self:
+        """Build a finding that names the first few of all columns and rows."""
         more = (f"{len(columns) - _NAMED} more",) if len(columns) > _NAMED else ()
         return cls(check, (*columns[:_NAMED], *more), tuple(rows[:_NAMED]), len(rows), detail, fix)
 
@@ -45,11 +45,11 @@ class Finding:
         return f"{self.check}: {self.detail} ({', '.join(self.columns)}{posts}); {self.fix}"
 
 
-def refuse(findings: Sequence[Finding]) -> None:
-    """End the run if there are any.
+def raise_on_leaks(findings: Sequence[Finding]) -> None:
+    """Raise an error if there are findings.
 
     Raises:
-        LeakError: all of them in one line, each with its check, columns, rows and fix.
+        LeakError: all findings in one line, each with its check, columns, rows and fix.
     """
     if findings:
         raise LeakError("the audit found a leak. " + ". ".join(map(str, findings)))

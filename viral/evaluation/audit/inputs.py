@@ -1,4 +1,4 @@
-"""What may not be among a model's inputs: counts that exist only after posting, and what was made of them."""
+"""Checks of a model's inputs: no counts that exist only after posting, and nothing derived from them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from viral.datasets.streams import Stream
-from viral.evaluation.audit.evidence import Evidence, Sample
+from viral.evaluation.audit.evidence import AuditSample, Evidence
 from viral.evaluation.audit.finding import Finding
-from viral.evaluation.audit.ranks import alike
+from viral.evaluation.audit.ranks import matching_columns
 from viral.evaluation.splits import value_codes
 from viral.tables.schemas import COUNTS
 
@@ -22,10 +21,10 @@ Bools = npt.NDArray[np.bool_]
 
 NAMED, VALUES, AUTHOR, BEFORE = "named_count", "count_value", "author_statistics", "sound_history"
 SAME = 0.995
-"""The |Spearman| from which on two columns say the same."""
-_EXACTLY = 0.9999  # an author's earlier posts say nearly what all of them say: that is no leak
+"""|Spearman| from which on two columns count as the same: a monotone function with rounding."""
+_EXACT = 0.9999  # for author statistics: those of earlier posts alone are nearly the same, and no leak
 _LEAVE_OUT = "leave the column out"
-_EARLY = f"{_LEAVE_OUT}, or call a model that is meant to look at early counts early-signal (--name early-signal-…)"
+_EARLY = f"{_LEAVE_OUT}, or name a model that is meant to use early counts early-signal (--name early-signal-…)"
 
 _ACTS = "|".join(
     (
@@ -42,139 +41,140 @@ _COUNT = re.compile(
 
 
 def named_counts(evidence: Evidence) -> list[Finding]:
-    """No input with the name of a count or of what is made of one: `views`, `likes_rate`, `playCount`."""
+    """No input has the name of a count or of something derived from one: `views`, `likes_rate`, `playCount`."""
     names = [stream.name for stream in evidence.streams if is_count(stream.name)]
     if not names:
         return []
-    said = "an input has the name of a count that exists only after posting"
-    return [Finding.of(NAMED, names, _having(evidence, names), said, _EARLY)]
+    detail = "an input has the name of a count that exists only after posting"
+    return [Finding.truncated(NAMED, names, _posts_with(evidence, names), detail, _EARLY)]
 
 
 def is_count(name: str) -> bool:
-    """Whether a column of that name holds what exists only after posting, as far as the name tells."""
+    """Whether the name of a column looks like a count that exists only after posting."""
     snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
     return bool(_COUNT.search(re.sub(r"[^a-z0-9]+", "_", snake)))
 
 
-def valued_counts(evidence: Evidence) -> list[Finding]:
-    """No value of any input that rises, or falls, with a count of the post or with its target."""
+def count_values(evidence: Evidence) -> list[Finding]:
+    """No input column is a monotone function of a count of the post or of its target."""
     if evidence.sample is None:
         return []
     rows = evidence.sample.rows
-    truths = {name: _numbers(rows[name]) for name in (*COUNTS, "target")}
-    every = np.ones(rows.num_rows, dtype=bool)
-    said = "an input rises or falls with the post's own {}, which exists only after posting"
-    return _findings(evidence.streams, evidence.sample, truths, every, SAME, VALUES, said, _EARLY)
+    targets = {name: _numbers(rows[name]) for name in (*COUNTS, "target")}
+    detail = "an input rises or falls with the post's own {}, which exists only after posting"
+    return _matches(
+        evidence, evidence.sample, targets, np.ones(rows.num_rows, dtype=bool), SAME, VALUES, detail, _EARLY
+    )
 
 
 def author_statistics(evidence: Evidence) -> list[Finding]:
-    """No value that is the mean, median or greatest of all posts of the author, those held out among them.
+    """No input column is the mean, median or maximum over all posts of the author, including validation and test posts.
 
-    Only held-out posts are looked at: a statistic of the training posts alone is another number there.
+    Only validation and test posts are checked, where a statistic of the training posts alone has other values.
     """
     if evidence.sample is None:
         return []
     rows, sample = evidence.sample.rows, evidence.sample
-    held = np.asarray(pc.not_equal(rows["split"], "train"), dtype=bool)
-    truths = dict(_of_authors(rows, sample.authors, "all posts"))
-    truths |= dict(_of_authors(rows, rows, "labelled posts"))
-    said = "an input is the {} of its author, among them posts that are held out"
+    unseen = np.asarray(pc.not_equal(rows["split"], "train"), dtype=bool)
+    targets = dict(_of_authors(rows, sample.authors, "all posts"))
+    targets |= dict(_of_authors(rows, rows, "labelled posts"))
+    detail = "an input is the {} of its author, among them posts that are held out"
     fix = f"make it of posts before the post (or of the training posts alone), or {_LEAVE_OUT}"
-    return _findings(evidence.streams, sample, truths, held, _EXACTLY, AUTHOR, said, fix)
+    return _matches(evidence, sample, targets, unseen, _EXACT, AUTHOR, detail, fix)
 
 
 def sound_history(evidence: Evidence) -> list[Finding]:
-    """No use of a sound is counted that came after the post."""
+    """The count of uses of a sound includes no posts from after the post."""
     if evidence.sounds is None:
         return []
     dated = evidence.sounds.filter(pc.is_valid(evidence.sounds["posted_at"]))
-    before = pa.array(_earlier(dated), pa.float64())
-    true = before.take(pc.index_in(evidence.rows["post_id"], dated["post_id"].combine_chunks()))
-    noted = evidence.rows["sound_posts_before"]
-    wrong = pc.fill_null(pc.greater(noted, pc.add(true, _rounding(noted))), False)
+    counts = pa.array(_earlier_uses(dated), pa.float64())
+    actual = counts.take(pc.index_in(evidence.rows["post_id"], dated["post_id"].combine_chunks()))
+    stored = evidence.rows["sound_posts_before"]
+    wrong = pc.fill_null(pc.greater(stored, pc.add(actual, _rounding_error(stored))), False)
     posts = evidence.rows["post_id"].filter(wrong).to_pylist()
-    fix = "note the sounds again (python -m jobs.sounds), backfill into a fresh table and train on that"
-    said = "uses of the sound are counted that came after the post"
-    return [Finding.of(BEFORE, ["popularity[0]"], posts, said, fix)] if posts else []
+    fix = "count the sounds again (viral sounds), backfill into a fresh table and train on that"
+    detail = "uses of the sound are counted that came after the post"
+    return [Finding.truncated(BEFORE, ["popularity[0]"], posts, detail, fix)] if posts else []
 
 
-def _having(evidence: Evidence, names: Sequence[str]) -> list[str]:
-    """The sampled posts that have any of these inputs."""
+def _posts_with(evidence: Evidence, names: Sequence[str]) -> list[str]:
+    """Ids of the sampled posts that have any of these inputs."""
     if evidence.sample is None:
         return []
-    wanted = [stream.name in names for stream in evidence.streams]
-    there = evidence.sample.batch.present[:, wanted].any(axis=1)
-    ids: list[str] = evidence.sample.rows["post_id"].filter(pa.array(there)).to_pylist()
+    columns = [stream.name in names for stream in evidence.streams]
+    present = evidence.sample.batch.present[:, columns].any(axis=1)
+    ids: list[str] = evidence.sample.rows["post_id"].filter(pa.array(present)).to_pylist()
     return ids
 
 
-def _earlier(posts: pa.Table) -> npt.NDArray[np.int64]:
-    """How many posts with its sound came before each post, (N,). Not by what made the inputs: that may be wrong."""
+def _earlier_uses(posts: pa.Table) -> npt.NDArray[np.int64]:
+    """Number of earlier posts with the same sound, (N,). Independent of the code that made the inputs, to test it."""
     sounds, posted = value_codes(posts, "sound_id"), posts["posted_at"].cast(pa.int64()).to_numpy()
     order = np.lexsort((posted, sounds))
-    place = np.arange(len(order))
-    new_sound, new_time = (np.diff(each[order], prepend=-1) != 0 for each in (sounds, posted))
-    starts, moments = (np.maximum.accumulate(np.where(new, place, 0)) for new in (new_sound, new_sound | new_time))
+    position = np.arange(len(order))
+    new_sound, new_time = (np.diff(codes[order], prepend=-1) != 0 for codes in (sounds, posted))
+    starts, times = (np.maximum.accumulate(np.where(new, position, 0)) for new in (new_sound, new_sound | new_time))
     earlier = np.empty(len(order), np.int64)
-    earlier[order] = moments - starts
+    earlier[order] = times - starts
     return earlier
 
 
-def _rounding(noted: pa.ChunkedArray) -> pa.ChunkedArray:
-    """What its logarithm in single precision may have added to a count."""
-    return pc.add(pc.multiply(noted, 1e-5), 0.5)
+def _rounding_error(counts: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Largest error of counts that were stored as logarithms in single precision."""
+    return pc.add(pc.multiply(counts, 1e-5), 0.5)
 
 
-def _findings(
-    streams: Sequence[Stream],
-    sample: Sample,
-    truths: Mapping[str, Floats],
+def _matches(
+    evidence: Evidence,
+    sample: AuditSample,
+    targets: Mapping[str, Floats],
     rows: Bools,
     threshold: float,
     check: str,
-    said: str,
+    detail: str,
     fix: str,
 ) -> list[Finding]:
-    """A finding for each truth that an input says, of those rows."""
+    """Return a finding per target that an input column matches over those rows."""
     columns: dict[str, list[str]] = {}
-    for at, stream in enumerate(streams):
-        there = sample.batch.present[:, at] & rows
-        known = {name: truth[there] for name, truth in truths.items()}
-        for place, name, strength in alike(sample.batch.vectors[stream.name][there], known, threshold):
-            columns.setdefault(name, []).append(f"{stream.name}[{place}], |Spearman| {strength:.4f}")
+    for index, stream in enumerate(evidence.streams):
+        present = sample.batch.present[:, index] & rows
+        values, finite = sample.batch.vectors[stream.name][present], {name: t[present] for name, t in targets.items()}
+        for column, name, strength in matching_columns(values, finite, threshold):
+            columns.setdefault(name, []).append(f"{stream.name}[{column}], |Spearman| {strength:.4f}")
     ids = sample.rows["post_id"].filter(pa.array(rows)).to_pylist()
-    return [Finding.of(check, found, ids, said.format(name), fix) for name, found in columns.items()]
+    return [Finding.truncated(check, names, ids, detail.format(target), fix) for target, names in columns.items()]
 
 
 def _of_authors(rows: pa.Table, posts: pa.Table, which: str) -> Iterator[tuple[str, Floats]]:
-    """Statistics of each row's author over those posts, (N,), by name; NaN where they are of fewer than two."""
+    """Yield statistics of each row's author over the posts, (N,), by name; NaN for authors with fewer than two."""
     names = posts["author_id"].combine_chunks().dictionary_encode()
     codes = np.asarray(pc.fill_null(names.indices, -1).cast(pa.int64()))
-    owner = pc.index_in(rows["author_id"], names.dictionary)
-    nobody = np.asarray(pc.or_(owner.is_null(), rows["author_id"].is_null()), dtype=bool)
-    at = np.where(nobody, 0, np.asarray(pc.fill_null(owner, 0)))
+    author = pc.index_in(rows["author_id"], names.dictionary)
+    without = np.asarray(pc.or_(author.is_null(), rows["author_id"].is_null()), dtype=bool)
+    index = np.where(without, 0, np.asarray(pc.fill_null(author, 0)))
     for column in [name for name in (*COUNTS, "target") if name in posts.column_names]:
         for statistic, values in _statistics(codes, _numbers(posts[column]), len(names.dictionary)).items():
-            of_rows = values[at] if len(values) else np.full(rows.num_rows, np.nan)
-            yield f"{statistic} {column} of {which}", np.where(nobody, np.nan, of_rows)
+            of_rows = values[index] if len(values) else np.full(rows.num_rows, np.nan)
+            yield f"{statistic} {column} of {which}", np.where(without, np.nan, of_rows)
 
 
 def _statistics(codes: npt.NDArray[np.int64], values: Floats, authors: int) -> dict[str, Floats]:
-    """By name, (authors,), over the values that are known."""
-    known = (codes >= 0) & np.isfinite(values)
-    order = np.lexsort((values[known], codes[known]))
-    codes, values = codes[known][order], values[known][order]
+    """Statistics by name, (authors,), over the finite values."""
+    finite = (codes >= 0) & np.isfinite(values)
+    order = np.lexsort((values[finite], codes[finite]))
+    codes, values = codes[finite][order], values[finite][order]
     sizes = np.bincount(codes, minlength=authors)
     ends = np.cumsum(sizes)
     middle = (np.maximum(ends - sizes + (sizes - 1) // 2, 0), ends - sizes + sizes // 2)
     several, padded = sizes >= 2, np.append(values, np.nan)
-    found = {
+    statistics = {
         "mean": np.bincount(codes, values, authors) / np.maximum(sizes, 1),
         "mean log": np.bincount(codes, np.log1p(np.maximum(values, 0)), authors) / np.maximum(sizes, 1),
         "median": (padded[middle[0]] + padded[np.minimum(middle[1], len(values))]) / 2,
         "greatest": padded[np.maximum(ends - 1, 0)],
     }
-    return {name: np.where(several, each, np.nan) for name, each in found.items()}
+    return {name: np.where(several, statistic, np.nan) for name, statistic in statistics.items()}
 
 
 def _numbers(column: pa.ChunkedArray) -> Floats:

@@ -1,4 +1,4 @@
-"""Which columns of vectors say, value for value, what some other column says."""
+"""Find the columns of vectors that say, value for value, what a known quantity says: by Spearman correlation."""
 
 from __future__ import annotations
 
@@ -9,73 +9,68 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 
-LEAST_ROWS = 30
-"""Of fewer posts two columns may agree by chance."""
-LEAST_VALUES = 15
-"""A column of fewer different values, nearly constant among them, says too little to be called the same."""
-_AT_ONCE = 512  # columns, whose ranks are in memory together
-_FIRST = 256  # rows by which most columns are cleared: a spectrogram has 50,000 of them
-_NEAR = 0.1  # what a coefficient of so few rows may be off
+MIN_ROWS = 30
+"""Posts: with fewer, two columns may agree by chance."""
+MIN_VALUES = 15
+"""Distinct values: a nearly constant column says too little to be called the same."""
+_CHUNK = 512  # columns ranked at once, to bound memory
+_PRESCREEN_ROWS = 256  # rows that clear most columns, of which a spectrogram has 50,000
+_PRESCREEN_MARGIN = 0.1  # error of a coefficient over the prescreen's rows
 
 
-def alike(
-    values: npt.NDArray[np.floating], truths: Mapping[str, Floats], threshold: float
+def matching_columns(
+    values: npt.NDArray[np.floating], targets: Mapping[str, Floats], threshold: float
 ) -> Iterator[tuple[int, str, float]]:
-    """The columns whose |Spearman| with a truth, over the rows where that is known, reaches a threshold.
+    """Find the columns whose |Spearman| with a target, over the rows that have it, reaches a threshold.
 
     Args:
         values: (N, dim), finite.
-        truths: by name, (N,), NaN where not known.
+        targets: by name, (N,), NaN where unknown.
         threshold: at most 1.
 
     Yields:
-        The place of the column, the name of the truth that it is most like, and the coefficient.
+        Index of the column, name of the target that it matches best, and the coefficient.
     """
-    found: dict[int, tuple[float, str]] = {}
-    for known, names in _by_rows(truths).values():
-        ranks = _ranks(np.stack([truths[name][known] for name in names], axis=1))
-        for place, coefficients in _suspects(values[known], ranks, threshold):
-            best = int(np.abs(coefficients).argmax())
-            strength = abs(float(coefficients[best]))
-            found[place] = max(found.get(place, (0.0, "")), (strength, names[best]))
-    for place, (strength, name) in sorted(found.items()):
-        yield place, name, strength
+    best: dict[int, tuple[float, str]] = {}
+    for finite, names in _by_rows(targets).values():
+        ranks = _ranks(np.stack([targets[name][finite] for name in names], axis=1))
+        for column, coefficients in _matches(values[finite], ranks, threshold):
+            strongest = int(np.abs(coefficients).argmax())
+            strength = abs(float(coefficients[strongest]))
+            best[column] = max(best.get(column, (0.0, "")), (strength, names[strongest]))
+    for column, (strength, name) in sorted(best.items()):
+        yield column, name, strength
 
 
-def _by_rows(truths: Mapping[str, Floats]) -> dict[bytes, tuple[npt.NDArray[np.bool_], list[str]]]:
-    """The truths that can be told by, in groups that are known of the same posts."""
+def _by_rows(targets: Mapping[str, Floats]) -> dict[bytes, tuple[npt.NDArray[np.bool_], list[str]]]:
+    """Group the targets that have enough values by the rows where they are finite."""
     groups: dict[bytes, tuple[npt.NDArray[np.bool_], list[str]]] = {}
-    for name, truth in truths.items():
-        known = np.isfinite(truth)
-        if known.sum() >= LEAST_ROWS and len(np.unique(truth[known])) >= LEAST_VALUES:
-            groups.setdefault(known.tobytes(), (known, []))[1].append(name)
+    for name, target in targets.items():
+        finite = np.isfinite(target)
+        if finite.sum() >= MIN_ROWS and len(np.unique(target[finite])) >= MIN_VALUES:
+            groups.setdefault(finite.tobytes(), (finite, []))[1].append(name)
     return groups
 
 
-def _suspects(values: npt.NDArray[np.floating], ranks: Floats, threshold: float) -> Iterator[tuple[int, Floats]]:
-    few = _ranks(ranks[:_FIRST])
-    for start in range(0, values.shape[1], _AT_ONCE):
-        block = values[:, start : start + _AT_ONCE]
-        near = _strongest(_ranks(block[:_FIRST]), few) >= threshold - _NEAR
-        for place in np.flatnonzero(near):
-            if len(np.unique(block[:, place])) >= LEAST_VALUES:
-                coefficients = _coefficients(_ranks(block[:, [place]]), ranks)[0]
+def _matches(values: npt.NDArray[np.floating], ranks: Floats, threshold: float) -> Iterator[tuple[int, Floats]]:
+    first_ranks = _ranks(ranks[:_PRESCREEN_ROWS])
+    for start in range(0, values.shape[1], _CHUNK):
+        block = values[:, start : start + _CHUNK]
+        screened = np.abs(_spearman(_ranks(block[:_PRESCREEN_ROWS]), first_ranks)).max(axis=1)
+        for column in np.flatnonzero(screened >= threshold - _PRESCREEN_MARGIN):
+            if len(np.unique(block[:, column])) >= MIN_VALUES:
+                coefficients = _spearman(_ranks(block[:, [column]]), ranks)[0]
                 if np.abs(coefficients).max() >= threshold:
-                    yield start + int(place), coefficients
+                    yield start + int(column), coefficients
 
 
-def _strongest(one: Floats, other: Floats) -> Floats:
-    strongest: Floats = np.abs(_coefficients(one, other)).max(axis=1)
-    return strongest
-
-
-def _coefficients(one: Floats, other: Floats) -> Floats:
-    """Spearman's, (columns, columns), from the ranks of both."""
-    return one.T @ other
+def _spearman(left: Floats, right: Floats) -> Floats:
+    """Spearman coefficients (left columns, right columns) of two matrices of ranks."""
+    return left.T @ right
 
 
 def _ranks(values: npt.NDArray[np.floating]) -> Floats:
-    """Ranks (N, dim), each column with mean 0 and length 1; all 0 where it is constant."""
+    """Ranks (N, dim), each column with mean 0 and norm 1; all 0 if it is constant."""
     from scipy.stats import rankdata
 
     ranks: Floats = rankdata(values, axis=0)

@@ -1,4 +1,4 @@
-"""Every check, in order."""
+"""Run all checks."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from viral.evaluation.audit import fitted, inputs, split_overlap
 from viral.evaluation.audit.evidence import Evidence
 from viral.evaluation.audit.finding import Finding
 
-_EARLY_SIGNAL_MAY: Mapping[str, Callable[[Evidence], list[Finding]]] = {
+_COUNT_CHECKS: Mapping[str, Callable[[Evidence], list[Finding]]] = {
     inputs.NAMED: inputs.named_counts,
-    inputs.VALUES: inputs.valued_counts,
+    inputs.VALUES: inputs.count_values,
 }
 CHECKS: Mapping[str, Callable[[Evidence], list[Finding]]] = {
-    **_EARLY_SIGNAL_MAY,
+    **_COUNT_CHECKS,
     inputs.AUTHOR: inputs.author_statistics,
     inputs.BEFORE: inputs.sound_history,
     split_overlap.AUTHORS: split_overlap.authors,
     split_overlap.TIME: split_overlap.time_order,
     split_overlap.VIDEOS: split_overlap.videos,
     split_overlap.SOUNDS: split_overlap.sounds,
-    split_overlap.KNOWN: split_overlap.known_before,
+    split_overlap.CONTINUED: split_overlap.continued_from_test_posts,
     fitted.SCALERS: fitted.scalers,
     fitted.TARGET: fitted.target_scale,
     fitted.CONSTANTS: fitted.label_constants,
@@ -28,15 +28,15 @@ CHECKS: Mapping[str, Callable[[Evidence], list[Finding]]] = {
     fitted.REFERENCE: fitted.reference_posts,
     fitted.FUTURE: fitted.future_neighbours,
 }
-"""By name, each from the evidence to what it finds."""
+"""Checks by name; each takes the evidence and returns its findings."""
 
 
 def audit(evidence: Evidence, *, early_signal: bool = False) -> tuple[Finding, ...]:
-    """What leaks.
+    """Return all leaks.
 
     Args:
         evidence: of the model and its posts.
-        early_signal: the model is meant to look at counts of the first hours, and its name says so.
+        early_signal: allow counts among the inputs, for a model that uses the counts of a post's first hours.
     """
-    left_out = _EARLY_SIGNAL_MAY if early_signal else {}
-    return tuple(finding for name, check in CHECKS.items() if name not in left_out for finding in check(evidence))
+    skipped = _COUNT_CHECKS if early_signal else {}
+    return tuple(finding for name, check in CHECKS.items() if name not in skipped for finding in check(evidence))

@@ -1,4 +1,4 @@
-"""What may not be on both sides of a split: authors, later and earlier posts, videos, sounds."""
+"""Checks that the splits do not overlap: in authors, time, videos, sounds."""
 
 from __future__ import annotations
 
@@ -16,61 +16,61 @@ _DAY = 86_400_000_000  # microseconds
 _Ints = npt.NDArray[np.int64]
 _Bools = npt.NDArray[np.bool_]
 
-AUTHORS, TIME, VIDEOS, SOUNDS, KNOWN = "shared_author", "time_order", "shared_video", "shared_sound", "known_before"
+AUTHORS, TIME, VIDEOS, SOUNDS, CONTINUED = "shared_author", "time_order", "shared_video", "shared_sound", "known_before"
 _AGAIN = "label again (viral label --split {}) and train on that"
-_NEVER, _LEARNT, _HELD, _TESTED = -1, 0, 1, 2
-_LEVELS = {"train": _LEARNT, "validation": _HELD, "test": _TESTED}
+_IGNORED, _TRAIN, _VALIDATION, _TEST = -1, 0, 1, 2
+_LEVELS = {"train": _TRAIN, "validation": _VALIDATION, "test": _TEST}
 
 
 def authors(evidence: Evidence) -> list[Finding]:
-    """No author in two parts, where the split is by author."""
+    """No author is in two splits, if posts are split by author."""
     if evidence.kind not in ("author", "time_author"):
         return []
     rows = _later(evidence.rows, "author_id", _levels(evidence.rows))
-    said = f"an author is in two parts of a split by {evidence.kind}"
-    return _found(AUTHORS, "author_id", evidence.rows, rows, said, _AGAIN.format(evidence.kind))
+    detail = f"an author is in two parts of a split by {evidence.kind}"
+    return _findings(AUTHORS, "author_id", evidence.rows, rows, detail, _AGAIN.format(evidence.kind))
 
 
 def time_order(evidence: Evidence) -> list[Finding]:
-    """Where the split is by time, each part is newer than those before it, by more than its gap."""
+    """Each split is newer than the one before it, by more than the gap, if posts are split by time."""
     if evidence.kind not in ("time", "time_author"):
         return []
     posted = np.asarray(pc.fill_null(evidence.rows["posted_at"].cast(pa.int64()), np.iinfo(np.int64).min))
-    known = np.asarray(evidence.rows["posted_at"].is_valid(), dtype=bool)
-    levels, gap = np.where(known, _levels(evidence.rows), _NEVER), round(evidence.gap_days * _DAY)
+    dated = np.asarray(evidence.rows["posted_at"].is_valid(), dtype=bool)
+    levels, gap = np.where(dated, _levels(evidence.rows), _IGNORED), round(evidence.gap_days * _DAY)
     wrong = np.zeros(len(posted), dtype=bool)
-    for level in (_HELD, _TESTED):
-        wrong |= _out_of_order(posted, (levels >= _LEARNT) & (levels < level), levels == level, gap)
-    said = f"a post is not newer than those learnt from by {evidence.gap_days:g} days, or one of those is too new"
-    return _found(TIME, "posted_at", evidence.rows, wrong, said, _AGAIN.format(evidence.kind))
+    for level in (_VALIDATION, _TEST):
+        wrong |= _out_of_order(posted, (levels >= _TRAIN) & (levels < level), levels == level, gap)
+    detail = f"a post is not newer than those learnt from by {evidence.gap_days:g} days, or one of those is too new"
+    return _findings(TIME, "posted_at", evidence.rows, wrong, detail, _AGAIN.format(evidence.kind))
 
 
 def videos(evidence: Evidence) -> list[Finding]:
-    """No file both among the posts learnt from and in the test, whatever the split."""
-    rows = _later(evidence.rows, "sha256", np.where(_levels(evidence.rows) == _TESTED, _TESTED, _LEARNT))
+    """No test post has the same file as a training or validation post, whatever the split."""
+    rows = _later(evidence.rows, "sha256", np.where(_levels(evidence.rows) == _TEST, _TEST, _TRAIN))
     fix = "label again, now that the files' hashes are known: later copies of a video are left out; and train on that"
-    return _found(VIDEOS, "sha256", evidence.rows, rows, "a test post has the file of one that was learnt from", fix)
+    return _findings(VIDEOS, "sha256", evidence.rows, rows, "a test post has the file of one that was learnt from", fix)
 
 
 def sounds(evidence: Evidence) -> list[Finding]:
-    """No sound in two parts, where the split is by sound or the model hears and nothing else; never by random."""
-    if evidence.kind != "sound" and (evidence.kind == "random" or not hears_alone(evidence.streams)):
+    """No sound is in two splits, if posts are split by sound, or for a model of audio alone unless split at random."""
+    if evidence.kind != "sound" and (evidence.kind == "random" or not is_audio_only(evidence.streams)):
         return []
     rows = _later(evidence.rows, "sound_id", _levels(evidence.rows))
-    said = "the same sound is in two parts, for a model or a split that goes by sound"
-    return _found(SOUNDS, "sound_id", evidence.rows, rows, said, _AGAIN.format("sound"))
+    detail = "the same sound is in two parts, for a model or a split that goes by sound"
+    return _findings(SOUNDS, "sound_id", evidence.rows, rows, detail, _AGAIN.format("sound"))
 
 
-def known_before(evidence: Evidence) -> list[Finding]:
-    """No test post among those that the model had learnt from when it was another."""
-    tested = pc.equal(evidence.rows["split"], "test")
-    rows = np.asarray(pc.and_(tested, pc.is_in(evidence.rows["post_id"], evidence.known)), dtype=bool)
-    said, fix = "the model that it was continued from has learnt from test posts", "train it from the beginning"
-    return _found(KNOWN, "post_id", evidence.rows, rows, said, fix)
+def continued_from_test_posts(evidence: Evidence) -> list[Finding]:
+    """No test post is a training post of a model that this one was continued from."""
+    is_test = pc.equal(evidence.rows["split"], "test")
+    rows = np.asarray(pc.and_(is_test, pc.is_in(evidence.rows["post_id"], evidence.earlier_training_posts)), dtype=bool)
+    detail, fix = "the model that it was continued from has learnt from test posts", "train it from the beginning"
+    return _findings(CONTINUED, "post_id", evidence.rows, rows, detail, fix)
 
 
-def hears_alone(streams: tuple[Stream, ...]) -> bool:
-    """Whether sound is all that a model with these inputs knows of a post."""
+def is_audio_only(streams: tuple[Stream, ...]) -> bool:
+    """Whether all inputs of a model are audio."""
     return {stream.modality for stream in streams} == {"audio"}
 
 
@@ -79,16 +79,16 @@ def _levels(rows: pa.Table) -> _Ints:
 
 
 def _later(rows: pa.Table, column: str, levels: _Ints) -> _Bools:
-    """The posts whose value of a column, if there is any, is in an earlier part too."""
+    """Mask of the posts whose value of a column is in an earlier split too; null values are ignored."""
     codes = value_codes(rows, column)
-    first = np.full(codes.max(initial=-1) + 1, _TESTED)
+    first = np.full(codes.max(initial=-1) + 1, _TEST)
     np.minimum.at(first, codes, levels)
     later: _Bools = levels > first[codes]
     return later
 
 
 def _out_of_order(posted: _Ints, before: _Bools, after: _Bools, gap: int) -> _Bools:
-    """The posts that break the order: the early ones or the late ones, whichever are fewer."""
+    """Mask of the posts that break the order: those that are too early or too late, whichever are fewer."""
     if not before.any() or not after.any():
         return np.zeros(len(posted), dtype=bool)
     late = before & (posted + gap >= posted[after].min())
@@ -97,7 +97,7 @@ def _out_of_order(posted: _Ints, before: _Bools, after: _Bools, gap: int) -> _Bo
     return fewer
 
 
-def _found(check: str, column: str, rows: pa.Table, wrong: _Bools, said: str, fix: str) -> list[Finding]:
+def _findings(check: str, column: str, rows: pa.Table, wrong: _Bools, detail: str, fix: str) -> list[Finding]:
     if not wrong.any():
         return []
-    return [Finding.of(check, [column], rows["post_id"].filter(pa.array(wrong)).to_pylist(), said, fix)]
+    return [Finding.truncated(check, [column], rows["post_id"].filter(pa.array(wrong)).to_pylist(), detail, fix)]

@@ -1,4 +1,4 @@
-"""What a baseline is given, and what it answers."""
+"""Inputs of the baselines, and the reason why one is unavailable."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Rows = npt.NDArray[np.bool_] | Ints
 
 @dataclass(frozen=True)
 class Inputs:
-    """What the baselines may look at, for all posts of all parts; each (rows,) unless said. NaN: not known.
+    """Columns of all posts of all parts, (rows,) unless noted; NaN: unknown.
 
     Attributes:
         y: the score that each post reached.
@@ -25,10 +25,10 @@ class Inputs:
         followers: the author's followers.
         hour: hour of posting, 0 to 24.
         authors: a code for each author (`splits.author_codes`).
-        posted_at: posting time, in any unit that grows.
-        metadata: what is known at the moment of posting, (rows, columns).
-        captions: the text of each post, None where it has none.
-        vectors: by extractor (rows, dim), NaN where a post has none or too many posts have some to hold them all.
+        posted_at: posting time, in any increasing unit.
+        metadata: facts known at the time of posting, (rows, columns).
+        captions: caption of each post, None where it has none.
+        vectors: by extractor (rows, dim), NaN where a post has none or was not sampled to limit memory.
     """
 
     y: Floats
@@ -44,27 +44,19 @@ class Inputs:
 
 
 @dataclass(frozen=True)
-class Predicted:
-    """For each test post the probability that it is viral and its score, each (test rows,)."""
-
-    probability: Floats
-    score: Floats
-
-
-@dataclass(frozen=True)
 class Unavailable:
-    """Why a baseline cannot be had from this corpus and split."""
+    """Reason why a baseline has no predictions for this corpus and split."""
 
     reason: str
 
 
-def positions(rows: Rows) -> Ints:
-    """The rows as positions, whether they come as a mask or as positions."""
+def row_indices(rows: Rows) -> Ints:
+    """Row indices from a mask or from indices."""
     return np.flatnonzero(rows) if rows.dtype == np.bool_ else rows.astype(np.int64)
 
 
-def some(rows: Ints, limit: int) -> Ints:
-    """At most so many of the rows, drawn by a fixed lot."""
+def sample(rows: Ints, limit: int) -> Ints:
+    """At most `limit` of the rows, by a fixed random draw, in ascending order."""
     if len(rows) <= limit:
         return rows
     return rows[np.sort(np.random.default_rng(0).permutation(len(rows))[:limit])]

@@ -1,4 +1,4 @@
-"""Quick models that several baselines share, with settings that nobody has tuned."""
+"""Quick models shared by several baselines, with untuned settings."""
 
 from __future__ import annotations
 
@@ -6,33 +6,41 @@ from typing import Any
 
 import numpy as np
 
-from viral.evaluation.baselines.baseline import Floats, Inputs, Ints, Predicted, Rows
+from viral.evaluation.baselines.baseline import Floats, Inputs, Ints, Rows
+from viral.models.predictions import PredictionBatch
 
-_TREES = 100
+_TREES = 100  # LightGBM's default
 
 
-def linear(x: Any, asked: Any, inputs: Inputs, rows: Ints, *, strength: float = 1.0) -> Predicted:
+def fit_linear(x: Any, x_test: Any, inputs: Inputs, rows: Ints, *, penalty: float = 1.0) -> PredictionBatch:
     """Logistic regression for the probability, ridge regression for the score.
 
     Args:
-        x: what the posts of `rows` look like, (rows, columns), dense or sparse.
-        asked: the posts to predict, (asked, columns).
-        inputs: what became of all posts.
-        rows: positions of those to learn from.
-        strength: of the penalty on large coefficients.
+        x: features of the training posts, (rows, columns), dense or sparse.
+        x_test: features of the posts to predict, (test rows, columns).
+        inputs: labels of all posts.
+        rows: indices of the training posts.
+        penalty: strength of the L2 penalty.
     """
     from sklearn.linear_model import LogisticRegression, Ridge
 
     viral = inputs.is_viral[rows]
-    score = Ridge(alpha=strength).fit(x, inputs.y[rows]).predict(asked)
+    score = Ridge(alpha=penalty).fit(x, inputs.y[rows]).predict(x_test)
     if viral.all() or not viral.any():
-        return Predicted(np.full(len(score), viral.mean()), score.astype(np.float64))
-    model = LogisticRegression(C=1 / strength, max_iter=500).fit(x, viral)
-    return Predicted(model.predict_proba(asked)[:, 1].astype(np.float64), score.astype(np.float64))
+        return PredictionBatch(np.full(len(score), viral.mean()), score.astype(np.float64))
+    model = LogisticRegression(C=1 / penalty, max_iter=500).fit(x, viral)
+    return PredictionBatch(model.predict_proba(x_test)[:, 1].astype(np.float64), score.astype(np.float64))
 
 
-def grow(objective: str, matrix: Floats, target: Floats, train: Rows) -> Any:
-    """LightGBM on the training rows of the matrix; NaN is a value like any other."""
+def boosting(matrix: Floats, inputs: Inputs, rows: Rows, test: Rows) -> PredictionBatch:
+    """Gradient-boosted trees fitted on some rows of a matrix (all rows, columns), on its test rows."""
+    probability = _boost("binary", matrix, inputs.is_viral.astype(np.float64), rows).predict(matrix[test])
+    score = _boost("regression", matrix, inputs.y, rows).predict(matrix[test])
+    return PredictionBatch(np.clip(probability, 0, 1), score)
+
+
+def _boost(objective: str, matrix: Floats, target: Floats, train: Rows) -> Any:
+    """LightGBM on the training rows of the matrix; it handles NaN itself."""
     import lightgbm
 
     rows = len(target[train])
@@ -40,7 +48,7 @@ def grow(objective: str, matrix: Floats, target: Floats, train: Rows) -> Any:
         "objective": objective,
         "learning_rate": 0.05,
         "num_leaves": 15,
-        # 20, LightGBM's own, allows no split at all on a few dozen posts.
+        # LightGBM's default of 20 allows no split on a few dozen posts.
         "min_data_in_leaf": int(np.clip(rows // 20, 3, 20)),
         "deterministic": True,
         "force_row_wise": True,

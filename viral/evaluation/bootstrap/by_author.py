@@ -1,7 +1,7 @@
-"""How far a figure could be off: the bootstrap by author.
+"""Bootstrap by author: confidence intervals of metrics from resampled authors.
 
-An author's posts rise and fall together, so that whole authors are drawn, with all their posts. Drawing single posts
-gives intervals several times too narrow.
+Posts of one author are correlated, so whole authors are drawn with all their posts. Drawing single posts gives
+intervals several times too narrow.
 """
 
 from __future__ import annotations
@@ -17,13 +17,12 @@ Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
 Replicates = dict[str, Floats]
 
-_LEAST_DEFINED = 0.5
-"""Share of the resamples in which a figure must be defined for it to have an interval."""
+_MIN_DEFINED = 0.5  # share of resamples with a defined metric; with fewer the quantiles describe special cases only
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure and the interval it could lie in; None where it is undefined."""
+    """A metric with its interval; None where undefined."""
 
     value: float | None
     low: float | None = None
@@ -32,13 +31,13 @@ class Estimate:
 
 @dataclass(frozen=True)
 class AuthorBootstrap:
-    """Draws authors with replacement. The same seed draws the same authors, for any model: differences are paired.
+    """Draws authors with replacement. Equal seeds draw equal authors for every model, so differences are paired.
 
     Attributes:
-        authors: a code for each row, (rows,); equal codes are one author.
-        resamples: how many times to draw.
-        seed: where the draws begin.
-        level: the share of the replicates that an interval holds.
+        authors: author code of each row, (rows,).
+        resamples: number of draws.
+        seed: seed of the draws.
+        level: share of the replicates inside an interval.
     """
 
     authors: npt.NDArray[np.int64]
@@ -47,64 +46,64 @@ class AuthorBootstrap:
     level: float = 0.9
 
     @cached_property
-    def places(self) -> Rows:
-        """Which of the distinct authors each row is of, (rows,)."""
-        places: Rows = np.unique(self.authors, return_inverse=True)[1]
-        return places
+    def author_index(self) -> Rows:
+        """Index of each row's author among the distinct authors, (rows,)."""
+        index: Rows = np.unique(self.authors, return_inverse=True)[1]
+        return index
 
     @cached_property
-    def people(self) -> int:
-        """How many distinct authors there are."""
-        return int(self.places.max()) + 1
+    def num_authors(self) -> int:
+        """Number of distinct authors."""
+        return int(self.author_index.max()) + 1
 
     def counts(self, resample: int) -> Floats:
-        """How often one resample holds each of the distinct authors, (people,), whole numbers.
+        """How often one resample draws each author, (num_authors,), whole numbers.
 
-        Each resample has a generator of its own, so that they may be drawn in any order, by several threads.
+        Every resample has its own generator, so threads may draw them in any order.
         """
-        drawn = np.random.default_rng([self.seed, resample]).integers(self.people, size=self.people)
-        return np.bincount(drawn, minlength=self.people).astype(np.float64)
+        drawn = np.random.default_rng([self.seed, resample]).integers(self.num_authors, size=self.num_authors)
+        return np.bincount(drawn, minlength=self.num_authors).astype(np.float64)
 
     def draws(self) -> Iterator[Rows]:
-        """The rows of each resample, ascending, a row as often as its author was drawn."""
+        """Row indices of each resample, ascending, each row repeated as often as its author was drawn."""
         rows = np.arange(len(self.authors))
         for resample in range(self.resamples):
-            yield np.repeat(rows, self.counts(resample)[self.places].astype(np.int64))
+            yield np.repeat(rows, self.counts(resample)[self.author_index].astype(np.int64))
 
-    def replicates(self, figures: Callable[[Rows], Mapping[str, float | None]]) -> Replicates:
-        """Every figure of each resample, (resamples,), NaN where it was undefined.
+    def replicates(self, metrics: Callable[[Rows], Mapping[str, float | None]]) -> Replicates:
+        """Every metric in each resample, (resamples,), NaN where undefined.
 
         Args:
-            figures: from the rows of a resample (some repeated) to its figures by name.
+            metrics: maps the rows of a resample (some repeated) to metrics by name.
         """
-        rows = [figures(drawn) for drawn in self.draws()]
+        rows = [metrics(drawn) for drawn in self.draws()]
         names = rows[0] if rows else {}
         return {name: np.array([_nan(row[name]) for row in rows]) for name in names}
 
     def estimate(self, value: float | None, replicates: Floats) -> Estimate:
-        """The percentile interval of one figure, widened to hold the figure itself.
+        """Percentile interval of one metric, widened to contain the metric itself.
 
-        It may not by its own: a resample repeats posts, which pulls some figures (calibration error) to one side.
+        The percentile interval may miss it: resamples repeat posts, which biases some metrics (calibration error).
         """
         defined = replicates[np.isfinite(replicates)]
-        if value is None or len(defined) < max(1, _LEAST_DEFINED * len(replicates)):
+        if value is None or len(defined) < max(1, _MIN_DEFINED * len(replicates)):
             return Estimate(value)
         low, high = np.quantile(defined, [(1 - self.level) / 2, (1 + self.level) / 2])
         return Estimate(value, min(float(low), value), max(float(high), value))
 
-    def interval(self, figure: Callable[[Rows], float | None]) -> Estimate:
-        """A figure of all rows, with its interval."""
-        replicates = self.replicates(lambda rows: {"figure": figure(rows)})["figure"]
-        return self.estimate(figure(np.arange(len(self.authors))), replicates)
+    def interval(self, metric: Callable[[Rows], float | None]) -> Estimate:
+        """A metric of all rows, with its interval."""
+        replicates = self.replicates(lambda rows: {"metric": metric(rows)})["metric"]
+        return self.estimate(metric(np.arange(len(self.authors))), replicates)
 
-    def difference(self, one: Callable[[Rows], float | None], other: Callable[[Rows], float | None]) -> Estimate:
-        """How much higher a figure is for `one` model than for the `other`, both on the same resamples."""
+    def difference(self, first: Callable[[Rows], float | None], second: Callable[[Rows], float | None]) -> Estimate:
+        """The metric of the first model minus that of the second, on the same resamples."""
+        return self.interval(lambda rows: subtract(first(rows), second(rows)))
 
-        def gap(rows: Rows) -> float | None:
-            first, second = one(rows), other(rows)
-            return None if first is None or second is None else first - second
 
-        return self.interval(gap)
+def subtract(first: float | None, second: float | None) -> float | None:
+    """First minus second; None if either is undefined."""
+    return None if first is None or second is None else first - second
 
 
 def _nan(value: float | None) -> float:

@@ -1,6 +1,6 @@
-"""The areas under the ROC and the precision-recall curve, of weighted rows.
+"""Areas under the ROC and the precision-recall curve, of weighted rows.
 
-They equal scikit-learn's for the same rows repeated (tests hold them to it). Both curves bend at viral rows only.
+They equal scikit-learn's for the same rows repeated (tests check this). Both curves bend at viral rows only.
 """
 
 from __future__ import annotations
@@ -19,40 +19,42 @@ class RankedProbability:
     """One system's probabilities, sorted once.
 
     Attributes:
-        order: by the probability.
-        viral: the viral rows, in this order, (viral rows,).
-        last: the last of each group of them with one probability, among the viral rows, (groups,).
-        groups: those groups, among the groups of the order, (groups,).
+        order: the rows, by probability.
+        viral: positions of the viral rows in this order, (viral rows,).
+        group_last: index into `viral` of the last row of each group of equal probabilities, (groups,).
+        groups: index of these groups among all groups of the order, (groups,).
     """
 
     order: Order
     viral: Rows
-    last: Rows
+    group_last: Rows
     groups: Rows
 
     @classmethod
-    def of(cls, probability: Floats, is_viral: npt.NDArray[np.bool_], places: Rows, lots: Rows) -> RankedProbability:
-        """Sorts by the probability; each (rows,)."""
-        order = Order.of(probability, places, lots)
+    def from_probabilities(
+        cls, probability: Floats, is_viral: npt.NDArray[np.bool_], author_index: Rows, tie_breaker: Rows
+    ) -> RankedProbability:
+        """Sort by probability; every argument is (rows,)."""
+        order = Order.from_values(probability, author_index, tie_breaker)
         viral = np.flatnonzero(is_viral[order.rows])
         group = viral if order.group is None else order.group[viral]
         last = np.flatnonzero(np.append(group[1:] != group[:-1], True)) if len(viral) else viral
         return cls(order, viral, last, group[last])
 
-    def figures(self, counts: Floats) -> dict[str, float]:
-        """The areas in one resample, NaN where it has one class, from how often it holds each author, (authors,)."""
-        weighted = self.order.weigh(counts)
-        found = np.cumsum(weighted.weights[self.viral])[self.last]
-        viral, total = float(found[-1]) if len(found) else 0.0, weighted.total
+    def metrics(self, counts: Floats) -> dict[str, float]:
+        """Both areas in one resample, NaN if it has one class only; `counts` (authors,) as in `Order.resample`."""
+        weighted = self.order.resample(counts)
+        hits = np.cumsum(weighted.weights[self.viral])[self.group_last]
+        viral, total = float(hits[-1]) if len(hits) else 0.0, weighted.total
         if viral in (0, total):
             return {"roc_auc": math.nan, "pr_auc": math.nan}
-        here = np.diff(found, prepend=0.0)
-        through = weighted.upto[self.order.ends[self.groups]]
+        group_hits = np.diff(hits, prepend=0.0)
+        through = weighted.cumulative[self.order.ends[self.groups]]
         start = self.order.starts[self.groups]
-        before = np.where(start > 0, weighted.upto[start - 1], 0.0)
-        # Mann and Whitney's U, from ranks less their mean: 0 where viral rows lie as high as all rows.
-        above = float(here @ (before + through - total)) / 2
+        before = np.where(start > 0, weighted.cumulative[start - 1], 0.0)
+        # Mann and Whitney's U from centred ranks: 0 where viral rows rank as high as all rows.
+        above = float(group_hits @ (before + through - total)) / 2
         return {
             "roc_auc": 0.5 - above / (viral * (total - viral)),
-            "pr_auc": float((here * found) @ (1 / np.maximum(through, 1))) / viral,
+            "pr_auc": float((group_hits * hits) @ (1 / np.maximum(through, 1))) / viral,
         }

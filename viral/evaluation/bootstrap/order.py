@@ -1,7 +1,7 @@
-"""Rows sorted once, so that each resample of authors only has to add up its weights.
+"""Rows sorted once, so that a resample of authors only sums weights.
 
-A resample is a whole number for each author: how often it was drawn. Every row of the author then stands there that
-often, beside itself, and what matters of the resample's order is a running sum of those numbers.
+A resample draws each author a whole number of times, and each row counts as often as its author. All rank metrics of a
+resample follow from the running sum of these weights in the sorted order.
 """
 
 from __future__ import annotations
@@ -18,93 +18,93 @@ Rows = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Order:
-    """The rows from the highest value to the lowest.
+    """Rows from the highest value to the lowest.
 
     Attributes:
-        rows: of the table, in this order, (rows,).
-        places: the author of each, in this order, (rows,).
-        ends: the last row of each group of equal values, (groups,).
-        group: the group of each row, (rows,); None where no two values are equal.
+        rows: row indices in this order, (rows,).
+        author_index: author of each, in this order, (rows,).
+        ends: last row of each group of equal values, (groups,).
+        group: group of each row, (rows,); None if all values differ.
     """
 
     rows: Rows
-    places: Rows
+    author_index: Rows
     ends: Rows
     group: Rows | None
 
     @classmethod
-    def of(cls, values: Floats, places: Rows, lots: Rows) -> Order:
-        """Sorts by the values, equals by their lots, lowest first; each (rows,)."""
-        rows = np.lexsort((lots, -values))
+    def from_values(cls, values: Floats, author_index: Rows, tie_breaker: Rows) -> Order:
+        """Sort by value, descending; equal values by tie breaker, ascending. Each argument is (rows,)."""
+        rows = np.lexsort((tie_breaker, -values))
         changes = values[rows[1:]] != values[rows[:-1]]
         ends = np.append(np.flatnonzero(changes), len(rows) - 1)
         group = np.append(0, np.cumsum(changes)) if len(ends) < len(rows) else None
-        return cls(rows, places[rows], ends, group)
+        return cls(rows, author_index[rows], ends, group)
 
     @cached_property
     def starts(self) -> Rows:
-        """The first row of each group of equal values, (groups,)."""
+        """First row of each group of equal values, (groups,)."""
         return np.append(0, self.ends[:-1] + 1)
 
-    def weigh(self, counts: Floats) -> Weighted:
-        """The order of one resample, from how often it holds each author, (authors,)."""
-        weights = counts[self.places]
-        # Whole numbers add up several times faster than floats do.
-        return Weighted(self, weights, np.cumsum(weights.astype(np.int64)).astype(np.float64))
+    def resample(self, counts: Floats) -> WeightedOrder:
+        """The order of one resample that draws each author `counts` (authors,) times."""
+        weights = counts[self.author_index]
+        # numpy sums integers several times faster than floats.
+        return WeightedOrder(self, weights, np.cumsum(weights.astype(np.int64)).astype(np.float64))
 
 
 @dataclass(frozen=True)
-class Weighted:
+class WeightedOrder:
     """An order in one resample.
 
     Attributes:
-        order: of the rows.
-        weights: how often each row is there, in this order, (rows,).
-        upto: the running sum of the weights, (rows,).
+        order: the sorted rows.
+        weights: how often the resample contains each row, in this order, (rows,).
+        cumulative: running sum of the weights, (rows,).
     """
 
     order: Order
     weights: Floats
-    upto: Floats
+    cumulative: Floats
 
     @property
     def total(self) -> int:
-        """How many rows the resample has, each as often as it is there."""
-        return int(self.upto[-1])
+        """Number of rows in the resample, repeats included."""
+        return int(self.cumulative[-1])
 
     @cached_property
     def through(self) -> Floats:
-        """The running sum at the end of each group of equal values, (groups,)."""
-        return self.upto if self.order.group is None else self.upto[self.order.ends]
+        """Running sum at the end of each group of equal values, (groups,)."""
+        return self.cumulative if self.order.group is None else self.cumulative[self.order.ends]
 
     @cached_property
     def before(self) -> Floats:
-        """The running sum before each group of equal values, (groups,)."""
+        """Running sum before each group of equal values, (groups,)."""
         return np.append(0.0, self.through[:-1])
 
     @cached_property
     def ranks(self) -> Floats:
-        """The rank that the rows of a group share, from the highest down, less the mean of all ranks, (groups,)."""
-        ranks: Floats = (self.before + self.through - self.upto[-1]) / 2
+        """Shared rank of each group, from the highest value down, minus the mean rank, (groups,)."""
+        ranks: Floats = (self.before + self.through - self.cumulative[-1]) / 2
         return ranks
 
     @cached_property
     def sizes(self) -> Floats:
-        """How many rows each group has, (groups,)."""
+        """Number of rows in each group, (groups,)."""
         return self.weights if self.order.group is None else self.through - self.before
 
     @cached_property
-    def spread(self) -> float:
-        """The sum of the squared ranks: 0 where all values of the resample are equal, and only there."""
+    def rank_sum_of_squares(self) -> float:
+        """Sum of the squared centred ranks: 0 only if all values of the resample are equal."""
         return float((self.sizes * self.ranks) @ self.ranks)
 
-    def of_rows(self, values: Floats) -> Floats:
-        """What each group has, (groups,), for each of its rows, (rows,)."""
+    def expand(self, values: Floats) -> Floats:
+        """Values per group, (groups,), as values per row, (rows,)."""
         return values if self.order.group is None else values[self.order.group]
 
-    def highest(self, count: int) -> Floats:
-        """How often each row is among the first `count`, cut after the last that is, (rows or fewer,)."""
-        last = min(int(np.searchsorted(self.upto, count)), len(self.upto) - 1)
-        taken = self.weights[: last + 1].copy()
-        taken[last] -= max(0.0, self.upto[last] - count)
-        return taken
+    def head(self, count: int) -> Floats:
+        """How often each row is among the first `count`, up to the last such row, (rows or fewer,)."""
+        last = min(int(np.searchsorted(self.cumulative, count)), len(self.cumulative) - 1)
+        weights = self.weights[: last + 1].copy()
+        weights[last] -= max(0.0, self.cumulative[last] - count)
+        return weights

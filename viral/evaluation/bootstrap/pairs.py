@@ -1,8 +1,8 @@
-"""Kendall's tau-b and pairwise accuracy, of weighted rows: every pair is looked at once, for all resamples.
+"""Kendall's tau-b and pairwise accuracy, of weighted rows: each pair is compared once for all resamples.
 
-The pairs in the right order less those in the wrong one are added up for each two authors. A resample then weighs
-that table by how often it holds the two. It takes about the rows squared, so that of a large test a sample is enough.
-The figures equal those of `metrics` for the same rows repeated (tests hold them to it).
+Concordant minus discordant pairs are summed per pair of authors. A resample weights that table by how often it draws
+the two. The cost grows with the square of the rows, so a large test set is sampled. The values equal those of `metrics`
+for the same rows repeated (tests check this).
 """
 
 from __future__ import annotations
@@ -14,25 +14,24 @@ import numpy.typing as npt
 
 from viral.evaluation.bootstrap.order import Floats, Order, Rows
 
-MOST_ROWS, MOST_AUTHORS = 10_000, 2_000
-"""Half a second a system. More would take its square; codes of rows have 16 bits, enough for 32,767."""
-FIGURES = ("kendall", "pairwise_accuracy")
-_BLOCK = 128
-"""Rows held against all others at a time: what that makes stays in the processor's cache."""
+MAX_ROWS, MAX_AUTHORS = 10_000, 2_000
+"""Half a second per system, growing with the square. Row codes are int16, enough for 32,767."""
+METRICS = ("kendall", "pairwise_accuracy")
+_BLOCK = 128  # rows compared with all others at a time: the intermediate arrays fit in the processor's cache
 
 
-def sampled(authors: npt.NDArray[np.int64], seed: int) -> Rows:
-    """All rows, or those of authors drawn at random, as many as stay within both limits.
+def sample_rows(authors: npt.NDArray[np.int64], seed: int) -> Rows:
+    """All rows, or the rows of as many random authors as stay within both limits.
 
-    An author with more rows than `MOST_ROWS` is never among them.
+    Authors with more rows than `MAX_ROWS` are never drawn.
     """
     codes, inverse, sizes = np.unique(authors, return_inverse=True, return_counts=True)
-    if len(authors) <= MOST_ROWS and len(codes) <= MOST_AUTHORS:
+    if len(authors) <= MAX_ROWS and len(codes) <= MAX_AUTHORS:
         return np.arange(len(authors))
     order = np.random.default_rng(seed).permutation(len(codes))
-    fitting = order[sizes[order] <= MOST_ROWS]
-    count = int(np.searchsorted(np.cumsum(sizes[fitting]), MOST_ROWS, side="right"))
-    return np.flatnonzero(np.isin(inverse, fitting[: min(count, MOST_AUTHORS)]))
+    fitting = order[sizes[order] <= MAX_ROWS]
+    count = int(np.searchsorted(np.cumsum(sizes[fitting]), MAX_ROWS, side="right"))
+    return np.flatnonzero(np.isin(inverse, fitting[: min(count, MAX_AUTHORS)]))
 
 
 @dataclass(frozen=True)
@@ -40,50 +39,51 @@ class Pairs:
     """The pairs of rows of one system.
 
     Attributes:
-        right: for each two authors, their pairs in the right order less those in the wrong one, (authors, authors).
-        apart: the pairs with different `y` in each resample, (resamples,).
-        order: by the score predicted.
+        concordance: concordant minus discordant pairs of each two authors, (authors, authors).
+        untied_y: number of pairs with different `y` in each resample, (resamples,).
+        order: the rows by predicted score.
     """
 
-    right: Floats
-    apart: Floats
+    concordance: Floats
+    untied_y: Floats
     order: Order
 
     @classmethod
-    def of(cls, y: Floats, score: Floats, places: Rows, apart: Floats) -> Pairs:
-        """Holds each row against each other; at most `MOST_ROWS` of them, each (rows,), places from 0 on."""
-        rows = np.argsort(places, kind="stable")
-        starts = np.flatnonzero(np.diff(places[rows], prepend=-1))
-        truth, said = (_codes(column[rows]) for column in (y, score))
-        added = np.empty((len(starts), len(rows)), np.int16)
-        for at in range(0, len(rows), _BLOCK):
-            here = slice(at, at + _BLOCK)
-            signs = (said[:, None] > said[here]).view(np.int8) - (said[:, None] < said[here]).view(np.int8)
-            signs *= (truth[:, None] > truth[here]).view(np.int8)
-            np.add.reduceat(signs, starts, axis=0, dtype=np.int16, out=added[:, here])
-        right = np.add.reduceat(added, starts, axis=1, dtype=np.int32).astype(np.float64)
-        return cls(right, apart, Order.of(score, places, rows))
+    def from_scores(cls, y: Floats, score: Floats, author_index: Rows, untied_y: Floats) -> Pairs:
+        """Compare all pairs of at most `MAX_ROWS` rows; `y`, `score` and `author_index` are (rows,)."""
+        rows = np.argsort(author_index, kind="stable")
+        starts = np.flatnonzero(np.diff(author_index[rows], prepend=-1))
+        truth, predicted = (_codes(column[rows]) for column in (y, score))
+        by_author = np.empty((len(starts), len(rows)), np.int16)
+        for start in range(0, len(rows), _BLOCK):
+            block = slice(start, start + _BLOCK)
+            signs = (predicted[:, None] > predicted[block]).view(np.int8)
+            signs = signs - (predicted[:, None] < predicted[block]).view(np.int8)
+            signs *= (truth[:, None] > truth[block]).view(np.int8)
+            np.add.reduceat(signs, starts, axis=0, dtype=np.int16, out=by_author[:, block])
+        concordance = np.add.reduceat(by_author, starts, axis=1, dtype=np.int32).astype(np.float64)
+        return cls(concordance, untied_y, Order.from_values(score, author_index, rows))
 
-    def figures(self, counts: Floats) -> dict[str, Floats]:
-        """Both figures, (resamples,), NaN where undefined, from how often each holds each author."""
-        right = ((counts @ self.right) * counts).sum(axis=1)
-        said = pairs_apart(self.order, counts)
-        defined = (self.apart > 0) & (said > 0)
+    def metrics(self, counts: Floats) -> dict[str, Floats]:
+        """Both metrics, (resamples,), NaN where undefined; `counts` is (resamples, authors)."""
+        concordance = ((counts @ self.concordance) * counts).sum(axis=1)
+        untied_score = untied_pairs(self.order, counts)
+        defined = (self.untied_y > 0) & (untied_score > 0)
         with np.errstate(divide="ignore", invalid="ignore"):
-            tau = np.clip(right / np.sqrt(self.apart) / np.sqrt(said), -1, 1)
-            share = (right / self.apart + 1) / 2
-        figures = zip(FIGURES, (tau, share), strict=True)
-        return {name: np.where(defined, values, np.nan) for name, values in figures}
+            tau = np.clip(concordance / np.sqrt(self.untied_y) / np.sqrt(untied_score), -1, 1)
+            accuracy = (concordance / self.untied_y + 1) / 2
+        columns = zip(METRICS, (tau, accuracy), strict=True)
+        return {name: np.where(defined, values, np.nan) for name, values in columns}
 
 
-def pairs_apart(order: Order, counts: Floats) -> Floats:
-    """How many pairs of each resample have different values, (resamples,), from (resamples, authors)."""
+def untied_pairs(order: Order, counts: Floats) -> Floats:
+    """Number of pairs with different values in each resample, (resamples,), from counts (resamples, authors)."""
 
-    def apart(drawn: Floats) -> float:
-        weighted = order.weigh(drawn)
-        return float(weighted.upto[-1] ** 2 - (weighted.sizes**2).sum()) / 2
+    def untied(drawn: Floats) -> float:
+        weighted = order.resample(drawn)
+        return float(weighted.cumulative[-1] ** 2 - (weighted.sizes**2).sum()) / 2
 
-    return np.array([apart(drawn) for drawn in counts])
+    return np.array([untied(drawn) for drawn in counts])
 
 
 def _codes(values: Floats) -> npt.NDArray[np.int16]:

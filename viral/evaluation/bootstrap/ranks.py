@@ -1,6 +1,6 @@
-"""The figures of a sorted list, of weighted rows: Spearman, NDCG@K, recall@K, precision of the top 20 %.
+"""Metrics of a sorted list, of weighted rows: Spearman, NDCG@K, recall@K, precision of the top 20 %.
 
-They equal those of `metrics` for the same rows repeated (tests hold them to it), at a few sums a resample.
+They equal those of `metrics` for the same rows repeated (tests check this), at a few sums per resample.
 """
 
 from __future__ import annotations
@@ -12,82 +12,83 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from viral.evaluation.bootstrap.metrics import TOP
-from viral.evaluation.bootstrap.order import Floats, Order, Rows, Weighted
+from viral.evaluation.bootstrap.metrics import TOP_FRACTION
+from viral.evaluation.bootstrap.order import Floats, Order, Rows, WeightedOrder
 
 Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class RankedTruth:
-    """What became of the posts, sorted once.
+class RankedLabels:
+    """Labels sorted once.
 
     Attributes:
-        order: by the score that each post reached.
-        viral: 1 where a post is viral, 0 elsewhere, (rows,), as the table has them.
-        k: how long the list of the best is, of all rows.
+        order: the rows by the score that each post reached.
+        viral: 1 for a viral post, else 0, (rows,), in the order of the table.
+        k: length of the top list for all rows.
     """
 
     order: Order
     viral: Floats
     k: int
 
-    def weigh(self, counts: Floats) -> WeightedTruth:
-        """The same in one resample, from how often it holds each author, (authors,)."""
-        weighted = self.order.weigh(counts)
-        return WeightedTruth(weighted, max(1, round(self.k * weighted.total / len(self.viral))))
+    def resample(self, counts: Floats) -> WeightedLabels:
+        """The labels of one resample that draws each author `counts` (authors,) times."""
+        weighted = self.order.resample(counts)
+        return WeightedLabels(weighted, max(1, round(self.k * weighted.total / len(self.viral))))
 
 
 @dataclass(frozen=True)
-class WeightedTruth:
-    """What became of the posts of one resample: what all systems are held against. `k` is its length of the list."""
+class WeightedLabels:
+    """The labels of one resample, shared by all systems. `k` is the length of its top list."""
 
-    weighted: Weighted
+    weighted: WeightedOrder
     k: int
 
     @cached_property
     def varies(self) -> bool:
-        """Whether there are two scores that differ."""
-        return self.weighted.spread > 0
+        """Whether two scores differ."""
+        return self.weighted.rank_sum_of_squares > 0
 
     @cached_property
     def ranks(self) -> Floats:
-        """Of each row, from the highest score to the lowest, (rows,)."""
-        return self.weighted.of_rows(self.weighted.ranks)
+        """Centred rank of each row, from the highest score to the lowest, (rows,)."""
+        return self.weighted.expand(self.weighted.ranks)
 
     @cached_property
-    def best(self) -> int:
-        """How many rows are the top 20 %."""
-        return max(1, round(TOP * self.weighted.total))
+    def top_count(self) -> int:
+        """Number of rows in the top 20 %."""
+        return max(1, round(TOP_FRACTION * self.weighted.total))
 
     @cached_property
-    def top(self) -> Floats:
+    def top_weights(self) -> Floats:
         """How often each row is in the top 20 %, from the highest score to the lowest, (rows,)."""
-        top, marked = np.zeros(len(self.weighted.weights)), self.weighted.highest(self.best)
-        top[: len(marked)] = marked
-        return top
+        weights, head = np.zeros(len(self.weighted.weights)), self.weighted.head(self.top_count)
+        weights[: len(head)] = head
+        return weights
 
     @cached_property
-    def discounts(self) -> Floats:
-        """The running sum of the weights of the first K places, (K + 1,), from 0."""
-        places = np.arange(min(self.k, self.weighted.total))
-        return np.append(0.0, np.cumsum(1 / np.log2(places + 2)))
+    def cumulative_discounts(self) -> Floats:
+        """Running sum of the DCG discounts of the first K ranks, (K + 1,), from 0."""
+        ranks = np.arange(min(self.k, self.weighted.total))
+        return np.append(0.0, np.cumsum(1 / np.log2(ranks + 2)))
 
     def gain(self, ranks: Floats) -> Floats:
-        """What a row is worth to NDCG: the share of rows that it is not below, equals counting half."""
+        """NDCG gain of a row: the share of rows that score no higher, ties counting half."""
         return (0.5 + self.weighted.total / 2 - ranks) / self.weighted.total
 
     @cached_property
-    def ideal(self) -> float:
-        """The discounted gain of the best order."""
-        worth = self.worth(self.weighted)
-        return float(worth @ self.gain(self.weighted.ranks[: len(worth)]))
+    def ideal_dcg(self) -> float:
+        """DCG of the best order."""
+        discounts = self.group_discounts(self.weighted)
+        return float(discounts @ self.gain(self.weighted.ranks[: len(discounts)]))
 
-    def worth(self, weighted: Weighted) -> Floats:
-        """The discounts of the places that each group of equal rows takes, of the groups that begin within K."""
-        count = int(np.searchsorted(weighted.before, len(self.discounts) - 1))
-        last = np.minimum(weighted.through[:count], len(self.discounts) - 1)
-        return self.discounts[last.astype(np.int64)] - self.discounts[weighted.before[:count].astype(np.int64)]
+    def group_discounts(self, weighted: WeightedOrder) -> Floats:
+        """Sum of the discounts of the ranks of each group of equal rows, for the groups that begin within K."""
+        cumulative = self.cumulative_discounts
+        count = int(np.searchsorted(weighted.before, len(cumulative) - 1))
+        last = np.minimum(weighted.through[:count], len(cumulative) - 1)
+        return cumulative[last.astype(np.int64)] - cumulative[weighted.before[:count].astype(np.int64)]
 
 
 @dataclass(frozen=True)
@@ -95,50 +96,50 @@ class RankedScore:
     """One system's scores, sorted once.
 
     Attributes:
-        order: by the score predicted.
-        in_truth: where each row is in the order of the truth, (rows,).
-        viral: 1 where a row is viral, 0 elsewhere, in this order, (rows,).
+        order: the rows by predicted score.
+        label_position: position of each row in the order of the labels, (rows,).
+        viral: 1 for a viral row, else 0, in this order, (rows,).
     """
 
     order: Order
-    in_truth: Rows
+    label_position: Rows
     viral: Floats
 
     @classmethod
-    def of(cls, score: Floats, places: Rows, lots: Rows, truth: RankedTruth) -> RankedScore:
-        """Sorts by the scores predicted, equals by their lots, lowest first; each (rows,)."""
-        order = Order.of(score, places, lots)
-        return cls(order, np.argsort(truth.order.rows)[order.rows], truth.viral[order.rows])
+    def from_scores(cls, score: Floats, author_index: Rows, tie_breaker: Rows, labels: RankedLabels) -> RankedScore:
+        """Sort by predicted score, descending; equal scores by tie breaker, ascending. Each is (rows,)."""
+        order = Order.from_values(score, author_index, tie_breaker)
+        return cls(order, np.argsort(labels.order.rows)[order.rows], labels.viral[order.rows])
 
-    def figures(self, counts: Floats, truth: WeightedTruth) -> dict[str, float]:
-        """The figures of one resample, NaN where undefined, from how often it holds each author, (authors,)."""
-        weighted = self.order.weigh(counts)
-        if not weighted.spread:
+    def metrics(self, counts: Floats, labels: WeightedLabels) -> dict[str, float]:
+        """The metrics of one resample, NaN where undefined; `counts` (authors,) as in `Order.resample`."""
+        weighted = self.order.resample(counts)
+        if not weighted.rank_sum_of_squares:
             return dict.fromkeys(("spearman", "ndcg_at_k", "recall_at_k", "top20_precision"), math.nan)
-        figures = {"recall_at_k": self._recall(weighted, truth.k)}
-        if not truth.varies:
-            return figures | dict.fromkeys(("spearman", "ndcg_at_k", "top20_precision"), math.nan)
-        ranks = truth.ranks[self.in_truth]
-        together = float((weighted.weights * ranks) @ weighted.of_rows(weighted.ranks))
-        spearman = together / math.sqrt(weighted.spread * truth.weighted.spread)
-        return figures | {
-            "spearman": min(1.0, max(-1.0, spearman)),
-            "ndcg_at_k": self._gain(weighted, truth, ranks) / truth.ideal,
-            "top20_precision": self._top(weighted, truth),
+        metrics = {"recall_at_k": self._recall(weighted, labels.k)}
+        if not labels.varies:
+            return metrics | dict.fromkeys(("spearman", "ndcg_at_k", "top20_precision"), math.nan)
+        ranks = labels.ranks[self.label_position]
+        covariance = float((weighted.weights * ranks) @ weighted.expand(weighted.ranks))
+        variances = weighted.rank_sum_of_squares * labels.weighted.rank_sum_of_squares
+        return metrics | {
+            "spearman": min(1.0, max(-1.0, covariance / math.sqrt(variances))),
+            "ndcg_at_k": self._dcg(weighted, labels, ranks) / labels.ideal_dcg,
+            "top20_precision": self._top_precision(weighted, labels),
         }
 
-    def _recall(self, weighted: Weighted, k: int) -> float:
-        viral, listed = float(weighted.weights @ self.viral), weighted.highest(k)
-        return float(listed @ self.viral[: len(listed)]) / viral if viral else math.nan
+    def _recall(self, weighted: WeightedOrder, k: int) -> float:
+        viral, head = float(weighted.weights @ self.viral), weighted.head(k)
+        return float(head @ self.viral[: len(head)]) / viral if viral else math.nan
 
-    def _gain(self, weighted: Weighted, truth: WeightedTruth, ranks: Floats) -> float:
-        """The discounted gain. Rows with equal scores share the mean of their gains, as in scikit-learn."""
-        worth = truth.worth(weighted)
-        rows = int(self.order.ends[len(worth) - 1]) + 1
-        gains = weighted.weights[:rows] * truth.gain(ranks[:rows])
-        sums = gains if self.order.group is None else np.add.reduceat(gains, self.order.starts[: len(worth)])
-        return float(worth @ (sums / np.maximum(weighted.sizes[: len(worth)], 1)))
+    def _dcg(self, weighted: WeightedOrder, labels: WeightedLabels, ranks: Floats) -> float:
+        """Rows with equal scores share the mean of their gains, as in scikit-learn."""
+        discounts = labels.group_discounts(weighted)
+        rows = int(self.order.ends[len(discounts) - 1]) + 1
+        gains = weighted.weights[:rows] * labels.gain(ranks[:rows])
+        sums = gains if self.order.group is None else np.add.reduceat(gains, self.order.starts[: len(discounts)])
+        return float(discounts @ (sums / np.maximum(weighted.sizes[: len(discounts)], 1)))
 
-    def _top(self, weighted: Weighted, truth: WeightedTruth) -> float:
-        marked = weighted.highest(truth.best)
-        return float(np.minimum(marked, truth.top[self.in_truth[: len(marked)]]).sum()) / truth.best
+    def _top_precision(self, weighted: WeightedOrder, labels: WeightedLabels) -> float:
+        head = weighted.head(labels.top_count)
+        return float(np.minimum(head, labels.top_weights[self.label_position[: len(head)]]).sum()) / labels.top_count

@@ -1,6 +1,6 @@
-"""All figures of all systems in each resample of authors, without a copy of a row.
+"""All metrics of all systems in each resample of authors, without copying a row.
 
-`metrics` would need the rows of each resample and a library's call for each figure: minutes where this takes seconds.
+`metrics` would need the rows of each resample and one library call per metric: minutes where this takes seconds.
 """
 
 from __future__ import annotations
@@ -13,76 +13,86 @@ from dataclasses import replace
 import numpy as np
 
 from viral.evaluation.bootstrap.by_author import AuthorBootstrap, Replicates
-from viral.evaluation.bootstrap.metrics import fixed_lots
+from viral.evaluation.bootstrap.metrics import fixed_tie_breaker
 from viral.evaluation.bootstrap.order import Floats, Order, Rows
-from viral.evaluation.bootstrap.pairs import FIGURES, Pairs, pairs_apart
-from viral.evaluation.bootstrap.ranks import RankedTruth
-from viral.evaluation.bootstrap.settings import Settings
-from viral.evaluation.bootstrap.system import Judged, Outcome, WeightedSystem, figures_of_block
+from viral.evaluation.bootstrap.pairs import METRICS, Pairs, untied_pairs
+from viral.evaluation.bootstrap.ranks import RankedLabels
+from viral.evaluation.bootstrap.settings import EvaluationSettings
+from viral.evaluation.bootstrap.system import AuthorTops, WeightedSystem, block_metrics
+from viral.evaluation.labels import Labels
+from viral.models.predictions import PredictionBatch
 
-_BLOCK = 25
-"""Resamples at a time: enough for one matrix product, few enough that the threads end together."""
-_BLOCK_NUMBERS = 4_000_000
-"""How often some resamples hold each author: at most 32 MB at a time in a thread."""
-_THREADS = 4
-"""At most: numpy leaves Python to the others while it counts, but not all of the time."""
+_BLOCK = 25  # resamples per task: enough for one matrix product, few enough that all threads end together
+_BLOCK_NUMBERS = 4_000_000  # counts per task: at most 32 MB of float64 in a thread
+_THREADS = 4  # numpy releases the interpreter lock for most of the work, but not for all of it
 
 
 def replicates(
-    authors: AuthorBootstrap, outcome: Outcome, systems: Mapping[str, Judged], settings: Settings, compared: Rows
+    bootstrap: AuthorBootstrap,
+    labels: Labels,
+    systems: Mapping[str, PredictionBatch],
+    settings: EvaluationSettings,
+    compared: Rows,
+    author_tops: Mapping[str, AuthorTops | None] | None = None,
 ) -> dict[str, Replicates]:
-    """Every figure of every system in each resample, (resamples,), NaN where it was undefined.
+    """Every metric of every system in each resample, (resamples,), NaN where undefined.
 
-    All systems are drawn the same authors, so that the difference of two is paired.
+    All systems share the draws of authors, so the difference of two is paired.
 
     Args:
-        authors: who wrote the posts, and how often they are drawn.
-        outcome: what became of the posts.
-        systems: what each system said of them.
-        settings: the threshold, the level, K and the quartile of the figures.
-        compared: the rows that Kendall and pairwise accuracy come from, of whole authors: `weighted_pairs.sampled`.
+        bootstrap: draws the authors of the posts.
+        labels: the posts.
+        systems: predictions of each system.
+        settings: threshold, level, K and quartile of the metrics.
+        compared: rows for Kendall and pairwise accuracy, of whole authors, from `pairs.sample_rows`.
+        author_tops: of each system; where missing, the metric within authors is undefined.
     """
     from threadpoolctl import threadpool_limits
 
-    lots = fixed_lots(len(outcome.y))
-    truth = RankedTruth(Order.of(outcome.y, authors.places, lots), outcome.viral.astype(np.float64), settings.k)
-    ready = {
-        name: WeightedSystem.of(outcome, judged, truth, authors.places, lots, settings)
-        for name, judged in systems.items()
+    index, tie_breaker = bootstrap.author_index, fixed_tie_breaker(len(labels.y))
+    ranked = RankedLabels(
+        Order.from_values(labels.y, index, tie_breaker), labels.is_viral.astype(np.float64), settings.k
+    )
+    tops = author_tops or {}
+    weighted = {
+        name: WeightedSystem.from_predictions(labels, batch, ranked, index, tie_breaker, settings, tops.get(name))
+        for name, batch in systems.items()
     }
 
     def block(resamples: range) -> dict[str, Replicates]:
-        return figures_of_block(ready, truth, [authors.counts(each) for each in resamples])
+        return block_metrics(weighted, ranked, [bootstrap.counts(resample) for resample in resamples])
 
-    # The threads of BLAS would wait for each other, spinning: ten times the time on a busy machine.
+    # BLAS threads would spin while they wait for each other: ten times the time on a busy machine.
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1)) as threads:
-        blocks = list(threads.map(block, _blocks(authors)))
-        scores = {name: judged.score for name, judged in systems.items()}
-        pairs = _pairs(threads, authors, outcome, scores, compared)
-    return {name: _joined([each[name] for each in blocks]) | pairs[name] for name in systems}
+        blocks = list(threads.map(block, _blocks(bootstrap)))
+        scores = {name: batch.score for name, batch in systems.items()}
+        pairs = _pairs(threads, bootstrap, labels, scores, compared)
+    return {name: _concatenate([metrics[name] for metrics in blocks]) | pairs[name] for name in systems}
 
 
-def _blocks(authors: AuthorBootstrap) -> list[range]:
-    size = max(1, min(_BLOCK, _BLOCK_NUMBERS // authors.people))
-    return [range(at, min(at + size, authors.resamples)) for at in range(0, authors.resamples, size)]
+def _blocks(bootstrap: AuthorBootstrap) -> list[range]:
+    size = max(1, min(_BLOCK, _BLOCK_NUMBERS // bootstrap.num_authors))
+    return [range(start, min(start + size, bootstrap.resamples)) for start in range(0, bootstrap.resamples, size)]
 
 
 def _pairs(
     threads: ThreadPoolExecutor,
-    authors: AuthorBootstrap,
-    outcome: Outcome,
+    bootstrap: AuthorBootstrap,
+    labels: Labels,
     scores: Mapping[str, Floats],
     rows: Rows,
 ) -> dict[str, Replicates]:
     if not len(rows):
-        return {name: dict.fromkeys(FIGURES, np.full(authors.resamples, np.nan)) for name in scores}
-    some = replace(authors, authors=authors.authors[rows])
-    counts = np.stack([some.counts(each) for each in range(some.resamples)])
-    y = outcome.y[rows]
-    apart = pairs_apart(Order.of(y, some.places, rows), counts)
-    found = threads.map(lambda score: Pairs.of(y, score[rows], some.places, apart).figures(counts), scores.values())
-    return dict(zip(scores, found, strict=True))
+        return {name: dict.fromkeys(METRICS, np.full(bootstrap.resamples, np.nan)) for name in scores}
+    sample = replace(bootstrap, authors=bootstrap.authors[rows])
+    counts = np.stack([sample.counts(resample) for resample in range(sample.resamples)])
+    y, index = labels.y[rows], sample.author_index
+    untied = untied_pairs(Order.from_values(y, index, rows), counts)
+    metrics = threads.map(
+        lambda score: Pairs.from_scores(y, score[rows], index, untied).metrics(counts), scores.values()
+    )
+    return dict(zip(scores, metrics, strict=True))
 
 
-def _joined(blocks: Sequence[Replicates]) -> Replicates:
+def _concatenate(blocks: Sequence[Replicates]) -> Replicates:
     return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}

@@ -6,16 +6,25 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Frozen(BaseModel):
-    """A part of a scorecard: never changed, and nothing in it that JSON cannot hold."""
+    """Immutable part of a scorecard that JSON can store; renamed fields are read and written under their old keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True)
 
 
-class Settings(Frozen):
-    """How the figures were made. `quartile` is the 75th percentile of the training posts' scores.
+class EvaluationSettings(Frozen):
+    """How the metrics were computed.
 
-    `log_scale` says whether the score is the logarithm of a count. The intervals come from all posts of the test, those
-    of Kendall and pairwise accuracy from the pairs among `compared_posts`: all too, or some authors' where it is large.
+    Attributes:
+        threshold: a post is called viral from this probability on.
+        level: of the model's intervals and of the bootstrap's.
+        k: length of the top list.
+        quartile: 75th percentile of the training posts' scores.
+        log_scale: whether the score is the logarithm of a count.
+        resamples: number of bootstrap draws.
+        seed: seed of the bootstrap.
+        compared_posts: posts whose pairs give the intervals of Kendall and pairwise accuracy: all, or a sample of a
+            large test split. All other intervals come from all test posts.
+        compared_authors: number of authors of these posts.
     """
 
     threshold: float
@@ -25,5 +34,5 @@ class Settings(Frozen):
     log_scale: bool = False
     resamples: int
     seed: int
-    compared_posts: int
-    compared_authors: int
+    compared_posts: int = 0
+    compared_authors: int = 0

@@ -1,6 +1,6 @@
-"""The figures that follow from sums over rows, of weighted rows: one matrix product gives those of many resamples.
+"""Metrics that follow from sums over rows, of weighted rows: one matrix product gives those of many resamples.
 
-They equal those of `metrics` for the same rows repeated (tests hold them to it).
+They equal those of `metrics` for the same rows repeated (tests check this).
 """
 
 from __future__ import annotations
@@ -20,82 +20,82 @@ Columns = dict[str, Floats]
 
 @dataclass(frozen=True)
 class AuthorSums:
-    """Columns of rows, added up for each author.
+    """Columns summed per author.
 
     Attributes:
-        names: of the columns; the first is `rows`.
-        table: (authors, names).
+        names: column names; the first is `rows`.
+        table: the sums, (authors, names).
     """
 
     names: tuple[str, ...]
     table: Floats
 
     @classmethod
-    def of(cls, columns: Columns, places: npt.NDArray[np.int64]) -> AuthorSums:
-        """Adds up columns, each (rows,), by the author that each row is of, (rows,)."""
-        added = [np.bincount(places, column) for column in (np.ones(len(places)), *columns.values())]
-        return cls(("rows", *columns), np.stack(added, axis=1))
+    def from_columns(cls, columns: Columns, author_index: npt.NDArray[np.int64]) -> AuthorSums:
+        """Sum columns, each (rows,), by the author of each row, (rows,)."""
+        sums = [np.bincount(author_index, column) for column in (np.ones(len(author_index)), *columns.values())]
+        return cls(("rows", *columns), np.stack(sums, axis=1))
 
-    def weigh(self, counts: Floats) -> Columns:
-        """The sums of each resample, (resamples,), from how often each holds each author, (resamples, authors)."""
+    def resample(self, counts: Floats) -> Columns:
+        """The sums in each resample, (resamples,), from how often each draws each author, (resamples, authors)."""
         return dict(zip(self.names, (counts @ self.table).T, strict=True))
 
 
-def called_columns(viral: Bools, probability: Floats, threshold: float) -> Columns:
-    """What the figures of a classification are made of; each (rows,)."""
-    called, miss = probability >= threshold, viral - probability
+def classification_columns(viral: Bools, probability: Floats, threshold: float) -> Columns:
+    """Columns whose sums give the classification metrics; each (rows,)."""
+    called, error = probability >= threshold, viral - probability
     bins = calibration_bins(probability)
-    of_bins = {f"bin_{at}": np.where(bins == at, miss, 0.0) for at in range(CALIBRATION_BINS + 1)}
-    counts = {"viral": viral, "called": called, "hits": viral & called}
-    return {name: marks.astype(np.float64) for name, marks in counts.items()} | {"brier": miss**2} | of_bins
+    by_bin = {f"bin_{i}": np.where(bins == i, error, 0.0) for i in range(CALIBRATION_BINS + 1)}
+    masks = {"viral": viral, "called": called, "hits": viral & called}
+    return {name: mask.astype(np.float64) for name, mask in masks.items()} | {"brier": error**2} | by_bin
 
 
 def classification(sums: Mapping[str, Floats]) -> Columns:
-    """From the sums of `called_columns`, each (resamples,), to the figures."""
+    """Metrics from the sums of `classification_columns`, each (resamples,)."""
     rows, viral, called, hits = (sums[name] for name in ("rows", "viral", "called", "hits"))
-    misses = np.stack([np.abs(sums[f"bin_{at}"]) for at in range(CALIBRATION_BINS + 1)])
+    gaps = np.stack([np.abs(sums[f"bin_{i}"]) for i in range(CALIBRATION_BINS + 1)])
     return {
         "accuracy": (rows - viral - called + 2 * hits) / rows,
         "precision": hits / called,
         "recall": hits / viral,
         "f1": 2 * hits / (viral + called),
         "brier": sums["brier"] / rows,
-        "ece": misses.sum(axis=0) / rows,
+        "ece": gaps.sum(axis=0) / rows,
     }
 
 
-def score_columns(y: Floats, score: Floats) -> Columns:
-    """What the figures of a regression are made of; each (rows,).
+def regression_columns(y: Floats, score: Floats) -> Columns:
+    """Columns whose sums give the regression metrics; each (rows,).
 
-    Scores count from their median, so that little is lost where a variance is the difference of two large sums.
+    Scores are centred on their median, so that a variance as the difference of two large sums loses little precision.
     """
-    truth, said, error = y - np.median(y), score - np.median(score), np.abs(y - score)
-    shares = {"share": error / np.maximum(np.abs(y), np.finfo(np.float64).eps), "zeros": (y == 0).astype(np.float64)}
-    moments = {"y": truth, "yy": truth**2, "s": said, "ss": said**2, "ys": truth * said}
-    return {"error": error, "squared": error**2} | shares | moments
+    truth, predicted, error = y - np.median(y), score - np.median(score), np.abs(y - score)
+    relative = {"share": error / np.maximum(np.abs(y), np.finfo(np.float64).eps), "zeros": (y == 0).astype(np.float64)}
+    moments = {"y": truth, "yy": truth**2, "s": predicted, "ss": predicted**2, "ys": truth * predicted}
+    return {"error": error, "squared": error**2} | relative | moments
 
 
 def regression(sums: Mapping[str, Floats], *, log_scale: bool) -> Columns:
-    """From the sums of `score_columns`, each (resamples,), to the figures; NaN or infinite where a column is constant.
+    """Metrics from the sums of `regression_columns`, each (resamples,); NaN or infinite where a column is constant.
 
-    Rounding may hide that a column is constant: who calls this must know.
+    Rounding may hide that a column is constant, so the caller masks those resamples.
     """
-    rows, of_y, of_s = (sums[name] for name in ("rows", "y", "s"))
-    mse, spread, spread_s = sums["squared"] / rows, sums["yy"] - of_y**2 / rows, sums["ss"] - of_s**2 / rows
-    share = np.where(sums["zeros"] > 0, np.nan, sums["share"] / rows)
+    rows, y, score = (sums[name] for name in ("rows", "y", "s"))
+    mse, y_squares, score_squares = sums["squared"] / rows, sums["yy"] - y**2 / rows, sums["ss"] - score**2 / rows
+    mape = np.where(sums["zeros"] > 0, np.nan, sums["share"] / rows)
     return {
         "mse": mse,
         "rmse": np.sqrt(mse),
         "mae": sums["error"] / rows,
-        "mape": share if log_scale else np.full(len(rows), np.nan),
-        "nmse": sums["squared"] / spread,
-        "r2": 1 - sums["squared"] / spread,
-        "pearson": np.clip((sums["ys"] - of_y * of_s / rows) / np.sqrt(spread * spread_s), -1, 1),
+        "mape": mape if log_scale else np.full(len(rows), np.nan),
+        "nmse": sums["squared"] / y_squares,
+        "r2": 1 - sums["squared"] / y_squares,
+        "pearson": np.clip((sums["ys"] - y * score / rows) / np.sqrt(y_squares * score_squares), -1, 1),
     }
 
 
 def interval_columns(y: Floats, low: Floats, high: Floats, level: float) -> Columns:
-    """The figures of intervals, of each row, (rows,): coverage, width and pinball loss."""
+    """Coverage, width and pinball loss of each row, (rows,); their means are the metrics."""
     tail = (1 - level) / 2
     losses = [np.maximum(alpha * (y - end), (alpha - 1) * (y - end)) for end, alpha in ((low, tail), (high, 1 - tail))]
     return {

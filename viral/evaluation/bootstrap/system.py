@@ -1,4 +1,4 @@
-"""All figures of one system in resamples of authors: what was sorted and added up once, weighed by each resample."""
+"""All metrics of one system in resamples of authors, from columns sorted and summed once."""
 
 from __future__ import annotations
 
@@ -11,116 +11,102 @@ import numpy.typing as npt
 from viral.evaluation.bootstrap import sums as from_sums
 from viral.evaluation.bootstrap.curves import RankedProbability
 from viral.evaluation.bootstrap.order import Floats, Rows
-from viral.evaluation.bootstrap.ranks import RankedScore, RankedTruth, WeightedTruth
-from viral.evaluation.bootstrap.settings import Settings
+from viral.evaluation.bootstrap.ranks import RankedLabels, RankedScore, WeightedLabels
+from viral.evaluation.bootstrap.settings import EvaluationSettings
 from viral.evaluation.bootstrap.sums import AuthorSums, Columns
+from viral.evaluation.labels import Labels
+from viral.models.predictions import PredictionBatch
 
 Bools = npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of the posts; each (rows,)."""
-
-    y: Floats
-    viral: Bools
-
-
-@dataclass(frozen=True)
-class Judged:
-    """What one system said of the posts; each (rows,).
-
-    Attributes:
-        probability: that a post is viral.
-        score: the score predicted.
-        low: the lower end of its interval, if it has any.
-        high: the upper end.
-        tops: the top 20 % of each author, by what came and by the score; None: no figure within authors.
-    """
-
-    probability: Floats
-    score: Floats
-    low: Floats | None = None
-    high: Floats | None = None
-    tops: tuple[Bools, Bools] | None = None
+AuthorTops = tuple[Bools, Bools]
+"""The top 20 % of each author, by label and by predicted score; each (rows,)."""
 
 
 @dataclass(frozen=True)
 class WeightedSystem:
-    """One system, ready for any resample. `means` are the figures that are the mean of a column."""
+    """One system, prepared for any resample. `means` names the metrics that are the mean of a column."""
 
     score: RankedScore
     probability: RankedProbability
     sums: AuthorSums
     means: tuple[str, ...]
-    within: bool
+    within_author: bool
     log_scale: bool
 
     @classmethod
-    def of(
-        cls, outcome: Outcome, judged: Judged, truth: RankedTruth, places: Rows, lots: Rows, settings: Settings
+    def from_predictions(
+        cls,
+        labels: Labels,
+        predictions: PredictionBatch,
+        ranked_labels: RankedLabels,
+        author_index: Rows,
+        tie_breaker: Rows,
+        settings: EvaluationSettings,
+        author_tops: AuthorTops | None = None,
     ) -> WeightedSystem:
-        """Sorts and adds up. `places` are the authors of the rows, from 0 on, `lots` decide among equals; (rows,)."""
-        columns = from_sums.called_columns(outcome.viral, judged.probability, settings.threshold)
-        columns |= from_sums.score_columns(outcome.y, judged.score)
-        means = _means(outcome.y, judged, settings)
-        if judged.tops is not None:
-            came, said = judged.tops
-            columns |= {"within": (came & said).astype(np.float64), "called_within": said.astype(np.float64)}
+        """Sort and sum once; `author_index` and `tie_breaker` are (rows,). No `author_tops`: no metric within authors."""
+        columns = from_sums.classification_columns(labels.is_viral, predictions.probability, settings.threshold)
+        columns |= from_sums.regression_columns(labels.y, predictions.score)
+        means = _mean_columns(labels.y, predictions, settings)
+        if author_tops is not None:
+            actual, called = author_tops
+            columns |= {"within": (actual & called).astype(np.float64), "called_within": called.astype(np.float64)}
         return cls(
-            RankedScore.of(judged.score, places, lots, truth),
-            RankedProbability.of(judged.probability, outcome.viral, places, lots),
-            AuthorSums.of(columns | means, places),
+            RankedScore.from_scores(predictions.score, author_index, tie_breaker, ranked_labels),
+            RankedProbability.from_probabilities(predictions.probability, labels.is_viral, author_index, tie_breaker),
+            AuthorSums.from_columns(columns | means, author_index),
             tuple(means),
-            judged.tops is not None,
+            author_tops is not None,
             settings.log_scale,
         )
 
-    def sorted_figures(self, counts: Floats, truth: WeightedTruth) -> dict[str, float]:
-        """The figures of the order in one resample, from how often it holds each author, (authors,)."""
-        return self.score.figures(counts, truth) | self.probability.figures(counts)
+    def rank_metrics(self, counts: Floats, labels: WeightedLabels) -> dict[str, float]:
+        """The metrics of the order in one resample that draws each author `counts` (authors,) times."""
+        return self.score.metrics(counts, labels) | self.probability.metrics(counts)
 
-    def summed_figures(self, counts: Floats, y_varies: Bools, both_vary: Bools) -> Columns:
-        """The other figures of many resamples, (resamples,), NaN where undefined.
+    def sum_metrics(self, counts: Floats, y_varies: Bools, both_vary: Bools) -> Columns:
+        """The other metrics of many resamples, (resamples,), NaN where undefined.
 
         Args:
-            counts: how often each holds each author, (resamples, authors).
-            y_varies: in which of them there are two posts with different scores, (resamples,).
-            both_vary: in which there are two with different scores predicted, too, (resamples,).
+            counts: how often each resample draws each author, (resamples, authors).
+            y_varies: resamples with two different scores, (resamples,).
+            both_vary: resamples with two different scores and two different predicted scores, (resamples,).
         """
         with np.errstate(divide="ignore", invalid="ignore"):
-            sums = self.sums.weigh(counts)
-            figures = from_sums.classification(sums) | from_sums.regression(sums, log_scale=self.log_scale)
-            figures |= {name: sums[name] / sums["rows"] for name in self.means}
-            within = sums["within"] / sums["called_within"] if self.within else np.full(len(counts), np.nan)
+            sums = self.sums.resample(counts)
+            metrics = from_sums.classification(sums) | from_sums.regression(sums, log_scale=self.log_scale)
+            metrics |= {name: sums[name] / sums["rows"] for name in self.means}
+            within = sums["within"] / sums["called_within"] if self.within_author else np.full(len(counts), np.nan)
         masks = {"nmse": y_varies, "r2": y_varies, "pearson": both_vary}
-        figures |= {name: np.where(defined, figures[name], np.nan) for name, defined in masks.items()}
-        return figures | {"top20_precision_within_author": within}
+        metrics |= {name: np.where(defined, metrics[name], np.nan) for name, defined in masks.items()}
+        return metrics | {"top20_precision_within_author": within}
 
 
-def figures_of_block(
-    systems: dict[str, WeightedSystem], truth: RankedTruth, block: Sequence[Floats]
+def block_metrics(
+    systems: dict[str, WeightedSystem], labels: RankedLabels, block: Sequence[Floats]
 ) -> dict[str, Columns]:
-    """All figures of all systems, (resamples,), from how often each resample holds each author, (authors,)."""
+    """All metrics of all systems, (resamples,); `block` has the author counts (authors,) of each resample."""
     varies: list[bool] = []
-    found: dict[str, list[dict[str, float]]] = {name: [] for name in systems}
+    by_rank: dict[str, list[dict[str, float]]] = {name: [] for name in systems}
     for counts in block:
-        weighed = truth.weigh(counts)
-        varies.append(weighed.varies)
+        weighted = labels.resample(counts)
+        varies.append(weighted.varies)
         for name, system in systems.items():
-            found[name].append(system.sorted_figures(counts, weighed))
+            by_rank[name].append(system.rank_metrics(counts, weighted))
     counts, y_varies = np.stack(block), np.array(varies)
-    figures = {}
+    metrics = {}
     for name, system in systems.items():
-        ranked = {figure: np.array([each[figure] for each in found[name]]) for figure in found[name][0]}
-        figures[name] = ranked | system.summed_figures(counts, y_varies, np.isfinite(ranked["spearman"]))
-    return figures
+        ranked = {metric: np.array([values[metric] for values in by_rank[name]]) for metric in by_rank[name][0]}
+        metrics[name] = ranked | system.sum_metrics(counts, y_varies, np.isfinite(ranked["spearman"]))
+    return metrics
 
 
-def _means(y: Floats, judged: Judged, settings: Settings) -> Columns:
+def _mean_columns(y: Floats, predictions: PredictionBatch, settings: EvaluationSettings) -> Columns:
     means = {}
     if settings.quartile is not None:
-        means["accuracy_at_75"] = ((y > settings.quartile) == (judged.score > settings.quartile)).astype(np.float64)
-    if judged.low is not None and judged.high is not None:
-        means |= from_sums.interval_columns(y, judged.low, judged.high, settings.level)
+        means["accuracy_at_75"] = ((y > settings.quartile) == (predictions.score > settings.quartile)).astype(
+            np.float64
+        )
+    if predictions.low is not None and predictions.high is not None:
+        means |= from_sums.interval_columns(y, predictions.low, predictions.high, settings.level)
     return means

@@ -1,1 +1,1 @@
-"""Drift of a model on later posts."""
+"""Drift: the quality of a model on posts newer than its labels."""

@@ -1,4 +1,4 @@
-"""What a figure of drift must lie beyond for an alarm, and the alarm in words."""
+"""Limits of the drift metrics, and alarms as sentences."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from dataclasses import dataclass
 from viral.errors import ConfigError
 from viral.evaluation.bootstrap.by_author import Estimate
 from viral.evaluation.report.formatting import percent
-from viral.evaluation.study.study import gap
+from viral.evaluation.study.study import difference
 
 
 @dataclass(frozen=True)
-class Limits:
-    """What a figure must lie beyond for an alarm.
+class AlarmLimits:
+    """Limits that raise an alarm when crossed.
 
     Attributes:
-        coverage: least and greatest share of posts whose score came to lie in its interval, which is meant to be 0.9.
-        calibration: how far the mean probability may lie from the share that was viral.
-        auc: how far ROC-AUC may lie below that of the scorecard.
-        unknown: greatest share of posts that are unlike anything that the model was trained on.
+        coverage: lowest and highest fraction of posts whose label lies in its interval; nominal is 0.9.
+        calibration: largest distance between the mean probability and the fraction that was viral.
+        auc: largest loss of ROC-AUC against the scorecard.
+        unknown: largest fraction of out-of-distribution posts; 1 % is normal.
 
     Raises:
-        ConfigError: one is no share, or the first two are in the wrong order.
+        ConfigError: a limit is outside 0 to 1, or the coverage limits are in the wrong order.
     """
 
     coverage: tuple[float, float] = (0.80, 0.97)
@@ -35,63 +35,66 @@ class Limits:
             if not 0 <= value <= 1:
                 raise ConfigError(f"the limit of {name} is {value:g}: it must be between 0 and 1")
         if not 0 <= self.coverage[0] < self.coverage[1] <= 1:
-            least, greatest = self.coverage
-            raise ConfigError(f"coverage between {least:g} and {greatest:g} cannot be: give the least, then the most")
+            low, high = self.coverage
+            raise ConfigError(f"coverage between {low:g} and {high:g} cannot be: give the least, then the most")
 
 
 @dataclass(frozen=True)
 class Alarm:
-    """One figure of one window beyond its limit, and that as a sentence."""
+    """A metric of a window beyond its limit, as a sentence; `metric` is `figure` in JSON."""
 
-    figure: str
+    metric: str
     first: str
     last: str
     sentence: str
 
 
-def beyond(figures: Mapping[str, Estimate], limits: Limits, reference: Estimate | None) -> Iterator[tuple[str, str]]:
-    """The figures whose whole interval lies beyond a limit, each with what is wrong.
+def beyond_limits(
+    metrics: Mapping[str, Estimate], limits: AlarmLimits, reference: Estimate | None
+) -> Iterator[tuple[str, str]]:
+    """Yield the metrics whose whole interval lies beyond a limit, with a description.
 
     Args:
-        figures: those of `drift.Window`.
+        metrics: of a `DriftWindow`.
         limits: of the alarms.
-        reference: ROC-AUC of the scorecard; None: nothing to have fallen from.
+        reference: ROC-AUC of the scorecard, if there is one.
     """
-    for found in (_coverage, _calibration, _unknown):
-        yield from found(figures, limits)
-    yield from _auc(figures["roc_auc"], limits, reference)
+    for check in (_coverage, _calibration, _unknown):
+        yield from check(metrics, limits)
+    yield from _auc(metrics["roc_auc"], limits, reference)
 
 
-def _coverage(figures: Mapping[str, Estimate], limits: Limits) -> Iterator[tuple[str, str]]:
-    (least, greatest), covered = limits.coverage, figures["coverage"]
-    told = f"{_share(covered)} of the intervals hold what came"
-    if covered.high is not None and covered.high < least:
-        yield "coverage", f"{told}, less than {percent(least)}: they are too narrow"
-    if covered.low is not None and covered.low > greatest:
-        yield "coverage", f"{told}, more than {percent(greatest)}: they are too wide"
+def _coverage(metrics: Mapping[str, Estimate], limits: AlarmLimits) -> Iterator[tuple[str, str]]:
+    (low, high), coverage = limits.coverage, metrics["coverage"]
+    text = f"{_percentage(coverage)} of the intervals hold what came"
+    if coverage.high is not None and coverage.high < low:
+        yield "coverage", f"{text}, less than {percent(low)}: they are too narrow"
+    if coverage.low is not None and coverage.low > high:
+        yield "coverage", f"{text}, more than {percent(high)}: they are too wide"
 
 
-def _calibration(figures: Mapping[str, Estimate], limits: Limits) -> Iterator[tuple[str, str]]:
-    apart = figures["calibration"]
-    if _outside(apart, limits.calibration):
-        said, came = (100 * _value(figures[name]) for name in ("predicted", "happened"))
-        many = "many" if said > came else "few"
+def _calibration(metrics: Mapping[str, Estimate], limits: AlarmLimits) -> Iterator[tuple[str, str]]:
+    gap, limit = metrics["calibration"], limits.calibration
+    if gap.low is not None and gap.high is not None and (gap.low > limit or gap.high < -limit):
+        predicted, actual = (100 * _value(metrics[name]) for name in ("predicted", "happened"))
+        many = "many" if predicted > actual else "few"
+        low, high = (f"{100 * end:+.1f}" for end in (gap.low, gap.high))
         yield (
             "calibration",
-            f"{said:.1f} % were said to be viral and {came:.1f} % were, so too {many} were promised: the gap of "
-            f"{_points(apart)} points is beyond {100 * limits.calibration:g}",
+            f"{predicted:.1f} % were predicted to be viral and {actual:.1f} % were, so too {many} were predicted: the "
+            f"gap of {100 * _value(gap):+.1f} ({low} to {high}) points is beyond {100 * limit:g}",
         )
 
 
-def _unknown(figures: Mapping[str, Estimate], limits: Limits) -> Iterator[tuple[str, str]]:
-    strange = figures.get("unknown", Estimate(None))
-    if strange.low is not None and strange.low > limits.unknown:
-        yield "unknown", f"{_share(strange)} are unlike the training posts, more than {percent(limits.unknown)}"
+def _unknown(metrics: Mapping[str, Estimate], limits: AlarmLimits) -> Iterator[tuple[str, str]]:
+    unknown = metrics.get("unknown", Estimate(None))
+    if unknown.low is not None and unknown.low > limits.unknown:
+        yield "unknown", f"{_percentage(unknown)} are unlike the training posts, more than {percent(limits.unknown)}"
 
 
-def _auc(auc: Estimate, limits: Limits, reference: Estimate | None) -> Iterator[tuple[str, str]]:
-    fallen = gap(auc, reference) if reference else Estimate(None)
-    if fallen.high is not None and fallen.high < -limits.auc:
+def _auc(auc: Estimate, limits: AlarmLimits, reference: Estimate | None) -> Iterator[tuple[str, str]]:
+    loss = difference(auc, reference)
+    if loss.high is not None and loss.high < -limits.auc:
         yield (
             "roc_auc",
             f"ROC-AUC is {_value(auc):.3f}, where the scorecard has {_value(reference):.3f}: it fell by more than "
@@ -99,26 +102,11 @@ def _auc(auc: Estimate, limits: Limits, reference: Estimate | None) -> Iterator[
         )
 
 
-def _outside(estimate: Estimate, limit: float) -> bool:
-    low, high = estimate.low, estimate.high
-    return low is not None and high is not None and (low > limit or high < -limit)
-
-
-def _share(share: Estimate) -> str:
-    """A share with its interval."""
-    low, high = (f"{100 * _number(end):.1f}" for end in (share.low, share.high))
-    return f"{100 * _value(share):.1f} % ({low} to {high})"
-
-
-def _points(apart: Estimate) -> str:
-    """A difference of shares in percentage points, with its interval."""
-    low, high = (f"{100 * _number(end):+.1f}" for end in (apart.low, apart.high))
-    return f"{100 * _value(apart):+.1f} ({low} to {high})"
+def _percentage(fraction: Estimate) -> str:
+    """Format a fraction with its interval."""
+    low, high = (f"{100 * (float('nan') if end is None else end):.1f}" for end in (fraction.low, fraction.high))
+    return f"{100 * _value(fraction):.1f} % ({low} to {high})"
 
 
 def _value(estimate: Estimate | None) -> float:
-    return _number(estimate.value if estimate else None)
-
-
-def _number(value: float | None) -> float:
-    return float("nan") if value is None else float(value)
+    return float("nan") if estimate is None or estimate.value is None else float(estimate.value)

@@ -1,14 +1,13 @@
-"""Is a model still right about the posts that came after it? Its figures window by window, and alarms.
+"""Evaluate a model on newer posts, window by window, and raise alarms.
 
-An alarm needs the whole of a figure's interval beyond its limit. A model that is as good as ever strays beyond a limit
-now and then, by chance, in some of many windows: the interval seldom does.
+An alarm needs the whole interval of a metric to lie beyond its limit: over many windows, a metric itself crosses a
+limit by chance now and then even if nothing has changed, but the interval seldom does.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -16,208 +15,210 @@ import numpy.typing as npt
 from viral.evaluation.bootstrap import sums
 from viral.evaluation.bootstrap.by_author import AuthorBootstrap, Estimate
 from viral.evaluation.bootstrap.curves import RankedProbability
-from viral.evaluation.bootstrap.metrics import fixed_lots
+from viral.evaluation.bootstrap.metrics import fixed_tie_breaker
 from viral.evaluation.bootstrap.sums import AuthorSums, Columns
-from viral.evaluation.drift.alarms import Alarm, Limits, beyond
+from viral.evaluation.drift.alarms import Alarm, AlarmLimits, beyond_limits
+from viral.evaluation.labels import Labels
+from viral.models.predictions import PredictionBatch
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
-LEAST_POSTS = 30
-LEAST_AUTHORS = 10
-"""Of a window: with fewer it is joined with the next, since of them nothing can be told."""
+MIN_POSTS = 30
+MIN_AUTHORS = 10
+"""Per window: with fewer, the intervals are too wide for an alarm, and the window is merged with the next."""
 LEVEL = 0.98
-"""Of the intervals: wider than those of a scorecard, since many windows are looked at."""
+"""Of the intervals: higher than a scorecard's 90 %, since many windows are tested."""
 _DAY = np.timedelta64(86_400_000_000, "us")
 
 
 @dataclass(frozen=True)
-class Outcomes:
-    """What a model said of posts, and what became of them; each (rows,).
+class LabelledPredictions:
+    """Labels of posts, with `posted_at`, and a model's predictions for them, with intervals.
 
-    Attributes:
-        posted_at: when each went up, datetime64[us], UTC.
-        authors: a code for each author.
-        probability: that the post is viral.
-        score: the score predicted.
-        low: the lower end of its interval.
-        high: the upper end.
-        known: whether the post is like those that the model was trained on; None where the model cannot tell.
-        y: the score that it reached.
-        is_viral: whether it was viral.
+    `in_distribution` (rows,) marks posts like the training posts; None if the model cannot tell.
     """
 
-    posted_at: npt.NDArray[np.datetime64]
-    authors: npt.NDArray[np.int64]
-    probability: Floats
-    score: Floats
-    low: Floats
-    high: Floats
-    known: Bools | None
-    y: Floats
-    is_viral: Bools
+    labels: Labels
+    predictions: PredictionBatch
+    in_distribution: Bools | None = None
 
-    def take(self, rows: npt.NDArray[np.int64]) -> Outcomes:
-        """Some of the posts."""
-        columns = ((each.name, getattr(self, each.name)) for each in fields(self))
-        chosen: dict[str, Any] = {name: None if values is None else values[rows] for name, values in columns}
-        return Outcomes(**chosen)
+    def take(self, rows: npt.NDArray[np.int64]) -> LabelledPredictions:
+        """Select posts by row index."""
+        in_distribution = None if self.in_distribution is None else self.in_distribution[rows]
+        return LabelledPredictions(self.labels.take(rows), self.predictions.take(rows), in_distribution)
+
+    @property
+    def posted_at(self) -> npt.NDArray[np.datetime64]:
+        """Posting time of each post, (rows,)."""
+        assert self.labels.posted_at is not None, "drift needs the posting times"
+        return self.labels.posted_at
 
 
 @dataclass(frozen=True)
-class Window:
+class DriftWindow:
     """The posts of some days.
 
     Attributes:
-        first: when the first of them went up, ISO 8601, UTC.
-        last: when the last did.
-        posts: how many.
-        authors: by how many.
-        figures: `predicted` (mean probability), `happened` (share that was viral), `calibration` (the first less the
-            second), `ece`, `coverage`, `roc_auc`, `residual` (mean of what came less what was predicted) and, where the
-            model can tell, `unknown` (share of posts unlike the training posts); with intervals by author.
+        first: posting time of the first post, ISO 8601, UTC.
+        last: posting time of the last post.
+        posts: number of posts.
+        authors: number of authors.
+        metrics: with intervals by author: `predicted` (mean probability), `happened` (fraction that was viral),
+            `calibration` (the first minus the second), `ece`, `coverage`, `roc_auc`, `residual` (mean of label minus
+            score) and, for a calibrated model, `unknown` (fraction out of distribution); `figures` in JSON.
     """
 
     first: str
     last: str
     posts: int
     authors: int
-    figures: dict[str, Estimate]
+    metrics: dict[str, Estimate]
 
     @property
     def days(self) -> str:
-        """Its first and last day, in words."""
+        """The first and the last day, as text."""
         return f"{self.first[:10]} to {self.last[:10]}"
 
     @property
-    def tells(self) -> bool:
-        """Whether there is enough in it to go by."""
-        return self.posts >= LEAST_POSTS and self.authors >= LEAST_AUTHORS
+    def is_large_enough(self) -> bool:
+        """Whether it has enough posts and authors for an alarm."""
+        return self.posts >= MIN_POSTS and self.authors >= MIN_AUTHORS
 
 
 @dataclass(frozen=True)
 class Drift:
-    """All windows, oldest first; all posts as one; and what is beyond the limits in any of these."""
+    """All windows, oldest first, all posts as one window, and the alarms of any of them."""
 
-    windows: tuple[Window, ...]
-    whole: Window
+    windows: tuple[DriftWindow, ...]
+    whole: DriftWindow
     alarms: tuple[Alarm, ...]
 
 
 def drift(
-    outcomes: Outcomes, limits: Limits, *, every: float = 7, reference: Estimate | None = None, resamples: int = 200
+    posts: LabelledPredictions,
+    limits: AlarmLimits,
+    *,
+    every: float = 7,
+    reference: Estimate | None = None,
+    resamples: int = 200,
 ) -> Drift:
-    """Judge a model on posts that came after it was made.
+    """Evaluate a model on posts newer than its labels.
 
     Args:
-        outcomes: at least one post.
+        posts: at least one post.
         limits: of the alarms.
-        every: days of a window, from the first post on; those with too little in them are joined with the next.
-        reference: ROC-AUC of the scorecard; None: no alarm for it.
-        resamples: draws of whole authors.
+        every: days per window, from the first post on; windows that are too small are merged with the next.
+        reference: ROC-AUC of the scorecard; None: no alarm for ROC-AUC.
+        resamples: bootstrap resamples of whole authors; 200 as the intervals only have to clear a limit.
     """
-    windows = tuple(_window(outcomes.take(rows), resamples) for rows in windowed(outcomes, every))
-    whole = windows[0] if len(windows) == 1 else _window(outcomes, resamples)
-    looked_at = windows if whole in windows else (*windows, whole)
-    alarms = [alarm for window in looked_at if window.tells for alarm in _alarms(window, limits, reference)]
+    windows = tuple(_window(posts.take(rows), resamples) for rows in split_into_windows(posts, every))
+    whole = windows[0] if len(windows) == 1 else _window(posts, resamples)
+    tested = windows if whole in windows else (*windows, whole)
+    alarms = [alarm for window in tested if window.is_large_enough for alarm in _alarms(window, limits, reference)]
     return Drift(windows, whole, tuple(alarms))
 
 
-def windowed(outcomes: Outcomes, every: float) -> list[npt.NDArray[np.int64]]:
-    """The rows of each window, oldest first; what is left at the end, if too little, belongs to the last."""
-    began = outcomes.posted_at.min()
-    codes = ((outcomes.posted_at - began) / _DAY) // every
-    found: list[npt.NDArray[np.int64]] = []
-    held: npt.NDArray[np.int64] = np.empty(0, np.int64)
+def split_into_windows(posts: LabelledPredictions, every: float) -> list[npt.NDArray[np.int64]]:
+    """Return the rows of each window, oldest first; a rest that is too small joins the last window."""
+    codes = ((posts.posted_at - posts.posted_at.min()) / _DAY) // every
+    windows: list[npt.NDArray[np.int64]] = []
+    rows: npt.NDArray[np.int64] = np.empty(0, np.int64)
     for code in np.unique(codes):
-        held = np.concatenate([held, np.flatnonzero(codes == code)])
-        if len(held) >= LEAST_POSTS and len(np.unique(outcomes.authors[held])) >= LEAST_AUTHORS:
-            found.append(held)
-            held = held[:0]
-    if len(held):
-        found.append(np.concatenate([found.pop(), held]) if found else held)
-    return found
+        rows = np.concatenate([rows, np.flatnonzero(codes == code)])
+        if len(rows) >= MIN_POSTS and len(np.unique(posts.labels.authors[rows])) >= MIN_AUTHORS:
+            windows.append(rows)
+            rows = rows[:0]
+    if len(rows):
+        windows.append(np.concatenate([windows.pop(), rows]) if windows else rows)
+    return windows
 
 
-def _window(outcomes: Outcomes, resamples: int) -> Window:
-    return Window(
-        first=_iso(outcomes.posted_at.min()),
-        last=_iso(outcomes.posted_at.max()),
-        posts=len(outcomes.y),
-        authors=len(np.unique(outcomes.authors)),
-        figures=_figures(outcomes, AuthorBootstrap(outcomes.authors, resamples, level=LEVEL)),
+def _window(posts: LabelledPredictions, resamples: int) -> DriftWindow:
+    return DriftWindow(
+        first=_iso(posts.posted_at.min()),
+        last=_iso(posts.posted_at.max()),
+        posts=len(posts.labels.y),
+        authors=len(np.unique(posts.labels.authors)),
+        metrics=_metrics(posts, AuthorBootstrap(posts.labels.authors, resamples, level=LEVEL)),
     )
 
 
-def _iso(moment: np.datetime64) -> str:
-    return f"{np.datetime_as_string(moment, unit='s')}+00:00"
+def _iso(time: np.datetime64) -> str:
+    return f"{np.datetime_as_string(time, unit='s')}+00:00"
 
 
-def _figures(outcomes: Outcomes, bootstrap: AuthorBootstrap) -> dict[str, Estimate]:
-    columns = _columns(outcomes)
-    author_sums = AuthorSums.of(columns, bootstrap.places)
-    ranked = RankedProbability.of(
-        outcomes.probability, outcomes.is_viral, bootstrap.places, fixed_lots(len(outcomes.y))
+def _metrics(posts: LabelledPredictions, bootstrap: AuthorBootstrap) -> dict[str, Estimate]:
+    author_sums = AuthorSums.from_columns(_columns(posts), bootstrap.author_index)
+    ranked = RankedProbability.from_probabilities(
+        posts.predictions.probability,
+        posts.labels.is_viral,
+        bootstrap.author_index,
+        fixed_tie_breaker(len(posts.labels.y)),
     )
 
     def measure(counts: Floats) -> Columns:
-        added = author_sums.weigh(counts)
-        found = {name: added[name] / added["rows"] for name in _MEANS if name in added}
-        found["calibration"] = found["predicted"] - found["happened"]
-        found["ece"] = sums.classification(added)["ece"]
-        return found | {"roc_auc": np.array([ranked.figures(each)["roc_auc"] for each in counts])}
+        totals = author_sums.resample(counts)
+        metrics = {name: totals[name] / totals["rows"] for name in _MEANS if name in totals}
+        metrics["calibration"] = metrics["predicted"] - metrics["happened"]
+        metrics["ece"] = sums.classification(totals)["ece"]
+        return metrics | {"roc_auc": np.array([ranked.metrics(resample)["roc_auc"] for resample in counts])}
 
     with np.errstate(divide="ignore", invalid="ignore"):
-        values = {name: float(found[0]) for name, found in measure(np.ones((1, bootstrap.people))).items()}
-        drawn = measure(np.stack([bootstrap.counts(each) for each in range(bootstrap.resamples)]))
-    found = {
-        name: bootstrap.estimate(value if np.isfinite(value) else None, drawn[name]) for name, value in values.items()
+        values = {name: float(column[0]) for name, column in measure(np.ones((1, bootstrap.num_authors))).items()}
+        resampled = measure(np.stack([bootstrap.counts(index) for index in range(bootstrap.resamples)]))
+    estimates = {
+        name: bootstrap.estimate(value if np.isfinite(value) else None, resampled[name])
+        for name, value in values.items()
     }
-    return _doubted(found, len(outcomes.y))
+    return _widen(estimates, len(posts.labels.y))
 
 
 _MEANS = ("predicted", "happened", "coverage", "residual", "unknown")
 
 
-def _columns(outcomes: Outcomes) -> Columns:
-    """What the figures are sums of; each (rows,)."""
-    columns = sums.called_columns(outcomes.is_viral, outcomes.probability, 0.5)
+def _columns(posts: LabelledPredictions) -> Columns:
+    """Columns (rows,) whose sums give the metrics."""
+    y, low, high = posts.labels.y, posts.predictions.low, posts.predictions.high
+    assert low is not None and high is not None, "drift needs intervals"
+    columns = sums.classification_columns(posts.labels.is_viral, posts.predictions.probability, 0.5)
     columns |= {
-        "predicted": outcomes.probability,
-        "happened": outcomes.is_viral.astype(np.float64),
-        "coverage": ((outcomes.low <= outcomes.y) & (outcomes.y <= outcomes.high)).astype(np.float64),
-        "residual": outcomes.y - outcomes.score,
+        "predicted": posts.predictions.probability,
+        "happened": posts.labels.is_viral.astype(np.float64),
+        "coverage": ((low <= y) & (y <= high)).astype(np.float64),
+        "residual": y - posts.predictions.score,
     }
-    return columns | ({} if outcomes.known is None else {"unknown": (~outcomes.known).astype(np.float64)})
+    return columns | ({} if posts.in_distribution is None else {"unknown": (~posts.in_distribution).astype(np.float64)})
 
 
-def _doubted(found: dict[str, Estimate], posts: int) -> dict[str, Estimate]:
-    """The same, no share surer than it is of as many posts that know nothing of each other.
+def _widen(estimates: dict[str, Estimate], posts: int) -> dict[str, Estimate]:
+    """Widen the intervals of fractions to the exact binomial ones.
 
-    Where all posts agree (30 of 30 covered) so do all draws, and the bootstrap would leave no doubt at all.
+    If all posts agree (30 of 30 covered), so do all resamples, and the interval of the bootstrap would have no width.
     """
-    shares = {name: found[name] for name in ("happened", "coverage", "unknown") if name in found}
-    exact = {name: _exact(each, posts) for name, each in shares.items()}
-    happened, gap_found = exact["happened"], found["calibration"]
-    predicted = found["predicted"].value or 0.0
-    apart = Estimate(gap_found.value, predicted - (happened.high or 0.0), predicted - (happened.low or 0.0))
-    wider = {name: _wider(shares[name], each) for name, each in exact.items()}
-    return found | wider | {"calibration": _wider(gap_found, apart)}
+    fractions = {name: estimates[name] for name in ("happened", "coverage", "unknown") if name in estimates}
+    exact = {name: _exact(estimate, posts) for name, estimate in fractions.items()}
+    happened, calibration = exact["happened"], estimates["calibration"]
+    predicted = estimates["predicted"].value or 0.0
+    gap = Estimate(calibration.value, predicted - (happened.high or 0.0), predicted - (happened.low or 0.0))
+    wider = {name: _union(fractions[name], interval) for name, interval in exact.items()}
+    return estimates | wider | {"calibration": _union(calibration, gap)}
 
 
-def _exact(share: Estimate, posts: int) -> Estimate:
-    """The interval of Clopper and Pearson 1934 (https://doi.org/10.1093/biomet/26.4.404)."""
+def _exact(fraction: Estimate, posts: int) -> Estimate:
+    """Interval of Clopper and Pearson 1934 (https://doi.org/10.1093/biomet/26.4.404)."""
     from scipy.stats import binomtest
 
-    ends = binomtest(round((share.value or 0.0) * posts), posts).proportion_ci(LEVEL, method="exact")
-    return Estimate(share.value, float(ends.low), float(ends.high))
+    ends = binomtest(round((fraction.value or 0.0) * posts), posts).proportion_ci(LEVEL, method="exact")
+    return Estimate(fraction.value, float(ends.low), float(ends.high))
 
 
-def _wider(one: Estimate, other: Estimate) -> Estimate:
-    lows, highs = ([end for end in ends if end is not None] for ends in ((one.low, other.low), (one.high, other.high)))
-    return replace(one, low=min(lows), high=max(highs))
+def _union(estimate: Estimate, interval: Estimate) -> Estimate:
+    lows = [low for low in (estimate.low, interval.low) if low is not None]
+    highs = [high for high in (estimate.high, interval.high) if high is not None]
+    return replace(estimate, low=min(lows), high=max(highs))
 
 
-def _alarms(window: Window, limits: Limits, reference: Estimate | None) -> Iterator[Alarm]:
-    for figure, sentence in beyond(window.figures, limits, reference):
-        yield Alarm(figure, window.first, window.last, f"Posts of {window.days}: {sentence}.")
+def _alarms(window: DriftWindow, limits: AlarmLimits, reference: Estimate | None) -> Iterator[Alarm]:
+    for metric, sentence in beyond_limits(window.metrics, limits, reference):
+        yield Alarm(metric, window.first, window.last, f"Posts of {window.days}: {sentence}.")

@@ -1,49 +1,51 @@
-"""The report of drift as JSON and as a page, in the dress of the scorecards."""
+"""Drift report as JSON and as an HTML page, in the style of the scorecards."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from typing import Any
 
-from viral.evaluation.bootstrap.by_author import Estimate
-from viral.evaluation.drift.alarms import Limits
-from viral.evaluation.drift.drift import LEVEL, Drift
+from viral.evaluation.drift.alarms import AlarmLimits
+from viral.evaluation.drift.drift import LEVEL, Drift, DriftWindow
 from viral.evaluation.report import plots
 from viral.evaluation.report.page import environment
 
 COLUMNS = {
-    "predicted": "said to be viral",
+    "predicted": "predicted to be viral",
     "happened": "were viral",
     "ece": "calibration error",
     "coverage": "coverage",
     "roc_auc": "ROC-AUC",
-    "residual": "came less predicted score",
+    "residual": "actual less predicted score",
     "unknown": "unlike the training posts",
 }
-"""The figures of the page's table, in words."""
+"""Columns of the page's table: metrics and their headings."""
+
+_JSON_NAMES = {"metrics": "figures", "metric": "figure"}
 
 
 @dataclass(frozen=True)
 class DriftReport:
-    """All that is known of how a model fares on later posts.
+    """Everything that the page shows.
 
     Attributes:
         model: name and version.
         since: the first day, ISO 8601.
-        every: days of a window.
+        every: days per window.
         limits: of the alarms.
         reference: ROC-AUC of the scorecard, if there is one.
-        left_out: how many posts since then say nothing of the model, by reason.
-        synthetic: whether the model learnt from made-up posts.
+        left_out: number of newer posts that were not used, by reason.
+        synthetic: whether the model was trained on synthetic posts.
         code_version: of viral.
         drift: windows and alarms.
-        notes: what its reader must know.
+        notes: caveats for the reader.
     """
 
     model: str
     since: str
     every: float
-    limits: Limits
+    limits: AlarmLimits
     reference: float | None
     left_out: dict[str, int]
     synthetic: bool
@@ -52,40 +54,41 @@ class DriftReport:
     notes: tuple[str, ...] = ()
 
     def to_json(self) -> str:
-        """All of it."""
-        return json.dumps(asdict(self), indent=1, allow_nan=False)
+        """Convert to JSON."""
+
+        def rename(fields: list[tuple[str, Any]]) -> dict[str, Any]:
+            return {_JSON_NAMES.get(name, name): value for name, value in fields}
+
+        return json.dumps(asdict(self, dict_factory=rename), indent=1, allow_nan=False)
 
     def to_html(self) -> str:
-        """One page that needs no script and no network."""
+        """Render a self-contained page, without scripts."""
         windows = self.drift.windows
+        whole: list[tuple[str, DriftWindow]] = [("all", self.drift.whole)] if len(windows) > 1 else []
         return (
             environment()
             .get_template("drift/drift.html")
             .render(
                 report=self,
                 level=LEVEL,
-                rows=[*((window.days, window) for window in windows), *_whole(self.drift)],
-                columns={name: words for name, words in COLUMNS.items() if name in self.drift.whole.figures},
+                rows=[*((window.days, window) for window in windows), *whole],
+                columns={name: words for name, words in COLUMNS.items() if name in self.drift.whole.metrics},
                 plots=_plots(self),
             )
         )
 
 
-def _whole(drift: Drift) -> list[tuple[str, object]]:
-    return [("all", drift.whole)] if len(drift.windows) > 1 else []
-
-
 def _plots(report: DriftReport) -> list[tuple[str, str, str]]:
     limits, days = report.limits, [window.first[:10] for window in report.drift.windows]
 
-    def plot(figure: str, label: str, lines: tuple[float, ...]) -> str:
-        estimates: list[Estimate] = [window.figures[figure] for window in report.drift.windows]
-        return plots.over_time(days, estimates, label, lines, name=figure)
+    def plot(metric: str, label: str, lines: tuple[float, ...]) -> str:
+        estimates = [window.metrics[metric] for window in report.drift.windows]
+        return plots.over_time(days, estimates, label, lines, name=metric)
 
     return [
         (
             "Calibration",
-            "How much more posts were said to be viral than were. Right is 0.",
+            "How many more posts were predicted to be viral than were. Right is 0.",
             plot("calibration", "predicted less happened", (-limits.calibration, limits.calibration)),
         ),
         (

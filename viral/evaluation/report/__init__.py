@@ -1,1 +1,1 @@
-"""The scorecard: figures, plots and the HTML page."""
+"""The scorecard: metrics, plots and the HTML page."""

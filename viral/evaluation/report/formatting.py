@@ -1,14 +1,14 @@
-"""Figures and words as a page writes them."""
+"""Format numbers and text for a page."""
 
 from __future__ import annotations
 
 import unicodedata
 
-_LONGEST_TEXT = 200
+_MAX_TEXT = 200  # characters of a caption: three or four lines of a card
 
 
 def number(value: float | None) -> str:
-    """A figure as people write it, with about three digits that mean something."""
+    """Format a number with about three significant digits."""
     if value is None:
         return "n/a"
     size = abs(value)
@@ -20,23 +20,23 @@ def number(value: float | None) -> str:
 
 
 def signed(value: float | None) -> str:
-    """A difference, with its sign."""
+    """Format a difference with its sign."""
     return f"+{number(value)}" if value is not None and value > 0 else number(value)
 
 
 def percent(value: float | None) -> str:
-    """A share in per cent."""
+    """Format a share in per cent."""
     return "n/a" if value is None else f"{100 * value:.0f} %"
 
 
 def plain(text: str) -> str:
-    """Text of a stranger on one line: without control and direction characters, and not endless."""
-    # Cc, Cf, Cs, Co, Cn: what cannot be seen, yet may turn or hide what stands beside it.
-    seen = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in text)
-    line = " ".join(seen.split())
-    return line if len(line) <= _LONGEST_TEXT else line[: _LONGEST_TEXT - 1] + "…"
+    """Untrusted text on one line, without control and direction characters, cut to 200 characters."""
+    # Cc, Cf, Cs, Co, Cn: invisible characters that may reverse or hide the text next to them.
+    visible = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in text)
+    line = " ".join(visible.split())
+    return line if len(line) <= _MAX_TEXT else line[: _MAX_TEXT - 1] + "…"
 
 
 def points(value: float | None) -> str:
-    """A difference of shares in percentage points."""
+    """Format a difference of shares in percentage points."""
     return "n/a" if value is None else f"{100 * value:+.0f} pp"

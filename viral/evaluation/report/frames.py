@@ -1,4 +1,4 @@
-"""A small picture of a post, where its video can be had."""
+"""Preview frames of posts for a scorecard."""
 
 from __future__ import annotations
 
@@ -11,44 +11,44 @@ import numpy.typing as npt
 
 from viral.config import Settings
 from viral.errors import ViralError
-from viral.features.reader import Decoded, Job, Reader
+from viral.features.posts import DecodedPost, ExtractionRequest
+from viral.features.reader import MediaReader
 from viral.media.requests import Frames
 from viral.storage.store import Store
 
 WIDTH, HEIGHT = 160, 288
-"""The largest picture: a phone's, upright."""
-_QUALITY = 70
-_SECONDS = 20.0
-"""Of decoding a file. A scorecard shows a dozen pictures, and can do without any."""
+"""Largest preview: the shape of an upright phone video."""
+_QUALITY = 70  # of the JPEG: previews are small, and the page embeds a dozen
+_SECONDS = 20.0  # of decoding one file: previews are optional, so a slow file is skipped
 _REQUEST = Frames(size=(WIDTH, WIDTH), count=1, choice="key", fit="inside")
 
 
-def frames_of(store: Store, videos: Mapping[str, str | None], settings: Settings) -> dict[str, str]:
-    """A frame of each video as a data URI of a JPEG, by post; posts whose video cannot be had or decoded are left out.
+def preview_frames(store: Store, videos: Mapping[str, str | None], settings: Settings) -> dict[str, str]:
+    """One frame per video as a JPEG data URI, by post; posts without a readable video are left out.
 
-    It never raises for want of a picture. The files are decoded in a sandbox.
+    Decodes in a sandbox and raises no error for a missing or broken video.
 
     Args:
-        store: where keys below the root are read from.
+        store: the root, for keys relative to it.
         videos: the `video_uri` of each post, by post id.
         settings: limits of media and sandbox.
     """
     box = settings.sandbox.model_copy(update={"seconds": min(_SECONDS, settings.sandbox.seconds)})
-    reader = Reader((_REQUEST,), store, settings.model_copy(update={"sandbox": box}))
-    found: dict[str, str] = {}
+    reader = MediaReader((_REQUEST,), store, settings.model_copy(update={"sandbox": box}))
+    images: dict[str, str] = {}
     try:
-        for decoded in reader.run(Job(post, uri) for post, uri in videos.items() if uri):
+        for decoded in reader.read(ExtractionRequest(post, uri) for post, uri in videos.items() if uri):
             if (picture := _picture(decoded)) is not None:
-                found[decoded.job.post_id] = as_data_uri(picture)
+                images[decoded.request.post_id] = as_data_uri(picture)
     except (ViralError, OSError):
-        pass  # no child process, no room for a copy: the figures are worth having without pictures
+        pass  # no child process or no disk space: the scorecard is useful without previews
     finally:
         reader.close()
-    return found
+    return images
 
 
 def as_data_uri(picture: npt.NDArray[np.uint8]) -> str:
-    """A picture (H, W, 3) as a JPEG of at most `WIDTH` by `HEIGHT`, its sides in proportion."""
+    """Encode a picture (H, W, 3) as a JPEG of at most `WIDTH` by `HEIGHT`, keeping its aspect ratio."""
     from PIL import Image
 
     image = Image.fromarray(picture)
@@ -58,6 +58,6 @@ def as_data_uri(picture: npt.NDArray[np.uint8]) -> str:
     return f"data:image/jpeg;base64,{base64.b64encode(out.getvalue()).decode()}"
 
 
-def _picture(decoded: Decoded) -> npt.NDArray[np.uint8] | None:
+def _picture(decoded: DecodedPost) -> npt.NDArray[np.uint8] | None:
     frames = decoded.media.frames(_REQUEST) if decoded.media else None
     return frames.data[0] if frames is not None and len(frames.data) else None

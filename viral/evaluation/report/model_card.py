@@ -1,4 +1,4 @@
-"""The model card of a scorecard: what a saved model is made of, in words and numbers that people read."""
+"""The model card of a scorecard: inputs, training and label of a saved model, in readable form."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from viral.extractors.registry import EXTRACTORS, extractor_class
 
 _KINDS = {
     "network": "a neural network over the vectors below",
-    "ensemble": "an ensemble of classical models over the vectors below, weighed on the validation posts",
-    "stacked": "several saved models as one, weighed on the validation posts",
+    "ensemble": "an ensemble of classical models over the vectors below, weighted on the validation posts",
+    "stacked": "several saved models as one, weighted on the validation posts",
 }
-_LEFT_OUT = ("streams", "gates")
+_HIDDEN = ("streams", "gates")
 _TRAINING = (
     ("rows", "training posts"),
     ("epochs", "epochs run"),
-    ("best_epoch", "epoch kept, the best on the validation posts"),
+    ("best_epoch", "epoch used, the best on the validation posts"),
     ("workers", "workers"),
     ("continued_from", "continued from"),
 )
-_LOOKS = {
+_MODALITY_TEXTS = {
     "text": "what the caption says",
     "audio": "how it sounds",
     "speech": "what is said in it",
@@ -35,8 +35,8 @@ _LOOKS = {
 }
 
 
-def card_of(card: Mapping[str, Any], feature_set: FeatureSet) -> Card:
-    """The facts of a saved model's card (`model.json`) that its reader needs."""
+def build_card(card: Mapping[str, Any], feature_set: FeatureSet) -> Card:
+    """Build the card from a saved model's `model.json`."""
     used = {stream["name"] for stream in card["config"]["streams"]}
     inputs = tuple(
         Input(
@@ -53,42 +53,42 @@ def card_of(card: Mapping[str, Any], feature_set: FeatureSet) -> Card:
     return Card(
         kind=card["kind"],
         architecture=_architecture(card),
-        settings=flat({**card.get("train", {}), **{k: v for k, v in card["config"].items() if k not in _LEFT_OUT}}),
+        settings=flatten({**card.get("train", {}), **{k: v for k, v in card["config"].items() if k not in _HIDDEN}}),
         label=_label(card["label"]),
         fitted={**fitted.get("fitted", {}), **_threshold(fitted)},
         inputs=inputs,
-        unseen=unseen({each.modality for each in inputs if each.used}),
-        training={words: str(card[name]) for name, words in _TRAINING if name in card},
+        unseen=unseen_kinds({column.modality for column in inputs if column.used}),
+        training={text: str(card[name]) for name, text in _TRAINING if name in card},
         data_hash=card["data_hash"],
         code_version=card["code_version"],
         sources=tuple(card["sources"]),
     )
 
 
-def unseen(modalities: Sequence[str] | set[str]) -> tuple[str, ...]:
-    """What this product could look at and a model of these modalities does not, in words."""
-    known = {extractor_class(name).modality for name in EXTRACTORS}
-    return tuple(_LOOKS.get(name, name) for name in sorted(known - set(modalities)))
+def unseen_kinds(modalities: Sequence[str] | set[str]) -> tuple[str, ...]:
+    """Modalities that this product supports and a model does not use, in words."""
+    supported = {extractor_class(name).modality for name in EXTRACTORS}
+    return tuple(_MODALITY_TEXTS.get(name, name) for name in sorted(supported - set(modalities)))
 
 
-def flat(facts: Mapping[str, Any], within: str = "") -> dict[str, str]:
-    """Nested facts as one list of lines: `{"a": {"b": 1}}` is `{"a b": "1"}`. Long lists are counted, not written."""
+def flatten(facts: Mapping[str, Any], parent: str = "") -> dict[str, str]:
+    """Flatten nested facts: `{"a": {"b": 1}}` becomes `{"a b": "1"}`. Long lists become their length."""
     lines: dict[str, str] = {}
     for name, value in facts.items():
-        words = f"{within} {name}".strip().replace("_", " ")
+        key = f"{parent} {name}".strip().replace("_", " ")
         if isinstance(value, Mapping):
-            lines |= flat(value, words)
+            lines |= flatten(value, key)
         elif value is not None:
-            lines[words] = _written(value)
+            lines[key] = _format(value)
     return lines
 
 
-def _written(value: Any) -> str:
+def _format(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, list | tuple):
-        short = len(value) <= 6 and not any(isinstance(each, Mapping | list | tuple) for each in value)
-        return ", ".join(map(_written, value)) if short else f"{len(value)} values"
+        short = len(value) <= 6 and not any(isinstance(item, Mapping | list | tuple) for item in value)
+        return ", ".join(map(_format, value)) if short else f"{len(value)} values"
     return str(value)
 
 
@@ -97,23 +97,25 @@ def _architecture(card: Mapping[str, Any]) -> str:
     if "architecture" in card["config"]:
         return f"{kind}; {card['config']['architecture']}"
     members = card.get("members", ())
-    names = list(members) if isinstance(members, Mapping) else [f"{one['name']}/{one['version']}" for one in members]
+    names = (
+        list(members) if isinstance(members, Mapping) else [f"{model['name']}/{model['version']}" for model in members]
+    )
     return f"{kind}: {', '.join(names)}" if names else kind
 
 
 def _weights(params: Mapping[str, Any]) -> str | None:
-    given = params.get("weights")
-    return None if given is None else str(given)
+    weights = params.get("weights")
+    return None if weights is None else str(weights)
 
 
 def _label(label: Mapping[str, Any]) -> dict[str, str]:
     spec = label["spec"]
-    words = {
+    facts = {
         "label table": label["name"],
         "definition": spec["definition"],
         "counts as viral": f"the top {spec['top_fraction']:.0%} of the training posts",
     }
-    return words | ({"compared within the same": " and ".join(spec["within"])} if spec["within"] else {})
+    return facts | ({"compared within the same": " and ".join(spec["within"])} if spec["within"] else {})
 
 
 def _threshold(fitted: Mapping[str, Any]) -> dict[str, float]:

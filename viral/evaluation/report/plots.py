@@ -1,6 +1,6 @@
-"""The plots of a report, as SVG that goes into a page. No pyplot, no global state, the same bytes each time.
+"""Plots of a report as inline SVG, without pyplot or global state; equal inputs give equal bytes.
 
-Colours are written as the page's CSS variables, so that the plots follow its light and dark dress.
+Colours are the page's CSS variables, so the plots follow its light and dark theme.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from viral.evaluation.report.report import Bin, Curve
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Colours that occur nowhere else, each replaced by a variable of the page.
+# Placeholder colours, each replaced by a variable of the page.
 _INK, _MUTED, _LINE, _ACCENT, _OTHER = "#010101", "#020202", "#030303", "#040404", "#050505"
 _VARIABLES = {_INK: "--ink", _MUTED: "--muted", _LINE: "--line", _ACCENT: "--accent", _OTHER: "--other"}
-_SQUARE = (4.4, 3.6)
-_LONGEST_NAME = 26
+_SIZE = (4.4, 3.6)  # inches; the page scales the plot to the width of its card
+_MAX_NAME = 26  # characters: longer tick labels leave too little room for the plot
 
 
 def comparison(names: Sequence[str], estimates: Sequence[Estimate], label: str, *, name: str = "compare") -> str:
-    """One figure of several systems, each with its interval; the first is the model. `name`: its own on a page."""
+    """One metric of several systems with intervals; the first is the model. `name` must be unique on a page."""
 
     def draw(axes: Axes) -> None:
         for row, estimate in enumerate(estimates):
@@ -39,29 +39,28 @@ def comparison(names: Sequence[str], estimates: Sequence[Estimate], label: str, 
             if estimate.low is not None and estimate.high is not None:
                 axes.plot([estimate.low, estimate.high], [row, row], color=colour, linewidth=2.5, alpha=0.5)
             axes.plot([estimate.value], [row], "o", color=colour, markersize=7)
-        axes.set_yticks(range(len(names)), [_short(each) for each in names])
+        axes.set_yticks(range(len(names)), [_shorten(system) for system in names])
         axes.set_ylim(len(names) - 0.5, -0.5)
         axes.set_xlabel(label)
 
     return _svg(f"{name} {label}", draw, (4.4, 0.9 + 0.37 * len(names)))
 
 
-def _short(name: str) -> str:
-    """So that a name leaves room for the plot beside it."""
-    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
+def _shorten(name: str) -> str:
+    return name if len(name) <= _MAX_NAME else f"{name[: _MAX_NAME - 1]}…"
 
 
 def growth(authors: Sequence[int], estimates: Sequence[Estimate], label: str) -> str:
-    """One figure of models that learnt from more and more authors, each with its interval."""
+    """One metric against the number of training authors, with intervals."""
 
     def draw(axes: Axes) -> None:
-        for x, each in zip(authors, estimates, strict=True):
-            if each.low is not None and each.high is not None:
-                axes.plot([x, x], [each.low, each.high], color=_ACCENT, linewidth=2.5, alpha=0.5)
-        values = [float("nan") if each.value is None else each.value for each in estimates]
+        for x, estimate in zip(authors, estimates, strict=True):
+            if estimate.low is not None and estimate.high is not None:
+                axes.plot([x, x], [estimate.low, estimate.high], color=_ACCENT, linewidth=2.5, alpha=0.5)
+        values = [float("nan") if estimate.value is None else estimate.value for estimate in estimates]
         axes.plot(authors, values, "o-", color=_ACCENT, markersize=7)
         axes.set_xlim(left=0)
-        axes.set_xlabel("authors that it learnt from")
+        axes.set_xlabel("training authors")
         axes.set_ylabel(label)
 
     return _svg(f"growth {label}", draw)
@@ -70,13 +69,13 @@ def growth(authors: Sequence[int], estimates: Sequence[Estimate], label: str) ->
 def over_time(
     days: Sequence[str], estimates: Sequence[Estimate], label: str, limits: Sequence[float], *, name: str
 ) -> str:
-    """One figure window by window, each with its interval, between its limits. `days`: the first of each window."""
+    """One metric per window with its interval, between its limits. `days` has the first day of each window."""
 
     def draw(axes: Axes) -> None:
         rows = np.arange(len(days))
         values, lows, highs = (
-            np.array([np.nan if each is None else each for each in ends])
-            for ends in zip(*((each.value, each.low, each.high) for each in estimates), strict=True)
+            np.array([np.nan if value is None else value for value in column])
+            for column in zip(*((estimate.value, estimate.low, estimate.high) for estimate in estimates), strict=True)
         )
         axes.fill_between(rows, lows, highs, color=_ACCENT, alpha=0.2, linewidth=0)
         axes.vlines(rows, lows, highs, color=_ACCENT, linewidth=2.5, alpha=0.5)
@@ -92,44 +91,44 @@ def over_time(
 
 
 def roc(curve: Curve) -> str:
-    """True against false positive rate, with the line of guessing."""
+    """True against false positive rate, with the diagonal of guessing."""
 
     def draw(axes: Axes) -> None:
         axes.plot([0, 1], [0, 1], "--", color=_MUTED, linewidth=1)
         axes.plot(curve.x, curve.y, color=_ACCENT, linewidth=2)
-        _unit(axes, "false alarms: share of the others", "found: share of the viral posts")
+        _unit(axes, "false positive rate", "true positive rate (recall)")
 
     return _svg("roc", draw)
 
 
 def precision_recall(curve: Curve, share: float) -> str:
-    """Precision against recall, with the line of guessing: the share of viral posts."""
+    """Precision against recall, with the line of guessing at the share of viral posts."""
 
     def draw(axes: Axes) -> None:
         axes.plot([0, 1], [share, share], "--", color=_MUTED, linewidth=1)
         axes.plot(curve.x, curve.y, color=_ACCENT, linewidth=2)
-        _unit(axes, "recall: share of the viral posts found", "precision")
+        _unit(axes, "recall", "precision")
 
     return _svg("precision recall", draw)
 
 
 def reliability(bins: Sequence[Bin]) -> str:
-    """How often it happened against how probable it was said to be; the dots grow with the posts."""
+    """Share of viral posts against predicted probability; larger dots are more posts."""
 
     def draw(axes: Axes) -> None:
         most = max(bin_.posts for bin_ in bins)
         sizes = [20 + 180 * bin_.posts / most for bin_ in bins]
-        x, y = [bin_.predicted for bin_ in bins], [bin_.happened for bin_ in bins]
+        x, y = [bin_.predicted for bin_ in bins], [bin_.observed for bin_ in bins]
         axes.plot([0, 1], [0, 1], "--", color=_MUTED, linewidth=1)
         axes.plot(x, y, color=_ACCENT, linewidth=1)
         axes.scatter(x, y, s=sizes, color=_ACCENT, alpha=0.6, linewidths=0)
-        _unit(axes, "probability stated", "share that was viral")
+        _unit(axes, "predicted probability", "share of viral posts")
 
     return _svg("reliability", draw)
 
 
 def predicted_and_actual(points: Curve) -> str:
-    """Each post by its predicted and its actual score, with the line where they agree."""
+    """Scatter plot of predicted and actual score, with the diagonal."""
 
     def draw(axes: Axes) -> None:
         ends = [min(points.x + points.y), max(points.x + points.y)]
@@ -142,13 +141,13 @@ def predicted_and_actual(points: Curve) -> str:
 
 
 def residuals(points: Curve) -> str:
-    """How often the actual score lies how far above or below the predicted one."""
+    """Histogram of actual minus predicted score."""
 
     def draw(axes: Axes) -> None:
         errors = np.asarray(points.y) - np.asarray(points.x)
         axes.hist(errors, bins=min(30, max(5, len(errors) // 8)), color=_ACCENT, alpha=0.7)
         axes.axvline(0, color=_MUTED, linestyle="--", linewidth=1)
-        axes.set_xlabel("actual less predicted score")
+        axes.set_xlabel("actual minus predicted score")
         axes.set_ylabel("posts")
 
     return _svg("residuals", draw)
@@ -161,13 +160,13 @@ def _unit(axes: Axes, x: str, y: str) -> None:
     axes.set_ylabel(y)
 
 
-def _svg(name: str, draw: Callable[[Axes], None], size: tuple[float, float] = _SQUARE) -> str:
+def _svg(name: str, draw: Callable[[Axes], None], size: tuple[float, float] = _SIZE) -> str:
     matplotlib_without_cache()
     import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
-    # On a phone of 320 pixels a plot is four fifths of its size: letters of 12 points are still legible there.
+    # On a phone of 320 pixels a plot shrinks to four fifths: 12 points stay legible.
     style: Any = {
         "font.size": 12,
         "xtick.major.pad": 6,
@@ -177,11 +176,13 @@ def _svg(name: str, draw: Callable[[Axes], None], size: tuple[float, float] = _S
         "text.parse_math": False,
     }
     with matplotlib.rc_context(style), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing")  # the browser has its own fonts; this one only measures
+        warnings.filterwarnings(
+            "ignore", "Glyph .* missing"
+        )  # the browser renders the text; this font only measures it
         figure = Figure(figsize=size, layout="constrained")
         axes = figure.add_subplot()
         draw(axes)
-        _dress(axes)
+        _style(axes)
         out = io.StringIO()
         metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         FigureCanvasSVG(figure)
@@ -189,7 +190,7 @@ def _svg(name: str, draw: Callable[[Axes], None], size: tuple[float, float] = _S
     return _inline(out.getvalue())
 
 
-def _dress(axes: Axes) -> None:
+def _style(axes: Axes) -> None:
     axes.grid(visible=True, color=_LINE, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.tick_params(colors=_MUTED, labelcolor=_INK, length=0)
@@ -201,7 +202,7 @@ def _dress(axes: Axes) -> None:
 
 
 def _inline(svg: str) -> str:
-    """Without the XML head, ids that a page would hold several times, and with the page's colours."""
+    """Drop the XML head and ids that would repeat on a page; insert the page's colour variables."""
     body = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
     body = re.sub(r'<g id="[^"]*"', "<g", body)
     for colour, variable in _VARIABLES.items():

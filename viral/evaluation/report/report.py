@@ -1,4 +1,4 @@
-"""A model's scorecard: one JSON for machines, one self-contained HTML page for people."""
+"""A model's scorecard, stored as JSON and rendered as a self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -6,32 +6,31 @@ from typing import Annotated
 
 from pydantic import Field
 
-from viral.evaluation.bootstrap.by_author import Estimate
-from viral.evaluation.bootstrap.settings import Frozen, Settings
-from viral.evaluation.report.sections import Ablation, Card, Cut, Grouping
+from viral.evaluation.bootstrap.settings import EvaluationSettings, Frozen
+from viral.evaluation.report.sections import Ablation, Card, Grouping, Observed, StoredMetrics, ThresholdResult
 
 Image = Annotated[str, Field(pattern=r"^data:image/(png|jpeg|webp);base64,[A-Za-z0-9+/]+={0,2}$")]
 
 MODEL = "model"
-"""The name of the judged model among the systems of a report."""
+"""Name of the evaluated model among the systems of a report."""
 
 
 class About(Frozen):
-    """What was judged, and on what.
+    """What was evaluated, and on which posts.
 
     Attributes:
         title: of the page.
         model: name and version.
-        viral: in words, which posts count as viral.
-        score: in words, the score that is predicted, with its unit.
+        viral: which posts count as viral, in words.
+        score: the predicted score with its unit, in words.
         feature_set: name and fingerprint.
-        inputs: what the model sees: its extractors.
-        random_weights: the extractors whose weights are random, not trained.
+        inputs: extractors that the model reads.
+        random_weights: extractors with random, untrained weights.
         corpus: the posts, in words.
-        synthetic: whether the posts were made up.
-        data_hash: of the table of labels.
+        synthetic: whether the posts are synthetic.
+        data_hash: of the label table.
         code_version: of this product.
-        limits: what else the reader must know.
+        limits: further limitations to show.
     """
 
     title: str
@@ -48,8 +47,8 @@ class About(Frozen):
     limits: tuple[str, ...] = ()
 
 
-class Part(Frozen):
-    """One part of the split. `viral` is the share of its posts that are."""
+class SplitPart(Frozen):
+    """One part of the split. `viral` is its share of viral posts."""
 
     name: str
     posts: int
@@ -58,28 +57,28 @@ class Part(Frozen):
 
 
 class Split(Frozen):
-    """How the posts were divided: a `splits.SplitSpec` and what came of it."""
+    """How the posts were divided: a `splits.SplitSpec` and the resulting parts."""
 
     kind: str
     gap_days: float
     seed: int
-    parts: tuple[Part, ...]
+    parts: tuple[SplitPart, ...]
 
 
 class System(Frozen):
-    """The model or a baseline, with all its figures, or with the reason why there are none."""
+    """The model or a baseline, with its metrics or the reason why it has none."""
 
     name: str
     describes: str = ""
     unavailable: str | None = None
-    figures: dict[str, Estimate] = Field(default_factory=dict)
+    metrics: StoredMetrics = Field(default_factory=dict)
 
 
 class Difference(Frozen):
-    """How much higher each figure is for the model than for one baseline, on the same resamples."""
+    """Each metric of the model minus that of one baseline, on the same resamples."""
 
     baseline: str
-    figures: dict[str, Estimate]
+    metrics: StoredMetrics
 
 
 class Curve(Frozen):
@@ -90,15 +89,15 @@ class Curve(Frozen):
 
 
 class Bin(Frozen):
-    """Posts with about the same probability: its mean, how often they were viral, and how many they are."""
+    """Posts in one range of probabilities: mean probability, share of viral posts, number of posts."""
 
     predicted: float
-    happened: float
+    observed: Observed
     posts: int
 
 
 class Confusion(Frozen):
-    """Posts by what they were called and what they were."""
+    """Number of posts by predicted and actual class."""
 
     true_positive: int
     false_positive: int
@@ -107,18 +106,18 @@ class Confusion(Frozen):
 
 
 class Plots(Frozen):
-    """What the figures of the page are drawn from. None: a single class, so that there is no curve."""
+    """Points of the plots. A curve is None if all posts are of one class."""
 
     roc: Curve | None
     precision_recall: Curve | None
     reliability: tuple[Bin, ...]
     confusion: Confusion
     scatter: Curve
-    """A sample of the test posts: x the predicted score, y the actual one."""
+    """A sample of the test posts: x is the predicted score, y the actual one."""
 
 
 class Modality(Frozen):
-    """One modality: the share of the posts that have it, and its mean share in their predictions."""
+    """One modality: share of the posts that have it, and its mean share in their predictions."""
 
     name: str
     present: float
@@ -126,7 +125,7 @@ class Modality(Frozen):
 
 
 class Example(Frozen):
-    """One prediction and what came of it. `image` is a data URI of a frame."""
+    """One prediction with the actual score. `image` is a data URI of a frame."""
 
     post_id: str
     probability: float
@@ -140,14 +139,14 @@ class Example(Frozen):
 
 
 class Report(Frozen):
-    """The scorecard of a model. Holds no time of its making: the same inputs give the same report.
+    """The scorecard of a model. It has no creation time, so equal inputs give equal reports.
 
-    `calibration` are facts in words: how probabilities and intervals were corrected, and on which posts.
+    `calibration` describes in words how probabilities and intervals were calibrated, and on which posts.
     """
 
     about: About
     split: Split
-    settings: Settings
+    settings: EvaluationSettings
     systems: tuple[System, ...]
     differences: tuple[Difference, ...]
     plots: Plots
@@ -155,11 +154,11 @@ class Report(Frozen):
     best: tuple[Example, ...] = ()
     worst: tuple[Example, ...] = ()
     ablation: Ablation | None = None
-    cuts: tuple[Cut, ...] = ()
+    thresholds: tuple[ThresholdResult, ...] = Field(default=(), validation_alias="cuts", serialization_alias="cuts")
     groupings: tuple[Grouping, ...] = ()
     card: Card | None = None
     calibration: dict[str, str] = Field(default_factory=dict)
 
     def to_json(self) -> str:
-        """All of it; `Report.model_validate_json` reads it back."""
-        return self.model_dump_json(indent=1)
+        """Serialise the report; `Report.model_validate_json` reads it back."""
+        return self.model_dump_json(indent=1, by_alias=True)

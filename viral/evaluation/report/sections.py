@@ -1,34 +1,42 @@
-"""The parts of a scorecard beside its main figures: what the model rests on, for whom it holds, what it is made of."""
+"""Further sections of a scorecard: ablation, thresholds, groups and the model card.
+
+Fields are the keys of the stored JSON; a field with another name than its key has an alias.
+"""
 
 from __future__ import annotations
+
+from typing import Annotated
 
 from pydantic import Field
 
 from viral.evaluation.bootstrap.by_author import Estimate
 from viral.evaluation.bootstrap.settings import Frozen
 
+StoredMetrics = Annotated[dict[str, Estimate], Field(validation_alias="figures", serialization_alias="figures")]
+Observed = Annotated[float, Field(validation_alias="happened", serialization_alias="happened")]
+"""Share of posts that was viral."""
 
-class Shown(Frozen):
-    """What the model is worth when it is shown some modalities only.
+
+class AblationResult(Frozen):
+    """Metrics of the model when it sees only some modalities.
 
     Attributes:
-        shown: the modalities.
-        left: the share of the posts that have any of them; of the others the model can say nothing, and the average of
-            the training posts stands in for it.
-        figures: of all posts.
-        differences: how much higher each figure is than that of the model that is shown everything.
+        shown: the visible modalities.
+        available: share of the posts with any of them; the others get the average of the training posts.
+        metrics: on all posts.
+        differences: each metric minus that of the model with all modalities.
     """
 
     shown: tuple[str, ...]
-    left: float
-    figures: dict[str, Estimate]
+    available: float = Field(validation_alias="left", serialization_alias="left")
+    metrics: StoredMetrics
     differences: dict[str, Estimate]
 
 
 class Ablation(Frozen):
-    """The test posts scored again with modalities hidden. The model is the same: it is not trained again.
+    """The test posts scored again with modalities hidden, without retraining.
 
-    `posts` are those that were scored again, `resampled_posts` those of the authors that the intervals come from.
+    `posts` is the number of posts scored again, `resampled_posts` the number behind the intervals.
     """
 
     modalities: tuple[str, ...]
@@ -36,11 +44,11 @@ class Ablation(Frozen):
     resampled_posts: int
     resamples: int
     whole: dict[str, Estimate]
-    subsets: tuple[Shown, ...]
+    subsets: tuple[AblationResult, ...]
 
 
-class Cut(Frozen):
-    """The model judged by another bar for viral: the top `share` of the training posts, by `threshold` on the target.
+class ThresholdResult(Frozen):
+    """Metrics under another threshold for viral: `threshold`, above which the top `share` of the training posts lie.
 
     `viral` is the share of the test posts above it.
     """
@@ -48,33 +56,30 @@ class Cut(Frozen):
     share: float
     threshold: float
     viral: float
-    figures: dict[str, Estimate]
+    metrics: StoredMetrics
 
 
 class Group(Frozen):
-    """Test posts of one kind: how many of their intervals hold, and how far the mean probability is off.
-
-    `gap` is the mean probability less the share that was viral.
-    """
+    """Calibration on one group of test posts. `gap` is the mean probability minus the share of viral posts."""
 
     name: str
     posts: int
     authors: int
     coverage: Estimate | None
     predicted: float
-    happened: float
+    observed: Observed
     gap: Estimate
 
 
 class Grouping(Frozen):
-    """The test posts in groups by one trait."""
+    """The test posts grouped by one property."""
 
     by: str
     groups: tuple[Group, ...]
 
 
 class Input(Frozen):
-    """One extractor of the model's feature set. `used`: whether the model looks at it."""
+    """One extractor of the model's feature set. `used`: whether the model reads it."""
 
     name: str
     modality: str
@@ -85,7 +90,7 @@ class Input(Frozen):
 
 
 class Card(Frozen):
-    """The model card. `fitted` are the label's constants, learnt from the training posts alone."""
+    """The model card. `fitted` are the constants of the label, fitted on the training posts alone."""
 
     kind: str
     architecture: str

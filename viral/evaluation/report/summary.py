@@ -1,4 +1,4 @@
-"""The scorecard in a few plain sentences, for a reader who knows none of its figures."""
+"""The scorecard in a few plain sentences, for readers who do not know its metrics."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from viral.evaluation.report.formatting import plain
 from viral.evaluation.report.report import MODEL, Report
 
 _HUNDRED = 100
-_FEW = 100
-"""Test posts below which a warning comes first."""
+_FEW = 100  # test posts: with fewer, intervals are so wide that a warning comes first
 
 
-def in_short(report: Report) -> list[str]:
-    """What a newcomer should take away, at most seven sentences; those whose figure is undefined are left out."""
-    figures = next(system.figures for system in report.systems if system.name == MODEL)
-    said = [
+def summarize(report: Report) -> list[str]:
+    """At most seven sentences; those with an undefined metric are left out."""
+    metrics = next(system.metrics for system in report.systems if system.name == MODEL)
+    sentences = [
         _few(report),
         _cases(
-            figures.get("roc_auc"), "Of two posts of which one went viral, it gives that one the higher probability"
+            metrics.get("roc_auc"),
+            "Of two posts of which one went viral, it gives the viral one the higher probability",
         ),
-        _cases(figures.get("pairwise_accuracy"), "Of any two posts, it ranks the one that did better higher"),
-        _top(figures.get("top20_precision")),
-        _range(report, figures.get("coverage")),
-        _gap(figures.get("ece")),
-        _needed(report),
+        _cases(metrics.get("pairwise_accuracy"), "Of any two posts, it ranks the one that did better higher"),
+        _top(metrics.get("top20_precision")),
+        _coverage(report, metrics.get("coverage")),
+        _calibration(metrics.get("ece")),
+        _most_needed(report),
     ]
-    return [sentence for sentence in said if sentence]
+    return [sentence for sentence in sentences if sentence]
 
 
 def _few(report: Report) -> str | None:
@@ -42,44 +42,45 @@ def _cases(estimate: Estimate | None, what: str) -> str | None:
 def _top(estimate: Estimate | None) -> str | None:
     if estimate is None or estimate.value is None:
         return None
-    return f"Of 100 posts that it puts in its top fifth, {_of_hundred(estimate)} belong there; by guessing 20 would."
+    return f"Of 100 posts that it puts in its top fifth, {_of_hundred(estimate)} belong there; guessing gets 20."
 
 
-def _range(report: Report, estimate: Estimate | None) -> str | None:
+def _coverage(report: Report, estimate: Estimate | None) -> str | None:
     if estimate is None or estimate.value is None:
         return None
-    meant = round(_HUNDRED * report.settings.level)
-    return f"Its interval is meant to hold the outcome for {meant} of 100 posts; it does for {_of_hundred(estimate)}."
+    nominal = round(_HUNDRED * report.settings.level)
+    actual = _of_hundred(estimate)
+    return f"Its interval should contain the outcome of {nominal} of 100 posts; it does for {actual}."
 
 
-def _gap(estimate: Estimate | None) -> str | None:
+def _calibration(estimate: Estimate | None) -> str | None:
     if estimate is None or estimate.value is None:
         return None
     points = _HUNDRED * estimate.value
     return f"Its probabilities are off by {points:.0f} percentage points on average." if points >= 1 else None
 
 
-def _needed(report: Report) -> str | None:
-    """Which modality it can least do without, where that is beyond doubt."""
+def _most_needed(report: Report) -> str | None:
+    """The modality with the largest significant loss when hidden."""
     if report.ablation is None:
         return None
     count = len(report.ablation.modalities)
     losses = [
-        (gap.value, next(iter(set(report.ablation.modalities) - set(one.shown))))
-        for one in report.ablation.subsets
-        if len(one.shown) == count - 1
-        and (gap := one.differences["roc_auc"]).value is not None
+        (gap.value, next(iter(set(report.ablation.modalities) - set(subset.shown))))
+        for subset in report.ablation.subsets
+        if len(subset.shown) == count - 1
+        and (gap := subset.differences["roc_auc"]).value is not None
         and gap.high is not None
         and gap.high < 0
     ]
     if not losses:
         return None
     needed = plain(min(losses)[1])
-    return f"It can least do without {needed}: with that hidden, it tells viral posts from others less well."
+    return f"Its most important modality is {needed}: without it, it separates viral posts from others less well."
 
 
 def _of_hundred(estimate: Estimate) -> str:
-    """The figure in a hundred, with its interval where there is one."""
+    """The metric in per cent, with its interval if it has one."""
     assert estimate.value is not None
     middle = f"{_HUNDRED * estimate.value:.0f}"
     if estimate.low is None or estimate.high is None:

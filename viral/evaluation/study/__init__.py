@@ -1,1 +1,1 @@
-"""One corpus under every split."""
+"""Studies: one corpus under every split."""

@@ -1,4 +1,4 @@
-"""The HTML page of a study, in the dress of the scorecards."""
+"""HTML page of a study, in the style of the scorecards."""
 
 from __future__ import annotations
 
@@ -10,95 +10,95 @@ from viral.evaluation.report.formatting import number, signed
 from viral.evaluation.report.glossary import GLOSSARY
 from viral.evaluation.report.page import environment
 from viral.evaluation.report.report import MODEL
-from viral.evaluation.study.study import COMPARED, FIGURES, Judged, Study, spread
+from viral.evaluation.study.study import METRICS, SYSTEMS, SplitResult, Study, spread
 
-WORDS = {
+TEST_POSTS = {
     "time_author": "newer posts by authors never seen",
     "time": "newer posts, also by authors of the training posts",
     "author": "authors never seen, of any time",
     "random": "posts drawn at random: authors and times on both sides",
 }
-"""What each split tests on."""
+"""Description of each split's test posts."""
 
 _FLATTERS = "that much it flatters"
-_DRAWN = ("roc_auc", "spearman")
+_PLOTTED = ("roc_auc", "spearman")
 
 
 def render(study: Study) -> str:
-    """The page, as HTML."""
-    shown = [name for name in COMPARED if any(_is_judged(each, name) for each in study.splits)]
-    curve = sorted(study.curve, key=lambda each: each.share)
+    """Render the page as HTML."""
+    systems = [name for name in SYSTEMS if any(_has_metrics(result, name) for result in study.splits)]
+    curve = sorted(study.curve, key=lambda result: result.author_fraction)
     return (
         environment()
         .get_template("study/study.html")
         .render(
             study=study,
-            systems=shown,
-            absent=[(each, name) for each in study.splits for name in _absent(each, shown)],
-            figures=[(name, GLOSSARY[name]) for name in FIGURES],
+            systems=systems,
+            missing=[(result, pair) for result in study.splits for pair in _missing(result, systems)],
+            metrics=[(name, GLOSSARY[name]) for name in METRICS],
             verdicts=_verdicts(study),
-            comparisons=[_plot(name, study.splits) for name in _DRAWN],
+            comparisons=[_plot(name, study.splits) for name in _PLOTTED],
             curve=curve,
-            growths=[(GLOSSARY[name].label, _growth(name, curve)) for name in _DRAWN] if len(curve) > 1 else [],
+            growths=[(GLOSSARY[name].label, _growth(name, curve)) for name in _PLOTTED] if len(curve) > 1 else [],
             spread=spread(study.seeds),
-            split_words=WORDS,
+            test_posts=TEST_POSTS,
             words=lambda name: name.replace("_", " "),
         )
     )
 
 
-def _is_judged(judged: Judged, system: str) -> bool:
-    return any(each.name == system and each.unavailable is None for each in judged.systems)
+def _has_metrics(result: SplitResult, name: str) -> bool:
+    return any(system.name == name and system.unavailable is None for system in result.systems)
 
 
-def _absent(judged: Judged, shown: Sequence[str]) -> list[tuple[str, str]]:
-    """Which of the systems shown this split has not, and why."""
-    return [(each.name, each.unavailable) for each in judged.systems if each.name in shown and each.unavailable]
+def _missing(result: SplitResult, names: Sequence[str]) -> list[tuple[str, str]]:
+    """Names of the shown systems that a split does not have, and the reasons."""
+    return [
+        (system.name, system.unavailable) for system in result.systems if system.name in names and system.unavailable
+    ]
 
 
 def _verdicts(study: Study) -> list[str]:
-    lines = []
-    for name in _DRAWN:
-        label, found = GLOSSARY[name].label, study.headline.figure(MODEL, name)
-        if found is None or found.value is None:
+    verdicts = []
+    for name in _PLOTTED:
+        label, estimate = GLOSSARY[name].label, study.headline.metric(MODEL, name)
+        if estimate is None or estimate.value is None:
             continue
-        text = f"{label} on {WORDS.get(study.headline.split, study.headline.split)}: {_told(found)}."
-        told = {each.system: each.figures[name] for each in study.flattery if name in each.figures}
-        if MODEL in told:
-            text += f" Posts drawn at random give {signed(told[MODEL].value)}{_between(told[MODEL])}:"
-            text += f" {_flatters(told[MODEL])}.{_flattered_most(told)}"
-        lines.append(text)
-    return lines
+        split = study.headline.split
+        text = f"{label} on {TEST_POSTS.get(split, split)}: {number(estimate.value)}{_interval(estimate)}."
+        flattery = {item.system: item.metrics[name] for item in study.flattery if name in item.metrics}
+        if MODEL in flattery:
+            text += f" Posts drawn at random give {signed(flattery[MODEL].value)}{_interval(flattery[MODEL])}:"
+            text += f" {_flattery_verdict(flattery[MODEL])}.{_most_flattered(flattery)}"
+        verdicts.append(text)
+    return verdicts
 
 
-def _flattered_most(told: Mapping[str, Estimate]) -> str:
-    known = {system: each.value for system, each in told.items() if each.value is not None}
-    most = max(known, key=lambda system: known[system], default=MODEL)
-    if most == MODEL or _flatters(told[most]) != _FLATTERS:
+def _most_flattered(flattery: Mapping[str, Estimate]) -> str:
+    values = {system: estimate.value for system, estimate in flattery.items() if estimate.value is not None}
+    most = max(values, key=lambda system: values[system], default=MODEL)
+    if most == MODEL or _flattery_verdict(flattery[most]) != _FLATTERS:
         return ""
-    return f" It flatters {most.replace('_', ' ')} by {signed(known[most])}{_between(told[most])}."
+    return f" It flatters {most.replace('_', ' ')} by {signed(values[most])}{_interval(flattery[most])}."
 
 
-def _flatters(told: Estimate) -> str:
-    if told.low is None or told.high is None or told.low <= 0 <= told.high:
-        return "that this flatters cannot be told from these posts"
-    return _FLATTERS if told.low > 0 else "here it does not flatter"
+def _flattery_verdict(estimate: Estimate) -> str:
+    if estimate.low is None or estimate.high is None or estimate.low <= 0 <= estimate.high:
+        return "these posts do not show whether it flatters"
+    return _FLATTERS if estimate.low > 0 else "here it does not flatter"
 
 
-def _told(estimate: Estimate) -> str:
-    return f"{number(estimate.value)}{_between(estimate)}"
-
-
-def _between(estimate: Estimate) -> str:
+def _interval(estimate: Estimate) -> str:
     return "" if estimate.low is None else f" ({number(estimate.low)} to {number(estimate.high)})"
 
 
-def _plot(name: str, splits: Sequence[Judged]) -> tuple[str, str]:
-    estimates = [each.figure(MODEL, name) or Estimate(None) for each in splits]
-    names = [each.split.replace("_", " + ") for each in splits]
+def _plot(name: str, splits: Sequence[SplitResult]) -> tuple[str, str]:
+    estimates = [result.metric(MODEL, name) or Estimate(None) for result in splits]
+    names = [result.split.replace("_", " + ") for result in splits]
     return GLOSSARY[name].label, plots.comparison(names, estimates, GLOSSARY[name].label)
 
 
-def _growth(name: str, curve: Sequence[Judged]) -> str:
-    authors = [each.part("train").authors for each in curve]
-    return plots.growth(authors, [each.figure(MODEL, name) or Estimate(None) for each in curve], GLOSSARY[name].label)
+def _growth(name: str, curve: Sequence[SplitResult]) -> str:
+    authors = [result.part("train").authors for result in curve]
+    estimates = [result.metric(MODEL, name) or Estimate(None) for result in curve]
+    return plots.growth(authors, estimates, GLOSSARY[name].label)

@@ -1,101 +1,99 @@
-"""One corpus through every split: how much each flatters, what more authors would bring, what chance alone moves."""
+"""Results of one corpus under every split: optimism of each split, data-size curve, and variation over seeds."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
 from viral.evaluation.bootstrap.by_author import Estimate
-from viral.evaluation.report.report import MODEL, Part, Report, System
+from viral.evaluation.bootstrap.settings import Frozen
+from viral.evaluation.report.report import MODEL, Report, SplitPart, System
+from viral.evaluation.report.sections import StoredMetrics
 
-FIGURES = ("roc_auc", "spearman", "rmse", "r2")
-"""What a study compares; all others stand in the scorecards."""
+METRICS = ("roc_auc", "spearman", "rmse", "r2")
+"""Metrics that a study compares; the scorecards have the others."""
 
-COMPARED = (
+SYSTEMS = (
     *(MODEL, "constant", "author_earlier_median", "followers_only", "metadata_gbm", "text_linear"),
     *("system_a", "system_b", "system_c", "system_d"),
 )
-"""The systems that it compares, in this order."""
+"""Systems that a study compares, in this order."""
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Judged(_Frozen):
-    """One model of the study on its test posts.
+class SplitResult(Frozen):
+    """A model and its baselines on the test posts of one split.
 
     Attributes:
         model: name and version.
-        split: its kind.
+        split: kind of split.
         seed: of the training.
-        share: of the training split's authors that it was shown.
-        scorecard: where the whole of it lies, from the page.
+        author_fraction: fraction of the training split's authors that the model was trained on; `share` in JSON.
+        scorecard: link to the whole scorecard, relative to the page.
         parts: posts and authors of the split.
-        systems: the model and baselines, with the figures of `FIGURES`.
+        systems: the model and baselines, with the metrics of `METRICS`.
     """
 
     model: str
     split: str
     seed: int
-    share: float
+    author_fraction: Annotated[float, Field(validation_alias="share", serialization_alias="share")]
     scorecard: str
-    parts: tuple[Part, ...]
+    parts: tuple[SplitPart, ...]
     systems: tuple[System, ...]
 
     @classmethod
-    def of(cls, card: Report, *, seed: int, share: float, scorecard: str) -> Judged:
-        """From a whole scorecard."""
-        found = {system.name: system for system in card.systems}
+    def from_report(cls, card: Report, *, seed: int, author_fraction: float, scorecard: str) -> SplitResult:
+        """Extract what a study compares from a scorecard."""
+        systems = {system.name: system for system in card.systems}
         return cls(
             model=card.about.model,
             split=card.split.kind,
             seed=seed,
-            share=share,
+            author_fraction=author_fraction,
             scorecard=scorecard,
             parts=card.split.parts,
-            systems=tuple(_narrow(found[name]) for name in COMPARED if name in found),
+            systems=tuple(_select_metrics(systems[name]) for name in SYSTEMS if name in systems),
         )
 
-    def figure(self, system: str, name: str) -> Estimate | None:
-        """A figure of one of its systems; None where there is none."""
-        found = next((each for each in self.systems if each.name == system), None)
-        return found.figures.get(name) if found else None
+    def metric(self, system: str, name: str) -> Estimate | None:
+        """Return a metric of one of the systems; None if it is missing."""
+        return next((each.metrics.get(name) for each in self.systems if each.name == system), None)
 
-    def part(self, name: str) -> Part:
-        """One part of its split."""
+    def part(self, name: str) -> SplitPart:
+        """Return one part of the split."""
         return next(part for part in self.parts if part.name == name)
 
 
-class Labelled(_Frozen):
-    """One label under the headline split, and how its values lie.
+class LabelResult(Frozen):
+    """One label under the headline split, and the distribution of its values.
 
     Attributes:
         definition: of the label.
-        viral: in words, which posts count as viral.
-        crowded: the share of the training posts in the lowest hundredth of their range.
-        extent: how wide that range is.
-        judged: the model of that label.
+        viral: which posts count as viral, in words.
+        crowded: fraction of the training posts in the lowest hundredth of the range.
+        extent: width of the range.
+        result: of the model of this label; `judged` in JSON.
     """
 
     definition: str
     viral: str
     crowded: float
     extent: float
-    judged: Judged
+    result: Annotated[SplitResult, Field(validation_alias="judged", serialization_alias="judged")]
 
 
-class Flattery(_Frozen):
-    """How much higher each figure of a system is on posts drawn at random than under the headline split."""
+class Flattery(Frozen):
+    """Each metric of a system on the random split minus that on the headline split."""
 
     system: str
-    figures: dict[str, Estimate]
+    metrics: StoredMetrics
 
 
-class Study(_Frozen):
-    """All of it. `splits` begin with the headline; `seeds` and `curve` hold its model trained otherwise, too."""
+class Study(Frozen):
+    """A whole study. `splits` begin with the headline; `seeds` and `curve` include the headline's model."""
 
     title: str
     model: str
@@ -108,64 +106,63 @@ class Study(_Frozen):
     level: float
     resamples: int
     code_version: str
-    splits: tuple[Judged, ...]
+    splits: tuple[SplitResult, ...]
     skipped: dict[str, str] = {}
     flattery: tuple[Flattery, ...]
-    seeds: tuple[Judged, ...]
-    curve: tuple[Judged, ...]
-    labels: tuple[Labelled, ...]
+    seeds: tuple[SplitResult, ...]
+    curve: tuple[SplitResult, ...]
+    labels: tuple[LabelResult, ...]
 
     @property
-    def headline(self) -> Judged:
-        """The split that its figures are to be quoted from."""
+    def headline(self) -> SplitResult:
+        """The split whose metrics are to be quoted."""
         return self.splits[0]
 
     def to_json(self) -> str:
-        """All of it; `Study.model_validate_json` reads it back."""
-        return self.model_dump_json(indent=1)
+        """Convert to JSON; `Study.model_validate_json` reads it back."""
+        return self.model_dump_json(indent=1, by_alias=True)
 
 
-def flattery(headline: Judged, random: Judged | None) -> tuple[Flattery, ...]:
-    """For each system that both splits have, how much the random one flatters it."""
+def flattery(headline: SplitResult, random: SplitResult | None) -> tuple[Flattery, ...]:
+    """Compute how much the random split flatters each system that both splits have."""
     if random is None:
         return ()
-    found = []
-    for system in COMPARED:
-        pairs = {name: (random.figure(system, name), headline.figure(system, name)) for name in FIGURES}
-        figures = {name: gap(one, other) for name, (one, other) in pairs.items() if one and other}
-        if any(each.value is not None for each in figures.values()):
-            found.append(Flattery(system=system, figures=figures))
-    return tuple(found)
+    results = []
+    for system in SYSTEMS:
+        pairs = {name: (random.metric(system, name), headline.metric(system, name)) for name in METRICS}
+        metrics = {name: difference(*pair) for name, pair in pairs.items() if pair[0] and pair[1]}
+        if any(estimate.value is not None for estimate in metrics.values()):
+            results.append(Flattery(system=system, metrics=metrics))
+    return tuple(results)
 
 
-def gap(one: Estimate, other: Estimate) -> Estimate:
-    """How much higher one figure is than another one of other test posts, taken as independent.
+def difference(minuend: Estimate | None, subtrahend: Estimate | None) -> Estimate:
+    """Subtract two estimates from independent samples.
 
-    The interval is put together from theirs: Zou & Donner 2008, "Construction of confidence limits about effect
-    measures" (MOVER).
+    The interval combines theirs: Zou & Donner 2008, "Construction of confidence limits about effect measures" (MOVER).
     """
-    if one.value is None or other.value is None:
+    if not minuend or not subtrahend or minuend.value is None or subtrahend.value is None:
         return Estimate(None)
-    value = one.value - other.value
-    if one.low is None or one.high is None or other.low is None or other.high is None:
+    value = minuend.value - subtrahend.value
+    if minuend.low is None or minuend.high is None or subtrahend.low is None or subtrahend.high is None:
         return Estimate(value)
-    below = math.hypot(one.value - one.low, other.high - other.value)
-    above = math.hypot(one.high - one.value, other.value - other.low)
+    below = math.hypot(minuend.value - minuend.low, subtrahend.high - subtrahend.value)
+    above = math.hypot(minuend.high - minuend.value, subtrahend.value - subtrahend.low)
     return Estimate(value, value - below, value + above)
 
 
-def spread(judged: Sequence[Judged]) -> Mapping[str, tuple[float, float, float, float]]:
-    """Of each figure of the model over several trainings: mean, standard deviation, least, greatest."""
-    found = {}
-    for name in FIGURES:
-        known = [each.value for each in (one.figure(MODEL, name) for one in judged) if each]
-        values = [value for value in known if value is not None]
+def spread(results: Sequence[SplitResult]) -> Mapping[str, tuple[float, float, float, float]]:
+    """Return the mean, standard deviation, minimum and maximum of each metric of the model over several trainings."""
+    spreads = {}
+    for name in METRICS:
+        estimates = (result.metric(MODEL, name) for result in results)
+        values = [estimate.value for estimate in estimates if estimate and estimate.value is not None]
         if len(values) > 1:
             mean = sum(values) / len(values)
             deviation = math.sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1))
-            found[name] = (mean, deviation, min(values), max(values))
-    return found
+            spreads[name] = (mean, deviation, min(values), max(values))
+    return spreads
 
 
-def _narrow(system: System) -> System:
-    return system.model_copy(update={"figures": {k: v for k, v in system.figures.items() if k in FIGURES}})
+def _select_metrics(system: System) -> System:
+    return system.model_copy(update={"metrics": {k: v for k, v in system.metrics.items() if k in METRICS}})
