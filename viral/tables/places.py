@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+
+import pyarrow as pa
 
 from viral.errors import ConfigError
 from viral.storage.store import Store
 from viral.tables.bucketed import BucketedTable
-from viral.tables.schemas import FETCHES, POSTS, REJECTS
+from viral.tables.replaced import open_current
+from viral.tables.schemas import FETCHES, LABELS, POSTS, REJECTS
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -15,6 +19,11 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 def posts_table(store: Store) -> BucketedTable:
     """The posts of a root: one row per `post_id`, from the newest scrape."""
     return BucketedTable(store, "posts", POSTS, key="post_id", newest_by="scraped_at")
+
+
+def load_posts(store: Store, columns: Sequence[str] | None = None) -> pa.Table:
+    """Read all posts of a root into memory, ordered by `post_id`."""
+    return posts_table(store).read(columns=columns)
 
 
 def rejects_table(store: Store) -> BucketedTable:
@@ -25,6 +34,16 @@ def rejects_table(store: Store) -> BucketedTable:
 def labels_prefix(name: str) -> str:
     """Prefix of a label table."""
     return f"labels/{check_name(name)}"
+
+
+def load_labels(store: Store, name: str, columns: Sequence[str] | None = None) -> pa.Table:
+    """Read a label table into memory, ordered by `post_id`.
+
+    Raises:
+        TableError: there is no such table.
+    """
+    table, _ = open_current(store, labels_prefix(name), LABELS)
+    return table.read(columns=columns)
 
 
 def predictions_prefix(model: str) -> str:
