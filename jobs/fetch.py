@@ -8,7 +8,7 @@ import json
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -32,7 +32,7 @@ from jobs.runtime.session import session
 from viral.config import Settings, load
 from viral.console.commands import execute
 from viral.console.options import ray_options, root_options
-from viral.console.output import print_summary, progress_bar
+from viral.console.output import ProgressCallback, print_summary, progress_bar
 from viral.errors import ConfigError, HostNotAllowedError, TableError
 from viral.fetching.cookies import read_cookies
 from viral.fetching.fetch import FEED, Fetcher, FetchTask
@@ -94,17 +94,13 @@ class FetchSummary:
     wall_seconds: float = 0.0
 
 
-Progress = Callable[[int, int], None]
-"""Called with the number of finished and of all URLs of a round."""
-
-
 def run(
     store: Store,
     request: FetchRequest,
     settings: Settings,
     *,
     address: str | None = None,
-    progress: Progress = lambda _done, _total: None,
+    progress: ProgressCallback = lambda _done, _total: None,
     debug: bool = False,
 ) -> FetchSummary:
     """Fetch the URLs that the ledger does not have. The same call resumes a killed run; feeds are read again each time.
@@ -117,13 +113,14 @@ def run(
     summary = FetchSummary()
     store.delete_below(plan.staging)
     try:
-        stage_urls(plan, _urls(request))
+        stage_urls(plan, _urls(request))  # fails on bad URLs before Ray starts
         with session(address, debug=debug):
             if request.posts:
                 stage_posts(plan, posts_log2_buckets)
             rounds = _run_rounds(plan, request, settings, summary, progress)
             for counts, size in count_results(plan, rounds):
                 _add_counts(summary, counts, size)
+            # Merge the ledger files of all tasks.
             list(map_buckets(partial(_compact, store, plan.log2_buckets), plan.log2_buckets))
             if request.posts:
                 summary.posts_with_video = attach_videos(plan, posts_log2_buckets)
@@ -150,7 +147,7 @@ def _urls(request: FetchRequest) -> Iterator[str]:
 
 
 def _run_rounds(
-    plan: FetchPlan, request: FetchRequest, settings: Settings, summary: FetchSummary, progress: Progress
+    plan: FetchPlan, request: FetchRequest, settings: Settings, summary: FetchSummary, progress: ProgressCallback
 ) -> int:
     """Fetch the requested URLs, then the entries of feeds among them, and so on; return the number of rounds."""
     for round_ in range(MAX_ROUNDS):
@@ -169,11 +166,17 @@ def _run_rounds(
 
 
 def _fetch(
-    plan: FetchPlan, round_: int, todo: dict[str, int], request: FetchRequest, settings: Settings, progress: Progress
+    plan: FetchPlan,
+    round_: int,
+    todo: dict[str, int],
+    request: FetchRequest,
+    settings: Settings,
+    progress: ProgressCallback,
 ) -> None:
     """Run one task per site. They share one rate limiter, because several sites may redirect to the same host."""
     import ray
 
+    # It survives the loss of its node, with empty token buckets.
     limiter = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(RateLimiterActor).remote(request.rate)
     task = ray.remote(_fetch_site).options(num_cpus=CPUS_PER_SITE)
     running = [task.remote(plan, round_, site, request, settings, limiter) for site in todo]
@@ -189,7 +192,7 @@ def _fetch(
 def _fetch_site(
     plan: FetchPlan, round_: int, site: str, request: FetchRequest, settings: Settings, limiter: Any
 ) -> None:
-    connections = min(MAX_CONNECTIONS, math.ceil(request.rate))
+    connections = min(MAX_CONNECTIONS, math.ceil(request.rate))  # one for each request per second
     with (
         Fetcher(
             plan.store,

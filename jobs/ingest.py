@@ -28,7 +28,7 @@ from viral.tables.schemas import POSTS, REJECTS
 
 ROW_BYTES = 400  # of scraped text per post, a rough guess that only sets the number of buckets
 _POST_ID = "{post_id}"
-_SUFFIXES: dict[str, str | tuple[str, ...]] = {
+_SUFFIXES: dict[str, str | tuple[str, ...]] = {  # of the files that a folder contributes
     "yt_dlp": ".info.json",
     "csv": ".csv",
     "parquet": ".parquet",
@@ -98,10 +98,10 @@ def run(store: Store, source: IngestSource, *, address: str | None = None, debug
             summary.posts += posts
             summary.changed += changed
     for table in (posts_table(store), rejects_table(store)):
-        table.drop_superseded(log2_buckets)
+        table.drop_superseded(log2_buckets)  # files that the merge replaced
     store.delete_below(staging)
     summary.table_rows = posts_table(store).stored_rows()
-    summary.duplicates = summary.rows - summary.rejects - summary.posts
+    summary.duplicates = summary.rows - summary.rejects - summary.posts  # the merge keeps one row per post
     return summary
 
 
@@ -122,10 +122,11 @@ def _stage_file(
 ) -> tuple[int, dict[str, int]]:
     """Stage the posts and rejects of one file; return its row count, and how many were rejected for each reason."""
     rows, reasons = 0, dict[str, int]()
+    # A folder per file, so that a rerun task replaces its own rows.
     folder = hashlib.sha256(file.encode()).hexdigest()[:16]
     base = file.rpartition("/")[0]
     for number, parsed in enumerate(read(source.kind, file, open_uri, columns=source.columns, base_uri=base)):
-        prefix = f"{staging}/%s/{folder}-{number:06d}"
+        prefix = f"{staging}/%s/{folder}-{number:06d}"  # `read` yields the same batches again
         BucketedTable(store, prefix % "posts", POSTS, key="post_id", newest_by="scraped_at").append(
             _complete(parsed.posts, source), log2_buckets
         )
@@ -184,7 +185,7 @@ def _expand_s3(name: str, suffixes: str | tuple[str, ...]) -> list[tuple[str, in
 
     name = name.rstrip("/")
     try:
-        file = s3.head(name) if s3.split_uri(name)[1] else None
+        file = s3.head(name) if s3.split_uri(name)[1] else None  # a bucket has no key
         return [(name, file.size)] if file else _files_in(name, suffixes)
     except (BotoCoreError, ClientError, StorageError) as error:
         raise SourceError(f"cannot list {name}: {one_line(error)}") from error
@@ -203,16 +204,8 @@ def _identity(source: IngestSource) -> str:
 @click.command()
 @click.argument("kind", type=click.Choice(SOURCES), metavar="SOURCE")
 @click.argument("files", nargs=-1, required=True)
-@click.option(
-    "--map",
-    "pairs",
-    multiple=True,
-    metavar="OURS=THEIRS",
-    help="For csv, parquet: post column and its name in the file.",
-)
-@click.option(
-    "--map-file", type=click.Path(dir_okay=False), help="The map as a YAML file: {post_id: id, views: plays, …}."
-)
+@click.option("--map", "pairs", multiple=True, metavar="OURS=THEIRS", help="For csv, parquet: a column's name there.")
+@click.option("--map-file", type=click.Path(dir_okay=False), help="The map as YAML: {post_id: id, views: plays, …}.")
 @click.option("--video-uri", help="Template for posts without a video: videos/{post_id}.mp4.")
 @click.option("--name", help="Value of the posts' column `source`; by default SOURCE.")
 @ray_options

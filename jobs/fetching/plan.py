@@ -85,7 +85,7 @@ def stage_urls(plan: FetchPlan, urls: Iterable[str]) -> None:
                 unknown.add(url_host(url))
             except BadAddressError as error:
                 raise ConfigError(f"{error}: correct it") from error
-        if len(unknown) >= MAX_HOSTS_IN_ERROR:
+        if len(unknown) >= MAX_HOSTS_IN_ERROR:  # no need to read on
             break
         plan.tasks(0).append(_task_table(rows), plan.log2_buckets)
     if unknown:
@@ -177,7 +177,7 @@ def _plan_bucket(plan: FetchPlan, round_: int, retry_failed: bool, bucket: int) 
         entry = ledger.get(url)
         state = _task_state(entry, retry_failed)
         if state == "todo" and not site:
-            state = "refused"
+            state = "refused"  # its host is not allowed
             refused_urls.append(url)
         elif state == "todo":
             todo.setdefault(site, []).append({**task, "attempts": entry["attempts"] if entry else 0})
@@ -191,7 +191,7 @@ def _plan_bucket(plan: FetchPlan, round_: int, retry_failed: bool, bucket: int) 
 def _new_tasks(plan: FetchPlan, round_: int, bucket: int) -> list[dict[str, Any]]:
     """Tasks of this round that no earlier round had."""
     tasks = plan.tasks(round_).read(plan.log2_buckets, bucket)
-    for earlier in range(round_):
+    for earlier in range(round_):  # feeds repeat their entries
         urls = plan.tasks(earlier).read(plan.log2_buckets, bucket, ["url"])["url"].combine_chunks()
         tasks = tasks.filter(pc.invert(pc.is_in(tasks["url"], urls)))
     rows: list[dict[str, Any]] = tasks.to_pylist()
@@ -255,7 +255,7 @@ def _attach(plan: FetchPlan, log2_buckets: int, bucket: int) -> int:
     attached, table = plan.attached().read(log2_buckets, bucket), posts_table(plan.store)
     ids = attached["post_id"].combine_chunks()
     posts = table.read(log2_buckets, bucket)
-    posts = posts.filter(pc.and_(_without_video(posts), pc.is_in(posts["post_id"], ids)))
+    posts = posts.filter(pc.and_(_without_video(posts), pc.is_in(posts["post_id"], ids)))  # a video set meanwhile stays
     if posts.num_rows:
         uris = attached["video_uri"].take(pc.index_in(posts["post_id"], ids))
         column = POSTS.get_field_index("video_uri")

@@ -46,6 +46,7 @@ def test_every_real_video_is_known(shared_data):
         ".webm": "webm",
     }
     videos = [path for path in shared_data.rglob("*") if path.suffix in extensions and path.stat().st_size]
+    videos = [path for path in videos if "trouble" not in path.parts]  # damaged or misnamed on purpose
     assert len(videos) > 100
     assert {path.name: container_extension(_head(path)) for path in videos} == {
         path.name: extensions[path.suffix] for path in videos

@@ -11,6 +11,9 @@ from typing import Any
 
 import click
 
+ProgressCallback = Callable[[int, int], None]
+"""Called with the number of finished and of all items."""
+
 
 def print_summary(summary: Any, *, as_json: bool) -> None:
     """Print a summary (a dataclass) as aligned lines, or as one JSON object."""
@@ -49,7 +52,7 @@ def _format(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def progress_bar(title: str, *, unit: str = "post") -> Callable[[int, int], None]:
+def progress_bar(title: str, *, unit: str = "post") -> ProgressCallback:
     """Create a progress callback `(done, total)`: a bar with rate and time left on a terminal, silent elsewhere."""
     from tqdm import tqdm
 

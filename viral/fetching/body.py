@@ -47,9 +47,9 @@ class ResponseBody(io.RawIOBase):
 
     def _next_chunk(self) -> bytes:
         url = str(self._response.url)
-        self._deadline.remaining()
+        self._deadline.remaining()  # raises after the deadline
         try:
-            chunk = next((chunk for chunk in self._chunks if chunk), b"")
+            chunk = next((chunk for chunk in self._chunks if chunk), b"")  # an empty chunk would signal the end
         except httpx.RequestError as error:
             raise connection_error(error, url) from error
         self._size += len(chunk)

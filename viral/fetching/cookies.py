@@ -25,7 +25,7 @@ def read_cookies(path: Path) -> str:
     """
     try:
         with path.open(encoding="utf-8") as file:
-            info = os.fstat(file.fileno())
+            info = os.fstat(file.fileno())  # of the opened file: the path might change
             text = file.read()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read the cookies of {path}: {error}") from error
@@ -55,6 +55,6 @@ def cookie_jar(text: str | None) -> YoutubeDLCookieJar:
 
 def _check_lines(text: str) -> None:
     for line in text.splitlines():
-        entry = line.removeprefix("#HttpOnly_")
+        entry = line.removeprefix("#HttpOnly_")  # yt-dlp reads such cookies too
         if entry.strip() and not entry.startswith("#") and entry.count("\t") != _FIELDS - 1:
             raise LoadError(f"a line does not have {_FIELDS} fields")

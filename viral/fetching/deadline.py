@@ -12,7 +12,7 @@ class Deadline:
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
-        self._end = time.monotonic() + seconds
+        self._end = time.monotonic() + seconds  # monotonic: the wall clock may be set
 
     def remaining(self) -> float:
         """Seconds until the deadline.
@@ -29,4 +29,4 @@ class Deadline:
         """Sleep, and move the deadline by as much."""
         if seconds > 0:
             time.sleep(seconds)
-            self._end += seconds
+            self._end += seconds  # the wait is not caused by the URL

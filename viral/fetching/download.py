@@ -18,12 +18,11 @@ from viral.fetching.signatures import HEAD_BYTES, container_extension
 
 @dataclass(frozen=True)
 class Download:
-    """A complete file: size, SHA-256, extension of its container, and URL after redirects."""
+    """A complete file: size, SHA-256 and extension of its container."""
 
     bytes: int
     sha256: str
     extension: str
-    url: str
 
 
 def download(
@@ -42,7 +41,7 @@ def download(
     Raises:
         PostError, FetchError: the download failed.
     """
-    headers = {**(headers or {}), "Accept-Encoding": "identity"}
+    headers = {**(headers or {}), "Accept-Encoding": "identity"}  # size and hash are those of the bytes sent
     for attempt in range(1, client.settings.attempts + 1):
         response = client.send(url, deadline, headers=headers)
         try:
@@ -53,7 +52,7 @@ def download(
             if attempt == client.settings.attempts:
                 raise connection_error(error, url) from error
         finally:
-            response.close()
+            response.close()  # the body may be unread
         client.backoff(deadline, attempt, url)
     raise ReadError(f"{url}: no attempt was made")
 
@@ -67,14 +66,14 @@ def _check_declared_size(response: httpx.Response, max_bytes: int) -> None:
 def _save(response: httpx.Response, path: Path, max_bytes: int, deadline: Deadline) -> Download | None:
     chunks = response.iter_bytes()
     head = _read_head(chunks)
-    if not head:
+    if not head:  # an empty body
         raise UnreadableError(f"{response.url} is empty")
     extension = container_extension(head)
     if extension is None:
         return None
     with path.open("wb") as file:
         size, digest = _copy(head, chunks, file, max_bytes, deadline, str(response.url))
-    return Download(size, digest, extension, str(response.url))
+    return Download(size, digest, extension)
 
 
 def _read_head(chunks: Iterator[bytes]) -> bytes:

@@ -84,7 +84,7 @@ class Fetcher:
         self._cookies = cookie_jar(cookie_text)
         self._client = LimitedClient(hosts, settings.fetch, rate_limiter, self._cookies)
         self._pool = ThreadPoolExecutor(connections)
-        self._thread_local = local()
+        self._thread_local = local()  # holds the page reader of each thread
 
     def __enter__(self) -> Self:
         return self
@@ -93,14 +93,14 @@ class Fetcher:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with self._client:
-            self._pool.shutdown(cancel_futures=True)
+            self._pool.shutdown(cancel_futures=True)  # before the connections close
 
     def fetch_all(self, tasks: Iterable[FetchTask]) -> Iterator[FetchResult]:
         """Yield the results in the order of the tasks; reads at most `connections` tasks ahead."""
         pending: deque[Future[FetchResult]] = deque()
         for task in tasks:
             pending.append(self._pool.submit(self.fetch, task))
-            if len(pending) > self.connections:
+            if len(pending) > self.connections:  # keeps the order, and bounds what is read ahead
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()
@@ -135,7 +135,7 @@ class Fetcher:
     def _store(self, file: Download, path: Path, task: FetchTask, info: Mapping[str, Any] | None) -> dict[str, Any]:
         """Upload the video unless it exists, then its info file: no info file is ever without its video."""
         key = video_key(file)
-        if not self.store.exists(key):
+        if not self.store.exists(key):  # the key is the hash of the content
             self.store.upload(path, key)
         self.store.write(info_key(file, task.url), info_json(file, task.url, task.post_id, info))
         return {"bytes": file.bytes, "sha256": file.sha256, "video_uri": key}

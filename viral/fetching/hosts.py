@@ -63,7 +63,7 @@ def url_host(url: str) -> str:
         raise BadAddressError(f"{url[:200]!r} is no address: {error}") from error
     if parsed is None or parsed.scheme not in ("http", "https") or not parsed.host:
         raise BadAddressError(f"{url[:200]!r} is no http:// or https:// address")
-    if parsed.userinfo:
+    if parsed.userinfo:  # it would be stored in the ledger
         raise BadAddressError(f"an address of {parsed.host} holds a user name or a password: use --cookies FILE")
     return _ascii_host(parsed)
 
@@ -74,12 +74,12 @@ def strip_fragment(url: str) -> str:
 
 
 def _ascii_host(url: httpx.URL) -> str:
-    return url.raw_host.decode("ascii").lower().rstrip(".")
+    return url.raw_host.decode("ascii").lower().rstrip(".")  # a trailing dot marks a fully qualified name
 
 
 def _normalise(host: str) -> str:
     try:
-        bracketed = f"[{host}]" if _is_ip_address(host) and ":" in host else host
+        bracketed = f"[{host}]" if _is_ip_address(host) and ":" in host else host  # IPv6 in a URL
         name = _ascii_host(httpx.URL(f"http://{bracketed}/"))
     except (httpx.InvalidURL, ValueError):
         name = ""
@@ -90,7 +90,7 @@ def _normalise(host: str) -> str:
 
 
 def _is_subdomain(host: str, site: str) -> bool:
-    return host.endswith(f".{site}") and "." in site and not _is_ip_address(site)
+    return host.endswith(f".{site}") and "." in site and not _is_ip_address(site)  # "com" must not allow all of .com
 
 
 def _is_ip_address(host: str) -> bool:
@@ -102,4 +102,4 @@ def _is_ip_address(host: str) -> bool:
 
 
 def _allow_option(host: str) -> str:
-    return f"--allow-host {host.removeprefix('www.')}"
+    return f"--allow-host {host.removeprefix('www.')}"  # suggest the site with all its subdomains

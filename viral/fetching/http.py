@@ -29,8 +29,8 @@ from viral.fetching.rate_limit import RateLimiter
 from viral.storage.store import one_line
 
 MAX_REDIRECTS = 10  # above any sane chain; browsers follow 20
-_TRANSIENT = {408, 425, 429, 500, 502, 503, 504}
-_MISSING, _DENIED = {404, 410}, {401, 402, 403, 407, 451}
+_TRANSIENT = {408, 425, 429, 500, 502, 503, 504}  # timeouts, overload and gateway errors
+_MISSING, _DENIED = {404, 410}, {401, 402, 403, 407, 451}  # RFC 9110, and 451 of RFC 7725
 _MAX_BACKOFF_SECONDS = 60.0  # longer pauses would use up most of fetch.seconds
 
 
@@ -52,6 +52,7 @@ class LimitedClient:
         cookies: CookieJar | None = None,
     ) -> None:
         self.hosts, self.settings, self.rate_limiter = hosts, settings, rate_limiter
+        # Many sites refuse unknown clients.
         self._client = httpx.Client(cookies=cookies, headers={"User-Agent": "Mozilla/5.0"})
 
     def __enter__(self) -> Self:
@@ -77,7 +78,7 @@ class LimitedClient:
             BadAddressError, HostNotAllowedError: the URL, or the target of a redirect.
             ReadError, TimedOutError, RateLimitedError: no response.
         """
-        self.hosts.site(url)
+        self.hosts.site(url)  # raises before any attempt
         for attempt in range(1, self.settings.attempts + 1):
             request = self._client.build_request(method, url, headers=headers, content=content)
             last = attempt == self.settings.attempts
@@ -88,7 +89,7 @@ class LimitedClient:
                     raise connection_error(error, url) from error
                 self.backoff(deadline, attempt, url)
                 continue
-            if response.status_code not in _TRANSIENT or last:
+            if response.status_code not in _TRANSIENT or last:  # the caller maps the status to an error
                 return response
             response.close()
             self._wait_to_retry(response, deadline, attempt)
@@ -100,14 +101,14 @@ class LimitedClient:
         Raises:
             TimedOutError: the deadline would pass.
         """
-        jitter = random.uniform(0.5, 1.0)  # noqa: S311 - a pause
+        jitter = random.uniform(0.5, 1.0)  # noqa: S311 - clients that failed together retry apart
         seconds = min(_MAX_BACKOFF_SECONDS, self.settings.backoff_seconds * 2 ** (attempt - 1)) * jitter
         if deadline.remaining() <= seconds:
             raise TimedOutError(f"{url} keeps failing: gave up near fetch.seconds = {deadline.seconds:g}")
         time.sleep(seconds)
 
     def _follow_redirects(self, request: httpx.Request, deadline: Deadline) -> httpx.Response:
-        for _ in range(MAX_REDIRECTS + 1):
+        for _ in range(MAX_REDIRECTS + 1):  # not by httpx: each hop must be allowed and limited
             site = self.hosts.site(str(request.url))
             deadline.sleep_extended(self.rate_limiter.reserve(site))
             seconds = min(self.settings.stall_seconds, deadline.remaining())
@@ -135,7 +136,7 @@ def retry_after(response: httpx.Response) -> float | None:
     """Seconds of the `Retry-After` header, which may be a number or a date; None without a valid one."""
     text = response.headers.get("retry-after", "").strip()
     if text.isascii() and text.isdigit():
-        return float(text[:9])
+        return float(text[:9])  # caps it at 30 years
     try:
         return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time()) if text else None
     except ValueError:

@@ -38,7 +38,7 @@ class Ledger:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is None:
+        if error is None:  # after an error, the one-row files stay valid
             self.merge()
 
     def add(self, result: FetchResult) -> None:
@@ -51,7 +51,7 @@ class Ledger:
 
     def merge(self) -> None:
         """Replace the one-row files by one file per bucket."""
-        if len(self._rows) > 1:
+        if len(self._rows) > 1:  # one file needs no merge
             merged = set(self.table.append(_table(self._rows), self.log2_buckets))
             self.store.delete([key for key in self._keys if key not in merged])
         self._rows, self._keys = [], []

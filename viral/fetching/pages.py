@@ -93,7 +93,7 @@ class PageReader:
     def _info(self, url: str) -> dict[str, Any]:
         info = self._extract(url, None)
         for _ in range(MAX_HOPS):
-            if info.get("_type", "video") != "url":
+            if info.get("_type", "video") != "url":  # a video or a feed
                 return info
             info = self._extract(info["url"], info.get("ie_key"))
         raise PageError(f"{url} refers to another address, which refers to another, more than {MAX_HOPS} times")
@@ -125,7 +125,7 @@ class PageReader:
         headers = {name: value for name, value in received.headers.items() if name not in _TRANSFER_HEADERS}
         body = io.BufferedReader(ResponseBody(received, self._deadline))
         response = Response(body, str(received.url), headers, received.status_code)
-        if received.status_code >= 400:
+        if received.status_code >= 400:  # yt-dlp expects it raised
             raise HTTPError(response)
         return response
 
@@ -148,14 +148,14 @@ def _youtube_dl(send: Any, cookies: CookieJar) -> YoutubeDL:
         {
             "quiet": True,
             "no_warnings": True,
-            "logger": _SilentLogger(),
-            "cachedir": False,
-            "noplaylist": True,
+            "logger": _SilentLogger(),  # stdout belongs to the command
+            "cachedir": False,  # nothing is stored on the machine
+            "noplaylist": True,  # download the video of a page, not its playlist
             "playlist_items": "1",
             "format": _SINGLE_FILE,
-            "extractor_retries": 0,
-            "allow_unplayable_formats": False,
-            "check_formats": False,
+            "extractor_retries": 0,  # LimitedClient retries
+            "allow_unplayable_formats": False,  # they are encrypted
+            "check_formats": False,  # it would send a request per format
         }
     )
     youtube_dl.cookiejar = cookies
@@ -189,7 +189,7 @@ def _entry_url(entry: Mapping[str, Any]) -> str | None:
 
 
 def _page(info: Mapping[str, Any], url: str, max_seconds: float) -> Page:
-    if info.get("is_live"):
+    if info.get("is_live"):  # its download would not end
         raise NoVideoStreamError(f"{url} is live: fetch it when it is over")
     if (info.get("duration") or 0) > max_seconds:
         raise TooLongError(f"{url} lasts {info['duration']:.0f} s, more than media.max_seconds = {max_seconds:g}")

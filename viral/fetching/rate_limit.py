@@ -32,7 +32,7 @@ class TokenBuckets:
     def reserve(self, site: str) -> float:
         """Reserve the next request to `site`; returns the seconds to wait before it."""
         now = time.monotonic()
-        start = max(now, self._next.get(site, now))
+        start = max(now, self._next.get(site, now))  # unused capacity does not accumulate
         self._next[site] = start + self.interval
         return start - now
 

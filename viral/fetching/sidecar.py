@@ -30,6 +30,7 @@ def video_key(file: Download) -> str:
 
 def info_key(file: Download, url: str) -> str:
     """Key of the info file: one per URL, because a repost is another post."""
+    # 48 bits of the URL's hash: a video has few URLs.
     return f"videos/{file.sha256}-{hashlib.sha256(url.encode()).hexdigest()[:12]}.info.json"
 
 
@@ -59,7 +60,7 @@ def _public_values(value: Any) -> Any:
         return {
             str(name): _public_values(field)
             for name, field in value.items()
-            if name not in _EXCLUDED and not str(name).startswith("_")
+            if name not in _EXCLUDED and not str(name).startswith("_")  # private to yt-dlp
         }
     if isinstance(value, list | tuple):
         return [_public_values(item) for item in value]

@@ -5,6 +5,7 @@ from __future__ import annotations
 HEAD_BYTES = 512
 """Bytes that `container_extension` needs: two transport packets, 2 · 192, are the longest signature."""
 
+# Images and audio in ISO containers.
 _NOT_VIDEO_BRANDS = (b"avif", b"avis", b"heic", b"heix", b"heif", b"mif1", b"msf1", b"M4A ", b"M4B ", b"crx ")
 _TS, _M2TS = 188, 192  # bytes per packet; an M2TS packet starts with a timestamp of 4
 
@@ -16,17 +17,17 @@ def container_extension(head: bytes) -> str | None:
     """
     if head[4:8] in (b"ftyp", b"moov", b"mdat", b"free", b"wide", b"skip", b"styp"):
         return _iso_extension(head)
-    if head.startswith(b"\x1aE\xdf\xa3"):
-        return "webm" if b"webm" in head[:64] else "mkv"
+    if head.startswith(b"\x1aE\xdf\xa3"):  # EBML
+        return "webm" if b"webm" in head[:64] else "mkv"  # the DocType is near the start
     if head.startswith(b"RIFF") and head[8:12] == b"AVI ":
         return "avi"
     if head.startswith(b"FLV\x01"):
         return "flv"
     if head.startswith(b"OggS"):
         return "ogv"
-    if head.startswith(b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"):
+    if head.startswith(b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"):  # ASF
         return "wmv"
-    if head.startswith((b"\x00\x00\x01\xba", b"\x00\x00\x01\xb3")):
+    if head.startswith((b"\x00\x00\x01\xba", b"\x00\x00\x01\xb3")):  # program stream, or video alone
         return "mpg"
     return "ts" if _is_transport_stream(head) else None
 
@@ -37,13 +38,13 @@ def _iso_extension(head: bytes) -> str | None:
     brand = head[8:12]
     if brand in _NOT_VIDEO_BRANDS:
         return None
-    if brand == b"qt  ":
+    if brand == b"qt  ":  # QuickTime
         return "mov"
     return "3gp" if brand.startswith((b"3gp", b"3g2")) else "mp4"
 
 
 def _is_transport_stream(head: bytes) -> bool:
     for size, first in ((_TS, 0), (_M2TS, 4)):
-        if len(head) > first + size and head[first] == head[first + size] == 0x47:
+        if len(head) > first + size and head[first] == head[first + size] == 0x47:  # sync byte of each packet
             return True
     return False

@@ -25,8 +25,8 @@ from viral.sources.values import (
 )
 from viral.tables.schemas import POSTS, REJECTS, TIMESTAMP
 
-_FOREIGN_KEYS = ("author_id", "sound_id")
-_ABSOLUTE_URI = re.compile(r"^(?:/|[A-Za-z][A-Za-z0-9+.-]*://)")
+_FOREIGN_KEYS = ("author_id", "sound_id")  # keys of other entities than the post
+_ABSOLUTE_URI = re.compile(r"^(?:/|[A-Za-z][A-Za-z0-9+.-]*://)")  # an absolute path or a URI
 
 
 def assemble(
@@ -64,12 +64,12 @@ def assemble(
 
 def _parse_column(field: pa.Field, batch: RawBatch) -> ParsedColumn:
     raw = batch.columns.get(field.name)
-    if raw is None or field.name == "hashtags":
+    if raw is None or field.name == "hashtags":  # hashtags need the parsed caption: `assemble` parses them last
         raw = pa.nulls(len(batch.rows), pa.string())
     if field.name == "post_id":
         return _parse_post_ids(raw)
     if field.name in _FOREIGN_KEYS:
-        return parse_identifiers(raw)[0], {}
+        return parse_identifiers(raw)[0], {}  # lost digits are no fault here
     return _parser(field.type)(raw)
 
 
@@ -121,9 +121,9 @@ def _reject_table(broken: list[BrokenRow], source: str, file: str) -> pa.Table:
 
 
 def _reject_row(reject: BrokenRow, source: str, file: str) -> dict[str, object]:
-    raw = reject.raw[:MAX_RAW_CHARACTERS].encode("utf-8", "replace").decode()
+    raw = reject.raw[:MAX_RAW_CHARACTERS].encode("utf-8", "replace").decode()  # half a surrogate pair cannot be stored
     content = json.dumps([source, file, reject.row, reject.reason, raw])
-    reject_id = hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
+    reject_id = hashlib.blake2b(content.encode(), digest_size=16).hexdigest()  # 128 bits: no collisions among rejects
     origin = {"reject_id": reject_id, "source": source, "file": file}
     return {**origin, "row": reject.row, "reason": reject.reason, "raw": raw}
 

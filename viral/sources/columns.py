@@ -29,7 +29,7 @@ def resolve_columns(available: Sequence[str], columns: Mapping[str, str] | None,
         column_map = dict(columns)
         _check(column_map, available, file)
     duplicates = [name for name, count in Counter(available).items() if count > 1 and name in column_map.values()]
-    if duplicates:
+    if duplicates:  # either column might be meant
         raise SourceError(f"{file} has the column {duplicates[0]!r} more than once: rename one")
     return column_map
 

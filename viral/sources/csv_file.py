@@ -33,7 +33,7 @@ def raw_batches(
     names = _header(open_file, file)
     column_map = resolve_columns(names, columns, file)
     numbers = _RowNumbers(len(names))
-    with open_file(file) as stream:
+    with open_file(file) as stream:  # second pass: the header determines the column types
         for block in _blocks(_open_csv(stream, file, names, numbers), file, batch_rows):
             yield _batch(block, column_map, numbers)
     if broken := numbers.pop_all():
@@ -50,11 +50,12 @@ class _RowNumbers:
 
     def skip(self, row: csv.InvalidRow) -> str:
         reason = f"{row.actual_columns} values where the header has {self.width}"
-        self.malformed[row.number - 1] = reason, row.text[:MAX_RAW_CHARACTERS]
+        self.malformed[row.number - 1] = reason, row.text[:MAX_RAW_CHARACTERS]  # pyarrow counts the header as row 1
         return "skip"
 
     def take(self, size: int) -> tuple[npt.NDArray[np.int64], list[BrokenRow]]:
         """Numbers (size,) of the next good rows, and the malformed rows before the last of them."""
+        # All rows from here on are good or malformed.
         candidates = np.arange(self.last + 1, self.last + size + len(self.malformed) + 1)
         malformed = np.array(list(self.malformed), dtype=np.int64)
         good = np.setdiff1d(candidates, malformed, assume_unique=True)[:size]
@@ -116,7 +117,7 @@ def _batch(block: pa.RecordBatch, column_map: Mapping[str, str], numbers: _RowNu
 def _decode_column(column: pa.Array) -> pa.Array:
     try:
         return column.cast(pa.string())
-    except pa.ArrowInvalid:
+    except pa.ArrowInvalid:  # not all UTF-8: replace the bad bytes
         return pa.array([_decode(value) for value in column.to_pylist()], pa.string())
 
 

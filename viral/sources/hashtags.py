@@ -7,12 +7,12 @@ from collections.abc import Iterable
 
 import pyarrow as pa
 
-_HASHES = "#\uff03"
+_HASHES = "#\uff03"  # ASCII and full-width
 # A hashtag ends at white space or punctuation. Characters are excluded rather than listed, because letters, Indic
 # marks, emoji and joiners (U+200C, U+200D) all occur in hashtags.
 _END = r"\s#\uff03!-/:-@\[-^`{-~¡¦§«»¿\u2010-\u2027\u2030-\u205e\u3001-\u3004\u3008-\u3020\uff01-\uff0f\uff1a-\uff20"
 _TAG = re.compile(rf"[{_HASHES}]([^{_END}]+)")
-_SEPARATORS = re.compile(rf"[\s,;|{_HASHES}\[\]'\"]+")
+_SEPARATORS = re.compile(rf"[\s,;|{_HASHES}\[\]'\"]+")  # covers Python and JSON lists written as text
 
 
 def parse_hashtags(column: pa.Array | None, captions: pa.Array) -> pa.Array:
@@ -34,9 +34,9 @@ def _from_captions(captions: pa.Array) -> list[list[str] | None]:
 def _from_column(column: pa.Array) -> list[list[str] | None]:
     """Hashtags of lists, or of text separated by commas or spaces; None for null or empty values."""
     split = (_SEPARATORS.split(value) if isinstance(value, str) else value for value in column.to_pylist())
-    return [(_normalise(value) or None) if value else None for value in split]
+    return [(_normalise(value) or None) if value else None for value in split]  # fall back to the caption
 
 
 def _normalise(tags: Iterable[str | None]) -> list[str]:
     stripped = (tag.strip().lstrip(_HASHES).lower() for tag in tags if tag)
-    return list(dict.fromkeys(tag for tag in stripped if tag))
+    return list(dict.fromkeys(tag for tag in stripped if tag))  # unique, in order

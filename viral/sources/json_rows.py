@@ -45,7 +45,7 @@ def first_text(row: Row, *paths: str) -> str | None:
     """
     for path in paths:
         value = get_path(row, path)
-        if isinstance(value, dict | list):
+        if isinstance(value, dict | list):  # the source has another structure than expected
             raise WrongShapeError(f"{path} is {_describe(value)}, not a single value")
         if value is not None and value != "":
             return _text(value)
@@ -61,7 +61,7 @@ def list_of_texts(row: Row, path: str, key: str) -> list[str]:
     items = get_path(row, path) or []
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise WrongShapeError(f"{path} is not an array of objects")
-    return [_text(item[key]) for item in items if item.get(key)]
+    return [_text(item[key]) for item in items if item.get(key)]  # TikTok lists mentions as entries without a hashtag
 
 
 def extract_texts(row: Row, paths: Paths) -> RawRow:
@@ -106,7 +106,7 @@ def _batch(good: Sequence[tuple[int, Row, RawRow]], broken: Sequence[BrokenRow],
         columns={column: _array([raw.get(column) for _, _, raw in good]) for column in present},
         rows=np.array([number for number, _, _ in good], dtype=np.int64),
         raw=lambda i: good[i][1],
-        labels={column: paths[0] for column, paths in labels.items()},
+        labels={column: paths[0] for column, paths in labels.items()},  # the preferred path names the column
         broken=broken,
     )
 
@@ -118,7 +118,7 @@ def _array(values: Sequence[str | list[str] | None]) -> pa.Array:
 
 def _text(value: object) -> str:
     if isinstance(value, bool):
-        return "true" if value else "false"
+        return "true" if value else "false"  # JSON spelling, which `parse_booleans` reads
     # JSON may contain half a surrogate pair, which UTF-8 cannot encode.
     return str(value).encode("utf-8", "replace").decode()
 

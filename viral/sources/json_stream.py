@@ -14,7 +14,7 @@ from viral.sources.parsed import BrokenRow
 
 OpenFile = Callable[[str], BinaryIO]
 
-_BOM = b"\xef\xbb\xbf"
+_BOM = b"\xef\xbb\xbf"  # UTF-8 byte order mark
 _LINE_SUFFIXES = (".jsonl", ".ndjson")
 _MAX_LINE_BYTES = 1 << 24  # far above a post's 20 kB; bounds the memory for a file without line breaks
 
@@ -36,7 +36,7 @@ def stream_rows(open_file: OpenFile, file: str, *, key: str, row_key: str) -> It
     if PurePosixPath(file).suffix in _LINE_SUFFIXES:
         return _lines(open_file, file)
     prefix = _row_prefix(open_file, file, key, row_key)
-    if prefix == "" and _first_line_is_json(open_file, file):
+    if prefix == "" and _first_line_is_json(open_file, file):  # one object per line, or objects over several lines
         return _lines(open_file, file)
     return _items(open_file, file, prefix)
 
@@ -51,7 +51,7 @@ def _row_prefix(open_file: OpenFile, file: str, key: str, row_key: str) -> str:
                     return f"{prefix}.item".lstrip(".")
                 if prefix == "" and event == "map_key":
                     keys.append(value)
-                elif prefix == "" and event != "start_map":
+                elif prefix == "" and event != "start_map":  # neither array nor object
                     break
         except ijson.JSONError as error:
             raise SourceError(f"{file} is not JSON: {_message(error)}") from None
@@ -59,7 +59,7 @@ def _row_prefix(open_file: OpenFile, file: str, key: str, row_key: str) -> str:
         return ""
     raise SourceError(
         f"{file} holds no posts: expected an array, an object with {key!r}, or posts with {row_key!r}; "
-        f"it holds {', '.join(keys[:20]) or 'a single value'}"
+        f"it holds {', '.join(keys[:20]) or 'a single value'}"  # enough to recognise the file
     )
 
 
@@ -67,6 +67,7 @@ def _items(open_file: OpenFile, file: str, prefix: str) -> Iterator[tuple[int, o
     row = 0
     with _open(open_file, file) as stream:
         try:
+            # As floats: a Decimal does not serialise back to JSON.
             for row, item in enumerate(ijson.items(stream, prefix, multiple_values=True, use_float=True), start=1):
                 yield row, item
         except ijson.JSONError as error:
@@ -78,7 +79,7 @@ def _lines(open_file: OpenFile, file: str) -> Iterator[tuple[int, object] | Brok
         for row, line in enumerate((line for line in stream if line.strip()), start=1):
             try:
                 yield row, json.loads(line)
-            except (ValueError, RecursionError) as error:
+            except (ValueError, RecursionError) as error:  # RecursionError: deeply nested input
                 yield BrokenRow(row, f"the line is not JSON: {error}", line.decode("utf-8", "replace"))
 
 

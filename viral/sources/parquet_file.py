@@ -50,9 +50,9 @@ def _raw_column(column: pa.Array, target: str, name: str, file: str) -> pa.Array
     dtype = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     target_type = POSTS.field(target).type
     if pa.types.is_timestamp(target_type) and (pa.types.is_timestamp(dtype) or pa.types.is_date(dtype)):
-        return column.cast(pa.timestamp("us", getattr(dtype, "tz", None)), safe=False)
+        return column.cast(pa.timestamp("us", getattr(dtype, "tz", None)), safe=False)  # drops nanoseconds
     if pa.types.is_list(target_type) and (pa.types.is_list(dtype) or pa.types.is_large_list(dtype)):
         return column.cast(pa.list_(pa.string()))
     if pa.types.is_nested(dtype) or pa.types.is_binary(dtype) or pa.types.is_temporal(dtype):
         raise SourceError(f"{file}: column {name!r} is of type {column.type}, which cannot be a post's {target!r}")
-    return column.cast(pa.string())
+    return column.cast(pa.string())  # numbers too: the parsers of text check them

@@ -14,7 +14,7 @@ from viral.sources.parsed import RawBatch
 
 PATHS: Paths = {
     "post_id": ("id",),
-    "author_id": ("author.id", "author.uniqueId"),
+    "author_id": ("author.id", "author.uniqueId"),  # the numeric id outlives renaming
     "posted_at": ("createTime",),
     "caption": ("desc",),
     "sound_id": ("music.id",),
@@ -22,7 +22,7 @@ PATHS: Paths = {
     "sound_original": ("music.original",),
     "sound_uri": ("music.playUrl",),
     "duration_seconds": ("video.duration",),
-    "views": ("statsV2.playCount", "stats.playCount"),
+    "views": ("statsV2.playCount", "stats.playCount"),  # V2 has exact counts as text, the older field numbers
     "likes": ("statsV2.diggCount", "stats.diggCount"),
     "comments": ("statsV2.commentCount", "stats.commentCount"),
     "shares": ("statsV2.shareCount", "stats.shareCount"),

@@ -10,15 +10,15 @@ import pyarrow.compute as pc
 from viral.sources.values import ParsedColumn, find_faults, strip_nulls
 from viral.tables.schemas import TIMESTAMP
 
-_NUMBER = r"^[0-9]+(?:\.[0-9]+)?(?:[eE]\+?[0-9]{1,2})?$"
-_DATE = r"^(?:19|20)[0-9]{6}$"
-_ISO = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[ T].+)?$"
-_ZONE = r"(?:Z|[+-][0-9]{2}(?::?[0-9]{2})?)$"
-_CLOCK = r"[ T][0-9]{2}:"
+_NUMBER = r"^[0-9]+(?:\.[0-9]+)?(?:[eE]\+?[0-9]{1,2})?$"  # epoch, perhaps written as a float
+_DATE = r"^(?:19|20)[0-9]{6}$"  # yt-dlp's upload_date
+_ISO = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[ T].+)?$"  # the time of day is left to the cast
+_ZONE = r"(?:Z|[+-][0-9]{2}(?::?[0-9]{2})?)$"  # Z, +01, +0100 or +01:00
+_CLOCK = r"[ T][0-9]{2}:"  # a zone needs a time: `-05` also ends a date
 # 10^11 seconds are in the year 5138, 10^11 milliseconds in 1973: no post is from either.
 _MIN_MILLISECONDS = 1e11
 _FIRST = datetime(1990, 1, 1, tzinfo=UTC)  # before any platform; not an Arrow scalar, which would import pandas
-_LAST = datetime(2100, 1, 1, tzinfo=UTC)
+_LAST = datetime(2100, 1, 1, tzinfo=UTC)  # beyond: a misread number
 
 
 def parse_times(raw: pa.Array) -> ParsedColumn:
@@ -45,7 +45,7 @@ def parse_times(raw: pa.Array) -> ParsedColumn:
 def _epoch(text: pa.Array) -> pa.Array:
     number = _where(pc.match_substring_regex(text, _NUMBER), text).cast(pa.float64())
     seconds = pc.if_else(pc.less(number, _MIN_MILLISECONDS), number, pc.divide(number, 1e3))
-    possible = pc.less(seconds, _MIN_MILLISECONDS)
+    possible = pc.less(seconds, _MIN_MILLISECONDS)  # larger numbers would overflow int64
     micros = pc.round(pc.multiply(pc.if_else(possible, seconds, pa.scalar(None, pa.float64())), 1e6))
     return micros.cast(pa.int64()).cast(TIMESTAMP)
 
@@ -57,7 +57,7 @@ def _iso(text: pa.Array) -> pa.Array:
     iso = _where(pc.match_substring_regex(zulu, _ISO), zulu)
     zoned = pc.and_(pc.match_substring_regex(iso, _ZONE), pc.match_substring_regex(iso, _CLOCK))
     try:
-        local = _where(pc.invert(zoned), iso).cast(pa.timestamp("us")).cast(TIMESTAMP)
+        local = _where(pc.invert(zoned), iso).cast(pa.timestamp("us")).cast(TIMESTAMP)  # without a zone: UTC
         return pc.coalesce(_where(zoned, iso).cast(TIMESTAMP), local)
     except pa.ArrowInvalid:  # one impossible date fails the whole column: parse value by value
         return pa.array([_parse_iso(value) for value in iso.to_pylist()], TIMESTAMP)
@@ -67,7 +67,7 @@ def _parse_iso(value: str | None) -> datetime | None:
     try:
         time = datetime.fromisoformat(value or "")
         return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
+    except (ValueError, OverflowError):  # OverflowError: outside years 1 to 9999 in UTC
         return None
 
 

@@ -14,7 +14,7 @@ from viral.sources.parsed import RawBatch
 
 PATHS: Paths = {
     "post_id": ("id",),
-    "author_id": ("authorMeta.id", "authorMeta.name"),
+    "author_id": ("authorMeta.id", "authorMeta.name"),  # the numeric id outlives renaming
     "posted_at": ("createTime",),
     "caption": ("text",),
     "sound_id": ("musicMeta.musicId",),

@@ -17,21 +17,21 @@ ParsedColumn = tuple[pa.Array, Faults]
 # Tuples, because creating an Arrow array at import time would import pandas.
 _NULL_WORDS = ("", "nan", "nat", "null", "none", "na", "n/a", "<na>", "undefined")
 _COUNT = (
-    r"^(?P<digits>[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?P<fraction>(?:\.[0-9]+)?)"
-    r"(?P<power>(?:[eE]\+?[0-9]{1,2})?)[ \x{00A0}]?(?P<suffix>[KkMmBb]?)$"
+    r"^(?P<digits>[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?P<fraction>(?:\.[0-9]+)?)"  # digits, perhaps grouped by threes
+    r"(?P<power>(?:[eE]\+?[0-9]{1,2})?)[ \x{00A0}]?(?P<suffix>[KkMmBb]?)$"  # exponent and unit, perhaps after a space
 )
 _DURATION = (
-    r"^(?:(?:(?P<hours>[0-9]{1,3}):)?(?P<minutes>[0-9]{1,3}):)?"
-    r"(?P<seconds>[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]{1,2})?)$"
+    r"^(?:(?:(?P<hours>[0-9]{1,3}):)?(?P<minutes>[0-9]{1,3}):)?"  # HH:MM:SS, MM:SS
+    r"(?P<seconds>[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]{1,2})?)$"  # or seconds alone
 )
 _SUFFIXES = ("", "k", "m", "b")
-_SCALES = (1.0, 1e3, 1e6, 1e9)
+_SCALES = (1.0, 1e3, 1e6, 1e9)  # of the suffixes
 _MAX_EXACT = 2.0**53  # float64 is exact up to here
 _TRUE = ("true", "t", "yes", "y", "1", "1.0")
 _FALSE = ("false", "f", "no", "n", "0", "0.0")
 # An exponent with a sign or a point: written by spreadsheets, never by a platform.
 _EXPONENT = r"^[0-9]+(?:\.[0-9]+[eE]\+?|[eE]\+)[0-9]+$"
-_POINT_ZERO = r"^[0-9]+\.0*$"
+_POINT_ZERO = r"^[0-9]+\.0*$"  # a whole number written as a float
 _LONG_POINT_ZERO = r"^[0-9]{16,}\.0*$"  # more digits than a float64 holds
 
 
@@ -71,7 +71,7 @@ def parse_counts(raw: pa.Array) -> ParsedColumn:
     number = pc.binary_join_element_wise(pc.replace_substring(digits, ",", ""), fraction, power, "").cast(pa.float64())
     scale = pa.array(_SCALES).take(pc.index_in(pc.utf8_lower(suffix), value_set=pa.array(_SUFFIXES)))
     value = pc.round(pc.multiply(number, scale))
-    whole = pc.or_(pc.not_equal(suffix, ""), pc.equal(value, number))
+    whole = pc.or_(pc.not_equal(suffix, ""), pc.equal(value, number))  # without a unit, a fraction is no count
     good = pc.fill_null(pc.and_(whole, pc.less_equal(value, _MAX_EXACT)), False)
     count = pc.if_else(good, value, pa.scalar(None, pa.float64())).cast(pa.int64())
     return count, find_faults(text, pc.and_(pc.is_valid(text), pc.invert(good)), _not_a_count)
@@ -125,12 +125,12 @@ def parse_identifiers(raw: pa.Array) -> ParsedColumn:
 
 
 def _number(digits: pa.Array) -> pa.Array:
-    return pc.if_else(pc.equal(digits, ""), "0", digits).cast(pa.float64())
+    return pc.if_else(pc.equal(digits, ""), "0", digits).cast(pa.float64())  # an unmatched group is empty
 
 
 def _not_a_count(value: str) -> str:
     return "is negative" if value.startswith("-") else "is not a count"
 
 
-def _shorten(value: str, limit: int = 80) -> str:
+def _shorten(value: str, limit: int = 80) -> str:  # a line of a terminal
     return repr(value if len(value) <= limit else value[:limit] + "…")

@@ -16,16 +16,16 @@ from viral.sources.parsed import MAX_RAW_CHARACTERS, BrokenRow, RawBatch
 
 PATHS: Paths = {
     "post_id": ("id",),
-    "author_id": ("uploader_id", "uploader", "channel_id"),
-    "posted_at": ("timestamp", "upload_date"),
-    "scraped_at": ("epoch",),
+    "author_id": ("uploader_id", "uploader", "channel_id"),  # sites differ in which they have
+    "posted_at": ("timestamp", "upload_date"),  # upload_date has no time of day
+    "scraped_at": ("epoch",),  # when yt-dlp ran
     "caption": ("description", "title"),
     "sound_title": ("track",),
     "duration_seconds": ("duration",),
     "views": ("view_count",),
     "likes": ("like_count",),
     "comments": ("comment_count",),
-    "shares": ("repost_count",),
+    "shares": ("repost_count",),  # TikTok only
     "saves": ("save_count",),
     "author_followers": ("channel_follower_count",),
     "page_url": ("webpage_url",),
@@ -46,7 +46,7 @@ def _read(open_file: OpenFile, file: str) -> tuple[int, object] | BrokenRow:
         return BrokenRow(
             1, f"the file is not JSON: {error}", content[: 2 * MAX_RAW_CHARACTERS].decode("utf-8", "replace")
         )
-    if isinstance(row, dict) and row.get("_type", "video") != "video":
+    if isinstance(row, dict) and row.get("_type", "video") != "video":  # a playlist or a channel
         return BrokenRow(1, f"_type is {row['_type']!r}, not a video", json.dumps(row)[:MAX_RAW_CHARACTERS])
     return 1, row
 

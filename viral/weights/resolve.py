@@ -71,7 +71,7 @@ def weights_identity(weights: str, names: Mapping[str, str], resolve: Resolver) 
 
 
 def _content_digest(weights: PretrainedWeights, resolve: Resolver) -> str:
-    if all(len(sha256) == 64 for sha256 in weights.published.values()):
+    if all(len(sha256) == 64 for sha256 in weights.published.values()):  # all hashes are published
         return combined_digest(weights.published)
     if isinstance(resolve, DigestResolver) and (digest := resolve.digest(weights)):
         return digest
@@ -105,7 +105,9 @@ def resolve_local(weights: str | PretrainedWeights) -> Path:
         raise WeightsError(f"cannot read weights from {uri} here: copy the file to this machine and give its path")
     path = Path(unquote(parts.path)) if parts.scheme else Path(uri).expanduser()
     if not path.is_file():
-        raise WeightsError(f"there are no weights at {uri}: give a name of the catalogue, `random`, or the path of a file")
+        raise WeightsError(
+            f"there are no weights at {uri}: give a name of the catalogue, `random`, or the path of a file"
+        )
     return check_pinned(path, digest)
 
 
@@ -124,9 +126,9 @@ def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)  # executes nothing
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__  # torch explains at length
         raise WeightsError(f"{path} holds no weights that can be read safely: {reason}") from error
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise WeightsError(f"{path} is no state dict of tensors: save the model's state_dict() itself")

@@ -82,7 +82,7 @@ class RootWeights:
         if not existing or self.mismatch(weights, existing):
             for file, path in paths.items():
                 self.store.upload(path, f"{_prefix(weights)}/{file}")
-            self.store.write(f"{_prefix(weights)}/{MANIFEST}", manifest.to_json())
+            self.store.write(f"{_prefix(weights)}/{MANIFEST}", manifest.to_json())  # last: marks the upload as complete
         return uri
 
     def mismatch(self, weights: PretrainedWeights, manifest: Manifest) -> str | None:
@@ -100,7 +100,7 @@ class RootWeights:
             return local
         if not self.store.on_s3:
             return verified(weights, Path(self.store.path(_prefix(weights))))
-        final = weights_folder() / f"{weights.name}@{manifest.digest[:16]}"
+        final = weights_folder() / f"{weights.name}@{manifest.digest[:16]}"  # new content gets a new folder
         return verified(weights, fill_once(final, lambda folder: self._copy(weights, manifest, folder)))
 
     def _copy(self, weights: PretrainedWeights, manifest: Manifest, folder: Path) -> None:
@@ -129,7 +129,7 @@ class RootWeights:
             info = s3.head(uri)
         if info is None:
             raise WeightsError(f"there are no weights at {name}: correct the address")
-        version = hashlib.sha256(f"{uri}\n{info.etag}".encode()).hexdigest()[:32]
+        version = hashlib.sha256(f"{uri}\n{info.etag}".encode()).hexdigest()[:32]  # per version of the object
         return cache_object(uri, f"object-{version}", lambda path: _download(uri, info, path))
 
 
@@ -159,5 +159,5 @@ def _download(uri: str, info: s3.ObjectInfo, path: Path) -> None:
             after = s3.head(uri)
     except FileNotFoundError:
         after = None
-    if after != info or path.stat().st_size != info.size:
+    if after != info or path.stat().st_size != info.size:  # replaced during the download
         raise WeightsError(f"{uri} changed while it was read: run it again")
