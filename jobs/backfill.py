@@ -1,51 +1,50 @@
-"""The posts table → a feature table: every post ends as one row, whatever its video is."""
+"""The posts table → a feature table: one row per post, also for posts that cannot be processed."""
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 import click
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.backfilling.shapes import outcomes, workers_of
-from jobs.backfilling.stages import Chunk, Work, sounds_known
-from jobs.runtime.buckets import over_buckets
-from jobs.runtime.metrics import Queue
-from jobs.runtime.options import chosen_set, feature_set_options
+from jobs.backfilling.shapes import num_workers, stage_seconds
+from jobs.backfilling.stages import BackfillSpec, Chunk, sound_history
+from jobs.runtime.buckets import iter_objects, map_buckets
+from jobs.runtime.metrics import QueueGauge
+from jobs.runtime.options import feature_set_options, resolve_feature_set
 from jobs.runtime.session import session
 from viral.config import Settings, load
 from viral.console.commands import execute
-from viral.console.options import common, on_ray
-from viral.console.output import bar, say
+from viral.console.options import ray_options, root_options
+from viral.console.output import ProgressCallback, print_summary, progress_bar
 from viral.errors import ConfigError, TableError, ViralError, WeightsError
 from viral.extractors.feature_set import FeatureSet
 from viral.features.attempts import Retry, pending
 from viral.features.feature_table import features_table
-from viral.features.pipeline import from_root
-from viral.features.reuse import declare, donors
+from viral.features.pipeline import with_root_weights
+from viral.features.reuse import tables_sharing_extractors, write_feature_card
 from viral.storage.store import Store
-from viral.tables.bucketed import Parts, bits_for
+from viral.tables.bucketed import BucketedTable, log2_buckets_for
 from viral.tables.places import posts_table
-from viral.tables.run_log import Recorder, recorded
+from viral.tables.run_log import RunRecorder, record_run
 
-# Posts of a chunk, which is what one call of the extract stage turns into one part: few enough that a kill costs little
-# and long videos leave no worker behind when the others have ended, enough that 10^8 posts make some 25,000 parts.
-MIN_CHUNK, MAX_CHUNK, CHUNKS_A_WORKER = 4, 4096, 32
-CHUNKS_A_BUCKET = 64  # each looks into the parts that the others of its bucket have written
-ROUNDS = 3
+# Posts per chunk, the unit that one actor call decodes and writes as one file. Small enough that a killed worker loses
+# little and no worker is left alone with long videos at the end; large enough that 10^8 posts make some 25,000 files.
+MIN_CHUNK, MAX_CHUNK, CHUNKS_PER_WORKER = 4, 4096, 32
+CHUNKS_PER_BUCKET = 64  # upper limit: each chunk reads the files that the others of its bucket have written
+ROUNDS = 3  # one, and two more for posts that Ray drops when a decoding worker dies, see `_fill`
 
 
 @dataclass
 class BackfillSummary:
-    """What a backfill did: `posts = done_before + ok + partial + failed`."""
+    """Counts of a backfill: `posts = done_before + ok + partial + failed`."""
 
     table: str
     reuses: dict[str, str] = field(default_factory=dict)
@@ -61,11 +60,8 @@ class BackfillSummary:
     warnings: list[str] = field(default_factory=list)
 
 
-Ended = tuple[str, str | None]
-"""A status with its reason."""
-
-Progress = Callable[[int, int], None]
-"""Called with the posts done so far and all posts to do."""
+StatusCounts = Counter[tuple[str, str | None]]
+"""Rows by status and reason."""
 
 
 def run(
@@ -75,90 +71,102 @@ def run(
     *,
     retry: Retry | None = None,
     address: str | None = None,
-    progress: Progress = lambda _done, _all: None,
+    progress: ProgressCallback = lambda _done, _total: None,
     debug: bool = False,
 ) -> BackfillSummary:
-    """Extract what is not extracted yet. The same call after a kill goes on; after a finished run it reads no video.
+    """Extract the features that are missing. It resumes after a kill; run again when complete, it reads no video.
 
-    Ray Data's own checkpoint would hold every id in the driver and filters only at file reads; here each bucket of
-    posts is compared with the same bucket of features, on the cluster, so that the memory needed is a bucket's.
+    Ray Data's own checkpoint would hold every id in the driver, and filters only at file reads. Here each bucket of
+    posts is compared with the same bucket of features on the cluster, so memory is bounded by the size of a bucket.
 
     Args:
-        store: where posts are read and features written.
-        feature_set: what to extract.
-        settings: limits of media and sandbox.
-        retry: which failed posts to try again, besides those without a row; each try adds an attempt.
-        address: the Ray cluster; None: this machine, or the session that is there.
+        store: root with the posts and the feature tables.
+        feature_set: features to extract.
+        settings: limits of media and sandbox, and the shape of the job.
+        retry: failed posts to process again, as a new attempt each.
+        address: Ray cluster to join; None: this machine, or the session it already has.
         progress: called after each post.
         debug: show Ray's own output.
 
     Raises:
-        TableError: there are no posts, or nothing is known of their sounds and the feature set looks at it.
-        WeightsError: an extractor's weights are missing.
+        TableError: there are no posts, or the feature set uses the popularity of sounds and its table is missing.
+        WeightsError: the weights of an extractor are missing.
     """
-    feature_set = from_root(feature_set, store)
+    feature_set = with_root_weights(feature_set, store)
     missing = _missing_weights(feature_set)
-    rows = sum(part.rows for part in posts_table(store).parts())
+    rows = posts_table(store).stored_rows()
     if not rows:
         raise TableError(f"the posts table of {store.root} is empty: ingest some first (viral ingest)")
-    sounds_known(store, feature_set, rows)  # where they are missed, before anything is begun
-    declare(store, feature_set)
-    summary = BackfillSummary(feature_set.table, _reused(store, feature_set))
-    summary.warnings = [f"{name}: {why}" for name, why in missing.items()]
+    sound_history(store, feature_set, rows)  # raises here, before any work, if it is missing
+    write_feature_card(store, feature_set)
+    sources = tables_sharing_extractors(store, feature_set)
+    summary = BackfillSummary(
+        feature_set.table,
+        reuses={source.table.prefix: ", ".join(source.extractors) for source in sources},
+        warnings=[f"{name}: {error}" for name, error in missing.items()],
+    )
     started = time.monotonic()
     with session(address, debug=debug):
-        _fill(Work(store, feature_set, settings, retry, bits_for(rows)), summary, progress)
+        _fill(BackfillSpec(store, feature_set, settings, retry, log2_buckets_for(rows)), summary, progress)
     summary.wall_seconds = time.monotonic() - started
     summary.videos_per_second = (summary.posts - summary.done_before) / summary.wall_seconds
     return summary
 
 
-def _fill(work: Work, summary: BackfillSummary, progress: Progress) -> None:
-    """Plan, extract, compact and count, bucket by bucket.
+@dataclass(frozen=True)
+class _BucketPlan:
+    """Work to do in a bucket: of its `posts`, `pending` are to be processed; `done` counts the rows of the others."""
 
-    Planned again until nothing is left: of the posts that a decoding worker had handed on when it died, Ray drops those
-    that it decodes in its next life, since it takes them for the ones that it has.
+    bucket: int
+    posts: int
+    pending: int
+    done: StatusCounts
+
+
+def _fill(spec: BackfillSpec, summary: BackfillSummary, progress: ProgressCallback) -> None:
+    """Plan, extract, compact and count, until no post is pending.
+
+    More than one round is needed when a decoding worker dies: Ray restarts it and drops the posts that it had already
+    passed on, since it expects the same ones again.
 
     Raises:
-        ViralError: posts are left after several rounds.
+        ViralError: posts are pending after `ROUNDS` rounds.
     """
-    features = features_table(work.store, work.feature_set)
-    first = plan = _plan(work, features)
-    summary.posts, todo = _sum(plan, "posts"), _sum(plan, "todo")
-    summary.done_before = summary.posts - todo
-    left = todo
+    features, log2_buckets = features_table(spec.store, spec.feature_set), spec.log2_buckets
+    first = plans = _plan(spec, features)
+    total = pending_posts = sum(plan.pending for plan in plans)
+    summary.posts = sum(plan.posts for plan in plans)
+    summary.done_before = summary.posts - total
     for _ in range(ROUNDS):
-        told = _extract(work, plan, partial(_tally, summary), progress, todo) if left else 0
-        if left or features.scattered(work.bits):
-            ended = list(over_buckets(partial(_compacted, features, work.bits), work.bits))
-            _account(summary, _added(ended) - _added(first))
-        plan = _plan(work, features) if told < left else []
-        if not (left := _sum(plan, "todo")):
+        reported = _extract(spec, plans, summary, progress, total) if pending_posts else 0
+        if pending_posts or features.needs_compaction(log2_buckets):
+            counts = map_buckets(partial(_compact_bucket, features, log2_buckets), log2_buckets)
+            _set_counts(summary, _sum(counts) - _sum(plan.done for plan in first))
+        plans = _plan(spec, features) if reported < pending_posts else []
+        pending_posts = sum(plan.pending for plan in plans)
+        if not pending_posts:
             break
     else:
-        raise ViralError(f"{left} posts have no row after {ROUNDS} rounds: run the same command again")
-    if todo:
-        progress(todo, todo)
-    features.sweep(work.bits)
+        raise ViralError(f"{pending_posts} posts have no row after {ROUNDS} rounds: run the same command again")
+    if total:
+        progress(total, total)
+    features.drop_superseded(log2_buckets)
 
 
-def _plan(work: Work, features: Parts) -> list[dict[str, Any]]:
-    return list(over_buckets(partial(_planned, posts_table(work.store), features, work), work.bits))
+def _plan(spec: BackfillSpec, features: BucketedTable) -> list[_BucketPlan]:
+    return list(map_buckets(partial(_plan_bucket, spec, posts_table(spec.store), features), spec.log2_buckets))
 
 
-def _sum(plan: Sequence[dict[str, Any]], name: str) -> int:
-    return sum(row[name] for row in plan)
-
-
-def _chunks(plan: Sequence[dict[str, Any]], todo: int, workers: int) -> list[Chunk]:
-    """The posts to do in shares of about the same size: a few new posts among many old ones make few chunks."""
-    size = min(MAX_CHUNK, max(MIN_CHUNK, todo // (workers * CHUNKS_A_WORKER)))
-    shares = {row["bucket"]: min(CHUNKS_A_BUCKET, -(-row["todo"] // size)) for row in plan}
-    return [Chunk(bucket, share, count) for bucket, count in shares.items() for share in range(count)]
+def _chunks(plans: Sequence[_BucketPlan], workers: int) -> list[Chunk]:
+    """Split the pending posts into chunks of about the same size: few new posts among many old ones make few chunks."""
+    pending_posts = sum(plan.pending for plan in plans)
+    size = min(MAX_CHUNK, max(MIN_CHUNK, pending_posts // (workers * CHUNKS_PER_WORKER)))
+    num_shards = {plan.bucket: min(CHUNKS_PER_BUCKET, -(-plan.pending // size)) for plan in plans}
+    return [Chunk(bucket, shard, count) for bucket, count in num_shards.items() for shard in range(count)]
 
 
 def _missing_weights(feature_set: FeatureSet) -> dict[str, str]:
-    """The optional extractors that have to be done without; any other without weights ends the job before it starts."""
+    """The optional extractors without weights, with the error. Raises WeightsError for one that is not optional."""
     missing = feature_set.unavailable()
     for entry in feature_set.entries:
         if entry.spec.name in missing and not entry.optional:
@@ -166,71 +174,56 @@ def _missing_weights(feature_set: FeatureSet) -> dict[str, str]:
     return missing
 
 
-def _reused(store: Store, feature_set: FeatureSet) -> dict[str, str]:
-    """The tables that vectors are taken from, and which ones."""
-    return {donor.table.prefix: ", ".join(donor.extractors) for donor in donors(store, feature_set)}
-
-
 def _extract(
-    work: Work, plan: Sequence[dict[str, Any]], tally: Callable[[dict[str, Any]], None], progress: Progress, todo: int
+    spec: BackfillSpec, plans: Sequence[_BucketPlan], summary: BackfillSummary, progress: ProgressCallback, total: int
 ) -> int:
-    """Process what a plan says; how many posts were told of: one whose worker died after writing its row is not."""
-    waiting, left = Queue(work.feature_set.name), _sum(plan, "todo")
-    told, chunks = 0, _chunks(plan, left, workers_of(work))
-    progress(todo - left, todo)
-    for told, row in enumerate(outcomes(work, chunks).iter_rows(), start=1):
-        tally(row)
-        waiting.set(max(0, left - told))
-        progress(min(todo - left + told, todo), todo)
+    """Process the pending posts; return how many were reported. One whose worker died after writing its row is not."""
+    waiting, pending_posts = QueueGauge(spec.feature_set.name), sum(plan.pending for plan in plans)
+    done_before = total - pending_posts
+    reported, chunks = 0, _chunks(plans, num_workers(spec))
+    progress(done_before, total)
+    for reported, seconds_by_stage in enumerate(iter_objects(stage_seconds(spec, chunks)), start=1):
+        for stage, seconds in seconds_by_stage.items():
+            summary.stage_seconds[stage] = summary.stage_seconds.get(stage, 0.0) + seconds
+        waiting.set(max(0, pending_posts - reported))
+        progress(min(done_before + reported, total), total)
     waiting.set(0)
-    return told
+    return reported
 
 
-def _tally(summary: BackfillSummary, row: dict[str, Any]) -> None:
-    for stage, seconds in json.loads(row["seconds"]).items():
-        summary.stage_seconds[stage] = summary.stage_seconds.get(stage, 0.0) + seconds
+def _plan_bucket(spec: BackfillSpec, posts: BucketedTable, features: BucketedTable, bucket: int) -> _BucketPlan:
+    ids = posts.read(spec.log2_buckets, bucket, ["post_id"])
+    pending_ids = pending(ids, features, spec.log2_buckets, bucket, spec.retry)["post_id"]
+    done = _count_rows(features, spec.log2_buckets, bucket, without=pending_ids)
+    return _BucketPlan(bucket, ids.num_rows, len(pending_ids), done)
 
 
-def _planned(posts: Parts, features: Parts, work: Work, bucket: int) -> dict[str, Any]:
-    """How many posts a bucket has, how many of them are to be processed, and what became of all others."""
-    ids = posts.read(work.bits, bucket, ["post_id"])
-    todo = pending(ids, features, work.bits, bucket, work.retry)
-    return {
-        "bucket": bucket,
-        "posts": ids.num_rows,
-        "todo": todo.num_rows,
-        "ended": _ended(features, work.bits, bucket, todo["post_id"]),
-    }
+def _compact_bucket(features: BucketedTable, log2_buckets: int, bucket: int) -> StatusCounts:
+    """Merge the files of a bucket where it pays, and count its rows."""
+    features.compact(log2_buckets, bucket)
+    return _count_rows(features, log2_buckets, bucket)
 
 
-def _compacted(features: Parts, bits: int, bucket: int) -> dict[str, Any]:
-    """Merge a bucket's parts where it pays, and say what became of its posts."""
-    features.compact(bits, bucket)
-    return {"ended": _ended(features, bits, bucket)}
-
-
-def _ended(features: Parts, bits: int, bucket: int, without: pa.ChunkedArray | None = None) -> str:
-    """How many posts of a bucket ended with which status and reason, as JSON: `[[status, reason, count], …]`."""
-    rows = features.read(bits, bucket, ["post_id", "status", "reason"])
+def _count_rows(
+    features: BucketedTable, log2_buckets: int, bucket: int, without: pa.ChunkedArray | None = None
+) -> StatusCounts:
+    """Count the rows of a bucket by status and reason, `without` those of these posts."""
+    rows = features.read(log2_buckets, bucket, ["post_id", "status", "reason"])
     if without is not None:
         rows = rows.filter(pc.invert(pc.is_in(rows["post_id"], without.combine_chunks())))
     counted = rows.group_by(["status", "reason"]).aggregate([([], "count_all")])
-    return json.dumps([[row["status"], row["reason"], row["count_all"]] for row in counted.to_pylist()])
+    return Counter({(row["status"], row["reason"]): row["count_all"] for row in counted.to_pylist()})
 
 
-def _added(rows: Iterable[dict[str, Any]]) -> Counter[Ended]:
-    total: Counter[Ended] = Counter()
-    for row in rows:
-        for status, reason, count in json.loads(row["ended"]):
-            total[status, reason] += count
-    return total
+def _sum(counts: Iterable[StatusCounts]) -> StatusCounts:
+    return sum(counts, Counter())
 
 
-def _account(summary: BackfillSummary, ended: Counter[Ended]) -> None:
-    """Of all rounds so far: it counts from the first plan."""
+def _set_counts(summary: BackfillSummary, counts: StatusCounts) -> None:
+    """Replace the counts of a summary: `counts` covers all rounds so far."""
     summary.ok = summary.partial = summary.failed = 0
     summary.reasons.clear()
-    for (status, reason), count in ended.items():
+    for (status, reason), count in counts.items():
         setattr(summary, status, getattr(summary, status) + count)
         if reason:
             summary.reasons[reason] = summary.reasons.get(reason, 0) + count
@@ -238,17 +231,19 @@ def _account(summary: BackfillSummary, ended: Counter[Ended]) -> None:
 
 @click.command()
 @feature_set_options
-@click.option("--retry-failed", is_flag=True, help="Try failed posts again; each try adds an attempt.")
-@click.option("--reason", "only", multiple=True, help="With --retry-failed: those that failed for this reason only.")
-@click.option("--quarantined", is_flag=True, help="With --retry-failed: also those that ended their process twice.")
-@click.option("--shape", type=click.Choice(["auto", "fused", "two-stage"]), help="Over the setting backfill.shape.")
-@on_ray
-@common
+@click.option("--retry-failed", is_flag=True, help="Process failed posts again, as a new attempt.")
+@click.option("--reason", "reasons", multiple=True, help="With --retry-failed: only posts that failed for this reason.")
+@click.option("--quarantined", is_flag=True, help="With --retry-failed: also posts that killed the decoder twice.")
+@click.option(
+    "--shape", type=click.Choice(["auto", "fused", "two-stage"]), help="Overrides the setting backfill.shape."
+)
+@ray_options
+@root_options
 def command(
     feature_set: str,
     weights: str | None,
     retry_failed: bool,
-    only: tuple[str, ...],
+    reasons: tuple[str, ...],
     quarantined: bool,
     shape: Literal["auto", "fused", "two-stage"] | None,
     root: str,
@@ -257,23 +252,23 @@ def command(
     debug: bool,
 ) -> None:
     """Extract features from the videos of all posts; a post that cannot be processed becomes a row with its reason."""
-    if (only or quarantined) and not retry_failed:
-        raise ConfigError("--reason and --quarantined say which failed posts to try again: add --retry-failed")
-    retry = Retry(datetime.now(UTC), only, quarantined) if retry_failed else None
+    if (reasons or quarantined) and not retry_failed:
+        raise ConfigError("--reason and --quarantined select the failed posts to retry: add --retry-failed")
+    retry = Retry(datetime.now(UTC), reasons, quarantined) if retry_failed else None
     store, settings = Store.open(root), load()
-    chosen = chosen_set(feature_set, weights, store)
+    resolved_set = resolve_feature_set(feature_set, weights, store)
     if shape:
         settings = settings.model_copy(update={"backfill": settings.backfill.model_copy(update={"shape": shape})})
-    shown = bar("backfill")
+    show = progress_bar("backfill")
 
-    def work(record: Recorder) -> BackfillSummary:
+    def work(record: RunRecorder) -> BackfillSummary:
         def progress(done: int, total: int) -> None:
-            shown(done, total)
+            show(done, total)
             record.progress(done, total)
 
-        return run(store, chosen, settings, retry=retry, address=address, progress=progress, debug=debug)
+        return run(store, resolved_set, settings, retry=retry, address=address, progress=progress, debug=debug)
 
-    say(recorded(store, "backfill", work), as_json=as_json)
+    print_summary(record_run(store, "backfill", work), as_json=as_json)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The posts that failed, listed and counted."""
+"""Lists and counts the posts that failed."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ import click
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.runtime.options import chosen_set, feature_set_options
+from jobs.runtime.options import feature_set_options, resolve_feature_set
 from viral.console.commands import execute
-from viral.console.options import common
-from viral.console.output import say
+from viral.console.options import root_options
+from viral.console.output import print_summary
 from viral.errors import TableError, reasons
 from viral.extractors.feature_set import FeatureSet
 from viral.features.attempts import quarantined
 from viral.features.feature_table import features_table
 from viral.storage.store import Store
-from viral.tables.bucketed import bits_for
-from viral.tables.latest import newest_of
+from viral.tables.bucketed import log2_buckets_for
+from viral.tables.latest import latest_per_key
 
 _COLUMNS = ["post_id", "attempt", "status", "reason", "detail", "finished_at"]
 
 
 @dataclass
 class FailuresSummary:
-    """How many posts failed or are partial, by reason."""
+    """Counts of failed and partial posts, in total and by reason."""
 
     table: str
     posts: int = 0
@@ -39,72 +39,78 @@ class FailuresSummary:
     reasons: dict[str, int] = field(default_factory=dict)
 
 
-def listed(store: Store, feature_set: FeatureSet, *, partial: bool = False) -> Iterator[dict[str, Any]]:
-    """The newest attempt of each post that failed (with `partial` also of those that are partial), bucket by bucket."""
-    for versions in _versions(store, feature_set):
-        newest, held = newest_of(versions, "post_id", "attempt"), set(quarantined(versions).to_pylist())
-        wanted = ["failed", "partial"] if partial else ["failed"]
-        for row in newest.filter(pc.is_in(newest["status"], pa.array(wanted))).to_pylist():
-            yield {**row, "quarantined": row["post_id"] in held}
+def iter_failures(store: Store, feature_set: FeatureSet, *, partial: bool = False) -> Iterator[dict[str, Any]]:
+    """Yield the newest attempt of each failed post, with `partial` also of each partial one."""
+    statuses = pa.array(["failed", "partial"] if partial else ["failed"])
+    for attempts in _attempts(store, feature_set):
+        newest, in_quarantine = latest_per_key(attempts, "post_id", "attempt"), set(quarantined(attempts).to_pylist())
+        for row in newest.filter(pc.is_in(newest["status"], statuses)).to_pylist():
+            yield {**row, "quarantined": row["post_id"] in in_quarantine}
 
 
 def summarise(store: Store, feature_set: FeatureSet) -> FailuresSummary:
-    """The counts.
+    """Count failed and partial posts.
 
     Raises:
-        TableError: there is no such table.
+        TableError: the feature table is empty.
     """
-    summary, found = FailuresSummary(feature_set.table), Counter[str]()
-    for versions in _versions(store, feature_set):
-        newest = newest_of(versions, "post_id", "attempt")
+    summary, counts = FailuresSummary(feature_set.table), Counter[str]()
+    for attempts in _attempts(store, feature_set):
+        newest = latest_per_key(attempts, "post_id", "attempt")
         summary.posts += newest.num_rows
         statuses = Counter(newest["status"].to_pylist())
         summary.failed += statuses["failed"]
         summary.partial += statuses["partial"]
         failed = newest.filter(pc.equal(newest["status"], "failed"))
-        summary.quarantined += pc.sum(pc.is_in(failed["post_id"], quarantined(versions))).as_py() or 0
-        found.update(reason for reason in newest["reason"].to_pylist() if reason)
-    summary.reasons = dict(found.most_common())
+        summary.quarantined += pc.sum(pc.is_in(failed["post_id"], quarantined(attempts))).as_py() or 0
+        counts.update(reason for reason in newest["reason"].to_pylist() if reason)
+    summary.reasons = dict(counts.most_common())
     return summary
 
 
-def _versions(store: Store, feature_set: FeatureSet) -> Iterator[pa.Table]:
-    """All attempts, bucket by bucket."""
+def _attempts(store: Store, feature_set: FeatureSet) -> Iterator[pa.Table]:
+    """All attempts, one table per bucket."""
     features = features_table(store, feature_set)
-    rows = sum(part.rows for part in features.parts())
+    rows = features.stored_rows()
     if not rows:
         raise TableError(f"the table {feature_set.table} of {store.root} is empty: backfill first (viral backfill)")
-    bits = bits_for(rows)
-    for bucket in range(1 << bits):
-        yield features.versions(bits, bucket, _COLUMNS)
+    log2_buckets = log2_buckets_for(rows)
+    for bucket in range(1 << log2_buckets):
+        yield features.versions(log2_buckets, bucket, _COLUMNS)
 
 
 @click.command()
 @feature_set_options
-@click.option("--reason", "only", multiple=True, type=click.Choice(sorted(reasons())), help="List these only.")
+@click.option(
+    "--reason", "only_reasons", multiple=True, type=click.Choice(sorted(reasons())), help="List only these reasons."
+)
 @click.option("--partial", is_flag=True, help="List partial posts too.")
-@click.option("--limit", default=20, show_default=True, type=click.IntRange(0), help="Of the list; with --json, none.")
-@common
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(0), help="Posts to list; --json lists all.")
+@root_options
 def command(
     feature_set: str,
     weights: str | None,
-    only: tuple[str, ...],
+    only_reasons: tuple[str, ...],
     partial: bool,
     limit: int,
     root: str,
     as_json: bool,
     debug: bool,
 ) -> None:
-    """Count the posts that failed, by reason, and list them; --json lists all of them, a line each."""
-    del debug  # of all commands; this one has nothing more to show
+    """Count the posts that failed, by reason, and list them; --json lists all of them, one per line."""
+    del debug  # an option of every command; there is nothing to debug here
     store = Store.open(root)
-    chosen = chosen_set(feature_set, weights, store)
-    rows = (row for row in listed(store, chosen, partial=partial) if not only or row["reason"] in only)
+    resolved_set = resolve_feature_set(feature_set, weights, store)
+    rows = (
+        row
+        for row in iter_failures(store, resolved_set, partial=partial)
+        if not only_reasons or row["reason"] in only_reasons
+    )
     if as_json:
         for row in rows:
             click.echo(json.dumps({**row, "finished_at": row["finished_at"].isoformat()}))
         return
-    say(summarise(store, chosen), as_json=False)
+    print_summary(summarise(store, resolved_set), as_json=False)
     for _, row in zip(range(limit), rows, strict=False):
         mark = " [quarantined]" if row["quarantined"] else ""
         click.echo(f"{row['post_id']}  attempt {row['attempt']}  {row['reason']}{mark}  {row['detail'] or ''}")

@@ -1,33 +1,29 @@
-"""The stages of a backfill: posts in, parts of the feature table out, and a line a post for the driver."""
+"""Ray actors of a backfill: posts in, files of the feature table out, and stage times for the driver."""
 
 from __future__ import annotations
 
-import json
-import pickle
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 import pyarrow as pa
 
-import viral
-from jobs.runtime.metrics import Meters
+from jobs.runtime.buckets import batch_objects, object_batch
+from jobs.runtime.metrics import BackfillMetrics
 from viral.config import Settings
 from viral.extractors.extractor import Context
 from viral.extractors.feature_set import FeatureSet
 from viral.extractors.popularity import Popularity
 from viral.features.attempts import Retry, pending
-from viral.features.feature_table import features_table
-from viral.features.pipeline import GROUP, Outcome
-from viral.features.reader import Job
-from viral.features.reuse import Completion, Preparation, Prepared
-from viral.sounds.history import history, with_history
+from viral.features.feature_table import feature_row, features_table
+from viral.features.pipeline import ENCODE_BATCH_SIZE
+from viral.features.posts import DecodedPost, ExtractionRequest
+from viral.features.reuse import DecodeStage, EncodeStage
+from viral.sounds.history import join_history, open_history
 from viral.storage.store import Store
-from viral.tables.bucketed import Parts, share_of
+from viral.tables.bucketed import BucketedTable, shard_of
 from viral.tables.places import posts_table
-from viral.tables.schemas import note_column
 
 POST_COLUMNS = (
     *("post_id", "video_uri", "caption", "hashtags"),
@@ -36,138 +32,120 @@ POST_COLUMNS = (
 
 
 @dataclass(frozen=True)
-class Work:
-    """What all workers of a backfill are told; posts and features are in 2^bits buckets."""
+class BackfillSpec:
+    """Settings that all workers of a backfill share; posts and features are in 2^`log2_buckets` buckets."""
 
     store: Store
     feature_set: FeatureSet
     settings: Settings
     retry: Retry | None
-    bits: int
+    log2_buckets: int
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """A unit of work: one share, of so many, of the posts of a bucket that are still to be processed."""
+    """Unit of work: one of `num_shards` shards of the pending posts of a bucket."""
 
     bucket: int
-    share: int
-    shares: int
+    shard: int
+    num_shards: int
 
 
 class DecodeChunk:
-    """The first stage: finds the posts of a chunk that are still to be processed, and decodes them in a sandbox."""
+    """First stage: finds the pending posts of a chunk and decodes them in a sandbox."""
 
-    def __init__(self, work: Work) -> None:
-        self.work, self.meters = work, Meters(work.feature_set.name)
-        self.posts, self.features = posts_table(work.store), features_table(work.store, work.feature_set)
-        self.sounds = sounds_known(work.store, work.feature_set)
-        self.preparation = Preparation(work.feature_set, work.store, work.settings)
+    def __init__(self, spec: BackfillSpec) -> None:
+        self.spec, self.metrics = spec, BackfillMetrics(spec.feature_set.name)
+        self.posts, self.features = posts_table(spec.store), features_table(spec.store, spec.feature_set)
+        self.sounds = sound_history(spec.store, spec.feature_set)
+        self.stage = DecodeStage(spec.feature_set, spec.store, spec.settings)
 
-    def __call__(self, batch: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        """Chunks in, groups of decoded posts out, as bytes: numpy's arrays hold frames that are resized already."""
+    def __call__(self, batch: pa.Table) -> Iterator[pa.Table]:
+        """Decode the posts of each chunk and yield them in groups."""
         for chunk in _chunks(batch):
             for group in self.groups(chunk):
-                yield {"post": [pickle.dumps(each, protocol=5) for each in group]}
+                yield object_batch(group)
 
-    def groups(self, chunk: Chunk) -> Iterator[list[Tried]]:
-        """The posts of a chunk, decoded, a few at a time.
+    def groups(self, chunk: Chunk) -> Iterator[list[DecodedPost]]:
+        """Yield the decoded posts of a chunk, a few at a time.
 
-        What has a row already is left out: a chunk that Ray runs again (a worker died) costs no video twice.
+        Posts that have a row already are skipped: when Ray reruns a chunk after a worker died, no video is read twice.
         """
-        posts = self.posts.read(self.work.bits, chunk.bucket, POST_COLUMNS)
+        log2_buckets, bucket = self.spec.log2_buckets, chunk.bucket
+        posts = self.posts.read(log2_buckets, bucket, POST_COLUMNS)
         if self.sounds is not None:
-            posts = with_history(posts, self.sounds, self.work.bits, chunk.bucket)
-        shares = share_of(posts["post_id"], self.work.bits, chunk.shares)
-        posts = posts.filter(pa.array(shares == chunk.share))
-        todo = pending(posts, self.features, self.work.bits, chunk.bucket, self.work.retry).to_pylist()
-        attempts = {post["post_id"]: post["attempt"] for post in todo}
-        prepared = self.preparation.run([job_of(post) for post in todo], self.work.bits, chunk.bucket)
-        while group := list(islice(prepared, GROUP)):
+            posts = join_history(posts, self.sounds, log2_buckets, bucket)
+        shards = shard_of(posts["post_id"], log2_buckets, chunk.num_shards)
+        posts = posts.filter(pa.array(shards == chunk.shard))
+        posts = pending(posts, self.features, log2_buckets, bucket, self.spec.retry)
+        decoded = self.stage.decode([extraction_request(row) for row in posts.to_pylist()], log2_buckets, bucket)
+        while group := list(islice(decoded, ENCODE_BATCH_SIZE)):
             for post in group:
-                self.meters.decoded(post.decoded)
-            yield [Tried(post, attempts[post.decoded.job.post_id]) for post in group]
-
-
-@dataclass(frozen=True)
-class Tried:
-    """A decoded post, and the number of this attempt at it."""
-
-    post: Prepared
-    attempt: int
+                self.metrics.record_decoded(post)
+            yield group
 
 
 class EncodePosts:
-    """The second stage: turns decoded posts into rows of the feature table, with its networks on `device`."""
+    """Second stage: turns decoded posts into rows of the feature table, with its networks on `device`."""
 
-    def __init__(self, work: Work, device: str = "cpu") -> None:
+    def __init__(self, spec: BackfillSpec, device: str = "cpu") -> None:
         import torch
 
-        work.feature_set.check_same()
-        self.work, self.meters = work, Meters(work.feature_set.name)
-        self.features = features_table(work.store, work.feature_set)
-        torch.set_num_threads(1)
-        self.completion = Completion(work.feature_set, device=device)
+        spec.feature_set.check_fingerprints()
+        self.spec, self.metrics = spec, BackfillMetrics(spec.feature_set.name)
+        self.features = features_table(spec.store, spec.feature_set)
+        torch.set_num_threads(1)  # Ray gives the actor one core
+        self.stage = EncodeStage(spec.feature_set, device=device)
 
-    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Write the posts' rows as one part a bucket, then say what became of each post."""
-        group: list[Tried] = [pickle.loads(each) for each in batch["post"]]  # noqa: S301 - by the first stage
-        return self.written(self.rows(group))
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        """Write the rows of these posts, one file per bucket, and return their stage times."""
+        return self.write(self.rows(batch_objects(batch)))
 
-    def rows(self, group: Sequence[Tried]) -> pa.Table:
+    def rows(self, posts: Sequence[DecodedPost]) -> pa.Table:
         """The rows of the feature table for these posts."""
-        outcomes = self.completion.run([each.post for each in group])
-        made = [
-            _row(outcome, each.attempt, self.work.feature_set) for outcome, each in zip(outcomes, group, strict=True)
-        ]
-        return pa.Table.from_pylist(made, schema=self.features.schema)
+        rows = [feature_row(result, self.spec.feature_set) for result in self.stage.encode(posts)]
+        return pa.Table.from_pylist(rows, schema=self.features.schema)
 
-    def written(self, rows: pa.Table) -> dict[str, Any]:
-        """What is told of rows that are now in the table."""
-        self.features.append(rows, self.work.bits)
-        self.meters.written(rows)
-        return summary_of(rows)
+    def write(self, rows: pa.Table) -> pa.Table:
+        """Append rows to the table, and return the stage times of each post."""
+        self.features.append(rows, self.spec.log2_buckets)
+        self.metrics.record_rows(rows)
+        return object_batch(dict(seconds) for seconds in rows["stage_seconds"].to_pylist())
 
 
 class ExtractChunk:
-    """Both stages in one worker, which holds the extractors and a sandbox for as long as the job lasts.
+    """Both stages in one actor, which keeps the extractors and a sandbox for as long as the job lasts.
 
-    Ray gives it one core: the nets run on one thread, and the sandbox's child decodes while they do. What was decoded
-    never leaves it.
+    Ray gives it one core: the networks run on one thread while the sandbox's child process decodes the next file.
+    Decoded media never leave the actor.
     """
 
-    def __init__(self, work: Work) -> None:
-        self.decode, self.encode = DecodeChunk(work), EncodePosts(work)
+    def __init__(self, spec: BackfillSpec) -> None:
+        self.decode, self.encode = DecodeChunk(spec), EncodePosts(spec)
 
-    def __call__(self, batch: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        """Write the posts' rows as one part a chunk, then say what became of each post."""
+    def __call__(self, batch: pa.Table) -> Iterator[pa.Table]:
+        """Write the rows of each chunk as one file, and yield the stage times of its posts."""
         for chunk in _chunks(batch):
             rows = [self.encode.rows(group) for group in self.decode.groups(chunk)]
             if rows:
-                yield self.encode.written(pa.concat_tables(rows))
+                yield self.encode.write(pa.concat_tables(rows))
 
 
-def _chunks(batch: dict[str, Any]) -> Iterator[Chunk]:
-    for values in zip(*(batch[each.name] for each in fields(Chunk)), strict=True):
-        yield Chunk(*map(int, values))
+def _chunks(batch: pa.Table) -> list[Chunk]:
+    return [Chunk(**row) for row in batch.to_pylist()]
 
 
-def summary_of(rows: pa.Table) -> dict[str, Any]:
-    """What the driver is told of each post: small, whatever the vectors are."""
-    return {"seconds": [json.dumps(dict(each)) for each in rows["stage_seconds"].to_pylist()]}
-
-
-def sounds_known(store: Store, feature_set: FeatureSet, posts: int = 0) -> Parts | None:
-    """The popularity of sounds before each post, if the feature set looks at it; `posts` rows of posts there are.
+def sound_history(store: Store, feature_set: FeatureSet, posts: int = 0) -> BucketedTable | None:
+    """The popularity of sounds before each post, if the feature set uses it; `posts` is the rows of the posts table.
 
     Raises:
-        TableError: it is not there, or was noted when there were fewer.
+        TableError: the table is missing, or was computed from fewer posts.
     """
-    return history(store, posts) if Popularity.name in feature_set.dims else None
+    return open_history(store, posts) if Popularity.name in feature_set.dims else None
 
 
-def job_of(post: dict[str, Any]) -> Job:
-    """A row of the posts table as a job: its video, and what was known at the moment of posting."""
+def extraction_request(post: dict[str, Any]) -> ExtractionRequest:
+    """The request of a row of the posts table: its video, and its context at the moment of posting."""
     hashtags = post.get("hashtags")
     context = Context(
         caption=post["caption"],
@@ -178,21 +156,4 @@ def job_of(post: dict[str, Any]) -> Job:
         sound_posts_before=post.get("sound_posts_before"),
         sound_uses_before=post.get("sound_uses_before"),
     )
-    return Job(post["post_id"], post["video_uri"], context)
-
-
-def _row(outcome: Outcome, attempt: int, feature_set: FeatureSet) -> dict[str, Any]:
-    return {
-        "post_id": outcome.post_id,
-        "attempt": attempt,
-        "status": outcome.status,
-        "reason": outcome.reason,
-        "detail": outcome.detail,
-        "finished_at": datetime.now(UTC),
-        "stage_seconds": list(outcome.stage_seconds.items()),
-        "feature_set": feature_set.fingerprint,
-        "code_version": viral.__version__,
-        **asdict(outcome.facts),
-        **{name: outcome.vectors.get(name) for name in feature_set.dims},
-        **{note_column(name): outcome.notes.get(name) for name in feature_set.tells},
-    }
+    return ExtractionRequest(post["post_id"], post["video_uri"], context, attempt=post.get("attempt", 0))

@@ -1,43 +1,43 @@
-"""A backfill's figures as Ray's metrics: what a cluster's Prometheus reads while it runs."""
+"""Metrics of a backfill, exported by Ray for Prometheus."""
 
 from __future__ import annotations
 
 import pyarrow as pa
 
-from viral.features.reader import Decoded
+from viral.features.posts import DecodedPost
 
 
-class Meters:
-    """Counts of one worker; Ray adds up the workers and puts `ray_` before the names.
+class BackfillMetrics:
+    """Counters of one worker; Ray sums them over the workers and prefixes their names with `ray_`.
 
     Args:
-        feature_set: the name of the set, a tag of each figure.
+        feature_set: name of the set, a tag of each metric.
     """
 
     def __init__(self, feature_set: str) -> None:
         from ray.util.metrics import Counter
 
         tags, self._tags = ("feature_set",), {"feature_set": feature_set}
-        self._posts = Counter("viral_backfill_posts", "Posts by what became of them.", (*tags, "status", "reason"))
+        self._posts = Counter("viral_backfill_posts", "Posts by status and reason.", (*tags, "status", "reason"))
         self._seconds = Counter("viral_backfill_stage_seconds", "Seconds of work by stage.", (*tags, "stage"))
-        self._bytes = Counter("viral_backfill_read_bytes", "Bytes of the videos that were read.", tags)
+        self._bytes = Counter("viral_backfill_read_bytes", "Bytes of the video files read.", tags)
 
-    def decoded(self, post: Decoded) -> None:
-        """A post's file was read, or could not be."""
-        if "read" in post.seconds and post.media and post.media.facts.bytes:
+    def record_decoded(self, post: DecodedPost) -> None:
+        """Count the bytes of a post's file."""
+        if "read" in post.stage_seconds and post.media and post.media.facts.bytes:
             self._bytes.inc(post.media.facts.bytes, self._tags)
 
-    def written(self, rows: pa.Table) -> None:
-        """Rows are in the feature table."""
+    def record_rows(self, rows: pa.Table) -> None:
+        """Count rows written to the feature table."""
         for row in rows.select(["status", "reason", "stage_seconds"]).to_pylist():
             self._posts.inc(1, self._tags | {"status": row["status"], "reason": row["reason"] or ""})
             for stage, seconds in row["stage_seconds"]:
-                if seconds > 0:  # Ray refuses an increase by nothing
+                if seconds > 0:  # Ray refuses to increase a counter by 0
                     self._seconds.inc(seconds, self._tags | {"stage": stage})
 
 
-class Queue:
-    """The driver's own figure: posts that wait for their row."""
+class QueueGauge:
+    """Gauge of the driver: posts that have no row yet."""
 
     def __init__(self, feature_set: str) -> None:
         from ray.util.metrics import Gauge
@@ -46,5 +46,5 @@ class Queue:
         self._gauge = Gauge("viral_backfill_posts_waiting", "Posts that have no row yet.", ("feature_set",))
 
     def set(self, waiting: int) -> None:
-        """So many are left."""
+        """Set the number of posts that wait."""
         self._gauge.set(waiting, self._tags)

@@ -1,7 +1,7 @@
-"""CPU seconds of decode plans over the real TikToks: `python tests/bench/media.py [FOLDER OF VIDEOS]`.
+"""CPU seconds of sampling plans over real videos: `python tests/bench/media.py [FOLDER OF VIDEOS]`.
 
-The first row, a full decode of the picture by PyAV on one thread with nothing kept, is what the others are compared to.
-All rows take turns on each video, and the best of `ROUNDS` counts, so that a busy machine slows all of them alike.
+The base is a full decode of the picture by PyAV on one thread that keeps no frame. The rows take turns on each video,
+so that a busy machine slows all of them alike; a row's value is its sum over the videos.
 """
 
 from __future__ import annotations
@@ -15,27 +15,28 @@ from pathlib import Path
 
 import av
 import decord
+from report import interleave, print_table
 
 from viral.extractors.feature_set import FeatureSet
 from viral.media import decode as decoding
-from viral.media.limits import Limits
-from viral.media.plan import Plan
+from viral.media.limits import MediaLimits
+from viral.media.plan import SamplingPlan
 from viral.media.requests import AudioTrack, Clips, Frames, Packets, Request
 
 VIDEOS = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "tiktok_videos" / "videos"
-ROUNDS = 3
+BASE = "full decode, PyAV, one thread"
 
 Work = Callable[[str], object]
 
 REQUESTS = FeatureSet.named("full", weights="random").requests
-FULL = Plan.of(REQUESTS)
-EVERY = Plan.of([Frames(every=0.2, size=(112, 112))])
-KEYS = Plan.of([Frames(count=8, size=(224, 224), choice="key")])
+FULL = SamplingPlan.from_requests(REQUESTS)
+EVERY = SamplingPlan.from_requests([Frames(every=0.2, size=(112, 112))])
+KEYS = SamplingPlan.from_requests([Frames(count=8, size=(224, 224), choice="key")])
 
 
-def only(kind: type[Request], **values: object) -> Plan:
-    """What the full set asks of that kind."""
-    return Plan.of(
+def only(kind: type[Request], **values: object) -> SamplingPlan:
+    """The plan of the full set's requests of one kind."""
+    return SamplingPlan.from_requests(
         r for r in REQUESTS if isinstance(r, kind) and all(getattr(r, name) == value for name, value in values.items())
     )
 
@@ -49,7 +50,7 @@ PLANS = {
     "its packets": only(Packets),
     "every 0.2 s": EVERY,
     "8 key frames": KEYS,
-    "8 even frames": Plan.of([Frames(count=8, size=(224, 224))]),
+    "8 even frames": SamplingPlan.from_requests([Frames(count=8, size=(224, 224))]),
 }
 
 
@@ -62,53 +63,51 @@ def decode_all(path: str, *, sound: bool = False, skip: str = "DEFAULT") -> None
             pass
 
 
-def answer(path: str, plan: Plan, decoder: str | None = None) -> None:
-    chosen = decoding._on_keys
+def answer(path: str, plan: SamplingPlan, decoder: str | None = None) -> None:
+    chosen = decoding._only_key_frames
     if decoder is not None:
-        decoding._on_keys = lambda wanted, index: decoder == "decord"
+        decoding._only_key_frames = lambda wanted, index: decoder == "decord"
     try:
-        decoding.decode(path, plan, Limits())
+        decoding.decode(path, plan, MediaLimits())
     finally:
-        decoding._on_keys = chosen
+        decoding._only_key_frames = chosen
 
 
 def rows() -> dict[str, Work]:
-    found: dict[str, Work] = {
-        "full decode, PyAV, one thread": decode_all,
+    works: dict[str, Work] = {
+        BASE: decode_all,
         "the same, with the sound": partial(decode_all, sound=True),
         "key frames only, PyAV": partial(decode_all, skip="NONKEY"),
     }
-    found |= {label: partial(answer, plan=plan) for label, plan in PLANS.items()}
+    works |= {label: partial(answer, plan=plan) for label, plan in PLANS.items()}
     for decoder in ("decord", "PyAV"):
         for label, plan in (("full set", FULL), ("every 0.2 s", EVERY), ("8 key frames", KEYS)):
-            found[f"{label}, {decoder} only"] = partial(answer, plan=plan, decoder=decoder)
-    return found
+            works[f"{label}, {decoder} only"] = partial(answer, plan=plan, decoder=decoder)
+    return works
 
 
 def seconds(work: Work, path: str) -> float:
-    begun = time.process_time()
+    start = time.process_time()
     work(path)
-    return time.process_time() - begun
+    return time.process_time() - start
 
 
-def compare(works: dict[str, Work], paths: list[str]) -> None:
+def measure(works: dict[str, Work], paths: list[str]) -> dict[str, float]:
+    """CPU seconds of each row over all videos."""
     totals = dict.fromkeys(works, 0.0)
     for path in paths:
-        turns = [[seconds(work, path) for work in works.values()] for _ in range(ROUNDS)]
-        for label, *taken in zip(works, *turns, strict=True):
-            totals[label] += min(taken)
-    whole = next(iter(totals.values()))
-    for label, taken in totals.items():
-        print(f"{label:36}{taken:8.2f}{taken / whole:8.3f}")
+        for label, work in works.items():
+            totals[label] += seconds(work, path)
+    return totals
 
 
 def transfer(path: str) -> None:
-    media = decoding.decode(path, FULL, Limits())
-    begun = time.perf_counter()
+    media = decoding.decode(path, FULL, MediaLimits())
+    start = time.perf_counter()
     for _ in range(20):
         size = len(answer := pickle.dumps(media, protocol=5))
         pickle.loads(answer)
-    took = (time.perf_counter() - begun) / 20
+    took = (time.perf_counter() - start) / 20
     print(f"pickling one full result both ways: {size / 1e6:.1f} MB, {took * 1e3:.1f} ms")
 
 
@@ -116,8 +115,9 @@ def main(folder: Path) -> None:
     av.logging.set_level(None)
     decord.logging.set_level(decord.logging.QUIET)
     paths = [str(path) for path in sorted(folder.glob("*.mp4"))]
-    print(f"{len(paths)} videos{'':26}CPU s   ratio", flush=True)
-    compare(rows(), paths)
+    print(f"{len(paths)} videos, CPU seconds", flush=True)
+    works = rows()
+    print_table(interleave(lambda: measure(works, paths).items()), base=BASE, digits=2)
     transfer(paths[0])
 
 

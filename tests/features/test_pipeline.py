@@ -16,9 +16,9 @@ from viral.config import Settings
 from viral.extractors.extractor import Context
 from viral.extractors.feature_set import FeatureSet
 from viral.extractors.metadata import METADATA_COLUMNS
-from viral.features.pipeline import GROUP, Outcome, Pipeline
-from viral.features.reader import Job
-from viral.media.window import Window
+from viral.features.pipeline import ENCODE_BATCH_SIZE, Pipeline
+from viral.features.posts import ExtractionRequest, ExtractionResult
+from viral.media.window import ClipWindow
 from viral.storage.store import Store
 
 MINI = FeatureSet.from_dict({"name": "mini", "extractors": ["metadata", "acoustics"]})
@@ -76,14 +76,14 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def same(left: Outcome, right: Outcome) -> bool:
+def same(left: ExtractionResult, right: ExtractionResult) -> bool:
     """Equal but for the time it took, to the last bit."""
     vectors = all(np.array_equal(left.vectors[name], right.vectors[name]) for name in left.vectors | right.vectors)
     return vectors and (left.status, left.reason, left.facts) == (right.status, right.reason, right.facts)
 
 
 def test_one_good_video(pipeline: Pipeline, clips: Path) -> None:
-    (outcome,) = pipeline.run([Job("1", "a.mp4", Context(caption="hello"))])
+    (outcome,) = pipeline.extract([ExtractionRequest("1", "a.mp4", Context(caption="hello"))])
     assert (outcome.post_id, outcome.status, outcome.reason, outcome.detail) == ("1", "ok", None, None)
     for name, dim in MINI.dims.items():
         vector = outcome.vectors[name]
@@ -101,8 +101,10 @@ def test_a_post_of_words_alone_is_enough_for_extractors_of_words(pipeline: Pipel
     words = FeatureSet.from_dict({"name": "words", "extractors": ["metadata"]})
     context = Context(caption="hello")
     with Pipeline(words, Store(clips), Settings()) as made:
-        alone, file, gone = made.run(Job(str(at), uri, context) for at, uri in enumerate((None, "a.mp4", "none.mp4")))
-        draft = made.one(None, context)
+        alone, file, gone = made.extract(
+            ExtractionRequest(str(at), uri, context) for at, uri in enumerate((None, "a.mp4", "none.mp4"))
+        )
+        draft = made.extract_draft(None, context)
     assert (alone.status, file.status, gone.reason) == ("ok", "ok", "missing_object")
     known = {
         name: dict(zip(METADATA_COLUMNS, each.vectors["metadata"], strict=True))
@@ -110,7 +112,7 @@ def test_a_post_of_words_alone_is_enough_for_extractors_of_words(pipeline: Pipel
     }
     assert known["alone"] == known["draft"]
     assert (known["alone"]["media_known"], known["file"]["media_known"]) == (0, 1)
-    (asked,) = pipeline.run([Job("1", None, context)])  # of a set that listens, too
+    (asked,) = pipeline.extract([ExtractionRequest("1", None, context)])  # of a set that listens, too
     assert asked.reason == "missing_object"
 
 
@@ -129,8 +131,8 @@ EXPECTED = {
 
 def test_every_post_ends_as_one_outcome_in_order(pipeline: Pipeline, scratch: Path) -> None:
     uris = [*EXPECTED, *reversed(EXPECTED)]
-    assert len(uris) > 2 * GROUP
-    outcomes = list(pipeline.run(Job(str(place), uri or None) for place, uri in enumerate(uris)))
+    assert len(uris) > 2 * ENCODE_BATCH_SIZE
+    outcomes = list(pipeline.extract(ExtractionRequest(str(place), uri or None) for place, uri in enumerate(uris)))
     assert [outcome.post_id for outcome in outcomes] == [str(place) for place in range(len(uris))]
     assert [(outcome.status, outcome.reason) for outcome in outcomes] == [EXPECTED[uri] for uri in uris]
     for outcome in outcomes:
@@ -145,14 +147,18 @@ def test_every_post_ends_as_one_outcome_in_order(pipeline: Pipeline, scratch: Pa
 
 def test_a_posts_vectors_do_not_depend_on_its_neighbours(pipeline: Pipeline, clips: Path) -> None:
     names = [name for name, (status, _) in EXPECTED.items() if status != "failed"]
-    together = list(pipeline.run(Job(name, name, Context(caption=name)) for name in names))
+    together = list(pipeline.extract(ExtractionRequest(name, name, Context(caption=name)) for name in names))
     for name, outcome in zip(names, together, strict=True):
-        assert same(outcome, pipeline.one(str(clips / name), Context(caption=name)))
+        assert same(outcome, pipeline.extract_draft(str(clips / name), Context(caption=name)))
 
 
 def test_a_window_is_read_as_if_the_file_were_cut(pipeline: Pipeline, clips: Path) -> None:
-    opening, beyond, whole = pipeline.run(
-        [Job("1", "b.mp4", window=Window(0.5, 1.5)), Job("2", "b.mp4", window=Window(7.0)), Job("3", "b.mp4")]
+    opening, beyond, whole = pipeline.extract(
+        [
+            ExtractionRequest("1", "b.mp4", window=ClipWindow(0.5, 1.5)),
+            ExtractionRequest("2", "b.mp4", window=ClipWindow(7.0)),
+            ExtractionRequest("3", "b.mp4"),
+        ]
     )
     assert (opening.status, beyond.reason, whole.status) == ("ok", "empty_window", "ok")
     assert opening.facts.seen_seconds == pytest.approx(1.0)
@@ -160,34 +166,34 @@ def test_a_window_is_read_as_if_the_file_were_cut(pipeline: Pipeline, clips: Pat
     cut = opening.vectors["metadata"]
     assert cut is not None
     assert cut[METADATA_COLUMNS.index("duration_seconds")] == pytest.approx(1.0)
-    assert same(whole, pipeline.one("b.mp4", Context()))
+    assert same(whole, pipeline.extract_draft("b.mp4", Context()))
 
 
 def test_nothing_to_do(pipeline: Pipeline) -> None:
-    assert list(pipeline.run([])) == []
+    assert list(pipeline.extract([])) == []
 
 
 def test_jobs_are_taken_as_they_are_needed(pipeline: Pipeline) -> None:
     """A backfill may be larger than memory: only a group and what is decoded ahead is held."""
     taken = 0
 
-    def jobs() -> Iterator[Job]:
+    def jobs() -> Iterator[ExtractionRequest]:
         nonlocal taken
         for taken in range(1, 1000):
-            yield Job(str(taken), None)
+            yield ExtractionRequest(str(taken), None)
 
-    outcomes = pipeline.run(jobs())
+    outcomes = pipeline.extract(jobs())
     next(outcomes)
-    assert taken <= GROUP + 3
+    assert taken <= ENCODE_BATCH_SIZE + 3
     outcomes.close()
 
 
 def test_words_only(pipeline: Pipeline) -> None:
-    outcome = pipeline.one(None, Context(caption="a draft", author_followers=10))
+    outcome = pipeline.extract_draft(None, Context(caption="a draft", author_followers=10))
     assert outcome.status == "ok"
     assert outcome.vectors["acoustics"] is None
     assert outcome.vectors["metadata"] is not None
-    nothing = pipeline.one(None, Context())
+    nothing = pipeline.extract_draft(None, Context())
     assert nothing.vectors == {"metadata": None, "acoustics": None}
 
 
@@ -202,7 +208,7 @@ def test_words_only(pipeline: Pipeline) -> None:
 )
 def test_limits_are_the_settings(clips: Path, settings: Settings, reason: str) -> None:
     with Pipeline(MINI, Store(clips), settings) as pipeline:
-        first, second = pipeline.run([Job("1", "a.mp4"), Job("2", "missing.mp4")])
+        first, second = pipeline.extract([ExtractionRequest("1", "a.mp4"), ExtractionRequest("2", "missing.mp4")])
     assert (first.status, first.reason) == ("failed", reason)
     assert second.reason == "missing_object"
 
@@ -213,11 +219,13 @@ def test_videos_on_s3_leave_no_copies(s3_root: str, clips: Path, pipeline: Pipel
         if name and (clips / name).exists():
             store.upload(clips / name, f"videos/{name}")
     with Pipeline(MINI, store, Settings()) as remote:
-        outcomes = list(remote.run(Job(name, f"videos/{name}" if name else None) for name in EXPECTED))
+        outcomes = list(
+            remote.extract(ExtractionRequest(name, f"videos/{name}" if name else None) for name in EXPECTED)
+        )
         assert [(outcome.status, outcome.reason) for outcome in outcomes] == list(EXPECTED.values())
-        assert same(outcomes[0], pipeline.one("a.mp4", Context()))
+        assert same(outcomes[0], pipeline.extract_draft("a.mp4", Context()))
         assert list(scratch.iterdir()) == []
-        unfinished = remote.run(Job(str(number), "videos/a.mp4") for number in range(100))
+        unfinished = remote.extract(ExtractionRequest(str(number), "videos/a.mp4") for number in range(100))
         next(unfinished)
         unfinished.close()
         assert list(scratch.iterdir()) == []
@@ -229,5 +237,5 @@ def test_closing_ends_the_child_processes(clips: Path) -> None:
 
     before = children()
     with Pipeline(MINI, Store(clips), Settings()) as pipeline:
-        list(pipeline.run([Job("1", "a.mp4")]))
+        list(pipeline.extract([ExtractionRequest("1", "a.mp4")]))
     assert children() <= before

@@ -12,18 +12,20 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from jobs.backfilling.stages import DecodeChunk, EncodePosts, ExtractChunk, Work
+from jobs.backfilling.stages import BackfillSpec, DecodeChunk, EncodePosts, ExtractChunk
 from viral.config import Settings
-from viral.extractors.extractor import Answer, Context, Sample, Told
-from viral.extractors.feature_set import Entry, FeatureSet
+from viral.extractors.extractor import Context, ExtractorOutput, PostInput, VectorWithNote
+from viral.extractors.feature_set import ExtractorEntry, FeatureSet
 from viral.extractors.metadata import Metadata
-from viral.extractors.spec import Encode, ExtractorSpec, Resolve
+from viral.extractors.spec import Encode, ExtractorSpec, Resolver
 from viral.features.feature_table import features_table
-from viral.features.pipeline import Encoder
-from viral.features.reuse import declare
+from viral.features.pipeline import FeatureEncoder
+from viral.features.posts import DecodedPost, ExtractionRequest
+from viral.features.reuse import write_feature_card
+from viral.media.media import Facts, Media
 from viral.storage.store import Store
 from viral.tables.places import posts_table
-from viral.tables.schemas import POSTS, features
+from viral.tables.schemas import POSTS, feature_schema
 
 CAPTIONS = {"a": "kể chuyện 🙂", "b": None, "c": "fails", "d": 'a "quoted"\nline'}
 COLUMNS = ["post_id", "length", "length_note", "status"]
@@ -37,29 +39,29 @@ class Length(ExtractorSpec):
     modality: ClassVar[str] = "text"
     dim: ClassVar[int] = 1
     revision: ClassVar[str] = "1"
-    tells: ClassVar[bool] = True
+    has_note: ClassVar[bool] = True
 
-    def load(self, device: str, resolve: Resolve) -> Encode:
+    def load(self, device: str, resolve: Resolver) -> Encode:
         return self._encode
 
-    def _encode(self, sample: Sample) -> Answer:
+    def _encode(self, sample: PostInput) -> ExtractorOutput:
         caption = sample.context.caption
         if not caption:
             return None
         if caption == "fails":
             raise ValueError("no such word")
-        return Told(np.array([len(caption)], np.float32), {"words": caption.split(), "caption": caption})
+        return VectorWithNote(np.array([len(caption)], np.float32), {"words": caption.split(), "caption": caption})
 
 
-SMALL = FeatureSet("small", (Entry(Length()),))
-GROWN = FeatureSet("grown", (Entry(Metadata()), Entry(Length())))
-CHUNK = {"bucket": [0], "share": [0], "shares": [1]}
+SMALL = FeatureSet("small", (ExtractorEntry(Length()),))
+GROWN = FeatureSet("grown", (ExtractorEntry(Metadata()), ExtractorEntry(Length())))
+CHUNK = pa.table({"bucket": [0], "shard": [0], "num_shards": [1]})
 
 
 @pytest.fixture
-def store(tmp_path: Path, shared_data: Path) -> Store:
+def store(tmp_path: Path, clips: list[Path]) -> Store:
     """Four posts of one short video."""
-    video = min((shared_data / "tiktok_videos" / "videos").glob("*.mp4"), key=lambda path: path.stat().st_size)
+    video = clips[0]
     store = Store.open(tmp_path)
     rows = [
         {"post_id": post, "source": "test", "video_uri": str(video), "caption": caption}
@@ -71,23 +73,23 @@ def store(tmp_path: Path, shared_data: Path) -> Store:
 
 def filled(store: Store, feature_set: FeatureSet, *, two_stages: bool = False) -> pa.Table:
     """The table of a set, as a worker of either shape fills it."""
-    work = Work(store, feature_set, Settings(), None, 0)
-    declare(store, feature_set)
+    spec = BackfillSpec(store, feature_set, Settings(), None, 0)
+    write_feature_card(store, feature_set)
     if two_stages:
-        decode, encode = DecodeChunk(work), EncodePosts(work)
-        told: Iterator[object] = map(encode, decode(CHUNK))
+        decode, encode = DecodeChunk(spec), EncodePosts(spec)
+        reported: Iterator[object] = map(encode, decode(CHUNK))
     else:
-        fused = ExtractChunk(work)
-        decode, told = fused.decode, fused(CHUNK)
-    list(told)
-    decode.preparation.close()
+        fused = ExtractChunk(spec)
+        decode, reported = fused.decode, fused(CHUNK)
+    list(reported)
+    decode.stage.close()
     return features_table(store, feature_set).read()
 
 
 def test_the_schema_has_a_note_for_those_who_tell() -> None:
-    assert GROWN.tells == ("length",)
-    assert features(GROWN.dims, GROWN.tells).names[-3:] == ["metadata", "length", "length_note"]
-    assert "metadata_note" not in features(GROWN.dims, GROWN.tells).names
+    assert GROWN.noted_extractors == ("length",)
+    assert feature_schema(GROWN.dims, GROWN.noted_extractors).names[-3:] == ["metadata", "length", "length_note"]
+    assert "metadata_note" not in feature_schema(GROWN.dims, GROWN.noted_extractors).names
 
 
 def test_notes_stand_beside_their_vectors_in_both_shapes(store: Store) -> None:
@@ -116,6 +118,7 @@ def test_a_copied_vector_brings_its_note(store: Store, two_stages: bool, monkeyp
 
 
 def test_a_draft_without_video_has_its_note() -> None:
-    outcome = Encoder(GROWN).without_video(Context(caption="two words"))
-    assert outcome.notes == {"length": '{"caption":"two words","words":["two","words"]}'}
-    assert outcome.vectors["length"] == np.float32(9)
+    request = ExtractionRequest("draft", None, Context(caption="two words"))
+    (result,) = FeatureEncoder(GROWN.build()).encode([DecodedPost(request, Media(Facts()))])
+    assert result.notes == {"length": '{"caption":"two words","words":["two","words"]}'}
+    assert result.vectors["length"] == np.float32(9)

@@ -21,19 +21,19 @@ pytestmark = pytest.mark.usefixtures("ray_session")
 
 
 def test_failures_are_listed_and_tried_again(
-    tmp_path: Path, shared_data: Path, shortest: list[str], write_posts: Callable[..., Path]
+    tmp_path: Path, clips: list[Path], write_posts: Callable[..., Path]
 ) -> None:
     good, late, text = (tmp_path / name for name in ("good.mp4", "late.mp4", "text.mp4"))
-    shutil.copyfile(shared_data / "tiktok_videos" / "videos" / f"{shortest[0]}.mp4", good)
+    shutil.copyfile(clips[0], good)
     text.write_text("no video")
     (tmp_path / "root").mkdir()
     store, mini = Store.open(tmp_path / "root"), FeatureSet.from_dict({"name": "mini", "extractors": ["acoustics"]})
     posts = [{"id": path.stem, "desc": "", "createTime": 1_700_000_000} for path in (good, late, text)]
-    ingest.run(store, ingest.Source("tiktok_api", (str(write_posts(*posts)),), video_uri=f"{tmp_path}/{{post_id}}.mp4"))
+    ingest.run(store, ingest.IngestSource("tiktok_api", (str(write_posts(*posts)),), video_uri=f"{tmp_path}/{{post_id}}.mp4"))
 
     first = backfill.run(store, mini, Settings())
     assert (first.ok, first.failed, first.reasons) == (1, 2, {"missing_object": 1, "unreadable": 1})
-    listed = {row["post_id"]: row["reason"] for row in failures.listed(store, mini)}
+    listed = {row["post_id"]: row["reason"] for row in failures.iter_failures(store, mini)}
     assert listed == {"late": "missing_object", "text": "unreadable"}
 
     shutil.copyfile(good, late)
@@ -42,7 +42,7 @@ def test_failures_are_listed_and_tried_again(
     everything = backfill.run(store, mini, Settings(), retry=Retry(datetime.now(UTC)))
     assert (everything.done_before, everything.ok, everything.failed) == (2, 0, 1)
 
-    (row,) = failures.listed(store, mini)
+    (row,) = failures.iter_failures(store, mini)
     assert (row["post_id"], row["attempt"], row["quarantined"]) == ("text", 1, False)
     assert failures.summarise(store, mini).reasons == {"unreadable": 1}
 
@@ -56,7 +56,7 @@ def test_the_command_lists_a_line_each(tmp_path: Path, write_posts: Callable[...
     assert "is empty: backfill first" in str(empty.exception)
 
     posts = [{"id": f"{number}", "desc": "", "createTime": 1_700_000_000} for number in range(3)]
-    ingest.run(store, ingest.Source("tiktok_api", (str(write_posts(*posts)),)))
+    ingest.run(store, ingest.IngestSource("tiktok_api", (str(write_posts(*posts)),)))
     backfill.run(store, mini, Settings())
     lines = CliRunner().invoke(failures.command, [*options, "--json"]).output.splitlines()
     assert [json.loads(line)["post_id"] for line in lines] == ["0", "1", "2"]

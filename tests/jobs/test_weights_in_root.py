@@ -36,14 +36,14 @@ def test_a_worker_of_a_backfill_reads_weights_below_the_root(clips, tmp_path):
         backfill.run(store, sets, Settings())
     store.write(KEY, save({"w": torch.full((4,), 0.25)}))
     rooted = with_root_weights(sets, store)
-    work = BackfillSpec(store, rooted, Settings(), None, log2_buckets=0)
+    spec = BackfillSpec(store, rooted, Settings(), None, log2_buckets=0)
     assert rooted.table, "the driver names the table before it sends the work"
-    worker = ExtractChunk(pickle.loads(pickle.dumps(work)))
+    worker = ExtractChunk(pickle.loads(pickle.dumps(spec)))
     try:
-        list(worker(pa.table({"bucket": [0], "share": [0], "shares": [1]})))
+        list(worker(pa.table({"bucket": [0], "shard": [0], "num_shards": [1]})))
     finally:
-        worker.decode.preparation.close()
+        worker.decode.stage.close()
     assert features_table(store, rooted).read()["tiny"].to_pylist() == [[1.0]]
     store.write(KEY, save({"w": torch.full((4,), 0.5)}))
     with pytest.raises(WeightsError, match=r"the weights of tiny on .* differ from those where the job was started"):
-        ExtractChunk(pickle.loads(pickle.dumps(work)))
+        ExtractChunk(pickle.loads(pickle.dumps(spec)))

@@ -18,12 +18,9 @@ def cases(shared_data: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiktoks(shared_data: Path) -> list[str]:
-    """Real TikToks, the smallest first."""
-    return [
-        str(path)
-        for path in sorted((shared_data / "tiktok_videos/videos").glob("*.mp4"), key=lambda p: p.stat().st_size)
-    ]
+def paths(videos: list[Path]) -> list[str]:
+    """Real TikToks or synthetic clips, the smallest first."""
+    return [str(path) for path in videos]
 
 
 @pytest.fixture

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import ctypes
 import os
-import struct
 import sys
 import time
 from pathlib import Path
 
-from viral.media.limits import Limits
+from viral.media.child import HEADER
+from viral.media.limits import MediaLimits
 from viral.media.media import Facts, Media
-from viral.media.plan import Plan
+from viral.media.plan import SamplingPlan
 
 
-def misbehave(path: str, plan: Plan, limits: Limits) -> Media:
+def misbehave(path: str, plan: SamplingPlan, limits: MediaLimits) -> Media:
     """Does what the file's name says."""
     match Path(path).name:
         case "segfault":
@@ -29,10 +29,12 @@ def misbehave(path: str, plan: Plan, limits: Limits) -> Media:
             print("terminate called after throwing an instance of 'std::bad_alloc'", file=sys.stderr, flush=True)
             os.abort()
         case "stutter":  # the head of an answer, and no more
-            os.write(int(sys.argv[1]), struct.pack("!i", 100) + b"half")
+            os.write(int(sys.argv[1]), HEADER.pack(100) + b"half")
             time.sleep(3600)
+        case "huge":
+            os.write(int(sys.argv[1]), HEADER.pack(1 << 50))
         case "nonsense":
-            os.write(int(sys.argv[1]), struct.pack("!i", 8) + b"nonsense")
+            os.write(int(sys.argv[1]), HEADER.pack(8) + b"nonsense")
         case "raise":
             raise LookupError("a fault of our own")
         case "modules":
@@ -47,6 +49,6 @@ class Foreign:
         return os.system, ("touch taken_over",)
 
 
-def answer_with_code(path: str, plan: Plan, limits: Limits) -> Media:
+def answer_with_code(path: str, plan: SamplingPlan, limits: MediaLimits) -> Media:
     """What a decoder that was taken over might send."""
     return Media(Facts(container=Foreign()))

@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 
 from viral.errors import PostError
-from viral.media.limits import Limits
+from viral.media.limits import MediaLimits
 from viral.media.media import Media
-from viral.media.plan import Plan
+from viral.media.plan import SamplingPlan
 from viral.media.requests import AudioTrack, Clips, Frames, Packets
 from viral.media.sandbox import Sandbox
 
 STILLS = Frames(count=3, size=(32, 32))
 KEYS = Frames(count=3, size=(24, 32), choice="key", fit="stretch")
 CLIPS = Clips(count=2, frames=4, step=0.1, size=(16, 16))
-PLAN = Plan.of([STILLS, KEYS, CLIPS, AudioTrack(16000), Packets()])
+PLAN = SamplingPlan.from_requests([STILLS, KEYS, CLIPS, AudioTrack(16000), Packets()])
 
 FAILING = {
     "malformed-join.mp3": "no_video_stream",  # cover art is no moving picture
@@ -51,7 +51,7 @@ def outcomes(shared_data: Path) -> dict[str, tuple[dict[str, str], Media | PostE
     with (folder / "manifest.csv").open() as file:
         rows = list(csv.DictReader(file))
     results: dict[str, tuple[dict[str, str], Media | PostError]] = {}
-    with Sandbox(Limits()) as sandbox:
+    with Sandbox(MediaLimits()) as sandbox:
         for row in rows:
             try:
                 results[row["file"]] = row, sandbox.decode(str(folder / row["file"]), PLAN)

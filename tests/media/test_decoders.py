@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from tests.media.conftest import Make
-from viral.media import probe as surveying
-from viral.media.container import opened
+from viral.media import probe as probing
+from viral.media.container import open_container
 from viral.media.decord_frames import DecordRefusedError, decord_frames
-from viral.media.limits import Limits
-from viral.media.probe import Survey, survey
+from viral.media.limits import MediaLimits
+from viral.media.probe import Probe, probe
 from viral.media.pyav_frames import pyav_frames
 from viral.media.scaler import Scaler
 
@@ -25,63 +25,62 @@ def plain(path: str, turns: int) -> list[np.ndarray]:
         return [np.rot90(frame.to_ndarray(format="rgb24"), turns) for frame in container.decode(video=0)]
 
 
-def surveyed(path: str) -> Survey:
-    with opened(path) as container:
-        return survey(container, [], Limits())
+def probed(path: str) -> Probe:
+    with open_container(path) as container:
+        return probe(container, [], MediaLimits())
 
 
-def by_pyav(path: str, wanted: list[int]) -> dict[int, np.ndarray]:
-    with opened(path) as container:
-        known = survey(container, [], Limits())
-        scaler = Scaler(known.look)
-        return {number: scaler.whole(frame) for number, frame in pyav_frames(known.coded, wanted, known.index)}
+def by_pyav(path: str, numbers: list[int]) -> dict[int, np.ndarray]:
+    with open_container(path) as container:
+        file = probe(container, [], MediaLimits())
+        scaler = Scaler(file.geometry)
+        return {number: scaler.to_rgb(frame) for number, frame in pyav_frames(file.coded, numbers, file.index)}
 
 
 def check(path: str, *, trusts_decord: bool) -> None:
-    known = surveyed(path)
-    frames = plain(path, known.look.turns)
-    assert len(frames) == len(known.index)
+    file = probed(path)
+    frames = plain(path, file.geometry.turns)
+    assert len(frames) == len(file.index)
     for picks in PICKS:
-        wanted = sorted({min(pick, len(frames) - 1) for pick in picks})
-        found = by_pyav(path, wanted)
-        assert sorted(found) == wanted
-        for number, image in found.items():
+        numbers = sorted({min(pick, len(frames) - 1) for pick in picks})
+        images = by_pyav(path, numbers)
+        assert sorted(images) == numbers
+        for number, image in images.items():
             np.testing.assert_array_equal(image, frames[number])
         if not trusts_decord:
             with pytest.raises(DecordRefusedError):
-                list(decord_frames(path, wanted, known))
+                list(decord_frames(path, numbers, file))
             continue
-        answer = dict(decord_frames(path, wanted, known))
-        assert list(answer) == wanted
-        for number, image in answer.items():
+        by_decord = dict(decord_frames(path, numbers, file))
+        assert list(by_decord) == numbers
+        for number, image in by_decord.items():
             assert np.abs(image.astype(int) - frames[number]).mean() < 0.5
 
 
-@pytest.mark.parametrize(
-    "ending",
-    [
-        "testsrc.mp4", "testsrc-hevc.mp4", "video_180.mov", "unordered.mov",
-        "video_rotation_90.mp4", "test_yuv422p.mp4", "chaplin.mp4", "demo_skeleton.mp4",
-        "QCIF_30fps_h263_noaudio_1f.3gp",
-    ],
-)  # fmt: skip
-def test_decord_and_pyav_give_the_same_frames_of_real_files(find: Callable[[str], str], ending: str) -> None:
-    check(find(ending), trusts_decord=True)
+def test_decord_and_pyav_give_the_same_frames_of_real_files(
+    find: Callable[[str], str], subtests: pytest.Subtests
+) -> None:
+    for ending in (
+        *("testsrc.mp4", "testsrc-hevc.mp4", "video_180.mov", "unordered.mov", "video_rotation_90.mp4"),
+        *("test_yuv422p.mp4", "chaplin.mp4", "demo_skeleton.mp4", "QCIF_30fps_h263_noaudio_1f.3gp"),
+    ):
+        with subtests.test(ending):
+            check(find(ending), trusts_decord=True)
 
 
-@pytest.mark.parametrize(
-    "ending",
-    [
-        "h264_10bits.mp4", "tiny_av1.mp4", "h264-mjpeg.mkv", "enstvid.ivf", "test.avi", "no_duration.webm",
+def test_what_decord_cannot_read_or_gets_wrong_is_left_to_pyav(
+    find: Callable[[str], str], subtests: pytest.Subtests
+) -> None:
+    for ending in (
+        *("h264_10bits.mp4", "tiny_av1.mp4", "h264-mjpeg.mkv", "enstvid.ivf", "test.avi", "no_duration.webm"),
         "colr_nclx_rgb.mp4",
-    ],
-)  # fmt: skip
-def test_what_decord_cannot_read_or_gets_wrong_is_left_to_pyav(find: Callable[[str], str], ending: str) -> None:
-    check(find(ending), trusts_decord=False)
+    ):
+        with subtests.test(ending):
+            check(find(ending), trusts_decord=False)
 
 
-def test_real_tiktoks(tiktoks: list[str]) -> None:
-    for path in tiktoks[:2]:
+def test_whole_videos(paths: list[str]) -> None:
+    for path in paths[:2]:
         check(path, trusts_decord=True)
 
 
@@ -119,25 +118,29 @@ def test_groups_of_pictures(make: Make, name: str, codec: str, options: dict[str
 
 def test_frames_before_an_edit_list_begins_are_not_shown(make: Make) -> None:
     path = make("cut.mp4", shift=10, **{"x264-params": X264 + "bframes=2"})
-    known = surveyed(path)
-    assert len(known.index) == 38
-    assert known.index.pts_seconds[0] == 0.0
+    file = probed(path)
+    assert len(file.index) == 38
+    assert file.index.pts_seconds[0] == 0.0
     corners = {number: image[2:14, 2:14].mean() for number, image in by_pyav(path, [0, 1, 20]).items()}
     assert {number: round(mean / 4) for number, mean in corners.items()} == {0: 10, 1: 11, 20: 30}
 
 
-@pytest.mark.parametrize("ending", ["testsrc.mp4", "h264_10bits.mp4", "tiny_av1.mp4", "test.avi"])
 def test_packets_that_are_too_many_to_hold_are_read_again(
-    find: Callable[[str], str], ending: str, monkeypatch: pytest.MonkeyPatch
+    find: Callable[[str], str], subtests: pytest.Subtests
 ) -> None:
-    path = find(ending)
-    last = len(surveyed(path).index) - 1
-    picks = [sorted({min(pick, last) for pick in wanted}) for wanted in PICKS]
-    held = [by_pyav(path, wanted) for wanted in picks]
-    monkeypatch.setattr(surveying, "HELD_BYTES", 0)
-    assert surveyed(path).coded.packets is None
-    for wanted, expected in zip(picks, held, strict=True):
-        again = by_pyav(path, wanted)
+    for ending in ("testsrc.mp4", "h264_10bits.mp4", "tiny_av1.mp4", "test.avi"):
+        with subtests.test(ending), pytest.MonkeyPatch.context() as patch:
+            check_rereading(find(ending), patch)
+
+
+def check_rereading(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    last = len(probed(path).index) - 1
+    picks = [sorted({min(pick, last) for pick in numbers}) for numbers in PICKS]
+    cached = [by_pyav(path, numbers) for numbers in picks]
+    monkeypatch.setattr(probing, "MAX_CACHED_BYTES", 0)
+    assert probed(path).coded.packets is None
+    for numbers, expected in zip(picks, cached, strict=True):
+        again = by_pyav(path, numbers)
         assert list(again) == list(expected)
         for number, image in again.items():
             np.testing.assert_array_equal(image, expected[number])

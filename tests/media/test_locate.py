@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from viral.errors import AccessDeniedError, MissingObjectError, PostError, ReadError, TooLargeError
-from viral.media.locate import ATTEMPTS, local_video, remove_leftovers
+from viral.media.locate import DOWNLOAD_ATTEMPTS, local_video, remove_stale_copies
 from viral.storage import s3
 from viral.storage.store import Store
 
@@ -64,7 +64,7 @@ def test_copies_of_processes_that_were_killed_are_removed(scratch: Path, s3_root
     store = Store.open(s3_root)
     store.write("a.mp4", b"content")
     with local_video(store, "a.mp4", MIB) as path:
-        remove_leftovers()
+        remove_stale_copies()
         assert path.read_bytes() == b"content"
         assert list(scratch.iterdir()) == [path.parent]
 
@@ -186,10 +186,10 @@ def flaky(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Flak
 
 
 def test_an_answer_that_breaks_off_is_asked_for_again(flaky: type[Flaky], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flaky, "breaks", ATTEMPTS - 1)
+    monkeypatch.setattr(flaky, "breaks", DOWNLOAD_ATTEMPTS - 1)
     with local_video(Store("s3://bucket/prefix"), "a.mp4", MIB) as path:
         assert path.read_bytes() == flaky.content
-    assert flaky.asked == ATTEMPTS
+    assert flaky.asked == DOWNLOAD_ATTEMPTS
 
 
 def test_an_answer_that_always_breaks_off(flaky: type[Flaky], monkeypatch: pytest.MonkeyPatch, scratch: Path) -> None:

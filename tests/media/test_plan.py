@@ -2,17 +2,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from viral.media.index import PacketFact, build
-from viral.media.plan import Plan, shapes_by_frame
-from viral.media.pyav_frames import runs
+from viral.media.index import PacketInfo, build_index
+from viral.media.plan import SamplingPlan, shapes_by_frame
+from viral.media.pyav_frames import packet_ranges
 from viral.media.requests import AudioTrack, Clips, Frames, Packets
 
 
 def test_requests_are_kept_once_and_in_order() -> None:
     stills, sound = Frames((8, 8), count=2), AudioTrack()
-    plan = Plan.of([stills, sound, Frames((8, 8), count=2), Packets(), AudioTrack(16000)])
+    plan = SamplingPlan.from_requests([stills, sound, Frames((8, 8), count=2), Packets(), AudioTrack(16000)])
     assert plan.requests == (stills, sound, Packets())
-    assert (plan.pictures, plan.sounds, plan.packets) == ((stills,), (sound,), (Packets(),))
+    assert (plan.frame_requests, plan.audio_requests, plan.packet_requests) == ((stills,), (sound,), (Packets(),))
 
 
 def test_a_frame_wanted_twice_in_one_shape_is_resized_once() -> None:
@@ -30,7 +30,7 @@ def test_a_frame_wanted_twice_in_one_shape_is_resized_once() -> None:
 
 
 def test_runs_reach_from_a_key_frame_to_the_last_wanted_frame() -> None:
-    index = build([PacketFact(n, n, 1, 1, n % 10 == 0) for n in range(50)], tick=0.1, zero=0.0, fps=10)
-    found = [(run.first, run.last) for run in runs([3, 5, 12, 40], index)]
+    index = build_index([PacketInfo(n, n, 1, 1, n % 10 == 0) for n in range(50)], tick=0.1, zero=0.0, fps=10)
+    found = [(run.first, run.last) for run in packet_ranges([3, 5, 12, 40], index)]
     assert found == [(0, 5), (10, 12), (40, 40)]
-    assert [(run.first, run.last) for run in runs([9, 12], index)] == [(0, 12)]
+    assert [(run.first, run.last) for run in packet_ranges([9, 12], index)] == [(0, 12)]

@@ -3,15 +3,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from viral.media.index import PacketFact, PictureIndex, build
+from viral.media.index import FrameIndex, PacketInfo, build_index
 from viral.media.requests import Clips, Frames, hook
-from viral.media.sampling import frame_numbers
+from viral.media.sampling import sample_frames
 
 SIZE = (8, 8)
 
 
-def steady(frames: int, keys: tuple[int, ...], fps: int = 10) -> PictureIndex:
-    return build([PacketFact(n, n, 1, 1, n in keys) for n in range(frames)], tick=1 / fps, zero=0.0, fps=fps)
+def steady(frames: int, keys: tuple[int, ...], fps: int = 10) -> FrameIndex:
+    return build_index([PacketInfo(n, n, 1, 1, n in keys) for n in range(frames)], tick=1 / fps, zero=0.0, fps=fps)
 
 
 @pytest.mark.parametrize(
@@ -33,52 +33,54 @@ def steady(frames: int, keys: tuple[int, ...], fps: int = 10) -> PictureIndex:
     ],
 )
 def test_frames_of_a_second_at_ten_a_second(request_: Frames, expected: list[int]) -> None:
-    assert frame_numbers(request_, steady(10, (0, 4, 8))).tolist() == expected
+    assert sample_frames(request_, steady(10, (0, 4, 8))).tolist() == expected
 
 
 def test_key_frames_are_distinct_and_in_order_where_they_crowd() -> None:
     index = steady(100, (0, 1, 2, 3, 4, 99))
-    assert frame_numbers(Frames(SIZE, count=4, choice="key"), index).tolist() == [2, 3, 4, 99]
+    assert sample_frames(Frames(SIZE, count=4, choice="key"), index).tolist() == [2, 3, 4, 99]
 
 
 def test_clips_begin_at_key_frames_near_the_beginnings_of_equal_parts() -> None:
     clips = Clips(count=2, frames=4, step=0.2, size=SIZE)
-    numbers = frame_numbers(clips, steady(30, (0, 12, 20)))
+    numbers = sample_frames(clips, steady(30, (0, 12, 20)))
     assert numbers.tolist() == [[0, 2, 4, 6], [12, 14, 16, 18]]
 
 
 def test_clips_repeat_the_last_frame() -> None:
-    numbers = frame_numbers(Clips(count=2, frames=4, step=0.2, size=SIZE), steady(30, (12, 28)))
+    numbers = sample_frames(Clips(count=2, frames=4, step=0.2, size=SIZE), steady(30, (12, 28)))
     assert numbers.tolist() == [[12, 14, 16, 18], [28, 29, 29, 29]]
 
 
 def test_uniform_clips_lie_within_the_video() -> None:
-    numbers = frame_numbers(Clips(count=2, frames=5, step=0.1, size=SIZE, choice="uniform"), steady(20, (0,)))
+    numbers = sample_frames(Clips(count=2, frames=5, step=0.1, size=SIZE, choice="uniform"), steady(20, (0,)))
     assert numbers.tolist() == [[2, 3, 4, 5, 6], [12, 13, 14, 15, 16]]
-    longer = frame_numbers(Clips(count=1, frames=5, step=0.1, size=SIZE, choice="uniform"), steady(2, (0,)))
+    longer = sample_frames(Clips(count=1, frames=5, step=0.1, size=SIZE, choice="uniform"), steady(2, (0,)))
     assert longer.tolist() == [[0, 1, 1, 1, 1]]
 
 
 def test_a_step_that_is_no_whole_number_of_ticks_takes_every_second_frame() -> None:
     # 30 fps as Matroska writes it, in milliseconds: 0, 33, 67, 100 …
-    facts = [PacketFact(round(n * 1000 / 30), None, 33, 1, n == 0) for n in range(60)]
-    numbers = frame_numbers(Clips(count=1, frames=16, step=1 / 15, size=SIZE), build(facts, tick=1e-3, zero=0, fps=30))
+    facts = [PacketInfo(round(n * 1000 / 30), None, 33, 1, n == 0) for n in range(60)]
+    numbers = sample_frames(
+        Clips(count=1, frames=16, step=1 / 15, size=SIZE), build_index(facts, tick=1e-3, zero=0, fps=30)
+    )
     assert np.diff(numbers[0]).tolist() == [2] * 15
 
 
 def test_sampling_goes_by_time_where_the_frame_rate_varies() -> None:
     # Ten frames in the first second, one a second from there.
     ticks = [*range(10), 10, 20, 30]
-    index = build([PacketFact(t, t, 1, 1, t == 0) for t in ticks], tick=0.1, zero=0.0, fps=4)
-    assert frame_numbers(Frames(SIZE, every=1.0), index).tolist() == [0, 10, 11, 12]
+    index = build_index([PacketInfo(t, t, 1, 1, t == 0) for t in ticks], tick=0.1, zero=0.0, fps=4)
+    assert sample_frames(Frames(SIZE, every=1.0), index).tolist() == [0, 10, 11, 12]
 
 
 def test_random_clips_begin_a_little_behind_key_frames_and_within_the_video() -> None:
     index, seen = steady(300, (0, 90, 250)), set()
     for seed in range(40):
         clips = Clips(count=2, frames=4, step=0.2, size=SIZE, choice="random", seed=seed)
-        numbers = frame_numbers(clips, index)
-        assert np.array_equal(numbers, frame_numbers(clips, index))
+        numbers = sample_frames(clips, index)
+        assert np.array_equal(numbers, sample_frames(clips, index))
         assert numbers.shape == (2, 4)
         assert np.diff(numbers, axis=1).tolist() == [[2, 2, 2]] * 2
         starts = numbers[:, 0]
@@ -89,7 +91,7 @@ def test_random_clips_begin_a_little_behind_key_frames_and_within_the_video() ->
 
 def test_random_clips_of_a_short_video_repeat_key_frames_and_the_last_frame() -> None:
     clips = Clips(count=3, frames=4, step=0.2, size=SIZE, choice="random", seed=1)
-    assert frame_numbers(clips, steady(4, (0,))).tolist() == [[0, 2, 3, 3]] * 3
+    assert sample_frames(clips, steady(4, (0,))).tolist() == [[0, 2, 3, 3]] * 3
 
 
 def test_clips_take_a_seed_where_they_are_random_and_nowhere_else() -> None:

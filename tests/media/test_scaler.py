@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from tests.media.conftest import Make
-from viral.media.container import opened
-from viral.media.limits import Limits
-from viral.media.probe import survey
+from viral.media.container import open_container
+from viral.media.limits import MediaLimits
+from viral.media.probe import probe
 from viral.media.pyav_frames import pyav_frames
 from viral.media.requests import Fit
 from viral.media.resize import Size, resize
@@ -17,11 +17,11 @@ from viral.media.scaler import Scaler
 
 def both(path: str, size: Size, fit: Fit) -> tuple[np.ndarray, np.ndarray]:
     """The first frame: by the scaler, and by resizing its RGB."""
-    with opened(path) as container:
-        known = survey(container, [], Limits())
-        scaler = Scaler(known.look)
-        ((_, frame),) = pyav_frames(known.coded, [0], known.index)
-        return scaler.direct(frame, size, fit), resize(scaler.whole(frame), size, fit)
+    with open_container(path) as container:
+        file = probe(container, [], MediaLimits())
+        scaler = Scaler(file.geometry)
+        ((_, frame),) = pyav_frames(file.coded, [0], file.index)
+        return scaler.resize(frame, size, fit), resize(scaler.to_rgb(frame), size, fit)
 
 
 SHAPES: list[tuple[Size, Fit]] = [
@@ -33,20 +33,21 @@ SHAPES: list[tuple[Size, Fit]] = [
 
 
 @pytest.mark.parametrize(("size", "fit"), SHAPES)
-def test_it_resizes_as_pillow_does_but_for_a_shade(tiktoks: list[str], size: Size, fit: Fit) -> None:
-    for path in tiktoks[:4]:
+def test_it_resizes_as_pillow_does_but_for_a_shade(paths: list[str], size: Size, fit: Fit) -> None:
+    for path in paths[:4]:
         scaled, resized = both(path, size, fit)
         assert scaled.shape == resized.shape
         assert scaled.dtype == np.uint8
         assert np.abs(scaled.astype(int) - resized).mean() < 1.5
 
 
-@pytest.mark.parametrize(("size", "fit"), SHAPES)
-@pytest.mark.parametrize("ending", ["rotate-buck-bunny.mp4", "video_180.mov", "h264_10bits.mp4", "colr_nclx_rgb.mp4"])
-def test_turned_deep_and_rgb_pictures(find: Callable[[str], str], ending: str, size: Size, fit: Fit) -> None:
-    scaled, resized = both(find(ending), size, fit)
-    assert scaled.shape == resized.shape
-    assert np.abs(scaled.astype(int) - resized).mean() < 4
+def test_turned_deep_and_rgb_pictures(find: Callable[[str], str], subtests: pytest.Subtests) -> None:
+    for ending in ("rotate-buck-bunny.mp4", "video_180.mov", "h264_10bits.mp4", "colr_nclx_rgb.mp4"):
+        for size, fit in SHAPES:
+            with subtests.test(ending, size=size, fit=fit):
+                scaled, resized = both(find(ending), size, fit)
+                assert scaled.shape == resized.shape
+                assert np.abs(scaled.astype(int) - resized).mean() < 4
 
 
 @pytest.mark.parametrize("fit", ["crop", "stretch", "inside"])

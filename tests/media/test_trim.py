@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,23 +11,24 @@ import numpy as np
 import pytest
 
 from tests.media.conftest import Make
+from tests.media.streams import write_tone
 from viral.errors import ConfigError, EmptyWindowError
 from viral.extractors.acoustics import ACOUSTIC_COLUMNS
 from viral.extractors.craft import CRAFT_COLUMNS
 from viral.extractors.encode import encode
-from viral.extractors.extractor import Sample, Vector
+from viral.extractors.extractor import PostInput, Vector
 from viral.extractors.feature_set import FeatureSet
 from viral.extractors.metadata import METADATA_COLUMNS
-from viral.media import probe as surveying
+from viral.media import probe as probing
 from viral.media.decode import decode
-from viral.media.index import PacketFact, build
-from viral.media.limits import Limits
+from viral.media.index import PacketInfo, build_index
+from viral.media.limits import MediaLimits
 from viral.media.media import Media
-from viral.media.plan import Plan
+from viral.media.plan import SamplingPlan
 from viral.media.requests import AudioTrack, Clips, Frames, Packets, hook
 from viral.media.sandbox import Sandbox
-from viral.media.trim import seen_through
-from viral.media.window import Window
+from viral.media.trim import trim_frames
+from viral.media.window import ClipWindow
 
 # The light set without the caption, which no cut changes.
 SEEN = FeatureSet.from_dict({"name": "seen", "extractors": ["metadata", "acoustics", "craft"]})
@@ -42,7 +42,7 @@ PRIMING_SECONDS = 0.17
 
 
 def vectors(media: Media) -> dict[str, Vector]:
-    found = encode(SEEN.build(), [Sample(media)]).vectors[0]
+    found = encode(SEEN.build(), [PostInput(media)]).vectors[0]
     return {name: vector for name, vector in found.items() if vector is not None}
 
 
@@ -96,15 +96,19 @@ def encoded(source: str, target: Path, start: float, stop: float) -> str:
 
 
 def keys_of(path: str) -> np.ndarray:
-    packets = decode(path, Plan.of([Packets()]), Limits()).packets(Packets())
+    packets = decode(path, SamplingPlan.from_requests([Packets()]), MediaLimits()).packets(Packets())
     assert packets is not None
     return packets.pts_seconds[packets.key]
 
 
-def test_the_opening_of_a_real_video_is_that_of_a_copy_cut_at_a_key_frame(tiktoks: list[str], tmp_path: Path) -> None:
-    path, stop = next((path, keys_of(path)[2]) for path in tiktoks if len(keys_of(path)) > 2)
-    cut = decode(copied(path, tmp_path / "cut.mp4", 0.0, stop), Plan.of(SEEN.requests), Limits())
-    seen = decode(path, Plan.of(SEEN.requests, Window(0.0, stop)), Limits())
+def test_the_opening_of_a_real_video_is_that_of_a_copy_cut_at_a_key_frame(
+    shared_data: Path, paths: list[str], tmp_path: Path
+) -> None:
+    path, stop = next((path, keys_of(path)[2]) for path in paths if len(keys_of(path)) > 2)
+    cut = decode(
+        copied(path, tmp_path / "cut.mp4", 0.0, stop), SamplingPlan.from_requests(SEEN.requests), MediaLimits()
+    )
+    seen = decode(path, SamplingPlan.from_requests(SEEN.requests, ClipWindow(0.0, stop)), MediaLimits())
     assert_alike(seen, cut, 0.005)  # the copy's last packet of sound ends up to 30 ms behind its picture
     packets, others = seen.packets(Packets()), cut.packets(Packets())
     assert packets is not None and others is not None
@@ -117,17 +121,19 @@ def test_the_opening_of_a_real_video_is_that_of_a_copy_cut_at_a_key_frame(tiktok
 
 @pytest.mark.parametrize(("start", "stop"), [(0.0, 2.0), (1.5, 6.0)])
 def test_any_part_of_a_real_video_is_that_of_one_encoded_anew(
-    tiktoks: list[str], tmp_path: Path, start: float, stop: float
+    paths: list[str], tmp_path: Path, start: float, stop: float
 ) -> None:
-    cut = decode(encoded(tiktoks[1], tmp_path / "cut.mov", start, stop), Plan.of(SEEN.requests), Limits())
-    seen = decode(tiktoks[1], Plan.of(SEEN.requests, Window(start, stop)), Limits())
-    assert_alike(seen, cut, 0.001, without=CODED)
+    cut = decode(
+        encoded(paths[1], tmp_path / "cut.mov", start, stop), SamplingPlan.from_requests(SEEN.requests), MediaLimits()
+    )
+    seen = decode(paths[1], SamplingPlan.from_requests(SEEN.requests, ClipWindow(start, stop)), MediaLimits())
+    assert_alike(seen, cut, 0.002, without=CODED)
     assert seen.facts.seen_seconds == pytest.approx(stop - start, abs=1e-6)
 
 
-def test_a_window_over_all_changes_nothing(tiktoks: list[str]) -> None:
-    whole = decode(tiktoks[0], Plan.of(SEEN.requests), Limits())
-    seen = decode(tiktoks[0], Plan.of(SEEN.requests, Window(0.0, 1000.0)), Limits())
+def test_a_window_over_all_changes_nothing(paths: list[str]) -> None:
+    whole = decode(paths[0], SamplingPlan.from_requests(SEEN.requests), MediaLimits())
+    seen = decode(paths[0], SamplingPlan.from_requests(SEEN.requests, ClipWindow(0.0, 1000.0)), MediaLimits())
     for name, vector in vectors(whole).items():
         assert np.array_equal(vector, vectors(seen)[name])
     assert seen.facts == whole.facts
@@ -137,7 +143,9 @@ def test_times_and_pictures_count_from_the_windows_start(make: Make) -> None:
     path = make("numbered.mp4", frames=48, **{"x264-params": "keyint=12:min-keyint=12:scenecut=0:log-level=none"})
     keys, clips = Frames(count=4, size=(96, 160), choice="key"), Clips(count=1, frames=3, step=0.1, size=(96, 160))
     opening = hook(seconds=0.2, every=0.1, size=(96, 160))
-    media = decode(path, Plan.of([EVERY, keys, clips, opening, Packets()], Window(0.5, 1.3)), Limits())
+    media = decode(
+        path, SamplingPlan.from_requests([EVERY, keys, clips, opening, Packets()], ClipWindow(0.5, 1.3)), MediaLimits()
+    )
     shown = {request: media.tracks[request] for request in (EVERY, keys, clips, opening)}
     corners = {
         request: (track.data[..., 2:14, 2:14, :].mean((-1, -2, -3)) / 4).round().astype(int)
@@ -157,23 +165,23 @@ def test_times_and_pictures_count_from_the_windows_start(make: Make) -> None:
 def test_the_frame_on_the_screen_at_the_start_is_the_first() -> None:
     """A picture that stands still from 1 s to 2 s, as slideshows have it."""
     ticks = [*range(11), *range(20, 30)]
-    index = build([PacketFact(t, t, 1, 1, t in (0, 20)) for t in ticks], tick=0.1, zero=0.0, fps=10)
-    view = seen_through(index, Window(1.55, 2.5), seen_seconds=3.2)
+    index = build_index([PacketInfo(t, t, 1, 1, t in (0, 20)) for t in ticks], tick=0.1, zero=0.0, fps=10)
+    view = trim_frames(index, ClipWindow(1.55, 2.5), seen_seconds=3.2)
     assert view.first == 10
     assert view.index.pts_seconds == pytest.approx([0.0, 0.45, 0.55, 0.65, 0.75, 0.85])
-    assert view.index.keys.tolist() == [0, 1]
+    assert view.index.key_frames.tolist() == [0, 1]
     assert view.key.tolist() == [False, True, False, False, False, False]
     assert view.index.end == pytest.approx(0.95)
-    held = seen_through(index, Window(3.1), seen_seconds=3.2)  # only sound is left
+    held = trim_frames(index, ClipWindow(3.1), seen_seconds=3.2)  # only sound is left
     assert (held.first, len(held.index)) == (20, 1)
     assert held.index.end == pytest.approx(0.1)
 
 
-def test_sound_is_cut_to_the_sample(find: Callable[[str], str]) -> None:
+def test_sound_is_cut_to_the_sample(paths: list[str]) -> None:
     sound = AudioTrack(16000)
-    for ending in ("testsrc.mp4", "crunching.mp3"):
-        whole = decode(find(ending), Plan.of([sound]), Limits()).audio(sound)
-        cut = decode(find(ending), Plan.of([sound], Window(0.5, 2.0)), Limits())
+    for path in paths[-2:]:
+        whole = decode(path, SamplingPlan.from_requests([sound]), MediaLimits()).audio(sound)
+        cut = decode(path, SamplingPlan.from_requests([sound], ClipWindow(0.5, 2.0)), MediaLimits())
         audio = cut.audio(sound)
         assert whole is not None and audio is not None
         assert np.array_equal(audio.samples, whole.samples[8000:32000])
@@ -194,27 +202,29 @@ def test_a_part_without_sound_has_none(tmp_path: Path, make: Make) -> None:
         late.sample_rate, late.pts, late.time_base = 8000, 8000, Fraction(1, 8000)
         made.mux([*track.encode(late), *track.encode(None)])
     plan = [AudioTrack(8000), EVERY]
-    before = decode(str(path), Plan.of(plan, Window(0.0, 0.4)), Limits())
+    before = decode(str(path), SamplingPlan.from_requests(plan, ClipWindow(0.0, 0.4)), MediaLimits())
     assert (before.facts.audio_codec, before.audio(AudioTrack(8000)), before.partial) == (None, None, ())
-    across = decode(str(path), Plan.of(plan, Window(0.8, 1.25)), Limits())
+    across = decode(str(path), SamplingPlan.from_requests(plan, ClipWindow(0.8, 1.25)), MediaLimits())
     audio = across.audio(AudioTrack(8000))
     assert audio is not None and across.facts.audio_codec == "pcm_s16le"
     assert len(audio.samples) == pytest.approx(2000, abs=8)
 
 
-def test_a_part_of_a_file_that_broke_off_is_whole(tiktoks: list[str], tmp_path: Path) -> None:
+def test_a_part_of_a_file_that_broke_off_is_whole(paths: list[str], tmp_path: Path) -> None:
     path = tmp_path / "cut.mp4"
-    content = Path(tiktoks[0]).read_bytes()
+    content = Path(paths[0]).read_bytes()
     path.write_bytes(content[: len(content) * 6 // 10])
-    assert decode(str(path), Plan.of([EVERY], Window(0.0, 2.0)), Limits()).partial == ()
-    assert decode(str(path), Plan.of([EVERY], Window(2.0)), Limits()).partial == ("truncated",)
+    assert decode(str(path), SamplingPlan.from_requests([EVERY], ClipWindow(0.0, 2.0)), MediaLimits()).partial == ()
+    assert decode(str(path), SamplingPlan.from_requests([EVERY], ClipWindow(2.0)), MediaLimits()).partial == (
+        "truncated",
+    )
 
 
 def test_packets_that_are_too_many_to_hold(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    path, plan = make("numbered.mp4"), Plan.of([EVERY], Window(0.5, 1.0))
-    held = decode(path, plan, Limits()).frames(EVERY)
-    monkeypatch.setattr(surveying, "HELD_BYTES", 0)
-    again = decode(path, plan, Limits()).frames(EVERY)
+    path, plan = make("numbered.mp4"), SamplingPlan.from_requests([EVERY], ClipWindow(0.5, 1.0))
+    held = decode(path, plan, MediaLimits()).frames(EVERY)
+    monkeypatch.setattr(probing, "MAX_CACHED_BYTES", 0)
+    again = decode(path, plan, MediaLimits()).frames(EVERY)
     assert held is not None and again is not None
     assert np.array_equal(held.data, again.data)
 
@@ -222,11 +232,18 @@ def test_packets_that_are_too_many_to_hold(make: Make, monkeypatch: pytest.Monke
 @pytest.mark.parametrize(("start", "stop"), [(1.0, 1.0), (2.0, 1.0), (-1.0, 2.0), (math.nan, 1.0), (0.0, math.nan)])
 def test_a_window_without_length_is_refused(start: float, stop: float) -> None:
     with pytest.raises(ConfigError, match="is no part of a video"):
-        Window(start, stop)
+        ClipWindow(start, stop)
 
 
-def test_a_window_beyond_the_end_is_one_clear_error(make: Make, find: Callable[[str], str]) -> None:
-    with Sandbox(Limits()) as sandbox, pytest.raises(EmptyWindowError, match=r"from 9 s to the end: the video lasts"):
-        sandbox.decode(make("short.mp4"), Plan.of([EVERY], Window(9.0)))
-    with pytest.raises(EmptyWindowError, match=r"no sound from 9 s to 10 s: it lasts 8\.3 s"):
-        decode(find("crunching.mp3"), Plan.of([AudioTrack()], Window(9.0, 10.0)), Limits())
+def test_a_window_beyond_the_end_is_one_clear_error(make: Make, tmp_path: Path) -> None:
+    with (
+        Sandbox(MediaLimits()) as sandbox,
+        pytest.raises(EmptyWindowError, match=r"from 9 s to the end: the video lasts"),
+    ):
+        sandbox.decode(make("short.mp4"), SamplingPlan.from_requests([EVERY], ClipWindow(9.0)))
+    with pytest.raises(EmptyWindowError, match=r"no sound from 9 s to 10 s: it lasts 8\.3\d* s"):
+        decode(
+            write_tone(tmp_path / "tone.mp3"),
+            SamplingPlan.from_requests([AudioTrack()], ClipWindow(9.0, 10.0)),
+            MediaLimits(),
+        )

@@ -1,1 +1,1 @@
-"""Features: one post through reading, decoding and encoding to a row of a feature table."""
+"""Feature extraction: one post through reading, decoding and encoding to a row of a feature table."""

@@ -1,4 +1,4 @@
-"""Which posts a backfill still has to process: those without a row, and on request those that failed."""
+"""Selection of the posts a backfill has to process: those without a row and, on request, those that failed."""
 
 from __future__ import annotations
 
@@ -10,25 +10,26 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from viral.errors import ConfigError, CrashedError, OutOfMemoryError, TimedOutError, reasons
-from viral.tables.bucketed import Parts
-from viral.tables.latest import newest_of
+from viral.tables.bucketed import BucketedTable
+from viral.tables.latest import latest_per_key
 
-KILLERS = frozenset({CrashedError.reason, OutOfMemoryError.reason, TimedOutError.reason})
+PROCESS_KILLING_REASONS = frozenset({CrashedError.reason, OutOfMemoryError.reason, TimedOutError.reason})
+# Attempts that end the decoding process before a post is quarantined. One can be bad luck, on a full machine for
+# example; twice means the file, and each further attempt would cost a new process and up to the time limit.
 QUARANTINE_AFTER = 2
-"""A post that ended its decoding process so often is not tried again unless it is asked for."""
 
 
 @dataclass(frozen=True)
 class Retry:
-    """Which failed posts are to be tried again.
+    """Which failed posts to process again.
 
     Attributes:
-        before: only those whose newest attempt ended before this: the beginning of the run.
-        reasons: only those that failed, or are partial, for one of these; none given: all that failed.
-        quarantined: also those in quarantine.
+        before: only posts whose newest attempt finished before this time: the start of the run.
+        reasons: only posts that failed, or are partial, for one of these reasons; empty: all failed posts.
+        quarantined: include posts in quarantine.
 
     Raises:
-        ConfigError: a reason that no failed post can have.
+        ConfigError: unknown reason.
     """
 
     before: datetime
@@ -36,50 +37,49 @@ class Retry:
     quarantined: bool = False
 
     def __post_init__(self) -> None:
-        known = reasons()
-        if unknown := [reason for reason in self.reasons if reason not in known]:
-            raise ConfigError(f"no post fails for the reason {unknown[0]!r}: choose from {', '.join(known)}")
+        valid = reasons()
+        if unknown := [reason for reason in self.reasons if reason not in valid]:
+            raise ConfigError(f"no post fails for the reason {unknown[0]!r}: choose from {', '.join(valid)}")
 
 
-def pending(posts: pa.Table, features: Parts, bits: int, bucket: int, retry: Retry | None) -> pa.Table:
-    """The posts of a bucket that are still to be processed, with the number of the attempt in a column `attempt`.
+def pending(posts: pa.Table, features: BucketedTable, log2_buckets: int, bucket: int, retry: Retry | None) -> pa.Table:
+    """Select the posts of a bucket to process, and add a column `attempt` with the number of the attempt.
 
     Args:
         posts: rows of that bucket of the posts table, with `post_id`.
         features: the feature table.
-        bits: that there are 2^bits buckets.
-        bucket: which of them.
-        retry: what of the failed is to be tried again; None: nothing.
+        log2_buckets: binary logarithm of the number of buckets.
+        bucket: number of the bucket.
+        retry: which failed posts to include; None: none.
     """
-    newest, again = _attempts(features, bits, bucket, retry)
-    place = pc.index_in(posts["post_id"], newest["post_id"].combine_chunks())
-    attempts = newest["attempt"].take(place)
-    tried = pc.is_valid(place)
-    wanted = pc.or_(pc.invert(tried), pc.fill_null(again.take(place), False))
-    number = pc.fill_null(pc.add(attempts, 1), 0).cast(pa.int32())
-    return posts.append_column("attempt", number).filter(wanted)
+    newest, retried = _newest_attempts(features, log2_buckets, bucket, retry)
+    index = pc.index_in(posts["post_id"], newest["post_id"].combine_chunks())
+    selected = pc.or_(pc.is_null(index), pc.fill_null(retried.take(index), False))
+    attempt = pc.fill_null(pc.add(newest["attempt"].take(index), 1), 0).cast(pa.int32())
+    return posts.append_column("attempt", attempt).filter(selected)
 
 
 def quarantined(versions: pa.Table) -> pa.Array:
-    """The posts in quarantine, by id, among all attempts of some posts."""
-    killed = versions.filter(pc.is_in(versions["reason"], pa.array(sorted(KILLERS))))
+    """Ids of the posts in quarantine, from all attempts at some posts."""
+    killed = versions.filter(pc.is_in(versions["reason"], pa.array(sorted(PROCESS_KILLING_REASONS))))
     counts = killed["post_id"].combine_chunks().value_counts()
-    often = pc.greater_equal(counts.field("counts"), QUARANTINE_AFTER)
-    return counts.field("values").filter(often)
+    return counts.field("values").filter(pc.greater_equal(counts.field("counts"), QUARANTINE_AFTER))
 
 
-def _attempts(features: Parts, bits: int, bucket: int, retry: Retry | None) -> tuple[pa.Table, pa.ChunkedArray]:
-    """The newest attempt at each post of a bucket, and whether it is to be tried again."""
+def _newest_attempts(
+    features: BucketedTable, log2_buckets: int, bucket: int, retry: Retry | None
+) -> tuple[pa.Table, pa.ChunkedArray]:
+    """The newest attempt at each post of a bucket, and a mask of those to retry."""
     if retry is None:
-        newest = features.read(bits, bucket, ["post_id", "attempt"])
+        newest = features.read(log2_buckets, bucket, ["post_id", "attempt"])
         return newest, pa.chunked_array([pa.array(np.zeros(newest.num_rows, bool))])
-    versions = features.versions(bits, bucket, ["post_id", "attempt", "status", "reason", "finished_at"])
-    newest = newest_of(versions, "post_id", "attempt")
-    again = pc.less(newest["finished_at"], pa.scalar(retry.before))
+    versions = features.versions(log2_buckets, bucket, ["post_id", "attempt", "status", "reason", "finished_at"])
+    newest = latest_per_key(versions, "post_id", "attempt")
+    retried = pc.less(newest["finished_at"], pa.scalar(retry.before))
     if retry.reasons:
-        again = pc.and_(again, pc.is_in(newest["reason"], pa.array(retry.reasons)))
+        retried = pc.and_(retried, pc.is_in(newest["reason"], pa.array(retry.reasons)))
     else:
-        again = pc.and_(again, pc.equal(newest["status"], "failed"))
+        retried = pc.and_(retried, pc.equal(newest["status"], "failed"))
     if not retry.quarantined:
-        again = pc.and_(again, pc.invert(pc.is_in(newest["post_id"], quarantined(versions))))
-    return newest, again
+        retried = pc.and_(retried, pc.invert(pc.is_in(newest["post_id"], quarantined(versions))))
+    return newest, retried

@@ -1,85 +1,66 @@
-"""From a post to its vectors: the one path that backfills, the endpoint and `viral score` share."""
+"""From a post to its feature vectors: the one path that backfills, the endpoint and `viral score` share."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from types import TracebackType
 from typing import Self
 
 from viral.config import Settings
 from viral.errors import ExtractorError
-from viral.extractors.encode import Encoded, encode
-from viral.extractors.extractor import Context, Sample, Vector
+from viral.extractors.encode import EncodedBatch, encode
+from viral.extractors.extractor import Context, Extractor, PostInput
 from viral.extractors.feature_set import FeatureSet
-from viral.features.reader import Decoded, Job, Reader
+from viral.features.posts import DecodedPost, ExtractionRequest, ExtractionResult
+from viral.features.reader import MediaReader
 from viral.media.media import Facts, Media
 from viral.storage.store import Store
-from viral.weights.resolve import local_file
+from viral.weights.resolve import resolve_local
 from viral.weights.root import RootWeights
 
-GROUP = 8  # posts encoded together: nets gain little from more, and a group's media must fit in memory
+ENCODE_BATCH_SIZE = 8  # posts: networks gain little from more, and the media of a batch must fit in memory
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one post: `status` is `ok`, `partial` or `failed`, and says `reason` unless it is `ok`.
-
-    `notes` holds as JSON what extractors said in words, by their names.
-    """
-
-    post_id: str
-    status: str
-    reason: str | None = None
-    detail: str | None = None
-    facts: Facts = field(default_factory=Facts)
-    vectors: Mapping[str, Vector | None] = field(default_factory=dict)
-    notes: Mapping[str, str] = field(default_factory=dict)
-    stage_seconds: Mapping[str, float] = field(default_factory=dict)
-
-
-class Encoder:
-    """The second half of a post's way: holds the extractors' weights, and turns what was decoded into vectors.
+class FeatureEncoder:
+    """Second half of the pipeline: runs extractors on decoded posts.
 
     Args:
-        feature_set: what to extract.
-        device: where the networks run.
+        extractors: as `FeatureSet.build` loads them.
     """
 
-    def __init__(self, feature_set: FeatureSet, *, device: str = "cpu") -> None:
-        self.extractors = feature_set.build(device=device)
+    def __init__(self, extractors: Sequence[Extractor]) -> None:
+        self.extractors = extractors
 
-    def outcomes(self, group: Sequence[Decoded]) -> Iterator[Outcome]:
-        """The outcome of each post, in their order."""
-        samples = [_sample(post) for post in group if post.media]
-        encoded, place = encode(self.extractors, samples), 0
-        for post in group:
+    def encode(self, posts: Sequence[DecodedPost]) -> Iterator[ExtractionResult]:
+        """Yield the result of each post, in order."""
+        inputs = [
+            # `media` without a video URI is empty: the extractors see a text-only post.
+            PostInput(None if post.request.video_uri is None else post.media, post.request.context)
+            for post in posts
+            if post.media
+        ]
+        encoded, index = encode(self.extractors, inputs), 0
+        for post in posts:
             if post.media is None:
-                yield Outcome(post.job.post_id, "failed", post.reason, post.detail, stage_seconds=post.seconds)
+                yield _failed(post)
             else:
-                yield _outcome(post, post.media, encoded, place)
-                place += 1
-
-    def without_video(self, context: Context) -> Outcome:
-        """The outcome of a draft's words alone."""
-        return _outcome(
-            Decoded(Job("draft", None)), Media(Facts()), encode(self.extractors, [Sample(None, context)]), 0
-        )
+                yield _extracted(post, post.media, encoded, index)
+                index += 1
 
 
 class Pipeline:
-    """Both halves in one process. Holds the extractors' weights and a child process: close it.
+    """Both halves in one process. It owns the extractors' weights and a child process: close it.
 
     Args:
-        feature_set: what to extract.
-        store: where keys below the root are read from, and weights.
+        feature_set: which features to extract.
+        store: resolves keys below the root, and weights.
         settings: limits of media and sandbox.
     """
 
     def __init__(self, feature_set: FeatureSet, store: Store, settings: Settings) -> None:
-        self.encoder = Encoder(from_root(feature_set, store))
-        self.reader = Reader(feature_set.requests, store, settings)
+        self.encoder = FeatureEncoder(with_root_weights(feature_set, store).build())
+        self.reader = MediaReader(feature_set.requests, store, settings)
 
     def __enter__(self) -> Self:
         return self
@@ -90,47 +71,58 @@ class Pipeline:
         self.close()
 
     def close(self) -> None:
-        """End the sandbox's processes."""
+        """End the child process."""
         self.reader.close()
 
-    def run(self, jobs: Iterable[Job]) -> Iterator[Outcome]:
-        """The outcome of each job, in their order; the next files are decoded while a group is encoded."""
-        decoded = self.reader.run(jobs)
+    def extract(self, requests: Iterable[ExtractionRequest]) -> Iterator[ExtractionResult]:
+        """Yield the result of each request, in order; the next files are decoded while a batch is encoded."""
+        decoded = self.reader.read(requests)
         try:
-            while group := list(islice(decoded, GROUP)):
-                yield from self.encoder.outcomes(group)
+            while posts := list(islice(decoded, ENCODE_BATCH_SIZE)):
+                yield from self.encoder.encode(posts)
         finally:
             decoded.close()
 
-    def one(self, video_uri: str | None, context: Context) -> Outcome:
-        """The outcome of one draft; without a video, what its words alone give."""
-        if video_uri is None:
-            return self.encoder.without_video(context)
-        (outcome,) = self.run([Job("draft", video_uri, context)])
-        return outcome
+    def extract_draft(self, video_uri: str | None, context: Context) -> ExtractionResult:
+        """Extract features of one draft; without a video, of its context alone."""
+        request = ExtractionRequest("draft", video_uri, context)
+        (result,) = (
+            self.encoder.encode([DecodedPost(request, Media(Facts()))])
+            if video_uri is None
+            else self.extract([request])
+        )
+        return result
 
 
-def _sample(post: Decoded) -> Sample:
-    """A post that names no video was read nevertheless, as nothing: its words are all there is."""
-    return Sample(None if post.job.video_uri is None else post.media, post.job.context)
-
-
-def _outcome(post: Decoded, media: Media, encoded: Encoded, place: int) -> Outcome:
-    errors = encoded.errors[place]
-    reasons = [*media.partial, *([ExtractorError.reason] if errors else [])]
-    shares = {name: seconds / len(encoded.vectors) for name, seconds in encoded.seconds.items()}
-    return Outcome(
-        post.job.post_id,
-        status="partial" if reasons else "ok",
-        reason=reasons[0] if reasons else None,
-        detail="; ".join(f"{name}: {said}" for name, said in errors.items()) or None,
-        facts=media.facts,
-        vectors=encoded.vectors[place],
-        notes=encoded.notes[place],
-        stage_seconds={**post.seconds, **shares},
+def _failed(post: DecodedPost) -> ExtractionResult:
+    request = post.request
+    return ExtractionResult(
+        request.post_id,
+        "failed",
+        post.reason,
+        post.detail,
+        stage_seconds=post.stage_seconds,
+        attempt=request.attempt,
     )
 
 
-def from_root(feature_set: FeatureSet, store: Store) -> FeatureSet:
-    """The set with its weights from the root, unless it was told to resolve them otherwise."""
-    return feature_set.with_resolve(RootWeights(store)) if feature_set.resolve is local_file else feature_set
+def _extracted(post: DecodedPost, media: Media, encoded: EncodedBatch, index: int) -> ExtractionResult:
+    errors = encoded.errors[index]
+    reasons = [*media.partial, *([ExtractorError.reason] if errors else [])]
+    seconds_per_post = {name: seconds / len(encoded.vectors) for name, seconds in encoded.seconds.items()}
+    return ExtractionResult(
+        post.request.post_id,
+        status="partial" if reasons else "ok",
+        reason=reasons[0] if reasons else None,
+        detail="; ".join(f"{name}: {error}" for name, error in errors.items()) or None,
+        facts=media.facts,
+        vectors=encoded.vectors[index],
+        notes=encoded.notes[index],
+        stage_seconds={**post.stage_seconds, **seconds_per_post},
+        attempt=post.request.attempt,
+    )
+
+
+def with_root_weights(feature_set: FeatureSet, store: Store) -> FeatureSet:
+    """Make a feature set resolve weights in the root, unless it has a resolver of its own."""
+    return feature_set.with_resolve(RootWeights(store)) if feature_set.resolve is resolve_local else feature_set

@@ -1,122 +1,93 @@
-"""The first half of a post's way: its file is fetched and decoded, a little ahead of what asks for it."""
+"""First half of the pipeline: fetches and decodes videos, a little ahead of the consumer."""
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
 from threading import Lock
 
 from viral.config import Settings
 from viral.errors import PostError, UnreadableError, ViralError
-from viral.extractors.extractor import Context
-from viral.media.limits import Limits
-from viral.media.locate import local_video, remove_leftovers
+from viral.features.posts import DecodedPost, ExtractionRequest
+from viral.media.limits import MediaLimits
+from viral.media.locate import local_video, remove_stale_copies
 from viral.media.media import Facts, Media
-from viral.media.plan import Plan
+from viral.media.plan import SamplingPlan
 from viral.media.requests import Request
 from viral.media.sandbox import Sandbox
-from viral.media.window import Window
 from viral.storage.store import Store, one_line
 
-AHEAD = 2  # files beyond the one waited for: one is decoded while the other is fetched
+# Files in work beyond the one waited for: one is decoded while the next is fetched. More would only fill memory, since
+# the sandbox decodes one file at a time.
+PREFETCHED_FILES = 2
 
 
-@dataclass(frozen=True)
-class Job:
-    """One post to be processed: where its video lies and what is known at the moment of posting.
+class MediaReader:
+    """Reads the videos of posts: fetches each file, and decodes it in a sandboxed child process. Needs no torch.
 
-    `requests` are asked of its file in place of those that its reader was made with; with a `window` the file is read
-    as if it had been cut to it.
-    """
-
-    post_id: str
-    video_uri: str | None
-    context: Context = field(default_factory=Context)
-    requests: tuple[Request, ...] | None = None
-    window: Window | None = None
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """A post whose file was read: its `media`, or the `reason` and `detail` of why there is none.
-
-    It can be sent from one process to another; `seconds` is what each stage took so far.
-    """
-
-    job: Job
-    media: Media | None = None
-    reason: str | None = None
-    detail: str | None = None
-    seconds: Mapping[str, float] = field(default_factory=dict)
-
-
-class Reader:
-    """Fetches and decodes in a sandbox, which is a child process: close it. It needs no torch.
+    Its threads are the only concurrency around a decode: while one waits for the child, the other fetches the next
+    file. Call `close` to end the threads and the child.
 
     Args:
-        requests: what is asked of each file.
-        store: where keys below the root are read from.
+        requests: what to read from each file.
+        store: resolves keys below the root.
         settings: limits of media and sandbox.
     """
 
     def __init__(self, requests: Iterable[Request], store: Store, settings: Settings) -> None:
-        media, box = settings.media, settings.sandbox
-        self.store, self.plan = store, Plan.of(requests)
-        self.limits = Limits(
-            max_bytes=media.max_bytes,
-            max_seconds=media.max_seconds,
-            max_pixels=media.max_pixels,
-            seconds=box.seconds,
-            memory_bytes=box.memory_bytes,
-            recycle_after=box.recycle_after,
-        )
+        self.store, self.plan = store, SamplingPlan.from_requests(requests)
+        self.limits = MediaLimits(**settings.media.model_dump(), **settings.sandbox.model_dump())
         self.sandbox = Sandbox(self.limits)
-        remove_leftovers()
-        self._threads = ThreadPoolExecutor(AHEAD, thread_name_prefix="reader")
-        self._turn = Lock()
+        remove_stale_copies()
+        self._threads = ThreadPoolExecutor(PREFETCHED_FILES, thread_name_prefix="reader")
+        self._decoding = Lock()
 
-    def run(self, jobs: Iterable[Job]) -> Generator[Decoded, None, None]:
-        """Each job decoded, in their order; jobs are taken as they are needed."""
-        waiting: deque[Future[Decoded]] = deque()
+    def read(self, requests: Iterable[ExtractionRequest]) -> Generator[DecodedPost, None, None]:
+        """Yield each post decoded, in order; requests are consumed as needed."""
+        waiting: deque[Future[DecodedPost]] = deque()
         try:
-            for job in jobs:
-                waiting.append(self._threads.submit(self._decoded, job))
-                if len(waiting) > AHEAD:
+            for request in requests:
+                waiting.append(self._threads.submit(self._read, request))
+                if len(waiting) > PREFETCHED_FILES:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
         finally:
             for future in waiting:
                 if not future.cancel():
-                    future.exception()  # waits: its temporary file is gone then
+                    future.exception()  # waits until its temporary file is removed
 
     def close(self) -> None:
-        """End the sandbox's process and the threads."""
-        self.sandbox.close()
+        """End the child process and the threads; a decode in progress fails."""
+        self.sandbox.kill()
         self._threads.shutdown(cancel_futures=True)
+        self.sandbox.close()
 
-    def _decoded(self, job: Job) -> Decoded:
-        if job.video_uri is None and not self.plan.requests:
-            return Decoded(job, Media(Facts()))  # words alone, for extractors that ask for nothing else
+    def _read(self, request: ExtractionRequest) -> DecodedPost:
+        if request.video_uri is None and not self.plan.requests:
+            return DecodedPost(request, Media(Facts()))  # text-only post, and no extractor needs a file
         seconds, started = {}, time.perf_counter()
         try:
-            with local_video(self.store, job.video_uri, self.limits.max_bytes) as path:
+            with local_video(self.store, request.video_uri, self.limits.max_bytes) as path:
                 seconds["read"] = time.perf_counter() - started
-                with self._turn:
+                with self._decoding:
                     started = time.perf_counter()
                     try:
-                        plan = Plan.of(self.plan.requests if job.requests is None else job.requests, job.window)
-                        return Decoded(job, self.sandbox.decode(str(path), plan), seconds=seconds)
+                        media = self.sandbox.decode(str(path), self._plan(request))
                     finally:
                         seconds["decode"] = time.perf_counter() - started
+                    return DecodedPost(request, media, stage_seconds=seconds)
         except PostError as error:
-            reason, said = error.reason, one_line(error)
+            reason, detail = error.reason, one_line(error)
         except (ViralError, OSError):
-            raise  # no child to be had, no space for a copy: that is not the post's fault
-        except Exception as error:  # noqa: BLE001 - whatever a strange post makes a library raise costs one row
-            reason, said = UnreadableError.reason, f"{type(error).__name__}: {one_line(error)}"
+            raise  # no child process, no space for a copy: not the post's fault
+        except Exception as error:  # noqa: BLE001 - an unforeseen error of a library costs one row, not the job
+            reason, detail = UnreadableError.reason, f"{type(error).__name__}: {one_line(error)}"
         seconds.setdefault("read", time.perf_counter() - started)
-        return Decoded(job, None, reason, said, seconds)
+        return DecodedPost(request, None, reason, detail, seconds)
+
+    def _plan(self, request: ExtractionRequest) -> SamplingPlan:
+        requests = self.plan.requests if request.requests is None else request.requests
+        return SamplingPlan.from_requests(requests, request.window)

@@ -1,4 +1,4 @@
-"""What another table holds already: adding an extractor to a set computes that one and copies the rest."""
+"""Reuse of features that other tables have: adding an extractor to a set computes that one and copies the rest."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,188 +14,167 @@ import pyarrow.compute as pc
 
 from viral.config import Settings
 from viral.errors import ExtractorError
-from viral.extractors.extractor import Vector
 from viral.extractors.feature_set import FeatureSet
-from viral.features.pipeline import Encoder, Outcome
-from viral.features.reader import Decoded, Job, Reader
+from viral.features.pipeline import FeatureEncoder
+from viral.features.posts import DecodedPost, ExtractionRequest, ExtractionResult
+from viral.features.reader import MediaReader
 from viral.media.media import Facts, Media
 from viral.storage.store import Store, read_json
-from viral.tables.bucketed import Parts
-from viral.tables.schemas import FACTS, features, note_column
+from viral.tables.bucketed import BucketedTable
+from viral.tables.schemas import FACTS, feature_schema, note_column
 
 _CARD = "_set.json"
-_OUTCOME = ("post_id", "attempt", "status", "reason", "detail")
+_ATTEMPT_COLUMNS = ("post_id", "attempt", "status", "reason", "detail")
 
 
 @dataclass(frozen=True)
-class Known:
-    """What a donor knows of a post: vectors by extractor (None: not in the post), notes, facts, a partial's reason."""
+class SourceTable:
+    """A feature table to copy from, and its extractors that another set shares; `noted` are those with notes."""
 
-    vectors: Mapping[str, Vector | None]
-    notes: Mapping[str, str]
-    facts: Facts
-    reason: str | None
-    detail: str | None
-
-
-@dataclass(frozen=True)
-class Donor:
-    """A feature table, and those of its extractors that another set has just so; `tells` are those with notes."""
-
-    table: Parts
+    table: BucketedTable
     extractors: tuple[str, ...]
-    tells: tuple[str, ...] = ()
+    noted: tuple[str, ...] = ()
 
-    def rows(self, bits: int, bucket: int) -> pa.Table:
-        """Its rows of a bucket; posts that failed there are left out."""
-        notes = map(note_column, self.tells)
-        rows = self.table.read(bits, bucket, [*_OUTCOME, *FACTS.names, *self.extractors, *notes])
-        return rows.filter(_usable(rows))
+    def rows(self, log2_buckets: int, bucket: int) -> pa.Table:
+        """Read the reusable rows of a bucket: not of posts that failed, or that an extractor failed on."""
+        notes = map(note_column, self.noted)
+        columns = [*_ATTEMPT_COLUMNS, *FACTS.names, *self.extractors, *notes]
+        rows = self.table.read(log2_buckets, bucket, columns)
+        extractor_failed = pc.equal(pc.fill_null(rows["reason"], ""), ExtractorError.reason)
+        return rows.filter(pc.invert(pc.or_(pc.equal(rows["status"], "failed"), extractor_failed)))
 
-    def known(self, rows: pa.Table, posts: Sequence[str]) -> dict[str, Known]:
-        """What these rows say of these posts."""
-        wanted = pc.is_in(rows["post_id"], pa.array(posts, pa.string()))
-        return {row["post_id"]: self._known(row) for row in rows.filter(wanted).to_pylist()}
+    def results(self, rows: pa.Table, post_ids: Sequence[str]) -> dict[str, ExtractionResult]:
+        """Convert the rows of these posts back to results, by post."""
+        rows = rows.filter(pc.is_in(rows["post_id"], pa.array(post_ids, pa.string())))
+        return {row["post_id"]: self._result(row) for row in rows.to_pylist()}
 
-    def _known(self, row: dict[str, object]) -> Known:
-        vectors = {name: None if row[name] is None else np.array(row[name], np.float32) for name in self.extractors}
-        notes = {name: str(said) for name in self.tells if (said := row[note_column(name)]) is not None}
-        facts = Facts(**{name: row[name] for name in FACTS.names})  # type: ignore[arg-type]  # as FACTS types them
-        return Known(vectors, notes, facts, _text(row["reason"]), _text(row["detail"]))
+    def _result(self, row: dict[str, Any]) -> ExtractionResult:
+        return ExtractionResult(
+            row["post_id"],
+            row["status"],
+            row["reason"],
+            row["detail"],
+            facts=Facts(**{name: row[name] for name in FACTS.names}),
+            vectors={name: None if row[name] is None else np.array(row[name], np.float32) for name in self.extractors},
+            notes={name: note for name in self.noted if (note := row[note_column(name)]) is not None},
+        )
 
 
-def declare(store: Store, feature_set: FeatureSet) -> None:
-    """Say beside a feature table what its vectors are, so that other sets can find what they share with it."""
+def write_feature_card(store: Store, feature_set: FeatureSet) -> None:
+    """Store which extractors a feature table has, so that other sets can find those that they share."""
     card = {"set": feature_set.to_dict(), "fingerprints": feature_set.fingerprints}
     if read_json(store, f"{feature_set.table}/{_CARD}") != card:
         store.write(f"{feature_set.table}/{_CARD}", json.dumps(card, indent=1).encode())
 
 
-def donors(store: Store, feature_set: FeatureSet) -> list[Donor]:
-    """The other tables of the root that share extractors with `feature_set`, that with the most first."""
-    found = []
+def tables_sharing_extractors(store: Store, feature_set: FeatureSet) -> list[SourceTable]:
+    """List the other tables of the root that share extractors with `feature_set`, the one with the most first."""
+    tables = []
     for info in store.objects("features"):
-        table, _, file = info.key.rpartition("/")
-        card = read_json(store, info.key) if file == _CARD and table != feature_set.table else None
+        prefix, _, file = info.key.rpartition("/")
+        card = read_json(store, info.key) if file == _CARD and prefix != feature_set.table else None
         if card and (shared := _shared(feature_set.fingerprints, card["fingerprints"])):
-            tells = tuple(name for name in feature_set.tells if name in shared)
-            parts = Parts(store, table, features(shared, tells), key="post_id", newest_by="attempt", history=True)
-            found.append(Donor(parts, shared, tells))
-    return sorted(found, key=lambda donor: (-len(donor.extractors), donor.table.prefix))
+            noted = tuple(name for name in feature_set.noted_extractors if name in shared)
+            schema = feature_schema(shared, noted)
+            table = BucketedTable(store, prefix, schema, key="post_id", newest_by="attempt", history=True)
+            tables.append(SourceTable(table, shared, noted))
+    return sorted(tables, key=lambda source: (-len(source.extractors), source.table.prefix))
 
 
-def subset(feature_set: FeatureSet, names: Sequence[str]) -> FeatureSet:
-    """Those extractors of a set, as a set."""
-    entries = tuple(entry for entry in feature_set.entries if entry.spec.name in names)
-    return FeatureSet(feature_set.name, entries, feature_set.resolve)
+def _shared(fingerprints: Mapping[str, str], others: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(name for name, fingerprint in fingerprints.items() if others.get(name) == fingerprint)
 
 
-def _shared(ours: Mapping[str, str], theirs: Mapping[str, str]) -> tuple[str, ...]:
-    return tuple(name for name, fingerprint in ours.items() if theirs.get(name) == fingerprint)
+class DecodeStage:
+    """First stage of a backfill: looks up what other tables have of a post, and decodes its video for the rest.
 
-
-def _usable(rows: pa.Table) -> pa.ChunkedArray:
-    """Posts that went well there; a post that an extractor failed on is asked again."""
-    failed = pc.or_(
-        pc.equal(rows["status"], "failed"), pc.equal(pc.fill_null(rows["reason"], ""), ExtractorError.reason)
-    )
-    return pc.invert(failed)
-
-
-def _text(value: object) -> str | None:
-    return None if value is None else str(value)
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A post that was read, the extractors that it still needs, and what another table knows of it."""
-
-    decoded: Decoded
-    names: tuple[str, ...]
-    known: Known | None = None
-
-
-class Preparation:
-    """The first half of a post's way in a backfill: what other tables hold of it is looked up, the rest is decoded.
-
-    A post's video is taken to be what it was when the donor read it. It needs no torch; close it.
+    A post's video is assumed to be the one that the other table's row was made from. Needs no torch; close it.
     """
 
     def __init__(self, feature_set: FeatureSet, store: Store, settings: Settings) -> None:
         self.feature_set, self.store, self.settings = feature_set, store, settings
-        self.donors = donors(store, feature_set)
-        self._readers: dict[tuple[str, ...], Reader] = {}
-        self._held: tuple[tuple[int, int], list[pa.Table]] = ((-1, -1), [])
+        self.sources = tables_sharing_extractors(store, feature_set)
+        self._readers: dict[tuple[str, ...], MediaReader] = {}
+        self._cached_bucket = (-1, -1)
+        self._cached_rows: list[pa.Table] = []
 
-    def run(self, jobs: Sequence[Job], bits: int, bucket: int) -> Iterator[Prepared]:
-        """Each job prepared, those first that a donor knows; all are posts of that bucket."""
-        rest = list(jobs)
-        for donor, rows in zip(self.donors, self._rows(bits, bucket), strict=True):
-            known = donor.known(rows, [job.post_id for job in rest])
-            missing = tuple(name for name in self.feature_set.dims if name not in donor.extractors)
-            yield from self._prepared(missing, [job for job in rest if job.post_id in known], known)
-            rest = [job for job in rest if job.post_id not in known]
-        yield from self._prepared(tuple(self.feature_set.dims), rest, {})
+    def decode(self, requests: Sequence[ExtractionRequest], log2_buckets: int, bucket: int) -> Iterator[DecodedPost]:
+        """Yield each post of a bucket decoded, those first that can reuse features."""
+        rest = list(requests)
+        for source, rows in zip(self.sources, self._rows(log2_buckets, bucket), strict=True):
+            reused = source.results(rows, [request.post_id for request in rest])
+            missing = tuple(name for name in self.feature_set.dims if name not in source.extractors)
+            yield from self._decode(missing, [request for request in rest if request.post_id in reused], reused)
+            rest = [request for request in rest if request.post_id not in reused]
+        yield from self._decode(tuple(self.feature_set.dims), rest, {})
 
-    def _rows(self, bits: int, bucket: int) -> list[pa.Table]:
-        """What the donors hold of a bucket. The last one stays in memory: a worker gets several chunks of a bucket."""
-        if self._held[0] != (bits, bucket):
-            self._held = (bits, bucket), [donor.rows(bits, bucket) for donor in self.donors]
-        return self._held[1]
+    def _rows(self, log2_buckets: int, bucket: int) -> list[pa.Table]:
+        """Rows of each source table in a bucket. The last bucket is cached: a worker gets several of its chunks."""
+        if self._cached_bucket != (log2_buckets, bucket):
+            self._cached_rows = [source.rows(log2_buckets, bucket) for source in self.sources]
+            self._cached_bucket = (log2_buckets, bucket)
+        return self._cached_rows
 
-    def _prepared(self, names: tuple[str, ...], jobs: Sequence[Job], known: Mapping[str, Known]) -> Iterator[Prepared]:
-        """Where a donor knows the file and no extractor looks into it, it is not read."""
-        if known and not self._reader(names).plan.requests:
-            decoded: Iterable[Decoded] = (Decoded(job, Media(known[job.post_id].facts)) for job in jobs)
+    def _decode(
+        self, extractors: tuple[str, ...], requests: Sequence[ExtractionRequest], reused: Mapping[str, ExtractionResult]
+    ) -> Iterator[DecodedPost]:
+        """Decode for these extractors; where the facts are reused and no extractor needs the file, it is not read."""
+        reader = self._reader(extractors)
+        if reused and not reader.plan.requests:
+            posts = (DecodedPost(request, Media(reused[request.post_id].facts)) for request in requests)
         else:
-            decoded = self._reader(names).run(jobs)
-        return (Prepared(each, names, known.get(each.job.post_id)) for each in decoded)
+            posts = reader.read(requests)
+        for post in posts:
+            yield replace(post, extractors=extractors, reused=reused.get(post.request.post_id))
 
     def close(self) -> None:
-        """End the sandboxes."""
+        """End the child processes."""
         for reader in self._readers.values():
             reader.close()
 
-    def _reader(self, names: tuple[str, ...]) -> Reader:
-        if names not in self._readers:
-            specs = [spec for spec in self.feature_set.specs if spec.name in names]
-            requests = (request for spec in specs for request in spec.needs)
-            self._readers[names] = Reader(requests, self.store, self.settings)
-        return self._readers[names]
+    def _reader(self, extractors: tuple[str, ...]) -> MediaReader:
+        if extractors not in self._readers:
+            requests = (request for spec in self.feature_set.specs if spec.name in extractors for request in spec.needs)
+            self._readers[extractors] = MediaReader(requests, self.store, self.settings)
+        return self._readers[extractors]
 
 
-class Completion:
-    """The second half: the extractors that a post still needs, loaded when first needed, joined with what was known."""
+class EncodeStage:
+    """Second stage of a backfill: runs the extractors that a post still needs, and adds its reused features.
+
+    Extractors are loaded when they are first needed.
+    """
 
     def __init__(self, feature_set: FeatureSet, *, device: str = "cpu") -> None:
         self.feature_set, self.device = feature_set, device
-        self._encoders: dict[tuple[str, ...], Encoder] = {}
+        self._encoders: dict[tuple[str, ...], FeatureEncoder] = {}
 
-    def run(self, prepared: Iterable[Prepared]) -> Iterator[Outcome]:
-        """The outcome of each post, in their order."""
-        for names, each in groupby(prepared, lambda post: post.names):
-            group = list(each)
-            outcomes = self._outcomes(names, [post.decoded for post in group])
-            yield from (_joined(outcome, post.known) for outcome, post in zip(outcomes, group, strict=True))
+    def encode(self, posts: Iterable[DecodedPost]) -> Iterator[ExtractionResult]:
+        """Yield the result of each post, in order."""
+        for extractors, group in groupby(posts, lambda post: post.extractors):
+            same_extractors = list(group)
+            results = self._encoder(extractors or ()).encode(same_extractors)
+            for result, post in zip(results, same_extractors, strict=True):
+                yield _with_reused(result, post.reused)
 
-    def _outcomes(self, names: tuple[str, ...], group: Sequence[Decoded]) -> Iterable[Outcome]:
-        if not names:
-            return [Outcome(post.job.post_id, "ok", facts=post.media.facts) for post in group if post.media]
+    def _encoder(self, names: tuple[str, ...]) -> FeatureEncoder:
         if names not in self._encoders:
-            self._encoders[names] = Encoder(subset(self.feature_set, names), device=self.device)
-        return self._encoders[names].outcomes(group)
+            entries = tuple(entry for entry in self.feature_set.entries if entry.spec.name in names)
+            subset = replace(self.feature_set, entries=entries) if names else None  # no set is empty
+            self._encoders[names] = FeatureEncoder(subset.build(device=self.device) if subset else ())
+        return self._encoders[names]
 
 
-def _joined(outcome: Outcome, known: Known | None) -> Outcome:
-    """An outcome with what was known already; a post that fails now has failed."""
-    if known is None or outcome.status == "failed":
-        return outcome
-    reason = outcome.reason or known.reason
+def _with_reused(result: ExtractionResult, reused: ExtractionResult | None) -> ExtractionResult:
+    """Add reused features to a result, unless the post failed now."""
+    if reused is None or result.status == "failed":
+        return result
+    reason = result.reason or reused.reason
     return replace(
-        outcome,
+        result,
         status="partial" if reason else "ok",
         reason=reason,
-        detail=outcome.detail or known.detail,
-        vectors={**known.vectors, **outcome.vectors},
-        notes={**known.notes, **outcome.notes},
+        detail=result.detail or reused.detail,
+        vectors={**reused.vectors, **result.vectors},
+        notes={**reused.notes, **result.notes},
     )

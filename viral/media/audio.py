@@ -1,4 +1,4 @@
-"""Sound to mono float32, at any number of rates from one decode."""
+"""Audio to mono float32, at any number of sampling rates from one decode."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from viral.errors import UnreadableError
-from viral.media.container import opened, read_packets, sound_stream
-from viral.media.limits import Limits
+from viral.media.container import audio_stream, open_container, read_packets
+from viral.media.limits import MediaLimits
 from viral.media.media import Audio
 
 if TYPE_CHECKING:
@@ -22,18 +22,17 @@ if TYPE_CHECKING:
 
 Samples = npt.NDArray[np.float32]
 
-BLOCK = 8192
-"""Samples that leave the resampler at a time: codecs give about a thousand, and each array costs as much as they do."""
+# Samples per frame of the resampler: codecs give about a thousand, and the cost of an array hardly depends on its size.
+FRAME_SAMPLES = 8192
 
-TOLERATED = 0.1
-"""The share of packets that may fail to decode before the sound counts as failed."""
+# Fraction of packets that may fail to decode before the audio counts as failed.
+MAX_FAILED_FRACTION = 0.1
 
 
-class SoundDecoder:
-    """Takes the packets of one sound track and turns them into `Audio`, one for each rate.
+class AudioDecoder:
+    """Decodes the packets of one audio track to `Audio`, once per rate.
 
-    Mono is the mean of the channels. Packets that fail are left out, as players do; so is what lies
-    behind `max_seconds`.
+    Mono is the mean of the channels. Like players, it skips packets that fail. It drops samples after `max_seconds`.
     """
 
     def __init__(self, stream: AudioStream, rates: Iterable[int], max_seconds: float) -> None:
@@ -42,17 +41,17 @@ class SoundDecoder:
         self._stream = stream
         self._max_seconds = max_seconds
         self._resamplers: dict[int, AudioResampler] = {
-            rate: av.AudioResampler(format="fltp", rate=rate, frame_size=BLOCK) for rate in rates
+            rate: av.AudioResampler(format="fltp", rate=rate, frame_size=FRAME_SAMPLES) for rate in rates
         }
-        self._parts: dict[int, list[Samples]] = {rate: [] for rate in self._resamplers}
-        self._kept = dict.fromkeys(self._resamplers, 0)
+        self._blocks: dict[int, list[Samples]] = {rate: [] for rate in self._resamplers}
+        self._num_samples = dict.fromkeys(self._resamplers, 0)
         self._fed = 0
-        self._wrong = 0
-        self._begun = False
-        self._begins: float | None = None
+        self._failed = 0
+        self._started = False
+        self._start: float | None = None
 
     def feed(self, packet: Packet[Stream] | None) -> None:
-        """Decodes one packet; None flushes the decoder."""
+        """Decode one packet; None flushes the decoder."""
         import av
 
         self._fed += 1
@@ -62,63 +61,63 @@ class SoundDecoder:
         except MemoryError:
             raise
         except (av.error.FFmpegError, ValueError):
-            self._wrong += 1
+            self._failed += 1
 
-    def begins(self, zero: float) -> float:
-        """The time of the first sample in seconds after `zero`, both by the file's clock; 0 where it is not known."""
-        return 0.0 if self._begins is None else self._begins - zero
+    def start_seconds(self, zero: float) -> float:
+        """Time of the first sample relative to `zero`, in seconds of the file's clock; 0 where it is unknown."""
+        return 0.0 if self._start is None else self._start - zero
 
     def finish(self) -> dict[int, Audio] | None:
-        """The sound at each rate; None where it could not be decoded."""
+        """Flush, and return the audio at each rate; None where it could not be decoded."""
         import av
 
         self.feed(None)
         try:
-            if self._begun:
+            if self._started:
                 self._resample(None)
         except MemoryError:
             raise
         except (av.error.FFmpegError, ValueError):
-            self._wrong += 1
-        if self._wrong > TOLERATED * self._fed or not all(self._kept.values()):
+            self._failed += 1
+        if self._failed > MAX_FAILED_FRACTION * self._fed or not all(self._num_samples.values()):
             return None
-        return {rate: Audio(_in_range(np.concatenate(parts)), rate) for rate, parts in self._parts.items()}
+        return {rate: Audio(_in_range(np.concatenate(blocks)), rate) for rate, blocks in self._blocks.items()}
 
     def _resample(self, frame: AudioFrame | None) -> None:
-        if not self._begun and frame is not None:
-            self._begins = frame.time
-        self._begun = True
+        if not self._started and frame is not None:
+            self._start = frame.time
+        self._started = True
         for rate, resampler in self._resamplers.items():
-            for part in resampler.resample(frame):
-                # ffmpeg's own way to mono adds the channels at -3 dB each, which clips what both have in common.
-                self._keep(rate, part.to_ndarray().mean(axis=0, dtype=np.float32))
+            for block in resampler.resample(frame):
+                # ffmpeg's own downmix adds the channels at -3 dB each, which clips what both have in common.
+                self._append(rate, block.to_ndarray().mean(axis=0, dtype=np.float32))
 
-    def _keep(self, rate: int, samples: Samples) -> None:
-        room = max(0, round(self._max_seconds * rate) - self._kept[rate])
-        kept = samples[:room]
-        self._kept[rate] += len(kept)
-        self._parts[rate].append(kept)
+    def _append(self, rate: int, samples: Samples) -> None:
+        space = max(0, round(self._max_seconds * rate) - self._num_samples[rate])
+        samples = samples[:space]
+        self._num_samples[rate] += len(samples)
+        self._blocks[rate].append(samples)
 
 
 def _in_range(samples: Samples) -> Samples:
-    # Float codecs may hold anything: NaN, and peaks beyond full scale.
+    # Float codecs may hold any value: NaN, and peaks beyond full scale.
     return np.clip(np.nan_to_num(samples, copy=False), -1.0, 1.0)
 
 
-def read_audio(path: str, rate: int, limits: Limits) -> Audio:
-    """The sound of any media file, also one without a picture, in this process: for files one trusts.
+def read_audio(path: str, rate: int, limits: MediaLimits) -> Audio:
+    """Decode the audio of any trusted media file in this process, with or without video.
 
     Raises:
-        UnreadableError: there is no sound in it that can be decoded.
+        UnreadableError: it has no audio that can be decoded.
     """
-    with opened(path) as container:
-        stream = sound_stream(container)
+    with open_container(path) as container:
+        stream = audio_stream(container)
         if stream is None or stream.codec_context is None:
             raise UnreadableError("the file holds no sound that can be decoded")
-        decoder = SoundDecoder(stream, [rate], limits.max_seconds)
+        decoder = AudioDecoder(stream, [rate], limits.max_seconds)
         for packet in read_packets(container, stream):
             decoder.feed(packet)
-        sounds = decoder.finish()
-    if sounds is None:
+        audio = decoder.finish()
+    if audio is None:
         raise UnreadableError("the sound could not be decoded")
-    return sounds[rate]
+    return audio[rate]

@@ -1,50 +1,52 @@
-"""The one pass over a file of which nothing but the sound is wanted, and that may hold nothing else."""
+"""Decoding of files without video, for plans that need only their audio."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from viral.errors import EmptyWindowError, NoVideoStreamError, TooLongError
-from viral.media.audio import SoundDecoder
-from viral.media.container import has_picture, read_packets, sound_stream
-from viral.media.facts import digest, truncated
-from viral.media.limits import Limits
-from viral.media.media import Audio, Facts, Media
-from viral.media.plan import Plan
+from viral.media.audio import AudioDecoder
+from viral.media.container import audio_stream, has_video, read_packets
+from viral.media.facts import is_truncated, size_and_sha256
+from viral.media.limits import MediaLimits
+from viral.media.media import Facts, Media
+from viral.media.plan import SamplingPlan
 from viral.media.probe import declared_seconds
-from viral.media.trim import heard_through
-from viral.media.window import Window
+from viral.media.trim import trim_audio
+from viral.media.window import ClipWindow
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
     from av.container import InputContainer
 
 
-def is_only_heard(container: InputContainer, plan: Plan) -> bool:
-    """Whether the plan asks for sound alone, of a file without a moving picture: an mp3, say."""
-    wanted = plan.sounds and not plan.pictures and not plan.packets
-    return bool(wanted) and not has_picture(container) and sound_stream(container) is not None
+def is_audio_only(container: InputContainer, plan: SamplingPlan) -> bool:
+    """Whether the plan needs only audio, and the file has no video: an mp3, for example."""
+    needs_only_audio = plan.audio_requests and not plan.frame_requests and not plan.packet_requests
+    return bool(needs_only_audio) and not has_video(container) and audio_stream(container) is not None
 
 
-def heard(path: str, container: InputContainer, plan: Plan, limits: Limits) -> Media:
-    """Answers the plan's requests for sound.
+def decode_audio_only(path: str, container: InputContainer, plan: SamplingPlan, limits: MediaLimits) -> Media:
+    """Answer the audio requests of a plan.
 
     Raises:
-        TooLongError: it lasts longer than the limits allow.
-        EmptyWindowError: the plan's window lies behind its end.
-        NoVideoStreamError: it holds no sound either that a decoder here knows.
+        TooLongError: the file is longer than the limit.
+        EmptyWindowError: the plan's window lies behind the end of the file.
+        NoVideoStreamError: there is no decoder for its audio either.
     """
-    stream = sound_stream(container)
+    stream = audio_stream(container)
     if stream is None or stream.codec_context is None:
         raise NoVideoStreamError("no moving picture, and no sound that a decoder here knows")
-    decoder = SoundDecoder(stream, [request.rate for request in plan.sounds], limits.max_seconds)
-    seen = _fed(container, stream, decoder, limits)
-    sounds = _heard(decoder, plan.window, (container.start_time or 0) / 1e6)
+    decoder = AudioDecoder(stream, [request.rate for request in plan.audio_requests], limits.max_seconds)
+    zero = (container.start_time or 0) / 1e6
+    seen = _decode(container, stream, decoder, limits, zero)
+    audio = decoder.finish()
+    audio = audio and trim_audio(audio, plan.window, decoder.start_seconds(zero))
     if plan.window:
-        seen = _left(plan.window, seen)
+        seen = _trimmed_length(plan.window, seen)
     declared = declared_seconds(container, plan.window)
-    size, sha256 = digest(path)
-    found = Facts(
+    size, sha256 = size_and_sha256(path)
+    facts = Facts(
         container=container.format.name,
         audio_codec=stream.codec_context.codec.canonical_name,
         declared_seconds=declared,
@@ -52,24 +54,23 @@ def heard(path: str, container: InputContainer, plan: Plan, limits: Limits) -> M
         bytes=size,
         sha256=sha256,
     )
-    partial = [*(["truncated"] if truncated(declared, seen) else []), *(["audio_failed"] if sounds is None else [])]
-    return Media(found, {each: sounds[each.rate] for each in plan.sounds} if sounds else {}, tuple(partial))
+    partial = [*(["truncated"] if is_truncated(declared, seen) else []), *(["audio_failed"] if audio is None else [])]
+    return Media(
+        facts, {request: audio[request.rate] for request in plan.audio_requests} if audio else {}, tuple(partial)
+    )
 
 
-def _heard(decoder: SoundDecoder, window: Window | None, zero: float) -> dict[int, Audio] | None:
-    sounds = decoder.finish()
-    return sounds and heard_through(sounds, window, decoder.begins(zero))
-
-
-def _left(window: Window, seen: float) -> float:
+def _trimmed_length(window: ClipWindow, seen: float) -> float:
     if window.start >= seen:
         raise EmptyWindowError(f"there is no sound from {window}: it lasts {seen:.3g} s")
     return window.length(seen)
 
 
-def _fed(container: InputContainer, stream: AudioStream, decoder: SoundDecoder, limits: Limits) -> float:
-    """Decode all packets; where the last one ends, in seconds."""
-    tick, zero, seen = float(stream.time_base or 0), (container.start_time or 0) / 1e6, 0.0
+def _decode(
+    container: InputContainer, stream: AudioStream, decoder: AudioDecoder, limits: MediaLimits, zero: float
+) -> float:
+    """Decode all packets, and return where the last one ends, in seconds."""
+    tick, seen = float(stream.time_base or 0), 0.0
     for packet in read_packets(container, stream):
         start = packet.pts if packet.pts is not None else packet.dts
         if start is not None:

@@ -1,7 +1,7 @@
-"""The decoding child: a program of its own, run by `Sandbox`, that answers jobs until its parent hangs up.
+"""The decoding child: a program, run by `Sandbox`, that answers decode requests until its parent hangs up.
 
-A program and not a fork or a spawn of `multiprocessing`: those import the parent's main module again, which in a Ray
-worker is all of Ray.
+A program rather than a fork or a spawn of `multiprocessing`, which would import the parent's main module again: in a
+Ray worker, all of Ray.
 """
 
 from __future__ import annotations
@@ -11,33 +11,35 @@ import os
 import pickle
 import resource
 import signal
+import socket
+import struct
 import sys
 from collections.abc import Callable
-from multiprocessing.connection import Connection
 from pathlib import Path
 
 from viral.errors import OutOfMemoryError, PostError, UnreadableError
-from viral.media.limits import Limits
+from viral.media.limits import MediaLimits
 from viral.media.media import Media
-from viral.media.plan import Plan
+from viral.media.plan import SamplingPlan
 
-Decoder = Callable[[str, Plan, Limits], Media]
-Job = tuple[Decoder, str, Plan, Limits]
-Reply = tuple[str, str | Media]
-"""A reason code with its detail, or `OK` with the media."""
+Decoder = Callable[[str, SamplingPlan, MediaLimits], Media]
+DecodeRequest = tuple[Decoder, str, SamplingPlan, MediaLimits]
+"""Sent as a pickle."""
+DecodeReply = tuple[str, str | Media]
+"""`OK` with the media, or a reason code with its detail. Sent as a pickle behind its size, as `HEADER` packs it."""
 
 OK = "ok"
-READY = b"ready"
-PR_SET_PDEATHSIG = 1
+HEADER = struct.Struct("!Q")
+PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 
 
 def main(descriptor: int, parent: int, memory_bytes: int) -> None:
-    """Answers jobs that come through a descriptor; ends with its parent, at the latest.
+    """Send an empty message when ready, then answer requests; end with the parent at the latest.
 
     Args:
-        descriptor: an open socket to the parent.
-        parent: the process id of the parent.
-        memory_bytes: address space that may be used on top of what is mapped when all is loaded.
+        descriptor: socket that is connected to the parent.
+        parent: process id of the parent.
+        memory_bytes: limit of address space, on top of what is mapped when all modules are loaded.
     """
     _die_with(parent)
     import av
@@ -49,25 +51,30 @@ def main(descriptor: int, parent: int, memory_bytes: int) -> None:
     Image.init()
     av.logging.set_level(None)
     decord.logging.set_level(decord.logging.QUIET)
-    _limit(memory_bytes)
-    with Connection(descriptor) as connection:
-        connection.send_bytes(READY)
+    _limit_memory(memory_bytes)
+    with socket.socket(fileno=descriptor) as connection, connection.makefile("rb") as requests:
+        _send(connection, b"")
         while True:
             try:
-                request = connection.recv_bytes()
+                request: DecodeRequest = pickle.load(requests)  # noqa: S301 - from the parent
             except EOFError:
                 return
-            connection.send_bytes(_answer(request))
+            _send(connection, _reply(request))
 
 
-def _answer(request: bytes) -> bytes:
+def _send(connection: socket.socket, message: bytes) -> None:
+    connection.sendall(HEADER.pack(len(message)))
+    connection.sendall(message)
+
+
+def _reply(request: DecodeRequest) -> bytes:
     import av
 
+    function, path, plan, limits = request
     try:
-        function, path, plan, limits = pickle.loads(request)  # noqa: S301 - from the parent
         return pickle.dumps((OK, function(path, plan, limits)), protocol=5)
     except PostError as error:
-        reply: Reply = (error.reason, str(error))
+        reply: DecodeReply = (error.reason, str(error))
     except MemoryError:
         reply = (OutOfMemoryError.reason, "decoding ran out of memory")
     except av.error.FFmpegError as error:
@@ -78,10 +85,10 @@ def _answer(request: bytes) -> bytes:
 def _die_with(parent: int) -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
-        sys.exit("the parent is gone")
+        sys.exit("the parent has ended")
 
 
-def _limit(memory_bytes: int) -> None:
+def _limit_memory(memory_bytes: int) -> None:
     mapped = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
     resource.setrlimit(resource.RLIMIT_AS, (mapped + memory_bytes, mapped + memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -1,4 +1,4 @@
-"""Opens media files by PyAV: local files only, of known containers, with failures named."""
+"""Opens media files by PyAV: local files of known containers only, with typed errors."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from av.stream import Stream
     from av.video.stream import VideoStream
 
-# Playlists (hls, concat, sdp …) are left out on purpose: they make ffmpeg open other files and addresses.
+# Playlists (hls, concat, sdp …) are left out on purpose: they make ffmpeg open other files and URLs.
 CONTAINERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,live_flv,mpegts,mpeg,mpegvideo,asf,ogg,ivf,h264,hevc,m4v,obu,gif,"
     "mxf,nut,rm,dv,swf,mp3,wav,aac,ac3,eac3,flac,aiff,amr,caf,w64,opus"
@@ -32,13 +32,13 @@ OPTIONS = {"protocol_whitelist": "file", "format_whitelist": CONTAINERS}
 
 
 @contextmanager
-def opened(path: str) -> Iterator[InputContainer]:
-    """The opened file.
+def open_container(path: str) -> Iterator[InputContainer]:
+    """Open a local media file.
 
     Raises:
-        MissingObjectError: there is no such file.
-        UnreadableError: it is empty, or nothing that is known.
-        OutOfMemoryError: ffmpeg could not allocate.
+        MissingObjectError: the file does not exist.
+        UnreadableError: it is empty, or in no known container.
+        OutOfMemoryError: ffmpeg could not allocate memory.
     """
     import av
 
@@ -50,57 +50,56 @@ def opened(path: str) -> Iterator[InputContainer]:
     try:
         container = av.open(str(absolute), options=dict(OPTIONS), metadata_errors="replace")
     except av.error.FFmpegError as error:
-        raise failure(error) from None
+        raise _post_error(error) from None
     with container:
         yield container
 
 
-def failure(error: av.error.FFmpegError) -> UnreadableError | OutOfMemoryError:
-    """What an error of ffmpeg means for the post."""
+def _post_error(error: av.error.FFmpegError) -> UnreadableError | OutOfMemoryError:
     if isinstance(error, MemoryError):
         return OutOfMemoryError("ffmpeg could not allocate memory")
     return UnreadableError(f"ffmpeg: {error.strerror}")
 
 
-def has_picture(container: InputContainer) -> bool:
-    """Whether there is a moving picture; cover art and still images are none."""
-    return bool(_moving(container))
+def has_video(container: InputContainer) -> bool:
+    """Whether there is a video stream; cover art does not count."""
+    return bool(_video_streams(container))
 
 
-def picture_stream(container: InputContainer) -> VideoStream:
-    """The moving picture, decoding on one thread; cover art and still images are none.
+def video_stream(container: InputContainer) -> VideoStream:
+    """The main video stream, set to decode on one thread; cover art does not count.
 
     Raises:
-        NoVideoStreamError: there is no moving picture.
-        UnsupportedCodecError: no decoder here knows its codec.
+        NoVideoStreamError: there is none.
+        UnsupportedCodecError: there is no decoder for its codec.
     """
-    moving = _moving(container)
-    if not moving:
-        held = ["cover art" if s.type == "video" else s.type for s in container.streams]
-        raise NoVideoStreamError(f"no moving picture, only {', '.join(held) or 'an empty container'}")
+    streams = _video_streams(container)
+    if not streams:
+        kinds = ["cover art" if s.type == "video" else s.type for s in container.streams]
+        raise NoVideoStreamError(f"no moving picture, only {', '.join(kinds) or 'an empty container'}")
     best = container.streams.best("video")
-    stream = next((s for s in moving if s is best), moving[0])
+    stream = next((s for s in streams if s is best), streams[0])
     if stream.codec_context is None:
         raise UnsupportedCodecError("no decoder for the codec of the picture")
     stream.codec_context.thread_count = 1
     return stream
 
 
-def _moving(container: InputContainer) -> list[VideoStream]:
+def _video_streams(container: InputContainer) -> list[VideoStream]:
     from av.stream import Disposition
 
     return [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
 
 
-def sound_stream(container: InputContainer) -> AudioStream | None:
-    """The sound that a player would play, or None."""
+def audio_stream(container: InputContainer) -> AudioStream | None:
+    """The audio stream that a player would play, or None."""
     streams = container.streams.audio
     best = container.streams.best("audio")
     return next((s for s in streams if s is best), streams[0] if streams else None)
 
 
 def read_packets(container: InputContainer, *streams: VideoStream | AudioStream) -> Iterator[Packet[Stream]]:
-    """The packets of these streams until the file ends or breaks off; damaged and empty ones are left out."""
+    """Yield the packets of these streams until the file ends or breaks off, without damaged and empty ones."""
     import av
 
     packets = container.demux(*streams)

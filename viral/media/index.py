@@ -1,4 +1,4 @@
-"""The index of a picture track: when each frame is shown, and from where it can be decoded."""
+"""Index of a video track: when each frame is shown, and where in the file its decoding must start."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
-EARLY = 1e-3
-"""A frame counts as shown this many seconds early, since containers round times to a millisecond."""
+# A frame counts as shown this many seconds early: containers round times to a millisecond.
+TIME_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True)
-class PacketFact:
-    """What the index keeps of one packet; times in ticks, None where the container has none."""
+class PacketInfo:
+    """Header of one packet; times in ticks of the stream's time base, None where the container has none."""
 
     pts: int | None
     dts: int | None
@@ -27,82 +27,89 @@ class PacketFact:
     size: int
     key: bool
     hidden: bool = False
-    """To be decoded for others' sake and not shown, since an edit list cuts it off."""
+    """Cut off by an edit list: decoded because other frames refer to it, but not shown."""
 
 
 @dataclass(frozen=True)
-class PictureIndex:
-    """The packets of a picture track that are shown. Arrays are in order of presentation, and so are all frame numbers.
+class FrameIndex:
+    """The shown frames of a video track. Arrays and all frame numbers are in order of presentation.
 
-    `pts_seconds` float64 (P,), `sizes` int64 (P,), `key` bool (P,); `coded` int64 (P,) is the place of each frame in
-    the file; `ticks` int64 (P,) are the times as the file has them; `end` is when the last frame ends. `exact` says
-    that the times are all there and all differ: only then can a frame be told by its time.
+    Attributes:
+        pts_seconds: presentation times, float64 (P,).
+        sizes: bytes of each packet, int64 (P,).
+        key: which are key frames, bool (P,).
+        positions: position of each frame's packet in the file, int64 (P,).
+        pts: presentation times in ticks, as in the file, int64 (P,).
+        end: when the last frame ends, in seconds.
+        exact: every time is present and unique, so that decoded frames can be identified by their pts.
     """
 
     pts_seconds: Floats
     sizes: Ints
     key: Bools
-    coded: Ints
-    ticks: Ints
+    positions: Ints
+    pts: Ints
     end: float
     exact: bool
 
     def __len__(self) -> int:
-        return len(self.ticks)
+        return len(self.pts)
 
-    def shown_at(self, seconds: Floats) -> Ints:
-        """The frame on the screen at each of these times: the last one that has begun, or the first of all."""
-        places = np.searchsorted(self.pts_seconds, seconds + EARLY, side="right") - 1
-        return np.clip(places, 0, len(self) - 1).astype(np.int64)
+    def frame_at(self, seconds: Floats) -> Ints:
+        """The frame on the screen at each time: the last one that has begun, or the first of all."""
+        frames = np.searchsorted(self.pts_seconds, seconds + TIME_TOLERANCE, side="right") - 1
+        return np.clip(frames, 0, len(self) - 1).astype(np.int64)
 
     @cached_property
-    def keys(self) -> Ints:
-        """The key frames; the first frame stands in where the file marks none."""
-        found = np.flatnonzero(self.key)
-        return found.astype(np.int64) if len(found) else np.zeros(1, np.int64)
+    def key_frames(self) -> Ints:
+        """The key frames; the first frame where the file marks none."""
+        frames = np.flatnonzero(self.key)
+        return frames.astype(np.int64) if len(frames) else np.zeros(1, np.int64)
 
     @property
-    def closed(self) -> bool:
-        """Whether nothing that is shown before a key frame comes behind it in the file."""
-        return bool((self.coded[self.keys] == self.keys).all())
+    def closed_gops(self) -> bool:
+        """Whether every group of pictures is closed: no frame shown before a key frame follows it in the file."""
+        return bool((self.positions[self.key_frames] == self.key_frames).all())
 
-    def entry(self, frame: int) -> int:
-        """The place in the file where decoding must begin to see that frame.
+    def decode_start(self, frame: int) -> int:
+        """Position in the file where decoding must start to get that frame.
 
-        That is the last key packet before it that is also shown no later: frames which lead an open group of
+        It is the last key packet before the frame that is also shown no later: the leading frames of an open group of
         pictures need the group before.
         """
         keys = np.flatnonzero(self.key)
-        before = keys[(self.coded[keys] <= self.coded[frame]) & (keys <= frame)]
-        return int(self.coded[before].max()) if len(before) else 0
+        before = keys[(self.positions[keys] <= self.positions[frame]) & (keys <= frame)]
+        return int(self.positions[before].max()) if len(before) else 0
 
 
-def build(packets: Sequence[PacketFact], *, tick: float, zero: float, fps: float, timed: bool = True) -> PictureIndex:
-    """The index of these packets, which come in the order of the file.
+def build_index(
+    packets: Sequence[PacketInfo], *, tick: float, zero: float, fps: float, timed: bool = True
+) -> FrameIndex:
+    """Build the index of packets in file order.
 
     Args:
         packets: at least one that is shown.
-        tick: seconds a tick.
-        zero: the time in seconds, by the file's clock, that counts as 0.
-        fps: frames a second, for packets without any time.
-        timed: whether the container stores times of presentation, so that those of frames can be trusted.
+        tick: seconds per tick.
+        zero: time in seconds, on the file's clock, that becomes 0.
+        fps: frame rate for packets without any time.
+        timed: whether the container stores presentation times, so that those of decoded frames can be trusted.
     """
     times = [p.pts if p.pts is not None else p.dts for p in packets]
     distinct = all(p.pts is not None for p in packets) and len(set(times)) == len(times)
     if any(t is None for t in times):
-        times = [round((zero + place / fps) / tick) for place in range(len(packets))]
+        times = [round((zero + position / fps) / tick) for position in range(len(packets))]
     ticks = np.array(times, np.int64)
     by_time = np.argsort(ticks, kind="stable").astype(np.int64)
-    coded = by_time[[not packets[place].hidden for place in by_time]]
-    seconds = (ticks[coded] * tick - zero).astype(np.float64)
-    last = packets[int(coded[-1])].duration * tick
-    usual = float(np.median(np.diff(seconds))) if len(seconds) > 1 else 1 / fps
-    return PictureIndex(
+    positions = by_time[[not packets[position].hidden for position in by_time]]
+    seconds = (ticks[positions] * tick - zero).astype(np.float64)
+    last_duration = packets[int(positions[-1])].duration * tick
+    median_duration = float(np.median(np.diff(seconds))) if len(seconds) > 1 else 1 / fps
+    return FrameIndex(
         pts_seconds=seconds,
-        sizes=np.array([p.size for p in packets], np.int64)[coded],
-        key=np.array([p.key for p in packets], np.bool_)[coded],
-        coded=coded,
-        ticks=ticks[coded],
-        end=float(seconds[-1]) + (last if last > 0 else usual),
+        sizes=np.array([p.size for p in packets], np.int64)[positions],
+        key=np.array([p.key for p in packets], np.bool_)[positions],
+        positions=positions,
+        pts=ticks[positions],
+        end=float(seconds[-1]) + (last_duration if last_duration > 0 else median_duration),
         exact=timed and distinct and packets[0].key,
     )

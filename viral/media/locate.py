@@ -1,4 +1,4 @@
-"""A post's video as a local file, wherever it lies."""
+"""Provides a post's video as a local file, wherever it is stored."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from viral.errors import (
 from viral.storage import s3
 from viral.storage.store import Store, one_line
 
-ATTEMPTS = 3
+# boto3 retries each request itself; these cover replies that break off, which it does not retry.
+DOWNLOAD_ATTEMPTS = 3
+RETRY_SECONDS = 120.0  # no further attempt this long after the first: boto3's own back-off adds up
+
 NO_SUCH_FILE = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP}
-RETRIES_WITHIN = 120.0  # seconds from the first attempt; boto3 backs off within each
-
-
 _PREFIX = "viral-video-"
 
 
-def remove_leftovers() -> None:
-    """Remove the copies of videos that processes of this machine left when they were killed."""
+def remove_stale_copies() -> None:
+    """Remove the temporary copies of videos that killed processes of this machine left behind."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*-*"):
         owner = folder.name.removeprefix(_PREFIX).partition("-")[0]
         if owner.isdecimal() and not Path("/proc", owner).exists():
@@ -42,18 +42,18 @@ def remove_leftovers() -> None:
 
 @contextmanager
 def local_video(store: Store, video_uri: str | None, max_bytes: int) -> Iterator[Path]:
-    """The video at `video_uri` (a key below the root, an absolute path, or an `s3://` address) as a local file.
+    """Provide the video at `video_uri` (a key below the root, an absolute path or an `s3://` URI) as a local file.
 
-    What lies in a folder is read in place; an object is copied to a temporary file that the block's end removes.
+    A file is read in place; an object is downloaded to a temporary file that is removed at the end of the block.
 
     Raises:
-        MissingObjectError, AccessDeniedError, TooLargeError, ReadError: it cannot be had.
+        MissingObjectError, AccessDeniedError, TooLargeError, ReadError: the video cannot be read.
     """
     if not video_uri:
         raise MissingObjectError("the post has no video URI")
     if "://" in video_uri and not video_uri.startswith(("s3://", "file://")):
         raise MissingObjectError(f"{video_uri} is not in the store: fetch it first")
-    uri = _path_of(video_uri) if video_uri.startswith("file://") else video_uri
+    uri = _path_from_uri(video_uri) if video_uri.startswith("file://") else video_uri
     uri = uri if uri.startswith(("s3://", "/")) else store.uri(uri)
     if uri.startswith("s3://"):
         with _downloaded(uri, max_bytes) as path:
@@ -62,7 +62,7 @@ def local_video(store: Store, video_uri: str | None, max_bytes: int) -> Iterator
         yield _checked(Path(uri), max_bytes)
 
 
-def _path_of(uri: str) -> str:
+def _path_from_uri(uri: str) -> str:
     try:
         return unquote(urlsplit(uri).path)
     except ValueError as error:
@@ -78,7 +78,7 @@ def _checked(path: Path, max_bytes: int) -> Path:
         if error.errno not in NO_SUCH_FILE:
             raise ReadError(f"{path}: {one_line(error)}") from error
         raise MissingObjectError(f"there is no file {str(path)!r}") from error
-    except ValueError as error:  # no path at all, with a null character in it
+    except ValueError as error:  # a null character
         raise MissingObjectError(f"there is no file {str(path)!r}") from error
     if not path.is_file():
         raise MissingObjectError(f"{path} is not a file")
@@ -107,8 +107,8 @@ def _downloaded(uri: str, max_bytes: int) -> Iterator[Path]:
 def _download(uri: str, path: Path, max_bytes: int) -> None:
     from botocore.exceptions import BotoCoreError, ClientError
 
-    until = time.monotonic() + RETRIES_WITHIN
-    for attempt in range(1, ATTEMPTS + 1):
+    until = time.monotonic() + RETRY_SECONDS
+    for attempt in range(1, DOWNLOAD_ATTEMPTS + 1):
         try:
             _copy(uri, path, max_bytes)
         except (BotoCoreError, ClientError, OSError) as error:
@@ -117,26 +117,29 @@ def _download(uri: str, path: Path, max_bytes: int) -> None:
                     f"no space left for a copy of {uri} in {tempfile.gettempdir()}: free some"
                 ) from error
             failure = _as_post_error(uri, error)
-            last = attempt == ATTEMPTS or time.monotonic() > until
+            last = attempt == DOWNLOAD_ATTEMPTS or time.monotonic() > until
             if last or not isinstance(failure, ReadError):
                 raise failure from error
-            time.sleep(random.uniform(0, 2.0**attempt))  # noqa: S311 - no secret: so that not all come again at once
+            time.sleep(random.uniform(0, 2.0**attempt))  # noqa: S311 - jitter, so that not all workers retry at once
         else:
             return
 
 
 def _copy(uri: str, path: Path, max_bytes: int) -> None:
-    """One attempt. boto3 tries a request again by itself, but not the reading of an answer that breaks off."""
-    answer = s3.answer(uri)
-    with closing(answer["Body"]) as body, path.open("wb") as file:  # its own `with` would give the unchecked stream
-        _check_size(uri, answer["ContentLength"], max_bytes)
+    """Download in one attempt."""
+    response = s3.get_object(uri)
+    with (
+        closing(response["Body"]) as body,
+        path.open("wb") as file,
+    ):  # the body's own `with` yields a stream without length check
+        _check_size(uri, response["ContentLength"], max_bytes)
         shutil.copyfileobj(body, file, 1 << 20)
 
 
 def _as_post_error(uri: str, error: Exception) -> PostError:
-    code = s3.code(error)
-    if code in s3.MISSING or code == "ParamValidationError":  # no bucket can have that name
+    code = s3.error_code(error)
+    if code in s3.MISSING_CODES or code == "ParamValidationError":  # no bucket can have that name
         return MissingObjectError(f"there is no object {uri}")
-    if code in s3.DENIED:
+    if code in s3.DENIED_CODES:
         return AccessDeniedError(f"{uri}: {code}")
     return ReadError(f"{uri}: {one_line(error)}")

@@ -1,4 +1,4 @@
-"""What one decode pass produced of one file."""
+"""Decoded media of one file."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from viral.media.requests import AudioTrack, Clips, Frames, Packets, Request
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of a file: the columns `tables.FACTS`. `width` and `height` are as shown, after rotation.
+    """Facts of a file: the columns `tables.FACTS`. `width` and `height` are as shown, after rotation.
 
-    `declared_seconds` is what the header says (None where it says nothing); `seen_seconds` is where the last packet
-    that was read ends.
+    `declared_seconds` is the duration by the header (None without one); `seen_seconds` is where the last packet ends.
     """
 
     container: str | None = None
@@ -35,7 +34,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class FrameBatch:
-    """Frames with their times: `data` uint8 (T, H, W, 3) RGB, `pts_seconds` float64 (T,)."""
+    """Frames and their times: `data` uint8 (T, H, W, 3) RGB, `pts_seconds` float64 (T,)."""
 
     data: npt.NDArray[np.uint8]
     pts_seconds: npt.NDArray[np.float64]
@@ -43,7 +42,7 @@ class FrameBatch:
 
 @dataclass(frozen=True)
 class ClipBatch:
-    """Clips with the times of their frames: `data` uint8 (C, T, H, W, 3) RGB, `pts_seconds` float64 (C, T)."""
+    """Clips and the times of their frames: `data` uint8 (C, T, H, W, 3) RGB, `pts_seconds` float64 (C, T)."""
 
     data: npt.NDArray[np.uint8]
     pts_seconds: npt.NDArray[np.float64]
@@ -51,7 +50,7 @@ class ClipBatch:
 
 @dataclass(frozen=True)
 class Audio:
-    """Mono sound: `samples` float32 (N,) in [-1, 1], at `rate` samples a second."""
+    """Mono audio: `samples` float32 (N,) in [-1, 1], at `rate` samples per second."""
 
     samples: npt.NDArray[np.float32]
     rate: int
@@ -59,7 +58,7 @@ class Audio:
 
 @dataclass(frozen=True)
 class PacketTrack:
-    """The coded picture track, read without decoding: a row a packet, in order of presentation.
+    """The coded video track, read without decoding, in order of presentation.
 
     `pts_seconds` float64 (P,), `sizes` int64 (P,) bytes, `key` bool (P,).
     """
@@ -74,10 +73,10 @@ Track = FrameBatch | ClipBatch | Audio | PacketTrack
 
 @dataclass(frozen=True)
 class Media:
-    """What one decode pass produced: for each request of the sampling plan its data, and the facts.
+    """Result of a decode pass: the track of each request of the sampling plan, and the facts of the file.
 
-    A request that the file cannot answer (no sound, say) is not in `tracks`. `partial` holds the reason codes of what
-    went wrong without making the file useless (`truncated`, `audio_failed`).
+    A request that the file cannot answer (it has no audio, for example) is not in `tracks`. `partial` has the reason
+    codes of failures that leave the rest of the file usable (`truncated`, `audio_failed`).
     """
 
     facts: Facts
@@ -85,21 +84,21 @@ class Media:
     partial: tuple[str, ...] = ()
 
     def frames(self, request: Frames) -> FrameBatch | None:
-        """The frames of that request, or None where the file has no such track."""
+        """The frames of a request, or None where the file cannot answer it."""
         track = self.tracks.get(request)
         return track if isinstance(track, FrameBatch) else None
 
     def clips(self, request: Clips) -> ClipBatch | None:
-        """The clips of that request, or None where the file has no such track."""
+        """The clips of a request, or None where the file cannot answer it."""
         track = self.tracks.get(request)
         return track if isinstance(track, ClipBatch) else None
 
     def audio(self, request: AudioTrack) -> Audio | None:
-        """The sound at that request's rate, or None where the file has no sound."""
+        """The audio at the rate of a request, or None where the file has none."""
         track = self.tracks.get(request)
         return track if isinstance(track, Audio) else None
 
     def packets(self, request: Packets) -> PacketTrack | None:
-        """The coded picture track, or None where the file has none."""
+        """The coded video track, or None where it was not read."""
         track = self.tracks.get(request)
         return track if isinstance(track, PacketTrack) else None

@@ -1,4 +1,4 @@
-"""The sampling plan: what several extractors ask of one file, so that it is read once."""
+"""Sampling plan: the requests of several extractors for one file, so that it is read once."""
 
 from __future__ import annotations
 
@@ -7,51 +7,51 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from viral.media.index import Ints, PictureIndex
+from viral.media.index import FrameIndex, Ints
 from viral.media.requests import AudioTrack, Clips, Fit, Frames, Packets, Request
-from viral.media.sampling import frame_numbers
-from viral.media.window import Window
+from viral.media.sampling import sample_frames
+from viral.media.window import ClipWindow
 
 Shape = tuple[tuple[int, int], Fit]
-"""One way to resize: (height, width), and how."""
+"""Target of a resize: (height, width), and how to fit it."""
 
 
 @dataclass(frozen=True)
-class Plan:
-    """Requests without repeats, in order, of a whole file or of a `window` of it. Make it with `Plan.of`."""
+class SamplingPlan:
+    """Distinct requests in order, for a whole file or a `window` of it. Build it with `from_requests`."""
 
     requests: tuple[Request, ...]
-    window: Window | None = None
+    window: ClipWindow | None = None
 
     @classmethod
-    def of(cls, requests: Iterable[Request], window: Window | None = None) -> Plan:
-        """The plan that answers all of these requests, each once."""
+    def from_requests(cls, requests: Iterable[Request], window: ClipWindow | None = None) -> SamplingPlan:
+        """Build the plan that answers these requests, each once."""
         return cls(tuple(dict.fromkeys(requests)), window)
 
     @property
-    def pictures(self) -> tuple[Frames | Clips, ...]:
+    def frame_requests(self) -> tuple[Frames | Clips, ...]:
         """The requests that need frames decoded."""
         return tuple(r for r in self.requests if isinstance(r, Frames | Clips))
 
     @property
-    def sounds(self) -> tuple[AudioTrack, ...]:
-        """The requests for sound."""
+    def audio_requests(self) -> tuple[AudioTrack, ...]:
+        """The requests for audio."""
         return tuple(r for r in self.requests if isinstance(r, AudioTrack))
 
     @property
-    def packets(self) -> tuple[Packets, ...]:
-        """The requests for the coded track."""
+    def packet_requests(self) -> tuple[Packets, ...]:
+        """The requests for the coded video track."""
         return tuple(r for r in self.requests if isinstance(r, Packets))
 
-    def numbers(self, index: PictureIndex) -> dict[Frames | Clips, Ints]:
-        """For each picture request the frames that answer it, by order of presentation."""
-        return {request: frame_numbers(request, index) for request in self.pictures}
+    def sample(self, index: FrameIndex) -> dict[Frames | Clips, Ints]:
+        """The frame numbers that answer each frame request."""
+        return {request: sample_frames(request, index) for request in self.frame_requests}
 
 
-def shapes_by_frame(numbers: Mapping[Frames | Clips, Ints]) -> dict[int, tuple[Shape, ...]]:
-    """The union of the wanted frames, in order, each with the distinct shapes that it is wanted in."""
-    wanted: dict[int, dict[Shape, None]] = {}
-    for request, frames in numbers.items():
+def shapes_by_frame(samples: Mapping[Frames | Clips, Ints]) -> dict[int, tuple[Shape, ...]]:
+    """The union of the sampled frames, in order, each with the distinct shapes to resize it to."""
+    shapes: dict[int, dict[Shape, None]] = {}
+    for request, frames in samples.items():
         for frame in np.unique(frames):
-            wanted.setdefault(int(frame), {})[(request.size, request.fit)] = None
-    return {frame: tuple(wanted[frame]) for frame in sorted(wanted)}
+            shapes.setdefault(int(frame), {})[(request.size, request.fit)] = None
+    return {frame: tuple(shapes[frame]) for frame in sorted(shapes)}

@@ -1,4 +1,4 @@
-"""The first pass over a file: all packets are read, the sound and one frame of the picture are decoded."""
+"""First pass over a file: reads all packets, decodes the audio and the first frame."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from viral.errors import TooLargeError, TooLongError, UnreadableError, UnsupportedCodecError
-from viral.media.audio import SoundDecoder
-from viral.media.container import picture_stream, read_packets, sound_stream
-from viral.media.index import PacketFact, PictureIndex, build
-from viral.media.limits import MIB, Limits
+from viral.media.audio import AudioDecoder
+from viral.media.container import audio_stream, read_packets, video_stream
+from viral.media.index import FrameIndex, PacketInfo, build_index
+from viral.media.limits import MIB, MediaLimits
 from viral.media.media import Audio
-from viral.media.pyav_frames import CodedPicture, frames_of
-from viral.media.trim import View, heard_through, seen_through
-from viral.media.window import Window
+from viral.media.pyav_frames import CodedVideo, decode_packet
+from viral.media.trim import TrimmedTrack, trim_audio, trim_frames
+from viral.media.window import ClipWindow
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
@@ -25,24 +25,24 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 RIGHT_ANGLE = 90
-USUAL_FPS = 25.0
+DEFAULT_FPS = 25.0  # for files without a frame rate; what ffmpeg assumes for raw streams
 
-BEHIND_SECONDS = 0.5
-"""So far behind a window its sound is still decoded: decoders and resamplers hold some back."""
+# Audio is decoded up to this far behind a window, since decoders and resamplers delay their output.
+AUDIO_MARGIN_SECONDS = 0.5
 
-HELD_BYTES = 64 * MIB
-"""Up to here the packets of the picture stay in memory, so that the file is not read twice."""
+# Video packets are kept up to this total, so that the file is not read twice. Enough for short videos.
+MAX_CACHED_BYTES = 64 * MIB
 
 
 @dataclass(frozen=True)
-class Look:
-    """What the first frame shows: its size as shown, and the quarter turns (counterclockwise) that show it upright."""
+class FrameGeometry:
+    """Size of the frames as shown, and the counterclockwise quarter turns that show them upright."""
 
     width: int
     height: int
     turns: int
     plain: bool
-    """Progressive, and 8 bits a sample."""
+    """Progressive, and 8 bits per component."""
 
     @property
     def rotation(self) -> int:
@@ -51,11 +51,11 @@ class Look:
 
 
 @dataclass(frozen=True)
-class Survey:
-    """What the first pass learned. `sounds` has a track for each rate; None where the sound could not be decoded.
+class Probe:
+    """Result of the first pass. `audio` has a track per rate; None where the audio could not be decoded.
 
-    `index` is of the whole picture, from which frames are decoded; all else is of what the window leaves, in `view` the
-    picture too.
+    `index` covers the whole video track, as decoding needs it; everything else is trimmed to the window, the track as
+    `trimmed`.
     """
 
     container: str
@@ -64,169 +64,166 @@ class Survey:
     fps: float | None
     declared_seconds: float | None
     seen_seconds: float
-    index: PictureIndex
-    view: View
-    look: Look
-    sounds: dict[int, Audio] | None
-    coded: CodedPicture
+    index: FrameIndex
+    trimmed: TrimmedTrack
+    geometry: FrameGeometry
+    audio: dict[int, Audio] | None
+    coded: CodedVideo
 
 
-def survey(container: InputContainer, rates: Iterable[int], limits: Limits, window: Window | None = None) -> Survey:
-    """Reads all of an opened file once, as if it had been cut to the window.
+def probe(
+    container: InputContainer, rates: Iterable[int], limits: MediaLimits, window: ClipWindow | None = None
+) -> Probe:
+    """Read all of an opened file once, as if it had been cut to the window.
 
     Raises:
         PostError: the file cannot be used; the class says why.
     """
-    picture, sound = picture_stream(container), sound_stream(container)
-    _check_size(picture, limits)
-    surveyor = _Surveyor(container, picture, sound, tuple(rates), limits, window)
-    surveyor.read()
-    return surveyor.result()
+    video, audio = video_stream(container), audio_stream(container)
+    _check_size(video, limits)
+    prober = _Prober(container, video, audio, tuple(rates), limits, window)
+    prober.read()
+    return prober.result()
 
 
 def quarter_turns(frame: VideoFrame) -> int:
-    """How often to turn the frame counterclockwise by 90 degrees; angles that are none of these count as none."""
+    """Counterclockwise quarter turns that show the frame upright; other angles count as none."""
     return round(frame.rotation / RIGHT_ANGLE) % 4 if frame.rotation % RIGHT_ANGLE == 0 else 0
 
 
-class _Surveyor:
+class _Prober:
     def __init__(
         self,
         container: InputContainer,
-        picture: VideoStream,
-        sound: AudioStream | None,
+        video: VideoStream,
+        audio: AudioStream | None,
         rates: tuple[int, ...],
-        limits: Limits,
-        window: Window | None,
+        limits: MediaLimits,
+        window: ClipWindow | None,
     ) -> None:
-        self._container, self._picture, self._sound, self._limits = container, picture, sound, limits
-        self._window, self._sounding = window, window is None
+        self._container, self._video, self._audio, self._limits = container, video, audio, limits
+        self._window, self._has_audio = window, window is None
         self._ticks = [float(stream.time_base or 0) for stream in container.streams]
         self._zero = (container.start_time or 0) / 1e6
-        self._packets: list[PacketFact] = []
-        self._held: list[Packet[Stream]] | None = []
-        self._held_bytes = 0
-        self._begun: list[VideoFrame] = []
+        self._packets: list[PacketInfo] = []
+        self._cached: list[Packet[Stream]] | None = []
+        self._cached_bytes = 0
+        self._first_frames: list[VideoFrame] = []
         self._fed = 0
-        self._seen = 0.0
-        self._sound_lost = bool(rates) and sound is not None and sound.codec_context is None
-        hears = bool(rates) and sound is not None and sound.codec_context is not None
-        self._decoder = SoundDecoder(sound, rates, limits.max_seconds) if hears and sound is not None else None
+        self._seen_seconds = 0.0
+        self._no_decoder = bool(rates) and audio is not None and audio.codec_context is None
+        can_decode = bool(rates) and audio is not None and audio.codec_context is not None
+        self._decoder = AudioDecoder(audio, rates, limits.max_seconds) if can_decode and audio is not None else None
 
     def read(self) -> None:
-        streams = [s for s in (self._picture, self._sound) if s is not None]
+        streams = [s for s in (self._video, self._audio) if s is not None]
         for packet in read_packets(self._container, *streams):
-            span = self._note_end(packet)
-            if packet.stream_index == self._picture.index:
-                self._note_picture(packet)
+            span = self._time_span(packet)
+            if packet.stream_index == self._video.index:
+                self._add_video(packet)
             else:
-                self._note_sound(packet, span)
+                self._add_audio(packet, span)
 
-    def result(self) -> Survey:
-        if not self._begun:
-            self._begun = frames_of(self._picture.codec_context, None)
-        if not self._begun or all(packet.hidden for packet in self._packets):
+    def result(self) -> Probe:
+        if not self._first_frames:
+            self._first_frames = decode_packet(self._video.codec_context, None)
+        if not self._first_frames or all(packet.hidden for packet in self._packets):
             raise UnreadableError("the picture decodes to no frame at all")
-        fps = float(self._picture.average_rate or 0) or None
-        index = self._index(fps or USUAL_FPS)
-        return Survey(
+        fps = float(self._video.average_rate or 0) or None
+        index = self._index(fps or DEFAULT_FPS)
+        decoder = self._video.codec_context
+        return Probe(
             container=self._container.format.name,
-            video_codec=self._picture.codec_context.codec.canonical_name,
+            video_codec=decoder.codec.canonical_name,
             audio_codec=self._audio_codec(),
             fps=fps,
             declared_seconds=declared_seconds(self._container, self._window),
-            seen_seconds=self._window.length(self._seen) if self._window else self._seen,
+            seen_seconds=self._window.length(self._seen_seconds) if self._window else self._seen_seconds,
             index=index,
-            view=seen_through(index, self._window, self._seen),
-            look=_look(self._begun[0]),
-            sounds=self._sounds(),
-            coded=CodedPicture(
-                self._container.name, self._picture.codec_context, self._held, self._fed, tuple(self._begun)
-            ),
+            trimmed=trim_frames(index, self._window, self._seen_seconds),
+            geometry=_geometry(self._first_frames[0]),
+            audio=self._decoded_audio(),
+            coded=CodedVideo(self._container.name, decoder, self._cached, self._fed, tuple(self._first_frames)),
         )
 
-    def _index(self, fps: float) -> PictureIndex:
-        # AVI stores no times of presentation: ffmpeg makes them up, and wrongly for packed B-frames.
+    def _index(self, fps: float) -> FrameIndex:
+        # AVI stores no presentation times: ffmpeg invents them, and wrongly for packed B-frames.
         timed = self._container.format.name != "avi"
-        tick = self._ticks[self._picture.index]
-        return build(self._packets, tick=tick, zero=self._zero, fps=fps, timed=timed)
+        tick = self._ticks[self._video.index]
+        return build_index(self._packets, tick=tick, zero=self._zero, fps=fps, timed=timed)
 
-    def _note_end(self, packet: Packet[Stream]) -> tuple[float, float] | None:
-        """When the packet is shown or heard, in seconds from where to where; None where it does not say."""
+    def _time_span(self, packet: Packet[Stream]) -> tuple[float, float] | None:
+        """Start and end of a packet in seconds; None where it has no time. The end counts towards the file's length."""
         ticks = packet.pts if packet.pts is not None else packet.dts
         if ticks is None:
             return None
         tick = self._ticks[packet.stream_index]
         start, end = ticks * tick - self._zero, (ticks + (packet.duration or 0)) * tick - self._zero
-        self._seen = max(self._seen, end)
-        if self._seen > self._limits.max_seconds:
+        self._seen_seconds = max(self._seen_seconds, end)
+        if self._seen_seconds > self._limits.max_seconds:
             raise TooLongError(f"lasts longer than media.max_seconds = {self._limits.max_seconds:g}")
         return start, end
 
-    def _note_sound(self, packet: Packet[Stream], span: tuple[float, float] | None) -> None:
+    def _add_audio(self, packet: Packet[Stream], span: tuple[float, float] | None) -> None:
         if self._window is not None:
-            self._sounding |= span is None or self._window.touches(*span)
-            if span is not None and span[0] >= self._window.until + BEHIND_SECONDS:
+            self._has_audio |= span is None or self._window.overlaps(*span)
+            if span is not None and span[0] >= self._window.until + AUDIO_MARGIN_SECONDS:
                 return
         if self._decoder is not None:
             self._decoder.feed(packet)
 
-    def _note_picture(self, packet: Packet[Stream]) -> None:
+    def _add_video(self, packet: Packet[Stream]) -> None:
         if packet.is_keyframe and packet.has_sidedata("encryption_info"):
             raise UnsupportedCodecError("the picture is encrypted")
-        fact = PacketFact(
+        info = PacketInfo(
             packet.pts, packet.dts, packet.duration or 0, packet.size, packet.is_keyframe, packet.is_discard
         )
-        self._packets.append(fact)
-        self._hold(packet)
-        # Packets that fail are passed over until there is a first frame, as players do.
-        if not self._begun:
-            self._begun = frames_of(self._picture.codec_context, packet)
+        self._packets.append(info)
+        self._cache(packet)
+        # Like players, skip packets that fail to decode until there is a first frame.
+        if not self._first_frames:
+            self._first_frames = decode_packet(self._video.codec_context, packet)
             self._fed += 1
 
-    def _hold(self, packet: Packet[Stream]) -> None:
-        self._held_bytes += packet.size
-        if self._held_bytes > HELD_BYTES:
-            self._held = None
-        if self._held is not None:
-            self._held.append(packet)
+    def _cache(self, packet: Packet[Stream]) -> None:
+        self._cached_bytes += packet.size
+        if self._cached_bytes > MAX_CACHED_BYTES:
+            self._cached = None
+        if self._cached is not None:
+            self._cached.append(packet)
 
-    def _sounds(self) -> dict[int, Audio] | None:
-        if self._sound_lost:
+    def _decoded_audio(self) -> dict[int, Audio] | None:
+        if self._no_decoder:
             return None
-        if self._decoder is None or not self._sounding:
+        if self._decoder is None or not self._has_audio:
             return {}
-        sounds = self._decoder.finish()
-        return sounds and heard_through(sounds, self._window, self._decoder.begins(self._zero))
+        audio = self._decoder.finish()
+        return audio and trim_audio(audio, self._window, self._decoder.start_seconds(self._zero))
 
     def _audio_codec(self) -> str | None:
-        if self._sound is None or not self._sounding:
+        if self._audio is None or not self._has_audio:
             return None
-        return self._sound.codec_context.codec.canonical_name if self._sound.codec_context is not None else "unknown"
+        return self._audio.codec_context.codec.canonical_name if self._audio.codec_context is not None else "unknown"
 
 
-def _check_size(picture: VideoStream, limits: Limits) -> None:
-    pixels = picture.codec_context.width * picture.codec_context.height
-    if pixels > limits.max_pixels:
+def _check_size(video: VideoStream, limits: MediaLimits) -> None:
+    width, height = video.codec_context.width, video.codec_context.height
+    if width * height > limits.max_pixels:
         raise TooLargeError(
-            f"the picture has {picture.codec_context.width} x {picture.codec_context.height} pixels, more than "
-            f"media.max_pixels = {limits.max_pixels}"
+            f"the picture has {width} x {height} pixels, more than media.max_pixels = {limits.max_pixels}"
         )
 
 
-def declared_seconds(container: InputContainer, window: Window | None) -> float | None:
-    """How long the header says that the file lasts, or the window of it; None where it does not say."""
+def declared_seconds(container: InputContainer, window: ClipWindow | None) -> float | None:
+    """Duration by the header, of the file or of the window of it; None where the header has none."""
     if not container.duration or container.duration <= 0:
         return None
     seconds = container.duration / 1e6
     return (window.length(seconds) or None) if window else seconds
 
 
-def _look(first: VideoFrame) -> Look:
+def _geometry(first: VideoFrame) -> FrameGeometry:
     turns = quarter_turns(first)
     size = (first.width, first.height)
-    return Look(*(size[::-1] if turns % 2 else size), turns, _plain(first))
-
-
-def _plain(frame: VideoFrame) -> bool:
-    return not frame.interlaced_frame and max(component.bits for component in frame.format.components) <= 8
+    plain = not first.interlaced_frame and max(component.bits for component in first.format.components) <= 8
+    return FrameGeometry(*(size[::-1] if turns % 2 else size), turns, plain)

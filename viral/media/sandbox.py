@@ -1,43 +1,80 @@
-"""Decoding of untrusted files in child processes that may crash, hang or eat memory without harm to the parent."""
+"""Decoding of untrusted files in a child process that may crash, hang or exhaust its memory."""
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor
-from queue import SimpleQueue
-from threading import Lock
+import io
+import os
+import pickle
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
 from types import TracebackType
+from typing import IO, Any, NamedTuple, cast
 
-from viral.media.child import Decoder
+from viral.errors import CrashedError, OutOfMemoryError, PostError, TimedOutError, ViralError
+from viral.media.child import HEADER, OK, Decoder, DecodeReply, DecodeRequest
 from viral.media.decode import decode
-from viral.media.host import Child
-from viral.media.limits import Limits
+from viral.media.limits import MediaLimits
 from viral.media.media import Media
-from viral.media.plan import Plan
+from viral.media.plan import SamplingPlan
+
+# An interpreter with numpy, PyAV and decord starts in half a second; a machine under load may take far longer.
+START_SECONDS = 120.0
+
+# From the end of the connection to the end of the process: only the kernel's clean-up lies between.
+STOP_SECONDS = 5.0
+
+# The only classes and functions that a reply may be unpickled from: a decoder under the control of a hostile file must
+# not be able to run code in the parent.
+ALLOWED = {
+    *(("viral.media.media", name) for name in ("Media", "Facts", "FrameBatch", "ClipBatch", "Audio", "PacketTrack")),
+    *(("viral.media.requests", name) for name in ("Frames", "Clips", "AudioTrack", "Packets")),
+    ("numpy", "dtype"),
+    ("numpy", "ndarray"),
+    ("numpy._core.numeric", "_frombuffer"),
+    ("numpy._core.multiarray", "_reconstruct"),
+    ("numpy._core.multiarray", "scalar"),
+}
+
+# The only environment variables that the child inherits. It needs no credentials, and a decoder under the control of a
+# hostile file must not find any.
+CHILD_ENVIRONMENT = (
+    *("PATH", "LD_LIBRARY_PATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX"),
+    *("LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR"),
+)
+
+_ERRORS = {cls.reason: cls for cls in PostError.__subclasses__()}
+
+
+class _Child(NamedTuple):
+    process: subprocess.Popen[bytes]
+    connection: socket.socket
+    log: IO[bytes]
+    """Its standard error."""
 
 
 class Sandbox:
-    """Decodes files in `workers` child processes, each with a time and a memory limit.
+    """A child process that decodes files, one at a time, within a time limit and a memory limit.
 
-    A child that crashes, hangs or runs out of memory costs the file that it was at; the next file gets a new child.
-    Children end when the sandbox is closed, and with the parent however it ends.
+    A file that crashes, hangs or exhausts the child costs that file alone: the next `decode` starts a new child. So
+    does every `recycle_after`-th. The child also ends with the thread that started it, however that ends.
+
+    It has no threads and no locks: the caller decodes from one thread at a time. Only `kill` may be called meanwhile.
 
     Args:
-        limits: what one file may cost.
-        workers: how many files are decoded at once; each child uses about one core.
-        function: what decodes; a function of a module that the children can import.
+        limits: limits per file.
+        function: decodes a file; the child imports it by name.
     """
 
-    def __init__(self, limits: Limits, workers: int = 1, *, function: Decoder = decode) -> None:
-        if workers < 1:
-            raise ValueError(f"a sandbox needs at least one worker, not {workers}")
+    def __init__(self, limits: MediaLimits, *, function: Decoder = decode) -> None:
         self._limits, self._function = limits, function
-        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="sandbox")
-        self._lock = Lock()
+        self._child: _Child | None = None
+        self._files = 0
         self._closed = False
-        self._children: set[Child] = set()
-        self._idle: SimpleQueue[Child | None] = SimpleQueue()
-        for _ in range(workers):
-            self._idle.put(None)
 
     def __enter__(self) -> Sandbox:
         return self
@@ -47,54 +84,151 @@ class Sandbox:
     ) -> None:
         self.close()
 
-    def submit(self, path: str, plan: Plan) -> Future[Media]:
-        """Begins to decode a local file; the future raises what `decode` would."""
-        return self._threads.submit(self._run, path, plan)
-
-    def decode(self, path: str, plan: Plan) -> Media:
-        """Decodes a local file in a child.
+    def decode(self, path: str, plan: SamplingPlan) -> Media:
+        """Decode a local file in the child.
 
         Raises:
-            PostError: the file cannot be used, or a limit was hit; the class says why.
+            PostError: the file cannot be used, or it hit a limit; the class says which.
             ViralError: no child can be started.
         """
-        return self.submit(path, plan).result()
+        child = self._ready_child()
+        self._files += 1
+        request: DecodeRequest = (self._function, path, plan, self._limits)
+        deadline = time.monotonic() + self._limits.seconds
+        try:
+            child.connection.settimeout(self._limits.seconds)
+            child.connection.sendall(pickle.dumps(request))
+            status, value = _loads(_receive(child.connection, self._limits.memory_bytes, deadline))
+        except TimeoutError:
+            self._stop()
+            raise TimedOutError(f"decoding took longer than sandbox.seconds = {self._limits.seconds:g}") from None
+        except (EOFError, OSError):  # it ended before, or in the middle of, its reply
+            error = _cause_of_death(child)
+            self._stop()
+            raise error from None
+        except PostError:  # a reply that no decoder sends
+            self._stop()
+            raise
+        if status == OK and isinstance(value, Media):
+            return value
+        if status == OutOfMemoryError.reason:
+            self._stop()  # a failed allocation may leave the child's libraries in any state
+        raise _ERRORS.get(status, CrashedError)(str(value))
+
+    def kill(self) -> None:
+        """End the child at once and start no other; a `decode` that runs in another thread raises `CrashedError`."""
+        self._closed = True
+        if child := self._child:
+            child.process.kill()
 
     def close(self) -> None:
-        """Ends all children, also those at work; what was submitted and has not begun is cancelled."""
-        with self._lock:
-            self._closed = True
-            for child in self._children:
-                child.kill()
-        self._threads.shutdown(cancel_futures=True)
-        for child in self._children:
-            child.close()
+        """End the child and free its resources. No `decode` may be running."""
+        self.kill()
+        self._stop()
 
-    def _run(self, path: str, plan: Plan) -> Media:
-        child = self._idle.get()
+    def _ready_child(self) -> _Child:
+        if self._child and (self._child.process.poll() is not None or self._files >= self._limits.recycle_after):
+            self._stop()
+        return self._child or self._start()
+
+    def _start(self) -> _Child:
+        connection, child_end = socket.socketpair()
+        log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `_stop`
+        with child_end:
+            process = _spawn(child_end.fileno(), log.fileno(), self._limits.memory_bytes)
+        child = self._child = _Child(process, connection, log)
+        self._files = 0
+        if self._closed:  # by another thread, which may not have seen this child
+            process.kill()
         try:
-            if child is None:
-                child = self._start()
-            return child.decode((self._function, path, plan, self._limits))
-        finally:
-            self._idle.put(self._kept(child))
-
-    def _start(self) -> Child:
-        child = Child(self._limits)
-        with self._lock:
-            self._children.add(child)
-            closed = self._closed
-        if closed:
-            child.kill()
+            _receive(connection, 0, time.monotonic() + START_SECONDS)
+        except (EOFError, OSError):
+            message = _last_line(log) or "it wrote no message"
+            self._stop()
+            raise ViralError(f"the decoding process does not start: {message}") from None
         return child
 
-    def _kept(self, child: Child | None) -> Child | None:
-        """The child, unless it is at its end."""
-        if child is None:
-            return None
-        if not child.dead and child.files < self._limits.recycle_after:
-            return child
-        with self._lock:
-            self._children.discard(child)
-        child.close()
-        return None
+    def _stop(self) -> None:
+        if self._child:
+            self._child.process.kill()
+            self._child.process.wait()
+            self._child.connection.close()
+            self._child.log.close()
+            self._child = None
+
+
+def _spawn(descriptor: int, log: int, memory_bytes: int) -> subprocess.Popen[bytes]:
+    arguments = [sys.executable, "-P", "-m", "viral.media.child", *map(str, (descriptor, os.getpid(), memory_bytes))]
+    environment = {
+        **{name: os.environ[name] for name in CHILD_ENVIRONMENT if name in os.environ},
+        "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path),
+        "MALLOC_ARENA_MAX": "2",  # each arena reserves 64 MiB of the child's limited address space
+        "OMP_NUM_THREADS": "1",
+    }
+    return subprocess.Popen(  # noqa: S603 - our own interpreter
+        arguments,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=log,
+        pass_fds=[descriptor],
+        env=environment,
+    )
+
+
+def _receive(connection: socket.socket, max_bytes: int, deadline: float) -> bytearray:
+    """Receive a message of the child; its deadline also holds in the middle of it."""
+    (size,) = HEADER.unpack(_receive_exactly(connection, HEADER.size, deadline))
+    if size > max_bytes:  # more than the child's memory can hold
+        raise CrashedError(f"the decoding process announced a reply of {size} bytes")
+    return _receive_exactly(connection, size, deadline)
+
+
+def _receive_exactly(connection: socket.socket, size: int, deadline: float) -> bytearray:
+    data = bytearray(size)
+    rest = memoryview(data)
+    while rest:
+        seconds = deadline - time.monotonic()
+        if seconds <= 0:
+            raise TimeoutError
+        connection.settimeout(seconds)
+        received = connection.recv_into(rest)
+        if not received:
+            raise EOFError
+        rest = rest[received:]
+    return data
+
+
+def _cause_of_death(child: _Child) -> PostError:
+    try:
+        code = child.process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        return CrashedError("the decoding process closed its connection without ending")
+    message = _last_line(child.log)
+    if "bad_alloc" in message or "MemoryError" in message or "allocate memory" in message:
+        return OutOfMemoryError(f"decoding ran out of memory: {message}")
+    how = signal.Signals(-code).name if code < 0 else f"exit status {code}"
+    return CrashedError(f"the decoding process died of {how}" + (f": {message}" if message else ""))
+
+
+def _last_line(log: IO[bytes]) -> str:
+    size = log.seek(0, io.SEEK_END)
+    log.seek(max(0, size - 4096))  # enough for the last line of a traceback
+    lines = log.read().decode(errors="replace").strip().splitlines()
+    return lines[-1][:200] if lines else ""
+
+
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in ALLOWED:
+            raise CrashedError(f"the decoding process answered with {module}.{name}")
+        return super().find_class(module, name)
+
+
+def _loads(reply: bytearray) -> DecodeReply:
+    try:
+        status, value = _Unpickler(io.BytesIO(reply)).load()
+        return cast("DecodeReply", (str(status), value))
+    except PostError:
+        raise
+    except Exception as error:  # malformed pickles raise exceptions of many types
+        raise CrashedError(f"the decoding process answered with nonsense: {type(error).__name__}") from error

@@ -1,4 +1,4 @@
-"""A stretch of a video: the file is read as if it had been cut to it."""
+"""A time range of a video: the file is read as if it had been cut to it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from viral.errors import ConfigError
 
 
 @dataclass(frozen=True)
-class Window:
-    """From `start` up to `stop` seconds (None: the end) of a video, by its own clock.
+class ClipWindow:
+    """Time range from `start` to `stop` (None: the end), in seconds of a video's own clock.
 
     Raises:
-        ConfigError: it has no length.
+        ConfigError: the range is empty.
     """
 
     start: float = 0.0
@@ -25,15 +25,15 @@ class Window:
 
     @property
     def until(self) -> float:
-        """Where it stops; infinity for the end."""
+        """The stop time; infinity for the end of the video."""
         return math.inf if self.stop is None else self.stop
 
     def length(self, seconds: float) -> float:
-        """How much it leaves of a video that lasts so long."""
+        """How much of a video of this length lies in the window."""
         return max(0.0, min(self.until, seconds) - self.start)
 
-    def touches(self, start: float, stop: float) -> bool:
-        """Whether anything from `start` up to `stop` lies in it."""
+    def overlaps(self, start: float, stop: float) -> bool:
+        """Whether any time from `start` to `stop` lies in the window."""
         return start < self.until and stop > self.start
 
     def __str__(self) -> str:

@@ -14,7 +14,7 @@ from jobs import backfill
 from viral.config import BackfillSettings, Settings
 from viral.extractors.feature_set import FeatureSet
 from viral.features.feature_table import features_table
-from viral.features.reuse import declare
+from viral.features.reuse import write_feature_card
 from viral.storage.store import Store
 from viral.tables.places import posts_table
 from viral.tables.schemas import POSTS
@@ -28,12 +28,12 @@ VOLATILE = ["finished_at", "stage_seconds"]
 
 
 @pytest.fixture
-def store(tmp_path: Path, shared_data: Path, shortest: list[str]) -> Store:
-    """Five real videos and three posts that come to nothing."""
+def store(tmp_path: Path, clips: list[Path]) -> Store:
+    """Five clips and three posts that come to nothing."""
     (tmp_path / "root").mkdir()
     (tmp_path / "text.mp4").write_text("no video")
-    store, videos = Store.open(tmp_path / "root"), shared_data / "tiktok_videos" / "videos"
-    uris = [*(str(videos / f"{name}.mp4") for name in shortest[:5]), str(tmp_path / "text.mp4"), None, "gone.mp4"]
+    store = Store.open(tmp_path / "root")
+    uris = [*map(str, clips[:5]), str(tmp_path / "text.mp4"), None, "gone.mp4"]
     posts = [
         {"post_id": str(number), "source": "test", "video_uri": uri, "caption": "a caption"}
         for number, uri in enumerate(uris)
@@ -54,7 +54,7 @@ def test_both_give_the_same_rows_and_figures(store: Store) -> None:
         assert (said.posts, said.ok, said.partial, said.failed) == (8, 5, 0, 3)
         assert said.reasons == {"unreadable": 1, "missing_object": 2}
         assert {"read", "decode", "resnet50", "acoustics"} <= said.stage_seconds.keys()
-        assert sum(part.rows for part in table.parts()) == 8
+        assert table.stored_rows() == 8
         found.append(table.read().drop_columns(VOLATILE))
     assert found[0].equals(found[1])
     assert found[0].equals(found[2])
@@ -68,7 +68,7 @@ def test_both_give_the_same_rows_and_figures(store: Store) -> None:
 
 
 def test_the_second_shape_copies_what_is_known_too(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backfill, "bits_for", lambda rows: 2)  # four buckets, as of 100,000 posts
+    monkeypatch.setattr(backfill, "log2_buckets_for", lambda rows: 2)  # four buckets, as of 100,000 posts
     small = FeatureSet.from_dict({"name": "small", "extractors": ["acoustics"]})
     backfill.run(store, small, shaped("two-stage"))
     said = backfill.run(store, SET, shaped("two-stage"))
@@ -76,7 +76,7 @@ def test_the_second_shape_copies_what_is_known_too(store: Store, monkeypatch: py
     assert said.reuses == {small.table: "acoustics"}
     assert "acoustics" not in said.stage_seconds
     taken = features_table(store, SET).read()
-    declare(store, SET)
+    write_feature_card(store, SET)
     assert taken["acoustics"].to_pylist() == features_table(store, small).read()["acoustics"].to_pylist()
 
 

@@ -1,0 +1,69 @@
+"""The forms of a post between the posts table and a feature table: requested, decoded, extracted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from viral.extractors.extractor import Context, Vector
+from viral.media.media import Facts, Media
+from viral.media.requests import Request
+from viral.media.window import ClipWindow
+
+
+@dataclass(frozen=True)
+class ExtractionRequest:
+    """One post to extract features from: where its video is, and its context at the moment of posting.
+
+    Attributes:
+        requests: what to read from the file; None: the requests of its reader.
+        window: read the file as if it had been cut to this window.
+        attempt: number of this attempt at the post, from 0.
+    """
+
+    post_id: str
+    video_uri: str | None
+    context: Context = field(default_factory=Context)
+    requests: tuple[Request, ...] | None = None
+    window: ClipWindow | None = None
+    attempt: int = 0
+
+
+@dataclass(frozen=True)
+class ExtractionResult:
+    """The features of one post: `status` is `ok`, `partial` or `failed`; the last two have a `reason`.
+
+    Attributes:
+        vectors: by extractor; None where the post has nothing of its modality.
+        notes: by extractor, as JSON.
+        stage_seconds: wall time of reading, decoding and each extractor.
+    """
+
+    post_id: str
+    status: str
+    reason: str | None = None
+    detail: str | None = None
+    facts: Facts = field(default_factory=Facts)
+    vectors: Mapping[str, Vector | None] = field(default_factory=dict)
+    notes: Mapping[str, str] = field(default_factory=dict)
+    stage_seconds: Mapping[str, float] = field(default_factory=dict)
+    attempt: int = 0
+
+
+@dataclass(frozen=True)
+class DecodedPost:
+    """A request with the media of its file, or the `reason` and `detail` of why there is none. It can be pickled.
+
+    Attributes:
+        stage_seconds: wall time of reading and decoding.
+        extractors: names of the extractors to run; None: all.
+        reused: features that another table already has of the post.
+    """
+
+    request: ExtractionRequest
+    media: Media | None = None
+    reason: str | None = None
+    detail: str | None = None
+    stage_seconds: Mapping[str, float] = field(default_factory=dict)
+    extractors: tuple[str, ...] | None = None
+    reused: ExtractionResult | None = None
