@@ -30,13 +30,13 @@ def find_local(weights: PretrainedWeights) -> Path | None:
     """
     folder = weights_folder() / weights.name
     if folder.is_dir():
-        return verified(weights, folder)
+        return verify(weights, folder)
     if isinstance(weights, WeightsFile) and weights.published[weights.file]:
         return _find_loose_file(weights)
     return None
 
 
-def verified(weights: PretrainedWeights, folder: Path) -> Path:
+def verify(weights: PretrainedWeights, folder: Path) -> Path:
     """Return `folder` after comparing its files with its manifest; write the manifest if files were copied by hand.
 
     Raises:
@@ -70,7 +70,7 @@ def add_to_cache(weights: PretrainedWeights, paths: Mapping[str, Path], manifest
             shutil.copyfile(path, folder / file)
         write_manifest(folder, manifest)
 
-    folder = verified(weights, fill_once(weights_folder() / weights.name, fill))
+    folder = verify(weights, fill_once(weights_folder() / weights.name, fill))
     check_same_content(manifest, read_manifest(folder), str(folder))
     return folder
 

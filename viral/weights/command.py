@@ -19,7 +19,7 @@ from viral.weights.cache import (
     fill_once,
     find_local,
     staging_folder,
-    verified,
+    verify,
     weights_folder,
     write_manifest,
 )
@@ -97,7 +97,7 @@ def fetch(
         accepted: whether the user accepts a licence without commercial use.
 
     Returns:
-        Where they are.
+        Their path or URI.
 
     Raises:
         WeightsError: the licence is not accepted, the download failed, or the bytes are not the published ones.
@@ -111,7 +111,7 @@ def fetch(
     if store is None:
         final = weights_folder() / weights.name
         folder = find_local(weights) or fill_once(final, lambda folder: _download(weights, folder, source))
-        return str(weights.path_in(verified(weights, folder) if folder == final else folder))
+        return str(weights.path_in(verify(weights, folder) if folder == final else folder))
     root = RootWeights(store)
     manifest = root.manifest(weights)
     if manifest and not root.mismatch(weights, manifest):  # complete in the root
@@ -122,7 +122,7 @@ def fetch(
 
 
 def put(weights: PretrainedWeights, path: Path, store: Store | None = None) -> str:
-    """Copy weights from a file or a folder into a root, or onto this machine, and return where they are.
+    """Copy weights from a file or a folder into a root, or onto this machine, and return their path or URI.
 
     Raises:
         WeightsError: a file is missing or not the published one, or other content is there already.

@@ -15,7 +15,7 @@ from viral.weights.cache import (
     check_same_content,
     fill_once,
     find_local,
-    verified,
+    verify,
     weights_folder,
     write_manifest,
 )
@@ -99,9 +99,9 @@ class RootWeights:
         if local:
             return local
         if not self.store.on_s3:
-            return verified(weights, Path(self.store.path(_prefix(weights))))
+            return verify(weights, Path(self.store.path(_prefix(weights))))
         final = weights_folder() / f"{weights.name}@{manifest.digest[:16]}"  # new content gets a new folder
-        return verified(weights, fill_once(final, lambda folder: self._copy(weights, manifest, folder)))
+        return verify(weights, fill_once(final, lambda folder: self._copy(weights, manifest, folder)))
 
     def _copy(self, weights: PretrainedWeights, manifest: Manifest, folder: Path) -> None:
         for file in manifest.files:
