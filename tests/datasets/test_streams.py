@@ -16,11 +16,11 @@ from viral.tables.schemas import VECTOR
 
 
 def test_streams_of_a_feature_set() -> None:
-    chosen = FeatureSet.from_dict({"name": "mini", "extractors": ["acoustics", "metadata"]})
-    found = streams_of(chosen)
-    assert [(stream.name, stream.modality) for stream in found] == [("acoustics", "audio"), ("metadata", "metadata")]
-    assert {stream.name: stream.dim for stream in found} == chosen.dims
-    assert from_dict([dataclasses.asdict(stream) for stream in found]) == found
+    feature_set = FeatureSet.from_dict({"name": "mini", "extractors": ["acoustics", "metadata"]})
+    streams = streams_of(feature_set)
+    assert [(stream.name, stream.modality) for stream in streams] == [("acoustics", "audio"), ("metadata", "metadata")]
+    assert {stream.name: stream.dim for stream in streams} == feature_set.dims
+    assert from_dict([dataclasses.asdict(stream) for stream in streams]) == streams
 
 
 def test_a_table_and_its_rows_give_the_same_batch(
@@ -37,10 +37,10 @@ def test_a_table_and_its_rows_give_the_same_batch(
     assert (by_table.present == by_row.present).all()
     assert by_table.present.shape == (50, 3)
     assert not by_table.present.all()
-    for place, stream in enumerate(streams):
+    for index, stream in enumerate(streams):
         assert by_table.vectors[stream.name].dtype == np.float32
         assert (by_table.vectors[stream.name] == by_row.vectors[stream.name]).all()
-        assert (by_table.vectors[stream.name][~by_table.present[:, place]] == 0).all()
+        assert (by_table.vectors[stream.name][~by_table.present[:, index]] == 0).all()
 
 
 def test_an_extractor_that_said_nothing_is_absent(streams: tuple[Stream, ...]) -> None:

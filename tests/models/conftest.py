@@ -32,9 +32,9 @@ def streams() -> tuple[Stream, ...]:
 
 def labelled(count: int, *, seed: int = 0, absent: float = 0.3, split: str = "train") -> pa.Table:
     """Rows as `LabelledFeatures.read` gives them; each has at least the first stream."""
-    chance = np.random.default_rng(seed)
-    vectors = {stream.name: chance.normal(size=(count, stream.dim)).astype(np.float32) for stream in STREAMS}
-    target = vectors["metadata"][:, 0] + 0.1 * chance.normal(size=count)
+    rng = np.random.default_rng(seed)
+    vectors = {stream.name: rng.normal(size=(count, stream.dim)).astype(np.float32) for stream in STREAMS}
+    target = vectors["metadata"][:, 0] + 0.1 * rng.normal(size=count)
     columns = {
         "post_id": [f"post {number}" for number in range(count)],
         "author_id": [None] * count,
@@ -47,9 +47,9 @@ def labelled(count: int, *, seed: int = 0, absent: float = 0.3, split: str = "tr
         "shares_rate": [None] * count,
     }
     table = pa.table({name: pa.array(values, LABELS.field(name).type) for name, values in columns.items()})
-    for place, stream in enumerate(STREAMS):
-        gone = chance.random(count) < (absent if place else 0)
-        rows = [None if skip else row for skip, row in zip(gone, vectors[stream.name], strict=True)]
+    for index, stream in enumerate(STREAMS):
+        absent_rows = rng.random(count) < (absent if index else 0)
+        rows = [None if skip else row for skip, row in zip(absent_rows, vectors[stream.name], strict=True)]
         table = table.append_column(stream.name, pa.array(rows, VECTOR))
     return table
 

@@ -10,7 +10,7 @@ import torch
 
 from viral.datasets.streams import Stream
 from viral.errors import ConfigError
-from viral.models.fusion import Fusion, Prediction, hide, set_statistics
+from viral.models.fusion import Fusion, NetworkOutput, hide, set_statistics
 from viral.models.fusion_config import RATES, FusionConfig
 from viral.models.losses import fusion_loss
 
@@ -21,7 +21,7 @@ STREAMS = (
 SUBSETS = [list(subset) for subset in itertools.product([False, True], repeat=len(STREAMS)) if any(subset)]
 
 
-def made(gates: dict[str, float] | None = None, seed: int = 0, spread: float = 0.5) -> Fusion:
+def make_model(gates: dict[str, float] | None = None, seed: int = 0, spread: float = 0.5) -> Fusion:
     """A model whose every parameter is some number, as after training."""
     torch.manual_seed(seed)
     model = Fusion(FusionConfig(STREAMS, gates=gates))
@@ -50,37 +50,37 @@ def test_every_subset_of_streams_gives_finite_output(gates: dict[str, float] | N
     assert len(SUBSETS) == 2 ** len(STREAMS) - 1
     vectors, present = every_subset()
     with torch.inference_mode():
-        said = made(gates)(vectors, present)
-    assert all(part.isfinite().all() for part in said)
-    assert said.logit.shape == (15,)
-    assert said.quantiles.shape == said.rates.shape == (15, 3)
+        output = make_model(gates)(vectors, present)
+    assert all(part.isfinite().all() for part in output)
+    assert output.logit.shape == (15,)
+    assert output.quantiles.shape == output.rates.shape == (15, 3)
 
 
 @pytest.mark.parametrize("gates", GATES)
 def test_gates_sum_to_one_over_what_is_there(gates: dict[str, float] | None) -> None:
     vectors, present = every_subset()
     with torch.inference_mode():
-        said = made(gates)(vectors, present)
-    torch.testing.assert_close(said.gates.sum(dim=1), torch.ones(len(SUBSETS)))
-    assert (said.gates[~present] == 0).all()
-    assert (said.gates >= 0).all()
+        output = make_model(gates)(vectors, present)
+    torch.testing.assert_close(output.contributions.sum(dim=1), torch.ones(len(SUBSETS)))
+    assert (output.contributions[~present] == 0).all()
+    assert (output.contributions >= 0).all()
 
 
 def test_at_first_all_streams_that_are_there_weigh_the_same() -> None:
     vectors, present = every_subset()
-    said = Fusion(FusionConfig(STREAMS)).eval()(vectors, present)
-    torch.testing.assert_close(said.gates, present / present.sum(dim=1, keepdim=True))
+    output = Fusion(FusionConfig(STREAMS)).eval()(vectors, present)
+    torch.testing.assert_close(output.contributions, present / present.sum(dim=1, keepdim=True))
 
 
 @pytest.mark.parametrize("gates", GATES)
 def test_what_stands_in_an_absent_streams_place_does_not_matter(gates: dict[str, float] | None) -> None:
     vectors, present = every_subset()
     others = {
-        stream.name: torch.where(present[:, place, None], vectors[stream.name], 1e6)
-        for place, stream in enumerate(STREAMS)
+        stream.name: torch.where(present[:, index, None], vectors[stream.name], 1e6)
+        for index, stream in enumerate(STREAMS)
     }
     with torch.inference_mode():
-        model = made(gates)
+        model = make_model(gates)
         assert all(torch.equal(a, b) for a, b in zip(model(vectors, present), model(others, present), strict=True))
 
 
@@ -88,48 +88,48 @@ def test_presence_itself_is_information() -> None:
     """With learned gates, whether another stream is there moves the weights of those that are."""
     vectors, present = every_subset()
     with torch.inference_mode():
-        said = made()(vectors, present)
+        output = make_model()(vectors, present)
     both = SUBSETS.index([True, True, False, False])
     three = SUBSETS.index([True, True, True, False])
-    ratios = said.gates[:, 0] / said.gates[:, 1]
+    ratios = output.contributions[:, 0] / output.contributions[:, 1]
     assert abs(float(ratios[both] - ratios[three])) > 1e-3
 
 
-def alone(model: Fusion, vectors: dict[str, torch.Tensor], place: int) -> Prediction:
+def alone(model: Fusion, vectors: dict[str, torch.Tensor], index: int) -> NetworkOutput:
     """What the model says if only that stream is there."""
     present = torch.zeros(len(vectors["caption"]), len(STREAMS), dtype=torch.bool)
-    present[:, place] = True
-    said: Prediction = model(vectors, present)
-    return said
+    present[:, index] = True
+    output: NetworkOutput = model(vectors, present)
+    return output
 
 
 def test_fixed_gates_are_the_weighted_sum_of_each_stream_alone() -> None:
     weights = {"metadata": 0.4, "caption": 0.3, "acoustics": 0.2, "frames": 0.1}
-    model, vectors = made(weights, spread=0.2), some_vectors(20)
+    model, vectors = make_model(weights, spread=0.2), some_vectors(20)
     with torch.inference_mode():
-        said = model(vectors, torch.ones(20, 4, dtype=torch.bool))
-        parts = [alone(model, vectors, place) for place in range(4)]
+        output = model(vectors, torch.ones(20, 4, dtype=torch.bool))
+        parts = [alone(model, vectors, index) for index in range(4)]
     for name in ("logit", "rates"):
         summed = sum(weight * getattr(part, name) for weight, part in zip(weights.values(), parts, strict=True))
-        torch.testing.assert_close(getattr(said, name), summed, rtol=0, atol=1e-6)
+        torch.testing.assert_close(getattr(output, name), summed, rtol=0, atol=1e-6)
     medians = sum(weight * part.quantiles[:, 1] for weight, part in zip(weights.values(), parts, strict=True))
-    torch.testing.assert_close(said.quantiles[:, 1], medians, rtol=0, atol=1e-6)
+    torch.testing.assert_close(output.quantiles[:, 1], medians, rtol=0, atol=1e-6)
 
 
 def test_learned_gates_too_weigh_what_each_stream_alone_says() -> None:
-    model, vectors = made(), some_vectors(20)
+    model, vectors = make_model(), some_vectors(20)
     present = torch.rand(20, 4, generator=torch.Generator().manual_seed(2)) < 0.7
     present[:, 1] = True
     with torch.inference_mode():
-        said = model(vectors, present)
-        logits = torch.stack([alone(model, vectors, place).logit for place in range(4)], dim=1)
-    torch.testing.assert_close(said.logit, (said.gates * logits).sum(dim=1), rtol=0, atol=1e-4)
+        output = model(vectors, present)
+        logits = torch.stack([alone(model, vectors, index).logit for index in range(4)], dim=1)
+    torch.testing.assert_close(output.logit, (output.contributions * logits).sum(dim=1), rtol=0, atol=1e-4)
 
 
 def test_fixed_gates_share_out_what_is_absent() -> None:
-    model = made({"metadata": 3.0, "caption": 1.0, "acoustics": 0.0, "frames": 1e-20})
+    model = make_model({"metadata": 3.0, "caption": 1.0, "acoustics": 0.0, "frames": 1e-20})
     present = torch.tensor([[True, True, False, False], [False, False, True, False], [False, False, True, True]])
-    gates = model(some_vectors(3), present).gates
+    gates = model(some_vectors(3), present).contributions
     torch.testing.assert_close(gates[0], torch.tensor([0.75, 0.25, 0.0, 0.0]))
     torch.testing.assert_close(gates[1], torch.tensor([0.0, 0.0, 1.0, 0.0]))  # of weight zero, but all there is
     torch.testing.assert_close(gates[2], torch.tensor([0.0, 0.0, 0.0, 1.0]))
@@ -154,21 +154,21 @@ def test_gates_that_cannot_be(gates: dict[str, float]) -> None:
 
 def test_quantiles_never_cross() -> None:
     for seed in range(20):
-        model = made(seed=seed)
+        model = make_model(seed=seed)
         with torch.inference_mode():
             quantiles = model(some_vectors(200, seed), torch.ones(200, 4, dtype=torch.bool)).quantiles
         assert (quantiles.diff(dim=1) >= 0).all()
 
 
 def test_outliers_are_held() -> None:
-    model, vectors = made(), some_vectors(2)
+    model, vectors = make_model(), some_vectors(2)
     vectors["caption"][0] = 1e30
     with torch.inference_mode():
         assert model(vectors, torch.ones(2, 4, dtype=torch.bool)).quantiles.abs().max() < 1e4
 
 
 def test_statistics_standardise() -> None:
-    plain, scaled = made(), made()
+    plain, scaled = make_model(), make_model()
     set_statistics(
         scaled,
         {stream.name: [10.0] * stream.dim for stream in STREAMS},
@@ -184,25 +184,25 @@ def test_modality_dropout_never_hides_the_last_stream(probability: float) -> Non
     present = torch.rand(5000, 4, generator=torch.Generator().manual_seed(0)) < 0.5
     present[:, 0] |= ~present.any(dim=1)
     torch.manual_seed(1)
-    kept = hide(present, probability)
-    assert kept.any(dim=1).all()
-    assert not (kept & ~present).any()
+    visible = hide(present, probability)
+    assert visible.any(dim=1).all()
+    assert not (visible & ~present).any()
     several = present.sum(dim=1) == 4
     expected = (1 - probability) + (probability**4 if probability < 1 else 1)
-    assert abs(float(kept[several].float().mean()) - expected) < 0.06
+    assert abs(float(visible[several].float().mean()) - expected) < 0.06
 
 
 def test_modality_dropout_is_for_training_only() -> None:
-    model, vectors, present = made(spread=0.1), some_vectors(50), torch.ones(50, 4, dtype=torch.bool)
-    assert torch.equal(model(vectors, present).gates, model(vectors, present).gates)
-    assert not (model(vectors, present).gates == 0).any()
-    assert (model.train()(vectors, present).gates == 0).any()
+    model, vectors, present = make_model(spread=0.1), some_vectors(50), torch.ones(50, 4, dtype=torch.bool)
+    assert torch.equal(model(vectors, present).contributions, model(vectors, present).contributions)
+    assert not (model(vectors, present).contributions == 0).any()
+    assert (model.train()(vectors, present).contributions == 0).any()
 
 
 @pytest.mark.parametrize("gates", GATES)
 def test_gradients_reach_every_parameter(gates: dict[str, float] | None) -> None:
     vectors, present = every_subset()
-    model = made(gates).train()
+    model = make_model(gates).train()
     targets = {
         "target": torch.linspace(-20, 20, len(SUBSETS)),
         "is_viral": (torch.arange(len(SUBSETS)) % 2).float(),

@@ -9,7 +9,7 @@ import pytest
 import torch
 from sklearn.metrics import mean_pinball_loss
 
-from viral.models.fusion import Prediction, predict
+from viral.models.fusion import NetworkOutput, decode_heads
 from viral.models.fusion_config import BELOW, LOGIT, MEDIAN, QUANTILES, RATES
 from viral.models.losses import fusion_loss, pinball, squared, viral_loss
 
@@ -23,17 +23,17 @@ def test_pinball_by_hand() -> None:
 
 
 def test_pinball_is_scikit_learns() -> None:
-    chance = np.random.default_rng(0)
-    quantiles, target = np.sort(chance.normal(size=(100, 3)), axis=1), chance.normal(size=100)
+    rng = np.random.default_rng(0)
+    quantiles, target = np.sort(rng.normal(size=(100, 3)), axis=1), rng.normal(size=100)
     expected = np.mean(
-        [mean_pinball_loss(target, quantiles[:, place], alpha=level) for place, level in enumerate(QUANTILES)]
+        [mean_pinball_loss(target, quantiles[:, index], alpha=level) for index, level in enumerate(QUANTILES)]
     )
     assert pinball(torch.tensor(quantiles), torch.tensor(target)).item() == pytest.approx(expected)
 
 
-def said(logit: list[float], rates: list[list[float]]) -> Prediction:
+def make_output(logit: list[float], rates: list[list[float]]) -> NetworkOutput:
     count = len(logit)
-    return Prediction(
+    return NetworkOutput(
         torch.tensor(logit),
         torch.tensor([[-1.0, 0.0, 1.0]]).repeat(count, 1),
         torch.tensor(rates),
@@ -41,7 +41,7 @@ def said(logit: list[float], rates: list[list[float]]) -> Prediction:
     )
 
 
-def wanted(viral: list[float], rates: dict[str, list[float]]) -> dict[str, torch.Tensor]:
+def make_targets(viral: list[float], rates: dict[str, list[float]]) -> dict[str, torch.Tensor]:
     count = len(viral)
     unknown = {name: torch.full((count,), math.nan) for name in RATES}
     known = {name: torch.tensor(values) for name, values in rates.items()}
@@ -49,18 +49,18 @@ def wanted(viral: list[float], rates: dict[str, list[float]]) -> dict[str, torch
 
 
 def test_the_sum_by_hand() -> None:
-    prediction = said([0.0, math.log(3)], [[0.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
-    targets = wanted([1.0, 0.0], {"likes_rate": [0.5, math.nan], "shares_rate": [math.nan, 3.0]})
+    prediction = make_output([0.0, math.log(3)], [[0.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
+    targets = make_targets([1.0, 0.0], {"likes_rate": [0.5, math.nan], "shares_rate": [math.nan, 3.0]})
     viral = (math.log(2) + math.log(4)) / 2
-    around = (0.05 + 0.0 + 0.05) / 3
+    interval = (0.05 + 0.0 + 0.05) / 3
     rate = (0.5**2 / 2 + (3 - 0.5)) / 2  # smooth L1, over the two that are known
-    assert fusion_loss(prediction, targets).item() == pytest.approx(viral + 3 * around + 0.1 * rate)
+    assert fusion_loss(prediction, targets).item() == pytest.approx(viral + 3 * interval + 0.1 * rate)
 
 
 def test_unknown_rates_count_nothing() -> None:
-    targets = wanted([1.0, 0.0], {})
-    without = fusion_loss(said([1.0, 1.0], [[0.0] * 3] * 2), targets)
-    prediction = said([1.0, 1.0], [[100.0] * 3] * 2)
+    targets = make_targets([1.0, 0.0], {})
+    without = fusion_loss(make_output([1.0, 1.0], [[0.0] * 3] * 2), targets)
+    prediction = make_output([1.0, 1.0], [[100.0] * 3] * 2)
     prediction.rates.requires_grad_()
     loss = fusion_loss(prediction, targets)
     assert loss.item() == without.item()
@@ -70,8 +70,8 @@ def test_unknown_rates_count_nothing() -> None:
 
 def test_the_squared_loss_moves_the_middle_by_its_error_alone() -> None:
     heads = torch.tensor([[0.0, 0.5, 1.0, 2.0, 0.0, 0.0, 0.0]], requires_grad=True)
-    said = predict(heads, torch.ones(1, 1))
-    squared(said.quantiles, torch.tensor([2.0])).backward()
+    make_output = decode_heads(heads, torch.ones(1, 1))
+    squared(make_output.quantiles, torch.tensor([2.0])).backward()
     assert heads.grad is not None
     assert heads.grad[0, MEDIAN].item() == pytest.approx(2 * (0.5 - 2.0))
     assert heads.grad[0, BELOW].item() > 0  # the target is above: the lower end may come nearer

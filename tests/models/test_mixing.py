@@ -7,59 +7,59 @@ import pytest
 
 from viral.errors import ConfigError
 from viral.models.ensemble.member import log_loss, squared_loss
-from viral.models.mixing import Weights, given, learn, mix
+from viral.models.mixing import MixingWeights, learn_weights, mix, normalise_weights
 from viral.models.predictions import PredictionBatch
 
 
-def opinions(count: int = 2000) -> tuple[list[PredictionBatch], np.ndarray, np.ndarray]:
+def make_predictions(count: int = 2000) -> tuple[list[PredictionBatch], np.ndarray, np.ndarray]:
     """One that knows a lot, one that knows something else, one that knows nothing."""
-    chance = np.random.default_rng(0)
-    first, second = chance.normal(size=(2, count))
-    score = first + 0.5 * second + 0.3 * chance.normal(size=count)
+    rng = np.random.default_rng(0)
+    first, second = rng.normal(size=(2, count))
+    score = first + 0.5 * second + 0.3 * rng.normal(size=count)
     viral = score > 0.7
-    said = []
-    for middle in (1.2 * first, 1.2 * second, chance.normal(size=count)):
+    predictions = []
+    for middle in (1.2 * first, 1.2 * second, rng.normal(size=count)):
         quantiles = np.stack([middle - 1.5, middle, middle + 1.5], axis=1)
-        said.append(PredictionBatch.from_quantiles(1 / (1 + np.exp(2 - 2.5 * middle)), quantiles))
-    return said, viral, score
+        predictions.append(PredictionBatch.from_quantiles(1 / (1 + np.exp(2 - 2.5 * middle)), quantiles))
+    return predictions, viral, score
 
 
 def test_learnt_weights_are_a_mixture_better_than_any_alone() -> None:
-    said, viral, score = opinions()
-    weights = learn(said, viral, score)
+    predictions, viral, score = make_predictions()
+    weights = learn_weights(predictions, viral, score)
     for each in (weights.probability, weights.score, weights.interval):
         assert (each >= 0).all()
         assert each.sum() == pytest.approx(1)
     assert weights.score[0] > weights.score[1] > 0
     assert weights.score[2] < 0.02
-    mixed = mix(said, weights)
-    assert log_loss(mixed.probability, viral) < min(log_loss(each.probability, viral) for each in said)
-    errors = [squared_loss(each.score, score) for each in said]
+    mixed = mix(predictions, weights)
+    assert log_loss(mixed.probability, viral) < min(log_loss(each.probability, viral) for each in predictions)
+    errors = [squared_loss(each.score, score) for each in predictions]
     assert squared_loss(mixed.score, score) < min(errors)
     # With what knows nothing left out, one weight is left to find, and least squares has it in one line.
-    first, second = (each.score for each in said[:2])
+    first, second = (each.score for each in predictions[:2])
     exact = np.dot(first - second, score - second) / np.dot(first - second, first - second)
     np.testing.assert_allclose(weights.score, [exact, 1 - exact, 0], atol=0.02)
 
 
 def test_one_model_gets_all_the_weight() -> None:
-    said, viral, score = opinions(50)
-    assert learn(said[:1], viral, score).score.tolist() == [1.0]
+    predictions, viral, score = make_predictions(50)
+    assert learn_weights(predictions[:1], viral, score).score.tolist() == [1.0]
 
 
 def test_one_class_alone_still_has_weights() -> None:
-    said, _, score = opinions(50)
-    assert learn(said, np.zeros(50, bool), score).probability.sum() == pytest.approx(1)
+    predictions, _, score = make_predictions(50)
+    assert learn_weights(predictions, np.zeros(50, bool), score).probability.sum() == pytest.approx(1)
 
 
 def test_given_weights_are_shares() -> None:
-    weights = given(("a", "b", "c"), {"a": 3, "c": 1})
+    weights = normalise_weights(("a", "b", "c"), {"a": 3, "c": 1})
     assert weights.probability.tolist() == weights.interval.tolist() == [0.75, 0.0, 0.25]
-    assert Weights.made([weights.of(0), weights.of(2)]).score.tolist() == [0.75, 0.25]
+    assert MixingWeights.from_dicts([weights.to_dict(0), weights.to_dict(2)]).score.tolist() == [0.75, 0.25]
 
 
 @pytest.mark.parametrize(
-    ("weights", "said"),
+    ("weights", "message"),
     [
         ({"z": 1.0}, "given to 'z', which is no member: there are a, b"),
         ({"a": 0.0}, "0 or more, and not all 0"),
@@ -67,22 +67,27 @@ def test_given_weights_are_shares() -> None:
         ({"a": float("nan")}, "0 or more"),
     ],
 )
-def test_weights_that_cannot_be(weights: dict[str, float], said: str) -> None:
-    with pytest.raises(ConfigError, match=said):
-        given(("a", "b"), weights)
+def test_weights_that_cannot_be(weights: dict[str, float], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        normalise_weights(("a", "b"), weights)
 
 
 def test_one_that_cannot_say_anything_leaves_its_weight_to_the_others() -> None:
-    said, _, _ = opinions(3)
-    able = np.array([[True, True, False], [False, True, False], [False, False, True]])
-    mixed = mix(said, given(("a", "b", "c"), {"a": 1, "b": 1}), able)
-    expected = (said[0].probability[0] + said[1].probability[0]) / 2, said[1].probability[1], said[2].probability[2]
+    predictions, _, _ = make_predictions(3)
+    has_inputs = np.array([[True, True, False], [False, True, False], [False, False, True]])
+    mixed = mix(predictions, normalise_weights(("a", "b", "c"), {"a": 1, "b": 1}), has_inputs)
+    expected = (
+        (predictions[0].probability[0] + predictions[1].probability[0]) / 2,
+        predictions[1].probability[1],
+        predictions[2].probability[2],
+    )
     np.testing.assert_allclose(mixed.probability, expected)
 
 
 def test_ends_that_cross_the_middle_give_way() -> None:
     low, high = (
-        PredictionBatch.from_quantiles(np.array([0.5]), np.array([[at, at + 1.0, at + 2.0]])) for at in (0.0, 10.0)
+        PredictionBatch.from_quantiles(np.array([0.5]), np.array([[start, start + 1.0, start + 2.0]]))
+        for start in (0.0, 10.0)
     )
-    weights = Weights(np.array([1.0, 0.0]), np.array([1.0, 0.0]), np.array([0.0, 1.0]))
+    weights = MixingWeights(np.array([1.0, 0.0]), np.array([1.0, 0.0]), np.array([0.0, 1.0]))
     assert mix([low, high], weights).quantiles.tolist() == [[1.0, 1.0, 12.0]]

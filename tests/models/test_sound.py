@@ -14,11 +14,11 @@ from viral.errors import ConfigError
 from viral.models.fusion import set_statistics
 from viral.models.fusion_config import FusionConfig
 from viral.models.networks import network
-from viral.models.sound import Sound
+from viral.models.sound import SoundNetwork
 from viral.models.start import check_start
 from viral.models.train_config import TrainConfig
-from viral.models.training import Learner, Tensors
-from viral.registry.registry import Saved
+from viral.models.training import Learner, TensorBatch
+from viral.registry.registry import ModelVersion
 
 STEPS, BANDS = 32, 32
 STREAM = Stream("logmel", "audio", STEPS * BANDS, STEPS)
@@ -27,29 +27,29 @@ CONFIG = FusionConfig((STREAM,), architecture="sound", width=16)
 
 def spectrograms(count: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Noise at -60 dB with a tone of some pitch for some steps; the target is the pitch."""
-    chance = np.random.default_rng(seed)
-    grid = chance.normal(-60, 5, (count, STEPS, BANDS))
-    pitch = chance.integers(0, BANDS, count)
+    rng = np.random.default_rng(seed)
+    grid = rng.normal(-60, 5, (count, STEPS, BANDS))
+    pitch = rng.integers(0, BANDS, count)
     for row in range(count):
-        start = chance.integers(0, STEPS // 2)
+        start = rng.integers(0, STEPS // 2)
         grid[row, start : start + STEPS // 2, pitch[row]] += 50
     target = (pitch - BANDS / 2) / (BANDS / 3.5)
     return torch.tensor(grid.reshape(count, -1), dtype=torch.float32), torch.tensor(target, dtype=torch.float32)
 
 
-def tensors(vectors: torch.Tensor, target: torch.Tensor) -> Tensors:
+def tensors(vectors: torch.Tensor, target: torch.Tensor) -> TensorBatch:
     unknown = torch.full_like(target, torch.nan)
     rates = dict.fromkeys(("likes_rate", "comments_rate", "shares_rate"), unknown)
     present = torch.ones(len(target), 1, dtype=torch.bool)
-    return Tensors({"logmel": vectors}, present, {"target": target, "is_viral": (target > 0.9).float(), **rates})
+    return TensorBatch({"logmel": vectors}, present, {"target": target, "is_viral": (target > 0.9).float(), **rates})
 
 
-def started(vectors: torch.Tensor, config: TrainConfig, steps: int) -> Learner:
+def start(vectors: torch.Tensor, config: TrainConfig, steps: int) -> Learner:
     torch.manual_seed(config.seed)
-    made = network(CONFIG)
+    model = network(CONFIG)
     wide = vectors.double()
-    set_statistics(made, {"logmel": wide.mean(0).tolist()}, {"logmel": wide.std(0).tolist()})
-    return Learner(made, config, steps)
+    set_statistics(model, {"logmel": wide.mean(0).tolist()}, {"logmel": wide.std(0).tolist()})
+    return Learner(model, config, steps)
 
 
 def fit(learner: Learner, vectors: torch.Tensor, target: torch.Tensor, epochs: int) -> list[float]:
@@ -61,63 +61,63 @@ def fit(learner: Learner, vectors: torch.Tensor, target: torch.Tensor, epochs: i
 
 
 @pytest.fixture(scope="module")
-def learnt() -> tuple[Learner, list[float]]:
+def trained() -> tuple[Learner, list[float]]:
     torch.set_num_threads(1)
     vectors, target = spectrograms(256, 0)
-    learner = started(vectors, TrainConfig(optimizer="adam", loss="squared", learning_rate=3e-3), 12 * 8)
+    learner = start(vectors, TrainConfig(optimizer="adam", loss="squared", learning_rate=3e-3), 12 * 8)
     return learner, fit(learner, vectors, target, 12)
 
 
-def said(model: torch.nn.Module, vectors: torch.Tensor) -> torch.Tensor:
+def predict(model: torch.nn.Module, vectors: torch.Tensor) -> torch.Tensor:
     model.eval()
     with torch.inference_mode():
         quantiles: torch.Tensor = model({"logmel": vectors}, torch.ones(len(vectors), 1, dtype=torch.bool)).quantiles
     return quantiles[:, 1]
 
 
-def test_it_learns_what_can_be_heard(learnt: tuple[Learner, list[float]]) -> None:
-    learner, losses = learnt
+def test_it_learns_what_can_be_heard(trained: tuple[Learner, list[float]]) -> None:
+    learner, losses = trained
     vectors, target = spectrograms(200, 1)
     assert losses[-1] < 0.5 * losses[0]
-    heard = said(learner.model, vectors)
-    assert np.corrcoef(heard, target)[0, 1] > 0.9
-    assert float((heard - target).square().mean()) < 0.25 * float(target.var())
+    predicted = predict(learner.model, vectors)
+    assert np.corrcoef(predicted, target)[0, 1] > 0.9
+    assert float((predicted - target).square().mean()) < 0.25 * float(target.var())
 
 
-def test_going_on_with_sgd_lowers_the_loss_further(learnt: tuple[Learner, list[float]]) -> None:
-    learner, losses = learnt
+def test_going_on_with_sgd_lowers_the_loss_further(trained: tuple[Learner, list[float]]) -> None:
+    learner, losses = trained
     vectors, target = spectrograms(256, 0)
     config = TrainConfig(optimizer="sgd", loss="squared", learning_rate=3e-3)
-    again = started(vectors, config, 8 * 8)
+    again = start(vectors, config, 8 * 8)
     again.model.load_state_dict(learner.model.state_dict())
     assert isinstance(again.optimiser, torch.optim.SGD)
     assert fit(again, vectors, target, 8)[-1] < losses[-1]
 
 
-def test_evaluation_does_not_depend_on_neighbours(learnt: tuple[Learner, list[float]]) -> None:
-    learner, _ = learnt
+def test_evaluation_does_not_depend_on_neighbours(trained: tuple[Learner, list[float]]) -> None:
+    learner, _ = trained
     vectors, _ = spectrograms(64, 2)
-    whole = said(learner.model, vectors)
+    whole = predict(learner.model, vectors)
     others = torch.cat([vectors[:1], 1000 * torch.randn(63, STREAM.dim)])
-    assert said(learner.model, others)[0] == whole[0]
+    assert predict(learner.model, others)[0] == whole[0]
 
 
 def test_its_shape() -> None:
-    made = network(CONFIG)
-    assert isinstance(made, Sound)
-    layers = [type(each).__name__ for block in made.blocks for each in block]
+    model = network(CONFIG)
+    assert isinstance(model, SoundNetwork)
+    layers = [type(each).__name__ for block in model.blocks for each in block]
     assert layers == ["Conv2d", "ReLU", "BatchNorm2d"] * 4
-    weights = made.blocks[2][0].weight
+    weights = model.blocks[2][0].weight
     assert float(weights.detach().std()) == pytest.approx((2 / (8 * 9)) ** 0.5, rel=0.1)  # He et al. 2015
-    answer = made({"logmel": torch.randn(3, STREAM.dim)}, torch.ones(3, 1, dtype=torch.bool))
-    assert answer.gates.tolist() == [[1.0]] * 3
+    answer = model({"logmel": torch.randn(3, STREAM.dim)}, torch.ones(3, 1, dtype=torch.bool))
+    assert answer.contributions.tolist() == [[1.0]] * 3
     assert answer.quantiles.shape == (3, 3)
     assert all(low <= high for row in answer.quantiles.tolist() for low, high in itertools.pairwise(row))
 
 
 def test_bands_are_standardised_over_all_moments() -> None:
     vectors, _ = spectrograms(300, 3)
-    learner = started(vectors, TrainConfig(), 1)
+    learner = start(vectors, TrainConfig(), 1)
     picture = learner.model.projections["logmel"](vectors)
     assert picture.shape == (300, 1, BANDS, STEPS)
     of_band = picture.clone().transpose(0, 2).flatten(1)
@@ -134,11 +134,11 @@ def test_it_hears_one_spectrogram_alone(streams: tuple[Stream, ...]) -> None:
         network(FusionConfig(streams, architecture="sound"))
 
 
-def saved(**changed: object) -> Saved:
+def saved(**changed: object) -> ModelVersion:
     from viral.extractors.feature_set import FeatureSet
 
     card = {"kind": "network", "config": asdict(CONFIG), "feature_set": FeatureSet.named("sound").to_dict()}
-    return Saved("s", 2, {**card, **changed}, b"")
+    return ModelVersion("s", 2, {**card, **changed}, b"")
 
 
 def test_what_cannot_be_gone_on_from() -> None:

@@ -17,7 +17,7 @@ from viral.datasets.streams import Stream
 from viral.models.fusion import Fusion
 from viral.models.fusion_config import FusionConfig
 from viral.models.train_config import Scaling, TrainConfig
-from viral.models.training import Learner, Tensors, factor, tensors_of, together, wants_bfloat16
+from viral.models.training import Learner, TensorBatch, concat, lr_factor, to_tensors, use_bfloat16
 
 CPU = torch.device("cpu")
 SCALING = Scaling(3.0, 2.0)
@@ -35,13 +35,15 @@ def epochs(learner: Learner, rows: pa.Table, streams: tuple[Stream, ...], number
     for epoch in numbers:
         torch.manual_seed((learner.config.seed << 20) + epoch)
         order = np.random.default_rng((learner.config.seed, epoch)).permutation(rows.num_rows)
-        losses.append(learner.train(batches(rows.take(order), streams, learner.config.batch(rows.num_rows, 1))))
+        losses.append(
+            learner.train(batches(rows.take(order), streams, learner.config.worker_batch_size(rows.num_rows, 1)))
+        )
     return losses
 
 
-def batches(rows: pa.Table, streams: tuple[Stream, ...], size: int) -> Iterator[Tensors]:
+def batches(rows: pa.Table, streams: tuple[Stream, ...], size: int) -> Iterator[TensorBatch]:
     for first in range(0, rows.num_rows, size):
-        yield tensors_of(streams, rows.slice(first, size), SCALING, CPU)
+        yield to_tensors(streams, rows.slice(first, size), SCALING, CPU)
 
 
 def weights(learner: Learner) -> dict[str, torch.Tensor]:
@@ -54,7 +56,7 @@ def same(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> bool:
 
 def test_rows_as_tensors(streams: tuple[Stream, ...], make_rows: Make) -> None:
     rows = make_rows(12)
-    tensors = tensors_of(streams, rows, SCALING, CPU)
+    tensors = to_tensors(streams, rows, SCALING, CPU)
     assert tensors.rows == 12
     assert tensors.present.shape == (12, 3)
     assert tensors.present.dtype == torch.bool
@@ -66,11 +68,11 @@ def test_rows_as_tensors(streams: tuple[Stream, ...], make_rows: Make) -> None:
 
 
 def test_tensors_are_taken_and_put_together(streams: tuple[Stream, ...], make_rows: Make) -> None:
-    whole = tensors_of(streams, make_rows(12), SCALING, CPU)
+    whole = to_tensors(streams, make_rows(12), SCALING, CPU)
     rows = torch.tensor([7, 0, 7])
     for name, vectors in whole.take(rows).vectors.items():
         assert torch.equal(vectors, whole.vectors[name][rows])
-    again = together([whole.take(slice(0, 5)), whole.take(slice(5, 12))])
+    again = concat([whole.take(slice(0, 5)), whole.take(slice(5, 12))])
     assert again.bytes == whole.bytes == 12 * (4 * (5 + 7 + 3) + 3 + 4 * 5)
     for each in ("vectors", "targets"):
         left, right = getattr(again, each), getattr(whole, each)
@@ -87,19 +89,19 @@ def test_it_overfits_sixteen_rows(streams: tuple[Stream, ...], make_rows: Make) 
     assert losses[-1] < 0.03 * losses[0]
     learner.model.eval()
     with torch.inference_mode():
-        tensors = tensors_of(streams, rows, SCALING, CPU)
-        said = learner.model(tensors.vectors, tensors.present)
-    assert ((said.logit > 0) == tensors.targets["is_viral"].bool()).all()
-    assert (said.quantiles[:, 1] - tensors.targets["target"]).abs().max() < 0.2
+        tensors = to_tensors(streams, rows, SCALING, CPU)
+        output = learner.model(tensors.vectors, tensors.present)
+    assert ((output.logit > 0) == tensors.targets["is_viral"].bool()).all()
+    assert (output.quantiles[:, 1] - tensors.targets["target"]).abs().max() < 0.2
 
 
 def test_it_learns_what_generalises(streams: tuple[Stream, ...], make_rows: Make) -> None:
     config = TrainConfig()
     learner = start(streams, config, 15 * 16)
-    held = list(batches(make_rows(500, seed=9), streams, 200))
-    before = learner.validate(held)
+    validation = list(batches(make_rows(500, seed=9), streams, 200))
+    before = learner.validate(validation)
     epochs(learner, make_rows(500, seed=1), streams, range(15))
-    assert learner.validate(held) < 0.5 * before
+    assert learner.validate(validation) < 0.5 * before
 
 
 def test_four_epochs_are_two_and_two_more(streams: tuple[Stream, ...], make_rows: Make) -> None:
@@ -149,13 +151,13 @@ def test_no_batches_no_loss(streams: tuple[Stream, ...]) -> None:
 
 
 def test_warm_cosine() -> None:
-    factors = [factor("cosine", 100, step) for step in range(130)]
+    factors = [lr_factor("cosine", 100, step) for step in range(130)]
     assert factors[:10] == pytest.approx([0.1 * step for step in range(1, 11)])
     assert max(factors) == 1
     assert all(later <= earlier for earlier, later in itertools.pairwise(factors[9:]))
     assert factors[55] == pytest.approx(0.01 + 0.99 / 2)
     assert factors[100:] == pytest.approx([0.01] * 30)
-    assert [factor("cosine", steps, 0) for steps in (0, 1, 2)] == [1, 1, 1]
+    assert [lr_factor("cosine", steps, 0) for steps in (0, 1, 2)] == [1, 1, 1]
 
 
 def test_the_schedule_goes_on_from_any_step(streams: tuple[Stream, ...], make_rows: Make) -> None:
@@ -164,17 +166,17 @@ def test_the_schedule_goes_on_from_any_step(streams: tuple[Stream, ...], make_ro
     learner = start(streams, config, 12)
     epochs(learner, rows, streams, range(2))
     rates = [group["lr"] for group in learner.optimiser.param_groups]
-    assert rates == pytest.approx([1e-3 * factor("cosine", 12, 6), 1e-4 * factor("cosine", 12, 6)])
-    learner.at(6)
+    assert rates == pytest.approx([1e-3 * lr_factor("cosine", 12, 6), 1e-4 * lr_factor("cosine", 12, 6)])
+    learner.seek(6)
     assert [group["lr"] for group in learner.optimiser.param_groups] == rates
-    learner.at(9)
-    assert learner.optimiser.param_groups[0]["lr"] == pytest.approx(1e-3 * factor("cosine", 12, 9))
+    learner.seek(9)
+    assert learner.optimiser.param_groups[0]["lr"] == pytest.approx(1e-3 * lr_factor("cosine", 12, 9))
     epochs(learner, rows, streams, range(3, 4))
-    assert learner.optimiser.param_groups[0]["lr"] == pytest.approx(1e-3 * factor("cosine", 12, 12))
+    assert learner.optimiser.param_groups[0]["lr"] == pytest.approx(1e-3 * lr_factor("cosine", 12, 12))
 
 
 def test_a_constant_rate_has_a_warm_up_too() -> None:
-    factors = [factor("constant", 100, step) for step in range(130)]
+    factors = [lr_factor("constant", 100, step) for step in range(130)]
     assert factors[:10] == pytest.approx([0.1 * step for step in range(1, 11)])
     assert factors[10:] == [1.0] * 120
 
@@ -199,15 +201,15 @@ def test_what_the_config_says_is_done(streams: tuple[Stream, ...], make_rows: Ma
 
 
 def test_a_balanced_weight_is_counted() -> None:
-    assert TrainConfig(viral_weight="balanced").balanced(0.1).viral_weight == pytest.approx(9)
-    assert TrainConfig(viral_weight="balanced").balanced(1.0).viral_weight == 1
-    assert TrainConfig(viral_weight=3.0).balanced(0.1).viral_weight == 3
+    assert TrainConfig(viral_weight="balanced").resolve_viral_weight(0.1).viral_weight == pytest.approx(9)
+    assert TrainConfig(viral_weight="balanced").resolve_viral_weight(1.0).viral_weight == 1
+    assert TrainConfig(viral_weight=3.0).resolve_viral_weight(0.1).viral_weight == 3
 
 
 def test_bfloat16_where_asked_for(streams: tuple[Stream, ...], make_rows: Make) -> None:
-    assert not wants_bfloat16("auto", CPU)
-    assert wants_bfloat16("bfloat16", CPU)
-    assert not wants_bfloat16("float32", CPU)
+    assert not use_bfloat16("auto", CPU)
+    assert use_bfloat16("bfloat16", CPU)
+    assert not use_bfloat16("float32", CPU)
     rows = make_rows(64)
     exact = start(streams, TrainConfig(precision="float32"), 1).validate(batches(rows, streams, 64))
     rounded = start(streams, TrainConfig(precision="bfloat16"), 1)

@@ -15,12 +15,12 @@ from viral.extractors.clip_network import as_clip_network, clip_network
 from viral.extractors.extractor import PostInput
 from viral.media.media import ClipBatch as MediaClips
 from viral.media.media import Facts, Media
-from viral.models.fusion import Prediction
+from viral.models.fusion import NetworkOutput
 from viral.models.fusion_config import RATES, FusionConfig
-from viral.models.linear import Linear
+from viral.models.linear import LinearNetwork
 from viral.models.losses import fusion_loss
 from viral.models.train_config import TrainConfig
-from viral.models.video import ClipBatch, VideoNetwork, task_loss
+from viral.models.video import ClipTensors, VideoNetwork, task_loss
 from viral.models.video_config import VideoConfig
 from viral.models.video_training import VideoLearner
 from viral.weights.resolve import resolve_local
@@ -39,26 +39,26 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def made() -> VideoNetwork:
+def base_model() -> VideoNetwork:
     spec = as_clip_network(SPEC)
     torch.manual_seed(0)
-    return VideoNetwork(spec, spec.filled(resolve_local), heads())
+    return VideoNetwork(spec, spec.load_network(resolve_local), heads())
 
 
 @pytest.fixture
-def model(made: VideoNetwork) -> VideoNetwork:
-    return copy.deepcopy(made)
+def model(base_model: VideoNetwork) -> VideoNetwork:
+    return copy.deepcopy(base_model)
 
 
-def heads(dropout: float = 0.0) -> Linear:
-    return Linear(FusionConfig((STREAM,), architecture="linear", dropout=dropout))
+def heads(dropout: float = 0.0) -> LinearNetwork:
+    return LinearNetwork(FusionConfig((STREAM,), architecture="linear", dropout=dropout))
 
 
-def clips(bright: torch.Tensor, seed: int = 0) -> ClipBatch:
+def clips(bright: torch.Tensor, seed: int = 0) -> ClipTensors:
     """A clip of noise a post, on a bright ground or on a dark one; the bright ones are viral."""
     noise = torch.from_numpy(np.random.default_rng(seed).integers(0, 60, (len(bright), 2, 32, 32, 3), np.uint8))
     targets = {"is_viral": bright.float(), "target": bright * 2.0 - 1, **dict.fromkeys(RATES, bright * torch.nan)}
-    return ClipBatch(noise + (bright * 120).to(torch.uint8).view(-1, 1, 1, 1, 1), [1] * len(bright), targets)
+    return ClipTensors(noise + (bright * 120).to(torch.uint8).view(-1, 1, 1, 1, 1), [1] * len(bright), targets)
 
 
 def test_bright_clips_are_told_from_dark_ones(model: VideoNetwork) -> None:
@@ -70,9 +70,9 @@ def test_bright_clips_are_told_from_dark_ones(model: VideoNetwork) -> None:
     new = clips(torch.tensor([1, 0, 0, 1, 1, 0]), seed=99)
     after, rows = learner.validate([new])
     assert after / rows < 0.7 * total / steps
-    said = model(new.pixels, new.clips)
-    assert (said.logit > 0).tolist() == [True, False, False, True, True, False]
-    assert (said.quantiles[:, 1] > 0).tolist() == [True, False, False, True, True, False]
+    output = model(new.pixels, new.clips)
+    assert (output.logit > 0).tolist() == [True, False, False, True, True, False]
+    assert (output.quantiles[:, 1] > 0).tolist() == [True, False, False, True, True, False]
 
 
 def test_frozen_only_the_heads_learn_and_statistics_stay(model: VideoNetwork) -> None:
@@ -111,22 +111,22 @@ def test_training_goes_on_from_a_checkpoint_as_if_it_had_never_stopped(model: Vi
 def test_batches_of_a_step_add_up_to_one_and_one_that_weighs_nothing_counts_nothing(model: VideoNetwork) -> None:
     whole = clips(torch.tensor([1, 0, 1, 0]))
 
-    def part(rows: slice, weight: float = 1.0) -> ClipBatch:
+    def part(rows: slice, weight: float = 1.0) -> ClipTensors:
         targets = {name: each[rows] for name, each in whole.targets.items()}
-        return ClipBatch(whole.pixels[rows], whole.clips[rows], targets, weight)
+        return ClipTensors(whole.pixels[rows], whole.clips[rows], targets, weight)
 
-    found = []
+    results = []
     for batches in ([whole], [part(slice(0, 3)), part(slice(3, 4))], [whole, part(slice(0, 2), weight=0.0)]):
         copied = copy.deepcopy(model)
         learner = VideoLearner(copied, VideoConfig(frozen_epochs=1, dropout=0.0, precision="float32"), steps=1)
         loss, _ = learner.train([batches], epoch=0)
         gradient = copied.heads.head.weight.grad
         assert gradient is not None
-        found.append((loss, gradient.numpy().copy()))
-    assert [loss for loss, _ in found] == pytest.approx([found[0][0]] * 3)
-    assert np.abs(found[0][1]).max() > 1e-4
-    for _, gradient in found[1:]:
-        assert gradient == pytest.approx(found[0][1], abs=1e-6)
+        results.append((loss, gradient.numpy().copy()))
+    assert [loss for loss, _ in results] == pytest.approx([results[0][0]] * 3)
+    assert np.abs(results[0][1]).max() > 1e-4
+    for _, gradient in results[1:]:
+        assert gradient == pytest.approx(results[0][1], abs=1e-6)
     assert learner.train([[part(slice(0, 2), weight=0.0)]], epoch=0) == (0.0, 0)
 
 
@@ -141,21 +141,21 @@ def test_the_heads_on_an_extractors_vector_say_what_the_network_says(model: Vide
     model.eval()
     with torch.inference_mode():
         seen = model(torch.from_numpy(pixels), [2])
-        said = model.heads({"r2plus1d": torch.from_numpy(vector)[None]}, torch.ones(1, 1, dtype=torch.bool))
-    assert torch.equal(seen.quantiles, said.quantiles)
-    assert torch.equal(seen.logit, said.logit)
+        output = model.heads({"r2plus1d": torch.from_numpy(vector)[None]}, torch.ones(1, 1, dtype=torch.bool))
+    assert torch.equal(seen.quantiles, output.quantiles)
+    assert torch.equal(seen.logit, output.logit)
 
 
 def test_heads_begin_as_the_constant_predictor() -> None:
     linear = heads(dropout=0.5).eval()
-    linear.start_at(0.25, {4: -2.5})
-    said: Prediction = linear({"r2plus1d": torch.randn(3, 512)}, torch.ones(3, 1, dtype=torch.bool))
-    assert torch.sigmoid(said.logit).tolist() == pytest.approx([0.25] * 3)
-    assert said.quantiles[1].tolist() == pytest.approx([-1.645, 0.0, 1.645], abs=1e-4)
-    assert said.rates[0].tolist() == [-2.5, 0, 0]
-    assert said.gates.tolist() == [[1.0]] * 3
+    linear.init_biases(0.25, {4: -2.5})
+    output: NetworkOutput = linear({"r2plus1d": torch.randn(3, 512)}, torch.ones(3, 1, dtype=torch.bool))
+    assert torch.sigmoid(output.logit).tolist() == pytest.approx([0.25] * 3)
+    assert output.quantiles[1].tolist() == pytest.approx([-1.645, 0.0, 1.645], abs=1e-4)
+    assert output.rates[0].tolist() == [-2.5, 0, 0]
+    assert output.contributions.tolist() == [[1.0]] * 3
     with pytest.raises(ConfigError, match="takes one stream, not 2"):
-        Linear(FusionConfig((STREAM, STREAM), architecture="linear"))
+        LinearNetwork(FusionConfig((STREAM, STREAM), architecture="linear"))
 
 
 def test_each_task_trains_its_own_heads_alone() -> None:
@@ -171,9 +171,9 @@ def test_each_task_trains_its_own_heads_alone() -> None:
         assert gradient is not None
         rows[task] = {at for at in range(4) if gradient[at].abs().max() > 0}
     assert rows == {"viral": {0}, "score": {1, 2, 3}, "both": {0, 1, 2, 3}}
-    said = heads()(vectors, present)
+    output = heads()(vectors, present)
     assert torch.equal(
-        task_loss(said, targets, "both", "squared"), fusion_loss(said, targets, TrainConfig(loss="squared"))
+        task_loss(output, targets, "both", "squared"), fusion_loss(output, targets, TrainConfig(loss="squared"))
     )
 
 

@@ -9,31 +9,31 @@ import pytest
 
 from tests.promotion.conftest import CARD, LABEL, Save, judged
 from viral.errors import ConfigError, PromotionError, TableError
-from viral.promotion.champion import LEAST_AUTHORS, Rule, promote
-from viral.registry.promotions import newest, promotions
+from viral.promotion.champion import LEAST_AUTHORS, PromotionPolicy, promote
+from viral.registry.promotions import latest_promotion, promotions
 from viral.registry.registry import Registry
 from viral.scoring.scorer import Scorer
 from viral.storage.store import Store
 
-QUICK = Rule(resamples=100)
+QUICK = PromotionPolicy(resamples=100)
 
 
-def test_a_better_one_takes_the_place_of_the_first(any_store: Store, save: Save) -> None:
-    registry = Registry(any_store)
-    assert [save(any_store, "m", noise) for noise in (2.0, 0.5)] == [1, 2]
+def test_a_better_one_takes_the_place_of_the_first(folder_store: Store, save: Save) -> None:
+    registry = Registry(folder_store)
+    assert [save(folder_store, "m", noise) for noise in (2.0, 0.5)] == [1, 2]
     with pytest.raises(TableError, match=r"^model m has no champion: promote a version \(viral models promote m/VERS"):
         registry.resolve("m@champion")
-    first = promote(any_store, "m/1", QUICK)
+    first = promote(folder_store, "m/1", QUICK)
     assert (first.number, first.version, first.previous, first.gain, first.forced) == (1, 1, None, None, None)
     assert datetime.now(UTC) - datetime.fromisoformat(first.when) < timedelta(minutes=1)
     assert registry.resolve("m@champion") == ("m", 1)
-    second = promote(any_store, "m", QUICK)
+    second = promote(folder_store, "m", QUICK)
     assert (second.number, second.version, second.previous) == (2, 2, 1)
     assert second.gain is not None and second.gain.low is not None
     assert 0 < second.gain.low < (second.gain.value or 0)
     assert (second.gain.posts, second.gain.authors) == (270, 27)
     assert str(registry.load("m@champion")) == "m/2"
-    assert promotions(any_store, "m") == [first, second]
+    assert promotions(folder_store, "m") == [first, second]
     assert registry.names() == ["m"]
     assert registry.versions("m") == [1, 2]
 
@@ -54,9 +54,9 @@ def test_one_that_is_no_better_is_refused(tmp_path, save: Save, metric: str) -> 
     promote(store, "m/1", QUICK)
     said = rf"^m/{{}} is not promoted: its gain over the champion m/1 in {metric} is {{}}.* on 270 test posts by 27 "
     with pytest.raises(PromotionError, match=said.format(2, r"\+0\.0\d+ \(-0\.\d+ to \+0\.\d+\)")):
-        promote(store, "m/2", Rule(metric, resamples=100))
+        promote(store, "m/2", PromotionPolicy(metric, resamples=100))
     with pytest.raises(PromotionError, match=said.format(3, r"-\d\.\d+ \(-\d\.\d+ to -\d\.\d+\)")):
-        promote(store, "m/3", Rule(metric, resamples=100))
+        promote(store, "m/3", PromotionPolicy(metric, resamples=100))
     assert [each.version for each in promotions(store, "m")] == [1]
 
 
@@ -65,7 +65,7 @@ def test_less_error_is_a_gain(tmp_path, save: Save) -> None:
     save(store, "m", 2.0)
     save(store, "m", 0.5)
     promote(store, "m/1", QUICK)
-    gain = promote(store, "m/2", Rule("rmse", margin=1.0, resamples=100)).gain
+    gain = promote(store, "m/2", PromotionPolicy("rmse", margin=1.0, resamples=100)).gain
     assert gain is not None and gain.value == pytest.approx(1.5, abs=0.15)
     assert gain.low is not None and gain.high is not None and 1.0 < gain.low < gain.value < gain.high
 
@@ -76,8 +76,8 @@ def test_the_margin_is_what_the_lower_end_must_exceed(tmp_path, save: Save) -> N
     save(store, "m", 0.5)
     promote(store, "m/1", QUICK)
     with pytest.raises(PromotionError, match=r"the lower end is not above 0\.9; --force 'reason'"):
-        promote(store, "m/2", Rule(margin=0.9, resamples=100))
-    assert promote(store, "m/2", Rule(margin=0.1, resamples=100)).margin == 0.1
+        promote(store, "m/2", PromotionPolicy(margin=0.9, resamples=100))
+    assert promote(store, "m/2", PromotionPolicy(margin=0.1, resamples=100)).margin == 0.1
 
 
 def test_a_worse_one_can_be_forced_with_a_reason_that_is_kept(tmp_path, save: Save) -> None:
@@ -85,8 +85,8 @@ def test_a_worse_one_can_be_forced_with_a_reason_that_is_kept(tmp_path, save: Sa
     save(store, "m", 0.5)
     save(store, "m", 2.0)
     promote(store, "m/1", QUICK)
-    promote(store, "m/2", Rule(forced="the first one leaks", resamples=100))
-    kept = newest(store, "m")
+    promote(store, "m/2", PromotionPolicy(forced="the first one leaks", resamples=100))
+    kept = latest_promotion(store, "m")
     assert kept is not None and kept.forced == "the first one leaks"
     assert kept.gain is not None and kept.gain.high is not None and kept.gain.high < 0
     assert Registry(store).resolve("m@champion") == ("m", 2)
@@ -110,7 +110,7 @@ def test_what_cannot_be_compared_is_refused_unless_forced(tmp_path, save: Save) 
     ):
         with pytest.raises(PromotionError, match=said):
             promote(store, f"m/{version}", QUICK)
-    forced = promote(store, "m/4", Rule(forced="we know it", resamples=100))
+    forced = promote(store, "m/4", PromotionPolicy(forced="we know it", resamples=100))
     assert (forced.version, forced.gain, forced.forced) == (4, None, "we know it")
 
 
@@ -119,8 +119,8 @@ def test_a_damaged_one_cannot_even_be_forced(tmp_path, save: Save) -> None:
     save(store, "m", 1.0)
     store.write("models/m/0001/model.safetensors", b"other")
     with pytest.raises(TableError, match="the weights of model m/1 are damaged"):
-        promote(store, "m/1", Rule(forced="all the same"))
-    assert newest(store, "m") is None
+        promote(store, "m/1", PromotionPolicy(forced="all the same"))
+    assert latest_promotion(store, "m") is None
 
 
 @pytest.mark.parametrize(
@@ -134,17 +134,17 @@ def test_a_damaged_one_cannot_even_be_forced(tmp_path, save: Save) -> None:
 )
 def test_rules_that_make_no_sense(rule: dict, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
-        Rule(**rule)
+        PromotionPolicy(**rule)
 
 
-def test_of_promotions_at_once_none_is_lost(any_store: Store, save: Save) -> None:
+def test_of_promotions_at_once_none_is_lost(folder_store: Store, save: Save) -> None:
     for noise in (4.0, 2.0, 1.0, 0.5):
-        save(any_store, "m", noise)
-    promote(any_store, "m/1", QUICK)
+        save(folder_store, "m", noise)
+    promote(folder_store, "m/1", QUICK)
     with ThreadPoolExecutor(3) as pool:
-        tried = [pool.submit(promote, any_store, f"m/{version}", QUICK) for version in (2, 3, 4)]
+        tried = [pool.submit(promote, folder_store, f"m/{version}", QUICK) for version in (2, 3, 4)]
     made = [each.result() for each in tried if not each.exception()]
-    kept = promotions(any_store, "m")
+    kept = promotions(folder_store, "m")
     assert sorted(made, key=lambda each: each.number) == kept[1:]
     # Each was judged against the one that it follows, so that they only ever get better.
     assert [each.previous for each in kept] == [None, *(each.version for each in kept[:-1])]

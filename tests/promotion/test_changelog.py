@@ -8,14 +8,14 @@ from tests.promotion.conftest import LABEL, Save, judged
 from viral.errors import PromotionError, TableError
 from viral.evaluation import test_predictions
 from viral.evaluation.model_comparison import compare
-from viral.promotion.champion import Rule, compared, promote
-from viral.promotion.changelog import Changelog, Learnt, changelog, keep
-from viral.promotion.listing import show_lines, shown
+from viral.promotion.champion import PromotionPolicy, compare_versions, promote
+from viral.promotion.changelog import Changelog, TrainingSnapshot, load_changelog, save_changelog
+from viral.promotion.listing import describe_model, show_lines
 from viral.registry.registry import Registry
 from viral.storage.store import Store
 
 NEW = {**LABEL, "name": "log_views-2031-01-06"}
-QUICK = Rule(resamples=100)
+QUICK = PromotionPolicy(resamples=100)
 
 
 @pytest.fixture
@@ -31,12 +31,12 @@ def store(tmp_path, save: Save) -> Store:
 def test_versions_of_two_label_tables_are_compared_where_both_were_asked(store: Store) -> None:
     registry, pair = Registry(store), (("m", 2), ("m", 1))
     with pytest.raises(TableError, match="m/2 and m/1 were trained on different labels"):
-        compared(registry, *pair, ("mae",), 100)
+        compare_versions(registry, *pair, ("mae",), 100)
     with pytest.raises(PromotionError):
         promote(store, "m/2", QUICK)
     asked = judged(3.0).slice(0, 200)
-    test_predictions.keep(store, "m", 1, asked, label=NEW["name"])
-    found = compared(registry, *pair, ("mae",), 100)
+    test_predictions.save(store, "m", 1, asked, label=NEW["name"])
+    found = compare_versions(registry, *pair, ("mae",), 100)
     expected = compare(
         test_predictions.read(store, "m", 2),
         test_predictions.read(store, "m", 1, label=NEW["name"]),
@@ -45,28 +45,28 @@ def test_versions_of_two_label_tables_are_compared_where_both_were_asked(store: 
     )
     assert found == expected
     assert found.only_one == 270 - found.posts > 0
-    there = compared(registry, *reversed(pair), ("mae",), 100)
+    there = compare_versions(registry, *reversed(pair), ("mae",), 100)
     assert there.figures["mae"].difference.value == -found.figures["mae"].difference.value
     assert promote(store, "m/2", QUICK).gain.posts == found.posts
 
 
 def test_a_changelog_is_shown(store: Store) -> None:
-    test_predictions.keep(store, "m", 1, judged(2.0), label=NEW["name"])
+    test_predictions.save(store, "m", 1, judged(2.0), label=NEW["name"])
     before, after = (
-        Learnt(
+        TrainingSnapshot(
             f"m/{version}", table, 100 * version, "2030-01-01T00:00:00", "2030-12-01T00:00:00", {"a": version}, "h", "0"
         )
         for version, table in ((1, "log_views"), (2, NEW["name"]))
     )
-    difference = compared(Registry(store), ("m", 2), ("m", 1), ("mae",), 100)
+    difference = compare_versions(Registry(store), ("m", 2), ("m", 1), ("mae",), 100)
     made = Changelog(
         "2031-02-03T00:00:00", "2031-01-01", ["Posts of then: wrong."], before, after, difference, ["look"]
     )
-    keep(store, "m", 2, made)
-    assert changelog(store, "m", 2) == made
-    text = "\n".join(show_lines(shown(store, "m")))
+    save_changelog(store, "m", 2, made)
+    assert load_changelog(store, "m", 2) == made
+    text = "\n".join(show_lines(describe_model(store, "m")))
     for words in ("Posts of then: wrong.", "m/2 learnt from 200 posts 2030-01-01 to 2030-12-01", '{"a": 1} → {"a": 2}'):
         assert words in text
     assert f"m/2 against m/1, on {difference.posts} new test posts" in text
-    assert changelog(store, "m", 1) is None
-    assert "changelog" not in "\n".join(show_lines(shown(store, "m/1")))
+    assert load_changelog(store, "m", 1) is None
+    assert "changelog" not in "\n".join(show_lines(describe_model(store, "m/1")))

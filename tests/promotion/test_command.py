@@ -13,7 +13,7 @@ from tests.promotion.conftest import CARD, LABEL, Save, write_scorecard
 from viral.errors import ConfigError, PromotionError
 from viral.promotion.command import command
 from viral.promotion.mlflow_mirror import DATABASE, NO_MLFLOW
-from viral.registry.promotions import newest
+from viral.registry.promotions import latest_promotion
 from viral.registry.registry import Registry
 from viral.storage.store import Store
 from viral.tracking.curves import CURVES, Tracking
@@ -68,7 +68,7 @@ def test_mlflow_is_brought_up_to_date(store: Store, save: Save, tmp_path: Path) 
     assert run.info.artifact_uri.startswith(store.root)
     curve = client.get_metric_history(two.run_id, CURVES[1])
     assert [(each.step, each.value) for each in curve] == [(1, 3.5), (2, 2.5)]
-    assert run.data.metrics["test/spearman"] == report.systems[0].figures["spearman"].value
+    assert run.data.metrics["test/spearman"] == report.systems[0].metrics["spearman"].value
     assert "test/spearman" not in client.get_run(one.run_id).data.metrics
 
     assert client.get_registered_model("synced").aliases == {}
@@ -98,7 +98,7 @@ def test_a_run_that_training_logged_is_not_logged_twice(store: Store, save: Save
     uri = f"sqlite:///{Path(store.root, 'other.db').as_posix().replace('%', '%25')}"
     alone = Store.open(tmp_path)
     Registry(alone).save("logged", CARD, b"")
-    Tracking(mlflow=uri).keep(alone, "logged", 1, CARD)
+    Tracking(mlflow=uri).log(alone, "logged", 1, CARD)
     Registry(alone).save("logged", CARD, b"")
     client = mlflow(store, uri)
     experiment = client.get_experiment_by_name("viral").experiment_id
@@ -119,7 +119,7 @@ def test_the_list_names_champions_and_figures(store: Store, save: Save) -> None:
     rows = {row["model"]: row for row in told(store, "list")["models"]}
     first, second = rows["listed/1"], rows["listed/2"]
     assert (first["champion"], second["champion"]) == (True, False)
-    assert first["figures"]["roc_auc"] == report.systems[0].figures["roc_auc"].value
+    assert first["figures"]["roc_auc"] == report.systems[0].metrics["roc_auc"].value
     assert (second["figures"], second["rows"]) == ({}, 1000)
     [line] = [line for line in said(store, "list").splitlines() if line.startswith("listed/1")]
     assert line.split()[:2] == ["listed/1", "champion"]
@@ -197,5 +197,5 @@ def test_where_mlflow_fails_the_rest_is_done_and_it_is_said(store: Store, save: 
     assert str(done.exception).startswith("MLflow at nowhere://user:***@x is not told of the models: ")
     assert "secret" not in str(done.exception) + done.output
     assert done.output.splitlines()[0] == "alone/1 is alone@champion"
-    promoted = newest(store, "alone")
+    promoted = latest_promotion(store, "alone")
     assert promoted is not None and promoted.version == 1

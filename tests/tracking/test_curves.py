@@ -45,7 +45,7 @@ def test_curves_lie_beside_the_model_and_where_asked_for(tmp_path):
     (tmp_path / "root").mkdir()
     tracking = Tracking(tensorboard=tmp_path / "shown" / "here")
     tracking.check()
-    tracking.keep(Store.open(tmp_path / "root"), "m", 3, CARD)
+    tracking.log(Store.open(tmp_path / "root"), "m", 3, CARD)
     assert read_back(tmp_path / "root" / "models" / "m" / "0003" / "curves") == EXPECTED
     assert read_back(tmp_path / "shown" / "here" / "m-3") == EXPECTED
 
@@ -54,7 +54,7 @@ def test_without_a_word_nothing_is_written_outside_the_root(tmp_path, monkeypatc
     (tmp_path / "root").mkdir()
     monkeypatch.chdir(tmp_path)
     Tracking().check()
-    Tracking().keep(Store.open(tmp_path / "root"), "m", 1, CARD)
+    Tracking().log(Store.open(tmp_path / "root"), "m", 1, CARD)
     assert [path.name for path in tmp_path.iterdir()] == ["root"]
 
 
@@ -66,7 +66,7 @@ def test_mlflow_has_the_run(tmp_path, monkeypatch):
     (tmp_path / "root").mkdir()
     tracking = Tracking(mlflow=uri)
     tracking.check()
-    tracking.keep(Store.open(tmp_path / "root"), "m", 3, CARD)
+    tracking.log(Store.open(tmp_path / "root"), "m", 3, CARD)
     client = MlflowClient(uri)
     experiment = client.get_experiment_by_name("viral")
     assert experiment is not None
@@ -83,7 +83,7 @@ def test_where_nothing_can_be_kept_it_is_said_before_training(tmp_path):
         Tracking(mlflow="nowhere://x").check()
     (tmp_path / "root").mkdir()
     with pytest.raises(ConfigError, match="m/1 is saved, but MLflow at nowhere://x keeps no curves: "):
-        Tracking(mlflow="nowhere://x").keep(Store.open(tmp_path / "root"), "m", 1, CARD)
+        Tracking(mlflow="nowhere://x").log(Store.open(tmp_path / "root"), "m", 1, CARD)
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="cannot write to"):
         Tracking(tensorboard=tmp_path / "file" / "below").check()

@@ -1,4 +1,4 @@
-"""Feature columns as the input of a model: one stream an extractor, with its presence."""
+"""Feature columns as model inputs: one stream per extractor, with a presence mask."""
 
 from __future__ import annotations
 
@@ -16,14 +16,18 @@ from viral.extractors.extractor import Vector
 from viral.extractors.feature_set import FeatureSet
 
 _RENAMED_MODALITIES = {"craft": "editing"}
-"""Modalities that models and imported features of earlier versions have under another name."""
+"""Former names of modalities, in models and imported features of earlier versions."""
 
 
 @dataclass(frozen=True)
 class Stream:
-    """One input of a model: an extractor's column, what a user calls it, and the length of its vectors.
+    """One input of a model.
 
-    A vector may be several tokens of the same length, one after the other; `tokens` says how many.
+    Attributes:
+        name: the extractor's column.
+        modality: its name for users.
+        dim: the length of its vectors.
+        tokens: the number of tokens of equal length in a vector.
     """
 
     name: str
@@ -40,20 +44,20 @@ class Batch:
     present: npt.NDArray[np.bool_]
 
     def take(self, rows: npt.NDArray[np.int64]) -> Batch:
-        """The posts at `rows`."""
+        """The posts at these indices."""
         return Batch({name: array[rows] for name, array in self.vectors.items()}, self.present[rows])
 
 
 def streams_of(feature_set: FeatureSet) -> tuple[Stream, ...]:
-    """The streams that a feature set offers, in its order."""
+    """The streams of a feature set, in its order."""
     return tuple(Stream(s.name, _modality(s.modality), s.dim, s.tokens) for s in feature_set.specs)
 
 
 def from_table(streams: Sequence[Stream], rows: pa.Table) -> Batch:
-    """The vector columns of a feature table as a batch.
+    """Convert the vector columns of a feature table.
 
     Raises:
-        TableError: a vector has another length than its stream.
+        TableError: the length of a vector differs from its stream's.
     """
     columns = [rows[stream.name].combine_chunks() for stream in streams]
     vectors = {stream.name: _dense(column, stream) for stream, column in zip(streams, columns, strict=True)}
@@ -62,14 +66,14 @@ def from_table(streams: Sequence[Stream], rows: pa.Table) -> Batch:
 
 
 def from_vectors(streams: Sequence[Stream], rows: Sequence[Mapping[str, Vector | None]]) -> Batch:
-    """What the extractors returned, post by post, as a batch. Raises TableError as `from_table` does."""
+    """Convert the extractors' vectors of each post. Raises TableError as `from_table` does."""
     vectors = {stream.name: np.stack([_or_zeros(row.get(stream.name), stream) for row in rows]) for stream in streams}
     present = np.array([[row.get(stream.name) is not None for stream in streams] for row in rows], dtype=bool)
     return Batch(vectors, present)
 
 
 def from_dict(streams: Sequence[Mapping[str, Any]]) -> tuple[Stream, ...]:
-    """The streams as `dataclasses.asdict` wrote them."""
+    """Restore streams from `dataclasses.asdict`."""
     return tuple(Stream(**{**stream, "modality": _modality(stream["modality"])}) for stream in streams)
 
 
@@ -81,17 +85,17 @@ def _or_zeros(vector: Vector | None, stream: Stream) -> Vector:
     if vector is None:
         return np.zeros(stream.dim, np.float32)
     if len(vector) != stream.dim:
-        raise _misfit(stream)
+        raise _length_error(stream)
     return vector
 
 
 def _dense(column: pa.Array, stream: Stream) -> npt.NDArray[np.float32]:
-    filled = np.zeros((len(column), stream.dim), np.float32)
+    dense = np.zeros((len(column), stream.dim), np.float32)
     present = column.drop_null()
     if not pc.all(pc.equal(pc.list_value_length(present), stream.dim), min_count=0).as_py():
-        raise _misfit(stream)
-    filled[np.asarray(pc.is_valid(column), dtype=bool)] = _flat(present).reshape(-1, stream.dim)
-    return filled
+        raise _length_error(stream)
+    dense[np.asarray(pc.is_valid(column), dtype=bool)] = _flat(present).reshape(-1, stream.dim)
+    return dense
 
 
 def _flat(vectors: pa.Array) -> npt.NDArray[np.float32]:
@@ -99,5 +103,5 @@ def _flat(vectors: pa.Array) -> npt.NDArray[np.float32]:
     return flat
 
 
-def _misfit(stream: Stream) -> TableError:
+def _length_error(stream: Stream) -> TableError:
     return TableError(f"a vector of {stream.name} has not {stream.dim} values: it is of another feature set")

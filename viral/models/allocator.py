@@ -1,21 +1,22 @@
-"""How the C library of a training process keeps memory."""
+"""Memory settings of the C library for training processes."""
 
 from __future__ import annotations
 
 import ctypes
 from contextlib import suppress
 
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-_LARGEST = 32 << 20  # glibc takes no larger one
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # from glibc's malloc.h
+_MAX_MMAP_THRESHOLD = 32 << 20  # the largest that glibc accepts
+_TRIM_THRESHOLD = (1 << 31) - 1  # the largest C int
 
 
-def keep_freed_memory() -> None:
-    """Have glibc keep what is freed for the next step, up to 2 GiB, rather than give it back to the kernel.
+def retain_freed_memory() -> None:
+    """Make glibc retain up to 2 GiB of freed memory for the next step. No effect on other C libraries.
 
-    A step on the CPU frees and asks again for megabytes, page by page: a fifth of its time. Other C libraries are left
-    as they are.
+    A training step on the CPU frees and requests megabytes again; fetching them page by page from the kernel takes a
+    fifth of its time.
     """
     with suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL(None).mallopt
-        mallopt(_M_MMAP_THRESHOLD, _LARGEST)
-        mallopt(_M_TRIM_THRESHOLD, (1 << 31) - 1)
+        mallopt(_M_MMAP_THRESHOLD, _MAX_MMAP_THRESHOLD)
+        mallopt(_M_TRIM_THRESHOLD, _TRIM_THRESHOLD)

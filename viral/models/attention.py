@@ -9,20 +9,20 @@ from torch import Tensor, nn
 
 from viral.datasets.streams import Stream
 from viral.errors import ConfigError
-from viral.models.fusion import Prediction, Standardised, hide
+from viral.models.fusion import NetworkOutput, Standardised, hide
 from viral.models.fusion_config import LENGTH, FusionConfig, check_gates
 from viral.models.readout import Readout
 
-QUERIES = 4
-HIDDEN = 4  # times the width
+QUERIES = 4  # pooled vectors per post: several, because each attends to one mixture of tokens alone
+HIDDEN = 4  # hidden units per unit of width, as in the feed-forward layer of a transformer
 
 
 class Attention(nn.Module):
-    """Learned queries attend over the tokens that are there (pooling as in Lee et al. 2019, Set Transformer).
+    """Learned queries attend over the tokens that are present (pooling as in Lee et al. 2019, Set Transformer).
 
-    A stream gives `Stream.tokens` tokens. Each has a key, from the token, its place and its stream, and a value, from
-    the token alone: zero for an average token, so that what a query gathers is what sets a post apart. The values
-    that the queries gathered from each stream are read out by one hidden layer.
+    A stream has `Stream.tokens` tokens. The key of a token depends on its content, position and stream, its value on
+    the content alone: zero for an average token, so that queries collect what sets a post apart. One hidden layer
+    reads out the values that the queries collected from each stream.
     """
 
     def __init__(self, config: FusionConfig) -> None:
@@ -37,7 +37,7 @@ class Attention(nn.Module):
         self.mix = nn.Linear(QUERIES * width, hidden, bias=False)
         self.readout = Readout(len(config.streams), hidden, config.dropout)
 
-    def forward(self, vectors: Mapping[str, Tensor], present: Tensor) -> Prediction:
+    def forward(self, vectors: Mapping[str, Tensor], present: Tensor) -> NetworkOutput:
         """Predict, as `Fusion.forward`."""
         if self.training and self.config.modality_dropout:
             present = hide(present, self.config.modality_dropout)
@@ -45,33 +45,33 @@ class Attention(nn.Module):
         counts = [stream.tokens for stream in self.config.streams]
         keys = torch.cat([key for key, _ in pairs], dim=1)
         weights = self._weights(keys, present.repeat_interleave(present.new_tensor(counts, dtype=torch.long), dim=1))
-        gathered = [
+        pooled = [
             torch.einsum("ntq,ntw->nqw", weight.to(value.dtype), value).flatten(1)
             for weight, (_, value) in zip(torch.split(weights, counts, dim=1), pairs, strict=True)
         ]
-        prediction: Prediction = self.readout(self.mix(torch.stack(gathered, dim=1)), present)
-        return prediction
+        output: NetworkOutput = self.readout(self.mix(torch.stack(pooled, dim=1)), present)
+        return output
 
-    def _weights(self, keys: Tensor, there: Tensor) -> Tensor:
-        """(N, tokens, queries): for each query summing to one over the tokens that are there, zero for the others."""
+    def _weights(self, keys: Tensor, present: Tensor) -> Tensor:
+        """Attention weights (N, tokens, queries): per query they sum to 1 over the present tokens."""
         scores = (keys @ self.queries.T).float() / self.config.width**0.5
-        weights: Tensor = scores.masked_fill(~there.unsqueeze(-1), float("-inf")).softmax(dim=1)
+        weights: Tensor = scores.masked_fill(~present.unsqueeze(-1), float("-inf")).softmax(dim=1)
         return weights
 
 
 class Tokens(Standardised):
-    """One stream as tokens: the whole vector standardised, then cut."""
+    """Keys and values of one stream: the whole vector is standardised, then cut into tokens."""
 
     def __init__(self, stream: Stream, width: int, dropout: float) -> None:
         super().__init__(stream.dim)
         if stream.dim % stream.tokens:
-            raise ConfigError(f"{stream.name} has {stream.dim} values, which are not {stream.tokens} tokens alike")
+            raise ConfigError(f"{stream.name} has {stream.dim} values, which cannot be cut into {stream.tokens} tokens")
         self.shape = (stream.tokens, stream.dim // stream.tokens)
         self.gain = LENGTH / self.shape[1] ** 0.5
         self.dropout = nn.Dropout(dropout)
         self.linear = nn.Linear(self.shape[1], width, bias=False)
         self.more = nn.Sequential(nn.Dropout(dropout), nn.GELU(), nn.Linear(width, width, bias=False))
-        self.place = nn.Parameter(torch.zeros(stream.tokens, width))
+        self.place = nn.Parameter(torch.zeros(stream.tokens, width))  # positions; saved weights have this key
         self.key = nn.Linear(width, width)
 
     def forward(self, vectors: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""Concatenation of all modalities into one multi-layer perceptron (system B)."""
+"""Concatenation of all modalities into a multi-layer perceptron (system B)."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from viral.models.fusion import Prediction, Standardised, hide
+from viral.models.fusion import NetworkOutput, Standardised, hide
 from viral.models.fusion_config import LENGTH, FusionConfig, check_gates
 from viral.models.readout import Readout
 
-HIDDEN = 4  # times the width
+HIDDEN = 4  # hidden units per unit of width, as in the feed-forward layer of a transformer
 
 
 class Concat(nn.Module):
-    """Standardised vectors side by side with presence flags, then one hidden layer and the heads.
+    """Standardised vectors and presence flags, one hidden layer and the heads.
 
-    The hidden layer's weights are kept a block a stream: their sum is the product with the concatenation, and what
-    each stream gives stays apart.
+    The first layer is stored as one block per stream. Their sum equals the product with the concatenation, and the
+    part of each stream stays available for its contribution.
     """
 
     def __init__(self, config: FusionConfig) -> None:
@@ -31,17 +31,17 @@ class Concat(nn.Module):
         )
         self.readout = Readout(len(config.streams), hidden, config.dropout)
 
-    def forward(self, vectors: Mapping[str, Tensor], present: Tensor) -> Prediction:
+    def forward(self, vectors: Mapping[str, Tensor], present: Tensor) -> NetworkOutput:
         """Predict, as `Fusion.forward`."""
         if self.training and self.config.modality_dropout:
             present = hide(present, self.config.modality_dropout)
-        parts = torch.stack([self.projections[each.name](vectors[each.name]) for each in self.config.streams], dim=1)
-        prediction: Prediction = self.readout(parts * present.unsqueeze(-1), present)
-        return prediction
+        parts = torch.stack([self.projections[s.name](vectors[s.name]) for s in self.config.streams], dim=1)
+        output: NetworkOutput = self.readout(parts * present.unsqueeze(-1), present)
+        return output
 
 
 class Block(Standardised):
-    """The columns of the first layer that belong to one stream; an average vector gives zero."""
+    """Columns of the first layer for one stream; an average vector gives zero."""
 
     def __init__(self, dim: int, hidden: int, dropout: float) -> None:
         super().__init__(dim)

@@ -1,4 +1,4 @@
-"""The fusion model: modalities projected to one space, weighted by a gate that knows which are there."""
+"""The fusion model: modalities projected to one space and weighted by a gate that handles missing ones."""
 
 from __future__ import annotations
 
@@ -14,30 +14,35 @@ from viral.models.fusion_config import (
     FIRST_RATE,
     LENGTH,
     LOGIT,
-    LOGITS_A_UNIT,
+    LOGITS_PER_UNIT,
     MEDIAN,
     OUTPUTS,
     FusionConfig,
     check_gates,
 )
 
+BOUND = 8  # standard deviations, far outside real data: an outlier must not decide a score
 
-class Prediction(NamedTuple):
-    """What the heads say of N posts, the score in units of the standardised target.
 
-    `logit` (N,) of P(viral); `quantiles` (N, 3), never crossing; `rates` (N, 3) log rates of likes, comments, shares;
-    `gates` (N, streams), the share of each stream: its weight where there is a gate, else what it adds (`Readout`);
-    each row sums to one over the streams that are there, and is zero for the others.
+class NetworkOutput(NamedTuple):
+    """Output of a network for N posts, the score in units of the standardised target.
+
+    Attributes:
+        logit: (N,), of P(viral).
+        quantiles: (N, 3), of the score, never crossing.
+        rates: (N, 3), log rates of likes, comments and shares.
+        contributions: (N, streams), gate weights or, without a gate, the effects measured by `Readout`; rows sum to 1,
+            absent streams are 0.
     """
 
     logit: Tensor
     quantiles: Tensor
     rates: Tensor
-    gates: Tensor
+    contributions: Tensor
 
 
 class Standardised(nn.Module):
-    """Vectors by the training split's mean and standard deviation; both are saved with the weights."""
+    """Module with the training split's mean and standard deviation of its input, saved with the weights."""
 
     mean: Tensor
     scale: Tensor
@@ -48,15 +53,15 @@ class Standardised(nn.Module):
         self.register_buffer("scale", torch.ones(dim))
 
     def standardised(self, vectors: Tensor) -> Tensor:
-        """(N, dim), within 8 standard deviations: an outlier must not decide a score."""
-        return ((vectors - self.mean) / self.scale).clamp(-8, 8)
+        """Standardise vectors (N, dim) and clamp them to `BOUND` standard deviations."""
+        return ((vectors - self.mean) / self.scale).clamp(-BOUND, BOUND)
 
 
 class Projection(Standardised):
-    """One stream to the common space: standardised by the training split's statistics, then linear and a bit more.
+    """Projects a stream to the common space: standardisation, then a linear layer and a residual nonlinear one.
 
-    Standardised vectors are scaled to about the same length whatever their dimension: else, with few posts, a stream of
-    hundreds of dimensions is learnt by heart before one of twenty is learnt at all.
+    Standardised vectors are scaled to about the same length whatever their dimension. Otherwise, with few posts, the
+    network overfits a stream of hundreds of dimensions before it learns anything from one of twenty.
     """
 
     def __init__(self, dim: int, width: int, dropout: float) -> None:
@@ -74,11 +79,11 @@ class Projection(Standardised):
 
 
 class Fusion(nn.Module):
-    """Fuses streams, whichever are there.
+    """Fuses any subset of its streams.
 
-    Each stream is projected to `width`; a stream that is absent is its learned token there. The gate sees all of them
-    and gives each stream that is there a weight, by a softmax over those alone. The heads are linear in the weighted
-    sum, so the prediction is the weighted sum of what each modality alone would say; with fixed gates it is system A's.
+    Each stream is projected to `width`; an absent stream is replaced by a learned token. The gate sees all tokens and
+    weights the present streams by a softmax. The heads are linear in the weighted sum, so the prediction is the
+    weighted sum of what each modality alone would predict; with fixed gates this is system A.
     """
 
     def __init__(self, config: FusionConfig) -> None:
@@ -93,11 +98,11 @@ class Fusion(nn.Module):
         self.gate = self.make_gate().requires_grad_(config.gates is None)
         self.head = nn.Linear(config.width, OUTPUTS)
 
-    def forward(self, vectors: Mapping[str, Tensor], present: Tensor) -> Prediction:
+    def forward(self, vectors: Mapping[str, Tensor], present: Tensor) -> NetworkOutput:
         """Predict.
 
         Args:
-            vectors: for each stream (N, dim); what stands where it is absent does not matter, but must be finite.
+            vectors: (N, dim) per stream; values of absent streams are ignored, but must be finite.
             present: bool (N, streams); every row has at least one.
         """
         if self.training and self.config.modality_dropout:
@@ -106,10 +111,10 @@ class Fusion(nn.Module):
         tokens = torch.where(present.unsqueeze(-1), torch.stack(projected, dim=1), self.absent)
         gates = self._gates(tokens, present)
         fused = (gates.unsqueeze(-1) * tokens).sum(dim=1)
-        return predict(self.head(fused), gates)
+        return decode_heads(self.head(fused), gates)
 
     def make_gate(self) -> nn.Module:
-        """(N, streams · width) to a score a stream (N, streams); all streams that are there weigh the same at first."""
+        """Module from (N, streams · width) to one score per stream (N, streams); initially all scores are equal."""
         gate = nn.Linear(len(self.config.streams) * self.config.width, len(self.config.streams))
         nn.init.zeros_(gate.weight)
         nn.init.zeros_(gate.bias)
@@ -122,32 +127,32 @@ class Fusion(nn.Module):
             return learned
         weights = tokens.new_tensor([self.config.gates[stream.name] for stream in self.config.streams]) * present
         total = weights.sum(dim=1, keepdim=True)
-        even = present / present.sum(dim=1, keepdim=True)  # only streams of weight zero are there
-        return torch.where(total > 0, weights / total, even)
+        equal = present / present.sum(dim=1, keepdim=True)  # only streams of weight zero are present
+        return torch.where(total > 0, weights / total, equal)
 
 
-def predict(heads: Tensor, gates: Tensor) -> Prediction:
-    """What `OUTPUTS` numbers a post (N, OUTPUTS) mean; `gates` (N, streams) are passed on."""
+def decode_heads(heads: Tensor, contributions: Tensor) -> NetworkOutput:
+    """Interpret the last layer (N, OUTPUTS); `contributions` (N, streams) are passed on."""
     heads = heads.float()
     median = heads[:, MEDIAN]
     low = median - nn.functional.softplus(heads[:, BELOW])
     high = median + nn.functional.softplus(heads[:, ABOVE])
     quantiles = torch.stack([low, median, high], dim=1)
-    # A post is viral when its target is high: the logit starts from the median and learns what differs.
-    logit = heads[:, LOGIT] + LOGITS_A_UNIT * median
-    return Prediction(logit, quantiles, heads[:, FIRST_RATE:], gates)
+    # A post is viral when its target is high: the logit starts from the median and learns the difference.
+    logit = heads[:, LOGIT] + LOGITS_PER_UNIT * median
+    return NetworkOutput(logit, quantiles, heads[:, FIRST_RATE:], contributions)
 
 
 def hide(present: Tensor, probability: float) -> Tensor:
-    """Hide each stream with that probability, but never the last one of a post (Neverova et al. 2016, ModDrop)."""
-    kept = present & (torch.rand(present.shape, device=present.device) >= probability)
-    return torch.where(kept.any(dim=1, keepdim=True), kept, present)
+    """Hide each stream with this probability, but never all of a post (Neverova et al. 2016, ModDrop)."""
+    visible = present & (torch.rand(present.shape, device=present.device) >= probability)
+    return torch.where(visible.any(dim=1, keepdim=True), visible, present)
 
 
 def set_statistics(
     network: nn.Module, means: Mapping[str, Sequence[float]], scales: Mapping[str, Sequence[float]]
 ) -> None:
-    """Put the training split's mean and standard deviation of each stream into its `projections`."""
+    """Copy the training split's mean and standard deviation of each stream into the network's `projections`."""
     projections = network.projections
     assert isinstance(projections, nn.ModuleDict)
     for name, projection in projections.items():

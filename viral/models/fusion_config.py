@@ -1,4 +1,4 @@
-"""The shape of a network over streams. Without torch: what only plans or reads for a training must not load it."""
+"""Shape of a network over streams. Imports no torch: planning a training must not load it."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from dataclasses import dataclass
 from viral.datasets.streams import Stream
 from viral.errors import ConfigError
 
-QUANTILES = (0.05, 0.5, 0.95)
+QUANTILES = (0.05, 0.5, 0.95)  # the ends of a 90 % interval around the median
 RATES = ("likes_rate", "comments_rate", "shares_rate")
-LOGIT, MEDIAN, BELOW, ABOVE, FIRST_RATE = 0, 1, 2, 3, 4
+LOGIT, MEDIAN, BELOW, ABOVE, FIRST_RATE = 0, 1, 2, 3, 4  # columns of the last layer
 OUTPUTS = FIRST_RATE + len(RATES)
-LOGITS_A_UNIT = 1.5  # by how much the log odds of being viral grow with a standard deviation of the target, about
-GATED = ("gated", "weighted")  # the architectures whose prediction is a weighted sum, so that weights can be given
-LENGTH = 3.0  # of a standardised vector of a typical post
+LOGITS_PER_UNIT = 1.5  # rough growth of the log odds of being viral per standard deviation of the target
+GATED = ("gated", "weighted")  # architectures whose prediction is a weighted sum: their weights can be fixed
+LENGTH = 3.0  # of a typical standardised vector, the same for streams of any dimension
 
 
 @dataclass(frozen=True)
 class FusionConfig:
-    """The shape of a network over streams.
+    """Shape of a network over streams.
 
     Args:
         streams: the inputs, in order.
         architecture: one of `networks.NETWORKS`.
-        width: the size of the space that all streams are projected to.
+        width: the size of the common space that all streams are projected to.
         dropout: of the projections, in training.
-        modality_dropout: the probability, in training, that a stream which is there is hidden.
+        modality_dropout: the probability of hiding a present stream, in training.
         gates: fixed weights of the streams, by name (system A's weighted sum); None: learned.
     """
 
@@ -40,7 +40,7 @@ class FusionConfig:
 
 
 def check_gates(config: FusionConfig) -> None:
-    """Make sure that fixed gates are usable, before anything is begun. Raises ConfigError."""
+    """Raise ConfigError if `config.gates` cannot be used."""
     if config.gates is None:
         return
     if config.architecture not in GATED:

@@ -1,4 +1,4 @@
-"""The heads alone, linear in the vectors of one stream: what a network that was trained end to end ends in."""
+"""Linear heads on the vectors of one stream: the last layer of a network that was trained end to end."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ import torch
 from torch import Tensor, nn
 
 from viral.errors import ConfigError
-from viral.models.fusion import Prediction, predict
+from viral.models.fusion import NetworkOutput, decode_heads
 from viral.models.fusion_config import ABOVE, BELOW, LOGIT, OUTPUTS, FusionConfig
 
-_SPREAD = math.log(math.expm1(1.645))  # softplus of it: where the 5 % and 95 % quantiles of a standard normal lie
+_SPREAD = math.log(math.expm1(1.645))  # softplus(_SPREAD) = 1.645: the 95 % quantile of a standard normal
+_MIN_FREQUENCY = 1e-3  # keeps the initial log odds finite
 
 
-class Linear(nn.Module):
-    """Dropout and a linear layer. A mean of vectors says the same as the mean of what each says.
+class LinearNetwork(nn.Module):
+    """Dropout and a linear layer: the output for a mean of vectors is the mean of their outputs.
 
-    It begins as the constant predictor: the mean of the target and 90 % about it, and the share of virals once
-    `start_at` is told it. A head that is not trained stays that.
+    Initially the constant predictor: the mean of the target with a 90 % interval, and the frequency of virals after
+    `init_biases`. Heads that are not trained stay constant.
 
     Raises:
         ConfigError: the config has not exactly one stream.
@@ -36,13 +37,13 @@ class Linear(nn.Module):
         nn.init.zeros_(self.head.bias)
         nn.init.constant_(self.head.bias[BELOW : ABOVE + 1], _SPREAD)
 
-    def start_at(self, viral: float, rates: Mapping[int, float]) -> None:
-        """Begin at the training split's share of virals, and at its mean of each log rate by its output."""
+    def init_biases(self, viral: float, rates: Mapping[int, float]) -> None:
+        """Start from the training split's frequency of virals and its mean log rates, by output index."""
         with torch.no_grad():
-            self.head.bias[LOGIT] = math.log(max(viral, 1e-3) / max(1 - viral, 1e-3))
+            self.head.bias[LOGIT] = math.log(max(viral, _MIN_FREQUENCY) / max(1 - viral, _MIN_FREQUENCY))
             for output, rate in rates.items():
                 self.head.bias[output] = rate
 
-    def forward(self, vectors: Mapping[str, Tensor], present: Tensor) -> Prediction:
-        """Predict, as `Fusion.forward` does; one stream weighs all."""
-        return predict(self.head(self.dropout(vectors[self.stream.name])), present.float())
+    def forward(self, vectors: Mapping[str, Tensor], present: Tensor) -> NetworkOutput:
+        """Predict, as `Fusion.forward`; the only stream contributes everything."""
+        return decode_heads(self.head(self.dropout(vectors[self.stream.name])), present.float())

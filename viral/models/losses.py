@@ -1,4 +1,4 @@
-"""What the fusion model is trained on."""
+"""Losses of the fusion model."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from viral.models.fusion import Prediction
+from viral.models.fusion import NetworkOutput
 from viral.models.fusion_config import QUANTILES, RATES
 from viral.models.train_config import BALANCED, TrainConfig
+
+SCORE_WEIGHT = 3  # a constant predictor has a quantile loss of 0.2 and a cross-entropy of 0.5 to 0.7: balance them
+RATES_WEIGHT = 0.1  # an auxiliary task must not compete with the main ones
 
 
 def pinball(quantiles: Tensor, target: Tensor) -> Tensor:
     """The quantile loss (Koenker & Bassett 1978), averaged over posts and quantiles.
 
     Args:
-        quantiles: (N, 3), as `QUANTILES`.
+        quantiles: (N, 3), in the order of `QUANTILES`.
         target: (N,), in the same units.
     """
     levels = quantiles.new_tensor(QUANTILES)
@@ -27,22 +30,22 @@ def pinball(quantiles: Tensor, target: Tensor) -> Tensor:
 
 
 def squared(quantiles: Tensor, target: Tensor) -> Tensor:
-    """The squared error of the middle quantile; the outer ones learn the spread, apart from it.
+    """The squared error of the median, plus the quantile loss of the interval's width.
 
     Args:
-        quantiles: (N, 3), as `QUANTILES`.
+        quantiles: (N, 3), in the order of `QUANTILES`.
         target: (N,), in the same units.
     """
     middle = quantiles[:, 1]
-    spread = quantiles + (middle.detach() - middle).unsqueeze(1)  # what the interval learns must not move the mean
+    spread = quantiles + (middle.detach() - middle).unsqueeze(1)  # gradients of the interval must not move the mean
     return functional.mse_loss(middle, target) + pinball(spread, target)
 
 
 def viral_loss(logit: Tensor, is_viral: Tensor, weight: float = 1.0, gamma: float = 0.0) -> Tensor:
-    """The cross-entropy of P(viral), averaged over posts; rare virals may count more, and easy posts less.
+    """The cross-entropy of P(viral), averaged over posts, with optional class weight and focusing.
 
-    The weight moves the logit as well (Menon et al. 2021): so the best logit is still that of the true frequency, while
-    a plainly weighted loss would have every probability too high.
+    The weight also shifts the logit (Menon et al. 2021), so that the optimal logit is still that of the true frequency;
+    a plain weighted loss would make every probability too high.
 
     Args:
         logit: (N,).
@@ -50,33 +53,35 @@ def viral_loss(logit: Tensor, is_viral: Tensor, weight: float = 1.0, gamma: floa
         weight: of a viral post.
         gamma: of the focal loss (Lin et al. 2017); 0 is the cross-entropy.
     """
-    moved = logit + math.log(weight)
+    shifted = logit + math.log(weight)
     weights = torch.where(is_viral > 0, weight, 1.0)
-    each = weights * functional.binary_cross_entropy_with_logits(moved, is_viral, reduction="none")
+    losses = weights * functional.binary_cross_entropy_with_logits(shifted, is_viral, reduction="none")
     if gamma:
-        right = torch.sigmoid(torch.where(is_viral > 0, moved, -moved))
-        each = (1 - right) ** gamma * each
-    return each.mean()
+        correct = torch.sigmoid(torch.where(is_viral > 0, shifted, -shifted))
+        losses = (1 - correct) ** gamma * losses
+    return losses.mean()
 
 
-def fusion_loss(prediction: Prediction, targets: Mapping[str, Tensor], config: TrainConfig | None = None) -> Tensor:
-    """The sum of the heads' losses; a rate that is not known (NaN) counts nothing.
+def fusion_loss(output: NetworkOutput, targets: Mapping[str, Tensor], config: TrainConfig | None = None) -> Tensor:
+    """The weighted sum of the losses of all heads; unknown rates (NaN) are ignored.
 
     Args:
-        prediction: of N posts.
+        output: for N posts.
         targets: `is_viral` (N,) 0 or 1, `target` (N,) standardised, and each of `RATES` (N,).
-        config: which losses; `balanced` must be a number by now.
+        config: selects the losses; `viral_weight` must be a number (`TrainConfig.resolve_viral_weight`).
     """
     config = config or TrainConfig()
-    assert config.viral_weight != BALANCED, "that is known by whoever has counted the posts"
-    viral = viral_loss(prediction.logit, targets["is_viral"], config.viral_weight, config.focal)
+    assert config.viral_weight != BALANCED, "call resolve_viral_weight first"
+    viral = viral_loss(output.logit, targets["is_viral"], config.viral_weight, config.focal)
     score = squared if config.loss == "squared" else pinball
-    return viral + 3 * score(prediction.quantiles, targets["target"]) + 0.1 * rates_gap(prediction, targets)
+    return (
+        viral + SCORE_WEIGHT * score(output.quantiles, targets["target"]) + RATES_WEIGHT * rates_loss(output, targets)
+    )
 
 
-def rates_gap(prediction: Prediction, targets: Mapping[str, Tensor]) -> Tensor:
-    """The smooth absolute error of the log rates that are known; NaN in `targets` is one that is not."""
+def rates_loss(output: NetworkOutput, targets: Mapping[str, Tensor]) -> Tensor:
+    """The smooth L1 loss of the log rates, averaged over those that are not NaN in `targets`."""
     rates = torch.stack([targets[name] for name in RATES], dim=1)
     known = rates.isfinite()
-    gap = functional.smooth_l1_loss(prediction.rates, rates.nan_to_num(0.0), reduction="none")
-    return (gap * known).sum() / known.sum().clamp_min(1)
+    loss = functional.smooth_l1_loss(output.rates, rates.nan_to_num(0.0), reduction="none")
+    return (loss * known).sum() / known.sum().clamp_min(1)

@@ -1,4 +1,4 @@
-"""Several models to one: weights that are learnt on posts that none of them was trained on."""
+"""Mix several models with weights learned on posts that none of them was trained on."""
 
 from __future__ import annotations
 
@@ -13,54 +13,55 @@ from viral.errors import ConfigError
 from viral.models.predictions import Floats, PredictionBatch
 
 Loss = Callable[[Floats], tuple[float, Floats]]
-RESAMPLES = 40
-_SURE = 1e-6  # a probability is never taken to be nearer to 0 or 1
+RESAMPLES = 40  # bootstrap resamples to average over: each costs three optimisations over all posts
+_EPSILON = 1e-6  # probabilities are clipped to this distance from 0 and 1: the log loss stays finite
+_NEGLIGIBLE = 1e-4  # smaller weights are what the solver's last step leaves of a zero
 
 
 @dataclass(frozen=True)
-class Weights:
-    """Of M models, each (M,), not negative and summing to one: for the probability, the score, the interval's ends."""
+class MixingWeights:
+    """Weights of M models, each (M,), non-negative, summing to 1: for the probability, the score, the interval."""
 
     probability: Floats
     score: Floats
     interval: Floats
 
-    def of(self, at: int) -> dict[str, float]:
-        """Those of one model, by what they are for."""
-        return {each.name: float(getattr(self, each.name)[at]) for each in fields(self)}
+    def to_dict(self, index: int) -> dict[str, float]:
+        """The weights of one model, by their purpose."""
+        return {field.name: float(getattr(self, field.name)[index]) for field in fields(self)}
 
     @classmethod
-    def made(cls, several: Sequence[Mapping[str, float]]) -> Self:
-        """From what `of` gave of each model. Those that weigh nothing may be left out, but not all the others."""
-        return cls(**{each.name: np.array([one[each.name] for one in several]) for each in fields(cls)})
+    def from_dicts(cls, weights: Sequence[Mapping[str, float]]) -> Self:
+        """Build from `to_dict` of each model. Models of weight zero may be left out."""
+        return cls(**{field.name: np.array([model[field.name] for model in weights]) for field in fields(cls)})
 
 
-def learn(opinions: Sequence[PredictionBatch], viral: npt.NDArray[np.bool_], score: Floats) -> Weights:
-    """The weights that are best on these posts: by log loss, by squared error, and by the quantile loss of the ends.
+def learn_weights(predictions: Sequence[PredictionBatch], viral: npt.NDArray[np.bool_], score: Floats) -> MixingWeights:
+    """Find the weights with the least log loss, squared error and quantile loss on these posts.
 
-    They are averages over resamples of the posts: the best weights of one sample alone follow its luck, and often give
-    all to one model. Source: Breiman 1996, Stacked regressions and Bagging predictors.
+    They are averaged over bootstrap resamples: the best weights of one sample overfit it and often give everything to
+    one model. Source: Breiman 1996, Stacked regressions and Bagging predictors.
     """
-    probabilities = np.stack([each.probability for each in opinions], axis=1)
-    quantiles = np.stack([each.quantiles for each in opinions], axis=1)
-    chance = np.random.default_rng(0)
-    found = []
+    probabilities = np.stack([prediction.probability for prediction in predictions], axis=1)
+    quantiles = np.stack([prediction.quantiles for prediction in predictions], axis=1)
+    rng = np.random.default_rng(0)
+    weights = []
     for _ in range(RESAMPLES):
-        at = chance.integers(len(score), size=len(score))
+        rows = rng.integers(len(score), size=len(score))
         losses = (
-            _log_loss(probabilities[at], viral[at]),
-            _squared(quantiles[at, :, 1], score[at]),
-            _pinball(quantiles[at], score[at]),
+            _log_loss(probabilities[rows], viral[rows]),
+            _squared_error(quantiles[rows, :, 1], score[rows]),
+            _pinball(quantiles[rows], score[rows]),
         )
-        found.append([_best(loss, len(opinions)) for loss in losses])
-    return Weights(*np.mean(found, axis=0))
+        weights.append([_minimise(loss, len(predictions)) for loss in losses])
+    return MixingWeights(*np.mean(weights, axis=0))
 
 
-def given(names: Sequence[str], weights: Mapping[str, float]) -> Weights:
-    """Those weights, made to sum to one; for all that is said.
+def normalise_weights(names: Sequence[str], weights: Mapping[str, float]) -> MixingWeights:
+    """Normalise user-given weights to sum to 1; used for probability, score and interval.
 
     Raises:
-        ConfigError: a name that is not there, or weights that cannot be.
+        ConfigError: an unknown name, or a weight that is negative or not finite, or only zeros.
     """
     if unknown := [name for name in weights if name not in names]:
         raise ConfigError(f"a weight is given to {unknown[0]!r}, which is no member: there are {', '.join(names)}")
@@ -68,57 +69,59 @@ def given(names: Sequence[str], weights: Mapping[str, float]) -> Weights:
     if not np.isfinite(values).all() or (values < 0).any() or not values.any():
         raise ConfigError("weights of members must be 0 or more, and not all 0")
     values = values / values.sum()
-    return Weights(values, values, values)
+    return MixingWeights(values, values, values)
 
 
 def mix(
-    opinions: Sequence[PredictionBatch], weights: Weights, able: npt.NDArray[np.bool_] | None = None
+    predictions: Sequence[PredictionBatch], weights: MixingWeights, has_inputs: npt.NDArray[np.bool_] | None = None
 ) -> PredictionBatch:
-    """One opinion of several.
+    """Average the predictions of M models.
 
     Args:
-        opinions: of M models on N posts.
+        predictions: one per model, on the same N posts.
         weights: of the models.
-        able: (N, M), whether a model can say anything of a post; of each post one can. None: all can.
+        has_inputs: (N, M), whether a post has any input of a model; at least one model per post. None: all have.
     """
-    there = np.ones((len(opinions[0].probability), len(opinions)), bool) if able is None else able
-    probability = sum(
-        share * each.probability for share, each in zip(_shares(weights.probability, there), opinions, strict=True)
+    if has_inputs is None:
+        has_inputs = np.ones((len(predictions[0].probability), len(predictions)), bool)
+    probability, middle, low, high = (
+        sum(
+            weight * values for weight, values in zip(redistribute(model_weights, has_inputs).T, per_model, strict=True)
+        )
+        for model_weights, per_model in (
+            (weights.probability, [prediction.probability for prediction in predictions]),
+            (weights.score, [prediction.score for prediction in predictions]),
+            (weights.interval, [prediction.quantiles[:, 0] for prediction in predictions]),
+            (weights.interval, [prediction.quantiles[:, 2] for prediction in predictions]),
+        )
     )
-    middle, low, high = (
-        sum(share * each.quantiles[:, at] for share, each in zip(_shares(weight, there), opinions, strict=True))
-        for weight, at in ((weights.score, 1), (weights.interval, 0), (weights.interval, 2))
+    return PredictionBatch(
+        np.clip(np.asarray(probability), 0, 1), np.asarray(middle), np.minimum(low, middle), np.maximum(high, middle)
     )
-    quantiles = np.stack([np.minimum(low, middle), middle, np.maximum(high, middle)], axis=1)
-    return PredictionBatch.from_quantiles(np.clip(np.asarray(probability), 0, 1), quantiles)
 
 
-def shares_of(weights: Floats, able: npt.NDArray[np.bool_]) -> Floats:
-    """The weights (N, M) of those that are able (N, M), summing to one; even where they weigh nothing."""
-    left = weights * able
+def redistribute(weights: Floats, has_inputs: npt.NDArray[np.bool_]) -> Floats:
+    """Weights (N, M) per post: those of models without inputs go to the others. Equal where only zeros are left."""
+    left = weights * has_inputs
     total = left.sum(axis=1, keepdims=True)
-    even = able / able.sum(axis=1, keepdims=True)
-    return np.where(total > 0, left / np.where(total > 0, total, 1), even)
-
-
-def _shares(weights: Floats, able: npt.NDArray[np.bool_]) -> Floats:
-    return shares_of(weights, able).T
+    equal = has_inputs / has_inputs.sum(axis=1, keepdims=True)
+    return np.where(total > 0, left / np.where(total > 0, total, 1), equal)
 
 
 def _log_loss(probabilities: Floats, viral: npt.NDArray[np.bool_]) -> Loss:
-    right = np.clip(np.where(viral[:, None], probabilities, 1 - probabilities), _SURE, 1)
+    likelihood = np.clip(np.where(viral[:, None], probabilities, 1 - probabilities), _EPSILON, 1)
 
     def loss(weights: Floats) -> tuple[float, Floats]:
-        mixed = np.clip(right @ weights, _SURE, None)
-        return float(-np.log(mixed).mean()), -(right / mixed[:, None]).mean(axis=0)
+        mixed = np.clip(likelihood @ weights, _EPSILON, None)
+        return float(-np.log(mixed).mean()), -(likelihood / mixed[:, None]).mean(axis=0)
 
     return loss
 
 
-def _squared(middles: Floats, score: Floats) -> Loss:
+def _squared_error(medians: Floats, score: Floats) -> Loss:
     def loss(weights: Floats) -> tuple[float, Floats]:
-        error = middles @ weights - score
-        return float((error**2).mean()), 2 * (error[:, None] * middles).mean(axis=0)
+        error = medians @ weights - score
+        return float((error**2).mean()), 2 * (error[:, None] * medians).mean(axis=0)
 
     return loss
 
@@ -127,29 +130,29 @@ def _pinball(quantiles: Floats, score: Floats) -> Loss:
     from viral.models.fusion_config import QUANTILES
 
     def loss(weights: Floats) -> tuple[float, Floats]:
-        value, slope = 0.0, np.zeros(len(weights))
-        for at in (0, 2):
-            error, level = score - quantiles[:, :, at] @ weights, QUANTILES[at]
-            side = np.where(error > 0, level, level - 1)
-            value += float((side * error).mean())
-            slope -= (side[:, None] * quantiles[:, :, at]).mean(axis=0)
-        return value, slope
+        value, gradient = 0.0, np.zeros(len(weights))
+        for index in (0, 2):
+            error, level = score - quantiles[:, :, index] @ weights, QUANTILES[index]
+            slope = np.where(error > 0, level, level - 1)
+            value += float((slope * error).mean())
+            gradient -= (slope[:, None] * quantiles[:, :, index]).mean(axis=0)
+        return value, gradient
 
     return loss
 
 
-def _best(loss: Loss, count: int) -> Floats:
-    """The weights of least loss: no worse than any one model alone, or all alike."""
+def _minimise(loss: Loss, count: int) -> Floats:
+    """Weights of least loss on the simplex; never worse than one model alone, or than equal weights."""
     from scipy.optimize import minimize
 
     start = np.full(count, 1 / count)
     sums = {"type": "eq", "fun": lambda weights: weights.sum() - 1, "jac": lambda _: np.ones(count)}
-    found = minimize(loss, start, jac=True, method="SLSQP", bounds=[(0, 1)] * count, constraints=[sums])
-    tried = [start, *np.eye(count), *([_on_simplex(found.x)] if np.isfinite(found.x).all() else [])]
-    return min(tried, key=lambda weights: loss(weights)[0])
+    result = minimize(loss, start, jac=True, method="SLSQP", bounds=[(0, 1)] * count, constraints=[sums])
+    candidates = [start, *np.eye(count), *([_onto_simplex(result.x)] if np.isfinite(result.x).all() else [])]
+    return min(candidates, key=lambda weights: loss(weights)[0])
 
 
-def _on_simplex(weights: Floats) -> Floats:
-    held: Floats = np.maximum(weights, 0)
-    held[held < 1e-4] = 0  # what is left of a zero after the solver's last step
-    return np.asarray(held / held.sum())
+def _onto_simplex(weights: Floats) -> Floats:
+    positive: Floats = np.maximum(weights, 0)
+    positive[positive < _NEGLIGIBLE] = 0
+    return np.asarray(positive / positive.sum())

@@ -1,4 +1,4 @@
-"""A saved network, ready to predict."""
+"""Predictor of a saved network."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import torch
 from torch import nn
 
 from viral.datasets.streams import Batch
-from viral.models.fusion import Prediction
+from viral.models.fusion import NetworkOutput
 from viral.models.networks import network
 from viral.models.predictions import PredictionBatch
-from viral.models.start import scaling_of, shape_of
-from viral.registry.registry import Saved
+from viral.models.start import config_of, scaling_of
+from viral.registry.registry import ModelVersion
 
 
 @dataclass(frozen=True)
@@ -27,20 +27,20 @@ class NetworkPredictor:
         """Predict."""
         with torch.inference_mode():
             vectors = {name: torch.from_numpy(array) for name, array in batch.vectors.items()}
-            said: Prediction = self.network(vectors, torch.from_numpy(batch.present))
+            output: NetworkOutput = self.network(vectors, torch.from_numpy(batch.present))
         return PredictionBatch.from_quantiles(
-            torch.sigmoid(said.logit.double()).numpy(),
-            said.quantiles.double().numpy() * self.scale + self.mean,
-            contributions=said.gates.double().numpy(),
-            rates=said.rates.double().numpy(),
+            torch.sigmoid(output.logit.double()).numpy(),
+            output.quantiles.double().numpy() * self.scale + self.mean,
+            contributions=output.contributions.double().numpy(),
+            rates=output.rates.double().numpy(),
         )
 
 
-def load(saved: Saved) -> NetworkPredictor:
-    """Make the network that the card names and fill it."""
-    from safetensors.torch import load as tensors
+def load(model: ModelVersion) -> NetworkPredictor:
+    """Build the network described in the model's card and load its weights."""
+    from safetensors.torch import load as load_tensors
 
-    target = scaling_of(saved)
-    made = network(shape_of(saved))
-    made.load_state_dict(tensors(saved.weights))
-    return NetworkPredictor(made.eval(), target.mean, target.scale)
+    scaling = scaling_of(model)
+    module = network(config_of(model))
+    module.load_state_dict(load_tensors(model.weights))
+    return NetworkPredictor(module.eval(), scaling.mean, scaling.scale)

@@ -1,4 +1,4 @@
-"""Networks over the streams of a feature table, by architecture. One is imported when it is asked for."""
+"""Networks over the streams of a feature table, imported on demand by architecture."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ if TYPE_CHECKING:
 
 NETWORKS: Mapping[str, str] = {
     "gated": "viral.models.fusion:Fusion",
-    "weighted": "viral.models.weighted:Weighted",
+    "weighted": "viral.models.weighted:WeightedFusion",
     "concat": "viral.models.concat:Concat",
     "attention": "viral.models.attention:Attention",
-    "sound": "viral.models.sound:Sound",
-    "linear": "viral.models.linear:Linear",
+    "sound": "viral.models.sound:SoundNetwork",
+    "linear": "viral.models.linear:LinearNetwork",
 }
-"""`module:class` by `FusionConfig.architecture`. `gated` is for few posts and for modalities that are often missing;
-`weighted` says one weight a modality for all posts; `concat` learns how modalities act together; `attention` is for
-streams of several tokens, and for much data. `sound` looks at one spectrogram, `linear` at what a video network makes.
+"""`module:class` by `FusionConfig.architecture`. `gated` suits few posts and modalities that are often missing;
+`weighted` has one weight per modality; `concat` learns interactions of modalities; `attention` is for streams of
+several tokens, and for much data. `sound` takes one spectrogram, `linear` the pooled features of a video network.
 
-Each is made from the config alone, and is called as `Fusion.forward` is, with the same answer.
+Each is built from the config alone and has the signature of `Fusion.forward`.
 """
 
 FUSIONS = ("gated", "weighted", "concat", "attention")
-"""Those that take any streams."""
+"""Architectures that accept any streams."""
 
 
 def network(config: FusionConfig) -> nn.Module:
-    """The network of that architecture, its weights drawn at random.
+    """Build the network of `config.architecture`, with random weights.
 
     Raises:
-        ConfigError: there is no such architecture, or the config does not fit it.
+        ConfigError: the architecture does not exist, or the config does not fit it.
     """
     check_architecture(config.architecture)
     module, _, attribute = NETWORKS[config.architecture].partition(":")
-    made: nn.Module = getattr(import_module(module), attribute)(config)
-    return made
+    built: nn.Module = getattr(import_module(module), attribute)(config)
+    return built
 
 
 def check_architecture(name: str) -> None:
-    """Make sure that there is such an architecture. Raises ConfigError."""
+    """Raise ConfigError if no architecture has this name."""
     if name not in NETWORKS:
         raise ConfigError(f"no architecture is named {name!r}: choose from {', '.join(NETWORKS)}")

@@ -1,4 +1,4 @@
-"""What a scorer asks of any model, and the kinds of models there are."""
+"""The interface of a loaded model, and the kinds of models."""
 
 from __future__ import annotations
 
@@ -9,36 +9,35 @@ from typing import Protocol
 from viral.datasets.streams import Batch
 from viral.errors import TableError
 from viral.models.predictions import PredictionBatch
-from viral.registry.registry import Saved
+from viral.registry.registry import ModelVersion
 
 KINDS: Mapping[str, str] = {
     "network": "viral.models.network_predictor:load",
     "ensemble": "viral.models.ensemble.predictor:load",
     "stacked": "viral.models.stacked:load",
 }
-"""`module:function` that makes a predictor of a saved model, by the `kind` in its card."""
+"""`module:function` that loads a model, by the `kind` in its card."""
 
 
 class Predictor(Protocol):
-    """A model in memory: the vectors of posts in, what it says of them out. Every post has at least one stream.
+    """A model in memory. Every post needs at least one stream.
 
-    What it says of a post may depend on the number of rows it is called with in the last digits, as matrix products
-    do: the scorer always calls with the same number.
+    Matrix products may round differently for other batch sizes: `Scorer` always calls with the same number of rows.
     """
 
     def __call__(self, batch: Batch) -> PredictionBatch:
-        """Predict."""
+        """Predict; all fields but `percentile` are set, and `rates` only by models that learn them."""
 
 
-def load(saved: Saved) -> Predictor:
-    """The predictor of a saved model.
+def load(model: ModelVersion) -> Predictor:
+    """Load a saved model of any kind.
 
     Raises:
-        TableError: it is of a kind that this version does not know.
+        TableError: this version of viral does not know the kind.
     """
-    kind = saved.card["kind"]
+    kind = model.card["kind"]
     if kind not in KINDS:
-        raise TableError(f"model {saved} is of the kind {kind}: this version of viral knows {', '.join(KINDS)}")
+        raise TableError(f"model {model} is of the kind {kind}: this version of viral knows {', '.join(KINDS)}")
     module, _, attribute = KINDS[kind].partition(":")
-    made: Callable[[Saved], Predictor] = getattr(import_module(module), attribute)
-    return made(saved)
+    loader: Callable[[ModelVersion], Predictor] = getattr(import_module(module), attribute)
+    return loader(model)

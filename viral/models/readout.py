@@ -1,37 +1,37 @@
-"""A hidden layer over a sum of what the streams give, and how much each of them moved the prediction."""
+"""Hidden layer over the sum of all streams, with the contribution of each stream to the prediction."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-from viral.models.fusion import Prediction, predict
+from viral.models.fusion import NetworkOutput, decode_heads
 from viral.models.fusion_config import MEDIAN, OUTPUTS
 
-_SMALL = 1e-3  # a change below this has the slope in place of the quotient
+_SMALL = 1e-3  # below this change of an input, rounding decides the quotient: use the slope instead
 
 
 class Readout(nn.Module):
-    """`OUTPUTS` numbers from a hidden layer whose input is a sum of one part a stream.
+    """`OUTPUTS` numbers from a hidden layer whose input is a sum with one term per stream.
 
-    The share of a stream is the size of what it adds to the median, against a post that is average in every stream and
-    has the same ones: by the rescale rule of DeepLIFT (Shrikumar et al. 2017), whose contributions add up to exactly
-    the difference to that post. Unlike attention or a gate it counts what a stream changes, not where the network
-    looks; unlike occlusion it takes no further pass.
+    The contribution of a stream is the size of its effect on the median, compared with a post that has the same
+    streams, all of them average: the rescale rule of DeepLIFT (Shrikumar et al. 2017), whose effects add up to the
+    difference of the two posts. Unlike an attention weight it measures what a stream changes; unlike occlusion it
+    needs no further forward pass.
 
     Args:
-        streams: how many.
+        streams: the number of streams.
         hidden: the size of the hidden layer.
         dropout: of the hidden layer, in training.
     """
 
     def __init__(self, streams: int, hidden: int, dropout: float) -> None:
         super().__init__()
-        self.base = nn.Linear(streams, hidden)  # of the presence flags: which streams are there is information too
+        self.base = nn.Linear(streams, hidden)  # on the presence flags: a missing stream is information too
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(hidden, OUTPUTS)
 
-    def forward(self, parts: Tensor, present: Tensor) -> Prediction:
+    def forward(self, parts: Tensor, present: Tensor) -> NetworkOutput:
         """Predict.
 
         Args:
@@ -40,15 +40,16 @@ class Readout(nn.Module):
         """
         base = self.base(present.to(parts.dtype))
         active = nn.functional.gelu(base + parts.sum(dim=1))
-        return predict(self.head(self.dropout(active)), self._shares(parts.detach(), base.detach(), present))
+        contributions = self._contributions(parts.detach(), base.detach(), present)
+        return decode_heads(self.head(self.dropout(active)), contributions)
 
     @torch.no_grad()
-    def _shares(self, parts: Tensor, base: Tensor, present: Tensor) -> Tensor:
+    def _contributions(self, parts: Tensor, base: Tensor, present: Tensor) -> Tensor:
         change = parts.sum(dim=1).float()
         change = torch.where(change.abs() < _SMALL, _SMALL, change)
         rise = nn.functional.gelu(base + change) - nn.functional.gelu(base.float())
-        weights = self.head.weight[MEDIAN] * rise / change
-        moved = torch.einsum("nsh,nh->ns", parts.float(), weights).abs() * present
-        total = moved.sum(dim=1, keepdim=True)
-        even = present / present.sum(dim=1, keepdim=True)  # a post that is average in all it has
-        return torch.where(total > 0, moved / total.clamp_min(torch.finfo(total.dtype).tiny), even)
+        slopes = self.head.weight[MEDIAN] * rise / change
+        effects = torch.einsum("nsh,nh->ns", parts.float(), slopes).abs() * present
+        total = effects.sum(dim=1, keepdim=True)
+        equal = present / present.sum(dim=1, keepdim=True)  # a post whose streams are all average
+        return torch.where(total > 0, effects / total.clamp_min(torch.finfo(total.dtype).tiny), equal)

@@ -1,4 +1,4 @@
-"""The sound model: four blocks of convolution over a log-mel spectrogram."""
+"""The sound model: four convolution blocks over a log-mel spectrogram."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from torch import Tensor, nn
 
 from viral.datasets.streams import Stream
 from viral.errors import ConfigError
-from viral.models.fusion import Prediction, Standardised, predict
+from viral.models.fusion import BOUND, NetworkOutput, Standardised, decode_heads
 from viral.models.fusion_config import OUTPUTS, FusionConfig
 
-_SMALLEST = 16  # steps or bands that four halvings leave something of
+_BLOCKS = 4
+_MIN_SIZE = 2**_BLOCKS  # steps or bands: each block halves both axes
 
 
 class Spectrogram(Standardised):
-    """Vectors of (steps x bands) as pictures, standardised band by band.
+    """Vectors of (steps x bands) as pictures, standardised per band over all steps.
 
-    One mean and deviation a value would hold how loud each moment of the training sounds was, and little of it where
-    few are that long; a band's are those of all its moments together.
+    A mean and deviation per value would memorise how loud each moment of the training sounds was, from few sounds
+    where few are that long.
     """
 
     def __init__(self, dim: int, steps: int) -> None:
@@ -27,22 +28,22 @@ class Spectrogram(Standardised):
 
     def forward(self, vectors: Tensor) -> Tensor:
         """(N, dim) to (N, 1, bands, steps)."""
-        means, scales = (each.view(self.steps, -1) for each in (self.mean, self.scale))
+        means, scales = (values.view(self.steps, -1) for values in (self.mean, self.scale))
         mean = means.mean(dim=0)
-        scale = (scales.square() + (means - mean).square()).mean(dim=0).sqrt()  # within the moments, and between them
+        scale = (scales.square() + (means - mean).square()).mean(dim=0).sqrt()  # variance within and between steps
         grid = vectors.view(len(vectors), self.steps, -1)
-        return ((grid - mean) / scale).clamp(-8, 8).transpose(1, 2).unsqueeze(1)
+        return ((grid - mean) / scale).clamp(-BOUND, BOUND).transpose(1, 2).unsqueeze(1)
 
 
-class Sound(nn.Module):
+class SoundNetwork(nn.Module):
     """Scores posts by their sound alone.
 
-    Four blocks of convolution, ReLU and batch norm, each halving both axes, with the weights of He et al. 2015; then
-    the mean over time. The axis of the bands is kept to the end: the mean over it too would forget the pitch.
+    Four blocks of convolution, ReLU and batch norm, each halving both axes, initialised as in He et al. 2015, then the
+    mean over time. The band axis stays to the end: averaging over it would lose the pitch.
 
-    In evaluation the batch norm goes by what it has seen in training, so that no post depends on its neighbours. In
-    training each worker norms by its own batch, and the first worker's running figures are the model's: torch's batch
-    norm over all workers exists on GPUs alone, and a channel's figures come from hundreds of values of each sound.
+    In evaluation the batch norm uses its running statistics, so that no post depends on its batch. In training each
+    worker normalises its own batch, and the running statistics of the first worker are saved: torch's synchronised
+    batch norm exists on GPUs only, and each sound gives hundreds of values per channel.
     """
 
     def __init__(self, config: FusionConfig) -> None:
@@ -51,18 +52,16 @@ class Sound(nn.Module):
         bands = stream.dim // stream.tokens
         self.config = config
         self.projections = nn.ModuleDict({stream.name: Spectrogram(stream.dim, stream.tokens)})
-        channels = [max(1, config.width // 4) * 2**place for place in range(4)]  # 8, 16, 32, 64 by default
-        self.blocks = nn.Sequential(
-            _block(1, channels[0], 5), *(_block(before, 2 * before, 3) for before in channels[:-1])
-        )
+        channels = [max(1, config.width // 4) * 2**block for block in range(_BLOCKS)]  # 8, 16, 32, 64 by default
+        self.blocks = nn.Sequential(_block(1, channels[0], 5), *(_block(size, 2 * size, 3) for size in channels[:-1]))
         self.dropout = nn.Dropout(config.dropout)
-        self.head = nn.Linear(channels[-1] * -(-bands // 16), OUTPUTS)
+        self.head = nn.Linear(channels[-1] * -(-bands // 2**_BLOCKS), OUTPUTS)
 
-    def forward(self, vectors: Mapping[str, Tensor], present: Tensor) -> Prediction:
-        """Predict, as `Fusion.forward` does; the sound's share is 1 where there is one."""
+    def forward(self, vectors: Mapping[str, Tensor], present: Tensor) -> NetworkOutput:
+        """Predict, as `Fusion.forward`; the contribution of the sound is 1 where it is present."""
         [(name, projection)] = self.projections.items()
-        heard = self.blocks(projection(vectors[name])).mean(dim=3).flatten(1)
-        return predict(self.head(self.dropout(heard)), present.float())
+        features = self.blocks(projection(vectors[name])).mean(dim=3).flatten(1)
+        return decode_heads(self.head(self.dropout(features)), present.float())
 
 
 def _block(channels: int, out: int, size: int) -> nn.Sequential:
@@ -74,8 +73,8 @@ def _block(channels: int, out: int, size: int) -> nn.Sequential:
 
 
 def _only_stream(config: FusionConfig) -> Stream:
-    fits = [each for each in config.streams if min(each.tokens, each.dim // each.tokens) >= _SMALLEST]
-    if len(fits) != 1 or len(config.streams) != 1:
-        names = ", ".join(each.name for each in config.streams)
+    fitting = [stream for stream in config.streams if min(stream.tokens, stream.dim // stream.tokens) >= _MIN_SIZE]
+    if len(fitting) != 1 or len(config.streams) != 1:
+        names = ", ".join(stream.name for stream in config.streams)
         raise ConfigError(f"the sound model looks at one spectrogram alone (logmel), not at {names}")
-    return fits[0]
+    return fitting[0]

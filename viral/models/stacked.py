@@ -1,4 +1,4 @@
-"""Several saved models of the same feature set as one: what each says, weighed by how good it was on held posts."""
+"""Stack of saved models of one feature set, mixed with weights learned on the validation split."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import numpy as np
 import numpy.typing as npt
 
 from viral.datasets.streams import Batch, Stream, from_dict
-from viral.models.mixing import Weights, mix, shares_of
+from viral.models.mixing import MixingWeights, mix, redistribute
 from viral.models.predictions import Floats, PredictionBatch
 from viral.models.predictor import Predictor
-from viral.models.predictor import load as load_any
-from viral.registry.registry import Saved
+from viral.models.predictor import load as load_predictor
+from viral.registry.registry import ModelVersion
 
 KIND = "stacked"
 
 
 @dataclass(frozen=True)
-class Part:
-    """A model of the stack, and the streams that it looks at."""
+class StackMember:
+    """A model of the stack and its input streams."""
 
     predictor: Predictor
     streams: tuple[Stream, ...]
@@ -29,75 +29,81 @@ class Part:
 
 @dataclass(frozen=True)
 class StackedPredictor:
-    """Models with their weights. One that looks at nothing that a post has leaves its weight to the others."""
+    """Models with their weights. A post without any input of a model is scored by the other models."""
 
     streams: tuple[Stream, ...]
-    parts: Sequence[Part]
-    weights: Weights
+    members: Sequence[StackMember]
+    weights: MixingWeights
 
     def __call__(self, batch: Batch) -> PredictionBatch:
-        """Predict; a stream's share is that of the models' own shares, weighed as their scores are."""
-        said, able = self._each(batch)
-        mixed = mix(said, self.weights, able)
-        shares = np.zeros((len(batch.present), len(self.streams)))
-        for part, one, weight in zip(self.parts, said, shares_of(self.weights.score, able).T, strict=True):
-            shares[:, self._places(part)] += weight[:, None] * one.contributions
-        return replace(mixed, contributions=shares, rates=self._rates(said, able))
+        """Predict; contributions are averaged over the models with the weights of their scores."""
+        predictions, has_inputs = self._predict_members(batch)
+        mixed = mix(predictions, self.weights, has_inputs)
+        contributions = np.zeros((len(batch.present), len(self.streams)))
+        weights = redistribute(self.weights.score, has_inputs).T
+        for member, prediction, weight in zip(self.members, predictions, weights, strict=True):
+            contributions[:, self._columns(member)] += weight[:, None] * prediction.contributions
+        return replace(mixed, contributions=contributions, rates=self._rates(predictions, has_inputs))
 
-    def _each(self, batch: Batch) -> tuple[list[PredictionBatch], npt.NDArray[np.bool_]]:
-        """What each model says, and whether it can: (N, parts). What it says where it cannot means nothing."""
-        seen = [batch.present[:, self._places(part)] for part in self.parts]
-        able = np.stack([present.any(axis=1) for present in seen], axis=1)
-        said = []
-        for part, present in zip(self.parts, seen, strict=True):
-            # Where nothing is there, all of it, as zeros: a model needs something, and nobody asks for the answer.
-            there = present | ~present.any(axis=1, keepdims=True)
-            said.append(part.predictor(Batch({s.name: batch.vectors[s.name] for s in part.streams}, there)))
-        return said, able
+    def _predict_members(self, batch: Batch) -> tuple[list[PredictionBatch], npt.NDArray[np.bool_]]:
+        """Predict with each model; rows where `has_inputs` (N, members) is False are meaningless."""
+        presence = [batch.present[:, self._columns(member)] for member in self.members]
+        has_inputs = np.stack([present.any(axis=1) for present in presence], axis=1)
+        predictions = []
+        for member, present in zip(self.members, presence, strict=True):
+            # A model needs at least one stream: a post without any is given all of them, as zeros.
+            padded = present | ~present.any(axis=1, keepdims=True)
+            vectors = {stream.name: batch.vectors[stream.name] for stream in member.streams}
+            predictions.append(member.predictor(Batch(vectors, padded)))
+        return predictions, has_inputs
 
-    def _places(self, part: Part) -> list[int]:
-        return [self.streams.index(stream) for stream in part.streams]
+    def _columns(self, member: StackMember) -> list[int]:
+        return [self.streams.index(stream) for stream in member.streams]
 
-    def _rates(self, said: Sequence[PredictionBatch], able: npt.NDArray[np.bool_]) -> Floats | None:
-        """Of those models that know rates, weighed as their scores are; zero where none of those can say any."""
-        knows = np.array([one.rates is not None for one in said])
-        if not knows.any():
+    def _rates(self, predictions: Sequence[PredictionBatch], has_inputs: npt.NDArray[np.bool_]) -> Floats | None:
+        """Average the rates over the models that predict them; zero where none of those has inputs."""
+        with_rates = np.array([prediction.rates is not None for prediction in predictions])
+        if not with_rates.any():
             return None
-        able = able & knows
-        weights = shares_of(self.weights.score, able | ~able.any(axis=1, keepdims=True)) * knows
-        rates = [np.zeros((len(able), 3)) if one.rates is None else one.rates for one in said]
+        usable = has_inputs & with_rates
+        weights = redistribute(self.weights.score, usable | ~usable.any(axis=1, keepdims=True)) * with_rates
+        nothing = np.zeros((len(usable), 3))
+        rates = [nothing if prediction.rates is None else prediction.rates for prediction in predictions]
         return np.asarray(sum(weight[:, None] * rate for weight, rate in zip(weights.T, rates, strict=True)))
 
 
 def union(cards: Sequence[Mapping[str, Any]]) -> tuple[Stream, ...]:
-    """The streams of all these models, each once."""
+    """The input streams of all models, without duplicates."""
     return tuple(dict.fromkeys(stream for card in cards for stream in from_dict(card["config"]["streams"])))
 
 
-def load(saved: Saved) -> StackedPredictor:
-    """Make the models that the card names, each from its own tensors."""
-    from safetensors.numpy import load as tensors
+def load(model: ModelVersion) -> StackedPredictor:
+    """Load a stack; models of weight zero are skipped."""
+    from safetensors.numpy import load as load_tensors
     from safetensors.numpy import save
 
-    arrays, members = tensors(saved.weights), saved.card["members"]
-    asked = [at for at, each in enumerate(members) if any(each["weights"].values())]
-    parts = []
-    for at in asked:
-        one = members[at]
-        own = {name.partition(".")[2]: array for name, array in arrays.items() if name.partition(".")[0] == str(at)}
-        predictor = load_any(Saved(one["name"], one["version"], one["card"], save(own)))
-        parts.append(Part(predictor, from_dict(one["card"]["config"]["streams"])))
-    return StackedPredictor(
-        from_dict(saved.card["config"]["streams"]), parts, Weights.made([members[at]["weights"] for at in asked])
-    )
+    tensors, members, weights = load_tensors(model.weights), [], []
+    for index, entry in enumerate(model.card["members"]):
+        if not any(entry["weights"].values()):
+            continue
+        own = {name.partition(".")[2]: array for name, array in tensors.items() if name.startswith(f"{index}.")}
+        predictor = load_predictor(ModelVersion(entry["name"], entry["version"], entry["card"], save(own)))
+        members.append(StackMember(predictor, from_dict(entry["card"]["config"]["streams"])))
+        weights.append(entry["weights"])
+    streams = from_dict(model.card["config"]["streams"])
+    return StackedPredictor(streams, members, MixingWeights.from_dicts(weights))
 
 
-def to_bytes(models: Sequence[Saved]) -> bytes:
-    """The file of a stack: the tensors of each model, after its number."""
-    from safetensors.numpy import load as tensors
+def to_bytes(models: Sequence[ModelVersion]) -> bytes:
+    """The weights file of a stack: the tensors of each model, prefixed with its index."""
+    from safetensors.numpy import load as load_tensors
     from safetensors.numpy import save
 
-    saved: bytes = save(
-        {f"{at}.{name}": array for at, each in enumerate(models) for name, array in tensors(each.weights).items()}
+    stored: bytes = save(
+        {
+            f"{index}.{name}": array
+            for index, model in enumerate(models)
+            for name, array in load_tensors(model.weights).items()
+        }
     )
-    return saved
+    return stored

@@ -1,4 +1,4 @@
-"""How to train."""
+"""Training settings of networks over streams."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ BALANCED: Literal["balanced"] = "balanced"
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How to train.
+    """Training settings of networks over streams.
 
     Args:
-        epochs: at most so many passes over the training split.
-        patience: stop when the validation loss has not fallen for so many.
-        batch_size: posts a step, on all workers together; None: a sixteenth of the training split, 16 to 512.
+        epochs: maximal number of passes over the training split.
+        patience: early-stopping patience, in epochs without a lower validation loss.
+        batch_size: posts per step, over all workers; None: a sixteenth of the training split, 16 to 512.
         learning_rate: the peak, after a short warm-up.
-        schedule: what follows the warm-up: a `cosine` down to a hundredth, or the peak, `constant`.
+        schedule: after the warm-up: `cosine` decay to a hundredth, or `constant`.
         weight_decay: of AdamW.
-        optimizer: `adam` and `sgd` (with momentum 0.9) decay no weights.
-        clip: gradients longer than this are shortened to it.
+        optimizer: `adam` and `sgd` (with momentum 0.9) use no weight decay.
+        clip: maximal norm of the gradient.
         loss: of the score: `quantile` learns an interval, `squared` the mean.
-        viral_weight: how much a viral post counts in the loss of P(viral) against another one; `balanced`: as much as
-            makes both kinds count the same in the training split.
-        focal: how much less posts count that are told apart already (the gamma of Lin et al. 2017); 0: not at all.
-            P(viral) is then no longer a frequency.
+        viral_weight: weight of a viral post in the loss of P(viral); `balanced` gives both classes of the training
+            split the same total weight.
+        focal: gamma of the focal loss (Lin et al. 2017): down-weights posts that are classified well already. If not
+            0, P(viral) is no longer a frequency.
         report_every: epochs between two checkpoints, where the data fits in memory; a report takes about 2 s.
-        precision: `auto` takes bfloat16 where the hardware has it.
+        precision: `auto` uses bfloat16 where the hardware has it.
         seed: the same seed, data and number of workers give the same model.
     """
 
@@ -53,25 +53,27 @@ class TrainConfig:
     precision: Precision = "auto"
     seed: int = 0
 
-    def balanced(self, share: float) -> TrainConfig:
-        """The same with `balanced` as a number, where `share` of the training split is viral."""
+    def resolve_viral_weight(self, viral_fraction: float) -> TrainConfig:
+        """Replace `balanced` by a number, given the fraction of viral posts in the training split."""
         if self.viral_weight != BALANCED:
             return self
-        return replace(self, viral_weight=(1 - share) / share if 0 < share < 1 else 1.0)
+        balanced = (1 - viral_fraction) / viral_fraction if 0 < viral_fraction < 1 else 1.0
+        return replace(self, viral_weight=balanced)
 
-    def batch(self, rows: int, workers: int) -> int:
-        """Posts a step on each of `workers`, with `rows` posts to train on."""
-        together = self.batch_size or min(512, max(16, rows // 16))
-        return max(1, together // workers)
+    def worker_batch_size(self, rows: int, workers: int) -> int:
+        """Posts per step on each of `workers`, with `rows` training posts."""
+        # About 16 steps per epoch, in bounds where gradients are neither noisy nor steps few.
+        total = self.batch_size or min(512, max(16, rows // 16))
+        return max(1, total // workers)
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """Mean and standard deviation of the target in the training split: the model works in units of these."""
+    """Mean and standard deviation of the target in the training split: the units of a model's score."""
 
     mean: float
     scale: float
 
     def standardise(self, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """From the label's units to the model's."""
+        """Convert from the label's units to the model's."""
         return (values - np.float32(self.mean)) / np.float32(self.scale)

@@ -1,4 +1,4 @@
-"""The training of the fusion model, apart from where its batches come from and how gradients travel."""
+"""Training loop of the fusion model, independent of data loading and of gradient communication."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from torch import Tensor, nn
 
 from viral.datasets.labelled_features import TARGETS, targets_of
 from viral.datasets.streams import Stream, from_table
-from viral.models.fusion import Prediction
+from viral.models.fusion import NetworkOutput
 from viral.models.losses import fusion_loss
 from viral.models.train_config import Precision, Scaling, Schedule, TrainConfig
 
 
 @dataclass(frozen=True)
-class Tensors:
+class TensorBatch:
     """One batch on a device: `vectors[stream]` (N, dim), `present` (N, streams), `targets[name]` (N,)."""
 
     vectors: dict[str, Tensor]
@@ -30,44 +30,44 @@ class Tensors:
 
     @property
     def rows(self) -> int:
-        """N."""
+        """The number of posts N."""
         return len(self.present)
 
     @property
     def bytes(self) -> int:
-        """What they take in memory."""
-        return sum(each.nbytes for each in (*self.vectors.values(), self.present, *self.targets.values()))
+        """The size in memory."""
+        return sum(tensor.nbytes for tensor in (*self.vectors.values(), self.present, *self.targets.values()))
 
-    def take(self, rows: Tensor | slice) -> Tensors:
-        """The posts at `rows`."""
+    def take(self, rows: Tensor | slice) -> TensorBatch:
+        """The posts at these indices."""
 
-        def taken(values: Tensor) -> Tensor:
+        def take(values: Tensor) -> Tensor:
             # Three times as fast here as indexing with a tensor.
             return values[rows] if isinstance(rows, slice) else values.index_select(0, rows)
 
-        return Tensors(
-            {name: taken(vectors) for name, vectors in self.vectors.items()},
-            taken(self.present),
-            {name: taken(values) for name, values in self.targets.items()},
+        return TensorBatch(
+            {name: take(vectors) for name, vectors in self.vectors.items()},
+            take(self.present),
+            {name: take(values) for name, values in self.targets.items()},
         )
 
 
-def together(parts: Sequence[Tensors]) -> Tensors:
-    """Several batches as one; a part is let go of where it was copied, so that little is held twice."""
-    first = parts[0]
-    return Tensors(
-        {name: torch.cat([part.vectors.pop(name) for part in parts]) for name in list(first.vectors)},
-        torch.cat([part.present for part in parts]),
-        {name: torch.cat([part.targets.pop(name) for part in parts]) for name in list(first.targets)},
+def concat(batches: Sequence[TensorBatch]) -> TensorBatch:
+    """Concatenate batches. Frees their tensors one by one, so that little is in memory twice."""
+    first = batches[0]
+    return TensorBatch(
+        {name: torch.cat([batch.vectors.pop(name) for batch in batches]) for name in list(first.vectors)},
+        torch.cat([batch.present for batch in batches]),
+        {name: torch.cat([batch.targets.pop(name) for batch in batches]) for name in list(first.targets)},
     )
 
 
-def tensors_of(streams: tuple[Stream, ...], rows: pa.Table, scaling: Scaling, device: torch.device) -> Tensors:
-    """Rows of labelled features as tensors, the target standardised."""
+def to_tensors(streams: tuple[Stream, ...], rows: pa.Table, scaling: Scaling, device: torch.device) -> TensorBatch:
+    """Convert rows of labelled features to tensors, with the target standardised."""
     batch = from_table(streams, rows)
     targets = dict(targets_of(rows))
     targets["target"] = scaling.standardise(targets["target"])
-    return Tensors(
+    return TensorBatch(
         {name: torch.from_numpy(array).to(device) for name, array in batch.vectors.items()},
         torch.from_numpy(batch.present).to(device),
         {name: torch.from_numpy(np.array(targets[name])).to(device) for name in TARGETS},
@@ -75,29 +75,29 @@ def tensors_of(streams: tuple[Stream, ...], rows: pa.Table, scaling: Scaling, de
 
 
 class Learner:
-    """A model with its optimiser and schedule.
+    """A model with its optimiser and learning rate schedule.
 
     Args:
-        model: the fusion model, or its wrapping for several workers.
-        config: how to train.
-        steps: optimiser steps in all epochs together, for the schedule.
+        model: the fusion model, or its wrapper for several workers.
+        config: training settings.
+        steps: optimiser steps of all epochs, for the schedule.
     """
 
     def __init__(self, model: nn.Module, config: TrainConfig, steps: int) -> None:
         self.model, self.config = model, config
         self.device = next(model.parameters()).device
         self.optimiser = optimiser(model, config)
-        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimiser, partial(factor, config.schedule, steps))
-        self.bfloat16 = wants_bfloat16(config.precision, self.device)
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimiser, partial(lr_factor, config.schedule, steps))
+        self.bfloat16 = use_bfloat16(config.precision, self.device)
 
-    def train(self, batches: Iterable[Tensors]) -> float:
-        """One epoch; the mean loss of its steps."""
+    def train(self, batches: Iterable[TensorBatch]) -> float:
+        """Train for one epoch; returns the mean loss of its steps."""
         self.model.train()
         losses = [self._step(batch) for batch in batches]
         return float(torch.stack(losses).mean()) if losses else math.nan
 
-    def validate(self, batches: Iterable[Tensors]) -> float:
-        """The mean loss over the posts of `batches`."""
+    def validate(self, batches: Iterable[TensorBatch]) -> float:
+        """The mean loss over all posts of `batches`."""
         self.model.eval()
         total, rows = 0.0, 0
         with torch.inference_mode():
@@ -107,70 +107,70 @@ class Learner:
         return total / rows if rows else math.nan
 
     def state(self) -> dict[str, Any]:
-        """All that is needed to go on: tensors and plain values only."""
+        """State of optimiser and schedule, as tensors and plain values."""
         return {"optimiser": self.optimiser.state_dict(), "schedule": self.schedule.state_dict()}
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Go on from `state`."""
+        """Restore a state returned by `state`."""
         self.optimiser.load_state_dict(state["optimiser"])
         self.schedule.load_state_dict(state["schedule"])
 
-    def at(self, step: int) -> None:
-        """Go on from that step of the schedule, however many were taken to get there."""
+    def seek(self, step: int) -> None:
+        """Set the schedule to a step, whatever the number of steps taken so far."""
         self.schedule.last_epoch = step
-        for group, rate, of in zip(
+        for group, rate, factor in zip(
             self.optimiser.param_groups, self.schedule.base_lrs, self.schedule.lr_lambdas, strict=True
         ):
-            group["lr"] = rate * of(step)
+            group["lr"] = rate * factor(step)
 
-    def _step(self, batch: Tensors) -> Tensor:
+    def _step(self, batch: TensorBatch) -> Tensor:
         self.optimiser.zero_grad(set_to_none=True)
         loss = self._loss(batch)
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        loss.backward()  # type: ignore[no-untyped-call]  # untyped in torch
         nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
         self.optimiser.step()
         self.schedule.step()
         return loss.detach()
 
-    def _loss(self, batch: Tensors) -> Tensor:
+    def _loss(self, batch: TensorBatch) -> Tensor:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
-            prediction: Prediction = self.model(batch.vectors, batch.present)
-        return fusion_loss(prediction, batch.targets, self.config)
+            output: NetworkOutput = self.model(batch.vectors, batch.present)
+        return fusion_loss(output, batch.targets, self.config)
 
 
 def optimiser(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    """The optimiser that the config names, over the parameters that learn."""
+    """The configured optimiser over all parameters."""
     groups = parameter_groups(model, config)
     if config.optimizer == "sgd":
-        return torch.optim.SGD(groups, momentum=0.9)
+        return torch.optim.SGD(groups, momentum=0.9)  # the usual value
     if config.optimizer == "adam":
         return torch.optim.Adam(groups)
     return torch.optim.AdamW(groups, weight_decay=config.weight_decay)
 
 
 def parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict[str, Any]]:
-    """The gate learns at a tenth of the rate: what a stream says must be learnt before how far to trust it."""
-    gate = [each for name, each in model.named_parameters() if "gate." in name]
-    rest = [each for name, each in model.named_parameters() if "gate." not in name]
+    """Parameters with their learning rates: the gate learns slower than the projections that it weights."""
+    gate = [parameter for name, parameter in model.named_parameters() if "gate." in name]
+    rest = [parameter for name, parameter in model.named_parameters() if "gate." not in name]
     rate = config.learning_rate
-    return [{"params": rest, "lr": rate}, {"params": gate, "lr": rate / 10}]
+    return [{"params": rest, "lr": rate}, {"params": gate, "lr": rate / 10}]  # a stream comes before trust in it
 
 
-def factor(schedule: Schedule, steps: int, step: int) -> float:
-    """The learning rate's factor: up over the first tenth of all steps, then as the schedule says."""
+def lr_factor(schedule: Schedule, steps: int, step: int) -> float:
+    """The learning rate's factor: linear warm-up over a tenth of all steps, then the schedule."""
     warm = max(1, steps // 10)
     if step < warm:
         return (step + 1) / warm
     if schedule == "constant":
         return 1.0
-    done = min(1.0, (step - warm) / max(1, steps - warm))
-    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done))
+    progress = min(1.0, (step - warm) / max(1, steps - warm))
+    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress))
 
 
-def wants_bfloat16(precision: Precision, device: torch.device) -> bool:
-    """Whether to compute in bfloat16: asked for, or `auto` on a GPU that has it.
+def use_bfloat16(precision: Precision, device: torch.device) -> bool:
+    """Whether to compute in bfloat16: if configured, or `auto` on a GPU that supports it.
 
-    On a CPU `auto` stays with float32: at this model's size the casts cost more than AVX512-BF16 saves.
+    On a CPU `auto` stays with float32: at this model size the casts cost more than AVX512-BF16 saves.
     """
     if precision == "auto":
         return device.type == "cuda" and torch.cuda.is_bf16_supported()

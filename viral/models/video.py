@@ -1,4 +1,4 @@
-"""A network over clips with the heads on its pooled features, and what it is trained on."""
+"""A network over clips with heads on its pooled features, and its loss."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from viral.models.fusion import Prediction
-from viral.models.fusion_config import LOGITS_A_UNIT
-from viral.models.linear import Linear
-from viral.models.losses import pinball, rates_gap, squared
+from viral.models.fusion import NetworkOutput
+from viral.models.fusion_config import LOGITS_PER_UNIT
+from viral.models.linear import LinearNetwork
+from viral.models.losses import RATES_WEIGHT, SCORE_WEIGHT, pinball, rates_loss, squared
 from viral.models.train_config import Loss
 from viral.models.video_config import Task
 
@@ -24,10 +24,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class ClipBatch:
-    """Clips of N posts on a device: `pixels` uint8 (M, T, H, W, 3), `clips` how many of the M each post has in turn.
+class ClipTensors:
+    """Clips of N posts on a device.
 
-    `targets[name]` is (N,); `weight` is 0 for one that only stands in for posts that could not be decoded.
+    Attributes:
+        pixels: uint8 (M, T, H, W, 3), the clips of all posts in turn.
+        clips: the number of clips of each post; they sum to M.
+        targets: (N,) by name.
+        weight: 0 for a placeholder batch, where no post could be decoded.
     """
 
     pixels: Tensor
@@ -37,61 +41,61 @@ class ClipBatch:
 
     @property
     def rows(self) -> int:
-        """N."""
+        """The number of posts N."""
         return len(self.clips)
 
 
 class VideoNetwork(nn.Module):
-    """A backbone and its heads. In evaluation it says what the heads say of the vectors that its extractor makes.
+    """A backbone and its heads. In evaluation the output equals that of the heads on the extractor's vectors.
 
-    Batch norms keep the statistics that the weights came with, and learn the rest: of the few videos that go through
-    at once they would be others than those of evaluation (Wu & Johnson 2021, arXiv 2105.07576, section 4).
+    Batch norms retain their pretrained statistics and train only scale and shift: statistics of a batch of a few
+    videos would differ from those of evaluation (Wu & Johnson 2021, arXiv 2105.07576, section 4).
     """
 
-    def __init__(self, spec: ClipNetwork, backbone: nn.Module, heads: Linear) -> None:
+    def __init__(self, spec: ClipNetwork, backbone: nn.Module, heads: LinearNetwork) -> None:
         super().__init__()
         self.spec, self.backbone, self.heads = spec, backbone, heads
         self.frozen = False
 
     def freeze(self, frozen: bool) -> None:
-        """Hold the backbone still, or let it go."""
+        """Freeze or unfreeze the backbone."""
         self.frozen = frozen
         self.backbone.requires_grad_(not frozen)
         self.train(self.training)
 
     def train(self, mode: bool = True) -> Self:
-        """Into training or evaluation; a frozen backbone stays in evaluation, and batch norms always do."""
+        """Set training or evaluation mode; a frozen backbone and batch norms stay in evaluation mode."""
         super().train(mode)
         self.backbone.train(mode and not self.frozen)
-        for each in self.backbone.modules():
-            if isinstance(each, nn.modules.batchnorm._BatchNorm):
-                each.eval()
+        for module in self.backbone.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.eval()
         return self
 
-    def forward(self, pixels: Tensor, clips: Sequence[int]) -> Prediction:
-        """Predict for N posts: clips uint8 (M, T, H, W, 3), and how many of them each post has in turn."""
+    def forward(self, pixels: Tensor, clips: Sequence[int]) -> NetworkOutput:
+        """Predict for N posts: clips uint8 (M, T, H, W, 3), and the number of clips of each post."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
             features = self.spec.features(self.backbone, pixels)
-        vectors = torch.stack([self.spec.pooled(part) for part in torch.split(features, list(clips))])
+        vectors = torch.stack([self.spec.pool(part) for part in torch.split(features, list(clips))])
         present = torch.ones(len(clips), 1, dtype=torch.bool, device=vectors.device)
-        prediction: Prediction = self.heads({self.heads.stream.name: vectors}, present)
-        return prediction
+        output: NetworkOutput = self.heads({self.heads.stream.name: vectors}, present)
+        return output
 
 
-def task_loss(prediction: Prediction, targets: Mapping[str, Tensor], task: Task, loss: Loss) -> Tensor:
-    """The losses of the heads that the task trains, weighed as `fusion_loss` does; the log rates are learnt beside.
+def task_loss(output: NetworkOutput, targets: Mapping[str, Tensor], task: Task, loss: Loss) -> Tensor:
+    """The losses of the heads that the task trains, weighted as in `fusion_loss`; log rates are trained in any task.
 
     Args:
-        prediction: of N posts.
-        targets: `is_viral` (N,) 0 or 1, `target` (N,) standardised, and each of `RATES` (N,), NaN where not known.
-        task: what is learnt. A score that is not stays the constant that it began as.
+        output: for N posts.
+        targets: `is_viral` (N,) 0 or 1, `target` (N,) standardised, and each of `RATES` (N,), NaN where unknown.
+        task: selects the heads. A score that is not trained stays at its initial constant.
         loss: of the score.
     """
-    total = 0.1 * rates_gap(prediction, targets)
+    total = RATES_WEIGHT * rates_loss(output, targets)
     if task != "score":
-        middle = LOGITS_A_UNIT * prediction.quantiles[:, 1]
-        logit = prediction.logit + (middle.detach() - middle if task == "viral" else 0)
+        median = LOGITS_PER_UNIT * output.quantiles[:, 1]
+        logit = output.logit + (median.detach() - median if task == "viral" else 0)
         total = total + functional.binary_cross_entropy_with_logits(logit, targets["is_viral"])
     if task != "viral":
-        total = total + 3 * (squared if loss == "squared" else pinball)(prediction.quantiles, targets["target"])
+        total = total + SCORE_WEIGHT * (squared if loss == "squared" else pinball)(output.quantiles, targets["target"])
     return total

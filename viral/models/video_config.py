@@ -1,4 +1,4 @@
-"""How to train a network on clips, end to end."""
+"""Training settings of a network over clips, trained end to end."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from typing import Literal
 from viral.models.train_config import Loss, Precision
 
 Task = Literal["viral", "score", "both"]
-"""What the network learns: `viral` whether a post is, `score` the label's value, or both."""
+"""What the network learns: whether a post is `viral`, the label's value as `score`, or both."""
 
 
 @dataclass(frozen=True)
 class VideoConfig:
-    """How to train a network on clips.
+    """Training settings of a network over clips.
 
     Args:
-        task: what it learns; what it does not learn stays the training split's mean.
-        epochs: at most so many passes over the training split; each decodes other clips.
-        frozen_epochs: of these, the first that train the heads alone.
-        patience: stop when the validation loss has not fallen for so many.
-        batch_size: posts a step, on all workers together.
-        micro_batch: posts that go through the network at once on a worker; gradients add up to a step.
-        clips: of a post in training.
-        learning_rate: the head's peak.
-        backbone_rate: the backbone's, in parts of the head's.
+        task: what to learn; the other output stays the training split's mean.
+        epochs: maximal number of passes over the training split; each decodes other clips.
+        frozen_epochs: the first epochs, which train the heads alone.
+        patience: early-stopping patience, in epochs without a lower validation loss.
+        batch_size: posts per step, over all workers.
+        micro_batch: posts per forward pass on a worker, for its memory; gradients are accumulated over a step.
+        clips: per post in training.
+        learning_rate: the peak, of the heads.
+        backbone_rate: the backbone's learning rate, as a factor of the heads'.
         weight_decay: of AdamW.
         dropout: of the pooled features.
         loss: of the score: `quantile` learns an interval, `squared` the mean.
-        precision: `auto` takes bfloat16 on a GPU that has it.
+        precision: `auto` uses bfloat16 on a GPU that supports it.
         seed: the same seed, data and number of workers give the same model on CPUs.
     """
 
@@ -47,6 +47,6 @@ class VideoConfig:
     precision: Precision = "auto"
     seed: int = 0
 
-    def share(self, workers: int) -> int:
-        """Posts a step on each of so many workers."""
+    def worker_batch_size(self, workers: int) -> int:
+        """Posts per step on each of `workers`."""
         return max(1, self.batch_size // workers)

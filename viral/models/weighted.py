@@ -1,4 +1,4 @@
-"""A weighted sum of modalities with one weight each, the same for all posts (system A, with the weights learned)."""
+"""Weighted sum of modalities with one learned weight per modality, the same for all posts (system A)."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from torch import Tensor, nn
 
 from viral.models.fusion import Fusion
 
-SPEED = 30.0  # Adam moves every number alike: one weight has to move as far as a projection's thousands together
+SPEED = 30.0  # Adam moves all parameters equally fast: one weight has to keep up with a projection's thousands
 
 
-class Weighted(Fusion):
-    """`Fusion` with a gate that looks at no post: what is absent gives its weight to the others, in proportion."""
+class WeightedFusion(Fusion):
+    """`Fusion` with a gate that ignores the post: weights of absent streams go to the others in proportion."""
 
     def make_gate(self) -> nn.Module:
-        """One score a stream, whatever the post."""
+        """One score per stream, whatever the post."""
         return SameForAll(len(self.config.streams))
 
 
 class SameForAll(nn.Module):
-    """Learned scores of the streams, the same for every post; all equal at first."""
+    """Learned scores of the streams, the same for every post; initially equal."""
 
     def __init__(self, count: int) -> None:
         super().__init__()

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from viral.evaluation.bootstrap.by_author import Estimate
-from viral.evaluation.model_comparison import Comparison, Pair
+from viral.evaluation.model_comparison import Comparison, MetricPair
 from viral.registry.registry import Registry
 from viral.storage.store import Store, read_json
 
@@ -81,7 +81,8 @@ def load_changelog(store: Store, name: str, version: int) -> Changelog | None:
 
 def _comparison(written: dict[str, Any]) -> Comparison:
     pairs = {
-        name: Pair(**pair | {"difference": Estimate(**pair["difference"])}) for name, pair in written["figures"].items()
+        name: MetricPair(**pair | {"difference": Estimate(**pair["difference"])})
+        for name, pair in written["figures"].items()
     }
     return Comparison(**written | {"figures": pairs})
 

@@ -64,7 +64,7 @@ def promotions(store: Store, name: str) -> list[Promotion]:
     return [_read(store, name, number) for number in _numbers(store, name)]
 
 
-def newest(store: Store, name: str) -> Promotion | None:
+def latest_promotion(store: Store, name: str) -> Promotion | None:
     """The promotion that counts; None where no version was ever promoted."""
     return next(newest_first(store, name), None)
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from viral.errors import TableError
-from viral.registry.promotions import CHAMPION, newest
+from viral.registry.promotions import CHAMPION, latest_promotion
 from viral.storage.store import Store, read_json
 from viral.tables.places import check_name
 
@@ -21,7 +21,7 @@ SAVED_AT = "saved_at"
 
 
 @dataclass(frozen=True)
-class Saved:
+class ModelVersion:
     """One saved model: what it is (`card`, plain JSON), its weights (safetensors), and the store that it came from."""
 
     name: str
@@ -34,7 +34,7 @@ class Saved:
         return f"{self.name}/{self.version}"
 
     @property
-    def place(self) -> str:
+    def prefix(self) -> str:
         """Where its files lie below the root."""
         return Registry.folder(self.name, self.version)
 
@@ -84,7 +84,7 @@ class Registry:
         self.store.write(self.key(name, version, _CARD), json.dumps(card, indent=1, sort_keys=True).encode())
         return version
 
-    def load(self, reference: str) -> Saved:
+    def load(self, reference: str) -> ModelVersion:
         """The model of a reference: its card and its weights.
 
         Raises:
@@ -100,7 +100,7 @@ class Registry:
                 f"the weights of model {name}/{version} are damaged (SHA-256 {found[:12]}…): bring back the "
                 f"{place} that was saved, or train again"
             )
-        return Saved(name, version, card, weights, self.store)
+        return ModelVersion(name, version, card, weights, self.store)
 
     def resolve(self, reference: str) -> tuple[str, int]:
         """Name and version of `name` (its newest version), `name/version`, or `name@champion` (the one promoted last).
@@ -129,7 +129,7 @@ class Registry:
     def _champion(self, name: str, alias: str) -> str:
         if alias != CHAMPION:
             raise TableError(f"model {name} has no alias {alias!r}: there is {name}@{CHAMPION}")
-        promoted = newest(self.store, name)
+        promoted = latest_promotion(self.store, name)
         if promoted is None:
             raise TableError(f"model {name} has no champion: promote a version (viral models promote {name}/VERSION)")
         return str(promoted.version)

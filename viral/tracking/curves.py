@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from viral.errors import ConfigError
 from viral.storage.store import Store, one_line
-from viral.tracking.mlflow_client import connected, shown
+from viral.tracking.mlflow_client import connect, redact
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 EXPERIMENT = "viral"
-ADDRESS = "viral.address"  # the tag that says where the files of a model lie
+ADDRESS_TAG = "viral.address"  # the tag that says where the files of a model lie
 CURVES = ("loss/train", "loss/validation")
 BATCH = 1000  # metrics that MLflow takes at once
 
@@ -36,7 +36,7 @@ class Tracking:
     def check(self) -> None:
         """Make sure that they can be kept, before anything is trained. Raises ConfigError."""
         if self.mlflow:
-            with connected(self.mlflow, f"MLflow at {shown(self.mlflow)} keeps no curves") as client:
+            with connect(self.mlflow, f"MLflow at {shown(self.mlflow)} keeps no curves") as client:
                 _experiment(client)
         if self.tensorboard:
             try:
@@ -53,7 +53,7 @@ class Tracking:
             _event_files(self.tensorboard / f"{name}-{version}", card["losses"])
         if self.mlflow:
             said = f"{name}/{version} is saved, but MLflow at {shown(self.mlflow)} keeps no curves"
-            with connected(self.mlflow, said) as client:
+            with connect(self.mlflow, said) as client:
                 log_run(client, f"{name}/{version}", store.uri(f"models/{name}/{version:04d}"), card)
 
 
@@ -94,7 +94,7 @@ def log_run(
     client.log_batch(run, params=params[:100])
     for first in range(0, len(metrics), BATCH):
         client.log_batch(run, metrics=metrics[first : first + BATCH])
-    client.log_batch(run, tags=[RunTag("model", model), RunTag(ADDRESS, address)])
+    client.log_batch(run, tags=[RunTag("model", model), RunTag(ADDRESS_TAG, address)])
     client.set_terminated(run)
     return str(run)
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def connected(uri: str, otherwise: str) -> Iterator[MlflowClient]:
+def connect(uri: str, otherwise: str) -> Iterator[MlflowClient]:
     """MLflow at the address of a server or of a database.
 
     Args:
@@ -40,6 +40,6 @@ def connected(uri: str, otherwise: str) -> Iterator[MlflowClient]:
         raise ConfigError(f"{otherwise}: {one_line(error).replace(uri, shown(uri))}") from error
 
 
-def shown(uri: str) -> str:
+def redact(uri: str) -> str:
     """An address as it may be shown: without the password in it."""
     return re.sub(r"(://[^/@:]*):[^/@]*@", r"\1:***@", uri)

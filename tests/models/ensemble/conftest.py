@@ -11,9 +11,9 @@ import pyarrow as pa
 import pytest
 
 from tests.models.conftest import STREAMS, labelled
-from viral.datasets.labelled_features import LabelledFeatures, Moments
+from viral.datasets.labelled_features import LabelledFeatures, RunningMoments
 from viral.datasets.streams import Stream, from_table
-from viral.models.ensemble.rows import Layout, Rows, Source
+from viral.models.ensemble.rows import LabelledBatch, Layout, RowSource
 from viral.models.train_config import Scaling
 
 SCALING = Scaling(3.0, 2.0)
@@ -27,8 +27,8 @@ class Table:
     rows: pa.Table
 
     def read(self, log2_buckets: int, bucket: int, splits: Sequence[str]) -> pa.Table:
-        place = np.arange(self.rows.num_rows)
-        return self.rows.filter(pa.array(place % (1 << log2_buckets) == bucket))
+        index = np.arange(self.rows.num_rows)
+        return self.rows.filter(pa.array(index % (1 << log2_buckets) == bucket))
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,23 +36,24 @@ class Posts:
     """Posts to learn from, to weigh on and to predict, and how they become rows."""
 
     layout: Layout
-    train: Source
-    held: Rows
-    new: Rows
+    train: RowSource
+    validation: LabelledBatch
+    new: LabelledBatch
 
 
 @pytest.fixture(scope="package")
 def posts() -> Posts:
-    return made(STREAMS)
+    return make_posts(STREAMS)
 
 
-def made(streams: tuple[Stream, ...], count: int = 400) -> Posts:
-    train, held, new = (labelled(size, seed=seed) for seed, size in enumerate((count, 200, 150)))
+def make_posts(streams: tuple[Stream, ...], count: int = 400) -> Posts:
+    train, validation, new = (labelled(size, seed=seed) for seed, size in enumerate((count, 200, 150)))
     batch, moments = from_table(streams, train), {}
-    for place, stream in enumerate(streams):
-        x = batch.vectors[stream.name][batch.present[:, place]].astype(np.float64)
-        moments[stream.name] = Moments(len(x), x.sum(axis=0), (x**2).sum(axis=0))
+    for index, stream in enumerate(streams):
+        x = batch.vectors[stream.name][batch.present[:, index]].astype(np.float64)
+        moments[stream.name] = RunningMoments(len(x), x.sum(axis=0), (x**2).sum(axis=0))
     sources = [
-        Source(cast("LabelledFeatures", Table(streams, each)), 2, "train", SCALING) for each in (train, held, new)
+        RowSource(cast("LabelledFeatures", Table(streams, rows)), 2, "train", SCALING)
+        for rows in (train, validation, new)
     ]
-    return Posts(Layout.of(streams, moments), sources[0], sources[1].all(), sources[2].all())
+    return Posts(Layout.from_moments(streams, moments), sources[0], sources[1].read_all(), sources[2].read_all())

@@ -1,8 +1,8 @@
-"""Posts in LightGBM's bins, read bucket by bucket: in memory is one byte a value, and a sample of 20,000 posts.
+"""Posts in LightGBM's bins, read bucket by bucket: one byte per value in memory, plus a sample of 20,000 posts.
 
 Several workers of Ray Train's LightGBMTrainer can grow the same trees, each from its own buckets. In Ray's example each
-holds its share as a frame of pandas, four to eight bytes a value; here a worker's share, too, is read bucket by bucket.
-What they grow changes a little with their number.
+worker has its rows in a pandas frame, four to eight bytes per value; here they are read bucket by bucket too. The trees
+depend slightly on the number of workers.
 """
 
 from __future__ import annotations
@@ -15,98 +15,99 @@ import numpy as np
 import numpy.typing as npt
 
 from viral.models.ensemble.member import Floats
-from viral.models.ensemble.rows import Layout, Matrix, Rows, Source
+from viral.models.ensemble.rows import LabelledBatch, Layout, Matrix, RowSource
 
-BINS = 63
-LEAST, USUAL = 5, 20  # posts in a leaf
-PATIENCE = 40
+BINS = 63  # a quarter of LightGBM's default: smaller and faster, and enough for noisy targets
+MIN_LEAF, DEFAULT_MIN_LEAF = 5, 20  # posts per leaf: with few posts, and LightGBM's default
+PATIENCE = 40  # early-stopping patience, in trees
 _DATASET: Mapping[str, Any] = {
     "deterministic": True,  # the same posts give the same trees, on any number of cores
     "force_row_wise": True,
     "verbosity": -1,
     "max_bin": BINS,
-    "bin_construct_sample_cnt": 20_000,  # held in double precision, three times over
+    "bin_construct_sample_cnt": 20_000,  # in memory in double precision, three times over
     "feature_pre_filter": False,
 }
 
 
-class Binned:
-    """The training posts and the held ones, binned once and grown on several times.
+class BinnedPosts:
+    """Training and validation posts in bins, reused to grow several boosters.
 
     The training posts are read three times: for their targets, for the bounds of the bins, and into the bins.
 
     Args:
         layout: of the columns.
-        train: what to learn from.
-        held: to stop on; the same for all workers of a crew, so that all stop at the same tree.
-        seed: of what LightGBM draws.
+        train: the training posts.
+        validation: for early stopping; the same for all workers of a group, so that all stop at the same tree.
+        seed: of LightGBM's random numbers.
     """
 
-    def __init__(self, layout: Layout, train: Source, held: Rows, seed: int) -> None:
+    def __init__(self, layout: Layout, train: RowSource, validation: LabelledBatch, seed: int) -> None:
         self.params = {**_DATASET, "seed": seed}
-        self._crew = train.crew
+        self._group = train.group
         self._connected: lightgbm.Booster | None = None
-        if self._crew is not None:
-            self.params |= {"tree_learner": "data", "pre_partition": True, "num_machines": self._crew.size}
-        targets = [_targets(train.bucket(number)) for number in train.places]
-        self.targets = {name: np.concatenate([each[name] for each in targets]) for name in ("viral", "score")}
-        self.held_targets = _targets(held)
-        reader = _Reader(layout, train)
-        sizes = [len(each["score"]) for each in targets]
-        buckets = [_Bucket(reader, at, size) for at, size in zip(train.places, sizes, strict=True) if size]
-        self.posts = lightgbm.Dataset(buckets, params=self.params)
-        self.held = lightgbm.Dataset(layout.gaps(held.batch), reference=self.posts, params=self.params)
+        if self._group is not None:
+            self.params |= {"tree_learner": "data", "pre_partition": True, "num_machines": self._group.size}
+        targets = [_targets(train.read(bucket)) for bucket in train.buckets]
+        self.targets = {name: np.concatenate([bucket[name] for bucket in targets]) for name in ("viral", "score")}
+        self.validation_targets = _targets(validation)
+        cache = _BucketCache(layout, train)
+        sizes = [len(bucket["score"]) for bucket in targets]
+        sequences = [_Bucket(cache, bucket, size) for bucket, size in zip(train.buckets, sizes, strict=True) if size]
+        self.train = lightgbm.Dataset(sequences, params=self.params)
+        self.validation = lightgbm.Dataset(layout.with_nan(validation.batch), reference=self.train, params=self.params)
 
     def grow(self, target: str, rounds: int, **settings: Any) -> str:
-        """Trees that predict `viral` or `score`, as LightGBM's text.
+        """Grow trees that predict `viral` or `score`; returns LightGBM's text format.
 
-        Boosting ends when forty more trees have not helped with the held posts, and keeps those up to the best.
+        Boosting stops after `PATIENCE` trees without a lower validation loss, and is cut back to the best tree.
         """
-        self.posts.set_label(self.targets[target])
-        self.held.set_label(self.held_targets[target])
-        rows = self._crew.rows if self._crew else len(self.targets["score"])
-        least = max(LEAST, rows // 20)  # of few posts a large leaf would hold all
-        params = {**self.params, **settings, "min_data_in_leaf": min(least, settings.get("min_data_in_leaf", USUAL))}
-        if self._crew is not None and self._connected is None:
-            params |= self._crew.network
-            self._crew.ready()
+        self.train.set_label(self.targets[target])
+        self.validation.set_label(self.validation_targets[target])
+        rows = self._group.rows if self._group else len(self.targets["score"])
+        min_leaf = max(MIN_LEAF, rows // 20)  # with few posts a large leaf would contain all of them
+        min_leaf = min(min_leaf, settings.get("min_data_in_leaf", DEFAULT_MIN_LEAF))
+        params = {**self.params, **settings, "min_data_in_leaf": min_leaf}
+        if self._group is not None and self._connected is None:
+            params |= self._group.network
+            self._group.ready()
         boosts = settings.get("boosting") != "rf"
         stop: list[Any] = [lightgbm.early_stopping(PATIENCE, verbose=False)] if boosts else []
-        held = [self.held] if boosts else None
-        booster = lightgbm.train(params, self.posts, rounds, valid_sets=held, callbacks=stop)
-        if self._crew is not None and self._connected is None:
-            self._connected = booster  # the first one opens the connections, and closes them when it goes
+        validation = [self.validation] if boosts else None
+        booster = lightgbm.train(params, self.train, rounds, valid_sets=validation, callbacks=stop)
+        if self._group is not None and self._connected is None:
+            self._connected = booster  # the first booster opens the connections, and closes them when deleted
         text: str = booster.model_to_string(num_iteration=booster.best_iteration)
         return text
 
 
-def _targets(rows: Rows) -> dict[str, Floats]:
-    return {"viral": rows.viral.astype(np.float64), "score": rows.score}
+def _targets(posts: LabelledBatch) -> dict[str, Floats]:
+    return {"viral": posts.viral.astype(np.float64), "score": posts.score}
 
 
-class _Reader:
-    """Keeps the bucket that was read last: LightGBM asks for one after the other, for many rows of each."""
+class _BucketCache:
+    """Caches the bucket that was read last: LightGBM reads many slices of one bucket before the next."""
 
-    def __init__(self, layout: Layout, train: Source) -> None:
-        self.layout, self.train = layout, train
-        self._held: tuple[int, Matrix] | None = None
+    def __init__(self, layout: Layout, source: RowSource) -> None:
+        self.layout, self.source = layout, source
+        self._cached: tuple[int, Matrix] | None = None
 
-    def matrix(self, number: int) -> Matrix:
-        if self._held is None or self._held[0] != number:
-            self._held = None  # before the next one is read
-            self._held = number, self.layout.gaps(self.train.bucket(number).batch)
-        return self._held[1]
+    def matrix(self, bucket: int) -> Matrix:
+        if self._cached is None or self._cached[0] != bucket:
+            self._cached = None  # free the last bucket before reading the next
+            self._cached = bucket, self.layout.with_nan(self.source.read(bucket).batch)
+        return self._cached[1]
 
 
 class _Bucket(lightgbm.Sequence):
-    """The posts of one bucket, as LightGBM asks for them."""
+    """The posts of one bucket, in LightGBM's interface."""
 
-    def __init__(self, reader: _Reader, number: int, size: int) -> None:
-        self.reader, self.number, self.size = reader, number, size
+    def __init__(self, cache: _BucketCache, bucket: int, size: int) -> None:
+        self.cache, self.bucket, self.size = cache, bucket, size
 
-    def __getitem__(self, at: Any) -> npt.NDArray[np.float64]:
-        rows: npt.NDArray[np.float64] = self.reader.matrix(self.number)[at].astype(np.float64)
-        return rows
+    def __getitem__(self, rows: Any) -> npt.NDArray[np.float64]:
+        values: npt.NDArray[np.float64] = self.cache.matrix(self.bucket)[rows].astype(np.float64)
+        return values
 
     def __len__(self) -> int:
         return self.size

@@ -1,4 +1,4 @@
-"""Logistic regression for being viral, ridge regression for the score."""
+"""Logistic regression for P(viral), ridge regression for the score."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from viral.datasets.streams import Batch
-from viral.models.ensemble.member import Floats, Tensors, around, log_loss, spread_of, squared_loss
-from viral.models.ensemble.rows import Layout, Matrix, Rows, Source
+from viral.models.ensemble.member import Arrays, Floats, interval_around, log_loss, residual_spread, squared_loss
+from viral.models.ensemble.rows import LabelledBatch, Layout, Matrix, RowSource
 from viral.models.predictions import PredictionBatch
 
-_STRENGTHS = (0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)
+_STRENGTHS = (0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)  # C and alpha, in steps that change the fit visibly
+_MAX_ITER = 300  # enough for all but the weakest penalties, which need not win
 
 
 @dataclass(frozen=True)
-class Linear:
-    """Both by their coefficients, (1, columns), and intercepts, (1,)."""
+class LinearMember:
+    """Coefficients (1, columns) and intercepts (1,) of both models."""
 
-    limit: ClassVar[int] = 200_000
-    grown: ClassVar[bool] = False
+    max_rows: ClassVar[int] = 200_000  # all in memory
+    distributed: ClassVar[bool] = False
 
     viral: Floats
     viral_intercept: Floats
@@ -30,41 +31,41 @@ class Linear:
     spread: Floats
 
     @classmethod
-    def fit(cls, layout: Layout, train: Source, held: Rows, seed: int) -> tuple[Self, dict[str, Any]]:
-        """With the penalties, of six each, that are best on `held`."""
-        rows = train.all()
-        x, known = layout.filled(rows.batch), layout.filled(held.batch)
-        logistics = {c: _logistic(x, rows.viral, c) for c in _STRENGTHS}
-        ridges = {alpha: _ridge(x, rows.score, alpha) for alpha in _STRENGTHS}
-        c = min(_STRENGTHS, key=lambda c: log_loss(logistics[c].predict_proba(known)[:, 1], held.viral))
-        alpha = min(_STRENGTHS, key=lambda alpha: squared_loss(ridges[alpha].predict(known), held.score))
-        made = cls(
+    def fit(cls, layout: Layout, train: RowSource, validation: LabelledBatch, seed: int) -> tuple[Self, dict[str, Any]]:
+        """Fit with the best of six penalties for each model."""
+        posts = train.read_all()
+        x, x_validation = layout.standardised(posts.batch), layout.standardised(validation.batch)
+        logistics = {c: _logistic(x, posts.viral, c) for c in _STRENGTHS}
+        ridges = {alpha: _ridge(x, posts.score, alpha) for alpha in _STRENGTHS}
+        c = min(_STRENGTHS, key=lambda c: log_loss(logistics[c].predict_proba(x_validation)[:, 1], validation.viral))
+        alpha = min(_STRENGTHS, key=lambda alpha: squared_loss(ridges[alpha].predict(x_validation), validation.score))
+        member = cls(
             logistics[c].coef_.astype(np.float64),
             logistics[c].intercept_.astype(np.float64),
             ridges[alpha].coef_.astype(np.float64)[None],
             np.array([ridges[alpha].intercept_], np.float64),
-            spread_of(ridges[alpha].predict(known), held.score),
+            residual_spread(ridges[alpha].predict(x_validation), validation.score),
         )
-        return made, {"C": c, "alpha": alpha}
+        return member, {"C": c, "alpha": alpha}
 
     @classmethod
-    def made(cls, tensors: Tensors) -> Self:
-        """From its arrays."""
-        return cls(**tensors)
+    def from_arrays(cls, arrays: Arrays) -> Self:
+        """Restore from `to_arrays`."""
+        return cls(**arrays)
 
-    def tensors(self) -> Tensors:
-        """Its arrays."""
+    def to_arrays(self) -> Arrays:
+        """The fields as arrays."""
         return asdict(self)
 
     def __call__(self, layout: Layout, batch: Batch) -> PredictionBatch:
         """Predict."""
         from sklearn.linear_model import LogisticRegression, Ridge
 
-        x = layout.filled(batch).astype(np.float64)
+        x = layout.standardised(batch).astype(np.float64)
         logistic, ridge = LogisticRegression(), Ridge()
         logistic.classes_, logistic.coef_, logistic.intercept_ = np.array([0, 1]), self.viral, self.viral_intercept
         ridge.coef_, ridge.intercept_ = self.score[0], self.score_intercept[0]
-        return PredictionBatch.from_quantiles(logistic.predict_proba(x)[:, 1], around(ridge.predict(x), self.spread))
+        return interval_around(logistic.predict_proba(x)[:, 1], ridge.predict(x), self.spread)
 
 
 def _logistic(x: Matrix, viral: Any, c: float) -> Any:
@@ -72,8 +73,8 @@ def _logistic(x: Matrix, viral: Any, c: float) -> Any:
     from sklearn.linear_model import LogisticRegression
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # a penalty this weak need not win
-        return LogisticRegression(C=c, max_iter=300).fit(x, viral)
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return LogisticRegression(C=c, max_iter=_MAX_ITER).fit(x, viral)
 
 
 def _ridge(x: Matrix, score: Floats, alpha: float) -> Any:

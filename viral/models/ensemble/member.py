@@ -1,4 +1,4 @@
-"""What an ensemble asks of its members, and which there are."""
+"""The interface of an ensemble's members, and the members that exist."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ import numpy.typing as npt
 
 from viral.datasets.streams import Batch
 from viral.errors import ConfigError
-from viral.models.ensemble.rows import Layout, Rows, Source
-from viral.models.predictions import PredictionBatch
+from viral.models.ensemble.rows import LabelledBatch, Layout, RowSource
+from viral.models.predictions import Floats, PredictionBatch
 
-Floats = npt.NDArray[np.float64]
-Tensors = dict[str, npt.NDArray[Any]]
+Arrays = dict[str, npt.NDArray[Any]]
 
 MEMBERS: Mapping[str, str] = {
-    "logistic": "viral.models.ensemble.linear:Linear",
+    "logistic": "viral.models.ensemble.linear:LinearMember",
     "forest": "viral.models.ensemble.trees:Forest",
     "boosting": "viral.models.ensemble.trees:Boosting",
     "svm": "viral.models.ensemble.svm:Svm",
@@ -26,63 +25,65 @@ MEMBERS: Mapping[str, str] = {
 }
 """`module:class` of each member, by name."""
 
+_EPSILON = 1e-6  # probabilities are clipped to this distance from 0: the log loss stays finite
+
 
 class Member(Protocol):
     """A classifier and a regressor of one family.
 
-    It takes the layout at each call, so that its tensors are its own alone.
+    Methods take the layout as an argument, so that a member's arrays contain nothing that all members share.
     """
 
-    limit: ClassVar[int]
-    """It learns from at most so many posts: of more, a sample."""
-    grown: ClassVar[bool]
-    """Whether several workers can fit it together, each from its share of the posts, and each so many."""
+    max_rows: ClassVar[int]
+    """The most posts to train on; of more, a sample."""
+    distributed: ClassVar[bool]
+    """Whether several workers can fit it together, each on up to `max_rows` posts of its own buckets."""
 
     @classmethod
-    def fit(cls, layout: Layout, train: Source, held: Rows, seed: int) -> tuple[Self, dict[str, Any]]:
-        """Learn from `train`, with the settings that are best on `held`; they are returned too."""
+    def fit(cls, layout: Layout, train: RowSource, validation: LabelledBatch, seed: int) -> tuple[Self, dict[str, Any]]:
+        """Fit on `train` with the settings that are best on `validation`; returns the member and these settings."""
 
     @classmethod
-    def made(cls, tensors: Tensors) -> Self:
-        """From what `tensors` gave."""
+    def from_arrays(cls, arrays: Arrays) -> Self:
+        """Restore from `to_arrays`."""
 
-    def tensors(self) -> Tensors:
-        """All that it is, as arrays."""
+    def to_arrays(self) -> Arrays:
+        """The complete state as arrays."""
 
     def __call__(self, layout: Layout, batch: Batch) -> PredictionBatch:
-        """Predict."""
+        """Predict, the score in standardised units."""
 
 
 def member_class(name: str) -> type[Member]:
-    """The class of a member.
+    """Import the class of a member.
 
     Raises:
-        ConfigError: there is none of that name.
+        ConfigError: no member has this name.
     """
     if name not in MEMBERS:
         raise ConfigError(f"an ensemble has no member {name!r}: choose from {', '.join(MEMBERS)}")
     module, _, attribute = MEMBERS[name].partition(":")
-    found: type[Member] = getattr(import_module(module), attribute)
-    return found
+    kind: type[Member] = getattr(import_module(module), attribute)
+    return kind
 
 
 def log_loss(probability: Floats, viral: npt.NDArray[np.bool_]) -> float:
-    """Mean log loss, of probabilities kept off 0 and 1."""
-    sure = np.clip(np.where(viral, probability, 1 - probability), 1e-6, 1)
-    return float(-np.log(sure).mean())
+    """Mean log loss."""
+    likelihood = np.clip(np.where(viral, probability, 1 - probability), _EPSILON, 1)
+    return float(-np.log(likelihood).mean())
 
 
-def squared_loss(middle: Floats, score: Floats) -> float:
+def squared_loss(predicted: Floats, score: Floats) -> float:
     """Mean squared error."""
-    return float(((middle - score) ** 2).mean())
+    return float(((predicted - score) ** 2).mean())
 
 
-def spread_of(middle: Floats, score: Floats) -> Floats:
-    """How far below and above `middle` 90 % of the scores lie, (2,): the interval of a member that knows no other."""
-    low, high = np.quantile(score - middle, [0.05, 0.95])
+def residual_spread(predicted: Floats, score: Floats) -> Floats:
+    """The 5 % and 95 % quantiles (2,) of the residuals: the interval of members that predict none."""
+    low, high = np.quantile(score - predicted, [0.05, 0.95])
     return np.array([min(low, 0.0), max(high, 0.0)])
 
 
-def around(middle: Floats, spread: Floats) -> Floats:
-    """Quantiles (N, 3) from the middle and that spread."""
-    return np.stack([middle + spread[0], middle, middle + spread[1]], axis=1)
+def interval_around(probability: Floats, score: Floats, spread: Floats) -> PredictionBatch:
+    """Predictions with the interval of `residual_spread` around each score."""
+    return PredictionBatch(probability, score, score + spread[0], score + spread[1])

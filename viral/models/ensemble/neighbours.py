@@ -1,4 +1,4 @@
-"""The k posts of the training split that are most alike."""
+"""The k most similar posts of the training split."""
 
 from __future__ import annotations
 
@@ -10,62 +10,61 @@ import numpy as np
 import numpy.typing as npt
 
 from viral.datasets.streams import Batch
-from viral.models.ensemble.member import Floats, Tensors, log_loss, squared_loss
-from viral.models.ensemble.rows import Layout, Matrix, Rows, Source
+from viral.models.ensemble.member import Arrays, Floats, log_loss, squared_loss
+from viral.models.ensemble.rows import LabelledBatch, Layout, Matrix, RowSource
 from viral.models.predictions import PredictionBatch
 
-_KS = (10, 30, 100)
+_KS = (10, 30, 100)  # of fewer than 10 the 5 % and 95 % quantiles are the extremes; steps of about three
 
 
 @dataclass(frozen=True)
 class Neighbours:
-    """Reference posts: vectors (R, columns), viral (R,) and score (R,); and how many are asked for each of the two.
+    """Reference posts: vectors (R, columns), viral (R,) and score (R,); `k` (2,) for P(viral) and for the score.
 
-    Half precision would halve the file, and change which neighbours are nearest.
+    Half precision would halve the file, but change which neighbours are nearest.
     """
 
-    limit: ClassVar[int] = 20_000
-    grown: ClassVar[bool] = False
+    max_rows: ClassVar[int] = 20_000  # all of them are stored with the model, and compared with every post
+    distributed: ClassVar[bool] = False
 
     vectors: Matrix
     viral: npt.NDArray[np.uint8]
     score: Floats
-    asked: npt.NDArray[np.int64]
+    k: npt.NDArray[np.int64]
 
     @classmethod
-    def fit(cls, layout: Layout, train: Source, held: Rows, seed: int) -> tuple[Self, dict[str, Any]]:
-        """With as many neighbours, of 10, 30 or 100, as is best on `held`."""
-        rows = train.all()
-        vectors = layout.filled(rows.batch)
-        sizes = [min(k, len(rows)) for k in _KS]
-        several = {k: cls(vectors, rows.viral.astype(np.uint8), rows.score, np.array([k, k])) for k in sizes}
-        said = {k: each(layout, held.batch) for k, each in several.items()}
-        viral = min(sizes, key=lambda k: log_loss(said[k].probability, held.viral))
-        score = min(sizes, key=lambda k: squared_loss(said[k].score, held.score))
-        return replace(several[viral], asked=np.array([viral, score])), {"k": viral, "k_score": score}
+    def fit(cls, layout: Layout, train: RowSource, validation: LabelledBatch, seed: int) -> tuple[Self, dict[str, Any]]:
+        """Choose the best number of neighbours for P(viral) and for the score."""
+        posts = train.read_all()
+        vectors = layout.standardised(posts.batch)
+        sizes = [min(k, len(posts)) for k in _KS]
+        members = {k: cls(vectors, posts.viral.astype(np.uint8), posts.score, np.array([k, k])) for k in sizes}
+        predictions = {k: member(layout, validation.batch) for k, member in members.items()}
+        viral = min(sizes, key=lambda k: log_loss(predictions[k].probability, validation.viral))
+        score = min(sizes, key=lambda k: squared_loss(predictions[k].score, validation.score))
+        return replace(members[viral], k=np.array([viral, score])), {"k": viral, "k_score": score}
 
     @classmethod
-    def made(cls, tensors: Tensors) -> Self:
-        """From its arrays."""
-        return cls(**tensors)
+    def from_arrays(cls, arrays: Arrays) -> Self:
+        """Restore from `to_arrays`."""
+        return cls(arrays["vectors"], arrays["viral"], arrays["score"], arrays["asked"])
 
-    def tensors(self) -> Tensors:
-        """Its arrays."""
-        return {"vectors": self.vectors, "viral": self.viral, "score": self.score, "asked": self.asked}
+    def to_arrays(self) -> Arrays:
+        """The fields as arrays; saved models have `k` under the name `asked`."""
+        return {"vectors": self.vectors, "viral": self.viral, "score": self.score, "asked": self.k}
 
     @cached_property
     def index(self) -> Any:
-        """The reference posts, ready to be searched."""
+        """Search index of the reference posts."""
         from sklearn.neighbors import NearestNeighbors
 
         return NearestNeighbors(algorithm="brute").fit(self.vectors)
 
     def __call__(self, layout: Layout, batch: Batch) -> PredictionBatch:
-        """Predict: the share of viral neighbours, the mean of their scores, and their 5 % and 95 % quantiles."""
-        found = self.index.kneighbors(layout.filled(batch), int(self.asked.max()), return_distance=False)
-        viral, score = self.viral[found[:, : self.asked[0]]], self.score[found[:, : self.asked[1]]]
+        """Predict the fraction of viral neighbours, and the mean and the 5 % and 95 % quantiles of their scores."""
+        nearest = self.index.kneighbors(layout.standardised(batch), int(self.k.max()), return_distance=False)
+        viral, score = self.viral[nearest[:, : self.k[0]]], self.score[nearest[:, : self.k[1]]]
         low, high = np.quantile(score, [0.05, 0.95], axis=1)
-        middle = np.clip(score.mean(axis=1), low, high)
-        # One more neighbour of average luck: none of them viral does not mean never.
+        # One more, average neighbour: that none of k is viral does not make the probability 0.
         probability = (viral.sum(axis=1) + self.viral.mean()) / (viral.shape[1] + 1)
-        return PredictionBatch.from_quantiles(probability, np.stack([low, middle, high], axis=1))
+        return PredictionBatch(probability, np.clip(score.mean(axis=1), low, high), low, high)

@@ -1,4 +1,4 @@
-"""A saved ensemble, ready to predict."""
+"""Predictor of a saved ensemble."""
 
 from __future__ import annotations
 
@@ -9,86 +9,83 @@ from typing import Any
 import numpy as np
 
 from viral.datasets.streams import Batch, Stream, from_dict
-from viral.models.ensemble.member import Floats, Member, Tensors, member_class
+from viral.models.ensemble.member import Arrays, Floats, Member, member_class
 from viral.models.ensemble.rows import Layout
-from viral.models.mixing import Weights, mix
+from viral.models.mixing import MixingWeights, mix
 from viral.models.predictions import PredictionBatch
 from viral.models.train_config import Scaling
-from viral.registry.registry import Saved
+from viral.registry.registry import ModelVersion
 
-_INPUTS = "inputs"
+_INPUTS = "inputs"  # prefix of the input statistics among the arrays
 
 
 @dataclass(frozen=True)
 class EnsemblePredictor:
-    """Members with their weights. What it says of a stream's share is found by taking the stream away."""
+    """Members with their weights. Contributions are measured by occlusion."""
 
     layout: Layout
     members: Mapping[str, Member]
-    weights: Weights
+    weights: MixingWeights
     scaling: Scaling
 
     def __call__(self, batch: Batch) -> PredictionBatch:
         """Predict.
 
-        A stream's share is how far the score moves when that stream is absent, of the sum of all such moves.
+        The contribution of a stream is the change of the score when that stream is removed, normalised over streams.
         """
         streams, count = self.layout.streams, len(batch.present)
-        every = _joined([batch, *(_without(batch, stream, at) for at, stream in enumerate(streams))])
-        said = self._said(every)
-        middle = said.score.reshape(1 + len(streams), count)
+        variants = _concat([batch, *(_without(batch, stream, column) for column, stream in enumerate(streams))])
+        prediction = mix([member(self.layout, variants) for member in self.members.values()], self.weights)
+        scores = prediction.score.reshape(1 + len(streams), count)
         return PredictionBatch.from_quantiles(
-            said.probability[:count],
-            said.quantiles[:count] * self.scaling.scale + self.scaling.mean,
-            contributions=_shares(np.abs(middle[1:] - middle[0]).T, batch),
+            prediction.probability[:count],
+            prediction.quantiles[:count] * self.scaling.scale + self.scaling.mean,
+            contributions=_contributions(np.abs(scores[1:] - scores[0]).T, batch),
         )
 
-    def _said(self, batch: Batch) -> PredictionBatch:
-        return mix([member(self.layout, batch) for member in self.members.values()], self.weights)
 
+def load(model: ModelVersion) -> EnsemblePredictor:
+    """Load the members of an ensemble; those of weight zero are skipped."""
+    from safetensors.numpy import load as load_tensors
 
-def load(saved: Saved) -> EnsemblePredictor:
-    """Make the members that the card names, with what the file holds of them."""
-    from safetensors.numpy import load as tensors
-
-    arrays, card = tensors(saved.weights), saved.card
-    inputs = _below(arrays, _INPUTS)
+    arrays, card = load_tensors(model.weights), model.card
+    inputs = _group(arrays, _INPUTS)
     layout = Layout(from_dict(card["config"]["streams"]), inputs["mean"], inputs["scale"])
-    # A member that weighs nothing is kept in the file for its reader, not asked.
-    asked = {name: each for name, each in card["members"].items() if any(each["weights"].values())}
-    weights = Weights.made([each["weights"] for each in asked.values()])
-    members = {name: member_class(name).made(_below(arrays, name)) for name in asked}
-    return EnsemblePredictor(layout, members, weights, Scaling(**card["target"]))
+    weights = {name: entry["weights"] for name, entry in card["members"].items() if any(entry["weights"].values())}
+    members = {name: member_class(name).from_arrays(_group(arrays, name)) for name in weights}
+    return EnsemblePredictor(
+        layout, members, MixingWeights.from_dicts(list(weights.values())), Scaling(**card["target"])
+    )
 
 
-def to_bytes(layout: Layout, members: Mapping[str, Tensors]) -> bytes:
-    """The file of an ensemble: the arrays of each member by its name, and the statistics of the inputs."""
+def to_bytes(layout: Layout, members: Mapping[str, Arrays]) -> bytes:
+    """The weights file of an ensemble: the arrays of each member by its name, and the statistics of the inputs."""
     from safetensors.numpy import save
 
-    groups: dict[str, Tensors] = {_INPUTS: {"mean": layout.mean, "scale": layout.scale}, **members}
+    groups: dict[str, Arrays] = {_INPUTS: {"mean": layout.mean, "scale": layout.scale}, **members}
     named = {f"{group}.{name}": array for group, arrays in groups.items() for name, array in arrays.items()}
-    saved: bytes = save({name: np.ascontiguousarray(array) for name, array in named.items()})
-    return saved
+    stored: bytes = save({name: np.ascontiguousarray(array) for name, array in named.items()})
+    return stored
 
 
-def _below(arrays: Mapping[str, Any], group: str) -> Tensors:
+def _group(arrays: Mapping[str, Any], group: str) -> Arrays:
     return {name.removeprefix(f"{group}."): array for name, array in arrays.items() if name.startswith(f"{group}.")}
 
 
-def _joined(batches: Sequence[Batch]) -> Batch:
-    vectors = {name: np.concatenate([each.vectors[name] for each in batches]) for name in batches[0].vectors}
-    return Batch(vectors, np.concatenate([each.present for each in batches]))
+def _concat(batches: Sequence[Batch]) -> Batch:
+    vectors = {name: np.concatenate([batch.vectors[name] for batch in batches]) for name in batches[0].vectors}
+    return Batch(vectors, np.concatenate([batch.present for batch in batches]))
 
 
-def _without(batch: Batch, stream: Stream, at: int) -> Batch:
+def _without(batch: Batch, stream: Stream, column: int) -> Batch:
     present = batch.present.copy()
-    present[:, at] = False
+    present[:, column] = False
     return Batch({**batch.vectors, stream.name: np.zeros_like(batch.vectors[stream.name])}, present)
 
 
-def _shares(moves: Floats, batch: Batch) -> Floats:
-    """Moves (N, streams) as shares of those that are there; of a post that nothing moves, all the same."""
-    there = moves * batch.present
-    total = there.sum(axis=1, keepdims=True)
-    even = batch.present / batch.present.sum(axis=1, keepdims=True)
-    return np.where(total > 0, there / np.where(total > 0, total, 1), even)
+def _contributions(changes: Floats, batch: Batch) -> Floats:
+    """Normalise changes (N, streams) over the present streams; equal where nothing changes the score."""
+    present = changes * batch.present
+    total = present.sum(axis=1, keepdims=True)
+    equal = batch.present / batch.present.sum(axis=1, keepdims=True)
+    return np.where(total > 0, present / np.where(total > 0, total, 1), equal)

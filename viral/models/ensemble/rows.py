@@ -1,4 +1,4 @@
-"""Posts as the matrices that classical models take, read bucket by bucket and, where there are too many, sampled."""
+"""Posts as matrices for classical models, read bucket by bucket and sampled where there are too many."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from viral.datasets.labelled_features import LabelledFeatures, Moments
+from viral.datasets.labelled_features import LabelledFeatures, RunningMoments
 from viral.datasets.streams import Batch, Stream, from_table
+from viral.models.predictions import Floats
 from viral.models.train_config import Scaling
 
-Floats = npt.NDArray[np.float64]
 Matrix = npt.NDArray[np.float32]
-BOUND = 8.0  # standard deviations: an outlier must not decide a score
+BOUND = 8.0  # standard deviations, far outside real data: an outlier must not decide a score
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How a batch becomes one row a post: its streams side by side, then a flag for each that is there.
+    """Columns of the matrix: the streams side by side, then one presence flag per stream.
 
     Attributes:
         streams: in order.
@@ -35,8 +35,8 @@ class Layout:
     scale: Matrix
 
     @classmethod
-    def of(cls, streams: tuple[Stream, ...], moments: Mapping[str, Moments]) -> Layout:
-        """With the statistics of the training split."""
+    def from_moments(cls, streams: tuple[Stream, ...], moments: Mapping[str, RunningMoments]) -> Layout:
+        """Build from the statistics of the training split."""
         mean, scale = (
             np.concatenate([getattr(moments[stream.name], name) for stream in streams]).astype(np.float32)
             for name in ("mean", "scale")
@@ -45,35 +45,35 @@ class Layout:
 
     @cached_property
     def columns(self) -> tuple[Stream, ...]:
-        """For each column of the vectors, the stream that it is of."""
+        """The stream of each column."""
         return tuple(stream for stream in self.streams for _ in range(stream.dim))
 
-    def gaps(self, batch: Batch) -> Matrix:
-        """As trees take it: (N, columns + streams), as extracted, NaN where a stream is absent."""
-        there = self._there(batch)
+    def with_nan(self, batch: Batch) -> Matrix:
+        """Input of trees (N, columns + streams): raw values, NaN where a stream is absent."""
+        present = self._present(batch)
         return np.concatenate(
-            [np.where(there, self._vectors(batch), np.float32("nan")), batch.present], axis=1, dtype=np.float32
+            [np.where(present, self._vectors(batch), np.float32("nan")), batch.present], axis=1, dtype=np.float32
         )
 
-    def filled(self, batch: Batch) -> Matrix:
-        """As all others take it: (N, columns + streams), standardised, zero where a stream is absent.
+    def standardised(self, batch: Batch) -> Matrix:
+        """Input of all other members (N, columns + streams): standardised, zero where a stream is absent.
 
-        Each stream has about the length one: else one of hundreds of columns would drown one of twenty.
+        Streams are scaled to a length of about one: otherwise one of hundreds of columns would outweigh one of twenty.
         """
         standard = np.clip((self._vectors(batch) - self.mean) / self.scale, -BOUND, BOUND)
         balanced = standard / np.sqrt(np.array([stream.dim for stream in self.columns], np.float32))
-        return np.concatenate([np.where(self._there(batch), balanced, 0), batch.present], axis=1, dtype=np.float32)
+        return np.concatenate([np.where(self._present(batch), balanced, 0), batch.present], axis=1, dtype=np.float32)
 
     def _vectors(self, batch: Batch) -> Matrix:
         return np.concatenate([batch.vectors[stream.name] for stream in self.streams], axis=1)
 
-    def _there(self, batch: Batch) -> npt.NDArray[np.bool_]:
+    def _present(self, batch: Batch) -> npt.NDArray[np.bool_]:
         return np.repeat(batch.present, [stream.dim for stream in self.streams], axis=1)
 
 
 @dataclass(frozen=True)
-class Rows:
-    """N posts: what is known of each, whether it is viral (N,), its standardised score (N,)."""
+class LabelledBatch:
+    """Features, virality (N,) and standardised score (N,) of N posts."""
 
     batch: Batch
     viral: npt.NDArray[np.bool_]
@@ -84,15 +84,15 @@ class Rows:
 
 
 @dataclass(frozen=True)
-class Crew:
-    """Workers that grow the same trees together, each from its own buckets, and this one's place among them.
+class WorkerGroup:
+    """Workers that grow the same trees together, each from its own buckets.
 
     Attributes:
         rank: of this worker, from 0.
-        size: how many there are.
-        rows: the posts that all of them learn from.
-        network: how LightGBM finds the others: `machines`, `local_listen_port`, `num_machines`.
-        ready: returns when all have called it: LightGBM does not wait long for the others.
+        size: the number of workers.
+        rows: the training posts of all workers.
+        network: LightGBM's settings to reach the others: `machines`, `local_listen_port`, `num_machines`.
+        ready: a barrier for all workers: LightGBM does not wait long for connections.
     """
 
     rank: int
@@ -103,60 +103,58 @@ class Crew:
 
 
 @dataclass(frozen=True)
-class Source:
-    """The posts of one split, or a sample of them that the hash of each post decides.
+class RowSource:
+    """The posts of one split, or a sample of them.
 
     Attributes:
-        data: where they lie.
-        log2_buckets: they are read in 2^log2_buckets buckets.
+        data: labelled features.
+        log2_buckets: the number of buckets to read them in, as a power of two.
         split: `train` or `validation`.
         scaling: of the score.
-        keep: the share of the posts that is wanted.
-        crew: it is one worker's share; None: all of it.
+        sample_fraction: the fraction of the posts to read.
+        group: reads only the buckets of this worker; None: all buckets.
     """
 
     data: LabelledFeatures
     log2_buckets: int
     split: str
     scaling: Scaling
-    keep: float = 1.0
-    crew: Crew | None = None
+    sample_fraction: float = 1.0
+    group: WorkerGroup | None = None
 
     @property
-    def places(self) -> Sequence[int]:
-        """The numbers of its buckets."""
-        return (
-            range(1 << self.log2_buckets)
-            if self.crew is None
-            else range(self.crew.rank, 1 << self.log2_buckets, self.crew.size)
-        )
+    def buckets(self) -> Sequence[int]:
+        """The buckets to read."""
+        count = 1 << self.log2_buckets
+        return range(count) if self.group is None else range(self.group.rank, count, self.group.size)
 
-    def bucket(self, number: int) -> Rows:
-        """Its posts in one bucket."""
-        table = self.data.read(self.log2_buckets, number, (self.split,))
-        if self.keep < 1:
-            table = table.filter(
-                pa.array([sampled(post, self.keep) for post in table["post_id"].to_pylist()], pa.bool_())
-            )
+    def read(self, bucket: int) -> LabelledBatch:
+        """Read the posts of one bucket."""
+        table = self.data.read(self.log2_buckets, bucket, (self.split,))
+        if self.sample_fraction < 1:
+            sample = [is_sampled(post_id, self.sample_fraction) for post_id in table["post_id"].to_pylist()]
+            table = table.filter(pa.array(sample, pa.bool_()))
         score = table["target"].to_numpy()
-        return Rows(
+        return LabelledBatch(
             from_table(self.data.streams, table),
             table["is_viral"].to_numpy(zero_copy_only=False),
             (score - self.scaling.mean) / self.scaling.scale,
         )
 
-    def all(self) -> Rows:
-        """All its posts, in memory."""
-        parts = [self.bucket(number) for number in self.places]
-        batches = [part.batch for part in parts]
-        vectors = {each.name: np.concatenate([b.vectors[each.name] for b in batches]) for each in self.data.streams}
-        return Rows(
-            Batch(vectors, np.concatenate([batch.present for batch in batches])),
+    def read_all(self) -> LabelledBatch:
+        """Read all posts into memory."""
+        parts = [self.read(bucket) for bucket in self.buckets]
+        vectors = {
+            stream.name: np.concatenate([part.batch.vectors[stream.name] for part in parts])
+            for stream in self.data.streams
+        }
+        return LabelledBatch(
+            Batch(vectors, np.concatenate([part.batch.present for part in parts])),
             np.concatenate([part.viral for part in parts]),
             np.concatenate([part.score for part in parts]),
         )
 
 
-def sampled(post: str, keep: float) -> bool:
-    """Whether a post is in the sample: by its own name, so that neither order nor buckets matter."""
-    return zlib.crc32(f"ensemble {post}".encode()) < keep * 2**32
+def is_sampled(post_id: str, fraction: float) -> bool:
+    """Whether a post is in the sample: by a hash of its id, independent of order and buckets."""
+    return zlib.crc32(f"ensemble {post_id}".encode()) < fraction * 2**32

@@ -1,4 +1,4 @@
-"""Support vector machines with a radial kernel, approximated by landmarks so that time grows with posts, not squares.
+"""Support vector machines with a radial kernel, approximated by landmarks: time grows linearly with posts.
 
 Source: Williams & Seeger 2001 (Nyström method); probabilities by Platt 1999.
 """
@@ -12,24 +12,25 @@ import numpy as np
 import numpy.typing as npt
 
 from viral.datasets.streams import Batch
-from viral.models.ensemble.member import Floats, Tensors, around, log_loss, spread_of, squared_loss
-from viral.models.ensemble.rows import Layout, Matrix, Rows, Source
+from viral.models.ensemble.member import Arrays, Floats, interval_around, log_loss, residual_spread, squared_loss
+from viral.models.ensemble.rows import LabelledBatch, Layout, Matrix, RowSource
 from viral.models.predictions import PredictionBatch
 
-LANDMARKS = 400
-_WIDTH = 0.5  # of the kernel, over the number of streams: filled rows have about that squared length
-_PENALTIES = (0.01, 0.1, 1.0, 10.0)
+LANDMARKS = 400  # the cost of a prediction grows with them, and of fitting their kernel with their cube
+_GAMMA = 0.5  # of the kernel, divided by the number of streams: about the squared length of a row
+_PENALTIES = (0.01, 0.1, 1.0, 10.0)  # C, in steps that change the fit visibly
+_MAX_ITER = 10_000  # ten times the default of scikit-learn: the weakest penalties converge slowly
 
 
 @dataclass(frozen=True)
 class Svm:
-    """Landmarks (L, columns), and what the kernel with each counts for: `viral` (L,), `score` (L,).
+    """Landmarks (L, columns) and the weights of their kernels: `viral` (L,), `score` (L,).
 
-    `platt` (2,) makes a probability of a margin.
+    `platt` (2,) converts a margin to a probability.
     """
 
-    limit: ClassVar[int] = 100_000
-    grown: ClassVar[bool] = False
+    max_rows: ClassVar[int] = 100_000  # their kernels with all landmarks are in memory
+    distributed: ClassVar[bool] = False
 
     gamma: Floats
     landmarks: Matrix
@@ -41,74 +42,76 @@ class Svm:
     spread: Floats
 
     @classmethod
-    def fit(cls, layout: Layout, train: Source, held: Rows, seed: int) -> tuple[Self, dict[str, Any]]:
-        """With the penalties, of four each, that are best on `held`."""
+    def fit(cls, layout: Layout, train: RowSource, validation: LabelledBatch, seed: int) -> tuple[Self, dict[str, Any]]:
+        """Fit with the best of four penalties for each machine."""
         from sklearn.kernel_approximation import Nystroem
 
-        rows = train.all()
-        x, known = layout.filled(rows.batch), layout.filled(held.batch)
-        gamma = _WIDTH / len(layout.streams)
-        landmarks = Nystroem(gamma=gamma, n_components=min(LANDMARKS, len(x)), random_state=seed).fit(x)
-        seen, new = landmarks.transform(x), landmarks.transform(known)
-        machines = {c: _classifier(seen, rows.viral, c) for c in _PENALTIES}
-        margins = {c: machine.decision_function(new) for c, machine in machines.items()}
-        platts = {c: _platt(margins[c], held.viral) for c in _PENALTIES}
-        c = min(_PENALTIES, key=lambda c: log_loss(_probability(margins[c], platts[c]), held.viral))
-        regressors = {each: _regressor(seen, rows.score, each) for each in _PENALTIES}
-        best = min(_PENALTIES, key=lambda each: squared_loss(regressors[each].predict(new), held.score))
-        machine, regressor = machines[c], regressors[best]
-        made = cls(
-            gamma=np.array([gamma]),
-            landmarks=landmarks.components_,
-            viral=_of_kernels(machine, landmarks),
-            viral_intercept=np.atleast_1d(machine.intercept_),
-            platt=platts[c],
-            score=_of_kernels(regressor, landmarks),
-            score_intercept=np.atleast_1d(regressor.intercept_),
-            spread=spread_of(regressor.predict(new), held.score),
+        posts = train.read_all()
+        x, x_validation = layout.standardised(posts.batch), layout.standardised(validation.batch)
+        gamma = _GAMMA / len(layout.streams)
+        kernel = Nystroem(gamma=gamma, n_components=min(LANDMARKS, len(x)), random_state=seed).fit(x)
+        features, validation_features = kernel.transform(x), kernel.transform(x_validation)
+        classifiers = {c: _classifier(features, posts.viral, c) for c in _PENALTIES}
+        margins = {c: classifier.decision_function(validation_features) for c, classifier in classifiers.items()}
+        platts = {c: _platt(margins[c], validation.viral) for c in _PENALTIES}
+        c = min(_PENALTIES, key=lambda c: log_loss(_probability(margins[c], platts[c]), validation.viral))
+        regressors = {c: _regressor(features, posts.score, c) for c in _PENALTIES}
+        c_score = min(
+            _PENALTIES, key=lambda c: squared_loss(regressors[c].predict(validation_features), validation.score)
         )
-        return made, {"gamma": gamma, "C": c, "C_score": best, "landmarks": len(made.landmarks)}
+        classifier, regressor = classifiers[c], regressors[c_score]
+        member = cls(
+            gamma=np.array([gamma]),
+            landmarks=kernel.components_,
+            viral=_kernel_weights(classifier, kernel),
+            viral_intercept=np.atleast_1d(classifier.intercept_),
+            platt=platts[c],
+            score=_kernel_weights(regressor, kernel),
+            score_intercept=np.atleast_1d(regressor.intercept_),
+            spread=residual_spread(regressor.predict(validation_features), validation.score),
+        )
+        return member, {"gamma": gamma, "C": c, "C_score": c_score, "landmarks": len(member.landmarks)}
 
     @classmethod
-    def made(cls, tensors: Tensors) -> Self:
-        """From its arrays."""
-        return cls(**tensors)
+    def from_arrays(cls, arrays: Arrays) -> Self:
+        """Restore from `to_arrays`."""
+        return cls(**arrays)
 
-    def tensors(self) -> Tensors:
-        """Its arrays."""
+    def to_arrays(self) -> Arrays:
+        """The fields as arrays."""
         return asdict(self)
 
     def __call__(self, layout: Layout, batch: Batch) -> PredictionBatch:
         """Predict."""
         from sklearn.metrics.pairwise import rbf_kernel
 
-        kernels = rbf_kernel(layout.filled(batch), self.landmarks, gamma=float(self.gamma[0])).astype(np.float64)
-        # Not a matrix product: those round a row by where it stands among the others.
-        margin, middle = (np.einsum("nl,l->n", kernels, each) for each in (self.viral, self.score))
+        kernels = rbf_kernel(layout.standardised(batch), self.landmarks, gamma=float(self.gamma[0])).astype(np.float64)
+        # Not a matrix product: its rounding of a row depends on the row's position.
+        margin, score = (np.einsum("nl,l->n", kernels, weights) for weights in (self.viral, self.score))
         probability = _probability(margin + self.viral_intercept, self.platt)
-        return PredictionBatch.from_quantiles(probability, around(middle + self.score_intercept, self.spread))
+        return interval_around(probability, score + self.score_intercept, self.spread)
 
 
-def _of_kernels(machine: Any, landmarks: Any) -> Floats:
-    """What a linear machine on the features counts each kernel for, (L,): the features are linear in the kernels."""
-    weights: Floats = machine.coef_.astype(np.float64).ravel() @ landmarks.normalization_.astype(np.float64)
+def _kernel_weights(machine: Any, kernel: Any) -> Floats:
+    """Weight (L,) of each landmark's kernel in a linear machine: its features are linear in the kernels."""
+    weights: Floats = machine.coef_.astype(np.float64).ravel() @ kernel.normalization_.astype(np.float64)
     return weights
 
 
 def _classifier(features: Matrix, viral: npt.NDArray[np.bool_], c: float) -> Any:
     from sklearn.svm import LinearSVC
 
-    return LinearSVC(C=c, dual=False, max_iter=10_000).fit(features, viral)
+    return LinearSVC(C=c, dual=False, max_iter=_MAX_ITER).fit(features, viral)
 
 
 def _regressor(features: Matrix, score: Floats, c: float) -> Any:
     from sklearn.svm import LinearSVR
 
-    return LinearSVR(C=c, loss="squared_epsilon_insensitive", dual=False, max_iter=10_000).fit(features, score)
+    return LinearSVR(C=c, loss="squared_epsilon_insensitive", dual=False, max_iter=_MAX_ITER).fit(features, score)
 
 
 def _platt(margin: Floats, viral: npt.NDArray[np.bool_]) -> Floats:
-    """Slope and intercept of the log odds over the margin; of one class alone, nothing can be said of the slope."""
+    """Slope and intercept of the log odds over the margin; the identity if all posts are of one class."""
     from sklearn.linear_model import LogisticRegression
 
     if viral.all() or not viral.any():

@@ -1,4 +1,4 @@
-"""Forests and boosted trees, both grown by LightGBM and kept in its own text format.
+"""Forests and boosted trees, both grown by LightGBM and stored in its text format.
 
 Source: Ke et al. 2017 (LightGBM), Breiman 2001 (forests), Koenker & Bassett 1978 (the quantile loss).
 """
@@ -14,13 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from viral.datasets.streams import Batch
-from viral.models.ensemble.member import Floats, Tensors, around, log_loss, spread_of, squared_loss
-from viral.models.ensemble.rows import Layout, Matrix, Rows, Source
+from viral.models.ensemble.member import Arrays, Floats, interval_around, log_loss, residual_spread, squared_loss
+from viral.models.ensemble.rows import LabelledBatch, Layout, Matrix, RowSource
 from viral.models.predictions import PredictionBatch
 
-ROWS = 2_000_000  # in bins a byte a value: at 3,000 columns 6 GB
-TRIALS, KEPT = 10, 5
-SEARCHED: Mapping[str, tuple[float, ...]] = {
+MAX_ROWS = 2_000_000  # at one byte per value and 3,000 columns: 6 GB
+TRIALS, AVERAGED = 10, 5  # random settings to try; the best half is averaged
+SEARCH_SPACE: Mapping[str, tuple[float, ...]] = {
     "num_leaves": (4, 7, 15, 31, 63),
     "learning_rate": (0.03, 0.06, 0.1),
     "min_data_in_leaf": (5, 10, 20, 50, 100),
@@ -28,137 +28,141 @@ SEARCHED: Mapping[str, tuple[float, ...]] = {
     "bagging_fraction": (0.6, 0.8, 1.0),
     "lambda_l2": (0.0, 1.0, 10.0, 30.0),
 }
-"""What boosting is tuned over: `TRIALS` settings are drawn at random, and the `KEPT` best are averaged."""
+"""Settings of boosting to draw from: around LightGBM's defaults, and towards stronger regularisation."""
 FOREST = {"boosting": "rf", "objective": "regression", "bagging_freq": 1, "bagging_fraction": 0.632}
-MOST_TREES, FOREST_TREES = 1000, 200
-FOREST_LEAVES = 255
+"""0.632 is the expected fraction of distinct posts in a bootstrap sample."""
+MAX_TREES = 1000  # early stopping ends before
+FOREST_TREES, FOREST_LEAVES = 200, 255  # more trees, or deeper ones, change a forest's mean little
 
 
-@dataclass(frozen=True)
-class Boosting:
-    """Gradient boosting: `viral`, `middle` (squared error), and `low` and `high` by the quantile loss.
-
-    Of the first two there are several, `middle.0` the best of them: their average depends less on the luck of the held
-    posts, which chose their settings and said when to stop.
-    """
-
-    limit: ClassVar[int] = ROWS
-    grown: ClassVar[bool] = True
+class _Trees:
+    """Boosters in LightGBM's text format, by name."""
 
     texts: Mapping[str, str]
-
-    @classmethod
-    def fit(cls, layout: Layout, train: Source, held: Rows, seed: int) -> tuple[Self, dict[str, Any]]:
-        """With the five best on `held` of ten settings drawn at random; the ends have the best one of the middle."""
-        from viral.models.ensemble.binned import Binned
-        from viral.models.fusion_config import QUANTILES
-
-        posts, x = Binned(layout, train, held, seed), layout.gaps(held.batch)
-        trials = list(drawn(seed, TRIALS))
-        viral = [posts.grow("viral", MOST_TREES, objective="binary", **each) for each in trials]
-        middle = [posts.grow("score", MOST_TREES, objective="regression", **each) for each in trials]
-        first = np.argsort([log_loss(_says(_booster(text), x), held.viral) for text in viral])[:KEPT]
-        second = np.argsort([squared_loss(_says(_booster(text), x), held.score) for text in middle])[:KEPT]
-        texts = {f"viral.{place}": viral[at] for place, at in enumerate(first)}
-        texts |= {f"middle.{place}": middle[at] for place, at in enumerate(second)}
-        for name, alpha in (("low", QUANTILES[0]), ("high", QUANTILES[2])):
-            texts[name] = posts.grow("score", MOST_TREES, objective="quantile", alpha=alpha, **trials[second[0]])
-        made = cls(texts)
-        trees = {name: each.num_trees() for name, each in made.boosters.items()}
-        return made, {"viral": [trials[at] for at in first], "score": [trials[at] for at in second], "trees": trees}
-
-    @classmethod
-    def made(cls, tensors: Tensors) -> Self:
-        """From LightGBM's text."""
-        return cls({name: _text(array) for name, array in tensors.items()})
-
-    def tensors(self) -> Tensors:
-        """LightGBM's text as bytes."""
-        return {name: _bytes(text) for name, text in self.texts.items()}
 
     @cached_property
     def boosters(self) -> dict[str, Any]:
         """The trees in memory."""
         return {name: _booster(text) for name, text in self.texts.items()}
 
+
+@dataclass(frozen=True)
+class Boosting(_Trees):
+    """Gradient boosting: `viral`, `middle` (squared error), and `low` and `high` by the quantile loss.
+
+    There are several boosters of the first two, `middle.0` the best: their average depends less on the sampling error
+    of the validation posts, which selected their settings and stopped them.
+    """
+
+    max_rows: ClassVar[int] = MAX_ROWS
+    distributed: ClassVar[bool] = True
+
+    texts: Mapping[str, str]
+
+    @classmethod
+    def fit(cls, layout: Layout, train: RowSource, validation: LabelledBatch, seed: int) -> tuple[Self, dict[str, Any]]:
+        """Average the best of several random settings; the interval uses the best settings of the middle."""
+        from viral.models.ensemble.binned import BinnedPosts
+        from viral.models.fusion_config import QUANTILES
+
+        posts, x = BinnedPosts(layout, train, validation, seed), layout.with_nan(validation.batch)
+        trials = list(draw_settings(seed, TRIALS))
+        viral = [posts.grow("viral", MAX_TREES, objective="binary", **settings) for settings in trials]
+        middle = [posts.grow("score", MAX_TREES, objective="regression", **settings) for settings in trials]
+        viral_losses = [log_loss(_predict(_booster(text), x), validation.viral) for text in viral]
+        middle_losses = [squared_loss(_predict(_booster(text), x), validation.score) for text in middle]
+        best_viral, best_middle = np.argsort(viral_losses)[:AVERAGED], np.argsort(middle_losses)[:AVERAGED]
+        texts = {f"viral.{rank}": viral[trial] for rank, trial in enumerate(best_viral)}
+        texts |= {f"middle.{rank}": middle[trial] for rank, trial in enumerate(best_middle)}
+        for name, alpha in (("low", QUANTILES[0]), ("high", QUANTILES[2])):
+            texts[name] = posts.grow("score", MAX_TREES, objective="quantile", alpha=alpha, **trials[best_middle[0]])
+        member = cls(texts)
+        return member, {
+            "viral": [trials[trial] for trial in best_viral],
+            "score": [trials[trial] for trial in best_middle],
+            "trees": {name: booster.num_trees() for name, booster in member.boosters.items()},
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays) -> Self:
+        """Restore from `to_arrays`."""
+        return cls({name: _text(array) for name, array in arrays.items()})
+
+    def to_arrays(self) -> Arrays:
+        """LightGBM's text as bytes."""
+        return {name: _bytes(text) for name, text in self.texts.items()}
+
     def __call__(self, layout: Layout, batch: Batch) -> PredictionBatch:
-        """Predict; where the four disagree on the order, the interval gives way to the middle."""
-        x = layout.gaps(batch)
+        """Predict; where the quantiles cross, the interval is extended to the middle."""
+        x = layout.with_nan(batch)
         viral, low, middle, high = (self._mean(name, x) for name in ("viral", "low", "middle", "high"))
-        return PredictionBatch.from_quantiles(
-            viral, np.stack([np.minimum(low, middle), middle, np.maximum(high, middle)], axis=1)
-        )
+        return PredictionBatch(viral, middle, np.minimum(low, middle), np.maximum(high, middle))
 
     def contributions(self, layout: Layout, batch: Batch) -> Floats:
-        """What each column adds to the score of each post, and last what all posts share: (N, columns + 1)."""
-        x = layout.gaps(batch)
-        return np.asarray(np.mean([_adds(self.boosters[each], x) for each in self._named("middle")], axis=0))
+        """TreeSHAP values of each column for the score, and last the expected value: (N, columns + 1)."""
+        x = layout.with_nan(batch)
+        return np.asarray(np.mean([_shap(self.boosters[name], x) for name in self._named("middle")], axis=0))
 
-    def _mean(self, name: str, x: Matrix) -> Floats:
-        return np.asarray(np.mean([_says(self.boosters[each], x) for each in self._named(name)], axis=0))
+    def _mean(self, group: str, x: Matrix) -> Floats:
+        return np.asarray(np.mean([_predict(self.boosters[name], x) for name in self._named(group)], axis=0))
 
-    def _named(self, name: str) -> list[str]:
-        # In an order of their own: a file gives them back in any, and sums go by the order to the last bit.
-        return [each for each in sorted(self.texts) if each.partition(".")[0] == name]
+    def _named(self, group: str) -> list[str]:
+        # Sorted, as a file returns them in any order, and the last bit of a sum depends on the order.
+        return [name for name in sorted(self.texts) if name.partition(".")[0] == group]
 
 
 @dataclass(frozen=True)
-class Forest:
-    """A random forest for being viral, whose trees vote with the shares in their leaves, and one for the score."""
+class Forest(_Trees):
+    """A random forest for P(viral), whose trees vote with the frequencies in their leaves, and one for the score."""
 
-    limit: ClassVar[int] = ROWS
-    grown: ClassVar[bool] = True
+    max_rows: ClassVar[int] = MAX_ROWS
+    distributed: ClassVar[bool] = True
 
     texts: Mapping[str, str]
     spread: Floats
 
     @classmethod
-    def fit(cls, layout: Layout, train: Source, held: Rows, seed: int) -> tuple[Self, dict[str, Any]]:
-        """Two hundred deep trees each: what more of them, or others, would change is little."""
-        from viral.models.ensemble.binned import Binned
+    def fit(cls, layout: Layout, train: RowSource, validation: LabelledBatch, seed: int) -> tuple[Self, dict[str, Any]]:
+        """Grow `FOREST_TREES` deep trees for each target; nothing is tuned."""
+        from viral.models.ensemble.binned import BinnedPosts
 
-        posts, x = Binned(layout, train, held, seed), layout.gaps(held.batch)
-        # A few of hundreds of columns may be tried at each split, most of twenty.
-        share = float(np.clip(60 / x.shape[1], 0.1, 0.6))
-        settings = {**FOREST, "num_leaves": FOREST_LEAVES, "feature_fraction_bynode": share}
+        posts, x = BinnedPosts(layout, train, validation, seed), layout.with_nan(validation.batch)
+        # Splits try about 60 columns: a tenth of hundreds, most of twenty.
+        fraction = float(np.clip(60 / x.shape[1], 0.1, 0.6))
+        settings = {**FOREST, "num_leaves": FOREST_LEAVES, "feature_fraction_bynode": fraction}
         texts = {
             "viral": posts.grow("viral", FOREST_TREES, **settings),
             "middle": posts.grow("score", FOREST_TREES, **settings),
         }
-        made = cls(texts, spread_of(_says(_booster(texts["middle"]), x), held.score))
-        return made, {"leaves": FOREST_LEAVES, "trees": FOREST_TREES, "columns_a_split": share}
+        member = cls(texts, residual_spread(_predict(_booster(texts["middle"]), x), validation.score))
+        return member, {"leaves": FOREST_LEAVES, "trees": FOREST_TREES, "columns_a_split": fraction}
 
     @classmethod
-    def made(cls, tensors: Tensors) -> Self:
-        """From LightGBM's text."""
-        return cls({name: _text(array) for name, array in tensors.items() if name != "spread"}, tensors["spread"])
+    def from_arrays(cls, arrays: Arrays) -> Self:
+        """Restore from `to_arrays`."""
+        return cls({name: _text(array) for name, array in arrays.items() if name != "spread"}, arrays["spread"])
 
-    def tensors(self) -> Tensors:
-        """LightGBM's text as bytes."""
+    def to_arrays(self) -> Arrays:
+        """LightGBM's text as bytes, and the spread."""
         return {"spread": self.spread, **{name: _bytes(text) for name, text in self.texts.items()}}
-
-    @cached_property
-    def boosters(self) -> dict[str, Any]:
-        """The trees in memory."""
-        return {name: _booster(text) for name, text in self.texts.items()}
 
     def __call__(self, layout: Layout, batch: Batch) -> PredictionBatch:
         """Predict."""
-        x = layout.gaps(batch)
-        probability = np.clip(_says(self.boosters["viral"], x), 0, 1)
-        return PredictionBatch.from_quantiles(probability, around(_says(self.boosters["middle"], x), self.spread))
+        x = layout.with_nan(batch)
+        probability = np.clip(_predict(self.boosters["viral"], x), 0, 1)
+        return interval_around(probability, _predict(self.boosters["middle"], x), self.spread)
 
     def contributions(self, layout: Layout, batch: Batch) -> Floats:
-        """What each column adds to the score of each post, and last what all posts share: (N, columns + 1)."""
-        # A forest says the mean of its trees; what LightGBM says of columns is their sum.
-        return np.asarray(_adds(self.boosters["middle"], layout.gaps(batch)) / self.boosters["middle"].num_trees())
+        """TreeSHAP values of each column for the score, and last the expected value: (N, columns + 1)."""
+        # A forest predicts the mean of its trees, but LightGBM returns the sum of their SHAP values.
+        return np.asarray(_shap(self.boosters["middle"], layout.with_nan(batch)) / self.boosters["middle"].num_trees())
 
 
-def drawn(seed: int, count: int) -> Iterator[dict[str, Any]]:
-    """So many settings of `SEARCHED`; the same seed draws the same."""
-    chance = np.random.default_rng(seed)
+def draw_settings(seed: int, count: int) -> Iterator[dict[str, Any]]:
+    """Draw `count` settings from `SEARCH_SPACE`."""
+    rng = np.random.default_rng(seed)
     for _ in range(count):
-        yield {name: chance.choice(values).item() for name, values in SEARCHED.items()} | {"bagging_freq": 1}
+        yield {name: rng.choice(values).item() for name, values in SEARCH_SPACE.items()} | {"bagging_freq": 1}
 
 
 def _booster(text: str) -> Any:
@@ -167,15 +171,15 @@ def _booster(text: str) -> Any:
     return lightgbm.Booster(model_str=text)
 
 
-def _says(booster: Any, x: Matrix) -> Floats:
-    said: Floats = booster.predict(x, num_threads=1)  # a block of posts is too little for several
-    return said
+def _predict(booster: Any, x: Matrix) -> Floats:
+    predicted: Floats = booster.predict(x, num_threads=1)  # a block of posts is too small for several threads
+    return predicted
 
 
-def _adds(booster: Any, x: Matrix) -> Floats:
-    """TreeSHAP, by LightGBM: Lundberg et al. 2020."""
-    added: Floats = booster.predict(x, num_threads=1, pred_contrib=True)
-    return added
+def _shap(booster: Any, x: Matrix) -> Floats:
+    """TreeSHAP (Lundberg et al. 2020), by LightGBM."""
+    values: Floats = booster.predict(x, num_threads=1, pred_contrib=True)
+    return values
 
 
 def _bytes(text: str) -> npt.NDArray[np.uint8]:
