@@ -1,31 +1,31 @@
-"""The posts table → one row a sound, in a root of its own where every other job takes sounds for posts.
+"""Posts → one row per sound, in a root of its own on which every other job can run, with sounds as posts.
 
-And, beside the posts, the table of what was known of each post's sound when it was posted.
+Also writes the table of each sound's popularity before each post.
 """
 
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
-import numpy as np
 import pyarrow as pa
 
-from jobs.runtime.buckets import MAX_TASKS, bucket_rows
+from jobs.runtime.buckets import MAX_TASKS, bucket_dataset, iter_objects, object_batch
 from jobs.runtime.session import session
 from viral.console.commands import execute
-from viral.console.options import common, on_ray
-from viral.console.output import say
+from viral.console.options import ray_options, root_options
+from viral.console.output import print_summary
 from viral.errors import TableError
-from viral.sounds.history import HISTORY, HISTORY_NEEDED, histories_of
-from viral.sounds.sounds import NEEDED, sounds_of, sounds_root
+from viral.sounds.history import HISTORY_COLUMNS, HISTORY_TABLE, compute_history
+from viral.sounds.sounds import SOUND_COLUMNS, aggregate_sounds, sounds_root
 from viral.storage.store import Store
 from viral.tables import replaced
 from viral.tables.bucketed import bucket_of
 from viral.tables.places import posts_table
-from viral.tables.run_log import recorded
+from viral.tables.run_log import record_run
 from viral.tables.schemas import SOUND_HISTORY
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class SoundsSummary:
-    """The root of the sounds, and what it holds now."""
+    """The root of the sounds, and counts of its content."""
 
     root: str
     posts: int = 0
@@ -47,99 +47,99 @@ class SoundsSummary:
 
 
 def run(store: Store, *, address: str | None = None, debug: bool = False) -> SoundsSummary:
-    """Gather the posts of each sound, and fold one row a sound into the table of the sounds' root.
+    """Aggregate the posts of each sound and merge the rows into the posts table of the sounds' root.
 
-    What was known of each post's sound before the post is noted in a table of the posts' root, `sound_history`. Ray
-    Data shuffles the narrow columns by bucket of the sound; a task holds one bucket, so all posts of one sound must
-    fit in memory: about 300 bytes each. The same call again changes no sound; a backfill that looks at `sound_history`
-    meanwhile is told to run again, since it is made anew.
+    Also rewrites the table `sound_history` of the posts' root; a backfill that reads it meanwhile fails and asks to be
+    run again. Ray Data shuffles narrow columns by bucket of the sound. A task holds one bucket, so all posts of one
+    sound must fit in memory, at about 300 bytes each. Running it again without new posts changes no sound.
 
     Raises:
-        TableError: there are no posts, or none that names its sound.
+        TableError: there are no posts, or none has a `sound_id`.
     """
     posts, into = posts_table(store), sounds_root(store)
-    bits = posts.bits()
-    summary = SoundsSummary(into.root, sum(part.rows for part in posts.parts()))
-    if not summary.posts:
+    log2_buckets, stored_posts = posts.log2_buckets(), posts.stored_rows()
+    if not stored_posts:
         raise TableError(f"the posts table of {store.root} is empty: ingest some first (viral ingest)")
+    counts: Counter[str] = Counter()
     with session(address, debug=debug):
-        for row in _folded(store, bits).iter_rows():
-            summary.sounds += row["sounds"]
-            summary.without_sound_id += row["without"]
-            summary.without_audio += row["silent"]
-            summary.changed += row["changed"]
-        summary.posts_with_history = _write_history(store, bits, summary.posts) if summary.sounds else 0
-    if not summary.sounds:
-        raise TableError(f"no post of {store.root} names its sound: ingest posts with sound_id (--map sound_id=…)")
-    posts_table(into).sweep(bits)
-    return summary
+        for bucket_counts in iter_objects(_merge_sounds(store, log2_buckets)):
+            counts.update(bucket_counts)
+        with_history = _write_history(store, log2_buckets, stored_posts) if counts["sounds"] else 0
+    if not counts["sounds"]:
+        raise TableError(f"no post of {store.root} has a sound_id: ingest posts with sound_id (--map sound_id=…)")
+    posts_table(into).drop_superseded(log2_buckets)
+    return SoundsSummary(into.root, stored_posts, posts_with_history=with_history, **counts)
 
 
-def _by_sound(store: Store, bits: int, columns: tuple[str, ...]) -> GroupedData:
-    """Those columns of the posts, all posts of a sound together."""
+def _by_sound(store: Store, log2_buckets: int, columns: tuple[str, ...]) -> GroupedData:
+    """Read columns of the posts and group them by bucket of the sound."""
 
     def read(batch: pa.Table) -> pa.Table:
         [bucket] = batch["bucket"].to_pylist()
-        rows = posts_table(store).read(bits, bucket, columns)
-        return rows.append_column("bucket", pa.array(bucket_of(rows["sound_id"].fill_null(""), bits), pa.int64()))
+        rows = posts_table(store).read(log2_buckets, bucket, columns)
+        return rows.append_column(
+            "bucket", pa.array(bucket_of(rows["sound_id"].fill_null(""), log2_buckets), pa.int64())
+        )
 
-    rows = bucket_rows(bits).map_batches(read, batch_size=1, batch_format="pyarrow")
-    return rows.groupby("bucket", num_partitions=_partitions(bits))
-
-
-def _partitions(bits: int) -> int:
-    """Of a shuffle: Ray's own number, 200, is too many for few buckets."""
-    return min(1 << bits, MAX_TASKS)
+    rows = bucket_dataset(log2_buckets).map_batches(read, batch_size=1, batch_format="pyarrow")
+    return rows.groupby("bucket", num_partitions=_partitions(log2_buckets))
 
 
-def _write_history(store: Store, bits: int, posts: int) -> int:
-    """Make the table of what was known of sounds anew, shuffled back to the buckets of the posts; its rows."""
-    generation = uuid.uuid4().hex[:12]
-    table = replaced.begin(store, HISTORY, SOUND_HISTORY, generation)
+def _partitions(log2_buckets: int) -> int:
+    """Number of shuffle partitions: Ray's default of 200 is too many for few buckets."""
+    return min(1 << log2_buckets, MAX_TASKS)
 
-    def tell(posts: pa.Table) -> pa.Table:
-        rows = histories_of(posts)
-        return rows.append_column("bucket", pa.array(bucket_of(rows["post_id"], bits), pa.int64()))
+
+def _write_history(store: Store, log2_buckets: int, posts: int) -> int:
+    """Rewrite the history table, shuffled back to buckets of posts; return the number of its rows."""
+    version = uuid.uuid4().hex[:12]
+    table = replaced.begin(store, HISTORY_TABLE, SOUND_HISTORY, version)
+
+    def compute(posts: pa.Table) -> pa.Table:
+        rows = compute_history(posts)
+        return rows.append_column("bucket", pa.array(bucket_of(rows["post_id"], log2_buckets), pa.int64()))
 
     def write(rows: pa.Table) -> pa.Table:
-        table.append(rows, bits)
-        return pa.table({"rows": [rows.num_rows]})
+        table.append(rows, log2_buckets)
+        return object_batch([rows.num_rows])
 
-    told = _by_sound(store, bits, HISTORY_NEEDED).map_groups(tell, batch_format="pyarrow")
-    written = told.groupby("bucket", num_partitions=_partitions(bits)).map_groups(write, batch_format="pyarrow")
-    count: int = sum(row["rows"] for row in written.iter_rows())
-    replaced.commit(store, HISTORY, generation, {"rows": count, "posts": posts})
+    history = _by_sound(store, log2_buckets, HISTORY_COLUMNS).map_groups(compute, batch_format="pyarrow")
+    written = history.groupby("bucket", num_partitions=_partitions(log2_buckets)).map_groups(
+        write, batch_format="pyarrow"
+    )
+    count: int = sum(iter_objects(written))
+    replaced.commit(store, HISTORY_TABLE, version, {"rows": count, "posts": posts})
     return count
 
 
-def _folded(store: Store, bits: int) -> Dataset:
-    """What is told of each bucket of sounds, when it is in the table."""
+def _merge_sounds(store: Store, log2_buckets: int) -> Dataset:
+    """Aggregate and merge each bucket of sounds; the dataset holds their counts."""
 
-    def fold(rows: pa.Table) -> pa.Table:
+    def merge(rows: pa.Table) -> pa.Table:
         bucket = int(rows["bucket"][0].as_py())
-        sounds = sounds_of(rows.drop_columns("bucket"), store)
-        changed = posts_table(sounds_root(store)).merge(sounds, bits, bucket) if sounds.num_rows else 0
-        told: dict[str, Any] = {
+        sounds = aggregate_sounds(rows.drop_columns("bucket"), store)
+        changed = posts_table(sounds_root(store)).merge(sounds, log2_buckets, bucket) if sounds.num_rows else 0
+        counts = {
             "sounds": sounds.num_rows,
-            "without": int(np.sum([not each for each in rows["sound_id"].to_pylist()])),
-            "silent": sounds["video_uri"].null_count,
+            "without_sound_id": sum(not sound_id for sound_id in rows["sound_id"].to_pylist()),
+            "without_audio": sounds["video_uri"].null_count,
             "changed": changed,
         }
-        return pa.Table.from_pylist([told])
+        return object_batch([counts])
 
-    return _by_sound(store, bits, NEEDED).map_groups(fold, batch_format="pyarrow")
+    return _by_sound(store, log2_buckets, SOUND_COLUMNS).map_groups(merge, batch_format="pyarrow")
 
 
 @click.command()
-@on_ray
-@common
+@ray_options
+@root_options
 def command(root: str, address: str | None, as_json: bool, debug: bool) -> None:
-    """One row a sound, made of its posts, into ROOT/sounds: a root whose posts are sounds.
+    """Write one row per sound, aggregated from its posts, to ROOT/sounds: a root whose posts are sounds.
 
-    And for each post what was known of its sound before it: the extractor `popularity` looks at that.
+    Also write the popularity of each post's sound before the post, which the extractor `popularity` reads.
     """
     store = Store.open(root)
-    say(recorded(store, "sounds", lambda _: run(store, address=address, debug=debug)), as_json=as_json)
+    print_summary(record_run(store, "sounds", lambda _: run(store, address=address, debug=debug)), as_json=as_json)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""The models that can be trained, each a job of its own."""
+"""`viral train`: one subcommand per kind of model."""
 
 from __future__ import annotations
 
 import click
 
-from viral.console.commands import Commands, execute
+from viral.console.commands import LazyGroup, execute
 
 MODELS = {
     "fusion": ("jobs.train_network", "All modalities of a feature set, fused (--architecture)."),
@@ -12,17 +12,17 @@ MODELS = {
         modality: ("jobs.train_network", f"The {modality} of a feature set alone.")
         for modality in ("text", "audio", "image", "editing", "metadata")
     },
-    "sound": ("jobs.train_sound", "The spectrogram of the sound, by convolution; goes on from a saved model."),
+    "sound": ("jobs.train_sound", "A convolutional network on the sound's spectrogram; can start from a saved model."),
     "video": ("jobs.train_video", "A video network, fine-tuned end to end on the videos themselves."),
-    "ensemble": ("jobs.train_ensemble", "Regression, forest, boosted trees, SVM and k-NN, weighed on validation."),
-    "stacked": ("jobs.train_stacked", "Saved models as one, weighed on validation: by default fusion and ensemble."),
+    "ensemble": ("jobs.train_ensemble", "Regression, forest, boosted trees, SVM and k-NN, weighted on validation."),
+    "stacked": ("jobs.train_stacked", "Saved models as one, weighted on validation: by default fusion and ensemble."),
 }
-"""For each model the module that holds its `command`, and what the overview says of it."""
+"""Module of each subcommand's `command`, and its line in the overview."""
 
 
-@click.group(cls=Commands, table=MODELS, subcommand_metavar="MODEL [ARGS]...")
+@click.group(cls=LazyGroup, table=MODELS, subcommand_metavar="MODEL [ARGS]...")
 def command() -> None:
-    """Features and labels to a saved model, trained on any number of workers."""
+    """Train a model on features and labels, on any number of workers."""
 
 
 if __name__ == "__main__":

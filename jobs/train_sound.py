@@ -1,39 +1,39 @@
-"""Log-mel spectrograms and labels → the sound model, at random first or on from a saved one."""
+"""Train the sound model on log-mel spectrograms and labels, from random weights or a saved model."""
 
 from __future__ import annotations
 
 import click
 
-from jobs.runtime.options import chosen_set
+from jobs.runtime.options import resolve_feature_set
 from jobs.train_network import run
 from jobs.training.options import Workers, workers_option
 from jobs.training.specs import TrainSpec
 from viral.console.commands import execute
-from viral.console.options import common, on_ray
-from viral.console.output import say
+from viral.console.options import ray_options, root_options
+from viral.console.output import print_summary
 from viral.models.train_config import Optimizer, Precision, TrainConfig
 from viral.registry.registry import Registry
 from viral.storage.store import Store
-from viral.tables.run_log import recorded
+from viral.tables.run_log import record_run
 
-SOUND = "sound"  # the architecture, the feature set and the model
+SOUND = "sound"  # name of the architecture, the default feature set and the default model
 
 
 @click.command()
-@click.option(
-    "--feature-set", default=SOUND, show_default=True, help="A set, or its YAML file, that holds the extractor logmel."
-)
-@click.option("--label", default="log_views", show_default=True, help="The label table to learn.")
-@click.option("--name", help="What the saved model is called; by default as MODEL, or as the one that is gone on from.")
+@click.option("--feature-set", default=SOUND, show_default=True, help="A set or YAML file with the extractor logmel.")
+@click.option("--label", default="log_views", show_default=True, help="Label table to learn.")
+@click.option("--name", help="Name of the saved model; by default MODEL, or that of --continue-from.")
 @workers_option
 @click.option("--epochs", default=TrainConfig.epochs, show_default=True, type=click.IntRange(1))
 @click.option("--seed", default=0, show_default=True)
 @click.option("--precision", default="auto", show_default=True, type=click.Choice(["auto", "float32", "bfloat16"]))
 @click.option("--optimizer", default="adam", show_default=True, type=click.Choice(["adam", "adamw", "sgd"]))
-@click.option("--lr", default=1e-3, show_default=True, type=click.FloatRange(0, min_open=True), help="At its peak.")
-@click.option("--continue-from", metavar="NAME[/VERSION]", help="Go on from a saved model, with a new optimiser.")
-@on_ray
-@common
+@click.option(
+    "--lr", default=1e-3, show_default=True, type=click.FloatRange(0, min_open=True), help="Peak learning rate."
+)
+@click.option("--continue-from", metavar="NAME[/VERSION]", help="Start from the weights of a saved model.")
+@ray_options
+@root_options
 def command(
     feature_set: str,
     label: str,
@@ -50,17 +50,16 @@ def command(
     as_json: bool,
     debug: bool,
 ) -> None:
-    """Train the sound model on a feature table and a label table; after a kill the same command goes on.
+    """Train the sound model on a feature table and a label table. After a kill the same command resumes.
 
-    Labels must be split by sound (`viral label --split sound`), or be of sounds (`python -m jobs.sounds`): else the
+    Labels must be split by sound (`viral label --split sound`), or be of sounds (`viral sounds`): else the
     same sound may lie on both sides. A model that is gone on from is saved as the next version of its name.
     """
     store = Store.open(root)
     start = Registry(store).load(continue_from) if continue_from else None
-    called = name or (start.name if start else SOUND)
     spec = TrainSpec(
-        called,
-        chosen_set(feature_set, None, store),
+        name or (start.name if start else SOUND),
+        resolve_feature_set(feature_set, None, store),
         label,
         workers,
         extractor="logmel",
@@ -70,7 +69,9 @@ def command(
     config = TrainConfig(
         epochs=epochs, seed=seed, precision=precision, optimizer=optimizer, learning_rate=lr, loss="squared"
     )
-    say(recorded(store, "train", lambda _: run(store, spec, config, address=address, debug=debug)), as_json=as_json)
+    print_summary(
+        record_run(store, "train", lambda _: run(store, spec, config, address=address, debug=debug)), as_json=as_json
+    )
 
 
 if __name__ == "__main__":

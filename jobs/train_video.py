@@ -1,4 +1,4 @@
-"""Videos and labels → a network that was trained on the videos themselves, by Ray Train on any number of workers."""
+"""Train a video network end to end on videos and labels, by Ray Train on any number of workers."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from jobs.train_network import WORKER_CPUS
 from jobs.training.clips import ClipSource, Decoders
 from jobs.training.labelled import MIN_ROWS, check_classes, video_counts
 from jobs.training.specs import VideoSpec
-from jobs.training.state import kept_at, last_state
+from jobs.training.state import final_checkpoint, run_config
 from jobs.training.video_model import save
 from viral.config import Settings, load
-from viral.console.options import common, on_ray
-from viral.console.output import say
+from viral.console.options import ray_options, root_options
+from viral.console.output import print_summary
 from viral.datasets.labelled_videos import LabelledVideos, VideoCounts
 from viral.datasets.streams import streams_of
 from viral.errors import TableError
 from viral.extractors.clip_network import BACKBONES, clip_network
-from viral.extractors.feature_set import Entry, FeatureSet
+from viral.extractors.feature_set import ExtractorEntry, FeatureSet
 from viral.models.fusion_config import FusionConfig
 from viral.models.train_config import Precision, Scaling
 from viral.models.video_config import Task, VideoConfig
 from viral.storage.store import Store
 from viral.tables import replaced
 from viral.tables.places import check_name, labels_prefix, posts_table
-from viral.tables.run_log import recorded
+from viral.tables.run_log import record_run
 from viral.tables.schemas import LABELS
 from viral.weights.root import RootWeights
 
@@ -41,12 +41,12 @@ if TYPE_CHECKING:
 
     from jobs.training.video_worker import VideoTask
 
-_MEANWHILE = 0.1  # of a core, for decoding where training takes them all: it waits for its sandbox most of the time
+_SHARED_CPUS = 0.1  # per decoding task if training reserves all cores: the task mostly waits for its sandbox
 
 
 @dataclass
 class VideoSummary:
-    """The model that was saved, and how it got there. `skipped` counts posts of its last epoch, by reason."""
+    """The saved model, and facts of its training. `skipped` counts unusable posts of the last epoch, by reason."""
 
     model: str
     posts: int
@@ -68,7 +68,7 @@ def run(
     address: str | None = None,
     debug: bool = False,
 ) -> VideoSummary:
-    """Train and save. Killed and called again with the same data, it goes on from the newest checkpoint.
+    """Train and save. After a kill, the same call on the same data resumes from the newest checkpoint.
 
     Raises:
         TableError: labels are missing, or too few posts have both a label and a video. WeightsError: the backbone's
@@ -76,17 +76,17 @@ def run(
     """
     check_name(spec.name)
     spec.backbone.check(RootWeights(store))
-    labels, about = replaced.current(store, labels_prefix(spec.label), LABELS)
+    labels, about = replaced.open_current(store, labels_prefix(spec.label), LABELS)
     data = LabelledVideos(posts_table(store), labels)
-    bits = data.bits()
+    log2_buckets = data.log2_buckets()
     with session(address, debug=debug):
         counts = _counts(data, spec, config)
-        task = _task(store, spec, config, counts, ClipSource(data, bits, spec.backbone, settings, "validation"))
-        place = f"runs/{spec.name}-{_identity(spec, task, counts)}"
-        result = _fit(store, spec, task, place)
-        state = last_state(result)["state"]
+        task = _task(store, spec, config, counts, ClipSource(data, log2_buckets, spec.backbone, settings, "validation"))
+        prefix = f"runs/{spec.name}-{_identity(spec, task, counts)}"
+        result = _fit(store, spec, task, prefix)
+        state = final_checkpoint(result)["state"]
     version = save(store, spec, task, counts, about, state)
-    store.delete_below(place)
+    store.delete_below(prefix)
     return VideoSummary(
         model=f"{spec.name}/{version}",
         posts=sum(counts.posts["train"]),
@@ -102,11 +102,11 @@ def run(
 
 def _counts(data: LabelledVideos, spec: VideoSpec, config: VideoConfig) -> VideoCounts:
     counts = video_counts(data)
-    for split, least in (("train", max(MIN_ROWS, spec.workers)), ("validation", 1)):
-        if (there := sum(counts.posts[split])) < least:
+    for split, minimum in (("train", max(MIN_ROWS, spec.workers)), ("validation", 1)):
+        if (count := sum(counts.posts[split])) < minimum:
             raise TableError(
-                f"{there} posts of the {split} split of labels/{spec.label} have a video: "
-                f"at least {least} are needed; ingest more, or label with another split"
+                f"{count} posts of the {split} split of labels/{spec.label} have a video: "
+                f"at least {minimum} are needed; ingest more, or label with another split"
             )
     if config.task != "score":
         check_classes(counts.mean("is_viral"), f"labels/{spec.label}")
@@ -116,7 +116,7 @@ def _counts(data: LabelledVideos, spec: VideoSpec, config: VideoConfig) -> Video
 def _task(store: Store, spec: VideoSpec, config: VideoConfig, counts: VideoCounts, source: ClipSource) -> VideoTask:
     from jobs.training.video_worker import VideoTask
 
-    streams = streams_of(FeatureSet(spec.name, (Entry(spec.backbone),)))
+    streams = streams_of(FeatureSet(spec.name, (ExtractorEntry(spec.backbone),)))
     target = counts.moments["target"]
     return VideoTask(
         source=replace(source, clips=config.clips),
@@ -131,14 +131,14 @@ def _task(store: Store, spec: VideoSpec, config: VideoConfig, counts: VideoCount
 
 
 def _decoders(workers: int) -> Decoders:
-    """The cores that training leaves free, shared out among its workers."""
+    """Divide the cores that training leaves free among its workers."""
     import ray
 
     free = (float(ray.cluster_resources().get("CPU", 1)) - workers * WORKER_CPUS) / workers
-    return Decoders(int(free), 1.0) if free >= 1 else Decoders(1, min(_MEANWHILE, max(0.0, free)))
+    return Decoders(int(free), 1.0) if free >= 1 else Decoders(1, min(_SHARED_CPUS, max(0.0, free)))
 
 
-def _fit(store: Store, spec: VideoSpec, task: VideoTask, place: str) -> Result:
+def _fit(store: Store, spec: VideoSpec, task: VideoTask, prefix: str) -> Result:
     import ray
     from ray.train import ScalingConfig
     from ray.train.torch import TorchTrainer
@@ -152,13 +152,13 @@ def _fit(store: Store, spec: VideoSpec, task: VideoTask, place: str) -> Result:
         scaling_config=ScalingConfig(
             num_workers=spec.workers, use_gpu=gpus >= spec.workers, resources_per_worker={"CPU": WORKER_CPUS}
         ),
-        run_config=kept_at(store, place),
+        run_config=run_config(store, prefix),
     )
     return trainer.fit()
 
 
 def _identity(spec: VideoSpec, task: VideoTask, counts: VideoCounts) -> str:
-    """Names the run: the same data and settings find the checkpoints of a run that was killed."""
+    """Hash of data and settings, which names the run: a restarted command finds its checkpoints."""
     backbone = spec.backbone.identity(task.resolve)
     plain = [asdict(task.train), asdict(task.heads), spec.workers, backbone, counts.data_hash, viral.__version__]
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:12]
@@ -166,12 +166,12 @@ def _identity(spec: VideoSpec, task: VideoTask, counts: VideoCounts) -> str:
 
 @click.command()
 @click.option("--backbone", default=BACKBONES[0], show_default=True, type=click.Choice(BACKBONES))
-@click.option("--weights", help="That the backbone begins with: a name, a path, a URI, or `random` to try it out.")
-@click.option("--clips", type=click.IntRange(1), help="Fixed clips that a post is judged by; 3 by default.")
-@click.option("--frames", type=click.IntRange(2), help="Of a clip, where the backbone leaves the choice.")
-@click.option("--size", type=click.IntRange(32), help="Side of a frame, where the backbone leaves the choice.")
-@click.option("--label", default="log_views", show_default=True, help="The label table to learn.")
-@click.option("--name", default="video", show_default=True, help="What the saved model is called.")
+@click.option("--weights", help="Initial weights of the backbone: a name, a path, a URI, or `random` for a dry run.")
+@click.option("--clips", type=click.IntRange(1), help="Fixed clips per post in validation; 3 by default.")
+@click.option("--frames", type=click.IntRange(2), help="Frames per clip, if the backbone leaves it open.")
+@click.option("--size", type=click.IntRange(32), help="Side of a frame in pixels, if the backbone leaves it open.")
+@click.option("--label", default="log_views", show_default=True, help="Label table to learn.")
+@click.option("--name", default="video", show_default=True, help="Name of the saved model.")
 @click.option("--workers", default=2, show_default=True, type=click.IntRange(1))
 @click.option("--task", default="both", show_default=True, type=click.Choice(["viral", "score", "both"]))
 @click.option("--epochs", default=VideoConfig.epochs, show_default=True, type=click.IntRange(1))
@@ -181,8 +181,8 @@ def _identity(spec: VideoSpec, task: VideoTask, counts: VideoCounts) -> str:
 @click.option("--learning-rate", default=VideoConfig.learning_rate, show_default=True)
 @click.option("--seed", default=0, show_default=True)
 @click.option("--precision", default="auto", show_default=True, type=click.Choice(["auto", "float32", "bfloat16"]))
-@on_ray
-@common
+@ray_options
+@root_options
 def command(
     backbone: str,
     weights: str | None,
@@ -205,12 +205,12 @@ def command(
     as_json: bool,
     debug: bool,
 ) -> None:
-    """Train a video network on the posts' videos end to end; after a kill the same command goes on.
+    """Train a video network on the posts' videos end to end. After a kill the same command resumes.
 
-    First its heads alone learn, then all of it. Its feature set is called model:NAME/VERSION from then on.
+    The heads are trained first, then the whole network. Its feature set is model:NAME/VERSION.
     """
-    given = {"weights": weights, "clips": clips, "frames": frames, "size": size}
-    params = {each: value for each, value in given.items() if value is not None}
+    options = {"weights": weights, "clips": clips, "frames": frames, "size": size}
+    params = {option: value for option, value in options.items() if value is not None}
     spec = VideoSpec(name, clip_network(backbone, params), label, workers)
     config = VideoConfig(
         task=task,
@@ -224,4 +224,4 @@ def command(
     )
     store = Store.open(root)
     work = partial(run, store, spec, config, load(), address=address, debug=debug)
-    say(recorded(store, "train", lambda _: work()), as_json=as_json)
+    print_summary(record_run(store, "train", lambda _: work()), as_json=as_json)

@@ -1,1 +1,1 @@
-"""The Ray session, work by bucket, metrics and options that jobs share."""
+"""Ray session, bucket-wise work, metrics and command-line options shared by the jobs."""

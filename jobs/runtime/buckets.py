@@ -1,27 +1,66 @@
-"""Work that goes bucket by bucket, spread over the cluster by Ray Data."""
+"""Bucket-wise work on Ray Data, and Python objects as rows of its datasets."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pyarrow as pa
 
 if TYPE_CHECKING:
     from ray.data import Dataset
 
-MAX_TASKS = 1024  # a task a bucket, several buckets a task beyond this: the scheduler's cost stays bounded
+T = TypeVar("T")
+
+MAX_TASKS = 1024  # one task per item up to this, then several items per task: bounds the scheduler's cost
+_OBJECT = "object"
 
 
-def bucket_rows(bits: int) -> Dataset:
-    """A dataset of the bucket numbers, `{"bucket": …}`. It takes no task to make, so none can starve beside actors."""
+def map_buckets(fn: Callable[[int], T], log2_buckets: int) -> Iterator[T]:
+    """Call `fn(bucket)` on the cluster for each of the 2^`log2_buckets` buckets; yield the results in bucket order."""
+    return map_items(fn, range(1 << log2_buckets))
+
+
+def map_items(fn: Callable[[Any], T], items: Sequence[int] | Sequence[str]) -> Iterator[T]:
+    """Call `fn(item)` on the cluster and yield the results, of any type, in order. Ray reruns a task that dies."""
+    rows = _dataset("item", items).map_batches(partial(_map_batch, fn), batch_size=1, batch_format="pyarrow")
+    return iter_objects(rows)
+
+
+def bucket_dataset(log2_buckets: int) -> Dataset:
+    """Dataset of bucket numbers, `{"bucket": …}`, in order."""
+    return _dataset("bucket", range(1 << log2_buckets))
+
+
+def object_batch(objects: Iterable[object]) -> pa.Table:
+    """Batch with one row per object, which Ray Data moves pickled; read it with `batch_objects` or `iter_objects`."""
+    from ray.data.extensions import ArrowPythonObjectArray
+
+    return pa.table({_OBJECT: ArrowPythonObjectArray.from_objects(objects)})
+
+
+def batch_objects(batch: pa.Table) -> list[Any]:
+    """The objects of a batch that `object_batch` made."""
+    objects: list[Any] = batch[_OBJECT].to_pylist()
+    return objects
+
+
+def iter_objects(dataset: Dataset) -> Iterator[Any]:
+    """Run a dataset whose batches come from `object_batch`, and yield their objects."""
+    for row in dataset.iter_rows():
+        yield row[_OBJECT]
+
+
+def _dataset(column: str, items: Sequence[int] | Sequence[str]) -> Dataset:
     import ray.data
 
-    count = 1 << bits
-    rows = [{"bucket": bucket} for bucket in range(count)]
-    dataset = ray.data.from_items(rows, override_num_blocks=min(count, MAX_TASKS))
+    # `from_items` builds the blocks here, without a task: nothing has to wait for a core that actors occupy.
+    rows = [{column: item} for item in items]
+    dataset = ray.data.from_items(rows, override_num_blocks=min(len(rows), MAX_TASKS))
     dataset.context.execution_options.preserve_order = True
     return dataset
 
 
-def over_buckets(work: Callable[[int], dict[str, Any]], bits: int) -> Iterator[dict[str, Any]]:
-    """What `work` says of each of the 2^bits buckets, in order of bucket; a task that dies is run again by Ray."""
-    yield from bucket_rows(bits).map(lambda row: work(int(row["bucket"]))).iter_rows()
+def _map_batch(fn: Callable[[Any], object], batch: pa.Table) -> pa.Table:
+    return object_batch(fn(item) for item in batch["item"].to_pylist())

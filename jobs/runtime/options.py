@@ -1,4 +1,4 @@
-"""Options that several commands share."""
+"""Command-line options that several commands share."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from viral.weights.root import RootWeights
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_OF_MODEL = "model:"
+_MODEL_PREFIX = "model:"
 
 
 def feature_set_options(function: Callable[P, R]) -> Callable[P, R]:
-    """`--feature-set` and `--weights`."""
+    """Add `--feature-set` and `--weights`."""
     for option in (
-        click.option("--weights", help="For the set's networks: a name, a path, a URI, or `random` to try it out."),
+        click.option("--weights", help="Of the set's networks: a name, a path, a URI, or `random` for a dry run."),
         click.option(
             "--feature-set",
             default="light",
             show_default=True,
-            help=f"{', '.join(FEATURE_SETS)}, a YAML file, or {_OF_MODEL}NAME/VERSION: what that model was trained on.",
+            help=f"{', '.join(FEATURE_SETS)}, a YAML file, or {_MODEL_PREFIX}NAME/VERSION for the set of that model.",
         ),
     ):
         function = option(function)
@@ -40,7 +40,7 @@ def feature_set_options(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def draft_options(function: Callable[..., R]) -> Callable[..., R]:
-    """What may be said of a draft beside its video; the command gets it as `context`."""
+    """Add the options that describe a draft besides its video; the command receives them as `context`."""
 
     @wraps(function)
     def with_context(
@@ -52,16 +52,16 @@ def draft_options(function: Callable[..., R]) -> Callable[..., R]:
         sound_original: bool | None,
         sound_posts: int | None,
         sound_uses: int | None,
-        **others: Any,
+        **options: Any,
     ) -> R:
-        when = posted_at.replace(tzinfo=UTC) if posted_at else None
-        context = Context(caption, hashtags or None, when, author_followers, sound_original, sound_posts, sound_uses)
-        return function(context=context, **others)
+        utc = posted_at.replace(tzinfo=UTC) if posted_at else None
+        context = Context(caption, hashtags or None, utc, author_followers, sound_original, sound_posts, sound_uses)
+        return function(context=context, **options)
 
-    options: Callable[..., R] = with_context
+    command: Callable[..., R] = with_context
     for option in (
-        click.option("--sound-uses", type=click.IntRange(0), help="Posts anywhere that use the sound already."),
-        click.option("--sound-posts", type=click.IntRange(0), help="Posts of the root that use the sound already."),
+        click.option("--sound-uses", type=click.IntRange(0), help="Posts on the platform that already use the sound."),
+        click.option("--sound-posts", type=click.IntRange(0), help="Posts of the root that already use the sound."),
         click.option("--sound-original/--sound-reused", default=None),
         click.option("--author-followers", type=click.IntRange(0)),
         click.option(
@@ -70,20 +70,20 @@ def draft_options(function: Callable[..., R]) -> Callable[..., R]:
         click.option("--hashtag", "hashtags", multiple=True),
         click.option("--caption"),
     ):
-        options = option(options)
-    return options
+        command = option(command)
+    return command
 
 
-def chosen_set(name: str, weights: str | None, store: Store) -> FeatureSet:
-    """The feature set of these options, which finds its weights in the root.
+def resolve_feature_set(name: str, weights: str | None, store: Store) -> FeatureSet:
+    """Return the feature set that the options name; it finds its weights in the root.
 
     Raises:
-        ConfigError: there is none of that name, or its file does not fit. TableError: there is no such model.
+        ConfigError: unknown name, or an invalid file. TableError: no such model.
     """
-    if name.startswith(_OF_MODEL):
+    if name.startswith(_MODEL_PREFIX):
         if weights:
             raise ConfigError("--weights is for the named sets: a model's feature set has its own")
-        return feature_set_of(Registry(store).load(name.removeprefix(_OF_MODEL)))
+        return feature_set_of(Registry(store).load(name.removeprefix(_MODEL_PREFIX)))
     if name.endswith((".yaml", ".yml")):
         if weights:
             raise ConfigError(f"--weights is for the named sets: write weights into {name}")

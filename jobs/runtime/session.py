@@ -1,4 +1,4 @@
-"""One Ray session for a command: this machine's own, or a cluster's by its address."""
+"""Ray session of a command: a local one, or a connection to a cluster."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from types import TracebackType
 from viral.errors import ConfigError, ViralError
 from viral.storage.store import one_line
 
-_PREFIX, _LOCK = "viral-ray-", "in-use"
+_PREFIX, _LOCK = "viral-ray-", "in-use"  # of Ray's temporary folder, and its lock file
 _FILTER = """
 import sys
 for line in sys.stdin.buffer:
@@ -30,36 +30,36 @@ for line in sys.stdin.buffer:
         sys.stderr.buffer.write(line)
         sys.stderr.buffer.flush()
 """
-ANSWERS_WITHIN = 10.0  # seconds
-FILTER_ENDS_WITHIN = 2.0  # seconds
-EXECUTOR_ENDS_WITHIN = 15.0  # seconds; on a busy machine it may be in the midst of starting actors
+CONNECT_TIMEOUT = 10.0  # seconds for a TCP connection: slow networks fit, and a wrong address fails soon
+FILTER_EXIT_TIMEOUT = 2.0  # seconds; the filter ends by itself when its last writer does, so no need to wait longer
+EXECUTOR_EXIT_TIMEOUT = 15.0  # seconds; on a busy machine an executor may still be starting actors
 LOCAL = {
     "RAY_USAGE_STATS_ENABLED": "0",
-    # Ray Train's: how often it looks whether workers have ended (else 2 s), and a process that waits for spot machines
-    # to be taken away. Together a fifth of a short training.
+    # Ray Train: poll workers every 0.25 s (default 2 s), and start no process that watches for spot preemption. The
+    # defaults take a fifth of a short training.
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.25",
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
-    # How long a process without work is kept for the next task (else 1 s): to start one takes 2 s of a core.
+    # Keep an idle worker process for 60 s (default 1 s): starting one takes 2 s of a core.
     "RAY_idle_worker_killing_time_threshold_ms": "60000",
-    # How often it looks for new logs: each second, not ten times, which takes 1 % of a core as long as it runs.
+    # Look for new logs once per second, not ten times, which takes 1 % of a core all the time.
     "RAY_LOG_MONITOR_MANY_FILES_THRESHOLD": "0",
     "LOG_NAME_UPDATE_INTERVAL_S": "1",
 }
-"""Settings of a Ray on this machine alone."""
-OBJECT_STORE_BYTES = 1 << 30  # vectors and ids only ever pass through it, never raw frames
+"""Environment of a local Ray. The names are internal to Ray: checked against 2.60.0."""
+OBJECT_STORE_BYTES = 1 << 30  # 1 GiB: only vectors, ids and decoded, resized frames pass through it
 
 
 @contextmanager
 def session(address: str | None = None, *, debug: bool = False) -> Iterator[None]:
     """Connect to the cluster at `address` (or `$RAY_ADDRESS`), or start Ray on this machine and stop it at the end.
 
-    Inside another session it uses that one, so that jobs can be called one after the other in one.
+    A nested call reuses the session that is open, so several jobs can share one.
 
     Raises:
         ConfigError: no cluster answers at that address.
-        ViralError: what a task raised of our own, without Ray's wrapping.
+        ViralError: raised by a task, without Ray's wrapping.
     """
-    os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")  # what outlives a session must not start another
+    os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")  # objects that outlive a session must not start another
     import ray
 
     if ray.is_initialized():
@@ -73,26 +73,26 @@ def session(address: str | None = None, *, debug: bool = False) -> Iterator[None
             stack.enter_context(_filtered_stderr())
         stack.callback(ray.shutdown)
         stack.callback(_await_executors)
-        stack.push(_forget)
+        stack.push(_release_frames)
         _connect(target, folder, debug=debug)
-        _quiet(debug=debug)
+        _silence_ray(debug=debug)
         with unwrapped():
             yield
 
 
-def check_room(workers: int, cpus: float) -> None:
-    """Refuse more workers, of so many CPUs each, than a lone machine has: Ray would wait for other machines for ever.
+def check_resources(workers: int, cpus: float) -> None:
+    """Check that `workers` with `cpus` cores each fit on a single machine, where Ray would wait for them forever.
+
+    A cluster may grow, so there nothing is checked.
 
     Raises:
-        ConfigError: they do not fit. On a cluster they may yet: it may grow.
+        ConfigError: they do not fit.
     """
     import ray
 
     cores = float(ray.cluster_resources().get("CPU", 0))
     if len(ray.nodes()) == 1 and 0 < cores < workers * cpus:
-        raise ConfigError(
-            f"{workers} workers need more than the {cores:.0f} cores that there are: give fewer --workers"
-        )
+        raise ConfigError(f"{workers} workers need more than the {cores:.0f} cores of this machine: lower --workers")
 
 
 def _connect(target: str | None, folder: Path | None, *, debug: bool) -> None:
@@ -101,29 +101,29 @@ def _connect(target: str | None, folder: Path | None, *, debug: bool) -> None:
     level = logging.INFO if debug else logging.ERROR
     if folder is None:
         try:
-            _answers(target)
+            _check_reachable(target)
             ray.init(target, log_to_driver=debug, logging_level=level)
         except (OSError, ValueError) as error:
             raise ConfigError(f"no Ray cluster answers at {target}: {one_line(error)}") from error
         return
     for name, value in LOCAL.items():
         os.environ.setdefault(name, value)
-    # Ray turns token authentication on, and would write a token into the home directory if it were given none.
+    # With no token given, Ray would generate one and write it into the home directory.
     os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-    with _children_write_to(folder / "files"):
+    with _child_tmpdir(folder / "files"):
         ray.init(
             "local",
             include_dashboard=False,
             object_store_memory=OBJECT_STORE_BYTES,
-            _temp_dir=str(folder),
+            _temp_dir=str(folder),  # RAY_TMPDIR is no alternative: it would outlast the session
             log_to_driver=debug,
             logging_level=level,
         )
 
 
 @contextmanager
-def _children_write_to(folder: Path) -> Iterator[None]:
-    """Let the processes that are started put their temporary files there: killed, they cannot remove them."""
+def _child_tmpdir(folder: Path) -> Iterator[None]:
+    """Set `TMPDIR` for the processes started meanwhile: if killed, they cannot remove their temporary files."""
     folder.mkdir()
     before = os.environ.get("TMPDIR")
     os.environ["TMPDIR"] = str(folder)
@@ -135,25 +135,25 @@ def _children_write_to(folder: Path) -> Iterator[None]:
             os.environ["TMPDIR"] = before
 
 
-def _answers(target: str | None) -> None:
-    """Raise OSError if nothing listens at `host:port` or `ray://host:port`: Ray would try for minutes."""
+def _check_reachable(target: str | None) -> None:
+    """Raise OSError if nothing listens at `host:port` or `ray://host:port`: Ray would retry for minutes."""
     match = re.fullmatch(r"(?:ray://)?(.+):(\d+)", target or "")
     if match:
-        socket.create_connection((match[1].strip("[]"), int(match[2])), timeout=ANSWERS_WITHIN).close()
+        socket.create_connection((match[1].strip("[]"), int(match[2])), timeout=CONNECT_TIMEOUT).close()
 
 
 @contextmanager
 def _temporary_folder() -> Iterator[Path]:
-    """A folder for Ray's files, locked while it is used; those that processes left that were killed are removed."""
+    """Create a locked folder for Ray's files, and remove those that killed processes left behind."""
     for lock in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*/{_LOCK}"):
         with suppress(OSError), lock.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the kernel lets go of it when its holder dies
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the kernel releases it when the owner dies
             shutil.rmtree(lock.parent, ignore_errors=True)
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
     try:
         with (folder / f"{_LOCK}.new").open("wb") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            (folder / f"{_LOCK}.new").rename(folder / _LOCK)  # locked before any other process looks for it
+            (folder / f"{_LOCK}.new").rename(folder / _LOCK)  # renamed only once locked, so no other process removes it
             yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -161,69 +161,71 @@ def _temporary_folder() -> Iterator[Path]:
 
 @contextmanager
 def _filtered_stderr() -> Iterator[None]:
-    """Keep one line of Ray's core off the terminal, which it logs whenever Ray Data starts actors and no setting stops.
+    """Drop one warning of Ray's C++ core from stderr; Ray Data triggers it whenever it starts actors.
 
-    By a process, not a thread: what Ray's core says before it ends this process has to come through.
+    Ray 2.60.0 has no setting for it. A process filters, not a thread, so that messages which the core writes just
+    before it aborts this process still reach the terminal.
     """
     python = sys.stderr
     if python is not sys.__stderr__ or python is None or python.fileno() != 2:
-        yield  # a notebook's or a test's: those show it where they like
+        yield  # a notebook or a test has replaced stderr: leave it alone
         return
     with os.fdopen(os.dup(2), "w", buffering=1, encoding=python.encoding, errors=python.errors) as terminal:
         command = [sys.executable, "-I", "-S", "-c", _FILTER]
         child = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=terminal, start_new_session=True)  # noqa: S603 - our own interpreter
-        assert child.stdin is not None, "asked for"
+        assert child.stdin is not None, "PIPE"
         os.dup2(child.stdin.fileno(), 2)
         child.stdin.close()
-        sys.stderr = terminal  # of Python, progress bars among it, nothing is filtered
+        sys.stderr = terminal  # Python's own output, progress bars included, is not filtered
         try:
             yield
         finally:
             sys.stderr = python
             os.dup2(terminal.fileno(), 2)
             with suppress(subprocess.TimeoutExpired):
-                child.wait(FILTER_ENDS_WITHIN)  # it ends with the last process that writes to it; that may be later
+                child.wait(FILTER_EXIT_TIMEOUT)  # it ends with its last writer, which may outlive this session
 
 
-def _forget(_kind: object, _error: object, trace: TracebackType | None) -> None:
-    """Let go of what an error's frames hold: Ray Data's iterators end their work when collected, which wants Ray."""
+def _release_frames(_kind: object, _error: object, trace: TracebackType | None) -> None:
+    """Clear the frames of an error while Ray is up: Ray Data's iterators need it when they are collected."""
     traceback.clear_frames(trace)
 
 
 def _await_executors() -> None:
-    """Let Ray Data's threads end: it waits two seconds for one that it stopped, and one that outlives Ray crashes."""
+    """Join Ray Data's executor threads: Ray waits 2 s for them, and one that outlives Ray crashes the process."""
     for thread in threading.enumerate():
-        if thread.name.startswith("StreamingExecutor-"):
-            thread.join(EXECUTOR_ENDS_WITHIN)
+        if thread.name.startswith("StreamingExecutor-"):  # internal to Ray: checked against 2.60.0
+            thread.join(EXECUTOR_EXIT_TIMEOUT)
 
 
-def _quiet(*, debug: bool) -> None:
-    """Ray Data's own progress and logs are for debugging; a job prints its own, and raises its own errors."""
+def _silence_ray(*, debug: bool) -> None:
+    """Turn off Ray's progress bars and logs unless debugging: jobs print their own progress and raise errors."""
     import ray._private.worker
     from ray.data import DataContext
 
-    # Of workers that die Ray writes to stdout, where a summary as JSON is to stand alone; no public setting stops it.
+    # Ray prints errors of dying workers to stdout, where only the JSON summary may be, even with log_to_driver=False.
+    # There is no public switch: checked against Ray 2.60.0.
     ray._private.worker._worker_logs_enabled = debug
     context = DataContext.get_current()
-    context.raise_original_map_exception = True  # else only its text comes back from a task
+    context.raise_original_map_exception = True  # by default only its text comes back
     context.enable_progress_bars = debug
     if not debug:
-        for name in ("ray.data", "ray.train", "ray.tune"):  # what they log as errors they raise, too
+        for name in ("ray.data", "ray.train", "ray.tune"):  # errors that they log are raised as well
             logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 @contextmanager
 def unwrapped() -> Iterator[None]:
-    """Raise what a task or a training function raised of our own as itself, whatever Ray wrapped around it."""
+    """Re-raise the `ViralError` inside Ray's wrappers, if there is one; else the error itself."""
     import ray.exceptions
 
     try:
         yield
-    except Exception as error:  # looked through and raised again, whatever it is
+    except Exception as error:  # any wrapper of Ray; always re-raised
         for cause in _causes(error):
-            # Ray's wrapping takes on the class of what it wraps.
+            # A RayTaskError also subclasses the class of its cause.
             if isinstance(cause, ViralError) and not isinstance(cause, ray.exceptions.RayError):
-                # Our messages have one line: Ray Data adds one on how often it tried.
+                # Messages have one line; Ray Data appends another about its retries.
                 raise type(cause)(str(cause).partition("\n")[0]) from error
         raise
 

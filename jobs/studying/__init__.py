@@ -1,1 +1,1 @@
-"""Parts of the study job."""
+"""Parts of `viral study`."""

@@ -1,4 +1,4 @@
-"""From the scorecards of a study's models to the study itself, and to what its command prints."""
+"""Build a study from the scorecards of its models, and the summary that the command prints."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ import pyarrow.compute as pc
 
 import viral
 from jobs.studying.spec import StudySpec
-from jobs.studying.steps import Cell
+from jobs.studying.steps import Experiment
 from viral.evaluation.bootstrap.by_author import Estimate
 from viral.evaluation.report.report import Report
-from viral.evaluation.study.study import Judged, Labelled, Study, flattery
+from viral.evaluation.study.study import LabelResult, SplitResult, Study, flattery
 from viral.storage.store import Store
 from viral.tables import replaced
 from viral.tables.places import labels_prefix
 from viral.tables.schemas import LABELS
 
-CROWDED = 0.01  # of the range of the training posts
-Cards = Mapping[Cell, tuple[Report, str]]
-"""Of each model its scorecard, and where that lies from the study's page."""
+CROWDED = 0.01  # lowest hundredth of the training labels' range: labels there can hardly be told apart
+Scorecards = Mapping[Experiment, tuple[Report, str]]
+"""Scorecard of each experiment, and the path of its page relative to the study's."""
 
 
 @dataclass
 class StudySummary:
-    """Where the page lies, and what it says. `skipped` names models that could not be, and why."""
+    """URIs and main results of a study. `skipped` maps models that could not be trained to the reason."""
 
     html: str
     json: str
@@ -40,13 +40,23 @@ class StudySummary:
     skipped: dict[str, str] = field(default_factory=dict)
 
 
-def study_of(spec: StudySpec, store: Store, cards: Cards, skipped: dict[str, str]) -> Study:
-    """All that is on the page."""
+def build_study(spec: StudySpec, store: Store, cards: Scorecards, skipped: dict[str, str]) -> Study:
+    """Build the content of the study's page."""
     judged = {
-        cell: Judged.of(card, seed=cell.seed, share=cell.share, scorecard=page) for cell, (card, page) in cards.items()
+        experiment: SplitResult.from_report(
+            card, seed=experiment.seed, author_fraction=experiment.author_fraction, scorecard=page
+        )
+        for experiment, (card, page) in cards.items()
     }
     card, headline = cards[spec.headline][0], judged[spec.headline]
-    random = next((judged[cell] for cell in spec.splits if cell in judged and cell.split.kind == "random"), None)
+    random = next(
+        (
+            judged[experiment]
+            for experiment in spec.by_split
+            if experiment in judged and experiment.split.kind == "random"
+        ),
+        None,
+    )
     return Study(
         title=f"Study of {spec.name}",
         model=spec.recipe.kind,
@@ -55,56 +65,60 @@ def study_of(spec: StudySpec, store: Store, cards: Cards, skipped: dict[str, str
         level=card.settings.level,
         resamples=spec.resamples,
         code_version=viral.__version__,
-        splits=tuple(judged[cell] for cell in spec.splits if cell in judged),
+        splits=tuple(judged[experiment] for experiment in spec.by_split if experiment in judged),
         skipped=skipped,
         flattery=flattery(headline, random),
-        seeds=tuple(judged[cell] for cell in spec.seeded if cell in judged),
-        curve=tuple(judged[cell] for cell in spec.curve if cell in judged),
-        labels=tuple(_labelled(store, cell, cards[cell][0], judged[cell]) for cell in spec.beside if cell in judged),
+        seeds=tuple(judged[experiment] for experiment in spec.by_seed if experiment in judged),
+        curve=tuple(judged[experiment] for experiment in spec.learning_curve if experiment in judged),
+        labels=tuple(
+            _labelled(store, experiment, cards[experiment][0], judged[experiment])
+            for experiment in spec.by_label
+            if experiment in judged
+        ),
     )
 
 
-def _labelled(store: Store, cell: Cell, card: Report, judged: Judged) -> Labelled:
-    """How the training posts' values of a label lie: one number a post of the training split, on this machine."""
-    table, _ = replaced.current(store, labels_prefix(cell.table), LABELS)
+def _labelled(store: Store, experiment: Experiment, card: Report, judged: SplitResult) -> LabelResult:
+    """Distribution of a label over the training split, whose values are read on this machine: one number per post."""
+    table, _ = replaced.open_current(store, labels_prefix(experiment.label_table), LABELS)
     parts = [rows.filter(pc.equal(rows["split"], "train"))["target"] for rows in table.scan(["split", "target"])]
     values = np.concatenate([part.to_numpy() for part in parts])
     extent = float(np.ptp(values))
-    return Labelled(
-        definition=cell.label.definition,
+    return LabelResult(
+        definition=experiment.label.definition,
         viral=card.about.viral,
         crowded=float((values - values.min() <= CROWDED * extent).mean()),
         extent=extent,
-        judged=judged,
+        result=judged,
     )
 
 
-def summary_of(store: Store, place: str, study: Study, models: int, reused: int) -> StudySummary:
-    """The main figures."""
-    random = next((each for each in study.splits if each.split == "random"), None)
-    flat = {each.definition: each.judged.figure("constant", "rmse") for each in study.labels}
+def summarise(store: Store, prefix: str, study: Study, models: int, reused: int) -> StudySummary:
+    """Summarise the main results."""
+    random = next((split for split in study.splits if split.split == "random"), None)
+    constant = {label.definition: label.result.metric("constant", "rmse") for label in study.labels}
     return StudySummary(
-        html=store.uri(f"{place}/study.html"),
-        json=store.uri(f"{place}/study.json"),
+        html=store.uri(f"{prefix}/study.html"),
+        json=store.uri(f"{prefix}/study.json"),
         posts=sum(part.posts for part in study.headline.parts),
         models=models,
         reused=reused,
         headline=_lines(study.headline),
         random=_lines(random) if random else {},
-        flattery={each.system: _told(each.figures) for each in study.flattery},
-        constant={name: _told({"rmse": each}) for name, each in flat.items() if each},
+        flattery={gap.system: _format(gap.metrics) for gap in study.flattery},
+        constant={name: _format({"rmse": rmse}) for name, rmse in constant.items() if rmse},
         skipped=study.skipped,
     )
 
 
-def _lines(judged: Judged) -> dict[str, str]:
-    """Each system's figures, or why there are none."""
-    return {each.name: each.unavailable or _told(each.figures) for each in judged.systems}
+def _lines(judged: SplitResult) -> dict[str, str]:
+    """Metrics of each system, or why it has none."""
+    return {system.name: system.unavailable or _format(system.metrics) for system in judged.systems}
 
 
-def _told(figures: Mapping[str, Estimate]) -> str:
+def _format(metrics: Mapping[str, Estimate]) -> str:
     return ", ".join(
-        f"{name} {each.value:.3f}" + (f" [{each.low:.3f}, {each.high:.3f}]" if each.low is not None else "")
-        for name, each in figures.items()
-        if each.value is not None
+        f"{name} {metric.value:.3f}" + (f" [{metric.low:.3f}, {metric.high:.3f}]" if metric.low is not None else "")
+        for name, metric in metrics.items()
+        if metric.value is not None
     )

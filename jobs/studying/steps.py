@@ -1,4 +1,4 @@
-"""The steps of a study: label, train, judge. What is done for the same data is not done again."""
+"""Steps of a study: label, train, evaluate. Results for unchanged data are reused."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from viral.storage.store import Store, read_json
 
 ENSEMBLE, STACKED = "ensemble", "stacked"
 KINDS = tuple(kind for kind in MODELS if kind not in ("sound", "video"))
-"""The models that can be studied: those of feature tables."""
+"""Models that can be studied: those trained on feature tables."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How the studied model is trained: its kind, and what that kind takes."""
+    """How the studied model is trained: its kind, and settings of that kind."""
 
     kind: str = ENSEMBLE
     members: tuple[str, ...] = tuple(MEMBERS)
@@ -42,108 +42,125 @@ class Recipe:
 
 
 @dataclass(frozen=True)
-class Cell:
-    """One model of a study: what it learns, how the posts are divided, and what it is shown of them."""
+class Experiment:
+    """One trained model of a study: label, split, seed, and the fraction of the training authors it is trained on."""
 
     label: LabelSpec
     split: SplitSpec
     seed: int = 0
-    share: float = 1.0
+    author_fraction: float = 1.0
 
     @property
-    def table(self) -> str:
-        """Its label table."""
+    def label_table(self) -> str:
+        """Name of the label table."""
         gap = f"-gap{self.split.gap_days:g}" if self.split.gap_days else ""
         return f"{self.label.definition}-{self.split.kind}{gap}"
 
-    def model(self, kind: str) -> str:
-        """What its model is called."""
+    def model_name(self, kind: str) -> str:
+        """Name of the saved model."""
         seed = f"-seed{self.seed}" if self.seed else ""
-        share = f"-share{100 * self.share:g}" if self.share < 1 else ""
-        return f"{self.table}-{kind}{seed}{share}"
+        fraction = f"-share{100 * self.author_fraction:g}" if self.author_fraction < 1 else ""
+        return f"{self.label_table}-{kind}{seed}{fraction}"
 
 
 @dataclass
-class Steps:
-    """The models of one study, each trained and judged once. Call them within a session.
+class StudyRunner:
+    """Trains and evaluates each model of a study once. Call it within a session.
 
     Attributes:
         store: the root.
-        place: the study's folder.
-        feature_set: what the models see.
+        prefix: folder of the study.
+        feature_set: input of the models.
         recipe: how they are trained.
         resamples: of the bootstraps.
-        reused: how many of them were there already.
+        reused: number of models that existed already.
+        labelled: label tables that this run has written.
     """
 
     store: Store
-    place: str
+    prefix: str
     feature_set: FeatureSet
     recipe: Recipe
     resamples: int
     reused: int = 0
     labelled: set[str] = field(default_factory=set)
 
-    def judged(self, cell: Cell) -> tuple[Report, str]:
-        """The whole scorecard of a cell's model, and where its page lies from the study's folder.
+    def evaluate(self, experiment: Experiment) -> tuple[Report, str]:
+        """Return the scorecard of an experiment's model, and the path of its page relative to the study's folder.
 
         Raises:
-            TableError, ConfigError: the posts cannot be divided so, or too little is left to learn from.
+            TableError, ConfigError: the posts cannot be split that way, or too few are left to train on.
         """
-        self._label(cell)
-        model = self._trained(cell)
+        self._label(experiment)
+        model = self._model(experiment)
         copy = f"scorecards/{model.replace('/', '-')}"
-        card = read_json(self.store, f"{self.place}/{copy}.json")
+        card = read_json(self.store, f"{self.prefix}/{copy}.json")
         if card and card["settings"]["resamples"] == self.resamples:
             self.reused += 1
             return Report.model_validate(card), f"{copy}.html"
         evaluate.run(self.store, model, resamples=self.resamples)
         name, version = model.split("/")
-        for ending in ("html", "json"):  # the JSON last: it says that the copy is whole
-            whole = self.store.read(Registry.key(name, int(version), f"scorecard.{ending}"))
-            self.store.write(f"{self.place}/{copy}.{ending}", whole)
-        return Report.model_validate_json(whole), f"{copy}.html"
+        for ending in ("html", "json"):  # the JSON last: it marks the copy as complete
+            content = self.store.read(Registry.key(name, int(version), f"scorecard.{ending}"))
+            self.store.write(f"{self.prefix}/{copy}.{ending}", content)
+        return Report.model_validate_json(content), f"{copy}.html"
 
-    def _label(self, cell: Cell) -> None:
-        """Made anew by each run, which takes seconds: the same posts give the same labels."""
-        if cell.table not in self.labelled:
-            label.run(self.store, cell.label, cell.split, name=cell.table)
-            self.labelled.add(cell.table)
+    def _label(self, experiment: Experiment) -> None:
+        """Write the label table once per run: that takes seconds, and the same posts give the same labels."""
+        if experiment.label_table not in self.labelled:
+            label.run(self.store, experiment.label, experiment.split, name=experiment.label_table)
+            self.labelled.add(experiment.label_table)
 
-    def _trained(self, cell: Cell) -> str:
-        """The cell's model, `name/version`: the one that it was given before, if all that it is made of is the same."""
-        note, identity = f"{self.place}/models/{cell.model(self.recipe.kind)}.json", self._identity(cell)
-        found = read_json(self.store, note)
-        if found and found["identity"] == identity and self._is_there(found["model"]):
-            return str(found["model"])
-        model = self._train(cell)
-        self.store.write(note, json.dumps({"identity": identity, "model": model}).encode())
+    def _model(self, experiment: Experiment) -> str:
+        """`name/version` of the experiment's model: that of an earlier run if its identity is the same."""
+        key, identity = (
+            f"{self.prefix}/models/{experiment.model_name(self.recipe.kind)}.json",
+            self._identity(experiment),
+        )
+        earlier = read_json(self.store, key)
+        if earlier and earlier["identity"] == identity and self._exists(earlier["model"]):
+            return str(earlier["model"])
+        model = self._train(experiment)
+        self.store.write(key, json.dumps({"identity": identity, "model": model}).encode())
         return model
 
-    def _identity(self, cell: Cell) -> str:
-        """A hash of data, labels and settings."""
+    def _identity(self, experiment: Experiment) -> str:
+        """Hash of data, labels and settings."""
         streams = streams_of(self.feature_set)
-        data, about = labelled_features(self.store, self.feature_set, cell.table, streams, share=cell.share)
+        data, about = labelled_features(
+            self.store, self.feature_set, experiment.label_table, streams, author_fraction=experiment.author_fraction
+        )
         recipe = {**vars(self.recipe), "config": vars(self.recipe.config)}
-        parts = [statistics_of(data).data_hash, about, self.feature_set.fingerprint, recipe, cell.seed, cell.share]
+        parts = [
+            statistics_of(data).data_hash,
+            about,
+            self.feature_set.fingerprint,
+            recipe,
+            experiment.seed,
+            experiment.author_fraction,
+        ]
         return hashlib.sha256(json.dumps([*parts, viral.__version__], sort_keys=True).encode()).hexdigest()[:16]
 
-    def _is_there(self, model: str) -> bool:
+    def _exists(self, model: str) -> bool:
         try:
             Registry(self.store).load(model)
         except TableError:
             return False
         return True
 
-    def _train(self, cell: Cell) -> str:
-        store, recipe, name = self.store, self.recipe, cell.model(self.recipe.kind)
-        what = (self.feature_set, cell.table)
+    def _train(self, experiment: Experiment) -> str:
+        store, recipe, name = self.store, self.recipe, experiment.model_name(self.recipe.kind)
+        data = (self.feature_set, experiment.label_table)
         if recipe.kind == STACKED:
-            members = train_stacked.train_members(store, name, *what, seed=cell.seed, share=cell.share)
+            members = train_stacked.train_members(
+                store, name, *data, seed=experiment.seed, author_fraction=experiment.author_fraction
+            )
             return train_stacked.run(store, StackedSpec(name, members)).model
         if recipe.kind == ENSEMBLE:
-            trees = EnsembleSpec(name, *what, recipe.members, seed=cell.seed, share=cell.share)
+            trees = EnsembleSpec(
+                name, *data, recipe.members, seed=experiment.seed, author_fraction=experiment.author_fraction
+            )
             return train_ensemble.run(store, trees).model
         modality = None if recipe.kind == FUSION else recipe.kind
-        network = TrainSpec(name, *what, recipe.workers, modality=modality, share=cell.share)
-        return train_network.run(store, network, replace(recipe.config, seed=cell.seed)).model
+        network = TrainSpec(name, *data, recipe.workers, modality=modality, author_fraction=experiment.author_fraction)
+        return train_network.run(store, network, replace(recipe.config, seed=experiment.seed)).model

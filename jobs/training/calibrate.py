@@ -1,4 +1,4 @@
-"""A saved model on the posts that it was not trained on → how its words are to be corrected, beside its weights."""
+"""Fit a saved model's calibration on the validation split, and store it beside the weights."""
 
 from __future__ import annotations
 
@@ -13,104 +13,115 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.runtime.buckets import over_buckets
+from jobs.runtime.buckets import map_buckets
 from jobs.scoring.loaded import raw_scorer
-from jobs.training.labelled import labelled_features, share_of
+from jobs.training.labelled import author_fraction_of, labelled_features
 from viral.datasets.labelled_features import LabelledFeatures
 from viral.datasets.streams import from_table
 from viral.errors import TableError
 from viral.evaluation.splits import author_codes
-from viral.models.ensemble.rows import sampled
-from viral.registry.registry import Registry, Saved
+from viral.models.ensemble.rows import is_sampled
+from viral.registry.registry import ModelVersion, Registry
 from viral.scoring.calibration import LEVEL, Calibration, fit
-from viral.scoring.reference import ROWS, WORDS, Reference
+from viral.scoring.reference import REFERENCE_COLUMNS, ROWS, Reference
 from viral.scoring.scorer import CALIBRATION, Scorer
 from viral.storage.store import Store
 
-HELD_ROWS = 100_000  # validation posts whose predictions are looked at: more change no knot
-NUMBERS = 48_000_000  # of the vectors that are brought to this machine: 192 MB
+MAX_VALIDATION_ROWS = 100_000  # validation posts to predict: more change no knot of the calibration
+MAX_VALUES = 48_000_000  # vector components collected by the driver: 192 MB of float32
 
 
 @dataclass(frozen=True)
-class Sample:
-    """Shares of the posts that are looked at: of both splits with vectors, and held ones with predictions."""
+class SamplingRates:
+    """Sampling rates: of training and validation posts with vectors, and of validation posts to predict."""
 
     train: float
-    vectors: float
-    held: float
+    validation: float
+    predicted: float
 
 
-def calibrate(store: Store, saved: Saved) -> Calibration | None:
-    """Fit what `Scorer` corrects a model by, and write it beside the model. Call it within a session.
+def calibrate(store: Store, saved: ModelVersion) -> Calibration | None:
+    """Fit the calibration and the reference posts of a model, and store both beside it. Call it within a session.
 
-    From the validation split, which no weight was learnt from (though the best epoch and the weights of members were
-    chosen on it), and of the training split a sample of posts that later ones are compared with.
+    The calibration is fitted on the validation split: no weight was learnt from it, though the best epoch and the
+    members' weights were chosen on it. The reference posts, which later posts are compared with, are a sample of the
+    training split.
 
     Returns:
-        None where no validation post has features: then it stays as it is, and says so.
+        None if no validation post has features; the model then stays uncalibrated.
 
     Raises:
-        TableError: the labels were made anew since the model was trained.
+        TableError: the labels were rewritten after the model was trained.
     """
     scorer = Scorer(saved, raw=True)
     name = saved.card["label"]["name"]
-    data, about = labelled_features(store, scorer.feature_set, name, scorer.streams, share=share_of(saved))
+    data, about = labelled_features(
+        store, scorer.feature_set, name, scorer.streams, author_fraction=author_fraction_of(saved)
+    )
     if about != saved.card["label"]:
-        raise TableError(f"labels/{name} was made anew since {saved} was trained: train again, or label as before")
-    bits = data.bits()
-    work = partial(_gather, data, bits, str(saved), _sample(data, saved))
-    found = [row["it"] for row in over_buckets(work, bits)]
-    kept, held = (pa.concat_tables(tables).combine_chunks() for tables in zip(*found, strict=True))
-    if not held.num_rows:
+        raise TableError(f"labels/{name} changed after {saved} was trained: train again, or label as before")
+    log2_buckets = data.log2_buckets()
+    work = partial(_gather, data, log2_buckets, str(saved), _sampling_rates(data, saved))
+    pieces = zip(*map_buckets(work, log2_buckets), strict=True)
+    sample, predicted = (pa.concat_tables(tables).combine_chunks() for tables in pieces)
+    if not predicted.num_rows:
         return None
-    train = kept.filter(pc.equal(kept["split"], "train"))
-    fresh = kept.filter(pc.equal(kept["split"], "validation"))
-    batches = [from_table(scorer.streams, each) for each in (train, fresh)]
-    Reference.fit(scorer.streams, batches[0], train.select(list(WORDS)), batches[1]).save(store, saved.place)
-    made = _fitted(train, held)
-    store.write(Registry.key(saved.name, saved.version, CALIBRATION), json.dumps(made.to_dict()).encode())
-    return made
+    train = sample.filter(pc.equal(sample["split"], "train"))
+    validation = sample.filter(pc.equal(sample["split"], "validation"))
+    batches = [from_table(scorer.streams, rows) for rows in (train, validation)]
+    Reference.fit(scorer.streams, batches[0], train.select(list(REFERENCE_COLUMNS)), batches[1]).save(
+        store, saved.prefix
+    )
+    calibration = _fit(train, predicted)
+    store.write(Registry.key(saved.name, saved.version, CALIBRATION), json.dumps(calibration.to_dict()).encode())
+    return calibration
 
 
-def _sample(data: LabelledFeatures, saved: Saved) -> Sample:
-    posts, rows = max(1, sum(part.rows for part in data.labels.parts())), max(1, saved.card["rows"])
-    kept = min(ROWS, NUMBERS // max(1, sum(stream.dim for stream in data.streams)))
-    return Sample(*(min(1.0, wanted / of) for wanted, of in ((kept, rows), (kept, posts), (HELD_ROWS, posts))))
+def _sampling_rates(data: LabelledFeatures, saved: ModelVersion) -> SamplingRates:
+    posts, rows = max(1, data.labels.stored_rows()), max(1, saved.card["rows"])
+    sampled = min(ROWS, MAX_VALUES // max(1, sum(stream.dim for stream in data.streams)))
+    counts = ((sampled, rows), (sampled, posts), (MAX_VALIDATION_ROWS, posts))
+    return SamplingRates(*(min(1.0, count / total) for count, total in counts))
 
 
-def _gather(data: LabelledFeatures, bits: int, model: str, sample: Sample, bucket: int) -> dict[str, Any]:
-    """Of one bucket: posts of both splits with their vectors, and held posts with what the model says of them."""
-    rows = data.read(bits, bucket, ("train", "validation"))
+def _gather(
+    data: LabelledFeatures, log2_buckets: int, model: str, rates: SamplingRates, bucket: int
+) -> tuple[pa.Table, pa.Table]:
+    """Sample one bucket: posts of both splits with vectors, and validation posts with the model's predictions."""
+    rows = data.read(log2_buckets, bucket, ("train", "validation"))
     ids, train = rows["post_id"].to_pylist(), rows["split"].to_numpy(zero_copy_only=False) == "train"
-    kept = _chosen(ids, np.where(train, sample.train, sample.vectors))
-    held = _chosen(ids, np.where(train, 0.0, sample.held))
+    sample = _mask(ids, np.where(train, rates.train, rates.validation))
+    predicted = _mask(ids, np.where(train, 0.0, rates.predicted))
     vectors = [stream.name for stream in data.streams]
     scorer = raw_scorer(data.features.store.root, model)
-    return {"it": (rows.filter(kept).select([*WORDS, "split", *vectors]), _said(scorer, rows.filter(held)))}
+    return rows.filter(sample).select([*REFERENCE_COLUMNS, "split", *vectors]), _predict(scorer, rows.filter(predicted))
 
 
-def _chosen(ids: Sequence[str], shares: npt.NDArray[np.float64]) -> pa.Array:
-    return pa.array([sampled(post, share) for post, share in zip(ids, shares, strict=True)], pa.bool_())
+def _mask(ids: Sequence[str], rates: npt.NDArray[np.float64]) -> pa.Array:
+    return pa.array([is_sampled(post, rate) for post, rate in zip(ids, rates, strict=True)], pa.bool_())
 
 
-def _said(scorer: Scorer, rows: pa.Table) -> pa.Table:
-    """What a model says of rows, beside what became of them."""
-    found = rows.select(list(WORDS))
-    said = scorer.said(from_table(scorer.streams, rows)) if rows.num_rows else None
-    for at, name in enumerate(("low", "score", "high")):
-        found = found.append_column(name, pa.array([] if said is None else said.quantiles[:, at], pa.float64()))
-    return found.append_column("probability", pa.array([] if said is None else said.probability, pa.float64()))
+def _predict(scorer: Scorer, rows: pa.Table) -> pa.Table:
+    """Add the columns of a model's predictions to the reference columns of the rows."""
+    table = rows.select(list(REFERENCE_COLUMNS))
+    columns: Sequence[Any] = [[]] * 4
+    if rows.num_rows:
+        predictions = scorer.predict(from_table(scorer.streams, rows))
+        columns = (*predictions.quantiles.T, predictions.probability)
+    for name, values in zip(("low", "score", "high", "probability"), columns, strict=True):
+        table = table.append_column(name, pa.array(values, pa.float64()))
+    return table
 
 
-def _fitted(train: pa.Table, held: pa.Table) -> Calibration:
+def _fit(train: pa.Table, predicted: pa.Table) -> Calibration:
     y = train["target"].to_numpy()
     low, high = np.quantile(y, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return fit(
-        held["probability"].to_numpy(),
-        np.stack([held[name].to_numpy() for name in ("low", "score", "high")], axis=1),
-        held["target"].to_numpy(),
-        held["is_viral"].to_numpy(zero_copy_only=False),
-        author_codes(held),
+        predicted["probability"].to_numpy(),
+        np.stack([predicted[name].to_numpy() for name in ("low", "score", "high")], axis=1),
+        predicted["target"].to_numpy(),
+        predicted["is_viral"].to_numpy(zero_copy_only=False),
+        author_codes(predicted),
         base_rate=float(train["is_viral"].to_numpy(zero_copy_only=False).mean()),
         spread=(float(low), float(high)),
     )

@@ -1,4 +1,4 @@
-"""Labelled posts → their clips, decoded by Ray Data on cores that are free, anew each epoch."""
+"""Clips of labelled posts, decoded each epoch by Ray Data on the free cores."""
 
 from __future__ import annotations
 
@@ -15,24 +15,25 @@ from viral.config import Settings
 from viral.datasets.labelled_features import TARGETS
 from viral.datasets.labelled_videos import LabelledVideos
 from viral.errors import UnreadableError
-from viral.extractors.clip_network import as_clip_network, random_clips, seen
+from viral.extractors.clip_network import as_clip_network, clip_pixels, random_clips
 from viral.extractors.spec import ExtractorSpec
-from viral.features.reader import Decoded, Job, Reader
+from viral.features.posts import DecodedPost, ExtractionRequest
+from viral.features.reader import MediaReader
 from viral.media.requests import Clips
-from viral.models.epoch_plan import ClipChunk, order_of
+from viral.models.epoch_plan import ClipChunk, epoch_order
 from viral.storage.store import Store
 
 if TYPE_CHECKING:
     from ray.data import Dataset
 
-MAX_TASKS = 4096  # a task a chunk, several chunks a task beyond this
-AHEAD_BYTES = 256 << 20  # of decoded clips that wait for a worker: half a minute of a GPU's work, a corner of a node
-PREFETCHED = 2  # steps whose clips are at the worker before it asks for them
+MAX_TASKS = 4096  # one task per chunk up to this, then several chunks per task: bounds the scheduler's cost
+AHEAD_BYTES = 256 << 20  # decoded clips waiting for a worker: half a minute of GPU work, little of a node's memory
+PREFETCH_STEPS = 2  # steps whose clips are fetched ahead: one is used while the next arrives
 
 
 @dataclass(frozen=True)
 class Decoders:
-    """How many tasks decode for one training worker at once, and how much of a core each takes of Ray."""
+    """Decoding tasks per training worker, and the share of a core that each reserves."""
 
     tasks: int
     cpus: float
@@ -40,20 +41,20 @@ class Decoders:
 
 @dataclass(frozen=True)
 class ClipSource:
-    """Chunks in, a table of decoded posts a chunk out. Ray Data calls it in its tasks.
+    """Ray Data function that maps chunks to tables of decoded posts.
 
     Args:
-        data: the labelled posts, in 2^bits buckets.
-        bits: see there.
+        data: the labelled posts.
+        log2_buckets: the posts are read in 2^log2_buckets buckets.
         spec: the network that the clips are for.
         settings: limits of media and sandbox.
-        split: which posts.
-        epoch: the seed and the number of a training epoch, which decide order and clips; None: in order, fixed clips.
-        clips: of a post in training.
+        split: the split to read.
+        epoch: seed and number of a training epoch, which determine order and clips; None: stored order, fixed clips.
+        clips: clips per post in training.
     """
 
     data: LabelledVideos
-    bits: int
+    log2_buckets: int
     spec: ExtractorSpec
     settings: Settings
     split: str
@@ -61,21 +62,22 @@ class ClipSource:
     clips: int = 1
 
     def __call__(self, batch: pa.Table) -> Iterator[pa.Table]:
-        """The posts of each chunk: targets, `pixels` as bytes with their `shape`, or a `reason` why none."""
+        """Yield the posts of each chunk: targets, and `pixels` as bytes with `shape`, or a `reason` for failure."""
         for chunk in batch.to_pylist():
             yield self.table(ClipChunk(**chunk))
 
     def table(self, chunk: ClipChunk) -> pa.Table:
-        """The posts of a chunk, in its order."""
-        posts = self.data.read(self.bits, chunk.bucket, (self.split,))
+        """Decode the posts of a chunk, in order."""
+        posts = self.data.read(self.log2_buckets, chunk.bucket, (self.split,))
         if self.epoch:
-            posts = posts.take(order_of(posts.num_rows, chunk.bucket, *self.epoch))
+            posts = posts.take(epoch_order(posts.num_rows, chunk.bucket, *self.epoch))
         posts = posts.slice(chunk.start, chunk.stop - chunk.start)
-        jobs = [
-            Job(row["post_id"], row["video_uri"], requests=(self._request(row["post_id"]),)) for row in _rows(posts)
+        requests = [
+            ExtractionRequest(row["post_id"], row["video_uri"], requests=(self._request(row["post_id"]),))
+            for row in _rows(posts)
         ]
         reader = _reader(self.data.posts.store.root, self.settings.model_dump_json())
-        decoded = [self._row(each) for each in reader.run(jobs)]
+        decoded = [self._row(post) for post in reader.read(requests)]
         return _joined(posts, decoded)
 
     def _request(self, post_id: str) -> Clips:
@@ -84,24 +86,23 @@ class ClipSource:
             return spec.needs[0]
         return random_clips(spec, self.clips, zlib.crc32(f"{self.epoch} {post_id}".encode()))
 
-    def _row(self, decoded: Decoded) -> dict[str, Any]:
-        (request,) = decoded.job.requests or ()
-        assert isinstance(request, Clips), "as asked for"
+    def _row(self, decoded: DecodedPost) -> dict[str, Any]:
+        (request,) = decoded.request.requests or ()
+        assert isinstance(request, Clips), "table() requests clips"
         if decoded.media is None:
             return {"reason": decoded.reason, "shape": None, "pixels": None}
-        pixels = seen(as_clip_network(self.spec), decoded.media, request)
+        pixels = clip_pixels(as_clip_network(self.spec), decoded.media, request)
         if pixels is None:
             return {"reason": UnreadableError.reason, "shape": None, "pixels": None}
         return {"reason": None, "shape": list(pixels.shape), "pixels": pixels.tobytes()}
 
 
 def clip_tables(source: ClipSource, chunks: Sequence[ClipChunk], posts: int, decoders: Decoders) -> Iterable[pa.Table]:
-    """The posts of these chunks in their order, so many a table; few wait decoded, however many there are."""
+    """Yield the posts of the chunks in order, `posts` per table, decoding at most `AHEAD_BYTES` ahead."""
     if not chunks:
         return ()
-    made: Dataset = _dataset(source, chunks, decoders)
-    tables: Iterable[pa.Table] = made.iter_batches(
-        batch_size=posts, batch_format="pyarrow", prefetch_batches=PREFETCHED
+    tables: Iterable[pa.Table] = _dataset(source, chunks, decoders).iter_batches(
+        batch_size=posts, batch_format="pyarrow", prefetch_batches=PREFETCH_STEPS
     )
     return tables
 
@@ -120,9 +121,9 @@ def _dataset(source: ClipSource, chunks: Sequence[ClipChunk], decoders: Decoders
 
 
 @cache
-def _reader(root: str, settings: str) -> Reader:
-    """One sandbox a process: Ray calls its tasks in processes that it keeps, from one epoch to the next."""
-    return Reader((), Store(root), Settings.model_validate_json(settings))
+def _reader(root: str, settings: str) -> MediaReader:
+    """One sandbox per process: Ray reuses its processes from one epoch to the next."""
+    return MediaReader((), Store(root), Settings.model_validate_json(settings))
 
 
 def _rows(posts: pa.Table) -> list[dict[str, Any]]:
@@ -140,5 +141,5 @@ def _joined(posts: pa.Table, decoded: Sequence[dict[str, Any]]) -> pa.Table:
 
 
 def pixels_of(row: dict[str, Any]) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """The clips of a row, uint8 (C, T, H, W, 3)."""
+    """Clips of a row, uint8 (C, T, H, W, 3)."""
     return np.frombuffer(row["pixels"], np.uint8).reshape(row["shape"])

@@ -1,4 +1,4 @@
-"""What each task of a Ray cluster does to train one member of an ensemble."""
+"""Ray task that trains one member of an ensemble."""
 
 from __future__ import annotations
 
@@ -9,19 +9,28 @@ import numpy as np
 import numpy.typing as npt
 
 from viral.datasets.labelled_features import LabelledFeatures
-from viral.models.ensemble.member import Floats, Tensors, member_class
-from viral.models.ensemble.rows import Crew, Layout, Source
-from viral.models.predictions import PredictionBatch
+from viral.models.ensemble.member import Arrays, member_class
+from viral.models.ensemble.rows import Layout, RowSource, WorkerGroup
+from viral.models.predictions import Floats, PredictionBatch
 from viral.models.train_config import Scaling
 
-HELD_ROWS = 20_000  # more posts to weigh members on change no weight that a reader could see
+MAX_VALIDATION_ROWS = 20_000  # more posts change no weight of a member visibly
 
 
 @dataclass(frozen=True)
 class MemberTask:
-    """All that a task needs to know. `rows` and `held_rows` count the training and the validation split.
+    """Input of a task.
 
-    `workers` grow the trees together; other members, and trees where it is 1, are fitted by one task each.
+    Attributes:
+        name: of the member.
+        data: features and labels.
+        log2_buckets: the data is read in 2^log2_buckets buckets.
+        layout: columns of the inputs.
+        scaling: of the target.
+        rows: size of the training split.
+        validation_rows: size of the validation split.
+        seed: of everything random.
+        workers: number of workers that train a distributed member; any other member is one task.
     """
 
     name: str
@@ -30,38 +39,38 @@ class MemberTask:
     layout: Layout
     scaling: Scaling
     rows: int
-    held_rows: int
+    validation_rows: int
     seed: int
     workers: int = 1
 
-    def source(self, split: str, rows: int, limit: int, crew: Crew | None = None) -> Source:
-        """The posts of a split, or of too many a sample."""
-        return Source(self.data, self.log2_buckets, split, self.scaling, min(1.0, limit / max(1, rows)), crew)
+    def source(self, split: str, rows: int, limit: int, group: WorkerGroup | None = None) -> RowSource:
+        """Rows of a split; a sample if there are more than `limit`."""
+        return RowSource(self.data, self.log2_buckets, split, self.scaling, min(1.0, limit / max(1, rows)), group)
 
     def limit(self, name: str) -> int:
-        """How many posts that member learns from, at most."""
+        """Maximum number of training posts of a member."""
         kind = member_class(name)
-        return kind.limit * (self.workers if kind.grown else 1)
+        return kind.max_rows * (self.workers if kind.distributed else 1)
 
 
 @dataclass(frozen=True)
-class Trained:
-    """A member, the settings that it chose, and what it says of the posts that the members are weighed on."""
+class TrainedMember:
+    """A fitted member, its chosen settings, and its predictions of the validation posts with their labels."""
 
     name: str
-    tensors: Tensors
+    tensors: Arrays
     settings: dict[str, Any]
-    said: PredictionBatch
+    predictions: PredictionBatch
     viral: npt.NDArray[np.bool_]
     score: Floats
 
 
-def train(task: MemberTask, crew: Crew | None = None) -> Trained:
-    """Train one member, alone or as one of a crew."""
+def train(task: MemberTask, group: WorkerGroup | None = None) -> TrainedMember:
+    """Train one member, alone or as one worker of a group."""
     kind = member_class(task.name)
-    held = task.source("validation", task.held_rows, HELD_ROWS).all()
-    source = task.source("train", task.rows, task.limit(task.name), crew)
-    member, settings = kind.fit(task.layout, source, held, task.seed)
-    tensors = member.tensors()
-    said = kind.made(tensors)(task.layout, held.batch)
-    return Trained(task.name, tensors, settings, said, held.viral, held.score)
+    validation = task.source("validation", task.validation_rows, MAX_VALIDATION_ROWS).read_all()
+    source = task.source("train", task.rows, task.limit(task.name), group)
+    member, settings = kind.fit(task.layout, source, validation, task.seed)
+    tensors = member.to_arrays()
+    predictions = kind.from_arrays(tensors)(task.layout, validation.batch)
+    return TrainedMember(task.name, tensors, settings, predictions, validation.viral, validation.score)

@@ -1,4 +1,4 @@
-"""Vectors that were made elsewhere → a feature table like any other, to train on."""
+"""Import vectors computed elsewhere as a feature table to train on."""
 
 from __future__ import annotations
 
@@ -15,65 +15,65 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 import viral
-from jobs.runtime.options import chosen_set
+from jobs.runtime.options import resolve_feature_set
 from viral.errors import TableError
-from viral.extractors.feature_set import Entry, FeatureSet
-from viral.extractors.foreign import Foreign
+from viral.extractors.external_features import ExternalFeatures
+from viral.extractors.feature_set import ExtractorEntry, FeatureSet
 from viral.features.feature_table import features_table
 from viral.storage.store import Store, one_line
-from viral.tables.bucketed import bits_for
-from viral.tables.schemas import LABELS, VECTOR, features
+from viral.tables.bucketed import log2_buckets_for
+from viral.tables.schemas import LABELS, VECTOR, feature_schema
 
-MAX_ROWS = 4_000_000  # one machine reads them, and each batch makes a part a bucket
-BATCH = 8192
-HASHED_AT_ONCE = 8 << 20
-TAKEN = (*LABELS.names, *features(()).names)
-_IMPORTED = "imported.json"  # written last: a table without it is written again
+MAX_ROWS = 4_000_000  # one machine reads them all, and each batch writes one file per bucket
+BATCH_ROWS = 8192  # bounds memory: 64 MiB of vectors of 2,048 float32
+HASH_BYTES = 8 << 20  # per read while hashing; bounds memory
+RESERVED = (*LABELS.names, *feature_schema(()).names)
+_IMPORTED = "imported.json"  # written last: a table without it is incomplete and is imported again
 
 
 features_option = click.option(
-    "--features", metavar="URI", help="Instead of a set: a Parquet file or folder, a column a modality."
+    "--features", metavar="URI", help="Instead of a set: a Parquet file or folder, one column per modality."
 )
 
 
 def set_or_features(store: Store, feature_set: str, weights: str | None, features: str | None) -> FeatureSet:
-    """The feature set of these three options. Raises as `chosen_set` and `brought_in` do."""
-    return brought_in(store, features) if features else chosen_set(feature_set, weights, store)
+    """Return the feature set of these options. Raises as `resolve_feature_set` and `import_features` do."""
+    return import_features(store, features) if features else resolve_feature_set(feature_set, weights, store)
 
 
-def brought_in(store: Store, uri: str) -> FeatureSet:
-    """The feature set of a foreign table, which is copied into the root unless it is there already.
+def import_features(store: Store, uri: str) -> FeatureSet:
+    """Copy an external table into the root, unless it was imported before, and return its feature set.
 
     Args:
         store: the root.
-        uri: a Parquet file, or a folder of them, here or on S3: `post_id`, and a column of vectors a modality, named
-            as the modality; null where a post lacks it. Other columns are left out.
+        uri: a Parquet file or a folder of them, local or on S3, with `post_id` and one column of vectors per modality,
+            named after it; null where a post has none. Other columns are ignored.
 
     Raises:
-        TableError: it cannot be read, or is not such a table.
+        TableError: the table cannot be read, or has other columns.
     """
-    table = _Foreign.at(uri)
-    chosen = table.feature_set()
-    done = f"{chosen.table}/{_IMPORTED}"
-    if not store.exists(done):
-        rows, written = table.rows(), features_table(store, chosen)
-        for batch in table.batches([*chosen.dims]):
-            written.append(_as_features(batch, chosen, written.schema), bits_for(rows))
-        store.write(done, uri.encode())
-    return chosen
+    table = _ExternalTable.open(uri)
+    feature_set = table.feature_set()
+    marker = f"{feature_set.table}/{_IMPORTED}"
+    if not store.exists(marker):
+        rows, features = table.rows(), features_table(store, feature_set)
+        for batch in table.batches([*feature_set.dims]):
+            features.append(_as_features(batch, feature_set, features.schema), log2_buckets_for(rows))
+        store.write(marker, uri.encode())
+    return feature_set
 
 
 @dataclass(frozen=True)
-class _Foreign:
-    """A foreign table as it lies there."""
+class _ExternalTable:
+    """The Parquet files of an external table."""
 
     uri: str
     store: Store
     keys: tuple[str, ...]
 
     @classmethod
-    def at(cls, uri: str) -> _Foreign:
-        """Find its files. Raises TableError: there are none."""
+    def open(cls, uri: str) -> _ExternalTable:
+        """List the files. Raises TableError if there are none."""
         if uri.endswith(".parquet"):
             folder, _, file = (uri if uri.startswith("s3://") else str(Path(uri).absolute())).rpartition("/")
             store, keys = Store(folder), [file]
@@ -85,43 +85,50 @@ class _Foreign:
         return cls(uri, store, tuple(keys))
 
     def feature_set(self) -> FeatureSet:
-        """The columns of vectors, with their lengths as the first of each says. Raises TableError."""
+        """One extractor per column of vectors; their first row sets the dimension. Raises TableError."""
         schema = self._open(self.keys[0]).schema_arrow
-        names = [each.name for each in schema if _is_vector(each.type)]
+        names = [field.name for field in schema if _is_vector(field.type)]
         if "post_id" not in schema.names or not names:
             raise TableError(
                 f"{self.uri} has columns {', '.join(schema.names)}: post_id and lists of numbers are needed"
             )
-        if taken := [name for name in names if name in TAKEN]:
-            raise TableError(f"the column {taken[0]} of {self.uri} has a name of ours: call it after its modality")
+        if reserved := [name for name in names if name in RESERVED]:
+            raise TableError(f"the column {reserved[0]} of {self.uri} has a reserved name: name it after its modality")
         dims, digest = self._dims(names), self._digest()
-        entries = (Entry(Foreign(name=name, modality=name, length=dims[name], digest=digest)) for name in names)
+        entries = (
+            ExtractorEntry(ExternalFeatures(name=name, modality=name, length=dims[name], digest=digest))
+            for name in names
+        )
         name = re.sub(r"[^A-Za-z0-9_-]+", "-", PurePosixPath(self.uri).stem).strip("-_")
         return FeatureSet(name or "foreign", tuple(entries))
 
     def rows(self) -> int:
-        """How many. Raises TableError: too many."""
+        """Number of rows. Raises TableError if there are too many."""
         count: int = sum(self._open(key).metadata.num_rows for key in self.keys)
         if count > MAX_ROWS:
-            raise TableError(f"{self.uri} has {count} rows: one machine copies a foreign table, at most {MAX_ROWS}")
+            raise TableError(
+                f"{self.uri} has {count} rows: an external table is copied by one machine, at most {MAX_ROWS}"
+            )
         return count
 
     def batches(self, names: list[str]) -> Iterator[pa.Table]:
-        """`post_id` and the vectors, a bounded number of rows at a time. Raises TableError."""
+        """`post_id` and the vectors, in batches of at most `BATCH_ROWS`. Raises TableError."""
         for key in self.keys:
             parquet = self._open(key)
             if missing := {"post_id", *names} - set(parquet.schema_arrow.names):
                 raise TableError(f"{self.store.uri(key)} has no column {min(missing)}, which another file has")
             try:
-                for block in parquet.iter_batches(batch_size=BATCH, columns=["post_id", *names]):
+                for block in parquet.iter_batches(batch_size=BATCH_ROWS, columns=["post_id", *names]):
                     yield pa.Table.from_batches([block])
             except (pa.ArrowInvalid, OSError) as error:
-                # Among it lists of fixed size with nulls: pyarrow writes such files, and cannot read them.
-                raise TableError(f"{self.store.uri(key)} cannot be read, {one_line(error)}: write lists") from error
+                # For example fixed-size lists with nulls: pyarrow writes such files but cannot read them.
+                raise TableError(
+                    f"{self.store.uri(key)} cannot be read, {one_line(error)}: write lists of variable size"
+                ) from error
 
     def _open(self, key: str) -> pq.ParquetFile:
         try:
-            return pq.ParquetFile(self.store.input(key))
+            return pq.ParquetFile(self.store.open_input(key))
         except pa.ArrowInvalid as error:
             raise TableError(f"{self.store.uri(key)} is not readable Parquet") from error
 
@@ -139,8 +146,8 @@ class _Foreign:
     def _digest(self) -> str:
         digest = hashlib.sha256()
         for key in self.keys:
-            with self.store.input(key) as file:
-                while block := file.read(HASHED_AT_ONCE):
+            with self.store.open_input(key) as file:
+                while block := file.read(HASH_BYTES):
                     digest.update(block)
         return digest.hexdigest()[:16]
 
@@ -151,17 +158,17 @@ def _is_vector(kind: pa.DataType) -> bool:
     return bool(pa.types.is_floating(kind.value_type) or pa.types.is_integer(kind.value_type))
 
 
-def _as_features(batch: pa.Table, chosen: FeatureSet, schema: pa.Schema) -> pa.Table:
-    """The rows as a backfill would have written them."""
+def _as_features(batch: pa.Table, feature_set: FeatureSet, schema: pa.Schema) -> pa.Table:
+    """Convert rows to those that a backfill writes."""
     count, ids = batch.num_rows, batch["post_id"].cast(pa.string())
     if ids.null_count:
-        raise TableError("a row of the foreign table has no post_id")
-    same = {"attempt": 1, "status": "ok", "finished_at": datetime.now(UTC), "feature_set": chosen.fingerprint}
-    same["code_version"] = viral.__version__
-    columns = {name: pa.repeat(pa.scalar(value, schema.field(name).type), count) for name, value in same.items()}
-    columns |= {"post_id": ids} | {name: _vectors(batch[name], name, dim) for name, dim in chosen.dims.items()}
-    filled = [columns.get(each.name, pa.nulls(count, each.type)) for each in schema]
-    return pa.Table.from_arrays(filled, schema=schema)
+        raise TableError("a row of the external table has no post_id")
+    constants = {"attempt": 1, "status": "ok", "finished_at": datetime.now(UTC), "feature_set": feature_set.fingerprint}
+    constants["code_version"] = viral.__version__
+    columns = {name: pa.repeat(pa.scalar(value, schema.field(name).type), count) for name, value in constants.items()}
+    columns |= {"post_id": ids} | {name: _vectors(batch[name], name, dim) for name, dim in feature_set.dims.items()}
+    arrays = [columns.get(field.name, pa.nulls(count, field.type)) for field in schema]
+    return pa.Table.from_arrays(arrays, schema=schema)
 
 
 def _vectors(column: pa.ChunkedArray, name: str, dim: int) -> pa.Array:
@@ -169,9 +176,9 @@ def _vectors(column: pa.ChunkedArray, name: str, dim: int) -> pa.Array:
     lengths = pc.unique(pc.list_value_length(vectors.drop_null())).to_pylist()
     if lengths not in ([], [dim]):
         raise TableError(
-            f"the vectors in {name} are of {dim} values, and of {min(set(lengths) - {dim})}: make them alike"
+            f"the vectors in {name} have {dim} values, others {min(set(lengths) - {dim})}: give all the same length"
         )
     values = vectors.drop_null().flatten()
     if values.null_count or not pc.all(pc.is_finite(values), min_count=0).as_py():
-        raise TableError(f"a vector in {name} has a value that is no finite number: put null for the whole vector")
+        raise TableError(f"a vector in {name} has a value that is not finite: write null instead of the vector")
     return vectors

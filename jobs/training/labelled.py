@@ -1,59 +1,67 @@
-"""The data that every model of feature tables is trained on, found and measured on the cluster."""
+"""Training data of models on feature tables, and its statistics, computed on the cluster."""
 
 from __future__ import annotations
 
 from functools import partial
 from typing import Any
 
-from jobs.runtime.buckets import over_buckets
-from viral.datasets.labelled_features import LabelledFeatures, Statistics, total
+from jobs.runtime.buckets import map_buckets
+from viral.datasets.labelled_features import LabelledFeatures, Statistics, sum_statistics
 from viral.datasets.labelled_videos import LabelledVideos, VideoCounts
 from viral.datasets.streams import Stream
 from viral.errors import TableError
 from viral.extractors.feature_set import FeatureSet
 from viral.features.feature_table import features_table
-from viral.registry.registry import Saved
+from viral.registry.registry import ModelVersion
 from viral.storage.store import Store
 from viral.tables import replaced
 from viral.tables.places import labels_prefix
 from viral.tables.schemas import LABELS
 
-MIN_ROWS = 8  # a training split smaller than this says nothing
+MIN_ROWS = 8  # a smaller training split teaches nothing
 
 
 def labelled_features(
-    store: Store, feature_set: FeatureSet, label: str, streams: tuple[Stream, ...], *, share: float = 1.0
+    store: Store, feature_set: FeatureSet, label: str, streams: tuple[Stream, ...], *, author_fraction: float = 1.0
 ) -> tuple[LabelledFeatures, dict[str, Any]]:
-    """The posts that have a label and any of these streams, and what the labels' writer said of them.
+    """Join a feature table with a label table.
 
-    With a `share`, the training split is that of so many of its authors.
+    Args:
+        store: the root.
+        feature_set: of the feature table.
+        label: name of the label table.
+        streams: inputs; a post needs at least one of them.
+        author_fraction: fraction of the training split's authors to keep.
+
+    Returns:
+        The posts, and the metadata of the label table.
 
     Raises:
-        TableError: one of the two tables is missing or empty.
+        TableError: one of the tables is missing or empty.
     """
     features = features_table(store, feature_set)
-    if not features.parts():
-        there = sorted({key.key.split("/")[1] for key in store.objects("features") if key.key.endswith(".parquet")})
-        known = f"there are {', '.join(there)}" if there else "backfill first (viral backfill)"
-        raise TableError(f"there is no table {feature_set.table} in {store.root}: {known}")
-    labels, about = replaced.current(store, labels_prefix(label), LABELS)
-    return LabelledFeatures(features, labels, streams, share=share), about
+    if not features.files():
+        tables = sorted({key.key.split("/")[1] for key in store.objects("features") if key.key.endswith(".parquet")})
+        hint = f"there are {', '.join(tables)}" if tables else "backfill first (viral backfill)"
+        raise TableError(f"there is no table {feature_set.table} in {store.root}: {hint}")
+    labels, about = replaced.open_current(store, labels_prefix(label), LABELS)
+    return LabelledFeatures(features, labels, streams, author_fraction=author_fraction), about
 
 
-def share_of(saved: Saved) -> float:
-    """The share of the training split's authors that a model learnt from."""
+def author_fraction_of(saved: ModelVersion) -> float:
+    """Fraction of the training split's authors that a model was trained on."""
     return float(saved.card.get("share", 1.0))
 
 
 def statistics_of(data: LabelledFeatures) -> Statistics:
-    """The statistics of the training split and the hash of all data, gathered bucket by bucket on the cluster.
+    """Compute the statistics of the training split and the hash of all data.
 
     Raises:
-        TableError: the training split is too small to learn anything from, or all of it is viral, or none is.
+        TableError: the training split is too small, or all or none of its posts are viral.
     """
-    bits = data.bits()
-    statistics = total(row["it"] for row in over_buckets(partial(_statistics, data, bits), bits))
-    labels = data.labels.prefix.rpartition("/")[0]  # without the name of their generation
+    log2_buckets = data.log2_buckets()
+    statistics = sum_statistics(map_buckets(partial(data.statistics, log2_buckets), log2_buckets))
+    labels = data.labels.prefix.rpartition("/")[0]  # without the name of the table version
     if statistics.rows < MIN_ROWS:
         raise TableError(
             f"{statistics.rows} posts of the training split of {labels} have features of "
@@ -64,25 +72,17 @@ def statistics_of(data: LabelledFeatures) -> Statistics:
 
 
 def video_counts(data: LabelledVideos) -> VideoCounts:
-    """What is known of labelled videos before any is read, gathered in the same way."""
-    bits, counts = data.bits(), VideoCounts()
-    for row in over_buckets(partial(_counted, data, bits), bits):
-        counts = counts + row["it"]
+    """Count labelled videos and hash their data, without reading a video."""
+    log2_buckets, counts = data.log2_buckets(), VideoCounts()
+    for bucket_counts in map_buckets(partial(data.counts, log2_buckets), log2_buckets):
+        counts = counts + bucket_counts
     return counts
 
 
 def check_classes(viral: float, labels: str) -> None:
-    """Raise TableError if the share of viral posts in the training split leaves nothing to tell apart."""
+    """Raise TableError if all or none of the training posts are viral; `viral` is their fraction."""
     if viral in (0.0, 1.0):
         raise TableError(
             f"{'all' if viral else 'none'} of the training posts is viral by {labels}: label with another --top, "
             "or backfill more"
         )
-
-
-def _statistics(data: LabelledFeatures, bits: int, bucket: int) -> dict[str, Any]:
-    return {"it": data.statistics(bits, bucket)}
-
-
-def _counted(data: LabelledVideos, bits: int, bucket: int) -> dict[str, Any]:
-    return {"it": data.counts(bits, bucket)}

@@ -1,4 +1,4 @@
-"""What is saved beside a model's weights."""
+"""Card of a model: the metadata saved beside its weights."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def model_card(
     sources: list[str],
     state: dict[str, Any],
 ) -> dict[str, Any]:
-    """All that the model is made of: what a scorer needs, and what its reader must know."""
+    """Build the card of a network: what a scorer needs, and notes for people."""
     return {
         "kind": "network",
         "config": asdict(task.model),
@@ -50,48 +50,50 @@ def model_card(
             *notes_of_absent(spec.streams, task.model.streams),
             *_notes_of_split(spec, label["split"]["kind"]),
             *_notes_of_start(spec, label),
-            *notes_of_share(spec.share),
+            *notes_of_author_fraction(spec.author_fraction),
         ],
-        "share": spec.share,
+        "share": spec.author_fraction,
         **({"continued_from": str(spec.start)} if spec.start else {}),
     }
 
 
 def sources_of(store: Store) -> list[str]:
-    """The sources of the posts, by name: a distinct list, bucket by bucket."""
-    found: set[str] = set()
+    """Distinct sources of the posts, sorted."""
+    sources: set[str] = set()
     for rows in posts_table(store).scan(["source"]):
-        found.update(rows["source"].unique().to_pylist())
-    return sorted(found)
+        sources.update(rows["source"].unique().to_pylist())
+    return sorted(sources)
 
 
 def notes_of(feature_set: FeatureSet, sources: list[str]) -> list[str]:
-    """What the reader of any model must know of what it was trained on."""
+    """Notes on the training data, for any kind of model."""
     notes = notes_of_sources(sources)
-    random = [each.name for each in feature_set.specs if each.params().get("weights") == RANDOM]
+    random = [spec.name for spec in feature_set.specs if spec.params().get("weights") == RANDOM]
     if random:
         notes.append(f"random weights in {', '.join(random)}: their vectors carry no learned meaning")
     return notes
 
 
-def absent(wanted: Sequence[Stream], seen: Sequence[Stream]) -> list[str]:
-    """The streams that a model could have looked at, if any training post had them."""
-    return [stream.name for stream in wanted if stream not in seen]
+def absent(available: Sequence[Stream], used: Sequence[Stream]) -> list[str]:
+    """Names of the streams that the model lacks because no training post has them."""
+    return [stream.name for stream in available if stream not in used]
 
 
-def notes_of_absent(wanted: Sequence[Stream], seen: Sequence[Stream]) -> list[str]:
-    """What must be known of them."""
-    missing = absent(wanted, seen)
+def notes_of_absent(available: Sequence[Stream], used: Sequence[Stream]) -> list[str]:
+    """Note on absent streams."""
+    missing = absent(available, used)
     return [f"no training post has {', '.join(missing)}: the model does not look at it"] if missing else []
 
 
-def notes_of_share(share: float) -> list[str]:
-    """What must be known of a model that was not shown all training posts."""
-    return [f"trained on {share:.0%} of the training authors, to see what more of them bring"] if share < 1 else []
+def notes_of_author_fraction(fraction: float) -> list[str]:
+    """Note on a model that was trained on some of the authors only."""
+    return (
+        [f"trained on {fraction:.0%} of the training authors, to see what more of them bring"] if fraction < 1 else []
+    )
 
 
 def notes_of_sources(sources: list[str]) -> list[str]:
-    """What must be known of where the posts came from."""
+    """Note on synthetic posts."""
     return ["trained on a synthetic corpus: its scores say nothing of real videos"] if SYNTHETIC in sources else []
 
 

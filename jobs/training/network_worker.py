@@ -1,4 +1,4 @@
-"""What each worker of Ray Train runs to train a network on a feature table."""
+"""Ray Train worker that trains a network on a feature table."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class NetworkTask:
-    """All that a worker needs to know. `rows` counts the training split, `continued_from` names a saved model."""
+    """Input of a worker. `rows` is the size of the training split, `continued_from` names the model to start from."""
 
     model: FusionConfig
     train: TrainConfig
@@ -32,24 +32,24 @@ class NetworkTask:
 
 
 def run(config: dict[str, Any]) -> int:
-    """Train for `config["task"]`, from the run's newest checkpoint where there is one; report every few epochs.
+    """Train `config["task"]`, resuming from the newest checkpoint of the run, and report every few epochs.
 
-    A new run begins with the weights `config["start"]` (safetensors) where there are any, else at random.
+    A new run starts from the weights `config["start"]` (safetensors), or from random weights if that is None.
 
     Returns:
-        The number of epochs that were done already when it began.
+        The number of epochs done before this call.
     """
     import ray.train
     import ray.train.torch
     import torch
     from safetensors.torch import load
 
-    from viral.models.allocator import keep_freed_memory
+    from viral.models.allocator import retain_freed_memory
     from viral.models.fusion import set_statistics
     from viral.models.networks import network
-    from viral.models.training import Learner, tensors_of
+    from viral.models.training import Learner, to_tensors
 
-    keep_freed_memory()
+    retain_freed_memory()
     task: NetworkTask = config["task"]
     context = ray.train.get_context()
     world, rank = context.get_world_size(), context.get_world_rank()
@@ -58,35 +58,35 @@ def run(config: dict[str, Any]) -> int:
     set_statistics(model, task.means, task.scales)
     if config["start"] is not None:
         model.load_state_dict(load(config["start"]))
-    # Gradients lie in the buffers that travel, without a copy; the statistics of the streams never change.
-    quick = {"gradient_as_bucket_view": True, "broadcast_buffers": False}
-    wrapped = ray.train.torch.prepare_model(model, parallel_strategy_kwargs=quick)
-    size = task.train.batch(task.rows, world)
-    steps = -(-(task.rows // world) // size)  # an epoch
+    # Save a copy of the gradients, and the broadcast of buffers: these statistics never change.
+    ddp_options = {"gradient_as_bucket_view": True, "broadcast_buffers": False}
+    wrapped = ray.train.torch.prepare_model(model, parallel_strategy_kwargs=ddp_options)
+    size = task.train.worker_batch_size(task.rows, world)
+    steps = -(-(task.rows // world) // size)  # per epoch
     learner = Learner(wrapped, task.train, steps * task.train.epochs)
     state = restore(model, learner)
-    learner.at(state.epoch * steps)  # counted anew: the number of workers may have changed
-    began = state.epoch
-    tensors = partial(tensors_of, task.model.streams, scaling=task.scaling, device=learner.device)
-    shard = Shard.of(ray.train.get_dataset_shard("train"), tensors)
-    held = Shard.of(ray.train.get_dataset_shard("validation"), tensors)
-    every = task.train.report_every if shard.cached is not None else 1
-    while not state.over(task.train):
-        epoch(learner, model, shard, held, size, state, rank)
-        if state.epoch % every == 0 or state.over(task.train):
+    learner.seek(state.epoch * steps)  # recomputed: the number of workers may have changed
+    resumed_at = state.epoch
+    tensors = partial(to_tensors, task.model.streams, scaling=task.scaling, device=learner.device)
+    shard = Shard.from_iterator(ray.train.get_dataset_shard("train"), tensors)
+    validation = Shard.from_iterator(ray.train.get_dataset_shard("validation"), tensors)
+    interval = task.train.report_every if shard.cached is not None else 1
+    while not state.finished(task.train):
+        epoch(learner, model, shard, validation, size, state, rank)
+        if state.epoch % interval == 0 or state.finished(task.train):
             report(model, learner, state, rank)
-    return began
+    return resumed_at
 
 
 def epoch(
-    learner: Learner, model: torch.nn.Module, shard: Shard, held: Shard, size: int, state: Progress, rank: int = 0
+    learner: Learner, model: torch.nn.Module, shard: Shard, validation: Shard, size: int, state: Progress, rank: int = 0
 ) -> None:
-    """One more epoch of `model`, in batches of `size`; what is random in it is decided by seed, epoch and rank."""
+    """Train one epoch in batches of `size`, and validate. Seed, epoch and rank determine everything random."""
     import torch
 
     seed = learner.config.seed
-    torch.manual_seed((seed << 20) + (state.epoch << 8) + rank)  # of dropout: the same after a resume
-    begun = time.perf_counter()
+    torch.manual_seed((seed << 20) + (state.epoch << 8) + rank)  # dropout is the same after a resume
+    start = time.perf_counter()
     train_loss = learner.train(shard.shuffled(size, (seed, state.epoch, rank)))
-    state.seconds += time.perf_counter() - begun
-    state.add(model, train_loss, learner.validate(held.ordered()))
+    state.seconds += time.perf_counter() - start
+    state.record_epoch(model, train_loss, learner.validate(validation.ordered()))

@@ -1,4 +1,4 @@
-"""How to train, as options of a command."""
+"""Command-line options of the training jobs."""
 
 from __future__ import annotations
 
@@ -15,15 +15,14 @@ from viral.tracking.curves import Tracking
 
 POSITIVE = click.FloatRange(0, min_open=True)
 
-
 Workers = int | tuple[int, int]
-"""How many, or at least and at most so many: then as many as the cluster has room for, now and later."""
+"""A fixed number of workers, or a minimum and a maximum: then as many as the cluster has room for over time."""
 
 
 def workers_option(function: Callable[..., None]) -> Callable[..., None]:
-    """`--workers`: `2`, or `1-4`."""
+    """Add `--workers`: `2`, or `1-4`."""
     option = click.option(
-        "--workers", default="2", show_default=True, callback=lambda *given: _workers(given[-1]), help="Or as in 1-4."
+        "--workers", default="2", show_default=True, callback=lambda *call: _workers(call[-1]), help="Or a range: 1-4."
     )
     return option(function)
 
@@ -35,11 +34,11 @@ def _workers(text: str) -> Workers:
             return int(at_least)
         if at_most.isdecimal() and int(at_most) >= int(at_least):
             return int(at_least), int(at_most)
-    raise ConfigError(f"--workers takes how many, as in 2, or at least and at most how many, as in 1-4: not {text!r}")
+    raise ConfigError(f"--workers takes a number, as in 2, or a range, as in 1-4: not {text!r}")
 
 
 def tracking_options(function: Callable[..., None]) -> Callable[..., None]:
-    """`--mlflow` and `--tensorboard`; the command gets them as one `tracking`."""
+    """Add `--mlflow` and `--tensorboard`; the command receives them as one `tracking`."""
 
     @wraps(function)
     def call(*arguments: Any, mlflow: str | None, tensorboard: Path | None, **options: Any) -> None:
@@ -47,20 +46,18 @@ def tracking_options(function: Callable[..., None]) -> Callable[..., None]:
 
     folder = click.Path(file_okay=False, path_type=Path)
     server = click.option(
-        "--mlflow", envvar="MLFLOW_TRACKING_URI", metavar="URI", help="Log the curves to MLflow, too."
+        "--mlflow", envvar="MLFLOW_TRACKING_URI", metavar="URI", help="Also log the curves to MLflow."
     )
-    return server(
-        click.option("--tensorboard", type=folder, help="Write the curves there, beside the model's own.")(call)
-    )
+    return server(click.option("--tensorboard", type=folder, help="Also write the curves to this folder.")(call))
 
 
-def least(workers: Workers) -> int:
-    """The number that there will be in any case."""
+def min_workers(workers: Workers) -> int:
+    """The minimum number of workers."""
     return workers if isinstance(workers, int) else workers[0]
 
 
 def train_options(function: Callable[..., None]) -> Callable[..., None]:
-    """`--epochs` and what else a user may want to turn; the command gets them as one `config`."""
+    """Add `--epochs` and the other training options; the command receives them as one `config`."""
 
     @wraps(function)
     def call(*arguments: Any, viral_weight: str, **options: Any) -> None:
@@ -68,26 +65,28 @@ def train_options(function: Callable[..., None]) -> Callable[..., None]:
         config = TrainConfig(**fields, viral_weight=BALANCED if viral_weight == BALANCED else _weight(viral_weight))
         function(*arguments, config=config, **options)
 
-    chosen: Callable[..., None] = call
+    command: Callable[..., None] = call
     for option in reversed(_OPTIONS):
-        chosen = option(chosen)
-    return chosen
+        command = option(command)
+    return command
 
 
 _OPTIONS = (
     click.option("--epochs", default=TrainConfig.epochs, show_default=True, type=click.IntRange(1)),
     click.option("--patience", default=TrainConfig.patience, show_default=True, type=click.IntRange(1), help="Epochs."),
     click.option("--lr", "learning_rate", default=TrainConfig.learning_rate, show_default=True, type=POSITIVE),
-    click.option("--batch-size", type=click.IntRange(1), help="On all workers together; by default by the posts."),
+    click.option(
+        "--batch-size", type=click.IntRange(1), help="Over all workers; by default chosen by the number of posts."
+    ),
     click.option(
         "--viral-weight",
         default="1",
         show_default=True,
         metavar="NUMBER",
-        help="How much a viral post counts against another one; `balanced`: by how rare they are.",
+        help="Weight of a viral post; `balanced`: inverse to their frequency.",
     ),
     click.option(
-        "--focal", default=0.0, show_default=True, type=click.FloatRange(0), help="Gamma of the focal loss; 0: none."
+        "--focal", default=0.0, show_default=True, type=click.FloatRange(0), help="Gamma of the focal loss; 0: off."
     ),
     click.option("--seed", default=0, show_default=True),
     click.option("--precision", default="auto", show_default=True, type=click.Choice(["auto", "float32", "bfloat16"])),
@@ -100,6 +99,6 @@ def _weight(text: str) -> float:
         weight = float(text)
     except ValueError:
         weight = 0.0
-    if not 0 < weight < 1e6:
+    if not 0 < weight < 1e6:  # more would drown every other post
         raise ConfigError(f"--viral-weight takes a number above 0, or {BALANCED}")
     return weight

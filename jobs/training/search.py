@@ -1,10 +1,10 @@
-"""`viral train … --tune N`: a search for better settings by Ray Tune, before the model itself is trained.
+"""`viral train … --tune N`: hyperparameter search by Ray Tune, before the model itself is trained.
 
-A trial is one Tune function that trains with the very `Learner` of the workers, in one process, on posts that lie in
-the object store once for all trials of a node. A `TorchTrainer` a trial would cost a controller and workers of its own,
-and seconds to start them, for models that train in less; so of many posts a trial sees a sample, and the winner is then
-trained on all by as many workers as were asked for. Plain random search: a halving of trials that run side by side
-depends on which of them reports first, and then the same seed gives another model.
+A trial trains with the workers' `Learner` in one process, on posts that all trials of a node share in the object
+store. A `TorchTrainer` per trial would spend seconds on starting a controller and workers, more than such a model takes
+to train. A trial therefore sees a sample of a large table; the best settings are then trained on all posts, by as many
+workers as usual. The search is random: successive halving of parallel trials depends on which trial reports first, so
+the same seed would give different models.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from viral.storage.store import Store, read_json
 if TYPE_CHECKING:
     from ray.data import Dataset
 
-MAX_BYTES = 256 << 20  # of the posts that all trials share
+MAX_BYTES = 256 << 20  # of posts in the object store, shared by all trials: a quarter of a local store
 SHAPE = ("width", "dropout", "modality_dropout")
 RATES = ("learning_rate", "weight_decay")
 
 
 def space() -> dict[str, Any]:
-    """What is tried: the rates evenly in their logarithm, the rest evenly."""
+    """Search space: rates log-uniform, the rest uniform."""
     from ray import tune
 
     return {
@@ -50,19 +50,19 @@ def space() -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Found:
-    """The trials, best first, each with its settings, `validation_loss` and `best_epoch`; on so many posts each."""
+class SearchResult:
+    """Trials, best first, with settings, `validation_loss` and `best_epoch`, and the posts that each was trained on."""
 
     trials: list[dict[str, Any]]
     rows: int
 
-    def winner(self, task: NetworkTask) -> NetworkTask:
+    def best_task(self, task: NetworkTask) -> NetworkTask:
         """`task` with the settings of the best trial."""
         return with_settings(task, self.trials[0])
 
 
 def with_settings(task: NetworkTask, settings: Mapping[str, Any]) -> NetworkTask:
-    """`task` with what `space` is about."""
+    """`task` with settings drawn from `space`."""
     shape = {name: settings[name] for name in SHAPE}
     rates = {name: settings[name] for name in RATES}
     return replace(task, model=replace(task.model, **shape), train=replace(task.train, **rates))
@@ -74,45 +74,47 @@ def search(
     data: LabelledFeatures,
     dataset: Callable[[LabelledFeatures, str], Dataset],
     trials: int,
-    place: str,
-) -> Found:
-    """Try so many settings, those of `task` first; the result is kept at `place`, where a killed command finds it."""
-    known = read_json(store, f"{place}/trials.json")
-    if known is not None:
-        return Found(**known)
-    share = min(1.0, MAX_BYTES / (_row_bytes(task) * max(1, task.rows)))
-    splits = {split: _gather(dataset(data, split), share) for split in ("train", "validation")}
-    found = Found(_tried(store, task, splits, trials, place), splits["train"].num_rows)
-    store.write(f"{place}/trials.json", json.dumps(asdict(found)).encode())
-    return found
+    prefix: str,
+) -> SearchResult:
+    """Run `trials` trials, the settings of `task` first. The result stays below `prefix` for a restarted command."""
+    stored = read_json(store, f"{prefix}/trials.json")
+    if stored is not None:
+        return SearchResult(**stored)
+    fraction = min(1.0, MAX_BYTES / (_row_bytes(task) * max(1, task.rows)))
+    splits = {split: _gather(dataset(data, split), fraction) for split in ("train", "validation")}
+    result = SearchResult(_run_trials(store, task, splits, trials, prefix), splits["train"].num_rows)
+    store.write(f"{prefix}/trials.json", json.dumps(asdict(result)).encode())
+    return result
 
 
 def _row_bytes(task: NetworkTask) -> int:
     return 4 * sum(stream.dim for stream in task.model.streams)
 
 
-def _gather(rows: Dataset, share: float) -> pa.Table:
-    """The rows, or a sample of that share, which a hash of the post decides. Raises TableError: there are none."""
-    kept = []
+def _gather(rows: Dataset, fraction: float) -> pa.Table:
+    """Collect a fraction of the rows, chosen by a hash of the post. Raises TableError if there are none."""
+    batches = []
     for batch in rows.iter_batches(batch_size=4096, batch_format="pyarrow"):
         ids = batch["post_id"].to_pylist()
-        chosen = [share >= 1 or zlib.crc32(f"tune {post}".encode()) < share * 2**32 for post in ids]
-        kept.append(batch.filter(pa.array(chosen, pa.bool_())))
-    if not sum(map(len, kept)):
-        raise TableError("no post of the split train or of validation has features: there is nothing to choose by")
-    return pa.concat_tables(kept)
+        mask = [fraction >= 1 or zlib.crc32(f"tune {post}".encode()) < fraction * 2**32 for post in ids]
+        batches.append(batch.filter(pa.array(mask, pa.bool_())))
+    if not sum(map(len, batches)):
+        raise TableError("a split, train or validation, has no post with features: there is nothing to tune on")
+    return pa.concat_tables(batches)
 
 
-def _tried(
-    store: Store, task: NetworkTask, splits: Mapping[str, pa.Table], trials: int, place: str
+def _run_trials(
+    store: Store, task: NetworkTask, splits: Mapping[str, pa.Table], trials: int, prefix: str
 ) -> list[dict[str, Any]]:
-    os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")  # the card holds the trials
-    os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")  # it would end the search at Ctrl-C, and go on from there
+    os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")  # the model card stores the trials
+    os.environ.setdefault(
+        "TUNE_DISABLE_SIGINT_HANDLER", "1"
+    )  # Tune would stop the search at Ctrl-C, but let the command continue
     from ray import tune
     from ray.tune.search.basic_variant import BasicVariantGenerator
 
     first = {name: getattr(task.model if name in SHAPE else task.train, name) for name in space()}
-    folder, _, name = place.rpartition("/")
+    folder, _, name = prefix.rpartition("/")
     tuner = tune.Tuner(
         tune.with_resources(tune.with_parameters(trial, task=task, splits=dict(splits)), {"CPU": 1}),
         param_space=space(),
@@ -124,43 +126,43 @@ def _tried(
             name=name, storage_path=store.path(folder), storage_filesystem=store.filesystem, verbose=0
         ),
     )
-    with redirect_stdout(io.StringIO()):  # where a summary is to stand alone; Tune prints whatever it is told
+    with redirect_stdout(io.StringIO()):  # stdout is for the summary; Tune prints even with verbose=0
         results = tuner.fit()
     for result in results:
         if result.error:
             raise result.error
-    rows = [{**result.config, **{key: result.metrics[key] for key in SAID}} for result in results]
+    rows = [{**result.config, **{key: result.metrics[key] for key in REPORTED}} for result in results]
     return sorted(rows, key=lambda row: float(row["validation_loss"]))
 
 
-SAID = ("validation_loss", "best_epoch", "epochs")
+REPORTED = ("validation_loss", "best_epoch", "epochs")
 
 
 def trial(settings: dict[str, Any], *, task: NetworkTask, splits: Mapping[str, pa.Table]) -> None:
-    """Train once with these settings, and report the best epoch's validation loss."""
+    """Tune's trainable: train with `settings` and report the metrics."""
     from ray import tune
 
-    tune.report(measured(with_settings(task, settings), splits))
+    tune.report(train_trial(with_settings(task, settings), splits))
 
 
-def measured(task: NetworkTask, splits: Mapping[str, pa.Table]) -> dict[str, Any]:
-    """The validation loss of a model that is trained in this process."""
+def train_trial(task: NetworkTask, splits: Mapping[str, pa.Table]) -> dict[str, Any]:
+    """Train in this process; return validation loss and number of the best epoch, and the number of epochs."""
     import torch
 
     from viral.models.fusion import set_statistics
     from viral.models.networks import network
-    from viral.models.training import Learner, tensors_of
+    from viral.models.training import Learner, to_tensors
 
     torch.manual_seed(task.train.seed)
     model = network(task.model)
     set_statistics(model, task.means, task.scales)
     rows = splits["train"].num_rows
-    size = task.train.batch(rows, 1)
+    size = task.train.worker_batch_size(rows, 1)
     learner = Learner(model, task.train, -(-rows // size) * task.train.epochs)
-    tensors = partial(tensors_of, task.model.streams, scaling=task.scaling, device=learner.device)
-    shard, held = (Shard(tensors(splits[split]), iter) for split in ("train", "validation"))
+    tensors = partial(to_tensors, task.model.streams, scaling=task.scaling, device=learner.device)
+    shard, validation = (Shard(tensors(splits[split]), iter) for split in ("train", "validation"))
     state = Progress()
-    while not state.over(task.train):
-        epoch(learner, model, shard, held, size, state)
-    best = state.losses[state.best_epoch - 1][1]
-    return {"validation_loss": best, "best_epoch": state.best_epoch, "epochs": state.epoch}
+    while not state.finished(task.train):
+        epoch(learner, model, shard, validation, size, state)
+    best_loss = state.losses[state.best_epoch - 1][1]
+    return {"validation_loss": best_loss, "best_epoch": state.best_epoch, "epochs": state.epoch}

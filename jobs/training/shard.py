@@ -1,4 +1,4 @@
-"""One worker's part of a split, as batches of tensors."""
+"""One worker's shard of a split, as batches of tensors."""
 
 from __future__ import annotations
 
@@ -11,68 +11,68 @@ import pyarrow as pa
 if TYPE_CHECKING:
     from ray.data import DataIterator
 
-    from viral.models.training import Tensors
+    from viral.models.training import TensorBatch
 
-CACHE_BYTES = 1 << 30  # of tensors: a shard up to this size is streamed once and kept; a larger one every epoch
-SHUFFLE_ROWS = 8192  # of the window that a streamed shard is shuffled in
-READ_ROWS = 4096
-VALIDATION_ROWS = 1024
+CACHE_BYTES = 1 << 30  # 1 GiB of tensors per worker; a larger shard is streamed anew each epoch
+SHUFFLE_ROWS = 8192  # window in which a streamed shard is shuffled; bounds memory
+READ_ROWS = 4096  # per batch while the cache fills; bounds the memory beside it
+VALIDATION_ROWS = 1024  # per validation batch; bounds memory, the loss does not depend on it
 
 
 class Shard:
-    """One worker's part of a split.
+    """One worker's shard of a split.
 
     Args:
-        cached: all of it in memory; None where it is empty, or too large.
-        source: where it is streamed from then, every epoch.
+        cached: the whole shard in memory; None if it is empty or too large.
+        source: called each epoch to stream the shard where it is not cached.
     """
 
-    def __init__(self, cached: Tensors | None, source: Callable[..., Iterator[Tensors]]) -> None:
+    def __init__(self, cached: TensorBatch | None, source: Callable[..., Iterator[TensorBatch]]) -> None:
         self.cached, self.source = cached, source
 
     @classmethod
-    def of(cls, source: DataIterator, tensors: Callable[[pa.Table], Tensors]) -> Shard:
-        """What Ray Data gives a worker.
+    def from_iterator(cls, source: DataIterator, tensors: Callable[[pa.Table], TensorBatch]) -> Shard:
+        """Cache the shard if it fits in `CACHE_BYTES`, else stream it.
 
         Args:
-            source: as rows.
-            tensors: of rows; that costs more than a step of training, so it is done once where they fit.
+            source: the worker's rows.
+            tensors: converts rows. It costs more than a training step, hence the cache.
         """
 
-        def streamed(**how: Any) -> Iterator[Tensors]:
-            return map(tensors, source.iter_batches(batch_format="pyarrow", **how))
+        def stream(**options: Any) -> Iterator[TensorBatch]:
+            return map(tensors, source.iter_batches(batch_format="pyarrow", **options))
 
-        return cls(_cached(streamed(batch_size=READ_ROWS)), streamed)
+        return cls(_cache(stream(batch_size=READ_ROWS)), stream)
 
-    def ordered(self) -> Iterator[Tensors]:
-        """All rows in order, as every worker sees them."""
+    def ordered(self) -> Iterator[TensorBatch]:
+        """All rows, in the order of the dataset."""
         if self.cached is None:
             yield from self.source(batch_size=VALIDATION_ROWS)
             return
         for start in range(0, self.cached.rows, VALIDATION_ROWS):
             yield self.cached.take(slice(start, start + VALIDATION_ROWS))
 
-    def shuffled(self, size: int, seed: Sequence[int]) -> Iterator[Tensors]:
-        """All rows in an order that the seed decides, in batches of `size`."""
-        random = np.random.default_rng(seed)
+    def shuffled(self, size: int, seed: Sequence[int]) -> Iterator[TensorBatch]:
+        """All rows shuffled by `seed`, in batches of `size`; a streamed shard is shuffled within a window."""
+        rng = np.random.default_rng(seed)
         if self.cached is None:
-            mixed = {"local_shuffle_buffer_size": SHUFFLE_ROWS, "local_shuffle_seed": int(random.integers(1 << 31))}
-            yield from self.source(batch_size=size, **mixed)
+            window = {"local_shuffle_buffer_size": SHUFFLE_ROWS, "local_shuffle_seed": int(rng.integers(1 << 31))}
+            yield from self.source(batch_size=size, **window)
             return
         import torch
 
-        order = torch.from_numpy(random.permutation(self.cached.rows)).to(self.cached.present.device)
+        order = torch.from_numpy(rng.permutation(self.cached.rows)).to(self.cached.present.device)
         for start in range(0, len(order), size):
             yield self.cached.take(order[start : start + size])
 
 
-def _cached(batches: Iterator[Tensors]) -> Tensors | None:
-    from viral.models.training import together
+def _cache(batches: Iterator[TensorBatch]) -> TensorBatch | None:
+    from viral.models.training import concat
 
-    kept, size = [], 0
+    cached, size = [], 0
     for batch in batches:
-        kept.append(batch)
+        cached.append(batch)
         size += batch.bytes
         if size > CACHE_BYTES:
             return None
-    return together(kept) if kept else None
+    return concat(cached) if cached else None

@@ -1,4 +1,4 @@
-"""What to train: the settings of each training job."""
+"""Settings of the training jobs."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from viral.datasets.streams import Stream, streams_of
 from viral.errors import ConfigError
 from viral.extractors.feature_set import FeatureSet
 from viral.extractors.spec import ExtractorSpec
-from viral.registry.registry import Saved
+from viral.registry.registry import ModelVersion
 
 
 @dataclass(frozen=True)
 class TrainSpec:
-    """What to train: `name` on the table of `feature_set` and the label table `label`.
+    """Settings of a network trained on a feature table.
 
     Attributes:
-        name: what the model is saved as.
-        feature_set: whose table it learns from.
+        name: of the saved model.
+        feature_set: its feature table is the input.
         label: the label table.
-        workers: of Ray Train.
-        gates: fixed weights of the streams.
-        modality: look at the extractors of this one alone.
-        extractor: look at this one alone.
+        workers: number of Ray Train workers.
+        gates: fixed weights of the streams; None: learn them.
+        modality: use only the extractors of this modality.
+        extractor: use only this extractor.
         architecture: one of `viral.models.networks.NETWORKS`.
-        start: go on from this model's weights.
-        share: learn from so many of the training split's authors.
+        start: model whose weights to start from.
+        author_fraction: fraction of the training split's authors to train on.
     """
 
     name: str
@@ -37,25 +37,25 @@ class TrainSpec:
     modality: str | None = None
     extractor: str | None = None
     architecture: str = "gated"
-    start: Saved | None = None
-    share: float = 1.0
+    start: ModelVersion | None = None
+    author_fraction: float = 1.0
 
     @property
     def streams(self) -> tuple[Stream, ...]:
-        """What it may look at. Raises ConfigError: nothing of that kind is in the feature set."""
-        offered = streams_of(self.feature_set)
-        chosen = tuple(each for each in offered if self.modality in (None, each.modality))
-        chosen = tuple(each for each in chosen if self.extractor in (None, each.name))
-        if not chosen:
-            known = ", ".join(dict.fromkeys(each.name if self.extractor else each.modality for each in offered))
-            wanted = self.extractor or self.modality
-            raise ConfigError(f"the feature set {self.feature_set.name} has no {wanted}: it has {known}")
-        return chosen
+        """The inputs. Raises ConfigError if the feature set has none of that modality or extractor."""
+        available = streams_of(self.feature_set)
+        streams = tuple(stream for stream in available if self.modality in (None, stream.modality))
+        streams = tuple(stream for stream in streams if self.extractor in (None, stream.name))
+        if not streams:
+            names = dict.fromkeys(stream.name if self.extractor else stream.modality for stream in available)
+            missing = self.extractor or self.modality
+            raise ConfigError(f"the feature set {self.feature_set.name} has no {missing}: it has {', '.join(names)}")
+        return streams
 
 
 @dataclass(frozen=True)
 class VideoSpec:
-    """What to train: `name`, from `backbone` with the weights that it names, on the label table `label`."""
+    """Settings of a video network: model name, pretrained backbone, label table, Ray Train workers."""
 
     name: str
     backbone: ExtractorSpec

@@ -1,4 +1,4 @@
-"""How far the training of a network is, and how Ray Train keeps it in checkpoints."""
+"""Training state of a network, and its checkpoints in Ray Train."""
 
 from __future__ import annotations
 
@@ -17,35 +17,41 @@ if TYPE_CHECKING:
 STATE = "state.pt"
 
 
-class Schedule(Protocol):
-    """When to end."""
+class StoppingCriteria(Protocol):
+    """When training ends."""
 
     @property
     def epochs(self) -> int:
-        """At most so many."""
+        """Maximum number of epochs."""
 
     @property
     def patience(self) -> int:
-        """Of these, at most so many that are no better than the best."""
+        """Early-stopping patience, in epochs."""
 
 
-class Learner(Protocol):
-    """What learns, besides the network itself: an optimiser and its schedule."""
+class Checkpointable(Protocol):
+    """Training state besides the network: the optimiser and its schedule."""
 
     device: torch.device
 
     def state(self) -> dict[str, Any]:
-        """All that is needed to go on: tensors and plain values only."""
+        """Return the state, as tensors and plain values only."""
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Go on from `state`."""
+        """Restore the result of `state`."""
 
 
 @dataclass
 class Progress:
-    """How far training is: epochs done, the losses of each, the best weights so far, and seconds spent on steps.
+    """Progress of a training run. Checkpoints store the fields by name.
 
-    `skipped` counts, by reason, the posts that gave the last epoch nothing to learn from.
+    Attributes:
+        epoch: epochs done.
+        best_epoch: the epoch with the lowest validation loss, counted from 1.
+        losses: (training, validation) loss of each epoch.
+        best: state dict of the best epoch.
+        seconds: time spent in training steps.
+        skipped: posts of the last epoch that could not be used, by reason.
     """
 
     epoch: int = 0
@@ -55,22 +61,22 @@ class Progress:
     seconds: float = 0.0
     skipped: dict[str, int] = field(default_factory=dict)
 
-    def over(self, config: Schedule) -> bool:
-        """All epochs are done, or the last `patience` of them were no better."""
+    def finished(self, config: StoppingCriteria) -> bool:
+        """Return whether all epochs are done, or the last `patience` of them brought no improvement."""
         return self.epoch >= config.epochs or self.epoch - self.best_epoch > config.patience
 
-    def add(self, model: torch.nn.Module, train_loss: float, validation_loss: float) -> None:
-        """One more epoch."""
-        before = min((each for _, each in self.losses), default=float("inf"))
+    def record_epoch(self, model: torch.nn.Module, train_loss: float, validation_loss: float) -> None:
+        """Add an epoch, and copy the weights if it is the best so far."""
+        best_loss = min((loss for _, loss in self.losses), default=float("inf"))
         self.epoch += 1
         self.losses.append([train_loss, validation_loss])
-        if validation_loss < before or not self.best:
+        if validation_loss < best_loss or not self.best:
             self.best_epoch = self.epoch
             self.best = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
 
 
-def restore(model: torch.nn.Module, learner: Learner) -> Progress:
-    """Go on from the run's newest checkpoint, where there is one."""
+def restore(model: torch.nn.Module, learner: Checkpointable) -> Progress:
+    """Load the newest checkpoint of the run into model and learner, if there is one."""
     import ray.train
     import torch
 
@@ -84,8 +90,8 @@ def restore(model: torch.nn.Module, learner: Learner) -> Progress:
     return Progress(**saved["state"])
 
 
-def report(model: torch.nn.Module, learner: Learner, state: Progress, rank: int) -> None:
-    """All ranks report, as Ray Train wants it; the first one saves, and goes on while that is uploaded."""
+def report(model: torch.nn.Module, learner: Checkpointable, state: Progress, rank: int) -> None:
+    """Report the last epoch from every rank, as Ray Train requires; rank 0 uploads a checkpoint in the background."""
     import ray.train
     import torch
 
@@ -93,30 +99,30 @@ def report(model: torch.nn.Module, learner: Learner, state: Progress, rank: int)
     metrics = {"epoch": state.epoch, "train_loss": train_loss, "validation_loss": validation_loss}
     checkpoint = None
     if rank == 0:
-        folder = tempfile.mkdtemp(prefix="viral-checkpoint-")  # Ray deletes it when it is uploaded
+        folder = tempfile.mkdtemp(prefix="viral-checkpoint-")  # Ray deletes it after the upload
         saved = {"model": model.state_dict(), "learner": learner.state(), "state": vars(state)}
         torch.save(saved, Path(folder, STATE))
         checkpoint = ray.train.Checkpoint.from_directory(folder)
-    # Ray names a checkpoint in its snapshot once it is uploaded whole, and ends no run before its last one is.
+    # Ray lists a checkpoint only once its upload is complete, and waits for the last upload before it ends the run.
     ray.train.report(metrics, checkpoint=checkpoint, checkpoint_upload_mode=ray.train.CheckpointUploadMode.ASYNC)
 
 
-def kept_at(store: Store, place: str) -> RunConfig:
-    """How Ray Train keeps a run below a root, and how often it takes up what died."""
+def run_config(store: Store, prefix: str) -> RunConfig:
+    """Configure Ray Train to store a run below `prefix` of the root, and to restart failed workers."""
     from ray.train import CheckpointConfig, FailureConfig, RunConfig
 
-    folder, _, name = place.rpartition("/")
+    folder, _, name = prefix.rpartition("/")
     return RunConfig(
         name=name,
         storage_path=store.path(folder),
         storage_filesystem=store.filesystem,
-        failure_config=FailureConfig(max_failures=3),
-        checkpoint_config=CheckpointConfig(num_to_keep=1),  # it holds the best weights beside the newest
+        failure_config=FailureConfig(max_failures=3),  # a lost node or two; a bug in the code still fails soon
+        checkpoint_config=CheckpointConfig(num_to_keep=1),  # one is enough: it holds the best weights and the newest
     )
 
 
-def last_state(result: Result) -> dict[str, Any]:
-    """What `report` saved last: `model`, `learner`, and the progress as `state`."""
+def final_checkpoint(result: Result) -> dict[str, Any]:
+    """Load the last checkpoint that `report` saved: `model`, `learner`, and the progress as `state`."""
     import torch
 
     with result.checkpoint.as_directory() as folder:

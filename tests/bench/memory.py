@@ -1,7 +1,7 @@
-"""Resident memory of a backfill's processes while it runs: does it stay flat?
+"""Resident memory of a backfill's processes over time.
 
-`python tests/bench/memory.py stubs --posts 10000` or `… videos --posts 1000`: a process a line, with its memory early
-and late and the slope of a straight line through the second half of what was seen, by the post.
+`python tests/bench/memory.py stubs --posts 10000` or `… videos --posts 1000` prints one line per process: its memory at
+three moments, and the slope of a straight line through its samples per post, or `within noise`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pyarrow as pa
+from report import WITHIN_NOISE, slope
 
 from viral.storage.store import Store
 from viral.tables.places import posts_table
@@ -29,12 +30,12 @@ from viral.tables.schemas import POSTS
 
 VIDEOS = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "tiktok_videos" / "videos"
 MARK = "MARK_OF_A_BENCHMARK"
-EVERY = 0.5
+EVERY = 0.5  # seconds between samples: reading /proc then takes little of a core
 SETS = {"stubs": ["metadata"], "videos": ["metadata", "acoustics", "craft"]}
 
 
 def tiny_clip(path: Path) -> None:
-    """A picture of ten frames: what a stub post points to."""
+    """Write a video of ten small frames, for stub posts."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=10)
         stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
@@ -46,7 +47,7 @@ def tiny_clip(path: Path) -> None:
 
 
 def stub_posts(root: Path, count: int, uris: list[str]) -> None:
-    """A posts table of so many posts, which take turns with the videos."""
+    """Write a posts table of `count` posts that share the videos."""
     posts = [
         {"post_id": f"post-{number}", "source": "test", "video_uri": uris[number % len(uris)]}
         for number in range(count)
@@ -55,7 +56,7 @@ def stub_posts(root: Path, count: int, uris: list[str]) -> None:
 
 
 def named(pid: int) -> str:
-    """What a process is, in words that do not change."""
+    """Name of a process that is the same in every run."""
     line = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
     for pattern, name in (
         (r"viral\.media\.child", "decoding child"),
@@ -68,7 +69,7 @@ def named(pid: int) -> str:
 
 
 def resident(mark: str) -> dict[tuple[str, int], float]:
-    """MB of private and shared pages of each process that carries the mark, by name and id."""
+    """Resident MB of each process with the mark in its environment, by name and id."""
     found = {}
     for folder in Path("/proc").iterdir():
         if folder.name.isdecimal():
@@ -85,41 +86,42 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("kind", choices=SETS)
     parser.add_argument("--posts", type=int, default=1000)
-    given = parser.parse_args()
+    args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder, "root")
         root.mkdir()
-        if given.kind == "stubs":
+        if args.kind == "stubs":
             tiny_clip(Path(folder, "tiny.mp4"))
             uris = [str(Path(folder, "tiny.mp4"))]
         else:
             uris = sorted(map(str, VIDEOS.glob("*.mp4")))
-        stub_posts(root, given.posts, uris)
-        Path(folder, "set.yaml").write_text(json.dumps({"name": given.kind, "extractors": SETS[given.kind]}))
-        watched(folder, given.posts)
+        stub_posts(root, args.posts, uris)
+        Path(folder, "set.yaml").write_text(json.dumps({"name": args.kind, "extractors": SETS[args.kind]}))
+        watched(folder, args.posts)
 
 
 def watched(folder: str, posts: int) -> None:
     mark, seen = uuid.uuid4().hex, defaultdict(list)
     command = [str(Path(sys.executable).with_name("viral")), "backfill", "--json"]
     command += ["--feature-set", f"{folder}/set.yaml", "--root", f"{folder}/root"]
-    began = time.monotonic()
+    start = time.monotonic()
     with subprocess.Popen(command, env={**os.environ, MARK: mark}, stdout=subprocess.PIPE) as running:
         while running.poll() is None:
             for process, megabytes in resident(mark).items():
-                seen[process].append((time.monotonic() - began, megabytes))
+                seen[process].append((time.monotonic() - start, megabytes))
             time.sleep(EVERY)
         assert running.stdout is not None
-        said = json.loads(running.stdout.read())
-    outcomes = ", ".join(f"{said[status]} {status}" for status in ("ok", "partial", "failed"))
-    print(f"{posts} posts in {said['wall_seconds']:.0f} s: {outcomes}")
-    print(f"{'MB at 1/4':>10}{'3/4':>8}{'end':>8}{'slope, KB a post':>18}  process")
+        summary = json.loads(running.stdout.read())
+    outcomes = ", ".join(f"{summary[status]} {status}" for status in ("ok", "partial", "failed"))
+    print(f"{posts} posts in {summary['wall_seconds']:.0f} s: {outcomes}")
+    print(f"{'MB at 1/4':>10}{'3/4':>8}{'end':>8}{'slope, KB/post':>18}  process")
     for (name, _), samples in sorted(seen.items(), key=lambda item: -item[1][-1][1]):
-        if len(samples) * EVERY < said["wall_seconds"] / 2:
-            continue  # it lived too short to have a slope: children are replaced after 100 files
+        if len(samples) * EVERY < summary["wall_seconds"] / 2:
+            continue  # too short for a slope: decoding children are replaced after 100 files
         times, sizes = np.array(samples[len(samples) // 4 : -4]).T
-        slope = np.polyfit(times, sizes, 1)[0] * said["wall_seconds"] / posts * 1000
-        print(f"{sizes[0]:10.0f}{sizes[len(sizes) * 2 // 3]:8.0f}{sizes[-1]:8.0f}{slope:18.2f}  {name}")
+        growth = slope(times, sizes)
+        text = WITHIN_NOISE if growth is None else f"{growth * summary['wall_seconds'] / posts * 1000:.2f}"
+        print(f"{sizes[0]:10.0f}{sizes[len(sizes) * 2 // 3]:8.0f}{sizes[-1]:8.0f}{text:>18}  {name}")
     children = [size for (name, _), samples in seen.items() if name == "decoding child" for _, size in samples]
     print(
         f"decoding children, {sum(name == 'decoding child' for name, _ in seen)} in all: at most {max(children):.0f} MB"

@@ -26,9 +26,9 @@ from memory import MARK, resident, tiny_clip
 
 from viral.extractors.feature_set import FeatureSet
 from viral.features.feature_table import features_table
-from viral.features.reuse import declare
+from viral.features.reuse import write_feature_card
 from viral.storage.store import Store
-from viral.tables.bucketed import bits_for
+from viral.tables.bucketed import log2_buckets_for
 from viral.tables.places import posts_table
 
 SET = FeatureSet.from_dict({"name": "stub", "extractors": ["metadata"]})
@@ -68,8 +68,8 @@ def viral(*arguments: str | Path) -> tuple[float, float, float]:
 def fill(store: Store) -> None:
     """The feature table that a backfill would leave, but for the vectors."""
     posts, features = posts_table(store), features_table(store, SET)
-    declare(store, SET)
-    bits = bits_for(sum(part.rows for part in posts.parts()))
+    write_feature_card(store, SET)
+    log2_buckets = log2_buckets_for(posts.stored_rows())
     same = {
         "attempt": pa.scalar(0, pa.int32()),
         "status": pa.scalar("ok"),
@@ -81,7 +81,7 @@ def fill(store: Store) -> None:
         columns = {name: pa.repeat(value, rows.num_rows) for name, value in same.items()}
         columns["post_id"] = rows["post_id"]
         made = [columns.get(each.name, pa.nulls(rows.num_rows, each.type)) for each in features.schema]
-        features.append(pa.table(made, names=features.schema.names), bits)
+        features.append(pa.table(made, names=features.schema.names), log2_buckets)
 
 
 def measure(count: int, backfill_up_to: int) -> dict[str, tuple[float, float, float]]:

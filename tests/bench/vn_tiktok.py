@@ -1,9 +1,10 @@
-"""Fusion, ensemble and both stacked beside a tuned LightGBM, on 10,102 real posts: words and figures, no videos.
+"""Fusion, ensemble and their stack against a tuned LightGBM on 10,102 real posts: captions and numbers, no videos.
 
-`python tests/bench/vn_tiktok.py FOLDER [--root ROOT] [--trials 16]`, where FOLDER holds `raw_data.csv`. The target is
-the log of the views, the test is newer posts by other authors. First with all that is known at the moment of posting,
-then without the author's followers. Every interval is 90 %, by a bootstrap of authors; a difference below zero (RMSE)
-or above (Spearman, ROC-AUC) is in favour of the stack. With --root a second run goes on from the features of the first.
+`python tests/bench/vn_tiktok.py FOLDER [--root ROOT] [--trials 16]`, where FOLDER has `raw_data.csv`. The target is
+the log of the views; the test posts are newer and by other authors. First with everything known at posting time, then
+without the author's followers. All intervals are 90 %, by a bootstrap over authors. Differences are paired: below zero
+(RMSE) or above (Spearman, ROC-AUC) favours the stack, `within noise` is an interval that contains zero. With --root, a
+second run reuses the features of the first.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 import lightgbm
 import numpy as np
 import numpy.typing as npt
+from report import WITHIN_NOISE
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score, root_mean_squared_error
 
@@ -83,7 +85,7 @@ class Result:
 
 def prepare(store: Store, file: Path) -> None:
     """The posts and their labels: later in time and by other authors."""
-    ingest.run(store, ingest.Source("csv", (str(file),), COLUMNS))
+    ingest.run(store, ingest.IngestSource("csv", (str(file),), COLUMNS))
     label.run(store, LabelSpec(LABEL), SplitSpec("time_author"))
 
 
@@ -153,15 +155,15 @@ def best_of(x: npt.NDArray[np.float32], y: Floats, parts: npt.NDArray[np.str_], 
 
 
 def draws(trials: int) -> Iterator[dict[str, Any]]:
-    chance = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     for _ in range(trials):
         yield {
-            "num_leaves": int(chance.choice([4, 7, 15, 31, 63])),
-            "learning_rate": float(chance.choice([0.03, 0.06, 0.1])),
-            "min_data_in_leaf": int(chance.choice([5, 10, 20, 50, 100])),
-            "feature_fraction": float(chance.choice([0.1, 0.3, 0.6, 1.0])),
-            "bagging_fraction": float(chance.choice([0.6, 0.8, 1.0])),
-            "lambda_l2": float(chance.choice([0.0, 1.0, 10.0, 30.0])),
+            "num_leaves": int(rng.choice([4, 7, 15, 31, 63])),
+            "learning_rate": float(rng.choice([0.03, 0.06, 0.1])),
+            "min_data_in_leaf": int(rng.choice([5, 10, 20, 50, 100])),
+            "feature_fraction": float(rng.choice([0.1, 0.3, 0.6, 1.0])),
+            "bagging_fraction": float(rng.choice([0.6, 0.8, 1.0])),
+            "lambda_l2": float(rng.choice([0.0, 1.0, 10.0, 30.0])),
         }
 
 
@@ -191,18 +193,23 @@ def judged(said: dict[str, Forecast], y: Floats, viral: npt.NDArray[np.bool_], a
     return Result(len(y), {name: estimates(name) for name in said}, {name: estimates(STACK, name) for name in others})
 
 
-def told(estimate: Estimate, sign: str = "") -> str:
-    if estimate.low is None or estimate.value is None:
+def interval(estimate: Estimate, sign: str = "") -> str:
+    """An estimate with its interval; of a signed difference only the interval if it contains zero."""
+    if estimate.low is None or estimate.high is None or estimate.value is None:
         return "-"
-    return f"{estimate.value:{sign}.3f} [{estimate.low:{sign}.3f}, {estimate.high:{sign}.3f}]"
+    value = WITHIN_NOISE if sign and estimate.low <= 0 <= estimate.high else f"{estimate.value:{sign}.3f}"
+    return f"{value} [{estimate.low:{sign}.3f}, {estimate.high:{sign}.3f}]"
 
 
 def table(title: str, result: Result) -> None:
-    print(f"\n{title}: {result.posts} test posts\n{'':28}" + "".join(f"{name:>26}" for name in FIGURES))
+    print(f"\n{title}: {result.posts} test posts\n{'':28}" + "".join(f"{name:>32}" for name in FIGURES))
     for model, figures in result.figures.items():
-        print(f"{model:28}" + "".join(f"{told(figures[name]):>26}" for name in FIGURES))
+        print(f"{model:28}" + "".join(f"{interval(figures[name]):>32}" for name in FIGURES))
     for model, figures in result.differences.items():
-        print(f"{'stacked - ' + model:28}" + "".join(f"{told(figures[name], '+'):>26}" for name in FIGURES), flush=True)
+        print(
+            f"{'stacked - ' + model:28}" + "".join(f"{interval(figures[name], '+'):>32}" for name in FIGURES),
+            flush=True,
+        )
 
 
 def main() -> None:
@@ -211,12 +218,12 @@ def main() -> None:
     parser.add_argument("--root", type=Path)
     parser.add_argument("--trials", type=int, default=16)
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
-    given = parser.parse_args()
+    args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, session():
-        store = Store.open(given.root or folder)
-        prepare(store, given.folder / "raw_data.csv")
-        for name in given.sets:
-            table(name, measure(store, SETS[name], trials=given.trials))
+        store = Store.open(args.root or folder)
+        prepare(store, args.folder / "raw_data.csv")
+        for name in args.sets:
+            table(name, measure(store, SETS[name], trials=args.trials))
 
 
 if __name__ == "__main__":

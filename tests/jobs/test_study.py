@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from jobs import study
-from jobs.ingest import Source
+from jobs.ingest import IngestSource
 from jobs.studying.spec import SPLITS, StudySpec
-from jobs.studying.steps import Cell, Recipe
+from jobs.studying.steps import Experiment, Recipe
 from viral.config import Settings
 from viral.errors import ConfigError, TableError
 from viral.evaluation.splits import SplitSpec
@@ -63,12 +63,12 @@ def spec(file: Path) -> StudySpec:
         "quick",
         (LabelSpec("log_views"), LabelSpec("correlation_weighted_scaled")),
         kinds=("time_author", "random"),
-        shares=(0.5,),
+        author_fractions=(0.5,),
         seeds=1,
         resamples=20,
         recipe=Recipe(members=("boosting",)),
         feature_set=METADATA,
-        source=Source("csv", (str(file),)),
+        source=IngestSource("csv", (str(file),)),
     )
 
 
@@ -109,20 +109,22 @@ def test_a_planted_author_effect_flatters_at_random(tmp_path: Path, ray_session:
 
 
 def test_what_is_made_otherwise_has_another_name() -> None:
-    cell = Cell(LabelSpec("log_views"), SplitSpec("time", gap_days=7))
-    assert cell.table == "log_views-time-gap7"
-    assert cell.model("fusion") == "log_views-time-gap7-fusion"
-    assert replace(cell, seed=2, share=0.25).model("fusion") == "log_views-time-gap7-fusion-seed2-share25"
+    cell = Experiment(LabelSpec("log_views"), SplitSpec("time", gap_days=7))
+    assert cell.label_table == "log_views-time-gap7"
+    assert cell.model_name("fusion") == "log_views-time-gap7-fusion"
+    assert (
+        replace(cell, seed=2, author_fraction=0.25).model_name("fusion") == "log_views-time-gap7-fusion-seed2-share25"
+    )
 
 
 def test_each_model_is_trained_once() -> None:
-    cells = replace(spec(Path("posts.csv")), kinds=SPLITS, seeds=3, gap_days=2.0).cells
+    cells = replace(spec(Path("posts.csv")), kinds=SPLITS, seeds=3, gap_days=2.0).experiments
     assert len(cells) == len(set(cells)) == 4 + 1 + 2 + 1
     assert {cell.split.kind for cell in cells if cell.split.gap_days} == {"time_author", "time"}
 
 
 def test_wrong_requests(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="--map-file is for what --source names"):
+    with pytest.raises(ConfigError, match="--map-file is for --source"):
         study.source_of(None, "columns.yaml")
     with pytest.raises(ConfigError, match="there is no source 'excel': --source takes one of"):
         study.source_of(("excel", "posts.xls"), None)

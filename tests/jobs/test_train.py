@@ -12,6 +12,7 @@ import pytest
 from jobs import evaluate, score, train_network
 from jobs.training.options import Workers, workers_option
 from jobs.training.specs import TrainSpec
+from tests.conftest import CORPUS_POSTS
 from viral.errors import ConfigError, TableError
 from viral.features.feature_table import features_table
 from viral.models.train_config import TrainConfig
@@ -21,10 +22,10 @@ from viral.storage.store import Store
 
 
 @pytest.fixture(scope="module")
-def store(tiktoks, tmp_path_factory) -> Store:
-    """A copy of the root of the real videos, to train in."""
+def store(flow, tmp_path_factory) -> Store:
+    """A copy of the root of the corpus, to train in."""
     root = tmp_path_factory.mktemp("train") / "root"
-    shutil.copytree(tiktoks.store.root, root)
+    shutil.copytree(flow.store.root, root)
     shutil.rmtree(root / "models")
     return Store.open(root)
 
@@ -33,34 +34,34 @@ def weights(store: Store, model: str) -> bytes:
     return Registry(store).load(model).weights
 
 
-def test_another_seed_gives_another_model(store, tiktoks):
+def test_another_seed_gives_another_model(store, flow):
     """That the same one gives the same, in other processes too, the tests of kills show."""
-    config = dataclasses.replace(tiktoks.config, seed=tiktoks.config.seed + 1)
-    other = train_network.run(store, TrainSpec("seeded", tiktoks.feature_set, "log_views"), config)
+    config = dataclasses.replace(flow.config, seed=flow.config.seed + 1)
+    other = train_network.run(store, TrainSpec("seeded", flow.feature_set, "log_views"), config)
     assert other.model == "seeded/1"
-    assert weights(store, other.model) != weights(tiktoks.store, tiktoks.trained.model)
-    assert other.data_hash == tiktoks.trained.data_hash
+    assert weights(store, other.model) != weights(flow.store, flow.trained.model)
+    assert other.data_hash == flow.trained.data_hash
     assert not list(store.objects("runs"))
 
 
-def test_a_model_of_one_modality_looks_at_no_other(store, tiktoks):
-    spec = TrainSpec("words", tiktoks.feature_set, "log_views", workers=1, modality="text", architecture="attention")
+def test_a_model_of_one_modality_looks_at_no_other(store, flow):
+    spec = TrainSpec("words", flow.feature_set, "log_views", workers=1, modality="text", architecture="attention")
     said = train_network.run(store, spec, TrainConfig(epochs=1))
     scorer = Scorer.load(store, said.model)
     assert [stream.name for stream in scorer.streams] == ["caption"]
     assert scorer.saved.card["config"]["architecture"] == "attention"
     judged = evaluate.run(store, said.model, resamples=100)
-    assert 0 < judged.test_posts < tiktoks.judged.test_posts  # one of them has no caption
-    assert set(judged.figures) == set(tiktoks.judged.figures)
-    captions = features_table(store, tiktoks.feature_set).read(columns=["caption"])["caption"]
+    assert 0 < judged.test_posts < flow.judged.test_posts  # one of them has no caption
+    assert set(judged.figures) == set(flow.judged.figures)
+    captions = features_table(store, flow.feature_set).read(columns=["caption"])["caption"]
     scored = score.run(store, said.model)
-    assert (scored.scored, scored.without_features) == (43 - captions.null_count, captions.null_count)
+    assert (scored.scored, scored.without_features) == (CORPUS_POSTS - captions.null_count, captions.null_count)
     assert captions.null_count
 
 
-def test_what_cannot_be_trained(store, tiktoks, tmp_path):
+def test_what_cannot_be_trained(store, flow, tmp_path):
     def run(where: Store, **changed: object) -> train_network.TrainSummary:
-        spec = TrainSpec(**{"name": "m", "feature_set": tiktoks.feature_set, "label": "log_views", **changed})
+        spec = TrainSpec(**{"name": "m", "feature_set": flow.feature_set, "label": "log_views", **changed})
         return train_network.run(where, spec, TrainConfig(epochs=1))
 
     with pytest.raises(TableError, match="backfill first"):
@@ -76,19 +77,19 @@ def test_what_cannot_be_trained(store, tiktoks, tmp_path):
     assert not [info.key for info in store.objects("models/m")]
 
 
-def test_gates_stay_what_they_are_and_the_number_of_workers_may_change(store, tiktoks):
+def test_gates_stay_what_they_are_and_the_number_of_workers_may_change(store, flow):
     gates = {"metadata": 0.6, "caption": 0.3, "acoustics": 0.1, "craft": 0.0}
-    spec = TrainSpec("elastic", tiktoks.feature_set, "log_views", workers=(1, 2), gates=gates)
+    spec = TrainSpec("elastic", flow.feature_set, "log_views", workers=(1, 2), gates=gates)
     said = train_network.run(store, spec, TrainConfig(epochs=2, viral_weight="balanced", focal=1.0))
     scorer = Scorer.load(store, said.model)
     card = scorer.saved.card
     assert (said.epochs, said.resumed_at_epoch, card["workers"], card["config"]["gates"]) == (2, 0, [1, 2], gates)
     assert card["train"]["viral_weight"] > 1
     assert said.samples_per_second > 0
-    vector = {name: np.full(dim, 0.1, np.float32) for name, dim in tiktoks.feature_set.dims.items()}
+    vector = {name: np.full(dim, 0.1, np.float32) for name, dim in flow.feature_set.dims.items()}
     [scored] = scorer.score([vector])
     assert dict(scored.modalities) == pytest.approx({"metadata": 0.6, "text": 0.3, "audio": 0.1, "editing": 0.0})
-    assert score.run(store, said.model).scored == 43
+    assert score.run(store, said.model).scored == CORPUS_POSTS
 
 
 @pytest.mark.parametrize(
@@ -103,7 +104,7 @@ def test_workers_as_they_are_typed(text, workers):
 
     seen: list[Workers] = []
     if workers is None:
-        with pytest.raises(ConfigError, match=f"as in 2, or at least and at most how many, as in 1-4: not '{text}'"):
+        with pytest.raises(ConfigError, match=f"--workers takes a number, as in 2, or a range, as in 1-4: not '{text}'"):
             command.main(["--workers", text], standalone_mode=False)
     else:
         command.main(["--workers", text], standalone_mode=False)

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from jobs.runtime.buckets import bucket_rows, over_buckets
+from jobs.runtime.buckets import bucket_dataset, map_buckets
 from jobs.runtime.session import session, unwrapped
 from viral.errors import SourceError, StorageError
 
 SCRIPT = """
 import os, sys, tempfile
 from pathlib import Path
-from jobs.runtime.buckets import over_buckets
+from jobs.runtime.buckets import map_buckets
 from jobs.runtime.session import session
 
 def work(bucket):
@@ -26,12 +26,12 @@ def work(bucket):
 
 if "fail" in sys.argv:
     with session():
-        iterator = over_buckets(work, 3)
+        iterator = map_buckets(work, 3)
         next(iterator)
         raise KeyboardInterrupt
 with session():
     [folder] = Path(tempfile.gettempdir()).glob("viral-ray-*")
-    print(len(list(over_buckets(work, 2))), folder.is_dir())
+    print(len(list(map_buckets(work, 2))), folder.is_dir())
     os.write(2, b"Actor has constructor arguments in the object store\\nfrom below\\n")
     print("from Python", file=sys.stderr)
 print(folder.exists())
@@ -65,7 +65,7 @@ def test_a_session_leaves_nothing_and_says_nothing(temporary):
     killed.mkdir()
     (killed / "in-use").touch()
     done = run(folder=temporary)
-    assert (done.returncode, done.stdout.split()) == (0, ["4", "True", "False", "False"])
+    assert (done.returncode, done.stdout.split()) == (0, ["4", "True", "False", "False"]), done.stderr
     assert sorted(done.stderr.split("\n")) == ["", "after", "from Python", "from below"]
     assert list(temporary.iterdir()) == []
 
@@ -78,9 +78,9 @@ def test_an_interrupted_session_starts_no_other(temporary):
     assert list(temporary.iterdir()) == []
 
 
-def test_a_cluster_that_does_not_answer_is_one_line(viral, tmp_path):
+def test_a_cluster_that_does_not_answer_is_one_line(viral_process, tmp_path):
     (tmp_path / "p.csv").write_text("post_id\n1\n")
-    done = viral("ingest", "csv", tmp_path / "p.csv", "--root", tmp_path, "--address", "127.0.0.1:1")
+    done = viral_process("ingest", "csv", tmp_path / "p.csv", "--root", tmp_path, "--address", "127.0.0.1:1")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert done.stderr.startswith("error: no Ray cluster answers at 127.0.0.1:1")
 
@@ -102,7 +102,7 @@ def _raise(bucket: int) -> dict[str, int]:
 
 def test_what_a_task_raises_comes_as_itself(ray_session):
     with pytest.raises(SourceError) as caught, unwrapped():
-        list(over_buckets(_raise, 2))
+        list(map_buckets(_raise, 2))
     assert type(caught.value) is SourceError
     assert str(caught.value) == "one line: the fix"
 
@@ -118,5 +118,5 @@ def test_what_is_not_ours_stays_what_it_is():
 
 
 def test_buckets_come_in_order_however_many(ray_session):
-    assert [row["bucket"] for row in over_buckets(lambda bucket: {"bucket": bucket}, 3)] == list(range(8))
-    assert bucket_rows(11).count() == 2048
+    assert list(map_buckets(lambda bucket: bucket, 3)) == list(range(8))
+    assert bucket_dataset(11).count() == 2048

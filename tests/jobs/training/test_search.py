@@ -10,7 +10,7 @@ import pytest
 from jobs import train_network
 from jobs.training import search
 from jobs.training.network_worker import NetworkTask
-from jobs.training.search import measured, with_settings
+from jobs.training.search import train_trial, with_settings
 from jobs.training.specs import TrainSpec
 from viral.datasets.streams import Stream
 from viral.errors import TableError
@@ -43,18 +43,18 @@ def test_settings_reach_the_network_and_its_training():
     assert (task.model.width, task.model.dropout, task.model.modality_dropout) == (8, 0.0, 0.0)
     assert (task.train.learning_rate, task.train.weight_decay) == (0.01, 0.01)
     splits = {"train": rows(64), "validation": rows(16)}
-    said = measured(task, splits)
-    assert said == measured(task, splits)
+    said = train_trial(task, splits)
+    assert said == train_trial(task, splits)
     assert said["epochs"] == 5
-    slow = measured(with_settings(TASK, SETTINGS | {"learning_rate": 1e-6}), splits)
+    slow = train_trial(with_settings(TASK, SETTINGS | {"learning_rate": 1e-6}), splits)
     assert said["validation_loss"] < slow["validation_loss"]
 
 
 @pytest.mark.usefixtures("ray_session")
-def test_a_search_ends_in_the_best_of_its_trials(tiktoks, tmp_path, capfd):
-    shutil.copytree(tiktoks.store.root, tmp_path / "root", ignore=shutil.ignore_patterns("models"))
+def test_a_search_ends_in_the_best_of_its_trials(flow, tmp_path, capfd):
+    shutil.copytree(flow.store.root, tmp_path / "root", ignore=shutil.ignore_patterns("models"))
     store = Store.open(tmp_path / "root")
-    spec = TrainSpec("tuned", tiktoks.feature_set, "log_views", workers=1)
+    spec = TrainSpec("tuned", flow.feature_set, "log_views", workers=1)
     said = train_network.run(store, spec, TrainConfig(epochs=2), trials=3)
     card = Registry(store).load(said.model).card
     trials = card["search"]["trials"]
@@ -70,10 +70,10 @@ def test_a_search_ends_in_the_best_of_its_trials(tiktoks, tmp_path, capfd):
     assert capfd.readouterr().out == ""
 
 
-def test_without_validation_posts_there_is_nothing_to_choose_by():
+def test_without_validation_posts_there_is_nothing_to_tune_on():
     class Nothing:
         def iter_batches(self, **how: object) -> list[pa.Table]:
             return [rows(4).slice(0, 0)]
 
-    with pytest.raises(TableError, match="nothing to choose by"):
+    with pytest.raises(TableError, match="nothing to tune on"):
         search._gather(Nothing(), 1.0)

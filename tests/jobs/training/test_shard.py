@@ -15,11 +15,11 @@ from jobs.training import shard
 from jobs.training.shard import Shard
 from viral.datasets.streams import Stream
 from viral.models.train_config import Scaling
-from viral.models.training import Tensors, tensors_of
+from viral.models.training import TensorBatch, to_tensors
 from viral.tables.schemas import LABELS, VECTOR
 
 STREAM = Stream("text", "text", 2)
-TENSORS = partial(tensors_of, (STREAM,), scaling=Scaling(0.0, 1.0), device=torch.device("cpu"))
+TENSORS = partial(to_tensors, (STREAM,), scaling=Scaling(0.0, 1.0), device=torch.device("cpu"))
 COUNT = 5000
 
 
@@ -46,7 +46,7 @@ class Source:
             yield table.slice(first, batch_size)
 
 
-def order(batches: Iterator[Tensors]) -> list[float]:
+def order(batches: Iterator[TensorBatch]) -> list[float]:
     """The targets as they came; each beside its own vector."""
     found = []
     for batch in batches:
@@ -61,7 +61,7 @@ def order(batches: Iterator[Tensors]) -> list[float]:
 def part(request, monkeypatch) -> Shard:
     if request.param == "streamed":
         monkeypatch.setattr(shard, "CACHE_BYTES", 1000)
-    made = Shard.of(Source(), TENSORS)
+    made = Shard.from_iterator(Source(), TENSORS)
     assert (made.cached is None) == (request.param == "streamed")
     return made
 
