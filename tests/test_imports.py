@@ -45,7 +45,7 @@ LIGHT = (
         "viral.registry.promotions",
         "viral.promotion.champion",
         "viral.promotion.command",
-        "viral.promotion.mlflow_mirror",
+        "viral.promotion.mlflow_sync",
     ),
 )
 PROJECT = Path(__file__).resolve().parent.parent

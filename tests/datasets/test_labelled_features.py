@@ -68,7 +68,7 @@ def feature_rows(posts: Iterable[int], attempt: int = 0, nudge: float = 0.0) -> 
 def store_all(
     root: Any, posts: Iterable[int] = range(POSTS), streams: tuple[Stream, ...] = STREAMS
 ) -> LabelledFeatures:
-    """The data as one part each."""
+    """The data in one file per table."""
     data = empty(root, streams)
     data.features.append(feature_rows(posts), log2_buckets=0)
     data.labels.append(label_rows(posts), log2_buckets=0)
@@ -88,7 +88,7 @@ def collect(data: LabelledFeatures, log2_buckets: int) -> Statistics:
 
 
 def authors_of(rows: pa.Table) -> dict[str, set[str]]:
-    """Of each split its authors; a post without one is its own."""
+    """Authors by split; a post without author counts as its own."""
     actual: dict[str, set[str]] = {}
     for row in rows.to_pylist():
         actual.setdefault(row["split"], set()).add(row["author_id"] or row["post_id"])
@@ -96,7 +96,7 @@ def authors_of(rows: pa.Table) -> dict[str, set[str]]:
 
 
 def test_a_share_of_the_training_authors(any_root: str) -> None:
-    """Whole authors go, of the training split alone; a smaller share is part of a larger one."""
+    """Whole authors are dropped, of the training split alone; smaller fractions are subsets of larger ones."""
     data = empty(any_root)
     data.features.append(feature_rows(range(POSTS)), log2_buckets=0)
     data.labels.append(label_rows(range(POSTS), author_id=None), log2_buckets=0)
@@ -122,7 +122,7 @@ def test_an_author_stays_or_goes_as_a_whole(tmp_path: Any) -> None:
 
 
 def test_what_is_read_beside_makes_no_row(any_root: str) -> None:
-    """Of a model that takes captions alone, while a baseline looks at the metadata of the same posts."""
+    """For a model of captions alone and a baseline that reads the metadata of the same posts."""
     data = replace(store_all(any_root, streams=STREAMS[1:]), extra_columns=("metadata",))
     rows = data.read(0, 0, SPLITS)
     assert rows.num_rows == sum(1 for post in range(POSTS) if post % 3 and post % 10)

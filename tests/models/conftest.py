@@ -1,4 +1,4 @@
-"""Posts with streams of made-up vectors."""
+"""Posts with streams of random vectors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STREAMS = (Stream("metadata", "metadata", 5), Stream("caption", "text", 7), Stre
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
-    """At this size a second thread only waits for the first, for long where the cores are shared."""
+    """At this size a second thread only waits, for long where the cores are shared."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -31,7 +31,7 @@ def streams() -> tuple[Stream, ...]:
 
 
 def labelled(count: int, *, seed: int = 0, absent: float = 0.3, split: str = "train") -> pa.Table:
-    """Rows as `LabelledFeatures.read` gives them; each has at least the first stream."""
+    """Rows as `LabelledFeatures.read` returns them; all have the first stream."""
     rng = np.random.default_rng(seed)
     vectors = {stream.name: rng.normal(size=(count, stream.dim)).astype(np.float32) for stream in STREAMS}
     target = vectors["metadata"][:, 0] + 0.1 * rng.normal(size=count)

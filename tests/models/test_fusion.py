@@ -1,4 +1,4 @@
-"""The fusion model: gates, subsets of modalities, and what it says of each."""
+"""The fusion model: gates, subsets of modalities, and its output for each."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SUBSETS = [list(subset) for subset in itertools.product([False, True], repeat=le
 
 
 def make_model(gates: dict[str, float] | None = None, seed: int = 0, spread: float = 0.5) -> Fusion:
-    """A model whose every parameter is some number, as after training."""
+    """A model with random parameters, as after training."""
     torch.manual_seed(seed)
     model = Fusion(FusionConfig(STREAMS, gates=gates))
     with torch.no_grad():
@@ -85,7 +85,7 @@ def test_what_stands_in_an_absent_streams_place_does_not_matter(gates: dict[str,
 
 
 def test_presence_itself_is_information() -> None:
-    """With learned gates, whether another stream is there moves the weights of those that are."""
+    """With learned gates, the presence of another stream changes the weights."""
     vectors, present = every_subset()
     with torch.inference_mode():
         output = make_model()(vectors, present)
@@ -96,7 +96,7 @@ def test_presence_itself_is_information() -> None:
 
 
 def alone(model: Fusion, vectors: dict[str, torch.Tensor], index: int) -> NetworkOutput:
-    """What the model says if only that stream is there."""
+    """The output if only this stream is present."""
     present = torch.zeros(len(vectors["caption"]), len(STREAMS), dtype=torch.bool)
     present[:, index] = True
     output: NetworkOutput = model(vectors, present)

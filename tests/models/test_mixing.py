@@ -12,7 +12,7 @@ from viral.models.predictions import PredictionBatch
 
 
 def make_predictions(count: int = 2000) -> tuple[list[PredictionBatch], np.ndarray, np.ndarray]:
-    """One that knows a lot, one that knows something else, one that knows nothing."""
+    """Predictions of a good model, of a weaker independent one, and of noise."""
     rng = np.random.default_rng(0)
     first, second = rng.normal(size=(2, count))
     score = first + 0.5 * second + 0.3 * rng.normal(size=count)
@@ -36,7 +36,7 @@ def test_learnt_weights_are_a_mixture_better_than_any_alone() -> None:
     assert log_loss(mixed.probability, viral) < min(log_loss(each.probability, viral) for each in predictions)
     errors = [squared_loss(each.score, score) for each in predictions]
     assert squared_loss(mixed.score, score) < min(errors)
-    # With what knows nothing left out, one weight is left to find, and least squares has it in one line.
+    # Without the noise, one weight is left to find, and least squares gives it in one line.
     first, second = (each.score for each in predictions[:2])
     exact = np.dot(first - second, score - second) / np.dot(first - second, first - second)
     np.testing.assert_allclose(weights.score, [exact, 1 - exact, 0], atol=0.02)

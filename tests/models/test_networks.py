@@ -1,4 +1,4 @@
-"""What every architecture promises, and that each finds the modality that matters."""
+"""Properties of every architecture, and that each finds the modality that matters."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ALL = pytest.mark.parametrize("architecture", FUSIONS)
 
 
 def make_network(architecture: str, spread: float = 0.3) -> nn.Module:
-    """A network whose every parameter is some number, as after training."""
+    """A network with random parameters, as after training."""
     torch.manual_seed(0)
     model = network(FusionConfig(STREAMS, architecture))
     with torch.no_grad():
@@ -61,7 +61,7 @@ def test_every_subset_has_an_answer_and_shares(architecture: str) -> None:
     assert (output.contributions >= 0).all()
     assert (output.contributions[~SUBSETS] == 0).all()
     torch.testing.assert_close(output.contributions.sum(dim=1), torch.ones(len(SUBSETS)))
-    assert len(output.logit.unique()) > len(STREAMS)  # of the same post, by what is there
+    assert len(output.logit.unique()) > len(STREAMS)  # for the same post, by its present streams
 
 
 @ALL
@@ -104,7 +104,7 @@ def test_gradients_reach_every_parameter_and_streams_are_hidden_in_training(arch
     assert (output.contributions == 0).any()
     fusion_loss(output, targets | {"is_viral": (torch.arange(count) % 2).float()}).backward()
     for name, parameter in model.named_parameters():
-        silent = architecture == "weighted" and name == "absent"  # its gate does not look at who is there
+        silent = architecture == "weighted" and name == "absent"  # its gate ignores presence
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name
         assert silent or (parameter.grad != 0).any(), name
@@ -159,7 +159,7 @@ def test_the_weights_of_a_weighted_sum_are_the_same_for_all_posts() -> None:
 
 
 def test_attention_takes_each_token_by_itself() -> None:
-    """A stream of three tokens is three vectors: what is said differs when two of them change places."""
+    """A stream of three tokens is three vectors: the output differs when two of them are swapped."""
     model, vectors = make_network("attention"), some_vectors(4)
     present = torch.ones(4, len(STREAMS), dtype=torch.bool)
     swapped = vectors | {"clips": vectors["clips"].unflatten(1, (3, 4))[:, [1, 0, 2]].flatten(1)}

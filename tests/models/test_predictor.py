@@ -1,4 +1,4 @@
-"""Kinds of models, and what is said of one that is not known."""
+"""Kinds of models, and errors for unknown ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sound model: its shape, what it learns, and what it does not look at."""
+"""The sound model: its shape, and what it learns."""
 
 from __future__ import annotations
 

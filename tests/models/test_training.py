@@ -1,4 +1,4 @@
-"""Training: it learns, and it goes on from where it was to the last bit."""
+"""Training: it learns, and resumes bit by bit."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def start(streams: tuple[Stream, ...], config: TrainConfig, steps: int, **shape:
 
 
 def epochs(learner: Learner, rows: pa.Table, streams: tuple[Stream, ...], numbers: range) -> list[float]:
-    """Train as a worker does: everything random is decided by seed and epoch."""
+    """Train as a worker does: seed and epoch determine all random numbers."""
     losses = []
     for epoch in numbers:
         torch.manual_seed((learner.config.seed << 20) + epoch)
@@ -161,7 +161,7 @@ def test_warm_cosine() -> None:
 
 
 def test_the_schedule_goes_on_from_any_step(streams: tuple[Stream, ...], make_rows: Make) -> None:
-    """As it must where the number of workers, and with it the steps of an epoch, has changed."""
+    """As needed when the number of workers, and with it the steps per epoch, has changed."""
     rows, config = make_rows(48), TrainConfig(batch_size=16, learning_rate=1e-3)
     learner = start(streams, config, 12)
     epochs(learner, rows, streams, range(2))

@@ -1,4 +1,4 @@
-"""A network over clips: what it learns, what it leaves alone, and that it says what its extractor's vectors say."""
+"""A network over clips: what it learns, what stays frozen, and that it agrees with its extractor's vectors."""
 
 from __future__ import annotations
 

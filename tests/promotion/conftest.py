@@ -1,4 +1,4 @@
-"""Models that nobody trained, with what they say of test posts: some better than others by a known amount."""
+"""Fake models with predictions of test posts: some better than others by a known amount."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ CARD = {
 }
 
 
-def judged(noise: float, *, posts: int = 300, authors: int = 30, seed: int = 1) -> pa.Table:
-    """Posts of two parts, and what a model says of them that errs by that much."""
+def make_predictions(noise: float, *, posts: int = 300, authors: int = 30, seed: int = 1) -> pa.Table:
+    """Posts of two splits, with the predictions of a model whose error is `noise`."""
     rng = np.random.default_rng(0)
     target = rng.normal(size=posts)
     score = target + noise * np.random.default_rng(seed).normal(size=posts)
@@ -57,22 +57,22 @@ def judged(noise: float, *, posts: int = 300, authors: int = 30, seed: int = 1) 
 
 @pytest.fixture(scope="session")
 def save() -> Save:
-    """Saves a version of a model that errs by so much, with what it says of its test posts; gives its number."""
+    """Saves a version whose error is `noise`, with its predictions of the test posts; returns the version."""
 
     def make(store: Store, name: str, noise: float, *, seed: int = 1, rows: pa.Table | None = None, **card: Any) -> int:
         version = Registry(store).save(name, {**CARD, **card}, b"weights")
-        test_predictions.save(store, name, version, judged(noise, seed=seed) if rows is None else rows)
+        test_predictions.save(store, name, version, make_predictions(noise, seed=seed) if rows is None else rows)
         return version
 
     return make
 
 
 def write_scorecard(store: Store, name: str, version: int, noise: float) -> Report:
-    """The scorecard of a model that errs by so much, as `viral evaluate` writes it."""
-    told = judged(noise)
-    columns = {each: told[each].to_numpy(zero_copy_only=False) for each in told.column_names}
-    truth = Labels(columns["post_id"].tolist(), author_codes(told), columns["target"], columns["is_viral"])
-    said = PredictionBatch(*(columns[each] for each in ("probability", "score", "low", "high")))
-    report = evaluate(truth, said, {}, about=ABOUT, split=SPLIT, resamples=5)
+    """Write the scorecard of a model whose error is `noise`, as `viral evaluate` does."""
+    rows = make_predictions(noise)
+    columns = {name: rows[name].to_numpy(zero_copy_only=False) for name in rows.column_names}
+    labels = Labels(columns["post_id"].tolist(), author_codes(rows), columns["target"], columns["is_viral"])
+    predictions = PredictionBatch(*(columns[name] for name in ("probability", "score", "low", "high")))
+    report = evaluate(labels, predictions, {}, about=ABOUT, split=SPLIT, resamples=5)
     store.write(Registry.key(name, version, "scorecard.json"), report.to_json().encode())
     return report

@@ -1,4 +1,4 @@
-"""Who becomes the champion."""
+"""Promotion of champions."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.promotion.conftest import CARD, LABEL, Save, judged
+from tests.promotion.conftest import CARD, LABEL, Save, make_predictions
 from viral.errors import ConfigError, PromotionError, TableError
-from viral.promotion.champion import LEAST_AUTHORS, PromotionPolicy, promote
+from viral.promotion.champion import MIN_AUTHORS, PromotionPolicy, promote
 from viral.registry.promotions import latest_promotion, promotions
 from viral.registry.registry import Registry
 from viral.scoring.scorer import Scorer
@@ -24,7 +24,7 @@ def test_a_better_one_takes_the_place_of_the_first(folder_store: Store, save: Sa
     with pytest.raises(TableError, match=r"^model m has no champion: promote a version \(viral models promote m/VERS"):
         registry.resolve("m@champion")
     first = promote(folder_store, "m/1", QUICK)
-    assert (first.number, first.version, first.previous, first.gain, first.forced) == (1, 1, None, None, None)
+    assert (first.number, first.version, first.previous, first.gain, first.override_reason) == (1, 1, None, None, None)
     assert datetime.now(UTC) - datetime.fromisoformat(first.when) < timedelta(minutes=1)
     assert registry.resolve("m@champion") == ("m", 1)
     second = promote(folder_store, "m", QUICK)
@@ -47,17 +47,17 @@ def test_one_that_is_champion_already_is_not_promoted_again(tmp_path, save: Save
 
 @pytest.mark.parametrize("metric", ["spearman", "rmse"])
 def test_one_that_is_no_better_is_refused(tmp_path, save: Save, metric: str) -> None:
-    """By a figure where more is better, and by one where less is; a gain that could be chance is none."""
+    """By a metric where higher is better, and by one where lower is; a gain within chance does not count."""
     store = Store.open(tmp_path)
     for noise, seed in ((0.5, 1), (0.5, 7), (2.0, 3)):
         save(store, "m", noise, seed=seed)
     promote(store, "m/1", QUICK)
-    said = rf"^m/{{}} is not promoted: its gain over the champion m/1 in {metric} is {{}}.* on 270 test posts by 27 "
-    with pytest.raises(PromotionError, match=said.format(2, r"\+0\.0\d+ \(-0\.\d+ to \+0\.\d+\)")):
+    message = rf"^m/{{}} is not promoted: its gain over the champion m/1 in {metric} is {{}}.* on 270 test posts by 27 "
+    with pytest.raises(PromotionError, match=message.format(2, r"\+0\.0\d+ \(-0\.\d+ to \+0\.\d+\)")):
         promote(store, "m/2", PromotionPolicy(metric, resamples=100))
-    with pytest.raises(PromotionError, match=said.format(3, r"-\d\.\d+ \(-\d\.\d+ to -\d\.\d+\)")):
+    with pytest.raises(PromotionError, match=message.format(3, r"-\d\.\d+ \(-\d\.\d+ to -\d\.\d+\)")):
         promote(store, "m/3", PromotionPolicy(metric, resamples=100))
-    assert [each.version for each in promotions(store, "m")] == [1]
+    assert [promotion.version for promotion in promotions(store, "m")] == [1]
 
 
 def test_less_error_is_a_gain(tmp_path, save: Save) -> None:
@@ -85,10 +85,10 @@ def test_a_worse_one_can_be_forced_with_a_reason_that_is_kept(tmp_path, save: Sa
     save(store, "m", 0.5)
     save(store, "m", 2.0)
     promote(store, "m/1", QUICK)
-    promote(store, "m/2", PromotionPolicy(forced="the first one leaks", resamples=100))
-    kept = latest_promotion(store, "m")
-    assert kept is not None and kept.forced == "the first one leaks"
-    assert kept.gain is not None and kept.gain.high is not None and kept.gain.high < 0
+    promote(store, "m/2", PromotionPolicy(override_reason="the first one leaks", resamples=100))
+    latest = latest_promotion(store, "m")
+    assert latest is not None and latest.override_reason == "the first one leaks"
+    assert latest.gain is not None and latest.gain.high is not None and latest.gain.high < 0
     assert Registry(store).resolve("m@champion") == ("m", 2)
 
 
@@ -96,22 +96,22 @@ def test_what_cannot_be_compared_is_refused_unless_forced(tmp_path, save: Save) 
     store = Store.open(tmp_path)
     save(store, "m", 2.0)
     save(store, "m", 0.5, label={**LABEL, "name": "other"})
-    save(store, "m", 0.5, rows=judged(0.5, authors=LEAST_AUTHORS - 1))
+    save(store, "m", 0.5, rows=make_predictions(0.5, authors=MIN_AUTHORS - 1))
     Registry(store).save("m", CARD, b"never evaluated")
     with pytest.raises(
         PromotionError, match=r"m/4 is not promoted: .*evaluate it first \(viral evaluate --model m/4\)"
     ):
         promote(store, "m/4", QUICK)
     promote(store, "m/1", QUICK)
-    for version, said in (
+    for version, message in (
         (2, "m/2 and m/1 were trained on different labels: train both on the same"),
-        (3, r"no difference can be told, at least 10 authors are needed; --force"),
+        (3, r"the test needs at least 10 authors, and compares on .* --force"),
         (4, r"evaluate it first \(viral evaluate --model m/4\)"),
     ):
-        with pytest.raises(PromotionError, match=said):
+        with pytest.raises(PromotionError, match=message):
             promote(store, f"m/{version}", QUICK)
-    forced = promote(store, "m/4", PromotionPolicy(forced="we know it", resamples=100))
-    assert (forced.version, forced.gain, forced.forced) == (4, None, "we know it")
+    forced = promote(store, "m/4", PromotionPolicy(override_reason="we know it", resamples=100))
+    assert (forced.version, forced.gain, forced.override_reason) == (4, None, "we know it")
 
 
 def test_a_damaged_one_cannot_even_be_forced(tmp_path, save: Save) -> None:
@@ -119,22 +119,22 @@ def test_a_damaged_one_cannot_even_be_forced(tmp_path, save: Save) -> None:
     save(store, "m", 1.0)
     store.write("models/m/0001/model.safetensors", b"other")
     with pytest.raises(TableError, match="the weights of model m/1 are damaged"):
-        promote(store, "m/1", PromotionPolicy(forced="all the same"))
+        promote(store, "m/1", PromotionPolicy(override_reason="all the same"))
     assert latest_promotion(store, "m") is None
 
 
 @pytest.mark.parametrize(
-    ("rule", "said"),
+    ("settings", "message"),
     [
         ({"metric": "width"}, "cannot be better by 'width': choose from roc_auc, pr_auc"),
         ({"margin": -0.1}, "a margin of -0.1 would let worse models pass"),
         ({"margin": float("nan")}, "a margin of nan would let worse models pass"),
-        ({"forced": " "}, "--force needs a reason"),
+        ({"override_reason": " "}, "--force needs a reason"),
     ],
 )
-def test_rules_that_make_no_sense(rule: dict, said: str) -> None:
-    with pytest.raises(ConfigError, match=said):
-        PromotionPolicy(**rule)
+def test_policies_that_make_no_sense(settings: dict, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        PromotionPolicy(**settings)
 
 
 def test_of_promotions_at_once_none_is_lost(folder_store: Store, save: Save) -> None:
@@ -142,14 +142,14 @@ def test_of_promotions_at_once_none_is_lost(folder_store: Store, save: Save) -> 
         save(folder_store, "m", noise)
     promote(folder_store, "m/1", QUICK)
     with ThreadPoolExecutor(3) as pool:
-        tried = [pool.submit(promote, folder_store, f"m/{version}", QUICK) for version in (2, 3, 4)]
-    made = [each.result() for each in tried if not each.exception()]
-    kept = promotions(folder_store, "m")
-    assert sorted(made, key=lambda each: each.number) == kept[1:]
-    # Each was judged against the one that it follows, so that they only ever get better.
-    assert [each.previous for each in kept] == [None, *(each.version for each in kept[:-1])]
-    assert [each.version for each in kept] == sorted(each.version for each in kept)
-    assert kept[-1].version == 4
+        futures = [pool.submit(promote, folder_store, f"m/{version}", QUICK) for version in (2, 3, 4)]
+    made = [future.result() for future in futures if not future.exception()]
+    stored = promotions(folder_store, "m")
+    assert sorted(made, key=lambda promotion: promotion.number) == stored[1:]
+    # Each was compared with its predecessor: they only ever get better.
+    assert [promotion.previous for promotion in stored] == [None, *(promotion.version for promotion in stored[:-1])]
+    assert [promotion.version for promotion in stored] == sorted(promotion.version for promotion in stored)
+    assert stored[-1].version == 4
 
 
 def test_a_reference_to_an_alias_that_there_is_not(tmp_path, save: Save) -> None:

@@ -54,7 +54,7 @@ def test_weights_that_are_not_what_was_saved(any_store: Store) -> None:
     registry.save("m", {}, b"whole")
     any_store.write("models/m/0001/model.safetensors", b"whale")
     with pytest.raises(
-        TableError, match=r"^the weights of model m/1 are damaged .*: bring back the .*, or train again$"
+        TableError, match=r"^the weights of model m/1 are damaged .*: restore .* from a backup, or train again$"
     ):
         registry.load("m")
 
@@ -67,9 +67,9 @@ def test_what_is_not_there(any_store: Store) -> None:
     registry.save("other", {}, b"")
     with pytest.raises(TableError, match=r"there is no model m in .*: there are other$"):
         registry.load("m")
-    for wanted in ("3", "0", "one", "²", "1/2"):
-        with pytest.raises(TableError, match=f"^model other has no version {wanted}: there are 1, 2$"):
-            registry.load(f"other/{wanted}")
+    for number in ("3", "0", "one", "²", "1/2"):
+        with pytest.raises(TableError, match=f"^model other has no version {number}: there are 1, 2$"):
+            registry.load(f"other/{number}")
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a b", "-a", "a" * 65, "ä", "a\n", "../posts"])

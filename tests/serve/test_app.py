@@ -61,7 +61,7 @@ def s3_store(s3_server: str, root: Path, clip: Path) -> Store:
 def promoted(store: Store, version: int) -> None:
     """Make a version the champion, whatever its figures."""
     number = len(promotions(store, "tiny")) + 1
-    assert record(store, "tiny", Promotion(number, version, None, "now", None, "spearman", 0.0, forced="a test"))
+    assert record(store, "tiny", Promotion(number, version, None, "now", None, "spearman", 0.0, override_reason="a test"))
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +104,7 @@ def test_objects_that_are_none_are_refused(client: httpx.Client, check_refusal: 
 def test_nothing_outside_the_prefix_can_be_named(
     client: httpx.Client, s3_store: Store, clip: Path, check_refusal: Check
 ) -> None:
-    bucket = s3.split(s3_store.root)[0]
+    bucket = s3.split_uri(s3_store.root)[0]
     outside = [f"s3://{bucket}/beside.mp4", f"s3://{bucket}/prefix-2/a.mp4", "../beside.mp4", "s3://other/a.mp4"]
     for uri in (*outside, str(clip), f"file://{clip}"):
         check_refusal(client.post(SCORE, json={"uri": uri}), 403, "outside_root")
@@ -201,7 +201,10 @@ def expected(store: Store, version: int, clip: Path) -> dict[str, dict[str, Any]
     """What the pipeline of a backfill and the scorer say by that version."""
     scorer = Scorer.load(store, f"tiny/{version}")
     with Pipeline(scorer.feature_set, store, Settings()) as pipeline:
-        asked = {"clip": pipeline.one(str(clip), Context()), "words": pipeline.one(None, Context(caption="a"))}
+        asked = {
+            "clip": pipeline.extract_draft(str(clip), Context()),
+            "words": pipeline.extract_draft(None, Context(caption="a")),
+        }
         scored = {what: scorer.score([outcome.vectors])[0] for what, outcome in asked.items()}
     return {what: {name: each.to_dict()[name] for name in NUMBERS} for what, each in scored.items()}
 
@@ -218,7 +221,7 @@ def test_a_promotion_is_followed_and_no_request_fails(
         promoted(s3_store, other)
         asking.until(f"tiny/{other}")
         promoted(s3_store, damaged)
-        said = f"cannot load the champion tiny/{damaged}, what was served is served on: the weights of model"
+        said = f"cannot load the champion tiny/{damaged}, still serving the previous model: the weights of model"
         await_log(temporary, said)
         asking.until(f"tiny/{other}")
         promoted(s3_store, alike)

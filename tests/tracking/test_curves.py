@@ -1,4 +1,4 @@
-"""The curves of a training, read back by the libraries that show them."""
+"""Curves of a training, read back by TensorBoard and MLflow."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ CARD = {
     "config": {"architecture": "concat", "streams": []},
     "label": {"name": "log_views"},
 }
-# Of the libraries, in their own code.
+# Raised within the libraries.
 pytestmark = [pytest.mark.filterwarnings(f"ignore::{kind}") for kind in ("DeprecationWarning", "FutureWarning")]
 
 
 def read_back(folder: Path) -> dict[str, list[tuple[int, float]]]:
     from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
-    found: dict[str, list[tuple[int, float]]] = {curve: [] for curve in CURVES}
+    curves: dict[str, list[tuple[int, float]]] = {curve: [] for curve in CURVES}
     [file] = folder.iterdir()
     for event in EventFileLoader(str(file)).Load():
         for value in event.summary.value:
             number = value.tensor.float_val[0] if value.HasField("tensor") else value.simple_value
-            found[value.tag].append((event.step, number))
-    return found
+            curves[value.tag].append((event.step, number))
+    return curves
 
 
 EXPECTED = {
-    curve: [(epoch, values[place]) for epoch, values in enumerate(LOSSES, start=1)]
-    for place, curve in enumerate(CURVES)
+    curve: [(epoch, values[index]) for epoch, values in enumerate(LOSSES, start=1)]
+    for index, curve in enumerate(CURVES)
 }
 
 
@@ -75,14 +75,14 @@ def test_mlflow_has_the_run(tmp_path, monkeypatch):
     assert run.data.params["train.learning_rate"] == "0.1"
     assert (run.data.params["config.architecture"], run.data.params["label"]) == ("concat", "log_views")
     curve = client.get_metric_history(run.info.run_id, "loss/validation")
-    assert [(each.step, each.value) for each in curve] == EXPECTED["loss/validation"]
+    assert [(point.step, point.value) for point in curve] == EXPECTED["loss/validation"]
 
 
 def test_where_nothing_can_be_kept_it_is_said_before_training(tmp_path):
-    with pytest.raises(ConfigError, match="MLflow at nowhere://x keeps no curves: "):
+    with pytest.raises(ConfigError, match="MLflow at nowhere://x stores no curves: "):
         Tracking(mlflow="nowhere://x").check()
     (tmp_path / "root").mkdir()
-    with pytest.raises(ConfigError, match="m/1 is saved, but MLflow at nowhere://x keeps no curves: "):
+    with pytest.raises(ConfigError, match="m/1 is saved, but MLflow at nowhere://x stores no curves: "):
         Tracking(mlflow="nowhere://x").log(Store.open(tmp_path / "root"), "m", 1, CARD)
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="cannot write to"):

@@ -20,10 +20,8 @@ _DIGESTS = 1 << 128  # digests of rows have 16 bytes; their sum wraps around her
 class VideoCounts:
     """Statistics of labelled videos before any is decoded; they add up over buckets.
 
-    Attributes:
-        posts: by split, the number of posts of each bucket in order.
-        moments: by target, of the training split, without nulls.
-        digest: of labels and video addresses, not of the videos' content.
+    `posts[split]` has the number of posts of each bucket in order, `moments[target]` covers the training split without
+    nulls. `digest` covers labels and video addresses, not the videos' content.
     """
 
     posts: Mapping[str, tuple[int, ...]] = field(default_factory=lambda: dict.fromkeys(SPLITS, ()))

@@ -21,13 +21,9 @@ _RENAMED_MODALITIES = {"craft": "editing"}
 
 @dataclass(frozen=True)
 class Stream:
-    """One input of a model.
+    """One input of a model: an extractor's column, its name for users, and the length of its vectors.
 
-    Attributes:
-        name: the extractor's column.
-        modality: its name for users.
-        dim: the length of its vectors.
-        tokens: the number of tokens of equal length in a vector.
+    A vector consists of `tokens` tokens of equal length.
     """
 
     name: str

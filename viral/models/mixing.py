@@ -101,7 +101,7 @@ def mix(
 
 
 def redistribute(weights: Floats, has_inputs: npt.NDArray[np.bool_]) -> Floats:
-    """Weights (N, M) per post: those of models without inputs go to the others. Equal where only zeros are left."""
+    """Normalise weights, (M,) or (N, M), over the models with inputs of each post; equal where only zeros are left."""
     left = weights * has_inputs
     total = left.sum(axis=1, keepdims=True)
     equal = has_inputs / has_inputs.sum(axis=1, keepdims=True)

@@ -16,8 +16,6 @@ from viral.models.predictor import Predictor
 from viral.models.predictor import load as load_predictor
 from viral.registry.registry import ModelVersion
 
-KIND = "stacked"
-
 
 @dataclass(frozen=True)
 class StackMember:

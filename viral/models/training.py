@@ -74,7 +74,23 @@ def to_tensors(streams: tuple[Stream, ...], rows: pa.Table, scaling: Scaling, de
     )
 
 
-class Learner:
+class Resumable:
+    """Optimiser and learning rate schedule whose state can be saved."""
+
+    optimiser: torch.optim.Optimizer
+    schedule: torch.optim.lr_scheduler.LambdaLR
+
+    def state(self) -> dict[str, Any]:
+        """State of optimiser and schedule, as tensors and plain values."""
+        return {"optimiser": self.optimiser.state_dict(), "schedule": self.schedule.state_dict()}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Restore a state returned by `state`."""
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.schedule.load_state_dict(state["schedule"])
+
+
+class Learner(Resumable):
     """A model with its optimiser and learning rate schedule.
 
     Args:
@@ -105,15 +121,6 @@ class Learner:
                 total += float(self._loss(batch)) * batch.rows
                 rows += batch.rows
         return total / rows if rows else math.nan
-
-    def state(self) -> dict[str, Any]:
-        """State of optimiser and schedule, as tensors and plain values."""
-        return {"optimiser": self.optimiser.state_dict(), "schedule": self.schedule.state_dict()}
-
-    def load(self, state: Mapping[str, Any]) -> None:
-        """Restore a state returned by `state`."""
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.schedule.load_state_dict(state["schedule"])
 
     def seek(self, step: int) -> None:
         """Set the schedule to a step, whatever the number of steps taken so far."""

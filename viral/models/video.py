@@ -25,13 +25,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ClipTensors:
-    """Clips of N posts on a device.
+    """Clips of N posts on a device: `pixels` uint8 (M, T, H, W, 3), of which post i has `clips[i]` in turn.
 
-    Attributes:
-        pixels: uint8 (M, T, H, W, 3), the clips of all posts in turn.
-        clips: the number of clips of each post; they sum to M.
-        targets: (N,) by name.
-        weight: 0 for a placeholder batch, where no post could be decoded.
+    `targets[name]` is (N,); `weight` is 0 for a placeholder batch, where no post could be decoded.
     """
 
     pixels: Tensor

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from viral.models.training import lr_factor, use_bfloat16
+from viral.models.training import Resumable, lr_factor, use_bfloat16
 from viral.models.video import ClipTensors, VideoNetwork, task_loss
 from viral.models.video_config import VideoConfig
 
@@ -19,7 +18,7 @@ Wrap = Callable[[nn.Module], nn.Module]
 CLIP = 1.0  # maximal norm of the gradient, as in `TrainConfig`
 
 
-class VideoLearner:
+class VideoLearner(Resumable):
     """A network over clips with its optimiser and learning rate schedule.
 
     The heads are trained first, on a frozen backbone, then everything, the backbone at a lower rate: gradients of
@@ -70,15 +69,6 @@ class VideoLearner:
                 total += float(self._loss(self.model, batch)) * batch.rows
                 rows += batch.rows
         return total, rows
-
-    def state(self) -> dict[str, Any]:
-        """State of optimiser and schedule, as tensors and plain values."""
-        return {"optimiser": self.optimiser.state_dict(), "schedule": self.schedule.state_dict()}
-
-    def load(self, state: Mapping[str, Any]) -> None:
-        """Restore a state returned by `state`."""
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.schedule.load_state_dict(state["schedule"])
 
     def _network(self, epoch: int) -> nn.Module:
         """The wrapped network of the epoch's phase."""

@@ -1,4 +1,4 @@
-"""Who may become a model's champion: a version that is better than the one before, or one forced with a reason."""
+"""Promotion of a model's version to champion: if it beats the previous champion, or if forced with a reason."""
 
 from __future__ import annotations
 
@@ -17,17 +17,19 @@ from viral.registry.registry import Registry
 from viral.storage.store import Store
 
 METRIC = "spearman"
-LEAST_AUTHORS = 10
-"""Of the test posts: the interval is drawn from their authors, and of fewer it is narrow by chance."""
+MIN_AUTHORS = 10  # of the test posts: the interval is bootstrapped over authors, and too narrow with fewer
 
 
 @dataclass(frozen=True)
 class PromotionPolicy:
-    """What a version must show: a gain by `metric` whose interval lies above `margin`; or `forced`, a reason."""
+    """Requirement for a promotion: the interval of the gain by `metric` lies above `margin`.
+
+    An `override_reason` promotes whatever the gain, and is stored with the promotion.
+    """
 
     metric: str = METRIC
     margin: float = 0.0
-    forced: str | None = None
+    override_reason: str | None = None
     resamples: int = 1000
 
     def __post_init__(self) -> None:
@@ -35,60 +37,63 @@ class PromotionPolicy:
             raise ConfigError(f"a model cannot be better by {self.metric!r}: choose from {', '.join(DECISIVE_METRICS)}")
         if not self.margin >= 0:
             raise ConfigError(f"a margin of {self.margin:g} would let worse models pass: use --force with a reason")
-        if self.forced is not None and not self.forced.strip():
-            raise ConfigError("--force needs a reason: it is kept with the promotion")
+        if self.override_reason is not None and not self.override_reason.strip():
+            raise ConfigError("--force needs a reason: it is stored with the promotion")
 
 
-def promote(store: Store, reference: str, rule: PromotionPolicy) -> Promotion:
-    """Make a version the champion of its name; one that is it already stays it, and nothing is written.
+def promote(store: Store, reference: str, policy: PromotionPolicy) -> Promotion:
+    """Make a version the champion of its name. Writes nothing if it is champion already.
 
-    Of two at once none is lost: the later one is judged again, against the champion that the earlier one made.
+    Of concurrent promotions none is lost: the later one is compared again, with the champion of the earlier one.
 
     Raises:
-        PromotionError: it is not better than the champion by more than the margin, or that cannot be told.
-        TableError: there is no such model, or its weights are damaged.
+        PromotionError: its gain over the champion is too small or unknown.
+        TableError: the model does not exist, or its weights are damaged.
     """
     registry = Registry(store)
-    saved = registry.load(reference)
+    model = registry.load(reference)
     while True:
-        before = latest_promotion(store, saved.name)
-        if before and before.version == saved.version:
-            return before
-        gain = _judged(registry, saved.name, saved.version, before, rule)
+        previous = latest_promotion(store, model.name)
+        if previous and previous.version == model.version:
+            return previous
         promotion = Promotion(
-            number=before.number + 1 if before else 1,
-            version=saved.version,
-            previous=before.version if before else None,
+            number=previous.number + 1 if previous else 1,
+            version=model.version,
+            previous=previous.version if previous else None,
             when=datetime.now(UTC).isoformat(timespec="seconds"),
             by=_account(),
-            metric=rule.metric,
-            margin=rule.margin,
-            gain=gain,
-            forced=rule.forced,
+            metric=policy.metric,
+            margin=policy.margin,
+            gain=_checked_gain(registry, model.name, model.version, previous, policy),
+            override_reason=policy.override_reason,
         )
-        if record(store, saved.name, promotion):
+        if record(store, model.name, promotion):
             return promotion
 
 
 def compare_versions(
-    registry: Registry, one: tuple[str, int], other: tuple[str, int], names: tuple[str, ...], resamples: int
+    registry: Registry, first: tuple[str, int], second: tuple[str, int], metrics: tuple[str, ...], resamples: int
 ) -> Comparison:
-    """Two versions on the test posts of both; of two label tables, on those of the one that both were asked about.
+    """Compare two versions on the test posts of both.
+
+    Versions of different label tables are compared on the one table whose test posts both have predicted.
 
     Raises:
-        TableError: they were trained on different labels, or one was not evaluated.
+        TableError: the label tables differ and there is no such table, or a version was not evaluated.
     """
-    store = registry.store
-    labels: list[dict[str, Any]] = [registry.card(*each).get("label", {}) for each in (one, other)]
-    asked: list[str | None] = [None, None]
+    models = (first, second)
+    labels: list[dict[str, Any]] = [registry.card(*model).get("label", {}) for model in models]
+    tables: list[str | None] = [None, None]
     if labels[0] != labels[1]:
-        asked = _asked(store, (one, other), [str(label.get("name")) for label in labels])
-    rows = [test_predictions.read(store, *each, label=label) for each, label in zip((one, other), asked, strict=True)]
-    return compare(*rows, names=names, resamples=resamples)
+        tables = _label_tables(registry.store, models, [str(label.get("name")) for label in labels])
+    predictions = [
+        test_predictions.read(registry.store, *model, label=table) for model, table in zip(models, tables, strict=True)
+    ]
+    return compare(*predictions, names=metrics, resamples=resamples)
 
 
-def _asked(store: Store, models: tuple[tuple[str, int], tuple[str, int]], labels: list[str]) -> list[str | None]:
-    """For each model the label table whose test posts it was asked about besides its own, as `--refit` does."""
+def _label_tables(store: Store, models: tuple[tuple[str, int], tuple[str, int]], labels: list[str]) -> list[str | None]:
+    """The label table to compare each model on; None: its own. `viral drift --refit` predicts further tables."""
     if test_predictions.exists(store, *models[1], labels[0]):
         return [None, labels[0]]
     if test_predictions.exists(store, *models[0], labels[1]):
@@ -97,55 +102,53 @@ def _asked(store: Store, models: tuple[tuple[str, int], tuple[str, int]], labels
     raise TableError(f"{first} and {second} were trained on different labels: train both on the same")
 
 
-def _judged(
-    registry: Registry, name: str, version: int, before: Promotion | None, rule: PromotionPolicy
+def _checked_gain(
+    registry: Registry, name: str, version: int, previous: Promotion | None, policy: PromotionPolicy
 ) -> Gain | None:
-    """The gain over the champion, None where there is none to compare with. Raises PromotionError unless forced."""
+    """The gain over the champion; None without one. Raises PromotionError if too small, unless overridden."""
     try:
-        if before is None:
-            test_predictions.read(registry.store, name, version)
+        if previous is None:
+            test_predictions.read(registry.store, name, version)  # it must have been evaluated
             return None
-        gain = _gain(
-            compare_versions(registry, (name, version), (name, before.version), (rule.metric,), rule.resamples), rule
-        )
+        pair = (name, version), (name, previous.version)
+        gain = _gain(compare_versions(registry, *pair, (policy.metric,), policy.resamples), policy.metric)
     except TableError as error:
-        if rule.forced is None:
+        if policy.override_reason is None:
             raise PromotionError(f"{name}/{version} is not promoted: {error}") from error
         return None
-    if rule.forced is None:
-        _check(f"{name}/{version}", f"the {CHAMPION} {name}/{before.version}", gain, rule)
+    if policy.override_reason is None:
+        _check(f"{name}/{version}", f"the {CHAMPION} {name}/{previous.version}", gain, policy)
     return gain
 
 
-def _gain(found: Comparison, rule: PromotionPolicy) -> Gain:
-    gap = found.figures[rule.metric].difference
-    ends = (gap.low, gap.high)
-    if GLOSSARY[rule.metric].better == "higher":
-        return Gain(gap.value, *ends, found.posts, found.authors)
-    value, high, low = (None if each is None else 0.0 - each for each in (gap.value, *ends))
-    return Gain(value, low, high, found.posts, found.authors)
+def _gain(comparison: Comparison, metric: str) -> Gain:
+    difference = comparison.figures[metric].difference
+    value, low, high = difference.value, difference.low, difference.high
+    if GLOSSARY[metric].better != "higher":
+        value, high, low = (None if bound is None else 0.0 - bound for bound in (value, low, high))
+    return Gain(value, low, high, comparison.posts, comparison.authors)
 
 
-def _check(version: str, champion: str, gain: Gain, rule: PromotionPolicy) -> None:
-    where = f"on {gain.posts} test posts by {gain.authors} authors"
-    if gain.authors < LEAST_AUTHORS:
+def _check(version: str, champion: str, gain: Gain, policy: PromotionPolicy) -> None:
+    sample = f"on {gain.posts} test posts by {gain.authors} authors"
+    if gain.authors < MIN_AUTHORS:
         raise PromotionError(
-            f"{version} is not promoted: {where} no difference can be told, at least {LEAST_AUTHORS} authors are "
-            "needed; --force 'reason' promotes it all the same"
+            f"{version} is not promoted: the test needs at least {MIN_AUTHORS} authors, and compares {sample}; "
+            "--force 'reason' promotes it all the same"
         )
-    if gain.low is None or gain.low <= rule.margin:
+    if gain.low is None or gain.low <= policy.margin:
         raise PromotionError(
-            f"{version} is not promoted: its gain over {champion} in {rule.metric} is {said(gain)} {where}, and the "
-            f"lower end is not above {rule.margin:g}; --force 'reason' promotes it all the same"
+            f"{version} is not promoted: its gain over {champion} in {policy.metric} is {format_gain(gain)} {sample}, "
+            f"and the lower end is not above {policy.margin:g}; --force 'reason' promotes it all the same"
         )
 
 
 def format_gain(gain: Gain) -> str:
-    """A gain in words, with its interval."""
+    """A gain with its interval, as text."""
     if gain.value is None:
         return "undefined"
-    ends = f" ({gain.low:+.4f} to {gain.high:+.4f})" if gain.low is not None and gain.high is not None else ""
-    return f"{gain.value:+.4f}{ends}"
+    interval = f" ({gain.low:+.4f} to {gain.high:+.4f})" if gain.low is not None and gain.high is not None else ""
+    return f"{gain.value:+.4f}{interval}"
 
 
 def _account() -> str | None:

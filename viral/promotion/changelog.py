@@ -1,4 +1,4 @@
-"""Why a model was trained anew, and what came of it: one JSON beside the new version."""
+"""Changelog of a refit: why a model was trained again, and the result. One JSON file beside the new version."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ FILE = "changelog.json"
 
 @dataclass(frozen=True)
 class TrainingSnapshot:
-    """What a version learnt from.
+    """The training data of a version.
 
     Attributes:
         model: name and version.
         table: its label table.
         rows: posts of the training split.
-        first: when the first of them went up, ISO 8601, UTC; None where no time is known.
-        last: when the last did.
-        constants: those of the label.
+        first: posting time of the first of them, ISO 8601, UTC; None where no time is known.
+        last: posting time of the last.
+        constants: of the label.
         data_hash: of labels and vectors.
         code_version: of viral.
     """
@@ -46,13 +46,13 @@ class Changelog:
 
     Attributes:
         when: ISO 8601, UTC.
-        since: the first day of the posts that the version before was looked at on.
-        why: the alarms, as sentences; none: it was asked for all the same.
-        before: what the version before had learnt from.
-        after: what the new one has.
-        compared: the new version against the one before, on the new test posts that neither has learnt from; None
-            where there are none.
-        notes: what its reader must know.
+        since: the first day of the posts on which drift was measured.
+        why: the alarms, as sentences; empty for a refit without alarm.
+        before: the data of the previous version.
+        after: the data of the new version.
+        compared: the new version against the previous one, on new test posts that neither was trained on; None
+            without such posts.
+        notes: remarks for the reader.
     """
 
     when: str
@@ -64,45 +64,46 @@ class Changelog:
     notes: list[str] = field(default_factory=list)
 
 
-def save_changelog(store: Store, name: str, version: int, made: Changelog) -> None:
-    """Write it beside the new version."""
-    store.write(Registry.key(name, version, FILE), json.dumps(asdict(made), indent=1).encode())
+def save_changelog(store: Store, name: str, version: int, changelog: Changelog) -> None:
+    """Write the changelog of a version."""
+    store.write(Registry.key(name, version, FILE), json.dumps(asdict(changelog), indent=1).encode())
 
 
 def load_changelog(store: Store, name: str, version: int) -> Changelog | None:
-    """That of a version; None where it was not made by a refit."""
-    written = read_json(store, Registry.key(name, version, FILE))
-    if written is None:
+    """Read the changelog of a version; None if it is not the result of a refit."""
+    stored = read_json(store, Registry.key(name, version, FILE))
+    if stored is None:
         return None
-    learnt = {each: TrainingSnapshot(**written[each]) for each in ("before", "after")}
-    found = written["compared"]
-    return Changelog(**written | learnt | {"compared": _comparison(found) if found else None})
+    snapshots = {name: TrainingSnapshot(**stored[name]) for name in ("before", "after")}
+    comparison = _comparison(stored["compared"]) if stored["compared"] else None
+    return Changelog(**stored | snapshots | {"compared": comparison})
 
 
-def _comparison(written: dict[str, Any]) -> Comparison:
+def _comparison(stored: dict[str, Any]) -> Comparison:
     pairs = {
         name: MetricPair(**pair | {"difference": Estimate(**pair["difference"])})
-        for name, pair in written["figures"].items()
+        for name, pair in stored["figures"].items()
     }
-    return Comparison(**written | {"figures": pairs})
+    return Comparison(**stored | {"figures": pairs})
 
 
-def changelog_lines(made: Changelog) -> Iterator[str]:
-    """For people."""
-    yield f"{made.when}: {made.before.model} was trained anew, looked at on posts since {made.since}"
-    yield from made.why or ["no alarm: asked for all the same"]
-    for learnt in (made.before, made.after):
-        between = f"{str(learnt.first)[:10]} to {str(learnt.last)[:10]}" if learnt.first else "of unknown times"
-        yield f"{learnt.model} learnt from {learnt.rows} posts {between} (labels/{learnt.table}, {learnt.data_hash})"
-    if made.before.constants != made.after.constants:
-        yield f"constants of the label: {json.dumps(made.before.constants)} → {json.dumps(made.after.constants)}"
-    if made.compared:
+def changelog_lines(changelog: Changelog) -> Iterator[str]:
+    """Render as lines of text."""
+    before, after, compared = changelog.before, changelog.after, changelog.compared
+    yield f"{changelog.when}: {before.model} was trained again; drift was measured on posts since {changelog.since}"
+    yield from changelog.why or ["no alarm: the refit was requested"]
+    for data in (before, after):
+        period = f"{str(data.first)[:10]} to {str(data.last)[:10]}" if data.first else "of unknown times"
+        yield f"{data.model} was trained on {data.rows} posts {period} (labels/{data.table}, {data.data_hash})"
+    if before.constants != after.constants:
+        yield f"constants of the label: {json.dumps(before.constants)} → {json.dumps(after.constants)}"
+    if compared:
         yield (
-            f"{made.after.model} against {made.before.model}, on {made.compared.posts} new test posts by "
-            f"{made.compared.authors} authors that neither has learnt from"
+            f"{after.model} against {before.model}, on {compared.posts} new test posts by {compared.authors} authors "
+            "that neither was trained on"
         )
-        for name, pair in made.compared.figures.items():
+        for name, pair in compared.figures.items():
             gap = pair.difference
-            ends = "" if gap.low is None else f" ({gap.low:+.4f} to {gap.high:+.4f})"
-            yield f"{name} {'undefined' if gap.value is None else format(gap.value, '+.4f')}{ends}"
-    yield from made.notes
+            interval = "" if gap.low is None else f" ({gap.low:+.4f} to {gap.high:+.4f})"
+            yield f"{name} {'undefined' if gap.value is None else format(gap.value, '+.4f')}{interval}"
+    yield from changelog.notes

@@ -1,26 +1,27 @@
-"""The models of a root as `viral models list` and `show` tell of them."""
+"""Output of `viral models list` and `viral models show`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from viral.evaluation.bootstrap.by_author import Estimate
 from viral.evaluation.scorecard import MAIN_METRICS, read_metrics
+from viral.promotion.champion import format_gain
 from viral.promotion.changelog import Changelog, changelog_lines, load_changelog
 from viral.registry.promotions import CHAMPION, Promotion, latest_promotion, promotions
 from viral.registry.registry import SAVED_AT, Registry
 from viral.storage.store import Store
 
-_OF_A_TRAINING = {"losses", "weights_sha256", SAVED_AT, "notes", "epochs", "best_epoch"}
-"""Parts of a card that differ each time, or that are shown by themselves."""
-_LONGEST = 60  # characters of a value in the list of changes
+_NOT_COMPARED = {"losses", "weights_sha256", SAVED_AT, "notes", "epochs", "best_epoch"}
+"""Entries of a card that differ in every training, or that are shown separately."""
+_MAX_LENGTH = 60  # characters of a value in the list of changes: two values fit on a line
 
 
 @dataclass(frozen=True)
 class ModelSummary:
-    """One version in the list. `figures` are those of `MAIN_METRICS`, none where it was not evaluated."""
+    """One version in the list; `figures` has the values of `MAIN_METRICS`, empty if it was not evaluated."""
 
     model: str
     champion: bool
@@ -31,9 +32,9 @@ class ModelSummary:
 
 @dataclass(frozen=True)
 class ModelDetails:
-    """One version: what it is made of, how good it is, its promotions, and what changed since the version before.
+    """One version: its data, metrics and promotions, and the changes since the version before.
 
-    `changelog` says why it was made, where `viral evaluate --refit` made it.
+    `changelog` explains a refit; None for versions that are not the result of one.
     """
 
     model: str
@@ -51,35 +52,35 @@ class ModelDetails:
     promotions: list[Promotion]
     before: str | None
     changes: list[str]
-    load_changelog: Changelog | None = None
+    changelog: Changelog | None = None
 
 
 def list_models(store: Store) -> Iterator[ModelSummary]:
     """Every version of every model, by name, oldest first."""
     registry = Registry(store)
     for name in registry.names():
-        promoted = latest_promotion(store, name)
+        promotion = latest_promotion(store, name)
         for version in registry.versions(name):
-            card, found = registry.card(name, version), read_metrics(store, name, version)
+            card, metrics = registry.card(name, version), read_metrics(store, name, version)
             yield ModelSummary(
                 model=f"{name}/{version}",
-                champion=promoted is not None and promoted.version == version,
+                champion=promotion is not None and promotion.version == version,
                 saved_at=card.get(SAVED_AT),
                 rows=card.get("rows"),
-                figures={figure: found[figure].value for figure in MAIN_METRICS if figure in found},
+                figures={metric: metrics[metric].value for metric in MAIN_METRICS if metric in metrics},
             )
 
 
 def describe_model(store: Store, reference: str) -> ModelDetails:
-    """One version. Raises TableError: there is no such model."""
+    """One version. Raises TableError if the model does not exist."""
     registry = Registry(store)
     name, version = registry.resolve(reference)
-    card, found = registry.card(name, version), read_metrics(store, name, version)
-    promoted, older = promotions(store, name), [each for each in registry.versions(name) if each < version]
+    card, metrics = registry.card(name, version), read_metrics(store, name, version)
+    promoted, older = promotions(store, name), [number for number in registry.versions(name) if number < version]
     changes: list[str] = []
     if older:
-        known = read_metrics(store, name, older[-1])
-        changes = [*_changes(registry.card(name, older[-1]), card), *_changes(_values(known), _values(found))]
+        older_metrics = read_metrics(store, name, older[-1])
+        changes = _changes(registry.card(name, older[-1]), card) + _changes(_values(older_metrics), _values(metrics))
     return ModelDetails(
         model=f"{name}/{version}",
         champion=f"{name}/{promoted[-1].version}" if promoted else None,
@@ -92,86 +93,87 @@ def describe_model(store: Store, reference: str) -> ModelDetails:
         code_version=card.get("code_version"),
         sources=card.get("sources", []),
         notes=card.get("notes", []),
-        figures=found,
-        promotions=[each for each in promoted if each.version == version],
+        figures=metrics,
+        promotions=[promotion for promotion in promoted if promotion.version == version],
         before=f"{name}/{older[-1]}" if older else None,
         changes=changes,
         changelog=load_changelog(store, name, version),
     )
 
 
-def list_lines(rows: list[ModelSummary]) -> Iterator[str]:
-    """The list for people."""
-    width = max((len(row.model) for row in rows), default=5)
-    yield f"{'model':<{width}}  {'':<8}  {'saved (UTC)':<16}  {'rows':>9}  " + "  ".join(
-        f"{name:>8}" for name in MAIN_METRICS
-    )
-    for row in rows:
-        told = "  ".join(f"{_number(row.figures.get(name)):>8}" for name in MAIN_METRICS)
-        when = (row.saved_at or "-")[:16].replace("T", " ")
-        count = "-" if row.rows is None else str(row.rows)
-        yield f"{row.model:<{width}}  {CHAMPION if row.champion else '':<8}  {when:<16}  {count:>9}  {told}"
+def list_lines(models: list[ModelSummary]) -> Iterator[str]:
+    """Render a list of models as a table."""
+    width = max((len(model.model) for model in models), default=5)
+    rows = [("model", "", "saved (UTC)", "rows", list(MAIN_METRICS))]
+    for model in models:
+        metrics = [_number(model.figures.get(name)) for name in MAIN_METRICS]
+        saved_at = (model.saved_at or "-")[:16].replace("T", " ")
+        count = "-" if model.rows is None else str(model.rows)
+        rows.append((model.model, CHAMPION if model.champion else "", saved_at, count, metrics))
+    for name, champion, saved_at, count, metrics in rows:
+        yield f"{name:<{width}}  {champion:<8}  {saved_at:<16}  {count:>9}  " + "  ".join(f"{m:>8}" for m in metrics)
 
 
-def show_lines(row: ModelDetails) -> Iterator[str]:
-    """One version for people."""
-    told: dict[str, Any] = {name: value for name, value in asdict(row).items() if isinstance(value, str | int | None)}
-    told |= {"label": [f"{name}: {value}" for name, value in row.label.items()]}
-    told |= {"sources": row.sources, "notes": row.notes}
-    told |= {"figures": [f"{name}: {estimate_line(each)}" for name, each in row.figures.items()]}
-    told |= {"promotions": [promotion_line(each) for each in row.promotions]}
-    told |= {f"changed since {row.before}": row.changes} if row.before else {}
-    told.pop("changelog", None)
-    told |= {"changelog": list(changelog_lines(row.changelog))} if row.changelog else {}
-    told.pop("before")
-    width = max(map(len, told))
-    for name, value in told.items():
-        for place, line in enumerate(value if isinstance(value, list) and value else [value]):
-            yield f"{'' if place else name.replace('_', ' '):<{width}}  {line or '-'}"
+def show_lines(model: ModelDetails) -> Iterator[str]:
+    """Render one version as lines of text."""
+    rows: dict[str, Any] = {name: value for name, value in vars(model).items() if isinstance(value, str | int | None)}
+    rows |= {"label": [f"{name}: {value}" for name, value in model.label.items()]}
+    rows |= {"sources": model.sources, "notes": model.notes}
+    rows |= {"figures": [f"{name}: {estimate_line(estimate)}" for name, estimate in model.figures.items()]}
+    rows |= {"promotions": [promotion_line(promotion) for promotion in model.promotions]}
+    rows |= {f"changed since {model.before}": model.changes} if model.before else {}
+    rows.pop("changelog", None)
+    rows |= {"changelog": list(changelog_lines(model.changelog))} if model.changelog else {}
+    rows.pop("before")
+    width = max(map(len, rows))
+    for name, value in rows.items():
+        for index, line in enumerate(value if isinstance(value, list) and value else [value]):
+            yield f"{'' if index else name.replace('_', ' '):<{width}}  {line or '-'}"
 
 
 def estimate_line(estimate: Estimate) -> str:
-    """A figure with its interval."""
+    """A metric with its interval, as text."""
     if estimate.low is None or estimate.high is None:
         return _number(estimate.value)
     return f"{_number(estimate.value)} ({_number(estimate.low)} to {_number(estimate.high)})"
 
 
 def promotion_line(promotion: Promotion) -> str:
-    """When a version was promoted, after which one, and by what right."""
+    """Time, account, predecessor and reason of a promotion, as text."""
+    by = f" by {promotion.by}" if promotion.by else ""
     after = f", after version {promotion.previous}" if promotion.previous else ", the first champion"
-    gain = f", {promotion.metric} {said(promotion.gain)}" if promotion.gain else ""
-    forced = f", forced: {promotion.forced}" if promotion.forced else ""
-    return f"{promotion.when}{f' by {promotion.by}' if promotion.by else ''}{after}{gain}{forced}"
+    gain = f", {promotion.metric} {format_gain(promotion.gain)}" if promotion.gain else ""
+    forced = f", forced: {promotion.override_reason}" if promotion.override_reason else ""
+    return f"{promotion.when}{by}{after}{gain}{forced}"
 
 
 def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    one, other = (_flat({key: card[key] for key in card if key not in _OF_A_TRAINING}) for card in (before, after))
-    names = [name for name in {**one, **other} if one.get(name) != other.get(name)]
-    return [f"{name}: {_short(one.get(name))} → {_short(other.get(name))}" for name in names]
+    old, new = (_flat({key: card[key] for key in card if key not in _NOT_COMPARED}) for card in (before, after))
+    names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
+    return [f"{name}: {_shorten(old.get(name))} → {_shorten(new.get(name))}" for name in names]
 
 
-def _flat(value: Mapping[str, Any], before: str = "") -> dict[str, Any]:
-    """Nested objects as one, with their names joined by dots."""
+def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Flatten nested objects, joining their names by dots."""
     flat: dict[str, Any] = {}
-    for name, each in value.items():
-        flat |= _flat(each, f"{before}{name}.") if isinstance(each, Mapping) else {f"{before}{name}": each}
+    for name, item in value.items():
+        flat |= _flat(item, f"{prefix}{name}.") if isinstance(item, Mapping) else {f"{prefix}{name}": item}
     return flat
 
 
 def _values(estimates: Mapping[str, Estimate]) -> dict[str, str]:
-    return {name: _number(each.value) for name, each in estimates.items()}
+    return {name: _number(estimate.value) for name, estimate in estimates.items()}
 
 
 def _feature_set(card: Mapping[str, Any]) -> str | None:
-    chosen = card.get("feature_set")
-    return f"{chosen.get('name')}-{chosen.get('fingerprint')}" if chosen else None
+    feature_set = card.get("feature_set")
+    return f"{feature_set.get('name')}-{feature_set.get('fingerprint')}" if feature_set else None
 
 
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.4f}"
 
 
-def _short(value: Any) -> str:
+def _shorten(value: Any) -> str:
     text = "-" if value is None else str(value)
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    return text if len(text) <= _MAX_LENGTH else f"{text[:_MAX_LENGTH]}…"

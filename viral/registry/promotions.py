@@ -1,7 +1,7 @@
-"""Which version of a model is its champion, and why: one small record a promotion in the root, written once.
+"""Promotions: which version of a model is its champion, and why. One small JSON file per promotion, written once.
 
-The newest record is what `NAME@champion` means, for all who read the root. MLflow is told of it, but nobody asks it:
-scoring and serving do not depend on a server that may be down.
+The newest promotion defines `NAME@champion` for all readers of the root. Nothing reads it from MLflow: scoring and
+serving must not depend on a server that may be down.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from typing import Any
 from viral.storage.store import Store
 
 CHAMPION = "champion"
-"""The one alias that there is."""
+"""The only alias."""
 
 
 @dataclass(frozen=True)
 class Gain:
-    """How much better a model is than another by one figure: above 0 is better, whichever way the figure goes.
+    """Improvement of a model over another by one metric: positive is better, whatever the direction of the metric.
 
-    `low` and `high` are the ends of the paired interval; None where too few resamples define the figure. `posts` and
-    `authors` are those that both models were tested on.
+    `low` and `high` are the ends of the paired interval; None where too few resamples define the metric. `posts` and
+    `authors` count those of the test split of both models.
     """
 
     value: float | None
@@ -38,14 +38,14 @@ class Promotion:
 
     Attributes:
         number: counts up, from 1.
-        version: the champion from then on.
-        previous: the champion before; None for the first.
+        version: the new champion.
+        previous: the previous champion; None for the first.
         when: ISO 8601, UTC.
-        by: the name of the account that did it, where it has one.
-        metric: what the two were compared by.
-        margin: what the lower end of the gain had to be above.
-        gain: over the champion before; None where there was none, or where they cannot be compared.
-        forced: the reason that was given, if it was forced.
+        by: the account's name, if it has one.
+        metric: the metric of the comparison.
+        margin: the threshold for the lower end of the gain.
+        gain: over the previous champion; None where there is none, or where they cannot be compared.
+        override_reason: the reason for a forced promotion; stored as `forced`.
     """
 
     number: int
@@ -56,7 +56,12 @@ class Promotion:
     metric: str
     margin: float
     gain: Gain | None = None
-    forced: str | None = None
+    override_reason: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The stored form, as plain JSON."""
+        fields = asdict(self)
+        return fields | {"forced": fields.pop("override_reason")}
 
 
 def promotions(store: Store, name: str) -> list[Promotion]:
@@ -65,18 +70,18 @@ def promotions(store: Store, name: str) -> list[Promotion]:
 
 
 def latest_promotion(store: Store, name: str) -> Promotion | None:
-    """The promotion that counts; None where no version was ever promoted."""
+    """The promotion in force; None if no version was promoted."""
     return next(newest_first(store, name), None)
 
 
 def newest_first(store: Store, name: str) -> Iterator[Promotion]:
-    """The promotions of a model from the newest back, each read as it is asked for."""
+    """The promotions of a model, newest first, read on demand."""
     return (_read(store, name, number) for number in reversed(_numbers(store, name)))
 
 
 def record(store: Store, name: str, promotion: Promotion) -> bool:
-    """Write a promotion under its number; False: another has taken that number meanwhile, and this one is not made."""
-    return store.write_new(_key(name, promotion.number), json.dumps(asdict(promotion), indent=1).encode())
+    """Write a promotion under its number; False if another process has taken the number."""
+    return store.write_new(_key(name, promotion.number), json.dumps(promotion.to_dict(), indent=1).encode())
 
 
 def _numbers(store: Store, name: str) -> list[int]:
@@ -86,9 +91,9 @@ def _numbers(store: Store, name: str) -> list[int]:
 
 
 def _read(store: Store, name: str, number: int) -> Promotion:
-    written: dict[str, Any] = json.loads(store.read(_key(name, number)))
-    gain = written.pop("gain")
-    return Promotion(**written, gain=Gain(**gain) if gain else None)
+    fields: dict[str, Any] = json.loads(store.read(_key(name, number)))
+    gain, reason = fields.pop("gain"), fields.pop("forced", None)
+    return Promotion(**fields, gain=Gain(**gain) if gain else None, override_reason=reason)
 
 
 def _key(name: str, number: int) -> str:

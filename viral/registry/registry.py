@@ -1,4 +1,4 @@
-"""Models by name and version in the root: `models/<name>/<version>/`, each written once and never changed."""
+"""Models by name and version in the root, at `models/<name>/<version>/`: each is written once and never changed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from viral.registry.promotions import CHAMPION, latest_promotion
 from viral.storage.store import Store, read_json
 from viral.tables.places import check_name
 
-_CARD = "model.json"  # written last: a version without it is not there
+_CARD = "model.json"  # written last: a version without it is incomplete, and ignored
 _WEIGHTS = "model.safetensors"
 _DIGEST = "weights_sha256"
 SAVED_AT = "saved_at"
@@ -22,7 +22,7 @@ SAVED_AT = "saved_at"
 
 @dataclass(frozen=True)
 class ModelVersion:
-    """One saved model: what it is (`card`, plain JSON), its weights (safetensors), and the store that it came from."""
+    """One saved model: its card (plain JSON), its weights (safetensors), and its store."""
 
     name: str
     version: int
@@ -35,8 +35,8 @@ class ModelVersion:
 
     @property
     def prefix(self) -> str:
-        """Where its files lie below the root."""
-        return Registry.folder(self.name, self.version)
+        """The key prefix of its files below the root."""
+        return Registry.prefix(self.name, self.version)
 
 
 class Registry:
@@ -46,17 +46,17 @@ class Registry:
         self.store = store
 
     def names(self) -> list[str]:
-        """All models, by name."""
+        """The names of all models, sorted."""
         cards = (info.key.split("/") for info in self.store.objects("models") if info.key.endswith(f"/{_CARD}"))
         return sorted({parts[1] for parts in cards})
 
     def versions(self, name: str) -> list[int]:
-        """The versions of a model that are whole, oldest first."""
+        """The complete versions of a model, oldest first."""
         keys = (info.key.split("/") for info in self.store.objects(f"models/{check_name(name)}"))
         return sorted(int(parts[2]) for parts in keys if parts[-1] == _CARD)
 
     def claim(self, name: str) -> int:
-        """The next version, for this caller alone: two at once get two. It is there only when it is saved."""
+        """Reserve the next version; concurrent callers get different ones. It exists only once it is saved."""
         version = max(self.versions(name), default=0) + 1
         while not self.store.write_new(self.key(name, version, "claimed"), b""):
             version += 1
@@ -71,9 +71,9 @@ class Registry:
         version: int | None = None,
         files: Mapping[str, bytes] | None = None,
     ) -> int:
-        """Save as the next version, or as one that was claimed, with other files by their names beside it.
+        """Save card, weights and further files, by name, as a claimed version or the next one; returns the version.
 
-        The card is kept with the SHA-256 of the weights, and when it was saved (UTC).
+        The SHA-256 of the weights and the time of saving (UTC) are added to the card.
         """
         version = version or self.claim(name)
         saved_at = datetime.now(UTC).isoformat(timespec="seconds")
@@ -85,45 +85,45 @@ class Registry:
         return version
 
     def load(self, reference: str) -> ModelVersion:
-        """The model of a reference: its card and its weights.
+        """Load a model by reference (see `resolve`).
 
         Raises:
-            TableError: there is no such model, or its weights are not those that were saved.
+            TableError: the model does not exist, or its weights are damaged.
         """
         name, version = self.resolve(reference)
         card = self.card(name, version)
         weights = self.store.read(self.key(name, version, _WEIGHTS))
-        found = hashlib.sha256(weights).hexdigest()
-        if card.get(_DIGEST, found) != found:
-            place = self.store.uri(self.key(name, version, _WEIGHTS))
+        digest = hashlib.sha256(weights).hexdigest()
+        if card.get(_DIGEST, digest) != digest:
+            uri = self.store.uri(self.key(name, version, _WEIGHTS))
             raise TableError(
-                f"the weights of model {name}/{version} are damaged (SHA-256 {found[:12]}…): bring back the "
-                f"{place} that was saved, or train again"
+                f"the weights of model {name}/{version} are damaged (SHA-256 {digest[:12]}…): restore {uri} from a "
+                "backup, or train again"
             )
         return ModelVersion(name, version, card, weights, self.store)
 
     def resolve(self, reference: str) -> tuple[str, int]:
-        """Name and version of `name` (its newest version), `name/version`, or `name@champion` (the one promoted last).
+        """Name and version of `name` (its newest version), `name/version`, or `name@champion` (promoted last).
 
         Raises:
-            TableError: there is no such model.
+            TableError: the model does not exist.
         """
         name, at, alias = reference.partition("@")
-        name, _, wanted = (name, "", "") if at else reference.partition("/")
+        name, _, number = (name, "", "") if at else reference.partition("/")
         versions = self.versions(name)
         if not versions:
             raise TableError(f"there is no model {name} in {self.store.root}: {self._instead()}")
         if at:
-            wanted = self._champion(name, alias)
-        version = int(wanted) if wanted.isdecimal() else versions[-1]
-        if version not in versions or (wanted and not wanted.isdecimal()):
-            raise TableError(f"model {name} has no version {wanted}: there are {', '.join(map(str, versions))}")
+            number = self._champion(name, alias)
+        version = int(number) if number.isdecimal() else versions[-1]
+        if version not in versions or (number and not number.isdecimal()):
+            raise TableError(f"model {name} has no version {number}: there are {', '.join(map(str, versions))}")
         return name, version
 
     def card(self, name: str, version: int) -> dict[str, Any]:
-        """What a version that is there is made of."""
+        """The card of an existing version."""
         card = read_json(self.store, self.key(name, version, _CARD))
-        assert card is not None, "listed a moment ago, and versions are never deleted"
+        assert card is not None, "versions are never deleted"
         return card
 
     def _champion(self, name: str, alias: str) -> str:
@@ -139,11 +139,11 @@ class Registry:
         return f"there are {', '.join(names)}" if names else "train one first (viral train)"
 
     @staticmethod
-    def folder(name: str, version: int) -> str:
-        """Where the files of a version lie below the root."""
+    def prefix(name: str, version: int) -> str:
+        """The key prefix of a version's files below the root."""
         return f"models/{check_name(name)}/{version:04d}"
 
     @staticmethod
     def key(name: str, version: int, file: str) -> str:
-        """Where a file of a version lies below the root."""
-        return f"{Registry.folder(name, version)}/{file}"
+        """The key of a version's file below the root."""
+        return f"{Registry.prefix(name, version)}/{file}"

@@ -1,4 +1,4 @@
-"""The curves of a training: TensorBoard files beside the model, and a run in MLflow where one is named."""
+"""Loss curves of a training: TensorBoard files beside the model and, if configured, a run in MLflow."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 EXPERIMENT = "viral"
-ADDRESS_TAG = "viral.address"  # the tag that says where the files of a model lie
+ADDRESS_TAG = "viral.address"  # tag of a run: the address of its model's files
 CURVES = ("loss/train", "loss/validation")
-BATCH = 1000  # metrics that MLflow takes at once
+MAX_METRICS, MAX_PARAMS, MAX_LENGTH = 1000, 100, 500  # per MLflow request; characters of a parameter
 
 
 @dataclass(frozen=True)
 class Tracking:
-    """Where the curves of a training go besides the root, where they lie at `models/NAME/VERSION/curves/`.
+    """Further destinations of the curves; they are always written to `models/NAME/VERSION/curves/` in the root.
 
     Args:
         mlflow: the address of a tracking server or of its database.
-        tensorboard: a folder that gets one of its own for each model.
+        tensorboard: a folder, for one subfolder per model.
     """
 
     mlflow: str | None = None
     tensorboard: Path | None = None
 
     def check(self) -> None:
-        """Make sure that they can be kept, before anything is trained. Raises ConfigError."""
+        """Raise ConfigError if a destination is not writable; call it before training."""
         if self.mlflow:
-            with connect(self.mlflow, f"MLflow at {shown(self.mlflow)} keeps no curves") as client:
+            with connect(self.mlflow, f"MLflow at {redact(self.mlflow)} stores no curves") as client:
                 _experiment(client)
         if self.tensorboard:
             try:
@@ -44,17 +44,18 @@ class Tracking:
             except OSError as error:
                 raise ConfigError(f"cannot write to {self.tensorboard}: {one_line(error)}") from error
 
-    def keep(self, store: Store, name: str, version: int, card: Mapping[str, Any]) -> None:
-        """Keep the curves of a model, which is saved by now. Raises ConfigError: MLflow does not answer any more."""
+    def log(self, store: Store, name: str, version: int, card: Mapping[str, Any]) -> None:
+        """Write the curves of a saved model. Raises ConfigError if MLflow fails."""
+        key = f"models/{name}/{version:04d}"
         with tempfile.TemporaryDirectory(prefix="viral-curves-") as folder:
             for file in _event_files(Path(folder), card["losses"]):
-                store.upload(file, f"models/{name}/{version:04d}/curves/{file.name}")
+                store.upload(file, f"{key}/curves/{file.name}")
         if self.tensorboard:
             _event_files(self.tensorboard / f"{name}-{version}", card["losses"])
         if self.mlflow:
-            said = f"{name}/{version} is saved, but MLflow at {shown(self.mlflow)} keeps no curves"
-            with connect(self.mlflow, said) as client:
-                log_run(client, f"{name}/{version}", store.uri(f"models/{name}/{version:04d}"), card)
+            consequence = f"{name}/{version} is saved, but MLflow at {redact(self.mlflow)} stores no curves"
+            with connect(self.mlflow, consequence) as client:
+                log_run(client, f"{name}/{version}", store.uri(key), card)
 
 
 def _event_files(folder: Path, losses: list[list[float]]) -> list[Path]:
@@ -70,14 +71,14 @@ def _event_files(folder: Path, losses: list[list[float]]) -> list[Path]:
 def log_run(
     client: MlflowClient, model: str, address: str, card: Mapping[str, Any], artifacts: str | None = None
 ) -> str:
-    """Log the training of a saved model: what it is told apart by, and its curves.
+    """Log the training of a saved model: its parameters and curves.
 
     Args:
         client: MLflow.
         model: name/version.
-        address: where its files lie. The run is tagged with it last of all: without it, a run is but half logged.
+        address: of its files. The run is tagged with it last: a run without this tag is incomplete.
         card: of the model.
-        artifacts: where MLflow is to keep files of the experiment, if it does not know it yet.
+        artifacts: the artifact location of the experiment, if it does not exist yet.
 
     Returns:
         The id of the run.
@@ -85,27 +86,27 @@ def log_run(
     from mlflow.entities import Metric, Param, RunTag
 
     run = client.create_run(_experiment(client, artifacts), run_name=model).info.run_id
-    params = [Param(name, str(value)[:500]) for name, value in _params(card).items()]
+    params = [Param(name, str(value)[:MAX_LENGTH]) for name, value in _params(card).items()]
     metrics = [
         Metric(curve, value, 0, epoch)
         for epoch, values in enumerate(card.get("losses", ()), start=1)
         for curve, value in zip(CURVES, values, strict=True)
     ]
-    client.log_batch(run, params=params[:100])
-    for first in range(0, len(metrics), BATCH):
-        client.log_batch(run, metrics=metrics[first : first + BATCH])
+    client.log_batch(run, params=params[:MAX_PARAMS])
+    for first in range(0, len(metrics), MAX_METRICS):
+        client.log_batch(run, metrics=metrics[first : first + MAX_METRICS])
     client.log_batch(run, tags=[RunTag("model", model), RunTag(ADDRESS_TAG, address)])
     client.set_terminated(run)
     return str(run)
 
 
 def _experiment(client: MlflowClient, artifacts: str | None = None) -> str:
-    found = client.get_experiment_by_name(EXPERIMENT)
-    return str(found.experiment_id if found else client.create_experiment(EXPERIMENT, artifacts))
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    return str(experiment.experiment_id if experiment else client.create_experiment(EXPERIMENT, artifacts))
 
 
 def _params(card: Mapping[str, Any]) -> dict[str, Any]:
-    """What a run is told apart by: the plain values of the card, and those of its parts `train` and `config`."""
+    """Parameters of a run: the plain values of the card, and those of its parts `train`, `config` and `feature_set`."""
     parts = {
         "train": card.get("train", {}),
         "config": card.get("config", {}),

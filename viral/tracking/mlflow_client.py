@@ -1,4 +1,4 @@
-"""MLflow, reached such that it tells nobody of its use, gives up in time, and fails in one line."""
+"""MLflow client: telemetry off, short retries, one-line errors."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def connect(uri: str, otherwise: str) -> Iterator[MlflowClient]:
-    """MLflow at the address of a server or of a database.
+def connect(uri: str, consequence: str) -> Iterator[MlflowClient]:
+    """Client of a tracking server or database.
 
     Args:
         uri: the address.
-        otherwise: what it means for the user where MLflow fails; the error says it before MLflow's own words.
+        consequence: of a failure, for the user; the error message starts with it.
 
     Raises:
         ConfigError: MLflow fails.
     """
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # else it tells its makers of every use
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # seven take minutes
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # else it reports every use to its makers
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # its default of seven takes minutes
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
@@ -37,9 +37,9 @@ def connect(uri: str, otherwise: str) -> Iterator[MlflowClient]:
     try:
         yield MlflowClient(uri)
     except (MlflowException, SQLAlchemyError) as error:
-        raise ConfigError(f"{otherwise}: {one_line(error).replace(uri, shown(uri))}") from error
+        raise ConfigError(f"{consequence}: {one_line(error).replace(uri, redact(uri))}") from error
 
 
 def redact(uri: str) -> str:
-    """An address as it may be shown: without the password in it."""
+    """Replace the password in an address."""
     return re.sub(r"(://[^/@:]*):[^/@]*@", r"\1:***@", uri)

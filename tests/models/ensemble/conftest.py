@@ -1,4 +1,4 @@
-"""Made-up labelled posts as a source of rows, in several buckets."""
+"""Synthetic labelled posts as a source of rows, in several buckets."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SCALING = Scaling(3.0, 2.0)
 
 @dataclass(frozen=True)
 class Table:
-    """Rows as `LabelledFeatures` reads them, in buckets by their place."""
+    """Rows as `LabelledFeatures` reads them, in buckets by their index."""
 
     streams: tuple[Stream, ...]
     rows: pa.Table
@@ -33,7 +33,7 @@ class Table:
 
 @dataclass(frozen=True, eq=False)
 class Posts:
-    """Posts to learn from, to weigh on and to predict, and how they become rows."""
+    """Posts for training, validation and prediction, with their layout."""
 
     layout: Layout
     train: RowSource

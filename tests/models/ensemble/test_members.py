@@ -1,4 +1,4 @@
-"""Each member: it learns, it comes back from its file to the last bit, and posts do not see their neighbours."""
+"""Each member: it learns, is restored from its file bit by bit, and predicts posts independently."""
 
 from __future__ import annotations
 

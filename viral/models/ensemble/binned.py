@@ -14,8 +14,8 @@ import lightgbm
 import numpy as np
 import numpy.typing as npt
 
-from viral.models.ensemble.member import Floats
 from viral.models.ensemble.rows import LabelledBatch, Layout, Matrix, RowSource
+from viral.models.predictions import Floats
 
 BINS = 63  # a quarter of LightGBM's default: smaller and faster, and enough for noisy targets
 MIN_LEAF, DEFAULT_MIN_LEAF = 5, 20  # posts per leaf: with few posts, and LightGBM's default

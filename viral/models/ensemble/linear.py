@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from viral.datasets.streams import Batch
-from viral.models.ensemble.member import Arrays, Floats, interval_around, log_loss, residual_spread, squared_loss
+from viral.models.ensemble.member import ArrayFields, interval_around, log_loss, residual_spread, squared_loss
 from viral.models.ensemble.rows import LabelledBatch, Layout, Matrix, RowSource
-from viral.models.predictions import PredictionBatch
+from viral.models.predictions import Floats, PredictionBatch
 
 _STRENGTHS = (0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)  # C and alpha, in steps that change the fit visibly
 _MAX_ITER = 300  # enough for all but the weakest penalties, which need not win
 
 
 @dataclass(frozen=True)
-class LinearMember:
+class LinearMember(ArrayFields):
     """Coefficients (1, columns) and intercepts (1,) of both models."""
 
     max_rows: ClassVar[int] = 200_000  # all in memory
@@ -47,15 +47,6 @@ class LinearMember:
             residual_spread(ridges[alpha].predict(x_validation), validation.score),
         )
         return member, {"C": c, "alpha": alpha}
-
-    @classmethod
-    def from_arrays(cls, arrays: Arrays) -> Self:
-        """Restore from `to_arrays`."""
-        return cls(**arrays)
-
-    def to_arrays(self) -> Arrays:
-        """The fields as arrays."""
-        return asdict(self)
 
     def __call__(self, layout: Layout, batch: Batch) -> PredictionBatch:
         """Predict."""

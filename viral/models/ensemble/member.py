@@ -54,6 +54,19 @@ class Member(Protocol):
         """Predict, the score in standardised units."""
 
 
+class ArrayFields:
+    """Base of dataclasses whose fields are the arrays of a member."""
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays) -> Self:
+        """Restore from `to_arrays`."""
+        return cls(**arrays)
+
+    def to_arrays(self) -> Arrays:
+        """The fields as arrays."""
+        return dict(vars(self))
+
+
 def member_class(name: str) -> type[Member]:
     """Import the class of a member.
 

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from viral.datasets.streams import Batch
-from viral.models.ensemble.member import Arrays, Floats, log_loss, squared_loss
+from viral.models.ensemble.member import Arrays, log_loss, squared_loss
 from viral.models.ensemble.rows import LabelledBatch, Layout, Matrix, RowSource
-from viral.models.predictions import PredictionBatch
+from viral.models.predictions import Floats, PredictionBatch
 
 _KS = (10, 30, 100)  # of fewer than 10 the 5 % and 95 % quantiles are the extremes; steps of about three
 

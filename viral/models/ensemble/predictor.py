@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from viral.datasets.streams import Batch, Stream, from_dict
-from viral.models.ensemble.member import Arrays, Floats, Member, member_class
+from viral.models.ensemble.member import Arrays, Member, member_class
 from viral.models.ensemble.rows import Layout
-from viral.models.mixing import MixingWeights, mix
+from viral.models.mixing import MixingWeights, mix, redistribute
 from viral.models.predictions import PredictionBatch
 from viral.models.train_config import Scaling
 from viral.registry.registry import ModelVersion
@@ -40,7 +40,7 @@ class EnsemblePredictor:
         return PredictionBatch.from_quantiles(
             prediction.probability[:count],
             prediction.quantiles[:count] * self.scaling.scale + self.scaling.mean,
-            contributions=_contributions(np.abs(scores[1:] - scores[0]).T, batch),
+            contributions=redistribute(np.abs(scores[1:] - scores[0]).T, batch.present),
         )
 
 
@@ -81,11 +81,3 @@ def _without(batch: Batch, stream: Stream, column: int) -> Batch:
     present = batch.present.copy()
     present[:, column] = False
     return Batch({**batch.vectors, stream.name: np.zeros_like(batch.vectors[stream.name])}, present)
-
-
-def _contributions(changes: Floats, batch: Batch) -> Floats:
-    """Normalise changes (N, streams) over the present streams; equal where nothing changes the score."""
-    present = changes * batch.present
-    total = present.sum(axis=1, keepdims=True)
-    equal = batch.present / batch.present.sum(axis=1, keepdims=True)
-    return np.where(total > 0, present / np.where(total > 0, total, 1), equal)

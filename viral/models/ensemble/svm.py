@@ -5,16 +5,16 @@ Source: Williams & Seeger 2001 (Nyström method); probabilities by Platt 1999.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from viral.datasets.streams import Batch
-from viral.models.ensemble.member import Arrays, Floats, interval_around, log_loss, residual_spread, squared_loss
+from viral.models.ensemble.member import ArrayFields, interval_around, log_loss, residual_spread, squared_loss
 from viral.models.ensemble.rows import LabelledBatch, Layout, Matrix, RowSource
-from viral.models.predictions import PredictionBatch
+from viral.models.predictions import Floats, PredictionBatch
 
 LANDMARKS = 400  # the cost of a prediction grows with them, and of fitting their kernel with their cube
 _GAMMA = 0.5  # of the kernel, divided by the number of streams: about the squared length of a row
@@ -23,7 +23,7 @@ _MAX_ITER = 10_000  # ten times the default of scikit-learn: the weakest penalti
 
 
 @dataclass(frozen=True)
-class Svm:
+class Svm(ArrayFields):
     """Landmarks (L, columns) and the weights of their kernels: `viral` (L,), `score` (L,).
 
     `platt` (2,) converts a margin to a probability.
@@ -71,15 +71,6 @@ class Svm:
             spread=residual_spread(regressor.predict(validation_features), validation.score),
         )
         return member, {"gamma": gamma, "C": c, "C_score": c_score, "landmarks": len(member.landmarks)}
-
-    @classmethod
-    def from_arrays(cls, arrays: Arrays) -> Self:
-        """Restore from `to_arrays`."""
-        return cls(**arrays)
-
-    def to_arrays(self) -> Arrays:
-        """The fields as arrays."""
-        return asdict(self)
 
     def __call__(self, layout: Layout, batch: Batch) -> PredictionBatch:
         """Predict."""

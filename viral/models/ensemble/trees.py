@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from viral.datasets.streams import Batch
-from viral.models.ensemble.member import Arrays, Floats, interval_around, log_loss, residual_spread, squared_loss
+from viral.models.ensemble.member import Arrays, interval_around, log_loss, residual_spread, squared_loss
 from viral.models.ensemble.rows import LabelledBatch, Layout, Matrix, RowSource
-from viral.models.predictions import PredictionBatch
+from viral.models.predictions import Floats, PredictionBatch
 
 MAX_ROWS = 2_000_000  # at one byte per value and 3,000 columns: 6 GB
 TRIALS, AVERAGED = 10, 5  # random settings to try; the best half is averaged
