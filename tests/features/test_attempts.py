@@ -1,4 +1,4 @@
-"""Which posts are still to be processed, attempt by attempt."""
+"""Selection of the posts to process, by their attempts."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def table(folder_store: Store) -> BucketedTable:
 
 def todo(table: BucketedTable, retry: Retry | None) -> dict[str, int]:
     names = ["cut", "fine", "gone", "just now", "killed once", "killer", "mended", "new"]
-    found = pending(pa.table({"post_id": names}), table, 0, 0, retry)
-    return dict(zip(found["post_id"].to_pylist(), found["attempt"].to_pylist(), strict=True))
+    selected = pending(pa.table({"post_id": names}), table, 0, 0, retry)
+    return dict(zip(selected["post_id"].to_pylist(), selected["attempt"].to_pylist(), strict=True))
 
 
 def test_without_retry_only_what_has_no_row(table: BucketedTable) -> None:

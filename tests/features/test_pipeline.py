@@ -1,4 +1,4 @@
-"""From posts to outcomes: every post ends as one, whatever its video is."""
+"""Every post ends as one result, whatever its video is."""
 
 from __future__ import annotations
 
@@ -64,8 +64,8 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def pipeline(clips: Path) -> Iterator[Pipeline]:
-    with Pipeline(MINI, Store(clips), Settings()) as made:
-        yield made
+    with Pipeline(MINI, Store(clips), Settings()) as pipeline:
+        yield pipeline
 
 
 @pytest.fixture(autouse=True)
@@ -83,37 +83,37 @@ def same(left: ExtractionResult, right: ExtractionResult) -> bool:
 
 
 def test_one_good_video(pipeline: Pipeline, clips: Path) -> None:
-    (outcome,) = pipeline.extract([ExtractionRequest("1", "a.mp4", Context(caption="hello"))])
-    assert (outcome.post_id, outcome.status, outcome.reason, outcome.detail) == ("1", "ok", None, None)
+    (result,) = pipeline.extract([ExtractionRequest("1", "a.mp4", Context(caption="hello"))])
+    assert (result.post_id, result.status, result.reason, result.detail) == ("1", "ok", None, None)
     for name, dim in MINI.dims.items():
-        vector = outcome.vectors[name]
+        vector = result.vectors[name]
         assert vector is not None
         assert vector.shape == (dim,)
         assert vector.dtype == np.float32
         assert np.isfinite(vector).all()
-    assert (outcome.facts.width, outcome.facts.height, outcome.facts.video_codec) == (64, 96, "h264")
-    assert outcome.facts.bytes == (clips / "a.mp4").stat().st_size
-    assert set(outcome.stage_seconds) == {"read", "decode", *MINI.dims}
-    assert all(seconds >= 0 for seconds in outcome.stage_seconds.values())
+    assert (result.facts.width, result.facts.height, result.facts.video_codec) == (64, 96, "h264")
+    assert result.facts.bytes == (clips / "a.mp4").stat().st_size
+    assert set(result.stage_seconds) == {"read", "decode", *MINI.dims}
+    assert all(seconds >= 0 for seconds in result.stage_seconds.values())
 
 
 def test_a_post_of_words_alone_is_enough_for_extractors_of_words(pipeline: Pipeline, clips: Path) -> None:
     words = FeatureSet.from_dict({"name": "words", "extractors": ["metadata"]})
     context = Context(caption="hello")
-    with Pipeline(words, Store(clips), Settings()) as made:
-        alone, file, gone = made.extract(
-            ExtractionRequest(str(at), uri, context) for at, uri in enumerate((None, "a.mp4", "none.mp4"))
+    with Pipeline(words, Store(clips), Settings()) as text_pipeline:
+        alone, file, gone = text_pipeline.extract(
+            ExtractionRequest(str(index), uri, context) for index, uri in enumerate((None, "a.mp4", "none.mp4"))
         )
-        draft = made.extract_draft(None, context)
+        draft = text_pipeline.extract_draft(None, context)
     assert (alone.status, file.status, gone.reason) == ("ok", "ok", "missing_object")
-    known = {
-        name: dict(zip(METADATA_COLUMNS, each.vectors["metadata"], strict=True))
-        for name, each in {"alone": alone, "file": file, "draft": draft}.items()
+    features = {
+        name: dict(zip(METADATA_COLUMNS, result.vectors["metadata"], strict=True))
+        for name, result in {"alone": alone, "file": file, "draft": draft}.items()
     }
-    assert known["alone"] == known["draft"]
-    assert (known["alone"]["media_known"], known["file"]["media_known"]) == (0, 1)
-    (asked,) = pipeline.extract([ExtractionRequest("1", None, context)])  # of a set that listens, too
-    assert asked.reason == "missing_object"
+    assert features["alone"] == features["draft"]
+    assert (features["alone"]["media_known"], features["file"]["media_known"]) == (0, 1)
+    (failed,) = pipeline.extract([ExtractionRequest("1", None, context)])  # of a set that listens, too
+    assert failed.reason == "missing_object"
 
 
 EXPECTED = {
@@ -132,14 +132,14 @@ EXPECTED = {
 def test_every_post_ends_as_one_outcome_in_order(pipeline: Pipeline, scratch: Path) -> None:
     uris = [*EXPECTED, *reversed(EXPECTED)]
     assert len(uris) > 2 * ENCODE_BATCH_SIZE
-    outcomes = list(pipeline.extract(ExtractionRequest(str(place), uri or None) for place, uri in enumerate(uris)))
-    assert [outcome.post_id for outcome in outcomes] == [str(place) for place in range(len(uris))]
-    assert [(outcome.status, outcome.reason) for outcome in outcomes] == [EXPECTED[uri] for uri in uris]
-    for outcome in outcomes:
-        assert (outcome.status == "failed") == (not outcome.vectors)
-        assert outcome.detail if outcome.status == "failed" else not outcome.detail
-        assert "\n" not in (outcome.detail or "")
-    silent = outcomes[list(EXPECTED).index("silent.mp4")]
+    results = list(pipeline.extract(ExtractionRequest(str(index), uri or None) for index, uri in enumerate(uris)))
+    assert [result.post_id for result in results] == [str(index) for index in range(len(uris))]
+    assert [(result.status, result.reason) for result in results] == [EXPECTED[uri] for uri in uris]
+    for result in results:
+        assert (result.status == "failed") == (not result.vectors)
+        assert result.detail if result.status == "failed" else not result.detail
+        assert "\n" not in (result.detail or "")
+    silent = results[list(EXPECTED).index("silent.mp4")]
     assert silent.vectors["acoustics"] is None
     assert silent.vectors["metadata"] is not None
     assert list(scratch.iterdir()) == []
@@ -148,8 +148,8 @@ def test_every_post_ends_as_one_outcome_in_order(pipeline: Pipeline, scratch: Pa
 def test_a_posts_vectors_do_not_depend_on_its_neighbours(pipeline: Pipeline, clips: Path) -> None:
     names = [name for name, (status, _) in EXPECTED.items() if status != "failed"]
     together = list(pipeline.extract(ExtractionRequest(name, name, Context(caption=name)) for name in names))
-    for name, outcome in zip(names, together, strict=True):
-        assert same(outcome, pipeline.extract_draft(str(clips / name), Context(caption=name)))
+    for name, result in zip(names, together, strict=True):
+        assert same(result, pipeline.extract_draft(str(clips / name), Context(caption=name)))
 
 
 def test_a_window_is_read_as_if_the_file_were_cut(pipeline: Pipeline, clips: Path) -> None:
@@ -174,7 +174,7 @@ def test_nothing_to_do(pipeline: Pipeline) -> None:
 
 
 def test_jobs_are_taken_as_they_are_needed(pipeline: Pipeline) -> None:
-    """A backfill may be larger than memory: only a group and what is decoded ahead is held."""
+    """A backfill may be larger than memory: only one group and the prefetched files are in memory."""
     taken = 0
 
     def jobs() -> Iterator[ExtractionRequest]:
@@ -182,17 +182,17 @@ def test_jobs_are_taken_as_they_are_needed(pipeline: Pipeline) -> None:
         for taken in range(1, 1000):
             yield ExtractionRequest(str(taken), None)
 
-    outcomes = pipeline.extract(jobs())
-    next(outcomes)
+    results = pipeline.extract(jobs())
+    next(results)
     assert taken <= ENCODE_BATCH_SIZE + 3
-    outcomes.close()
+    results.close()
 
 
 def test_words_only(pipeline: Pipeline) -> None:
-    outcome = pipeline.extract_draft(None, Context(caption="a draft", author_followers=10))
-    assert outcome.status == "ok"
-    assert outcome.vectors["acoustics"] is None
-    assert outcome.vectors["metadata"] is not None
+    result = pipeline.extract_draft(None, Context(caption="a draft", author_followers=10))
+    assert result.status == "ok"
+    assert result.vectors["acoustics"] is None
+    assert result.vectors["metadata"] is not None
     nothing = pipeline.extract_draft(None, Context())
     assert nothing.vectors == {"metadata": None, "acoustics": None}
 
@@ -219,11 +219,9 @@ def test_videos_on_s3_leave_no_copies(s3_root: str, clips: Path, pipeline: Pipel
         if name and (clips / name).exists():
             store.upload(clips / name, f"videos/{name}")
     with Pipeline(MINI, store, Settings()) as remote:
-        outcomes = list(
-            remote.extract(ExtractionRequest(name, f"videos/{name}" if name else None) for name in EXPECTED)
-        )
-        assert [(outcome.status, outcome.reason) for outcome in outcomes] == list(EXPECTED.values())
-        assert same(outcomes[0], pipeline.extract_draft("a.mp4", Context()))
+        results = list(remote.extract(ExtractionRequest(name, f"videos/{name}" if name else None) for name in EXPECTED))
+        assert [(result.status, result.reason) for result in results] == list(EXPECTED.values())
+        assert same(results[0], pipeline.extract_draft("a.mp4", Context()))
         assert list(scratch.iterdir()) == []
         unfinished = remote.extract(ExtractionRequest(str(number), "videos/a.mp4") for number in range(100))
         next(unfinished)

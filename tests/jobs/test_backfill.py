@@ -11,6 +11,7 @@ import pytest
 
 from jobs import backfill, evaluate, ingest, label, score, train_network
 from jobs.training.specs import TrainSpec
+from tests.media.streams import streams_of
 from viral.config import Settings
 from viral.errors import TableError, WeightsError
 from viral.evaluation.splits import SplitSpec
@@ -25,7 +26,7 @@ from viral.storage.store import Store
 def ingested(store: Store, posts, tmp_path) -> Store:
     path = tmp_path / "posts.parquet"
     pq.write_table(pa.Table.from_pylist(posts), path)
-    assert ingest.run(store, ingest.Source("parquet", (str(path),))).posts == len(posts)
+    assert ingest.run(store, ingest.IngestSource("parquet", (str(path),))).posts == len(posts)
     return store
 
 
@@ -35,10 +36,9 @@ def store(ray_session, tmp_path) -> Store:
     return Store.open(tmp_path / "root")
 
 
-def test_posts_that_lack_something_and_files_that_are_broken(store, shared_data, shortest, tmp_path):
-    videos, cases = shared_data / "tiktok_videos" / "videos", shared_data / "media_cases" / "files"
-    good = videos / f"{shortest[0]}.mp4"
-    silent = cases / "gradio_wheel__muted_b.mp4"
+def test_posts_that_lack_something_and_files_that_are_broken(store, clips, tmp_path):
+    good = clips[-1]
+    silent, sound = streams_of(good, "video", tmp_path), streams_of(good, "audio", tmp_path)
     broken, empty, text = tmp_path / "broken.mp4", tmp_path / "empty.mp4", tmp_path / "text.mp4"
     broken.write_bytes(good.read_bytes()[:2000])
     empty.write_bytes(b"")
@@ -47,10 +47,7 @@ def test_posts_that_lack_something_and_files_that_are_broken(store, shared_data,
         {"post_id": "all", "video_uri": str(good), "caption": "look at this", "author_followers": 10},
         {"post_id": "bare", "video_uri": str(good)},
         {"post_id": "silent", "video_uri": str(silent), "caption": "no sound"},
-        {
-            "post_id": "sound-only",
-            "video_uri": str(shared_data / "media_cases" / "files" / "gradio_wheel__cantina.wav"),
-        },
+        {"post_id": "sound-only", "video_uri": str(sound)},
         {"post_id": "broken", "video_uri": str(broken)},
         {"post_id": "empty", "video_uri": str(empty)},
         {"post_id": "text", "video_uri": str(text)},
@@ -60,19 +57,24 @@ def test_posts_that_lack_something_and_files_that_are_broken(store, shared_data,
         {"post_id": "folder", "video_uri": str(tmp_path)},
     ]
     light, steps = FeatureSet.named("light"), []
-    said = backfill.run(ingested(store, posts, tmp_path), light, Settings(), progress=lambda *at: steps.append(at))
+    summary = backfill.run(
+        ingested(store, posts, tmp_path), light, Settings(), progress=lambda *step: steps.append(step)
+    )
     rows = {row["post_id"]: row for row in features_table(store, light).read().to_pylist()}
     assert rows.keys() == {post["post_id"] for post in posts}
-    assert (said.posts, said.ok, said.partial, said.failed) == (11, 3, 0, 8)
+    assert (summary.posts, summary.ok, summary.partial, summary.failed) == (11, 3, 0, 8)
     assert {name: row["reason"] for name, row in rows.items() if row["status"] == "failed"} == {
         "sound-only": "no_video_stream",
         **dict.fromkeys(["broken", "empty", "text"], "unreadable"),
         **dict.fromkeys(["missing", "no-uri", "elsewhere", "folder"], "missing_object"),
     }
-    assert said.reasons == {"no_video_stream": 1, "unreadable": 3, "missing_object": 4}
+    assert summary.reasons == {"no_video_stream": 1, "unreadable": 3, "missing_object": 4}
     assert all(row["detail"] for row in rows.values() if row["status"] == "failed")
     assert (steps[0], steps[-1]) == ((0, 11), (11, 11))
-    absent = {name: [each for each in light.dims if rows[name][each] is None] for name in ("all", "bare", "silent")}
+    absent = {
+        name: [extractor for extractor in light.dims if rows[name][extractor] is None]
+        for name in ("all", "bare", "silent")
+    }
     assert absent == {"all": [], "bare": ["caption"], "silent": ["acoustics"]}
     assert all(math.isfinite(value) for name in light.dims for value in rows["silent"][name] or [])
     again = backfill.run(store, light, Settings())
@@ -87,15 +89,15 @@ def with_few_frames(feature_set: FeatureSet) -> FeatureSet:
     return FeatureSet.from_dict({"name": feature_set.name, "extractors": extractors})
 
 
-def test_full_with_random_weights_says_so_everywhere(store, shared_data, shortest, tmp_path):
-    videos = shared_data / "tiktok_videos" / "videos"
-    for name in shortest[:4]:  # other files that look the same
-        (tmp_path / f"{name}.mp4").write_bytes((videos / f"{name}.mp4").read_bytes() + b"\0\0\0\x08free")
+def test_full_with_random_weights_says_so_everywhere(store, clips, tmp_path):
+    shortest = [clip.stem for clip in clips[:8]]
+    for clip in clips[:4]:  # other files that look the same
+        (tmp_path / clip.name).write_bytes(clip.read_bytes() + b"\0\0\0\x08free")
     posts = [
         {
             "post_id": f"{name}-{turn}",
             "author_id": f"{name}{turn}",
-            "video_uri": str((videos, tmp_path)[turn] / f"{name}.mp4"),
+            "video_uri": str((clips[0].parent, tmp_path)[turn] / f"{name}.mp4"),
             "views": 7 ** (n % 5),
         }
         for turn in range(2)
@@ -103,9 +105,9 @@ def test_full_with_random_weights_says_so_everywhere(store, shared_data, shortes
     ]
     full = with_few_frames(FeatureSet.named("full", weights="random"))
     ingested(store, posts, tmp_path)
-    said = backfill.run(store, full, Settings())
-    assert (said.posts, said.ok + said.partial) == (12, 12)
-    assert "random" in said.table
+    summary = backfill.run(store, full, Settings())
+    assert (summary.posts, summary.ok + summary.partial) == (12, 12)
+    assert "random" in summary.table
     rows = features_table(store, full).read()
     for name in ("resnet50", "r2plus1d"):
         assert rows[name].null_count == 0

@@ -1,6 +1,6 @@
-"""Odd files, and real ones cut, flipped, zeroed or damaged at the head: each ends as a row of a job that ends well.
+"""Odd files, and real ones that are cut, flipped, zeroed or damaged in the header: each ends as a row of the job.
 
-`VIRAL_MUTATIONS=2000 python -m pytest tests/jobs/test_mutations.py -s` tries so many and counts what became of them.
+`VIRAL_MUTATIONS=2000 python -m pytest tests/jobs/test_mutations.py -s` tries that many and prints their outcomes.
 """
 
 from __future__ import annotations
@@ -27,34 +27,34 @@ from viral.tables.schemas import POSTS
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
-MUTATIONS = int(os.environ.get("VIRAL_MUTATIONS", "40"))
+FILES = int(os.environ.get("VIRAL_MUTATIONS", "40"))
 HEADER = 4096
 SET = FeatureSet.from_dict({"name": "seen", "extractors": ["metadata", "acoustics", "craft"]})
 
 
-def cut(data: bytearray, chance: random.Random) -> None:
-    del data[chance.randrange(1, len(data)) :]
+def cut(data: bytearray, rng: random.Random) -> None:
+    del data[rng.randrange(1, len(data)) :]
 
 
-def flip(data: bytearray, chance: random.Random) -> None:
-    for _ in range(chance.randrange(1, 200)):
-        data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
+def flip(data: bytearray, rng: random.Random) -> None:
+    for _ in range(rng.randrange(1, 200)):
+        data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
 
 
-def zero(data: bytearray, chance: random.Random) -> None:
-    start = chance.randrange(len(data))
-    stop = min(len(data), start + chance.randrange(1, 1 << 16))
+def zero(data: bytearray, rng: random.Random) -> None:
+    start = rng.randrange(len(data))
+    stop = min(len(data), start + rng.randrange(1, 1 << 16))
     data[start:stop] = bytes(stop - start)
 
 
-def damage_header(data: bytearray, chance: random.Random) -> None:
-    for _ in range(chance.randrange(1, 40)):
-        data[chance.randrange(min(HEADER, len(data)))] = chance.randrange(256)
+def damage_header(data: bytearray, rng: random.Random) -> None:
+    for _ in range(rng.randrange(1, 40)):
+        data[rng.randrange(min(HEADER, len(data)))] = rng.randrange(256)
 
 
 @pytest.mark.usefixtures("ray_session")
 def test_the_odd_files_of_other_projects(tmp_path: Path, shared_data: Path) -> None:
-    """As a row of the job each is what tests/media/test_cases.py says of it."""
+    """Each ends as the row that tests/media/test_cases.py expects."""
     folder = shared_data / "media_cases"
     with (folder / "manifest.csv").open() as file:
         cases = {row["file"]: row for row in csv.DictReader(file)}
@@ -69,32 +69,38 @@ def test_the_odd_files_of_other_projects(tmp_path: Path, shared_data: Path) -> N
     }
 
 
-WAYS: tuple[Callable[[bytearray, random.Random], None], ...] = (cut, flip, zero, damage_header)
+MUTATIONS: tuple[Callable[[bytearray, random.Random], None], ...] = (cut, flip, zero, damage_header)
+
+
+@pytest.fixture
+def sources(clips: list[Path], data_folder: Path | None) -> list[Path]:
+    """Eight clips; where there are real files, eight real videos and the odd files of other projects too."""
+    if data_folder is None:
+        return clips[:8]
+    videos = sorted((data_folder / "tiktok_videos" / "videos").glob("*.mp4"), key=lambda path: path.stat().st_size)
+    cases = sorted((data_folder / "media_cases" / "files").iterdir())
+    return [*clips[:8], *videos[:8], *(path for path in cases if 100 < path.stat().st_size < 1 << 20)]
 
 
 @pytest.mark.usefixtures("ray_session")
-def test_every_one_ends_as_a_row(tmp_path: Path, shared_data: Path) -> None:
-    videos = sorted((shared_data / "tiktok_videos" / "videos").glob("*.mp4"), key=lambda path: path.stat().st_size)
-    cases = sorted(
-        path for path in (shared_data / "media_cases" / "files").iterdir() if 100 < path.stat().st_size < 1 << 20
-    )
-    sources, posts = [*videos[:8], *cases], []
-    for number in range(MUTATIONS):
-        chance = random.Random(number)
+def test_every_mutated_file_ends_as_a_row(tmp_path: Path, sources: list[Path]) -> None:
+    posts = []
+    for number in range(FILES):
+        rng = random.Random(number)
         source = sources[number % len(sources)]
         data = bytearray(source.read_bytes())
-        (way := WAYS[chance.randrange(len(WAYS))])(data, chance)
-        path = tmp_path / f"{number}-{way.__name__}{source.suffix}"
+        (mutate := MUTATIONS[rng.randrange(len(MUTATIONS))])(data, rng)
+        path = tmp_path / f"{number}-{mutate.__name__}{source.suffix}"
         path.write_bytes(data)
         posts.append({"post_id": path.stem, "source": "test", "video_uri": str(path)})
     (tmp_path / "root").mkdir()
     store = Store.open(tmp_path / "root")
     posts_table(store).append(pa.Table.from_pylist(posts, schema=POSTS), 0)
-    said = backfill.run(store, SET, Settings(sandbox=SandboxSettings(seconds=20)))
+    summary = backfill.run(store, SET, Settings(sandbox=SandboxSettings(seconds=20)))
     rows = features_table(store, SET).read().to_pylist()
     assert [row["post_id"] for row in rows] == sorted(post["post_id"] for post in posts)
-    assert said.ok + said.partial + said.failed == MUTATIONS
+    assert summary.ok + summary.partial + summary.failed == FILES
     assert {row["reason"] for row in rows if row["status"] == "failed"} <= set(reasons())
-    assert said.ok and said.failed
-    print(f"{said.ok} ok, {said.partial} partial, {said.failed} failed in {said.wall_seconds:.0f} s")
+    assert summary.ok and summary.failed
+    print(f"{summary.ok} ok, {summary.partial} partial, {summary.failed} failed in {summary.wall_seconds:.0f} s")
     print(Counter((row["post_id"].partition("-")[2], row["status"], row["reason"]) for row in rows))

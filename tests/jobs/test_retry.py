@@ -29,7 +29,9 @@ def test_failures_are_listed_and_tried_again(
     (tmp_path / "root").mkdir()
     store, mini = Store.open(tmp_path / "root"), FeatureSet.from_dict({"name": "mini", "extractors": ["acoustics"]})
     posts = [{"id": path.stem, "desc": "", "createTime": 1_700_000_000} for path in (good, late, text)]
-    ingest.run(store, ingest.IngestSource("tiktok_api", (str(write_posts(*posts)),), video_uri=f"{tmp_path}/{{post_id}}.mp4"))
+    ingest.run(
+        store, ingest.IngestSource("tiktok_api", (str(write_posts(*posts)),), video_uri=f"{tmp_path}/{{post_id}}.mp4")
+    )
 
     first = backfill.run(store, mini, Settings())
     assert (first.ok, first.failed, first.reasons) == (1, 2, {"missing_object": 1, "unreadable": 1})

@@ -1,4 +1,4 @@
-"""Adding an extractor to a feature set computes that one, and copies the rest."""
+"""Adding an extractor to a feature set computes only the new features and copies the rest."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture
 def store(corpus: Path, tmp_path: Path) -> Store:
     store = Store.open(tmp_path)
-    ingest.run(store, ingest.Source("csv", (str(corpus / "posts.csv"),)))
+    ingest.run(store, ingest.IngestSource("csv", (str(corpus / "posts.csv"),)))
     return store
 
 
@@ -44,7 +44,7 @@ def test_only_the_new_extractor_runs(store: Store, corpus: Path) -> None:
     assert "acoustics" not in second.stage_seconds
 
     alone = Store.open(corpus.parent)
-    ingest.run(alone, ingest.Source("csv", (str(corpus / "posts.csv"),)))
+    ingest.run(alone, ingest.IngestSource("csv", (str(corpus / "posts.csv"),)))
     backfill.run(alone, grown, Settings())
     names = ["post_id", "status", "reason", "sha256", *grown.dims]
     assert features_table(store, grown).read(columns=names).equals(features_table(alone, grown).read(columns=names))
@@ -60,12 +60,12 @@ def test_what_looks_at_no_video_reads_none(store: Store) -> None:
 
 
 def test_a_set_that_needs_nothing_new(store: Store) -> None:
-    both, one = feature_set("both", "metadata", "acoustics"), feature_set("one", "acoustics")
+    both, sound = feature_set("both", "metadata", "acoustics"), feature_set("one", "acoustics")
     backfill.run(store, both, Settings())
-    done = backfill.run(store, one, Settings())
+    done = backfill.run(store, sound, Settings())
     assert (done.posts, done.failed, done.stage_seconds) == (6, 0, {})
     columns = ["post_id", "acoustics"]
-    assert features_table(store, one).read(columns=columns).equals(features_table(store, both).read(columns=columns))
+    assert features_table(store, sound).read(columns=columns).equals(features_table(store, both).read(columns=columns))
 
 
 def test_posts_that_the_donor_failed_on_are_read_again(store: Store, corpus: Path) -> None:

@@ -1,4 +1,4 @@
-"""Real files, and small ones made to order."""
+"""Real files, and small synthetic ones."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def paths(videos: list[Path]) -> list[str]:
 
 @pytest.fixture
 def find(cases: Path) -> Callable[[str], str]:
-    """The path of the one case whose name ends so."""
+    """Finds the path of the one case whose name has this ending."""
 
     def path(ending: str) -> str:
-        (found,) = [str(path) for path in cases.iterdir() if path.name.endswith(ending)]
-        return found
+        (match,) = [str(path) for path in cases.iterdir() if path.name.endswith(ending)]
+        return match
 
     return path
 
@@ -38,7 +38,7 @@ def find(cases: Path) -> Callable[[str], str]:
 def make(tmp_path: Path) -> Make:
     """Encodes a moving test picture whose frames can be told apart by the brightness of their corner, 4 a frame."""
 
-    def made(name: str, codec: str = "libx264", *, frames: int = 48, shift: int = 0, **options: str) -> str:
+    def encode(name: str, codec: str = "libx264", *, frames: int = 48, shift: int = 0, **options: str) -> str:
         path = str(tmp_path / name)
         blocks = np.kron(
             np.random.default_rng(0).integers(0, 255, (6, 10, 3), np.uint8), np.ones((16, 16, 1), np.uint8)
@@ -55,7 +55,7 @@ def make(tmp_path: Path) -> Make:
             _mux(container, stream.encode(None), shift)
         return path
 
-    return made
+    return encode
 
 
 def _mux(container: av.container.OutputContainer, packets: list[av.Packet], shift: int) -> None:

@@ -1,4 +1,4 @@
-"""Files without a picture: sound where sound alone is wanted, no video for all else."""
+"""Files without video: audio for plans that need only audio, no_video_stream for all others."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def mp3(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def test_the_sound_of_a_file_of_sound(mp3: str) -> None:
     media = decode(mp3, SamplingPlan.from_requests([SOUND, AudioTrack(22050)]), MediaLimits())
-    audio, other = media.audio(SOUND), media.audio(AudioTrack(22050))
-    assert audio is not None and other is not None
+    audio, resampled = media.audio(SOUND), media.audio(AudioTrack(22050))
+    assert audio is not None and resampled is not None
     assert (audio.samples == read_audio(mp3, 16000, MediaLimits()).samples).all()
-    assert len(other.samples) / len(audio.samples) == pytest.approx(22050 / 16000, rel=1e-3)
+    assert len(resampled.samples) / len(audio.samples) == pytest.approx(22050 / 16000, rel=1e-3)
     facts = media.facts
     assert (facts.container, facts.audio_codec, facts.video_codec, facts.width) == ("mp3", "mp3", None, None)
     assert facts.seen_seconds == pytest.approx(8.3, abs=0.1)

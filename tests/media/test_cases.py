@@ -1,4 +1,4 @@
-"""What becomes of each of the 96 files that other projects test with."""
+"""The outcome of each of the 96 test files of other projects."""
 
 from __future__ import annotations
 
@@ -61,11 +61,11 @@ def outcomes(shared_data: Path) -> dict[str, tuple[dict[str, str], Media | PostE
 
 
 def test_every_file_has_the_outcome_it_should(outcomes: dict[str, tuple[dict[str, str], Media | PostError]]) -> None:
-    found = {}
+    reasons = {}
     for name, (_, outcome) in outcomes.items():
-        found[name] = outcome.reason if isinstance(outcome, PostError) else "+".join(outcome.partial) or "ok"
-    assert len(found) == 96
-    assert found == {name: expected(row) for name, (row, _) in outcomes.items()}
+        reasons[name] = outcome.reason if isinstance(outcome, PostError) else "+".join(outcome.partial) or "ok"
+    assert len(reasons) == 96
+    assert reasons == {name: expected(row) for name, (row, _) in outcomes.items()}
 
 
 def test_messages_are_one_line(outcomes: dict[str, tuple[dict[str, str], Media | PostError]]) -> None:

@@ -73,8 +73,8 @@ def test_a_file_address(tmp_path: Path) -> None:
     path = tmp_path / "100 % a.mp4"
     path.write_bytes(b"1")
     for uri in (path.as_uri(), str(path)):
-        with local_video(Store("s3://unused/prefix"), uri, MIB) as found:
-            assert found == path
+        with local_video(Store("s3://unused/prefix"), uri, MIB) as local:
+            assert local == path
 
 
 def test_the_copy_goes_even_if_its_user_fails(s3_root: str, scratch: Path) -> None:
@@ -93,9 +93,9 @@ def test_what_is_not_there(any_store: Store, uri: str | None, scratch: Path) -> 
 
 
 def test_what_is_not_fetched(tmp_path: Path) -> None:
-    said = refusal(Store(tmp_path), "https://example.org/a.mp4")
-    assert isinstance(said, MissingObjectError)
-    assert str(said) == "https://example.org/a.mp4 is not in the store: fetch it first"
+    error = refusal(Store(tmp_path), "https://example.org/a.mp4")
+    assert isinstance(error, MissingObjectError)
+    assert str(error) == "https://example.org/a.mp4 is not in the store: fetch it first"
 
 
 @pytest.mark.parametrize("uri", ["s3://there-is-no-such-bucket/a.mp4", "s3://Not_A_Bucket!/a.mp4", "s3://"])
@@ -107,9 +107,9 @@ def test_the_size_limit_is_exact(any_store: Store, scratch: Path) -> None:
     any_store.write("a.mp4", bytes(1000))
     with local_video(any_store, "a.mp4", 1000) as path:
         assert path.stat().st_size == 1000
-    said = refusal(any_store, "a.mp4", 999)
-    assert isinstance(said, TooLargeError)
-    assert "has 1000 bytes, more than media.max_bytes = 999" in str(said)
+    error = refusal(any_store, "a.mp4", 999)
+    assert isinstance(error, TooLargeError)
+    assert "has 1000 bytes, more than media.max_bytes = 999" in str(error)
     assert list(scratch.iterdir()) == []
 
 
@@ -147,9 +147,13 @@ def test_a_file_of_somebody_else() -> None:
         Path(folder, "locked").mkdir(0o700)
         Path(folder, "locked", "a.mp4").touch()
         Path(folder, "open.mp4").touch(0o644)
-        for name, said in {"closed.mp4": "access_denied", "locked/a.mp4": "access_denied", "open.mp4": "open"}.items():
+        for name, outcome in {
+            "closed.mp4": "access_denied",
+            "locked/a.mp4": "access_denied",
+            "open.mp4": "open",
+        }.items():
             command = [sys.executable, "-c", READER, folder, name]
-            assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() == said
+            assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() == outcome
 
 
 class Flaky(BaseHTTPRequestHandler):
@@ -157,11 +161,11 @@ class Flaky(BaseHTTPRequestHandler):
 
     content = bytes(range(256)) * 1000
     breaks = 0
-    asked = 0
+    requests = 0
 
     def do_GET(self) -> None:
-        type(self).asked += 1
-        whole = self.asked > self.breaks
+        type(self).requests += 1
+        whole = self.requests > self.breaks
         self.send_response(200)
         self.send_header("Content-Length", str(len(self.content)))
         self.end_headers()
@@ -177,7 +181,7 @@ def flaky(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Flak
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
-    monkeypatch.setattr(Flaky, "asked", 0)
+    monkeypatch.setattr(Flaky, "requests", 0)
     with closing(s3.client()):
         yield Flaky
     server.shutdown()
@@ -189,7 +193,7 @@ def test_an_answer_that_breaks_off_is_asked_for_again(flaky: type[Flaky], monkey
     monkeypatch.setattr(flaky, "breaks", DOWNLOAD_ATTEMPTS - 1)
     with local_video(Store("s3://bucket/prefix"), "a.mp4", MIB) as path:
         assert path.read_bytes() == flaky.content
-    assert flaky.asked == DOWNLOAD_ATTEMPTS
+    assert flaky.requests == DOWNLOAD_ATTEMPTS
 
 
 def test_an_answer_that_always_breaks_off(flaky: type[Flaky], monkeypatch: pytest.MonkeyPatch, scratch: Path) -> None:

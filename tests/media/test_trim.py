@@ -1,4 +1,4 @@
-"""A file seen through a window is the file that was cut there by other means."""
+"""A file read with a window gives the same as the file cut there by other means."""
 
 from __future__ import annotations
 
@@ -34,21 +34,21 @@ from viral.media.window import ClipWindow
 SEEN = FeatureSet.from_dict({"name": "seen", "extractors": ["metadata", "acoustics", "craft"]})
 COLUMNS = {"metadata": METADATA_COLUMNS, "acoustics": ACOUSTIC_COLUMNS, "craft": CRAFT_COLUMNS}
 CODED = {"log_bits_per_pixel", "bits_variation", "cuts_per_second", "log_shot_seconds"}
-"""What is told from the sizes of packets, which another encoder chooses otherwise."""
+"""Columns that depend on packet sizes, which differ from encoder to encoder."""
 
 EVERY = Frames(every=0.1, size=(96, 160))
 PRIMING_SECONDS = 0.17
-"""How far before a cut sound is kept, so that its decoder is warm when the cut begins."""
+"""Audio is copied from this far before a cut, so that its decoder is warmed up when the cut begins."""
 
 
 def vectors(media: Media) -> dict[str, Vector]:
-    found = encode(SEEN.build(), [PostInput(media)]).vectors[0]
-    return {name: vector for name, vector in found.items() if vector is not None}
+    by_name = encode(SEEN.build(), [PostInput(media)]).vectors[0]
+    return {name: vector for name, vector in by_name.items() if vector is not None}
 
 
-def assert_alike(one: Media, other: Media, tolerance: float, *, without: set[str] = frozenset()) -> None:
-    """Each column within the tolerance, as a share of what it is, or absolutely where it is less than one."""
-    left, right = vectors(one), vectors(other)
+def assert_alike(media: Media, expected: Media, tolerance: float, *, without: set[str] = frozenset()) -> None:
+    """Each column is within the tolerance, relative to its value, or absolute where that is below one."""
+    left, right = vectors(media), vectors(expected)
     assert set(left) == set(right) == set(COLUMNS)
     for name, columns in COLUMNS.items():
         for column, a, b in zip(columns, left[name], right[name], strict=True):
@@ -57,41 +57,45 @@ def assert_alike(one: Media, other: Media, tolerance: float, *, without: set[str
 
 
 def copied(source: str, target: Path, start: float, stop: float) -> str:
-    """The packets from one key frame up to another, as they are."""
-    with av.open(source) as given, av.open(str(target), "w") as made:
-        streams = {s.index: made.add_stream_from_template(s) for s in (given.streams.video[0], given.streams.audio[0])}
-        for packet in given.demux(*(given.streams[index] for index in streams)):
+    """Copy the packets from one key frame up to another."""
+    with av.open(source) as original, av.open(str(target), "w") as output:
+        streams = {
+            s.index: output.add_stream_from_template(s) for s in (original.streams.video[0], original.streams.audio[0])
+        }
+        for packet in original.demux(*(original.streams[index] for index in streams)):
             begins = start - (PRIMING_SECONDS if packet.stream.type == "audio" else 0)
             if packet.pts is None or not begins - 1e-6 <= packet.pts * packet.time_base < stop - 1e-6:
                 continue
             shift = round(start / packet.time_base)
             packet.pts, packet.dts, packet.stream = packet.pts - shift, packet.dts - shift, streams[packet.stream_index]
-            made.mux(packet)
+            output.mux(packet)
     return str(target)
 
 
 def encoded(source: str, target: Path, start: float, stop: float) -> str:
     """Pictures and samples within the times encoded anew without loss, with key frames where they were."""
-    with av.open(source) as given:  # a file of its own: what was read before shows in what a decoder gives
-        samples = np.concatenate([frame.to_ndarray() for frame in given.decode(audio=0)], axis=1)
-    with av.open(source) as given, av.open(str(target), "w") as made:
-        old, heard = given.streams.video[0], given.streams.audio[0]
-        picture = made.add_stream("libx264", rate=30, options={"qp": "0", "preset": "ultrafast", "bf": "0", "g": "999"})
-        picture.width, picture.height, picture.pix_fmt = old.width, old.height, old.format.name
-        picture.time_base = old.time_base
-        track = made.add_stream("pcm_f32le", rate=heard.rate, layout=heard.layout.name)
-        first = round(start / old.time_base)
-        for frame in given.decode(old):
+    with av.open(source) as original:  # a file of its own: what was read before shows in what a decoder gives
+        samples = np.concatenate([frame.to_ndarray() for frame in original.decode(audio=0)], axis=1)
+    with av.open(source) as original, av.open(str(target), "w") as output:
+        video, audio = original.streams.video[0], original.streams.audio[0]
+        picture = output.add_stream(
+            "libx264", rate=30, options={"qp": "0", "preset": "ultrafast", "bf": "0", "g": "999"}
+        )
+        picture.width, picture.height, picture.pix_fmt = video.width, video.height, video.format.name
+        picture.time_base = video.time_base
+        track = output.add_stream("pcm_f32le", rate=audio.rate, layout=audio.layout.name)
+        first = round(start / video.time_base)
+        for frame in original.decode(video):
             if start - 1e-6 <= frame.time < stop - 1e-6:
                 frame.pict_type = av.video.frame.PictureType.I if frame.key_frame else av.video.frame.PictureType.NONE
                 frame.pts -= first
-                made.mux(picture.encode(frame))
-        made.mux(picture.encode(None))
-        cut = samples[:, round(start * heard.rate) : round(stop * heard.rate)]
-        block = av.AudioFrame.from_ndarray(cut.T.reshape(1, -1).copy(), format="flt", layout=heard.layout.name)
-        block.sample_rate, block.pts, block.time_base = heard.rate, 0, Fraction(1, heard.rate)
-        made.mux(track.encode(block))
-        made.mux(track.encode(None))
+                output.mux(picture.encode(frame))
+        output.mux(picture.encode(None))
+        cut = samples[:, round(start * audio.rate) : round(stop * audio.rate)]
+        block = av.AudioFrame.from_ndarray(cut.T.reshape(1, -1).copy(), format="flt", layout=audio.layout.name)
+        block.sample_rate, block.pts, block.time_base = audio.rate, 0, Fraction(1, audio.rate)
+        output.mux(track.encode(block))
+        output.mux(track.encode(None))
     return str(target)
 
 
@@ -172,9 +176,9 @@ def test_the_frame_on_the_screen_at_the_start_is_the_first() -> None:
     assert view.index.key_frames.tolist() == [0, 1]
     assert view.key.tolist() == [False, True, False, False, False, False]
     assert view.index.end == pytest.approx(0.95)
-    held = trim_frames(index, ClipWindow(3.1), seen_seconds=3.2)  # only sound is left
-    assert (held.first, len(held.index)) == (20, 1)
-    assert held.index.end == pytest.approx(0.1)
+    still = trim_frames(index, ClipWindow(3.1), seen_seconds=3.2)  # only sound is left
+    assert (still.first, len(still.index)) == (20, 1)
+    assert still.index.end == pytest.approx(0.1)
 
 
 def test_sound_is_cut_to_the_sample(paths: list[str]) -> None:
@@ -191,16 +195,16 @@ def test_sound_is_cut_to_the_sample(paths: list[str]) -> None:
 
 def test_a_part_without_sound_has_none(tmp_path: Path, make: Make) -> None:
     path = tmp_path / "late.mkv"
-    with av.open(make("silent.mp4")) as given, av.open(str(path), "w") as made:
-        picture = made.add_stream_from_template(given.streams.video[0])
-        track = made.add_stream("pcm_s16le", rate=8000, layout="mono")
-        for packet in given.demux(given.streams.video[0]):
+    with av.open(make("silent.mp4")) as original, av.open(str(path), "w") as output:
+        picture = output.add_stream_from_template(original.streams.video[0])
+        track = output.add_stream("pcm_s16le", rate=8000, layout="mono")
+        for packet in original.demux(original.streams.video[0]):
             if packet.dts is not None:
                 packet.stream = picture
-                made.mux(packet)
+                output.mux(packet)
         late = av.AudioFrame.from_ndarray(np.full((1, 4000), 999, np.int16), format="s16", layout="mono")
         late.sample_rate, late.pts, late.time_base = 8000, 8000, Fraction(1, 8000)
-        made.mux([*track.encode(late), *track.encode(None)])
+        output.mux([*track.encode(late), *track.encode(None)])
     plan = [AudioTrack(8000), EVERY]
     before = decode(str(path), SamplingPlan.from_requests(plan, ClipWindow(0.0, 0.4)), MediaLimits())
     assert (before.facts.audio_codec, before.audio(AudioTrack(8000)), before.partial) == (None, None, ())
@@ -222,11 +226,11 @@ def test_a_part_of_a_file_that_broke_off_is_whole(paths: list[str], tmp_path: Pa
 
 def test_packets_that_are_too_many_to_hold(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     path, plan = make("numbered.mp4"), SamplingPlan.from_requests([EVERY], ClipWindow(0.5, 1.0))
-    held = decode(path, plan, MediaLimits()).frames(EVERY)
+    cached = decode(path, plan, MediaLimits()).frames(EVERY)
     monkeypatch.setattr(probing, "MAX_CACHED_BYTES", 0)
     again = decode(path, plan, MediaLimits()).frames(EVERY)
-    assert held is not None and again is not None
-    assert np.array_equal(held.data, again.data)
+    assert cached is not None and again is not None
+    assert np.array_equal(cached.data, again.data)
 
 
 @pytest.mark.parametrize(("start", "stop"), [(1.0, 1.0), (2.0, 1.0), (-1.0, 2.0), (math.nan, 1.0), (0.0, math.nan)])

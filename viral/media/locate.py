@@ -97,7 +97,7 @@ def _check_size(uri: str, size: int, max_bytes: int) -> None:
 def _downloaded(uri: str, max_bytes: int) -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
     try:
-        path = folder / f"video{Path(uri).suffix[:8]}"
+        path = folder / f"video{Path(uri).suffix[:8]}"  # the "suffix" of a key may be of any length
         _download(uri, path, max_bytes)
         yield path
     finally:
@@ -133,7 +133,7 @@ def _copy(uri: str, path: Path, max_bytes: int) -> None:
         path.open("wb") as file,
     ):  # the body's own `with` yields a stream without length check
         _check_size(uri, response["ContentLength"], max_bytes)
-        shutil.copyfileobj(body, file, 1 << 20)
+        shutil.copyfileobj(body, file, 1 << 20)  # in blocks of 1 MiB
 
 
 def _as_post_error(uri: str, error: Exception) -> PostError:

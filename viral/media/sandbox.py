@@ -60,8 +60,8 @@ class _Child(NamedTuple):
 class Sandbox:
     """A child process that decodes files, one at a time, within a time limit and a memory limit.
 
-    A file that crashes, hangs or exhausts the child costs that file alone: the next `decode` starts a new child. So
-    does every `recycle_after`-th. The child also ends with the thread that started it, however that ends.
+    A file that crashes, hangs or exhausts the child costs that file alone: the next `decode` starts a new child.
+    A child is also replaced after `recycle_after` files, and ends with the thread that started it, however that ends.
 
     It has no threads and no locks: the caller decodes from one thread at a time. Only `kill` may be called meanwhile.
 
@@ -175,17 +175,17 @@ def _spawn(descriptor: int, log: int, memory_bytes: int) -> subprocess.Popen[byt
     )
 
 
-def _receive(connection: socket.socket, max_bytes: int, deadline: float) -> bytearray:
+def _receive(connection: socket.socket, max_bytes: int, deadline: float) -> io.BytesIO:
     """Receive a message of the child; its deadline also holds in the middle of it."""
-    (size,) = HEADER.unpack(_receive_exactly(connection, HEADER.size, deadline))
+    (size,) = HEADER.unpack(_receive_exactly(connection, HEADER.size, deadline).getbuffer())
     if size > max_bytes:  # more than the child's memory can hold
         raise CrashedError(f"the decoding process announced a reply of {size} bytes")
     return _receive_exactly(connection, size, deadline)
 
 
-def _receive_exactly(connection: socket.socket, size: int, deadline: float) -> bytearray:
-    data = bytearray(size)
-    rest = memoryview(data)
+def _receive_exactly(connection: socket.socket, size: int, deadline: float) -> io.BytesIO:
+    message = io.BytesIO(bytes(size))  # received into and unpickled from without a copy of several MB
+    rest = message.getbuffer()
     while rest:
         seconds = deadline - time.monotonic()
         if seconds <= 0:
@@ -195,7 +195,7 @@ def _receive_exactly(connection: socket.socket, size: int, deadline: float) -> b
         if not received:
             raise EOFError
         rest = rest[received:]
-    return data
+    return message
 
 
 def _cause_of_death(child: _Child) -> PostError:
@@ -214,7 +214,7 @@ def _last_line(log: IO[bytes]) -> str:
     size = log.seek(0, io.SEEK_END)
     log.seek(max(0, size - 4096))  # enough for the last line of a traceback
     lines = log.read().decode(errors="replace").strip().splitlines()
-    return lines[-1][:200] if lines else ""
+    return lines[-1][:200] if lines else ""  # the detail of a row stays readable
 
 
 class _Unpickler(pickle.Unpickler):
@@ -224,9 +224,9 @@ class _Unpickler(pickle.Unpickler):
         return super().find_class(module, name)
 
 
-def _loads(reply: bytearray) -> DecodeReply:
+def _loads(reply: io.BytesIO) -> DecodeReply:
     try:
-        status, value = _Unpickler(io.BytesIO(reply)).load()
+        status, value = _Unpickler(reply).load()
         return cast("DecodeReply", (str(status), value))
     except PostError:
         raise

@@ -1,4 +1,4 @@
-"""Both shapes of a backfill give the same rows, and the same figures to whoever watches."""
+"""Both shapes of a backfill give the same rows and the same metrics."""
 
 from __future__ import annotations
 
@@ -47,18 +47,18 @@ def shaped(shape: str, encoders: int | None = None) -> Settings:
 
 
 def test_both_give_the_same_rows_and_figures(store: Store) -> None:
-    table, found = features_table(store, SET), []
+    table, tables = features_table(store, SET), []
     for settings in (shaped("fused"), shaped("two-stage", encoders=9), shaped("auto")):
         store.delete_below("features")
-        said = backfill.run(store, SET, settings)
-        assert (said.posts, said.ok, said.partial, said.failed) == (8, 5, 0, 3)
-        assert said.reasons == {"unreadable": 1, "missing_object": 2}
-        assert {"read", "decode", "resnet50", "acoustics"} <= said.stage_seconds.keys()
+        summary = backfill.run(store, SET, settings)
+        assert (summary.posts, summary.ok, summary.partial, summary.failed) == (8, 5, 0, 3)
+        assert summary.reasons == {"unreadable": 1, "missing_object": 2}
+        assert {"read", "decode", "resnet50", "acoustics"} <= summary.stage_seconds.keys()
         assert table.stored_rows() == 8
-        found.append(table.read().drop_columns(VOLATILE))
-    assert found[0].equals(found[1])
-    assert found[0].equals(found[2])
-    metrics = scraped()
+        tables.append(table.read().drop_columns(VOLATILE))
+    assert tables[0].equals(tables[1])
+    assert tables[0].equals(tables[2])
+    metrics = scrape_metrics()
     assert metrics['viral_backfill_posts_total{status="ok",reason=""}'] == 15
     assert metrics['viral_backfill_posts_total{status="failed",reason="missing_object"}'] == 6
     assert metrics['viral_backfill_stage_seconds_total{stage="decode"}'] > 0
@@ -71,17 +71,17 @@ def test_the_second_shape_copies_what_is_known_too(store: Store, monkeypatch: py
     monkeypatch.setattr(backfill, "log2_buckets_for", lambda rows: 2)  # four buckets, as of 100,000 posts
     small = FeatureSet.from_dict({"name": "small", "extractors": ["acoustics"]})
     backfill.run(store, small, shaped("two-stage"))
-    said = backfill.run(store, SET, shaped("two-stage"))
-    assert (said.ok, said.failed) == (5, 3)
-    assert said.reuses == {small.table: "acoustics"}
-    assert "acoustics" not in said.stage_seconds
-    taken = features_table(store, SET).read()
+    summary = backfill.run(store, SET, shaped("two-stage"))
+    assert (summary.ok, summary.failed) == (5, 3)
+    assert summary.reuses == {small.table: "acoustics"}
+    assert "acoustics" not in summary.stage_seconds
+    copied = features_table(store, SET).read()
     write_feature_card(store, SET)
-    assert taken["acoustics"].to_pylist() == features_table(store, small).read()["acoustics"].to_pylist()
+    assert copied["acoustics"].to_pylist() == features_table(store, small).read()["acoustics"].to_pylist()
 
 
-def scraped() -> dict[str, float]:
-    """Our metrics as Prometheus reads them from this node, added up over the workers, with our tags."""
+def scrape_metrics() -> dict[str, float]:
+    """The metrics of this node as Prometheus reads them, summed over the workers, with the tags of the product."""
     import ray
 
     (node,) = [node for node in ray.nodes() if node["Alive"]]
@@ -89,19 +89,19 @@ def scraped() -> dict[str, float]:
     until, total = time.monotonic() + 60, {}
     while time.monotonic() < until and total.get("viral_backfill_posts_total", 0) < 24:
         time.sleep(1)
-        with urllib.request.urlopen(address, timeout=10) as answer:
-            text = answer.read().decode()
-        total = added(text)
+        with urllib.request.urlopen(address, timeout=10) as response:
+            text = response.read().decode()
+        total = parse_metrics(text)
     return total
 
 
-def added(text: str) -> dict[str, float]:
+def parse_metrics(text: str) -> dict[str, float]:
     total: dict[str, float] = {}
     for name, labels, value in re.findall(r"^ray_(viral_\w+)\{(.*)\} (\S+)$", text, re.MULTILINE):
-        given = dict(re.findall(r'(\w+)="([^"]*)"', labels))
-        if given.get("feature_set") == SET.name:
-            ours = ",".join(f'{tag}="{given.get(tag, "")}"' for tag in ("status", "reason", "stage") if tag in given)
-            ours = ours if not ours.startswith("status") or "reason" in ours else f'{ours},reason=""'
-            total[f"{name}{{{ours}}}"] = total.get(f"{name}{{{ours}}}", 0) + float(value)
+        tags = dict(re.findall(r'(\w+)="([^"]*)"', labels))
+        if tags.get("feature_set") == SET.name:
+            key = ",".join(f'{tag}="{tags.get(tag, "")}"' for tag in ("status", "reason", "stage") if tag in tags)
+            key = key if not key.startswith("status") or "reason" in key else f'{key},reason=""'
+            total[f"{name}{{{key}}}"] = total.get(f"{name}{{{key}}}", 0) + float(value)
             total[name] = total.get(name, 0) + float(value)
     return total
