@@ -67,7 +67,7 @@ def test_sync_copies_everything_once(store: Store, save: Save, tmp_path: Path) -
     assert run.info.artifact_uri.startswith(store.root)
     curve = client.get_metric_history(two.run_id, CURVES[1])
     assert [(point.step, point.value) for point in curve] == [(1, 3.5), (2, 2.5)]
-    assert run.data.metrics["test/spearman"] == report.systems[0].figures["spearman"].value
+    assert run.data.metrics["test/spearman"] == report.systems[0].metrics["spearman"].value
     assert "test/spearman" not in client.get_run(one.run_id).data.metrics
 
     assert client.get_registered_model("synced").aliases == {}

@@ -33,9 +33,9 @@ class FusionConfig:
 
     streams: tuple[Stream, ...]
     architecture: str = "gated"
-    width: int = 32
-    dropout: float = 0.3
-    modality_dropout: float = 0.25
+    width: int = 32  # small, for few posts
+    dropout: float = 0.3  # strong, for few posts
+    modality_dropout: float = 0.25  # of four streams, one is hidden on average
     gates: Mapping[str, float] | None = None
 
 

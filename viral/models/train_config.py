@@ -38,18 +38,18 @@ class TrainConfig:
         seed: the same seed, data and number of workers give the same model.
     """
 
-    epochs: int = 60
-    patience: int = 20
+    epochs: int = 60  # an upper bound: early stopping decides
+    patience: int = 20  # the validation loss of few posts is noisy
     batch_size: int | None = None
     learning_rate: float = 1.5e-3
     schedule: Schedule = "cosine"
-    weight_decay: float = 0.1
+    weight_decay: float = 0.1  # strong: there are more parameters than posts
     optimizer: Optimizer = "adamw"
-    clip: float = 1.0
+    clip: float = 1.0  # the usual value
     loss: Loss = "quantile"
     viral_weight: float | Literal["balanced"] = 1.0
     focal: float = 0.0
-    report_every: int = 10
+    report_every: int = 10  # an epoch in memory takes less time than a report
     precision: Precision = "auto"
     seed: int = 0
 

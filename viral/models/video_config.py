@@ -33,16 +33,16 @@ class VideoConfig:
     """
 
     task: Task = "both"
-    epochs: int = 12
-    frozen_epochs: int = 2
+    epochs: int = 12  # fine-tuning needs few, and each decodes all videos
+    frozen_epochs: int = 2  # enough for linear heads to give useful gradients
     patience: int = 4
     batch_size: int = 16
-    micro_batch: int = 4
+    micro_batch: int = 4  # activations of a few clips fill the memory of a small GPU
     clips: int = 1
     learning_rate: float = 1e-3
-    backbone_rate: float = 0.1
+    backbone_rate: float = 0.1  # pretrained weights are near their optimum
     weight_decay: float = 0.05
-    dropout: float = 0.5
+    dropout: float = 0.5  # the usual value before a classifier
     loss: Loss = "quantile"
     precision: Precision = "auto"
     seed: int = 0

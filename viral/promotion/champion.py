@@ -30,7 +30,7 @@ class PromotionPolicy:
     metric: str = METRIC
     margin: float = 0.0
     override_reason: str | None = None
-    resamples: int = 1000
+    resamples: int = 1000  # the 5 % quantile has 50 resamples below it
 
     def __post_init__(self) -> None:
         if self.metric not in DECISIVE_METRICS:
