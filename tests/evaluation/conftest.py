@@ -1,4 +1,4 @@
-"""A small made-up test part, and the report on it."""
+"""A small synthetic test split, and the report on it."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def baselines(labels: Labels) -> dict[str, PredictionBatch | Unavailable]:
 
 
 def with_all_sections(report: Report, name: str = "text") -> Report:
-    """The report with every further section; each name in it that a stranger may choose is `name`."""
+    """The report with every optional section; `name` stands for each untrusted name."""
     labels, model = make_labels(), make_predictions(make_labels())
     deaf = MaskedPredictions((name,), model.probability, model.score)
     blind = MaskedPredictions(("editing",), np.full(120, np.nan), np.full(120, np.nan))
@@ -93,19 +93,19 @@ def with_all_sections(report: Report, name: str = "text") -> Report:
 
 @pytest.fixture
 def full_report(judge: Callable[..., Report]) -> Report:
-    """With every section."""
+    """The report with every section."""
     return with_all_sections(judge(resamples=20))
 
 
 @pytest.fixture
 def judge() -> Callable[..., Report]:
-    """Makes a report; any argument of `evaluate` may be given instead of the usual one."""
+    """Builds a report; keyword arguments replace those of `evaluate`."""
 
-    def make(**changes: Any) -> Report:
+    def build(**changes: Any) -> Report:
         labels = changes.pop("labels", None) or make_labels()
         model = changes.pop("model", None) or make_predictions(labels)
-        others = changes.pop("baselines", None)
-        usual: dict[str, Any] = {"about": ABOUT, "split": SPLIT, "resamples": 60, "details": Details()}
-        return evaluate(labels, model, baselines(labels) if others is None else others, **(usual | changes))
+        systems = changes.pop("baselines", None)
+        defaults: dict[str, Any] = {"about": ABOUT, "split": SPLIT, "resamples": 60, "details": Details()}
+        return evaluate(labels, model, baselines(labels) if systems is None else systems, **(defaults | changes))
 
-    return make
+    return build

@@ -23,11 +23,11 @@ def planted(count: int = 1500, *, lacking: int = 0) -> tuple[Labels, dict[str, n
     parts["text"][:lacking] = np.nan
     y = np.nansum(list(parts.values()), axis=0) + 0.5 * rng.normal(size=count)
     authors = rng.integers(count // 5, size=count)
-    return Labels([str(at) for at in range(count)], authors, y, y > np.quantile(y, 0.75)), parts
+    return Labels([str(row) for row in range(count)], authors, y, y > np.quantile(y, 0.75)), parts
 
 
 def predict(parts: dict[str, np.ndarray], shown: tuple[str, ...]) -> MaskedPredictions:
-    """A model that adds up what it is shown, and says nothing of a post that has none of it."""
+    """A model that sums the shown columns, without a prediction for posts that have none."""
     columns = np.array([parts[name] for name in shown])
     score = np.where(np.isnan(columns).all(axis=0), np.nan, np.nansum(columns, axis=0))
     return MaskedPredictions(shown, 1 / (1 + np.exp(1 - score)), score)
@@ -59,30 +59,30 @@ def test_what_is_hidden_is_gone_and_the_rest_is_as_it_was() -> None:
 
 
 def test_planted_effects_rank_the_modalities() -> None:
-    found, _, _ = ablated()
-    losses = {subset.shown: subset.differences for subset in found.subsets}
+    ablation, _, _ = ablated()
+    losses = {subset.shown: subset.differences for subset in ablation.subsets}
     without = {name: losses[tuple(modality for modality in MODALITIES if modality != name)] for name in MODALITIES}
-    for figure in ("roc_auc", "spearman"):
-        text, audio, editing = (without[name][figure] for name in MODALITIES)
+    for metric in ("roc_auc", "spearman"):
+        text, audio, editing = (without[name][metric] for name in MODALITIES)
         assert text.value < audio.value < editing.value == 0
         assert text.high is not None and text.high < 0 and audio.high is not None and audio.high < 0
         assert (editing.low, editing.high) == (0, 0)
     assert without["text"]["rmse"].low > 0
-    alone = {subset.shown[0]: subset.metrics["spearman"].value for subset in found.subsets if len(subset.shown) == 1}
+    alone = {subset.shown[0]: subset.metrics["spearman"].value for subset in ablation.subsets if len(subset.shown) == 1}
     assert alone["text"] > alone["audio"] > 0.2 and alone["editing"] is None
-    assert (found.posts, found.resampled_posts, found.resamples) == (1500, 1500, 60)
+    assert (ablation.posts, ablation.resampled_posts, ablation.resamples) == (1500, 1500, 60)
 
 
 def test_figures_are_those_of_scikit_learn() -> None:
-    found, labels, parts = ablated()
+    ablation, labels, parts = ablated()
     whole = predict(parts, MODALITIES)
-    assert found.whole["roc_auc"].value == pytest.approx(sk.roc_auc_score(labels.is_viral, whole.probability))
-    assert found.whole["rmse"].value == pytest.approx(sk.root_mean_squared_error(labels.y, whole.score))
+    assert ablation.whole["roc_auc"].value == pytest.approx(sk.roc_auc_score(labels.is_viral, whole.probability))
+    assert ablation.whole["rmse"].value == pytest.approx(sk.root_mean_squared_error(labels.y, whole.score))
 
 
 def test_the_average_stands_in_where_nothing_is_left() -> None:
-    found, labels, parts = ablated(lacking=300)
-    (text,) = [subset for subset in found.subsets if subset.shown == ("text",)]
+    ablation, labels, parts = ablated(lacking=300)
+    (text,) = [subset for subset in ablation.subsets if subset.shown == ("text",)]
     assert text.available == 0.8
     score = np.where(np.arange(1500) < 300, AVERAGE[1], parts["text"])
     assert text.metrics["rmse"].value == pytest.approx(sk.root_mean_squared_error(labels.y, score))

@@ -19,16 +19,16 @@ from viral.models.predictions import PredictionBatch
 Judge = Callable[..., Report]
 
 
-def test_figures_are_those_of_the_metrics(judge: Judge) -> None:
+def test_estimates_are_those_of_the_metrics(judge: Judge) -> None:
     labels, model = make_labels(), make_predictions(make_labels())
-    figures = judge(threshold=0.6, log_scale=True).systems[0].metrics
+    estimates = judge(threshold=0.6, log_scale=True).systems[0].metrics
     expected = metrics.classification(labels.is_viral, model.probability, 0.6)
     expected |= metrics.regression(labels.y, model.score, log_scale=True)
     expected |= metrics.ranking(labels.y, model.score, labels.is_viral, 12)
     expected |= metrics.intervals(labels.y, model.low, model.high)
-    assert {name: figures[name].value for name in expected} == expected
-    assert set(figures) - set(expected) == {"top20_precision_within_author"}
-    for estimate in figures.values():
+    assert {name: estimates[name].value for name in expected} == expected
+    assert set(estimates) - set(expected) == {"top20_precision_within_author"}
+    for estimate in estimates.values():
         assert estimate.value is not None and estimate.low is not None and estimate.high is not None
         assert estimate.low <= estimate.value <= estimate.high
 

@@ -9,13 +9,13 @@ from viral.evaluation.languages import language_name
 from viral.models.predictions import PredictionBatch
 
 
-def judged(count: int = 600, authors: int = 120) -> tuple[Labels, PredictionBatch]:
-    """Intervals and probabilities that hold for all posts."""
+def calibrated(count: int = 600, authors: int = 120) -> tuple[Labels, PredictionBatch]:
+    """Intervals and probabilities that are right for all posts."""
     rng = np.random.default_rng(0)
     expected = rng.normal(size=count)
     y = expected + rng.normal(size=count)
     probability = rng.uniform(0.1, 0.4, size=count)
-    labels = Labels([str(at) for at in range(count)], np.arange(count) % authors, y, rng.random(count) < probability)
+    labels = Labels([str(row) for row in range(count)], np.arange(count) % authors, y, rng.random(count) < probability)
     return labels, PredictionBatch(probability, expected, expected - 1.645, expected + 1.645)
 
 
@@ -26,7 +26,7 @@ def test_tiers_of_followers() -> None:
 
 
 def test_a_group_for_which_it_does_not_hold_stands_out() -> None:
-    labels, predictions = judged()
+    labels, predictions = calibrated()
     names = np.where(np.arange(600) % 120 < 40, "weak", "fine")
     weak = names == "weak"
     narrow = PredictionBatch(
@@ -35,20 +35,20 @@ def test_a_group_for_which_it_does_not_hold_stands_out() -> None:
         np.where(weak, predictions.score - 0.3, predictions.low),
         np.where(weak, predictions.score + 0.3, predictions.high),
     )
-    fine, found = group_calibration("kind", names.tolist(), labels, narrow, resamples=100).groups
-    assert (fine.name, found.name, found.posts, found.authors) == ("fine", "weak", 200, 40)
-    for group, rows in ((fine, ~weak), (found, weak)):
+    fine, wrong = group_calibration("kind", names.tolist(), labels, narrow, resamples=100).groups
+    assert (fine.name, wrong.name, wrong.posts, wrong.authors) == ("fine", "weak", 200, 40)
+    for group, rows in ((fine, ~weak), (wrong, weak)):
         assert group.coverage is not None
         assert group.coverage.value == pytest.approx(
             ((narrow.low <= labels.y) & (labels.y <= narrow.high))[rows].mean()
         )
         assert group.gap.value == pytest.approx(group.predicted - group.observed)
     assert fine.coverage.low > 0.85 and fine.gap.low <= 0 <= fine.gap.high
-    assert found.coverage.high < 0.5 and found.gap.low > 0.5
+    assert wrong.coverage.high < 0.5 and wrong.gap.low > 0.5
 
 
 def test_small_groups_are_put_together_and_come_last() -> None:
-    labels, predictions = judged()
+    labels, predictions = calibrated()
     names = ["b"] * 300 + ["a"] * 200 + [UNKNOWN] * 60 + ["c"] * 19 + ["d"] * 21 + ["e"] * 0
     names[-3:] = ["f"] * 3
     groups = group_calibration("letter", names, labels, predictions, order=("a",), resamples=20).groups
@@ -61,20 +61,20 @@ def test_small_groups_are_put_together_and_come_last() -> None:
 
 
 def test_a_single_small_group_keeps_its_name_and_has_no_interval() -> None:
-    labels, predictions = judged()
+    labels, predictions = calibrated()
     *_, last = group_calibration("letter", ["a"] * 590 + ["b"] * 10, labels, predictions, resamples=20).groups
     assert (last.name, last.coverage.low, last.gap.low) == ("b", None, None)
     assert last.gap.value is not None
 
 
 def test_few_authors_have_no_interval() -> None:
-    labels, predictions = judged(authors=3)
+    labels, predictions = calibrated(authors=3)
     (group,) = group_calibration("letter", ["a"] * 600, labels, predictions, resamples=20).groups
     assert (group.authors, group.coverage.low) == (3, None)
 
 
 def test_a_model_without_intervals() -> None:
-    labels, predictions = judged()
+    labels, predictions = calibrated()
     (group,) = group_calibration(
         "letter", ["a"] * 600, labels, PredictionBatch(predictions.probability, predictions.score), resamples=20
     ).groups

@@ -1,1 +1,1 @@
-"""How models are judged: splits, metrics, baselines, report."""
+"""Evaluation of models: splits, metrics, baselines, report."""

@@ -30,7 +30,7 @@ _CLASSIFICATION, _REGRESSION, _INTERVALS = COMPARED_METRICS[:4], COMPARED_METRIC
 
 
 @dataclass(frozen=True)
-class Pair:
+class MetricPair:
     """One metric of two models, and the first minus the second with its paired interval."""
 
     one: float | None
@@ -54,7 +54,7 @@ class Comparison:
     authors: int
     only_one: int
     only_other: int
-    figures: dict[str, Pair]
+    figures: dict[str, MetricPair]
 
 
 def compare(
@@ -94,7 +94,7 @@ def compare(
     for name in names:
         one, other = (metrics_of[name] for metrics_of in values)
         draws = resampled[0][name] - resampled[1][name]
-        pairs[name] = Pair(one, other, bootstrap.estimate(subtract(one, other), draws))
+        pairs[name] = MetricPair(one, other, bootstrap.estimate(subtract(one, other), draws))
     posts = shared[0].num_rows
     return Comparison(posts, len(np.unique(labels.authors)), first.num_rows - posts, second.num_rows - posts, pairs)
 

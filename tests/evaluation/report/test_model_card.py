@@ -36,14 +36,14 @@ def test_what_a_reader_needs_of_a_network() -> None:
     assert card.label["counts as viral"] == "the top 20% of the training posts"
     assert card.label["compared within the same"] == "week"
     assert card.fitted == {"likes weight": 0.7, "viral above": 1.5, "viral above, 2024-W05": 1.25}
-    assert {each.name: each.used for each in card.inputs}["caption"]
-    assert not {each.name: each.used for each in card.inputs}["craft"]
+    assert {column.name: column.used for column in card.inputs}["caption"]
+    assert not {column.name: column.used for column in card.inputs}["craft"]
     assert "how it sounds" in card.unseen and "what the caption says" not in card.unseen
 
 
 def test_weights_are_named() -> None:
     card = build_card(saved(), FeatureSet.named("full", weights="random"))
-    weights = {each.name: each.weights for each in card.inputs}
+    weights = {column.name: column.weights for column in card.inputs}
     assert weights["resnet50"] == "random" and weights["metadata"] is None
 
 
@@ -53,8 +53,8 @@ def test_members_of_several_models_are_named() -> None:
     ensemble = build_card(saved(kind="ensemble", config=config, members=members), FeatureSet.named("light"))
     assert ensemble.architecture.endswith(": linear, trees")
     stacked = [{"name": "fusion", "version": 3}, {"name": "crew", "version": 1}]
-    found = build_card(saved(kind="stacked", config=config, members=stacked), FeatureSet.named("light"))
-    assert found.architecture.endswith(": fusion/3, crew/1") and found.settings == {}
+    stacked_card = build_card(saved(kind="stacked", config=config, members=stacked), FeatureSet.named("light"))
+    assert stacked_card.architecture.endswith(": fusion/3, crew/1") and stacked_card.settings == {}
 
 
 def test_nested_facts_on_lines() -> None:

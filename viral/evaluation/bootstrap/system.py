@@ -44,7 +44,7 @@ class WeightedSystem:
         settings: EvaluationSettings,
         author_tops: AuthorTops | None = None,
     ) -> WeightedSystem:
-        """Sort and sum once; `author_index` and `tie_breaker` are (rows,). No `author_tops`: no metric within authors."""
+        """Sort and sum once; `author_index`, `tie_breaker`: (rows,). Metrics within authors need `author_tops`."""
         columns = from_sums.classification_columns(labels.is_viral, predictions.probability, settings.threshold)
         columns |= from_sums.regression_columns(labels.y, predictions.score)
         means = _mean_columns(labels.y, predictions, settings)

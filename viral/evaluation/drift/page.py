@@ -17,7 +17,7 @@ COLUMNS = {
     "ece": "calibration error",
     "coverage": "coverage",
     "roc_auc": "ROC-AUC",
-    "residual": "actual less predicted score",
+    "residual": "actual minus predicted score",
     "unknown": "unlike the training posts",
 }
 """Columns of the page's table: metrics and their headings."""
@@ -88,12 +88,12 @@ def _plots(report: DriftReport) -> list[tuple[str, str, str]]:
     return [
         (
             "Calibration",
-            "How many more posts were predicted to be viral than were. Right is 0.",
-            plot("calibration", "predicted less happened", (-limits.calibration, limits.calibration)),
+            "Predicted minus observed share of viral posts. Ideal is 0.",
+            plot("calibration", "predicted minus observed", (-limits.calibration, limits.calibration)),
         ),
         (
             "Coverage",
-            "How often the score came to lie in its interval. Right is 0.9.",
+            "Share of scores inside their interval. Ideal is 0.9.",
             plot("coverage", "share of posts", limits.coverage),
         ),
     ]

@@ -50,7 +50,7 @@ GLOSSARY: dict[str, Meaning] = {
     ),
     "ece": Meaning(
         "Calibration error",
-        "Mean gap between predicted probability and observed frequency. At 0, 30 % of the posts with 30 % are viral.",
+        "Mean gap between predicted probability and observed frequency. At 0, three in ten posts with 30 % are viral.",
         "lower",
         _VIRAL,
     ),

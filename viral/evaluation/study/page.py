@@ -20,7 +20,7 @@ TEST_POSTS = {
 }
 """Description of each split's test posts."""
 
-_FLATTERS = "that much it flatters"
+_OPTIMISTIC = "that split is too optimistic"
 _PLOTTED = ("roc_auc", "spearman")
 
 
@@ -77,15 +77,15 @@ def _verdicts(study: Study) -> list[str]:
 def _most_flattered(flattery: Mapping[str, Estimate]) -> str:
     values = {system: estimate.value for system, estimate in flattery.items() if estimate.value is not None}
     most = max(values, key=lambda system: values[system], default=MODEL)
-    if most == MODEL or _flattery_verdict(flattery[most]) != _FLATTERS:
+    if most == MODEL or _flattery_verdict(flattery[most]) != _OPTIMISTIC:
         return ""
-    return f" It flatters {most.replace('_', ' ')} by {signed(values[most])}{_interval(flattery[most])}."
+    return f" Most so for {most.replace('_', ' ')}, by {signed(values[most])}{_interval(flattery[most])}."
 
 
 def _flattery_verdict(estimate: Estimate) -> str:
     if estimate.low is None or estimate.high is None or estimate.low <= 0 <= estimate.high:
-        return "these posts do not show whether it flatters"
-    return _FLATTERS if estimate.low > 0 else "here it does not flatter"
+        return "these posts do not show whether that split is too optimistic"
+    return _OPTIMISTIC if estimate.low > 0 else "here that split is not too optimistic"
 
 
 def _interval(estimate: Estimate) -> str:
