@@ -1,1 +1,1 @@
-"""Machines: this one, and clusters of them."""
+"""Commands, and the machines that they run on."""

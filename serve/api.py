@@ -1,4 +1,4 @@
-"""The HTTP face: checks what comes in, asks for vectors and a score, answers in JSON. Knows nothing of Ray."""
+"""The HTTP API: validates requests, calls the backend, answers in JSON. Knows nothing of Ray."""
 
 from __future__ import annotations
 
@@ -13,52 +13,53 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
 import viral
-from serve.errors import RefusedError, answer_errors, refused_post
-from serve.requests import draft_of
-from serve.schemas import Answer, Draft, Encoded, Health, Refusal, answer, request_bodies
+from serve.errors import ApiError, install_handlers, post_error
+from serve.requests import parse_request
+from serve.schemas import EncodedDraft, ErrorResponse, Health, ScoreInput, ScoreResponse, request_bodies, response_body
 from serve.settings import digest
 from viral.errors import UsageError
 from viral.extractors.extractor import Vector
-from viral.features.pipeline import Outcome
-from viral.scoring.author import beside_author
-from viral.scoring.scorer import Scored
+from viral.features.posts import ExtractionResult
+from viral.scoring.author import compare_with_author
+from viral.scoring.scorer import Score
 
-NOTHING = "nothing_to_score"
-REFUSALS = (401, 403, 404, 411, 413, 415, 422, 500, 503, 504)
+NOTHING_TO_SCORE = "nothing_to_score"
+ERROR_STATUSES = (401, 403, 404, 411, 413, 415, 422, 500, 503, 504)
 
 
-class BusyError(Exception):
-    """It can be asked again in a moment: enough requests wait already, or who was at this one died."""
+class OverloadedError(Exception):
+    """The backend cannot take the request now: its queue is full, or a replica died. The client may retry."""
 
 
 @dataclass(frozen=True)
 class Backend:
-    """What the face asks: vectors for a draft, a score for vectors by their model, readiness, and who answers.
+    """The calls that the API makes.
 
-    `score` gives None where the model knows none of the vectors. `ready` says what is not there yet, or None; `model`
-    names the version that is served, None where that is not known yet. `encode` and `score` may raise BusyError.
+    `encode` turns a draft into vectors; `score` scores vectors with the named model version and gives None if that
+    model uses none of them. `ready` gives what is not running yet, or None; `model` gives the version that is served,
+    or None while it is unknown. `encode` and `score` may raise OverloadedError.
     """
 
-    encode: Callable[[Draft], Awaitable[Encoded]]
-    score: Callable[[Mapping[str, Vector | None], str], Awaitable[Scored | None]]
+    encode: Callable[[ScoreInput], Awaitable[EncodedDraft]]
+    score: Callable[[Mapping[str, Vector | None], str], Awaitable[Score | None]]
     ready: Callable[[], Awaitable[str | None]]
     model: Callable[[], Awaitable[str | None]]
 
 
 @dataclass(frozen=True)
-class Face:
-    """What a face must know: the root that clients may name files of, the key and the limits."""
+class ApiConfig:
+    """Settings of the API: the root whose files clients may name, the digest of the key, and the limits."""
 
     root: str
     key_digest: str | None
     max_upload_bytes: int
-    seconds: float
+    timeout_seconds: float
 
 
-def api(face: Face, backend: Backend) -> FastAPI:
-    """The application: `POST /v1/score`, `GET /healthz` and `GET /openapi.json`.
+def api(config: ApiConfig, backend: Backend) -> FastAPI:
+    """Build the application: `POST /v1/score`, `GET /healthz` and `GET /openapi.json`.
 
-    There is no page of documentation: FastAPI's is a script from the network, and would see the API key.
+    FastAPI's documentation pages are off: they load a script from the network, which would see the API key.
     """
     app = FastAPI(
         title="viral",
@@ -67,25 +68,25 @@ def api(face: Face, backend: Backend) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    answer_errors(app)
+    install_handlers(app)
 
-    @app.get("/healthz", response_model=Health, responses={503: {"model": Refusal}})
+    @app.get("/healthz", response_model=Health, responses={503: {"model": ErrorResponse}})
     async def healthz() -> Health:
-        """Whether the endpoint answers, and by which model. Open to all."""
+        """Readiness of the endpoint, and the model version that it serves. Needs no key."""
         missing, model = await backend.ready(), await backend.model()
         if missing or model is None:
-            detail = missing or "no replica has said yet which model it serves"
-            raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, "not_ready", detail, {"Retry-After": "1"})
+            detail = missing or "no replica has reported its model yet"
+            raise ApiError(HTTPStatus.SERVICE_UNAVAILABLE, "not_ready", detail, {"Retry-After": "1"})
         return Health(status="ok", model=model, version=viral.__version__)
 
-    refusals: dict[int | str, dict[str, Any]] = {status: {"model": Refusal} for status in REFUSALS}
+    errors: dict[int | str, dict[str, Any]] = {status: {"model": ErrorResponse} for status in ERROR_STATUSES}
 
-    @app.post("/v1/score", response_model=Answer, responses=refusals, openapi_extra=dict(request_bodies()))
+    @app.post("/v1/score", response_model=ScoreResponse, responses=errors, openapi_extra=dict(request_bodies()))
     async def score(request: Request) -> JSONResponse:
-        """Score a draft: a form with the video in `file`, or JSON with its `uri`; or what is known of it alone."""
-        _authorise(request, face.key_digest)
-        draft = await draft_of(request, face.root, face.max_upload_bytes)
-        return JSONResponse(answer(*await _scored(draft, face, backend)))
+        """Score a draft: a form with the video in `file`, or JSON with its `uri`; either may have only text fields."""
+        _authorise(request, config.key_digest)
+        draft = await parse_request(request, config.root, config.max_upload_bytes)
+        return JSONResponse(response_body(*await _score(draft, config, backend)))
 
     return app
 
@@ -95,34 +96,34 @@ def _authorise(request: Request, expected: str | None) -> None:
     if expected is None or (scheme.lower() == "bearer" and hmac.compare_digest(digest(key.strip()), expected)):
         return
     detail = "this endpoint needs `Authorization: Bearer <key>`"
-    raise RefusedError(HTTPStatus.UNAUTHORIZED, "unauthorized", detail, {"WWW-Authenticate": "Bearer"})
+    raise ApiError(HTTPStatus.UNAUTHORIZED, "unauthorized", detail, {"WWW-Authenticate": "Bearer"})
 
 
-async def _scored(draft: Draft, face: Face, backend: Backend) -> tuple[Encoded, Scored]:
+async def _score(draft: ScoreInput, config: ApiConfig, backend: Backend) -> tuple[EncodedDraft, Score]:
     try:
-        async with asyncio.timeout(face.seconds):
+        async with asyncio.timeout(config.timeout_seconds):
             encoded = await backend.encode(draft)
-            outcome = encoded.outcome
-            if outcome.status == "failed":
-                raise refused_post(outcome.reason or "failed", (outcome.detail or "").replace(f"{face.root}/", ""))
-            scored = await backend.score(outcome.vectors, encoded.model) if _any(outcome) else None
-    except BusyError:
+            result = encoded.result
+            if result.status == "failed":
+                raise post_error(result.reason or "failed", (result.detail or "").replace(f"{config.root}/", ""))
+            score = await backend.score(result.vectors, encoded.model) if _has_vectors(result) else None
+    except OverloadedError:
         detail = "the endpoint is busy, try again in a moment"
-        raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, "busy", detail, {"Retry-After": "1"}) from None
+        raise ApiError(HTTPStatus.SERVICE_UNAVAILABLE, "busy", detail, {"Retry-After": "1"}) from None
     except TimeoutError:
-        detail = f"no answer within {face.seconds:g} seconds"
-        raise RefusedError(HTTPStatus.GATEWAY_TIMEOUT, "deadline", detail) from None
-    if scored is None:
-        raise refused_post(NOTHING, outcome.detail or "send a video, a caption, or both")
-    return encoded, scored if draft.author_views is None else _beside_author(scored, draft.author_views)
+        detail = f"no answer within {config.timeout_seconds:g} seconds"
+        raise ApiError(HTTPStatus.GATEWAY_TIMEOUT, "deadline", detail) from None
+    if score is None:
+        raise post_error(NOTHING_TO_SCORE, result.detail or "send a video, a caption, or both")
+    return encoded, score if draft.author_views is None else _compare_with_author(score, draft.author_views)
 
 
-def _beside_author(scored: Scored, views: Sequence[int]) -> Scored:
+def _compare_with_author(score: Score, views: Sequence[int]) -> Score:
     try:
-        return beside_author(scored, views)
+        return compare_with_author(score, views)
     except UsageError as error:
-        raise RefusedError(HTTPStatus.UNPROCESSABLE_ENTITY, "bad_field", str(error)) from error
+        raise ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, "bad_field", str(error)) from error
 
 
-def _any(outcome: Outcome) -> bool:
-    return any(vector is not None for vector in outcome.vectors.values())
+def _has_vectors(result: ExtractionResult) -> bool:
+    return any(vector is not None for vector in result.vectors.values())

@@ -1,4 +1,4 @@
-"""Which version an endpoint serves: one that is pinned, or whichever is the champion now."""
+"""Choice of the served model version: a pinned one, or the current champion."""
 
 from __future__ import annotations
 
@@ -8,78 +8,79 @@ from collections.abc import Callable
 
 from viral.errors import StorageError, ViralError
 from viral.registry.promotions import CHAMPION, Promotion, newest_first
-from viral.registry.registry import Registry, Saved
+from viral.registry.registry import ModelVersion, Registry
 from viral.storage.store import Store, one_line
 
-Use = Callable[[Saved], None]
+LoadModel = Callable[[ModelVersion], None]
 
 _log = logging.getLogger("ray.serve")
 
 
-def followed(model: str) -> str | None:
-    """The name whose champion `model` asks for; None where it names a version."""
-    name, at, alias = model.partition("@")
-    return name if at and alias == CHAMPION else None
+def champion_name(model: str) -> str | None:
+    """Return NAME of `NAME@champion`; None for a model given by version."""
+    name, separator, alias = model.partition("@")
+    return name if separator and alias == CHAMPION else None
 
 
-class Follower:
-    """Gives each new champion to `use`, which loads it and serves it from then on.
+class ChampionWatcher:
+    """Loads the champion, and each new one as it is promoted.
 
-    One that fails is passed over and said in the log: what was served before is served on. Only a storage that fails
-    is asked again for the same promotion.
+    If a new champion fails to load, the failure is logged and the previous model stays in service. Only storage
+    failures are retried for the same promotion.
 
     Args:
         store: the root.
-        model: what is served: `name/version`, which stays, or `name@champion`.
-        use: takes a model, or raises what keeps it from being served.
+        model: `name/version`, which is pinned, or `name@champion`.
+        load: loads a model version and puts it into service; raises if it cannot.
     """
 
-    def __init__(self, store: Store, model: str, use: Use) -> None:
-        self.store, self.model, self.use = store, model, use
-        self.name, self.seen = followed(model), 0
+    def __init__(self, store: Store, model: str, load: LoadModel) -> None:
+        self.store, self.model, self.load = store, model, load
+        self.name, self.last_promotion = champion_name(model), 0
 
-    def first(self) -> None:
-        """Use what is there now.
+    def load_current(self) -> None:
+        """Load the pinned version, or the newest champion that loads.
 
-        Where the newest champion cannot be loaded, it is the one before, as for a replica that ran through that
-        promotion.
+        A replica that starts while the newest champion is broken thus serves the same model as older replicas.
 
         Raises:
-            TableError: there is no such model, or no champion. Raises what `use` does, where nothing can be served.
+            TableError: no such model, or no champion. Also whatever `load` raises if no version can be served.
         """
-        promoted = newest_first(self.store, self.name) if self.name else iter(())
-        if not any(self._tried(promotion) for promotion in promoted):
-            self.use(Registry(self.store).load(self.model))
+        promotions = newest_first(self.store, self.name) if self.name else iter(())
+        if not any(self._try_load(promotion) for promotion in promotions):
+            self.load(Registry(self.store).load(self.model))
 
-    def follow(self, every: float) -> None:
-        """Look for another champion so often, in seconds, in a thread of its own, until this process ends."""
+    def start(self, interval: float) -> None:
+        """Poll for a new champion every `interval` seconds in a daemon thread; no-op for a pinned version."""
         if self.name:
-            threading.Thread(target=self._follow, args=(every,), name="follow", daemon=True).start()
+            threading.Thread(target=self._poll, args=(interval,), name="follow", daemon=True).start()
 
-    def _follow(self, every: float) -> None:
+    def _poll(self, interval: float) -> None:
         pause = threading.Event()
-        while not pause.wait(every):
+        while not pause.wait(interval):
             try:
                 promotion = next(newest_first(self.store, self.name or ""), None)
-            except Exception as error:  # noqa: BLE001 - else one bad answer of a storage would end the following
-                _log.warning("cannot see who is the champion of %s: %s", self.name, one_line(error))
+            except Exception as error:  # noqa: BLE001 - one failed read of the storage must not end the thread
+                _log.warning("cannot look up the champion of %s: %s", self.name, one_line(error))
                 continue
-            if promotion and promotion.number > self.seen:
-                self._tried(promotion)
+            if promotion and promotion.number > self.last_promotion:
+                self._try_load(promotion)
 
-    def _tried(self, promotion: Promotion) -> bool:
-        """Whether the model of a promotion is served now."""
+    def _try_load(self, promotion: Promotion) -> bool:
+        """Load the promoted version; False if it failed."""
         version = f"{self.name}/{promotion.version}"
         try:
-            self.use(Registry(self.store).load(version))
+            self.load(Registry(self.store).load(version))
         except StorageError as error:
-            _log.warning("cannot read the champion %s, what was served is served on: %s", version, error)
+            _log.warning("cannot read the champion %s, still serving the previous model: %s", version, error)
             return False
-        except Exception as error:  # noqa: BLE001 - whatever a strange model makes a library raise, others serve on
+        except Exception as error:  # noqa: BLE001 - a broken model may raise anything; the previous one still serves
             trace = not isinstance(error, ViralError)
-            _log.error("cannot load the champion %s, what was served is served on: %s", version, error, exc_info=trace)
-            self.seen = max(self.seen, promotion.number)
+            _log.error(
+                "cannot load the champion %s, still serving the previous model: %s", version, error, exc_info=trace
+            )
+            self.last_promotion = max(self.last_promotion, promotion.number)
             return False
-        _log.info("serves the champion %s", version)
-        self.seen = max(self.seen, promotion.number)
+        _log.info("serving the champion %s", version)
+        self.last_promotion = max(self.last_promotion, promotion.number)
         return True

@@ -1,4 +1,7 @@
-"""The deployments behind the ingress: one decodes and encodes, one holds the model. They scale apart."""
+"""The deployments behind the ingress: `EncoderDeployment` makes vectors, `ModelDeployment` scores them.
+
+They scale separately: decoding and extraction take seconds, scoring takes well under a millisecond.
+"""
 
 from __future__ import annotations
 
@@ -12,110 +15,113 @@ from typing import Any
 
 from ray import serve
 
-from serve.champion import Follower
-from serve.schemas import Draft, Encoded
+from serve.champion import ChampionWatcher
+from serve.schemas import EncodedDraft, ScoreInput
 from serve.settings import EndpointSpec
 from viral.errors import UsageError
-from viral.explain.explanation import as_json, explain, of_vectors
-from viral.explain.variants import Draft as Explained
-from viral.explain.variants import Rescorer
+from viral.explain.explanation import explain, explain_vectors, to_json
+from viral.explain.variants import Draft, Rescorer
 from viral.extractors.extractor import Vector
-from viral.features.pipeline import Outcome, Pipeline
-from viral.registry.registry import Registry, Saved
-from viral.scoring.scorer import Scored, Scorer
+from viral.features.pipeline import Pipeline
+from viral.features.posts import ExtractionResult
+from viral.registry.registry import ModelVersion, Registry
+from viral.scoring.scorer import Score, Scorer
 from viral.storage.store import Store
 
 BATCH_POSTS, BATCH_SECONDS = 32, 0.005  # the model takes well under a millisecond: waiting longer gains nothing
 
 
 @dataclass(frozen=True)
-class _Serving:
-    """What an encoder serves: a model, and the pipeline that makes its vectors, those of one fingerprint."""
+class ServedModel:
+    """A model in service, with the pipeline and the fingerprint of its feature set."""
 
     scorer: Scorer
-    vectors: str
+    fingerprint: str
     pipeline: Pipeline
 
     @property
     def model(self) -> str:
+        """`name/version`."""
         return str(self.scorer.saved)
 
 
-class Encoder:
-    """Decodes in a sandbox and runs the extractors: the same `Pipeline` as a backfill.
+class EncoderDeployment:
+    """Decodes drafts in a sandbox and runs the extractors, with the same `Pipeline` as a backfill.
 
-    Where it follows the champion, it loads a new one beside the old one, in a thread, and then takes that: requests go
-    on meanwhile. Each answer names the model whose feature set made the vectors.
+    A new champion is loaded in a thread while the old one goes on serving, and then replaces it. Each result names the
+    model version whose feature set made the vectors.
     """
 
     def __init__(self, spec: EndpointSpec) -> None:
         import torch
 
-        torch.set_num_threads(1)  # replicas share a node's cores; more replicas, not more threads, is what scales
+        torch.set_num_threads(1)  # replicas share a node's cores, so the endpoint scales by replicas, not by threads
         self.store, self.settings = Store(spec.root), spec.settings
         self.lock = threading.Lock()
-        self.serving: _Serving | None = None
-        follower = Follower(self.store, spec.model, self._use)
-        follower.first()
-        follower.follow(spec.settings.serve.follow_seconds)
+        self.served: ServedModel | None = None
+        watcher = ChampionWatcher(self.store, spec.model, self._load)
+        watcher.load_current()
+        watcher.start(spec.settings.serve.follow_seconds)
 
-    def _use(self, saved: Saved) -> None:
-        scorer = Scorer(saved)  # all of the model, so that none is taken that cannot score
-        before, feature_set = self.serving, scorer.feature_set
-        vectors = feature_set.fingerprint
-        if before and before.vectors == vectors:
-            self.serving = _Serving(scorer, vectors, before.pipeline)
+    def _load(self, saved: ModelVersion) -> None:
+        scorer = Scorer(saved)  # loads the weights too, so that a model that cannot score is never put into service
+        previous, feature_set = self.served, scorer.feature_set
+        fingerprint = feature_set.fingerprint
+        if previous and previous.fingerprint == fingerprint:
+            self.served = ServedModel(scorer, fingerprint, previous.pipeline)
             return
-        self.serving = _Serving(scorer, vectors, Pipeline(feature_set, self.store, self.settings))
-        if before:
-            with self.lock:  # whoever encodes with the old one has ended by then, and the next takes the new one
-                before.pipeline.close()
+        self.served = ServedModel(scorer, fingerprint, Pipeline(feature_set, self.store, self.settings))
+        if previous:
+            with self.lock:  # wait for a request that still uses the old pipeline; the next one takes the new
+                previous.pipeline.close()
 
     async def model(self) -> str:
-        """The version whose vectors it makes now."""
-        assert self.serving
-        return self.serving.model
+        """The model version in service."""
+        assert self.served
+        return self.served.model
 
-    async def __call__(self, draft: Draft) -> Encoded:
-        """What became of the draft: its vectors, or the reason why there are none; and for which model."""
+    async def __call__(self, draft: ScoreInput) -> EncodedDraft:
+        """Extract the vectors of a draft; the result has the reason if that failed."""
         return await asyncio.to_thread(self._encode, draft)
 
-    def _encode(self, draft: Draft) -> Encoded:
+    def _encode(self, draft: ScoreInput) -> EncodedDraft:
         if draft.content is None:
             return self._run(draft.uri, draft)
-        # A file without a name: it is gone with this process, however that ends.
+        # A temporary file without a name disappears with this process, even if the process is killed.
         with tempfile.TemporaryFile(prefix="viral-upload-") as file:
             file.write(draft.content)
             file.flush()
             return self._run(f"/proc/{os.getpid()}/fd/{file.fileno()}", draft)
 
-    def _run(self, uri: str | None, draft: Draft) -> Encoded:
+    def _run(self, uri: str | None, draft: ScoreInput) -> EncodedDraft:
         with self.lock:
-            serving = self.serving
-            assert serving
-            outcome = serving.pipeline.one(uri, draft.context)
-            explanation = _explained(serving, uri, draft, outcome) if draft.explain else None
-            return Encoded(outcome, serving.model, explanation)
+            served = self.served
+            assert served
+            result = served.pipeline.extract_draft(uri, draft.context)
+            explanation = _explain(served, uri, draft, result) if draft.explain else None
+            return EncodedDraft(result, served.model, explanation)
 
 
-def _explained(serving: _Serving, uri: str | None, draft: Draft, outcome: Outcome) -> Mapping[str, Any] | None:
-    """Why it scores as it does; None where it is not scored. A video is decoded several times: some seconds."""
-    scorer = serving.scorer
-    if not any(outcome.vectors.get(stream.name) is not None for stream in scorer.streams):
+def _explain(
+    served: ServedModel, uri: str | None, draft: ScoreInput, result: ExtractionResult
+) -> Mapping[str, Any] | None:
+    """Explain the score; None if the draft cannot be scored. Decodes a video several times, which takes seconds."""
+    scorer = served.scorer
+    if not any(result.vectors.get(stream.name) is not None for stream in scorer.streams):
         return None
-    if uri is None or not outcome.facts.seen_seconds:
-        return as_json(of_vectors(scorer, outcome.vectors, before=draft.context.posted_at))
+    if uri is None or not result.facts.seen_seconds:
+        return to_json(explain_vectors(scorer, result.vectors, before=draft.context.posted_at))
     try:
-        return explain(Rescorer(serving.pipeline, scorer), Explained(uri, draft.context)).to_dict()
-    except UsageError:  # it was scored a moment ago: the score stands; the error would name files of this machine
+        return explain(Rescorer(served.pipeline, scorer), Draft(uri, draft.context)).to_dict()
+    except UsageError:  # the score itself is fine; the error's own text would show file names of this machine
         return {"refused": "its video could not be read in parts"}
 
 
-class Model:
-    """Holds the weights; scores what arrives within a few milliseconds in one go.
+class ModelDeployment:
+    """Holds the weights and scores concurrent requests as one batch.
 
-    It scores vectors by the very version that they were made for: the one that is served, the one before while answers
-    of it are still on their way, or one that it has not seen yet and loads then.
+    Vectors are scored by the model version that they were made for: the current one, the previous one while requests
+    for it are under way, or a newer one, which is loaded on its first request.
     """
 
     def __init__(self, spec: EndpointSpec) -> None:
@@ -124,25 +130,28 @@ class Model:
         torch.set_num_threads(1)
         self.store = Store(spec.root)
         self.scorers: dict[str, Scorer] = {}
-        Follower(self.store, spec.model, self._use).first()
+        ChampionWatcher(self.store, spec.model, self._load).load_current()
 
     @serve.batch(max_batch_size=BATCH_POSTS, batch_wait_timeout_s=BATCH_SECONDS)  # type: ignore[untyped-decorator]  # Ray has no types
-    async def __call__(self, rows: list[dict[str, Vector | None]], models: list[str]) -> list[Scored | None]:
-        """Score posts by their vectors and the versions that those are of; None for one without any that it takes."""
-        scored: list[Scored | None] = [None] * len(rows)
+    async def __call__(self, rows: list[dict[str, Vector | None]], models: list[str]) -> list[Score | None]:
+        """Score each row with the model version that its vectors were made for.
+
+        None for a row that has none of that model's inputs.
+        """
+        scores: list[Score | None] = [None] * len(rows)
         for model in dict.fromkeys(models):
             scorer = await self._scorer(model)
-            takes = [any(row.get(stream.name) is not None for stream in scorer.streams) for row in rows]
-            places = [at for at, known in enumerate(takes) if known and models[at] == model]
-            for at, said in zip(places, scorer.score([rows[at] for at in places]), strict=True):
-                scored[at] = said
-        return scored
+            has_inputs = [any(row.get(stream.name) is not None for stream in scorer.streams) for row in rows]
+            indices = [i for i, usable in enumerate(has_inputs) if usable and models[i] == model]
+            for i, score in zip(indices, scorer.score([rows[i] for i in indices]), strict=True):
+                scores[i] = score
+        return scores
 
     async def _scorer(self, model: str) -> Scorer:
         if model not in self.scorers:
-            await asyncio.to_thread(lambda: self._use(Registry(self.store).load(model)))
+            await asyncio.to_thread(lambda: self._load(Registry(self.store).load(model)))
         return self.scorers[model]
 
-    def _use(self, saved: Saved) -> None:
+    def _load(self, saved: ModelVersion) -> None:
         newest = list(self.scorers.items())[-1:]
         self.scorers = {**dict(newest), str(saved): Scorer(saved)}

@@ -1,4 +1,4 @@
-"""The application: deployments bound together, and how it is started and stopped."""
+"""The Serve application: its deployments and their resources, and how it is started and stopped."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from serve.api import Face
-from serve.champion import followed
+from serve.api import ApiConfig
+from serve.champion import champion_name
 from serve.settings import EndpointSpec, key_digest
 from viral.config import ServeSettings, load
 from viral.errors import ConfigError, ViralError
@@ -23,35 +23,37 @@ if TYPE_CHECKING:
     from ray.serve import Application
 
 NAME = "viral"
-# On a machine of two cores one encoder takes one, and the rest of the endpoint fits beside it.
+# On a machine with two cores an encoder takes one, and the rest of the endpoint fits on the other.
 INGRESS_CPUS, MODEL_CPUS, ENCODER_CPUS = 0.1, 0.2, 1.0
-INGRESS_ONGOING, MODEL_ONGOING = 256, 64
-ENCODER_ONGOING = 2  # the second one's bytes arrive while the first is decoded
-STARTS = 2  # a constructor that failed twice fails for good; Serve's default is 20
-REQUEST_SECONDS = 120.0
-ANSWERS_WITHIN = 30.0  # seconds, once Serve says that it runs
+INGRESS_ONGOING = 256  # more than the encoders' queues hold, so that these overflow first and the API answers 503
+MODEL_ONGOING = 64  # two batches: one is filled while the other is scored
+ENCODER_ONGOING = 2  # the second request's bytes arrive while the first is decoded
+CONSTRUCTOR_TRIES = 2  # a constructor that failed twice fails for good; Serve's default is 20
+REQUEST_SECONDS = 120.0  # an explanation decodes a video several times
+STARTUP_SECONDS = 30.0  # from the moment that Serve reports the application as running
 
 
 def build(spec: EndpointSpec, key: str | None = None) -> Application:
-    """The application of one endpoint, as `ray.serve.run` takes it.
+    """Build the application of an endpoint for `ray.serve.run`.
 
     Args:
-        spec: the endpoint; a model without a version is the newest one now, for all replicas, and `name@champion`
-            is whichever is the champion, each replica taking a new one when it sees it.
-        key: the digest of the API key; None leaves it open to all who reach it.
+        spec: the endpoint. A model without a version means the newest one now, for all replicas; with
+            `name@champion` each replica follows promotions.
+        key: the digest of the API key; None lets everyone in.
 
     Raises:
-        TableError: there is no such model. ConfigError: its feature set is of another version of the code.
+        TableError: no such model.
+        ConfigError: the model's feature set needs another version of the code.
     """
     from ray import serve
 
-    from serve.deployments import Encoder, Model
+    from serve.deployments import EncoderDeployment, ModelDeployment
     from serve.ingress import Ingress
 
-    spec, limits = _pinned(spec), spec.settings.serve
-    face = Face(spec.root, key, limits.max_upload_bytes, REQUEST_SECONDS)
-    common = {"max_queued_requests": limits.max_queued, "max_constructor_retry_count": STARTS}
-    encoder = serve.deployment(Encoder).options(
+    spec, limits = _pin(spec), spec.settings.serve
+    config = ApiConfig(spec.root, key, limits.max_upload_bytes, REQUEST_SECONDS)
+    common = {"max_queued_requests": limits.max_queued, "max_constructor_retry_count": CONSTRUCTOR_TRIES}
+    encoder = serve.deployment(EncoderDeployment, name="Encoder").options(
         **common,
         ray_actor_options={"num_cpus": ENCODER_CPUS},
         max_ongoing_requests=ENCODER_ONGOING,
@@ -61,25 +63,25 @@ def build(spec: EndpointSpec, key: str | None = None) -> Application:
             "target_ongoing_requests": ENCODER_ONGOING,
         },
     )
-    model = serve.deployment(Model).options(
+    model = serve.deployment(ModelDeployment, name="Model").options(
         **common, ray_actor_options={"num_cpus": MODEL_CPUS}, max_ongoing_requests=MODEL_ONGOING
     )
-    # The proxy would refuse in its own words what overflows here: the encoder's queue is the shorter one.
+    # No max_queued_requests: if the ingress overflowed, the proxy would answer instead of the API.
     ingress = serve.deployment(Ingress).options(
         ray_actor_options={"num_cpus": INGRESS_CPUS},
         max_ongoing_requests=INGRESS_ONGOING,
-        max_constructor_retry_count=STARTS,
+        max_constructor_retry_count=CONSTRUCTOR_TRIES,
     )
-    return ingress.bind(face, spec.model, encoder.bind(spec), model.bind(spec))
+    return ingress.bind(config, spec.model, encoder.bind(spec), model.bind(spec))
 
 
 def app(arguments: dict[str, str]) -> Application:
-    """For Serve's own tools: `serve run serve.endpoint:app root=… model=…`.
+    """Application builder for Serve's own tools: `serve run serve.endpoint:app root=… model=…`.
 
-    They bind what they are told to, which this cannot see: so there must be a key.
+    A key is required, because the host that these tools bind is not known here.
 
     Raises:
-        ConfigError: other arguments, or no key. Raises as `build` does.
+        ConfigError: other arguments, or no key. Also the errors of `build`.
     """
     if set(arguments) != {"root", "model"}:
         raise ConfigError("the endpoint takes root=… and model=…")
@@ -87,35 +89,36 @@ def app(arguments: dict[str, str]) -> Application:
     return build(spec, key_digest(None))
 
 
-def checked(spec: EndpointSpec) -> EndpointSpec:
-    """The endpoint with its port and its model's version settled, and all seen to that can be seen to before Ray runs.
+def resolve(spec: EndpointSpec) -> EndpointSpec:
+    """Fix the port and the model's version, and check before Ray starts all that can be checked.
 
     Raises:
-        ConfigError: it would be open to others without a key, or the port cannot be had. Raises as `build` does.
+        ConfigError: the endpoint would be open to others without a key, or the port is taken. Also the errors of
+            `build`.
     """
     settings = spec.settings.serve
     key_digest(settings.host)
     port = free_port(settings.host, settings.port)
     if settings.port and port != settings.port:
         raise ConfigError(f"port {settings.port} of {settings.host} is taken: choose another with --port")
-    chosen = spec.settings.model_copy(update={"serve": settings.model_copy(update={"port": port})})
-    return _pinned(replace(spec, settings=chosen))
+    settings = settings.model_copy(update={"port": port})
+    return _pin(replace(spec, settings=spec.settings.model_copy(update={"serve": settings})))
 
 
-def _pinned(spec: EndpointSpec) -> EndpointSpec:
-    """The endpoint with its model's version; a champion stays one, to be followed."""
+def _pin(spec: EndpointSpec) -> EndpointSpec:
+    """Replace a model name by its newest version; leave `name@champion`, which replicas follow."""
     saved = Registry(Store(spec.root)).load(spec.model)
     feature_set_of(saved)
-    return spec if followed(spec.model) else replace(spec, model=str(saved))
+    return spec if champion_name(spec.model) else replace(spec, model=str(saved))
 
 
-def free_port(host: str, wanted: int) -> int:
-    """`wanted` where it is free, else one that is.
+def free_port(host: str, preferred: int) -> int:
+    """Return the preferred port if it is free, else another free one.
 
     Raises:
         ConfigError: the host cannot be bound at all.
     """
-    for port in (wanted, 0):
+    for port in (preferred, 0):
         try:
             with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -128,39 +131,40 @@ def free_port(host: str, wanted: int) -> int:
 
 @contextmanager
 def running(spec: EndpointSpec, *, debug: bool = False) -> Iterator[str]:
-    """Start the endpoint on the Ray session that is connected; its address, while the block runs.
+    """Run the endpoint on the connected Ray session for the duration of the block; yields its URL.
 
-    Serve itself stays until Ray ends: on a cluster it may hold other applications by then. Where it runs already, it
-    keeps the host and port that it has, whatever the settings say; beyond loopback they need a key all the same.
+    Serve itself is not shut down, as it may hold other applications of the cluster by then. If Serve already runs, its
+    host and port override the settings; beyond loopback they need a key as well.
 
     Raises:
-        ConfigError: one runs there already. ViralError: it does not come up. Raises as `checked` does.
+        ConfigError: an endpoint is already running.
+        ViralError: the endpoint does not start. Also the errors of `resolve`.
     """
     from ray import serve
     from ray.serve.context import _disconnect
 
     logging.getLogger("ray.serve").setLevel(logging.INFO if debug else logging.ERROR)
-    there = serve.status()
-    if NAME in there.applications:
-        raise ConfigError("an endpoint runs on this cluster already: stop it first")
-    if there.proxies:
-        spec = _pinned(_where_serve_is(spec))
+    status = serve.status()
+    if NAME in status.applications:
+        raise ConfigError("an endpoint is already running on this cluster: stop it first")
+    if status.proxies:
+        spec = _pin(_with_address_of_serve(spec))
     else:
-        spec = checked(spec)
+        spec = resolve(spec)
         _start(spec.settings.serve, debug=debug)
     settings = spec.settings.serve
     try:
         _deploy(build(spec, key_digest(settings.host)))
         url = f"http://{f'[{settings.host}]' if ':' in settings.host else settings.host}:{settings.port}"
-        _await_answer(url)
+        _await_healthy(url)
         yield url
     finally:
         serve.delete(NAME)
-        _disconnect()  # else it is kept, and asked in the next Ray session of this process
+        _disconnect()  # else the client is cached, and used in the next Ray session of this process
 
 
-def _where_serve_is(spec: EndpointSpec) -> EndpointSpec:
-    """The endpoint on the address that Serve has on this cluster already; it has one, for all its applications."""
+def _with_address_of_serve(spec: EndpointSpec) -> EndpointSpec:
+    """Take over the address that Serve has on this cluster; it has one for all applications."""
     from ray.serve.context import _get_global_client
 
     options = _get_global_client().http_config
@@ -184,24 +188,24 @@ def _deploy(application: Application) -> None:
     try:
         serve.run(application, name=NAME, route_prefix="/")
     except RayServeException as error:
-        raise ConfigError(f"another application is in the way on this cluster: {one_line(error)}") from error
+        raise ConfigError(f"another application of this cluster is in the way: {one_line(error)}") from error
     except RuntimeError as error:
-        said = [line for line in str(error).splitlines() if line.strip()]
-        raise ViralError(f"the endpoint does not come up: {said[-1].strip() if said else error}") from error
+        lines = [line for line in str(error).splitlines() if line.strip()]
+        raise ViralError(f"the endpoint did not start: {lines[-1].strip() if lines else error}") from error
 
 
-def _await_answer(url: str) -> None:
+def _await_healthy(url: str) -> None:
     import httpx
 
-    until, said = time.monotonic() + ANSWERS_WITHIN, ""
-    while time.monotonic() < until:
+    deadline, problem = time.monotonic() + STARTUP_SECONDS, ""
+    while time.monotonic() < deadline:
         try:
             reply = httpx.get(f"{url}/healthz", timeout=5, trust_env=False)
         except httpx.TransportError as error:
-            said = one_line(error)
+            problem = one_line(error)
         else:
             if reply.is_success:
                 return
-            said = reply.text[:200]
+            problem = reply.text[:200]
         time.sleep(0.2)
-    raise ViralError(f"the endpoint does not answer at {url}: {said}")
+    raise ViralError(f"the endpoint does not answer at {url}: {problem}")

@@ -1,4 +1,4 @@
-"""The ingress deployment: the HTTP face over handles to the other deployments."""
+"""The ingress deployment: the HTTP API over handles to the other deployments."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from ray.exceptions import RayActorError
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError, ReplicaUnavailableError
 from ray.serve.handle import DeploymentHandle
 
-from serve.api import Backend, BusyError, Face, api
-from serve.champion import followed
-from serve.schemas import Draft, Encoded
+from serve.api import ApiConfig, Backend, OverloadedError, api
+from serve.champion import champion_name
+from serve.schemas import EncodedDraft, ScoreInput
 from viral.errors import StorageError
 from viral.extractors.extractor import Vector
-from viral.scoring.scorer import Scored
+from viral.scoring.scorer import Score
 
-READY_FOR_SECONDS = 1.0  # /healthz is open to all: what it asks Serve's controller is asked once a second at most
-TOLD_WITHIN_SECONDS = 2.0
-_PASSING = (
+STATUS_CACHE_SECONDS = 1.0  # /healthz needs no key: this bounds the load that it can put on Serve's controller
+MODEL_TIMEOUT_SECONDS = 2.0  # shorter than a client's patience with /healthz; a busy encoder may not answer in time
+_TRANSIENT = (
     BackPressureError,
     DeploymentUnavailableError,
     ReplicaUnavailableError,
@@ -34,57 +34,57 @@ _PASSING = (
 
 @serve.ingress()
 class Ingress:
-    """Serves `api`. The application is built in the replica: pickled, FastAPI loses what its annotations name.
+    """Serves `api`. The application is built in the replica, as FastAPI loses its annotations when it is pickled.
 
     Args:
-        face: what the face must know.
-        model: what is served: a version, or the champion of a name.
-        encoder: makes vectors.
-        scorer: scores them.
+        config: settings of the API.
+        model: the served model: a version, or `name@champion`.
+        encoder: handle of `EncoderDeployment`.
+        scorer: handle of `ModelDeployment`.
     """
 
-    def __init__(self, face: Face, model: str, encoder: DeploymentHandle, scorer: DeploymentHandle) -> None:
-        self.face, self.encoder, self.scorer = face, encoder, scorer
-        self.asked, self.missing = 0.0, cast("str | None", None)
-        self.follows = followed(model) is not None
-        self.told, self.model = 0.0, None if self.follows else model
+    def __init__(self, config: ApiConfig, model: str, encoder: DeploymentHandle, scorer: DeploymentHandle) -> None:
+        self.config, self.encoder, self.scorer = config, encoder, scorer
+        self.status_time, self.missing = 0.0, cast("str | None", None)
+        self.follows = champion_name(model) is not None
+        self.model_time, self.model = 0.0, None if self.follows else model
 
     def __serve_build_asgi_app__(self) -> FastAPI:
-        return api(self.face, Backend(self._encode, self._score, self._ready, self._model))
+        return api(self.config, Backend(self._encode, self._score, self._ready, self._model))
 
-    async def _encode(self, draft: Draft) -> Encoded:
-        with _as_busy():
-            encoded = cast("Encoded", await self.encoder.remote(draft))
-        self.told, self.model = time.monotonic(), encoded.model
+    async def _encode(self, draft: ScoreInput) -> EncodedDraft:
+        with _as_overloaded():
+            encoded = cast("EncodedDraft", await self.encoder.remote(draft))
+        self.model_time, self.model = time.monotonic(), encoded.model
         return encoded
 
-    async def _score(self, vectors: Mapping[str, Vector | None], model: str) -> Scored | None:
-        with _as_busy():
-            return cast("Scored | None", await self.scorer.remote(dict(vectors), model))
+    async def _score(self, vectors: Mapping[str, Vector | None], model: str) -> Score | None:
+        with _as_overloaded():
+            return cast("Score | None", await self.scorer.remote(dict(vectors), model))
 
     async def _model(self) -> str | None:
-        """What the last answer was made by. Where none came lately an encoder has time to be asked."""
-        if self.follows and time.monotonic() - self.told > READY_FOR_SECONDS:
-            self.told = time.monotonic()
-            with suppress(BusyError, TimeoutError), _as_busy():
-                async with asyncio.timeout(TOLD_WITHIN_SECONDS):
+        """The model version of the last request; without a recent request, the one that an encoder reports."""
+        if self.follows and time.monotonic() - self.model_time > STATUS_CACHE_SECONDS:
+            self.model_time = time.monotonic()
+            with suppress(OverloadedError, TimeoutError), _as_overloaded():
+                async with asyncio.timeout(MODEL_TIMEOUT_SECONDS):
                     self.model = cast("str", await self.encoder.model.remote())
         return self.model
 
     async def _ready(self) -> str | None:
-        """By Serve's own health checks of the replicas: a request of ours would wait behind those of clients."""
-        if time.monotonic() - self.asked > READY_FOR_SECONDS:
-            self.missing, self.asked = await asyncio.to_thread(_missing), time.monotonic()
+        """Serve's health checks of the replicas; a request to a replica would queue behind those of clients."""
+        if time.monotonic() - self.status_time > STATUS_CACHE_SECONDS:
+            self.missing, self.status_time = await asyncio.to_thread(_missing), time.monotonic()
         return self.missing
 
 
 @contextmanager
-def _as_busy() -> Iterator[None]:
-    """All that passes: full queues, replicas that died with the request, a champion that cannot be read just now."""
+def _as_overloaded() -> Iterator[None]:
+    """Turn transient failures into OverloadedError: full queues, dead replicas, a storage that cannot be read."""
     try:
         yield
-    except _PASSING as error:
-        raise BusyError from error
+    except _TRANSIENT as error:
+        raise OverloadedError from error
 
 
 def _missing() -> str | None:

@@ -1,4 +1,4 @@
-"""The bodies of requests and answers."""
+"""Request and response bodies of the HTTP API."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from viral.extractors.extractor import Context
-from viral.features.pipeline import Outcome
-from viral.scoring.scorer import Scored
+from viral.features.posts import ExtractionResult
+from viral.scoring.scorer import Score
 
 LISTS = ("hashtags", "author_views")
-"""The fields that hold several values: in a form one text, separated by blanks or commas."""
+"""Fields with several values; a form sends them as one text, separated by blanks or commas."""
 
 
-def _not_null_byte(uri: str) -> str:
+def _without_null_bytes(uri: str) -> str:
     if "\0" in uri:
-        raise ValueError("holds a null byte")
+        raise ValueError("contains a null byte")
     return uri
 
 
 class ScoreFields(BaseModel):
-    """What may be said of a draft beside its video."""
+    """The fields of a draft, besides its video."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -34,15 +34,15 @@ class ScoreFields(BaseModel):
         Field(max_length=200, description="in a form: one field, separated by blanks or commas"),
     ] = None
     posted_at: Annotated[
-        datetime | None, Field(description="when it is to be posted, ISO 8601; UTC where no zone is said")
+        datetime | None, Field(description="planned time of posting, ISO 8601; UTC if it has no zone")
     ] = None
     author_followers: Annotated[int | None, Field(ge=0, le=10**12)] = None
     sound_original: bool | None = None
     sound_posts_before: Annotated[
-        int | None, Field(ge=0, le=10**12, description="posts of the root that use the sound already")
+        int | None, Field(ge=0, le=10**12, description="posts of the root that already use the sound")
     ] = None
     sound_uses_before: Annotated[
-        int | None, Field(ge=0, le=10**12, description="posts anywhere that use the sound already")
+        int | None, Field(ge=0, le=10**12, description="posts anywhere that already use the sound")
     ] = None
 
     author_views: Annotated[
@@ -50,17 +50,17 @@ class ScoreFields(BaseModel):
         Field(
             min_length=1,
             max_length=1000,
-            description="views of the author's earlier posts, to compare with: no model sees them. "
+            description="views of the author's earlier posts, to compare the score with; no model sees them. "
             "In a form: one field, separated by blanks or commas",
         ),
     ] = None
 
     explain: Annotated[
-        bool, Field(description="say also why: modalities, hook curve, segments, what-if, nearest posts; takes seconds")
+        bool, Field(description="also explain the score: modalities, hook curve, segments, what-if, nearest posts")
     ] = False
 
     def context(self) -> Context:
-        """As the extractors take it."""
+        """The input of the extractors."""
         return Context(
             caption=self.caption,
             hashtags=None if self.hashtags is None else tuple(self.hashtags),
@@ -72,7 +72,7 @@ class ScoreFields(BaseModel):
         )
 
     def views(self) -> tuple[int, ...] | None:
-        """Of the author's earlier posts."""
+        """Views of the author's earlier posts."""
         return None if self.author_views is None else tuple(self.author_views)
 
 
@@ -81,61 +81,63 @@ class ScoreRequest(ScoreFields):
 
     uri: Annotated[
         str | None,
-        AfterValidator(_not_null_byte),
-        Field(min_length=1, max_length=2000, description="the video: its key below the root, or its whole address"),
+        AfterValidator(_without_null_bytes),
+        Field(min_length=1, max_length=2000, description="the video: its key below the root, or its full URI"),
     ] = None
 
 
-class Answer(BaseModel):
-    """A score. `missing` names the modalities that the draft has not; the score is from the others alone."""
+class ScoreResponse(BaseModel):
+    """A score. It is based on `modalities` only; `missing` names those that the draft lacks."""
 
     probability: Annotated[float, Field(description="P(viral), calibrated, as the label's top fraction defines it")]
     percentile: Annotated[
-        float | None, Field(description="of 100 posts that the model was not trained on, those it holds for less viral")
+        float | None, Field(description="of 100 posts outside the training split, how many score lower")
     ]
     known: Annotated[
         bool | None,
-        Field(description="false: unlike anything it was trained on, so that no more is said than of any post"),
+        Field(description="false: unlike anything in training, so the score is that of an average post"),
     ]
-    score: Annotated[float, Field(description="median of the label")]
-    interval: Annotated[tuple[float, float], Field(description="holds the label in 90 of 100 cases (conformal)")]
+    score: Annotated[float, Field(description="predicted median of the label")]
+    interval: Annotated[tuple[float, float], Field(description="contains the label in 90 of 100 cases (conformal)")]
     relative_to_author: Annotated[
-        dict[str, float] | None, Field(description="beside the author's earlier posts, where `author_views` tells them")
+        dict[str, float] | None, Field(description="comparison with the posts in `author_views`")
     ]
     rates: Annotated[dict[str, float], Field(description="log rates of likes, comments and shares to views")]
-    modalities: Annotated[dict[str, float], Field(description="share of each modality that was there")]
-    missing: Annotated[list[str], Field(description="modalities that the draft has not")]
+    modalities: Annotated[
+        dict[str, float], Field(description="contribution of each modality of the draft; they sum to one")
+    ]
+    missing: Annotated[list[str], Field(description="modalities that the draft lacks")]
     label: str
     model: Annotated[str, Field(description="name/version")]
-    notes: Annotated[list[str], Field(description="what the reader of the score must know")]
+    notes: Annotated[list[str], Field(description="caveats of the score")]
     status: Annotated[str, Field(description="`ok`, or `partial` with `reason` and perhaps `detail`")]
     reason: str | None
     detail: str | None
-    seconds: Annotated[dict[str, float], Field(description="time by stage")]
+    seconds: Annotated[dict[str, float], Field(description="time per stage")]
     explanation: Annotated[
         dict[str, Any] | None,
-        Field(description="where `explain` asked for it: associations in the model's data, not causes"),
+        Field(description="present if `explain` was set; associations in the model's data, not causes"),
     ]
 
 
 class Health(BaseModel):
-    """The endpoint answers."""
+    """The endpoint is ready."""
 
     status: str
     model: Annotated[str, Field(description="name/version")]
     version: Annotated[str, Field(description="of viral")]
 
 
-class Refusal(BaseModel):
-    """Why there is no answer: `reason` for machines, `detail` for people."""
+class ErrorResponse(BaseModel):
+    """An error: `reason` for machines, `detail` for people."""
 
     reason: str
     detail: str
 
 
 @dataclass(frozen=True)
-class Draft:
-    """What is to be scored: a video as bytes or by URI, and what is known of it. Without a video, the words alone."""
+class ScoreInput:
+    """A parsed request: the context of a draft, and its video as bytes or URI; without either, a text-only draft."""
 
     context: Context
     content: bytes | None = None
@@ -145,34 +147,34 @@ class Draft:
 
 
 @dataclass(frozen=True)
-class Encoded:
-    """What became of a draft, the version of the model (`name/version`) that its vectors are for, and why, if asked."""
+class EncodedDraft:
+    """A draft's vectors, the model version that they are for (`name/version`), and the explanation, if requested."""
 
-    outcome: Outcome
+    result: ExtractionResult
     model: str
     explanation: Mapping[str, Any] | None = None
 
 
-def answer(encoded: Encoded, scored: Scored) -> dict[str, Any]:
-    """The body of an answer."""
-    outcome = encoded.outcome
+def response_body(encoded: EncodedDraft, score: Score) -> dict[str, Any]:
+    """The body of a `ScoreResponse`."""
+    result = encoded.result
     return {
-        **scored.to_dict(),
-        "status": outcome.status,
-        "reason": outcome.reason,
-        "detail": outcome.detail,
-        "seconds": dict(outcome.stage_seconds),
+        **score.to_dict(),
+        "status": result.status,
+        "reason": result.reason,
+        "detail": result.detail,
+        "seconds": dict(result.stage_seconds),
         "explanation": encoded.explanation,
     }
 
 
 def request_bodies() -> Mapping[str, Any]:
-    """The two bodies of `POST /v1/score`, as OpenAPI has them."""
+    """OpenAPI schemas of the two bodies of `POST /v1/score`."""
     form = ScoreFields.model_json_schema()
     form["properties"] = {"file": {"type": "string", "format": "binary"}, **form["properties"]}
     for name in LISTS:
         form["properties"][name] = {"type": "string", "description": "separated by blanks or commas"}
-    form |= {"title": "Upload", "description": "A video and what is known of it.", "required": ["file"]}
+    form |= {"title": "Upload", "description": "A video and its context.", "required": ["file"]}
     schemas = {"multipart/form-data": form, "application/json": ScoreRequest.model_json_schema()}
     content = {kind: {"schema": schema} for kind, schema in schemas.items()}
     return {"requestBody": {"required": True, "content": content}}

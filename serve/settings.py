@@ -1,4 +1,4 @@
-"""What the endpoint is started with."""
+"""Settings of an endpoint, and its API key."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from viral.config import Settings
 from viral.errors import ConfigError
 
 KEY_VARIABLE = "VIRAL_API_KEY"
-MIN_KEY = 16
+MIN_KEY = 16  # characters; 64 random bits even if they are hexadecimal digits
 
 
 @dataclass(frozen=True)
 class EndpointSpec:
-    """One endpoint: the model `model` of the root `root` (`name/version`, or `name@champion`), and all settings."""
+    """An endpoint: a model of a root (`name/version`, or `name@champion`), and the settings."""
 
     root: str
     model: str
@@ -24,15 +24,15 @@ class EndpointSpec:
 
 
 def key_digest(host: str | None) -> str | None:
-    """The digest of the key in `$VIRAL_API_KEY`; None without one, which only a loopback `host` allows.
+    """Return the digest of the key in `$VIRAL_API_KEY`; None if there is no key, which only loopback allows.
 
-    The digest is all that Ray and Serve get to see: they store and show what deployments are made with.
+    Ray and Serve see only the digest, as they store and show the arguments of deployments.
 
     Args:
-        host: what the endpoint binds; None where that is not known.
+        host: the host that the endpoint binds; None if unknown.
 
     Raises:
-        ConfigError: the endpoint would be open to others without a key, or the key is short.
+        ConfigError: the endpoint would be open to others without a key, or the key is too short.
     """
     key = os.environ.get(KEY_VARIABLE)
     if key is None:
@@ -46,7 +46,7 @@ def key_digest(host: str | None) -> str | None:
 
 
 def digest(key: str) -> str:
-    """What is kept of a key."""
+    """SHA-256 of a key."""
     return hashlib.sha256(key.encode()).hexdigest()
 
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from tests.extractors.tiny_speech import write_aligner, write_whisper
-from viral.extractors.extractor import Context, Extractor, Sample
+from viral.extractors.extractor import Context, Extractor, PostInput
 from viral.extractors.feature_set import FeatureSet
 from viral.media.decode import decode
-from viral.media.limits import Limits
-from viral.media.plan import Plan
+from viral.media.limits import MediaLimits
+from viral.media.plan import SamplingPlan
 
 CONTEXT = Context(
     caption="Would you wear this? 😱🇫🇷 @someone #fyp #fashion",
@@ -54,16 +54,10 @@ def extractors(full: FeatureSet) -> list[Extractor]:
 
 
 @pytest.fixture(scope="session")
-def videos(shared_data: Path) -> list[Path]:
-    """Three short real TikToks."""
-    return sorted((shared_data / "tiktok_videos" / "videos").glob("*.mp4"), key=lambda path: path.stat().st_size)[:3]
-
-
-@pytest.fixture(scope="session")
-def samples(full: FeatureSet, videos: list[Path]) -> list[Sample]:
-    """The three of them, decoded, with a context each."""
-    plan = Plan.of(full.requests)
-    return [Sample(decode(str(path), plan, Limits()), CONTEXT) for path in videos]
+def samples(full: FeatureSet, videos: list[Path]) -> list[PostInput]:
+    """The three smallest videos, decoded, with a context each."""
+    plan = SamplingPlan.from_requests(full.requests)
+    return [PostInput(decode(str(path), plan, MediaLimits()), CONTEXT) for path in videos[:3]]
 
 
 @pytest.fixture(scope="session")

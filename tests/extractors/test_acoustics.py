@@ -5,21 +5,21 @@ import pytest
 
 from viral.extractors.acoustics import ACOUSTIC_COLUMNS, Acoustics
 from viral.extractors.descriptors import RATE
-from viral.extractors.extractor import Sample
+from viral.extractors.extractor import PostInput
 from viral.extractors.spec import Encode
 from viral.media.media import Audio, Facts, Media
-from viral.weights.resolve import local_file
+from viral.weights.resolve import resolve_local
 
 REQUEST = Acoustics().needs[0]
 
 
 @pytest.fixture(scope="module")
 def encode() -> Encode:
-    return Acoustics().load("cpu", local_file)
+    return Acoustics().load("cpu", resolve_local)
 
 
-def sounding(samples: np.ndarray) -> Sample:
-    return Sample(Media(Facts(), {REQUEST: Audio(samples.astype(np.float32), RATE)}))
+def sounding(samples: np.ndarray) -> PostInput:
+    return PostInput(Media(Facts(), {REQUEST: Audio(samples.astype(np.float32), RATE)}))
 
 
 def columns(encode: Encode, samples: np.ndarray) -> dict[str, float]:
@@ -32,8 +32,8 @@ def columns(encode: Encode, samples: np.ndarray) -> dict[str, float]:
 
 
 def test_absent_without_a_sound_track(encode: Encode) -> None:
-    assert encode(Sample(None)) is None
-    assert encode(Sample(Media(Facts()))) is None
+    assert encode(PostInput(None)) is None
+    assert encode(PostInput(Media(Facts()))) is None
     assert encode(sounding(np.zeros(0))) is None
 
 
@@ -62,7 +62,7 @@ def test_the_opening_is_told_from_the_rest(encode: Encode) -> None:
     assert found["opening_loudness_difference"] < -40
 
 
-def test_real_sound(encode: Encode, samples: list[Sample]) -> None:
+def test_real_sound(encode: Encode, samples: list[PostInput]) -> None:
     vectors = [vector for sample in samples if (vector := encode(sample)) is not None]
     assert vectors
     for vector in vectors:

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from viral.extractors.caption import Caption
-from viral.extractors.extractor import Context, Sample
+from viral.extractors.extractor import Context, PostInput
 from viral.extractors.spec import Encode
-from viral.weights.resolve import local_file
+from viral.weights.resolve import resolve_local
 
 SENTENCES = [
     "a cat jumps over the sofa",
@@ -20,13 +20,13 @@ SENTENCES = [
 ]
 
 
-def said(caption: str | None) -> Sample:
-    return Sample(None, Context(caption=caption))
+def said(caption: str | None) -> PostInput:
+    return PostInput(None, Context(caption=caption))
 
 
 @pytest.fixture(scope="module")
 def encode() -> Encode:
-    return Caption().load("cpu", local_file)
+    return Caption().load("cpu", resolve_local)
 
 
 @pytest.mark.parametrize("caption", [None, "", " \n\t"])
@@ -80,10 +80,10 @@ def refuse(event, args):
         raise SystemExit(f"{event} {args}")
 sys.addaudithook(refuse)
 from viral.extractors.caption import Caption
-from viral.extractors.extractor import Context, Sample
-from viral.weights.resolve import local_file
-encode = Caption().load("cpu", local_file)
-print(encode(Sample(None, Context(caption="offline"))).shape)
+from viral.extractors.extractor import Context, PostInput
+from viral.weights.resolve import resolve_local
+encode = Caption().load("cpu", resolve_local)
+print(encode(PostInput(None, Context(caption="offline"))).shape)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr

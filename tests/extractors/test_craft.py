@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from viral.extractors.craft import CRAFT_COLUMNS, Craft, colourfulness
-from viral.extractors.extractor import Sample
+from viral.extractors.extractor import PostInput
 from viral.media.decode import decode
-from viral.media.limits import Limits
+from viral.media.limits import MediaLimits
 from viral.media.media import Facts, FrameBatch, Media, PacketTrack, Track
-from viral.media.plan import Plan
+from viral.media.plan import SamplingPlan
 from viral.media.requests import Packets, Request
-from viral.weights.resolve import local_file
+from viral.weights.resolve import resolve_local
 
 CRAFT = Craft()
 
@@ -29,7 +29,7 @@ def still(colour: tuple[int, int, int], *, frames: int = 24) -> Media:
 
 
 def columns(media: Media, craft: Craft = CRAFT) -> dict[str, float]:
-    vector = craft.load("cpu", local_file)(Sample(media))
+    vector = craft.load("cpu", resolve_local)(PostInput(media))
     assert vector is not None
     assert vector.shape == (Craft.dim,)
     assert vector.dtype == np.float32
@@ -38,9 +38,9 @@ def columns(media: Media, craft: Craft = CRAFT) -> dict[str, float]:
 
 
 def test_absent_without_pictures() -> None:
-    encode = CRAFT.load("cpu", local_file)
-    assert encode(Sample(None)) is None
-    assert encode(Sample(Media(Facts()))) is None
+    encode = CRAFT.load("cpu", resolve_local)
+    assert encode(PostInput(None)) is None
+    assert encode(PostInput(Media(Facts()))) is None
 
 
 def test_a_still_grey_picture() -> None:
@@ -79,7 +79,7 @@ def test_one_frame_and_no_packets_are_enough() -> None:
     assert found["bits_variation"] == 0
 
 
-def test_real_videos_within_bounds(samples: list[Sample]) -> None:
+def test_real_videos_within_bounds(samples: list[PostInput]) -> None:
     for sample in samples:
         assert sample.media is not None
         found = columns(sample.media)
@@ -89,10 +89,10 @@ def test_real_videos_within_bounds(samples: list[Sample]) -> None:
         assert -3.5 < found["log_bits_per_pixel"] < 1
 
 
-def test_dense_asks_for_the_whole_and_agrees_on_light_and_colour(videos: list[Path], samples: list[Sample]) -> None:
+def test_dense_asks_for_the_whole_and_agrees_on_light_and_colour(videos: list[Path], samples: list[PostInput]) -> None:
     dense = Craft(dense=True)
     assert dense.needs != CRAFT.needs
-    media = decode(str(videos[0]), Plan.of(dense.needs), Limits())
+    media = decode(str(videos[0]), SamplingPlan.from_requests(dense.needs), MediaLimits())
     assert samples[0].media is not None
     cheap, full = columns(samples[0].media), columns(media, dense)
     assert cheap["brightness_mean"] == pytest.approx(full["brightness_mean"], abs=0.1)

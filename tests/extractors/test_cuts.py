@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from viral.extractors.cuts import differences, packet_cuts, picture_cuts, seen_cuts
+from viral.extractors.cuts import confirm_cuts, differences, packet_cuts, picture_cuts
 from viral.media.decode import decode
-from viral.media.limits import Limits
+from viral.media.limits import MediaLimits
 from viral.media.media import FrameBatch, Media, PacketTrack
-from viral.media.plan import Plan
+from viral.media.plan import SamplingPlan
 from viral.media.requests import Frames, Packets
 
 RATE = 30
@@ -47,7 +47,7 @@ def write(path: Path, shots: Sequence[float], **options: str) -> Path:
 
 
 def decoded(path: Path) -> Media:
-    return decode(str(path), Plan.of([DENSE, Packets()]), Limits())
+    return decode(str(path), SamplingPlan.from_requests([DENSE, Packets()]), MediaLimits())
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,7 @@ def test_one_shot_has_none(media: dict[str, Media], how: str) -> None:
 def test_candidates_between_like_pictures_are_dropped(media: dict[str, Media]) -> None:
     frames = media["default"].frames(DENSE)
     assert frames is not None
-    kept = seen_cuts(np.array([1.0, CUTS[0], 20.0]), frames)
+    kept = confirm_cuts(np.array([1.0, CUTS[0], 20.0]), frames)
     assert kept.tolist() == [CUTS[0], 20.0]  # behind the last picture there is nothing to tell by
 
 

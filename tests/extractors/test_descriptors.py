@@ -8,7 +8,7 @@ import pytest
 
 from viral.extractors import descriptors
 from viral.extractors.descriptors import HOP, RATE, WINDOW, Analyser, Descriptors, tempo
-from viral.extractors.extractor import Sample
+from viral.extractors.extractor import PostInput
 from viral.media.requests import AudioTrack
 
 librosa = pytest.importorskip("librosa")
@@ -16,7 +16,7 @@ Samples = npt.NDArray[np.float32]
 
 
 @pytest.fixture(scope="module")
-def tracks(samples: list[Sample]) -> list[Samples]:
+def tracks(samples: list[PostInput]) -> list[Samples]:
     """The sound of the real videos."""
     found = [sample.media.audio(AudioTrack(rate=RATE)) for sample in samples if sample.media]
     return [audio.samples for audio in found if audio]

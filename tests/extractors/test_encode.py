@@ -9,12 +9,12 @@ import pytest
 
 from viral.errors import WeightsError
 from viral.extractors.encode import encode
-from viral.extractors.extractor import Answer, Context, Extractor, Sample, Told, Vector
+from viral.extractors.extractor import Context, Extractor, ExtractorOutput, PostInput, Vector, VectorWithNote
 from viral.extractors.feature_set import FeatureSet
 from viral.media.media import Media
 from viral.media.requests import AudioTrack, Clips, Frames, Packets, Request
 
-Whole = Callable[[Sequence[Sample]], Sequence[Answer]]
+Whole = Callable[[Sequence[PostInput]], Sequence[ExtractorOutput]]
 
 
 @dataclass(frozen=True)
@@ -26,23 +26,23 @@ class Given:
     modality: str = "given"
     dim: int = 3
     version: str = "1"
-    tells: bool = False
+    has_note: bool = False
     needs: tuple[Request, ...] = ()
 
-    def __call__(self, batch: Sequence[Sample]) -> Sequence[Answer]:
+    def __call__(self, batch: Sequence[PostInput]) -> Sequence[ExtractorOutput]:
         return self.does(batch)
 
 
-def ones(batch: Sequence[Sample]) -> list[Vector | None]:
+def ones(batch: Sequence[PostInput]) -> list[Vector | None]:
     return [np.ones(3, np.float32) for _ in batch]
 
 
-def captioned(*captions: str) -> list[Sample]:
-    return [Sample(None, Context(caption=caption)) for caption in captions]
+def captioned(*captions: str) -> list[PostInput]:
+    return [PostInput(None, Context(caption=caption)) for caption in captions]
 
 
 def test_one_bad_sample_costs_no_other() -> None:
-    def choke(batch: Sequence[Sample]) -> list[Vector | None]:
+    def choke(batch: Sequence[PostInput]) -> list[Vector | None]:
         if any(sample.context.caption == "bad" for sample in batch):
             raise RuntimeError("cannot swallow\nat line 3")
         return ones(batch)
@@ -72,11 +72,11 @@ def test_vectors_are_checked(vector: Vector, said: str) -> None:
 
 def test_too_few_vectors_are_an_error_of_each_sample() -> None:
     found = encode([Given(lambda batch: [])], captioned("a", "b"))
-    assert found.errors == [{"given": "ValueError: 0 vectors for 1 samples"}] * 2
+    assert found.errors == [{"given": "ValueError: 0 vectors for 1 posts"}] * 2
 
 
 def test_errors_of_the_request_are_not_swallowed() -> None:
-    def missing(batch: Sequence[Sample]) -> list[Vector | None]:
+    def missing(batch: Sequence[PostInput]) -> list[Vector | None]:
         raise WeightsError("no weights")
 
     with pytest.raises(WeightsError):
@@ -84,11 +84,13 @@ def test_errors_of_the_request_are_not_swallowed() -> None:
 
 
 def test_notes_are_json_beside_their_vectors() -> None:
-    def tell(batch: Sequence[Sample]) -> list[Answer]:
+    def tell(batch: Sequence[PostInput]) -> list[ExtractorOutput]:
         said = [sample.context.caption for sample in batch]
-        return [Told(np.ones(3, np.float32), {"text": each, "at": [0.5, 1]}) if each else None for each in said]
+        return [
+            VectorWithNote(np.ones(3, np.float32), {"text": each, "at": [0.5, 1]}) if each else None for each in said
+        ]
 
-    found = encode([Given(tell, tells=True), Given(ones, name="other")], captioned("tiếng Việt 🙂", ""))
+    found = encode([Given(tell, has_note=True), Given(ones, name="other")], captioned("tiếng Việt 🙂", ""))
     assert found.errors == [{}, {}]
     assert found.notes == [{"given": '{"at":[0.5,1],"text":"tiếng Việt 🙂"}'}, {}]
     assert [vectors["given"] is None for vectors in found.vectors] == [False, True]
@@ -97,25 +99,26 @@ def test_notes_are_json_beside_their_vectors() -> None:
 
 @pytest.mark.parametrize("value", [float("nan"), np.float32(1), "\ud800"])
 def test_a_note_that_cannot_be_written_costs_one_row(value: object) -> None:
-    def tell(batch: Sequence[Sample]) -> list[Answer]:
+    def tell(batch: Sequence[PostInput]) -> list[ExtractorOutput]:
         return [
-            Told(np.ones(3, np.float32), {"a": value if sample.context.caption == "bad" else 1}) for sample in batch
+            VectorWithNote(np.ones(3, np.float32), {"a": value if sample.context.caption == "bad" else 1})
+            for sample in batch
         ]
 
-    found = encode([Given(tell, tells=True)], captioned("good", "bad"))
+    found = encode([Given(tell, has_note=True)], captioned("good", "bad"))
     assert found.notes == [{"given": '{"a":1}'}, {}]
     assert (found.errors[0], list(found.errors[1])) == ({}, ["given"])
     assert found.vectors[1] == {"given": None}
 
 
-@pytest.mark.parametrize(("tells", "said"), [(True, "no note"), (False, "a note")])
-def test_a_spec_says_whether_there_are_notes(tells: bool, said: str) -> None:
-    def other(batch: Sequence[Sample]) -> list[Answer]:
+@pytest.mark.parametrize(("has_note", "message"), [(True, "no note"), (False, "a note")])
+def test_a_spec_says_whether_there_are_notes(has_note: bool, message: str) -> None:
+    def other(batch: Sequence[PostInput]) -> list[ExtractorOutput]:
         vector = np.ones(3, np.float32)
-        return [vector if tells else Told(vector, {}) for _ in batch]
+        return [vector if has_note else VectorWithNote(vector, {}) for _ in batch]
 
-    found = encode([Given(other, tells=tells)], captioned("a"))
-    assert found.errors == [{"given": f"ValueError: {said} where its spec says otherwise"}]
+    found = encode([Given(other, has_note=has_note)], captioned("a"))
+    assert found.errors == [{"given": f"ValueError: {message}, contrary to its spec"}]
 
 
 def test_no_samples(extractors: list[Extractor]) -> None:
@@ -128,7 +131,7 @@ def test_the_contract_is_kept(full: FeatureSet, extractors: list[Extractor]) -> 
     assert {extractor.name: extractor.dim for extractor in extractors} == full.dims
 
 
-def test_a_vector_depends_on_its_own_post_alone(extractors: list[Extractor], samples: list[Sample]) -> None:
+def test_a_vector_depends_on_its_own_post_alone(extractors: list[Extractor], samples: list[PostInput]) -> None:
     together = encode(extractors, samples)
     assert together.errors == [{}, {}, {}]
     alone = encode(extractors, [samples[1]]).vectors[0]
@@ -144,7 +147,7 @@ PARTS = ("context", "sound", "frames", "clips")
 
 @pytest.mark.parametrize("kept", [kept for count in range(5) for kept in combinations(PARTS, count)])
 def test_every_subset_of_what_a_post_can_lack(
-    extractors: list[Extractor], samples: list[Sample], kept: tuple[str, ...]
+    extractors: list[Extractor], samples: list[PostInput], kept: tuple[str, ...]
 ) -> None:
     media = samples[0].media
     assert media is not None
@@ -155,7 +158,7 @@ def test_every_subset_of_what_a_post_can_lack(
         if any(isinstance(request, kind) for part, kind in kinds.items() if part in kept)
     }
     left: Media | None = replace(media, tracks=tracks) if tracks else None
-    found = encode(extractors, [Sample(left, samples[0].context if "context" in kept else Context())])
+    found = encode(extractors, [PostInput(left, samples[0].context if "context" in kept else Context())])
     assert found.errors == [{}]
     present = {name for name, vector in found.vectors[0].items() if vector is not None}
     expected = {"sound": {"acoustics"}, "frames": {"craft", "resnet50"}, "clips": {"r2plus1d"}, "context": {"caption"}}

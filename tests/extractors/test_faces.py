@@ -5,22 +5,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from viral.extractors.extractor import Sample
+from viral.extractors.extractor import PostInput
 from viral.extractors.faces import FACE_COLUMNS, Faces
 from viral.extractors.feature_set import FEATURE_SETS
 from viral.extractors.spec import Encode
 from viral.media.decode import decode
-from viral.media.limits import Limits
+from viral.media.limits import MediaLimits
 from viral.media.media import Facts, FrameBatch, Media
-from viral.media.plan import Plan
-from viral.weights.resolve import local_file
+from viral.media.plan import SamplingPlan
+from viral.weights.resolve import resolve_local
 
 FACES = Faces()
 
 
 @pytest.fixture(scope="module")
 def encode() -> Encode:
-    return FACES.load("cpu", local_file)
+    return FACES.load("cpu", resolve_local)
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def videos(shared_data: Path) -> Path:
 
 
 def columns(encode: Encode, media: Media) -> dict[str, float]:
-    vector = encode(Sample(media))
+    vector = encode(PostInput(media))
     assert vector is not None
     assert vector.shape == (Faces.dim,)
     assert vector.dtype == np.float32
@@ -37,7 +37,7 @@ def columns(encode: Encode, media: Media) -> dict[str, float]:
 
 
 def decoded(path: Path) -> Media:
-    return decode(str(path), Plan.of(FACES.needs), Limits())
+    return decode(str(path), SamplingPlan.from_requests(FACES.needs), MediaLimits())
 
 
 def test_in_no_named_feature_set() -> None:
@@ -45,16 +45,19 @@ def test_in_no_named_feature_set() -> None:
 
 
 def test_absent_only_without_pictures(encode: Encode) -> None:
-    assert encode(Sample(None)) is None
-    assert encode(Sample(Media(Facts()))) is None
+    assert encode(PostInput(None)) is None
+    assert encode(PostInput(Media(Facts()))) is None
     grey = FrameBatch(np.full((2, 320, 320, 3), 90, np.uint8), np.array([0.0, 1.0]))
     assert not any(columns(encode, Media(Facts(), dict.fromkeys(FACES.needs, grey))).values())
 
 
-@pytest.mark.parametrize(
-    ("name", "people"), [("7277734487268658462", 3), ("7342316904486276394", 2), ("7269813292082760993", 0)]
-)
-def test_as_many_as_are_seen(encode: Encode, videos: Path, name: str, people: int) -> None:
+def test_as_many_as_are_seen(encode: Encode, videos: Path, subtests: pytest.Subtests) -> None:
+    for name, people in (("7277734487268658462", 3), ("7342316904486276394", 2), ("7269813292082760993", 0)):
+        with subtests.test(name):
+            check_faces(encode, videos, name, people)
+
+
+def check_faces(encode: Encode, videos: Path, name: str, people: int) -> None:
     found = columns(encode, decoded(videos / f"{name}.mp4"))
     assert found["log_faces_max"] == found["log_faces_mean"] == pytest.approx(np.log(1 + people))
     assert found["share_of_time"] == found["opening_share"] == float(people > 0)

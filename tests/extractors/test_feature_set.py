@@ -12,10 +12,10 @@ import yaml
 
 from viral.errors import ConfigError, WeightsError
 from viral.extractors.encode import encode
-from viral.extractors.extractor import Extractor, Sample
+from viral.extractors.extractor import Extractor, PostInput
 from viral.extractors.feature_set import FEATURE_SETS, FeatureSet, UnavailableWarning
 from viral.extractors.metadata import Metadata
-from viral.weights.resolve import KNOWN_WEIGHTS
+from viral.weights.catalogue import CATALOGUE
 
 
 @pytest.fixture(autouse=True)
@@ -132,7 +132,7 @@ def test_yaml(tmp_path: Path) -> None:
     path.write_text(yaml.safe_dump(written))
     mine = FeatureSet.load(path)
     assert mine.to_dict()["extractors"][1] == {"name": "craft", "params": {"dense": True}}
-    for text, said in (("[1, 2]", "holds no feature set"), ("{a: [", "cannot read the feature set")):
+    for text, said in (("[1, 2]", "is not a feature set"), ("{a: [", "cannot read the feature set")):
         path.write_text(text)
         with pytest.raises(ConfigError, match=said):
             FeatureSet.load(path)
@@ -149,7 +149,7 @@ def test_missing_weights_end_what_needs_them() -> None:
 
 
 @pytest.mark.parametrize("weights", ["imagenet", "/nowhere/w.pt"])
-def test_optional_extractors_do_without(weights: str, samples: list[Sample]) -> None:
+def test_optional_extractors_do_without(weights: str, samples: list[PostInput]) -> None:
     entries = ["metadata", {"name": "resnet50", "params": {"weights": weights}, "optional": True}]
     feature_set = FeatureSet.from_dict({"name": "some", "extractors": entries})
     assert FeatureSet.from_dict(feature_set.to_dict()).entries[1].optional
@@ -170,8 +170,8 @@ def test_an_optional_extractor_without_weights_is_not_the_one_with_them(
     entries = [{"name": "resnet50", "params": {"weights": "imagenet"}, "optional": True}]
     without = FeatureSet.from_dict({"name": "some", "extractors": entries})
     missing = without.fingerprint
-    known = KNOWN_WEIGHTS["resnet50-imagenet"]
-    monkeypatch.setattr("viral.extractors.network.find_known", lambda name, resolve: tmp_path / known.file)
+    known = CATALOGUE["resnet50-imagenet"]
+    monkeypatch.setattr("viral.extractors.network.find_weights", lambda name, resolve: tmp_path / known.file)
     assert FeatureSet.from_dict({"name": "some", "extractors": entries}).fingerprint != missing
 
 

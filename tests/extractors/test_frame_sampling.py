@@ -3,10 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from viral.extractors.frame_sampling import Glances, Moments
+from viral.extractors.frame_sampling import FrameSample, FrameTimes
 from viral.media.media import Facts, FrameBatch, Media
 
-GLANCES = Glances(short=8, whole=3)
+SAMPLE = FrameSample(short_side=8, keyframes=3)
 
 
 def grey(*times: float) -> FrameBatch:
@@ -16,28 +16,28 @@ def grey(*times: float) -> FrameBatch:
 
 
 def test_a_frame_stands_for_the_time_that_is_nearest_to_it() -> None:
-    moments = Moments.of(np.array([1.0, 2.0, 9.0]), 10.0)
-    assert moments.shares == pytest.approx([0.15, 0.4, 0.45])
-    assert moments.mean([0, 0, 1]) == pytest.approx(0.45)
-    assert moments.opening_mean([1, 0, 1]) == 0.5
-    assert Moments.of(np.array([4.0, 5.0]), 10.0).opening_mean([7, 9]) == 7
+    times = FrameTimes.from_pts(np.array([1.0, 2.0, 9.0]), 10.0)
+    assert times.weights == pytest.approx([0.15, 0.4, 0.45])
+    assert times.mean([0, 0, 1]) == pytest.approx(0.45)
+    assert times.opening_mean([1, 0, 1]) == 0.5
+    assert FrameTimes.from_pts(np.array([4.0, 5.0]), 10.0).opening_mean([7, 9]) == 7
 
 
 @pytest.mark.parametrize(("times", "seconds"), [([0.0], 0.0), ([0.0, 7.0], 0.0), ([2.0], 5.0)])
 def test_shares_sum_to_one_whatever_is_known(times: list[float], seconds: float) -> None:
-    assert Moments.of(np.array(times), seconds).shares.sum() == pytest.approx(1)
+    assert FrameTimes.from_pts(np.array(times), seconds).weights.sum() == pytest.approx(1)
 
 
 def test_key_frames_and_the_opening_come_in_order_and_once() -> None:
-    whole, opening = GLANCES.needs
+    whole, opening = SAMPLE.needs
     media = Media(Facts(seen_seconds=20.0), {whole: grey(0.0, 8.0, 16.0), opening: grey(0.0, 1.5, 2.5)})
-    seen = GLANCES.at(media)
-    assert seen is not None
-    pictures, moments = seen
-    assert moments.pts_seconds.tolist() == [0.0, 1.5, 2.5, 8.0, 16.0]
-    assert pictures[:, 0, 0, 0].tolist() == [0, 15, 25, 80, 160]
+    sample = SAMPLE.frames(media)
+    assert sample is not None
+    images, times = sample
+    assert times.pts_seconds.tolist() == [0.0, 1.5, 2.5, 8.0, 16.0]
+    assert images[:, 0, 0, 0].tolist() == [0, 15, 25, 80, 160]
 
 
 def test_nothing_to_see() -> None:
-    assert GLANCES.at(None) is None
-    assert GLANCES.at(Media(Facts())) is None
+    assert SAMPLE.frames(None) is None
+    assert SAMPLE.frames(Media(Facts())) is None

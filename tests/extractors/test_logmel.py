@@ -6,21 +6,21 @@ import numpy as np
 import pytest
 
 from viral.extractors.descriptors import RATE
-from viral.extractors.extractor import Sample, Vector
+from viral.extractors.extractor import PostInput, Vector
 from viral.extractors.feature_set import FeatureSet
 from viral.extractors.logmel import FLOOR_DB, LogMel
 from viral.media.decode import decode
-from viral.media.limits import Limits
+from viral.media.limits import MediaLimits
 from viral.media.media import Audio, Facts, Media
-from viral.media.plan import Plan
-from viral.weights.resolve import local_file
+from viral.media.plan import SamplingPlan
+from viral.weights.resolve import resolve_local
 
 SMALL = LogMel(mels=32, frames=30, seconds=30.0)  # a step a second
 
 
 def heard(samples: np.ndarray, spec: LogMel = SMALL) -> Vector | None:
     media = Media(Facts(), {spec.needs[0]: Audio(samples.astype(np.float32), RATE)})
-    return spec.load("cpu", local_file)(Sample(media))
+    return spec.load("cpu", resolve_local)(PostInput(media))
 
 
 def grid(samples: np.ndarray, spec: LogMel = SMALL) -> np.ndarray:
@@ -35,9 +35,9 @@ def tone(hertz: float, seconds: float, height: float = 0.5) -> np.ndarray:
 
 
 def test_absent_without_a_sound_track() -> None:
-    encode = SMALL.load("cpu", local_file)
-    assert encode(Sample(None)) is None
-    assert encode(Sample(Media(Facts()))) is None
+    encode = SMALL.load("cpu", resolve_local)
+    assert encode(PostInput(None)) is None
+    assert encode(PostInput(Media(Facts()))) is None
     assert heard(np.zeros(0)) is None
 
 
@@ -87,8 +87,8 @@ def test_the_grid_is_part_of_what_a_set_is() -> None:
 def test_a_file_of_sound_alone_and_a_video(shared_data, videos) -> None:
     alone = shared_data / "media_cases" / "files" / "Zulko+moviepy__media__crunching.mp3"
     for path in (alone, videos[0]):
-        media = decode(str(path), Plan.of(SMALL.needs), Limits())
-        vector = SMALL.load("cpu", local_file)(Sample(media))
+        media = decode(str(path), SamplingPlan.from_requests(SMALL.needs), MediaLimits())
+        vector = SMALL.load("cpu", resolve_local)(PostInput(media))
         assert vector is not None
         steps = (vector.reshape(30, 32) > FLOOR_DB).any(axis=1).sum()
         assert media.facts.seen_seconds is not None

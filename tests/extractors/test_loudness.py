@@ -6,23 +6,23 @@ import numpy as np
 import pytest
 
 from viral.extractors.descriptors import RATE
-from viral.extractors.extractor import Sample
+from viral.extractors.extractor import PostInput
 from viral.extractors.loudness import LOUDNESS_COLUMNS, Loudness
 from viral.media.decode import decode
-from viral.media.limits import Limits
+from viral.media.limits import MediaLimits
 from viral.media.media import Audio, Facts, Media
-from viral.media.plan import Plan
-from viral.weights.resolve import local_file
+from viral.media.plan import SamplingPlan
+from viral.weights.resolve import resolve_local
 
 REQUEST = Loudness().needs[0]
-ENCODE = Loudness().load("cpu", local_file)
+ENCODE = Loudness().load("cpu", resolve_local)
 
 
-def sounding(samples: np.ndarray) -> Sample:
-    return Sample(Media(Facts(), {REQUEST: Audio(samples.astype(np.float32), RATE)}))
+def sounding(samples: np.ndarray) -> PostInput:
+    return PostInput(Media(Facts(), {REQUEST: Audio(samples.astype(np.float32), RATE)}))
 
 
-def columns(sample: Sample) -> dict[str, float]:
+def columns(sample: PostInput) -> dict[str, float]:
     vector = ENCODE(sample)
     assert vector is not None
     assert vector.shape == (Loudness.dim,)
@@ -36,8 +36,8 @@ def tone(decibels: float, seconds: float, hertz: float = 997.0) -> np.ndarray:
 
 
 def test_absent_without_a_sound_track() -> None:
-    assert ENCODE(Sample(None)) is None
-    assert ENCODE(Sample(Media(Facts()))) is None
+    assert ENCODE(PostInput(None)) is None
+    assert ENCODE(PostInput(Media(Facts()))) is None
     assert ENCODE(sounding(np.zeros(0))) is None
 
 
@@ -81,7 +81,7 @@ def test_a_peak_between_samples_is_found_in_every_piece(monkeypatch: pytest.Monk
     found = columns(sounding(wave))
     assert found["sample_peak"] == pytest.approx(-9.03, abs=0.05)
     assert found["true_peak"] == pytest.approx(-6.02, abs=0.2)
-    monkeypatch.setattr("viral.extractors.loudness._PIECE", 1000)
+    monkeypatch.setattr("viral.extractors.loudness._CHUNK", 1000)
     assert columns(sounding(wave)) == pytest.approx(found, abs=1e-5)
 
 
@@ -102,7 +102,7 @@ def test_a_short_track_has_peaks_alone() -> None:
 
 def test_on_real_videos(videos: list[Path]) -> None:
     for path in videos:
-        sample = Sample(decode(str(path), Plan.of(Loudness().needs), Limits()))
+        sample = PostInput(decode(str(path), SamplingPlan.from_requests(Loudness().needs), MediaLimits()))
         found = columns(sample)
         assert -60 < found["integrated"] <= found["momentary_max"] < 0
         assert found["sample_peak"] - 0.01 <= found["true_peak"] < 3

@@ -6,19 +6,19 @@ from datetime import UTC, datetime, timedelta, timezone
 import numpy as np
 import pytest
 
-from viral.extractors.extractor import Context, Sample
-from viral.extractors.feature_set import Entry, FeatureSet
+from viral.extractors.extractor import Context, PostInput
+from viral.extractors.feature_set import ExtractorEntry, FeatureSet
 from viral.extractors.metadata import METADATA_COLUMNS, Metadata
 from viral.media.media import Facts, Media
 from viral.tables.schemas import COUNTS
-from viral.weights.resolve import local_file
+from viral.weights.resolve import resolve_local
 
 FACTS = Facts(width=576, height=1024, audio_codec="aac", declared_seconds=20.0, seen_seconds=19.5)
-ENCODE = Metadata().load("cpu", local_file)
+ENCODE = Metadata().load("cpu", resolve_local)
 
 
 def columns(context: Context | None = None, facts: Facts | None = None) -> dict[str, float]:
-    vector = ENCODE(Sample(Media(facts) if facts else None, context or Context()))
+    vector = ENCODE(PostInput(Media(facts) if facts else None, context or Context()))
     assert vector is not None
     assert vector.shape == (Metadata.dim,)
     assert vector.dtype == np.float32
@@ -26,7 +26,7 @@ def columns(context: Context | None = None, facts: Facts | None = None) -> dict[
 
 
 def test_absent_when_nothing_is_known() -> None:
-    assert ENCODE(Sample(None)) is None
+    assert ENCODE(PostInput(None)) is None
 
 
 def test_media_alone_and_context_alone_are_enough() -> None:
@@ -95,7 +95,7 @@ def test_no_column_is_a_count_that_exists_only_after_posting() -> None:
     assert len(set(METADATA_COLUMNS)) == Metadata.dim
 
 
-def test_real_posts_have_all_of_it(samples: list[Sample]) -> None:
+def test_real_posts_have_all_of_it(samples: list[PostInput]) -> None:
     for sample in samples:
         assert sample.media is not None
         found = columns(sample.context, sample.media.facts)
@@ -105,8 +105,8 @@ def test_real_posts_have_all_of_it(samples: list[Sample]) -> None:
 
 
 def test_without_the_author_the_reach_is_unknown_and_all_else_the_same() -> None:
-    sample = Sample(Media(FACTS), Context(caption="a b", author_followers=500))
-    with_author, alone = ENCODE(sample), Metadata(author=False).load("cpu", local_file)(sample)
+    sample = PostInput(Media(FACTS), Context(caption="a b", author_followers=500))
+    with_author, alone = ENCODE(sample), Metadata(author=False).load("cpu", resolve_local)(sample)
     assert with_author is not None
     assert alone is not None
     differ = {name for name, a, b in zip(METADATA_COLUMNS, with_author, alone, strict=True) if a != b}
@@ -115,7 +115,7 @@ def test_without_the_author_the_reach_is_unknown_and_all_else_the_same() -> None
 
 
 def test_the_author_as_ever_is_no_parameter_in_a_fingerprint() -> None:
-    assert Metadata().identity(local_file) == {}
-    every, alone = (FeatureSet("m", (Entry(Metadata(author=author)),)) for author in (True, False))
+    assert Metadata().identity(resolve_local) == {}
+    every, alone = (FeatureSet("m", (ExtractorEntry(Metadata(author=author)),)) for author in (True, False))
     assert every.fingerprint != alone.fingerprint
     assert FeatureSet.from_dict(alone.to_dict()) == alone

@@ -11,13 +11,13 @@ from torchvision.models import resnet50, vgg16
 from torchvision.models.video import R2Plus1D_18_Weights, r2plus1d_18
 
 from viral.errors import WeightsError
-from viral.extractors.extractor import Sample, Vector
+from viral.extractors.extractor import PostInput, Vector
 from viral.extractors.network import NetworkSpec
 from viral.extractors.r2plus1d import R2Plus1D
 from viral.extractors.resnet50 import ResNet50
 from viral.extractors.vgg16 import VGG16
 from viral.media.media import ClipBatch, Facts, FrameBatch, Media, Track
-from viral.weights.resolve import local_file
+from viral.weights.resolve import resolve_local
 
 IMAGES, CLIPS = ResNet50(weights="random", frames=2), R2Plus1D(weights="random", clips=1)
 RNG = np.random.default_rng(0)
@@ -28,12 +28,12 @@ PIXELS: dict[str, Track] = {
 both = pytest.mark.parametrize("spec", [IMAGES, CLIPS], ids=lambda spec: spec.name)
 
 
-def sample(spec: NetworkSpec) -> Sample:
-    return Sample(Media(Facts(), {spec.needs[0]: PIXELS[spec.name]}))
+def sample(spec: NetworkSpec) -> PostInput:
+    return PostInput(Media(Facts(), {spec.needs[0]: PIXELS[spec.name]}))
 
 
 def vector(spec: NetworkSpec) -> Vector:
-    found = spec.load("cpu", local_file)(sample(spec))
+    found = spec.load("cpu", resolve_local)(sample(spec))
     assert found is not None
     return found
 
@@ -50,29 +50,29 @@ def test_random_weights_are_the_same_each_time_and_named(spec: NetworkSpec) -> N
     assert first.shape == (spec.dim,)
     assert np.isfinite(first).all()
     assert "random" in spec.version
-    assert "random" not in replace(spec, weights=next(iter(spec.known))).version
+    assert "random" not in replace(spec, weights=next(iter(spec.pretrained))).version
 
 
 @both
 def test_absent_without_pictures(spec: NetworkSpec) -> None:
-    encode = spec.load("cpu", local_file)
-    assert encode(Sample(None)) is None
-    assert encode(Sample(Media(Facts()))) is None
+    encode = spec.load("cpu", resolve_local)
+    assert encode(PostInput(None)) is None
+    assert encode(PostInput(Media(Facts()))) is None
 
 
 @both
 def test_several_posts_at_once_give_what_each_alone_gives(spec: NetworkSpec, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a GPU; a pass through the network that ends within a post included."""
-    monkeypatch.setattr(type(spec), "together", 3)
+    monkeypatch.setattr(type(spec), "batch_size", 3)
     chance = np.random.default_rng(1)
     kind, shape = type(PIXELS[spec.name]), PIXELS[spec.name].data.shape[1:]
     tracks = [kind(chance.integers(0, 256, (count, *shape), np.uint8), np.zeros(count)) for count in (2, 1, 2)]
-    samples = [Sample(Media(Facts(), {spec.needs[0]: track})) for track in tracks]
-    samples.insert(1, Sample(None))
-    network = spec._loaded("cpu", local_file)
+    samples = [PostInput(Media(Facts(), {spec.needs[0]: track})) for track in tracks]
+    samples.insert(1, PostInput(None))
+    network = spec._load_for_inference("cpu", resolve_local)
     together, alone = (
-        spec.encoded(network, "cpu", samples),
-        [spec.encoded(network, "cpu", [each])[0] for each in samples],
+        spec.encode_batch(network, "cpu", samples),
+        [spec.encode_batch(network, "cpu", [each])[0] for each in samples],
     )
     assert together[1] is alone[1] is None
     for one, other in zip(together, alone, strict=True):
@@ -104,7 +104,7 @@ def test_weights_from_a_file_are_used_whatever_head_they_have(spec: NetworkSpec,
 
 def test_vgg16_gives_its_last_hidden_layer() -> None:
     spec, pixels = VGG16(weights="random", frames=2), PIXELS["resnet50"].data
-    found = spec.load("cpu", local_file)(Sample(Media(Facts(), {spec.needs[0]: PIXELS["resnet50"]})))
+    found = spec.load("cpu", resolve_local)(PostInput(Media(Facts(), {spec.needs[0]: PIXELS["resnet50"]})))
     with torch.random.fork_rng():
         torch.manual_seed(0)
         network = vgg16(weights=None).eval()
@@ -119,12 +119,12 @@ def test_vgg16_gives_its_last_hidden_layer() -> None:
 
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     save_file(resnet50().state_dict(), tmp_path / "r.safetensors")
-    with pytest.raises(WeightsError, match="not those of a r2plus1d"):
-        R2Plus1D(weights=str(tmp_path / "r.safetensors")).load("cpu", local_file)
+    with pytest.raises(WeightsError, match="do not fit a r2plus1d"):
+        R2Plus1D(weights=str(tmp_path / "r.safetensors")).load("cpu", resolve_local)
     state = resnet50().state_dict() | {"conv1.weight": torch.zeros(64, 1, 7, 7)}
     save_file(state, tmp_path / "grey.safetensors")
     with pytest.raises(WeightsError, match=r"size mismatch for conv1\.weight"):
-        ResNet50(weights=str(tmp_path / "grey.safetensors")).load("cpu", local_file)
+        ResNet50(weights=str(tmp_path / "grey.safetensors")).load("cpu", resolve_local)
 
 
 def test_clips_are_cut_and_scaled_as_torchvision_does() -> None:
@@ -140,7 +140,7 @@ def test_clips_are_cut_and_scaled_as_torchvision_does() -> None:
 def test_fewer_frames_than_asked_for_are_averaged() -> None:
     track = PIXELS["resnet50"]
     assert isinstance(track, FrameBatch)
-    encode, request = IMAGES.load("cpu", local_file), IMAGES.needs[0]
+    encode, request = IMAGES.load("cpu", resolve_local), IMAGES.needs[0]
     single = [FrameBatch(track.data[place : place + 1], track.pts_seconds[place : place + 1]) for place in range(2)]
-    halves = [encode(Sample(Media(Facts(), {request: batch}))) for batch in single]
+    halves = [encode(PostInput(Media(Facts(), {request: batch}))) for batch in single]
     np.testing.assert_allclose(np.mean(halves, axis=0), encode(sample(IMAGES)), rtol=1e-4, atol=1e-4)

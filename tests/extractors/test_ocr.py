@@ -8,17 +8,17 @@ import numpy.typing as npt
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from viral.extractors.extractor import Answer, Sample, Told, Vector
-from viral.extractors.frame_sampling import Moments
-from viral.extractors.ocr import OCR, OCR_COLUMNS, ReadLines, vector
+from viral.extractors.extractor import ExtractorOutput, PostInput, Vector, VectorWithNote
+from viral.extractors.frame_sampling import FrameTimes
+from viral.extractors.ocr import OCR, OCR_COLUMNS, ReadLines, ocr_vector
 from viral.extractors.screen_text import ScreenText, TextLine, line_reader
 from viral.extractors.sentences import sentence_encoder
 from viral.extractors.spec import Encode
 from viral.media.decode import decode
-from viral.media.limits import Limits
+from viral.media.limits import MediaLimits
 from viral.media.media import Facts, FrameBatch, Media
-from viral.media.plan import Plan
-from viral.weights.resolve import local_file
+from viral.media.plan import SamplingPlan
+from viral.weights.resolve import resolve_local
 
 OCR_ONCE = OCR()
 WIDTH, HEIGHT = 480, 854
@@ -36,17 +36,17 @@ def picture(text: str = "", *, middle: float = 0.5) -> npt.NDArray[np.uint8]:
     return np.asarray(image)
 
 
-def video(frames: Sequence[npt.NDArray[np.uint8]], times: Sequence[float], seconds: float = 12.0) -> Sample:
+def video(frames: Sequence[npt.NDArray[np.uint8]], times: Sequence[float], seconds: float = 12.0) -> PostInput:
     """A video of which these frames are looked at; those of the first 3 s are its opening."""
     data, pts = np.stack(frames), np.array(times)
     whole, opening = OCR_ONCE.needs
     tracks = {whole: FrameBatch(data, pts), opening: FrameBatch(data[pts < 3], pts[pts < 3])}
-    return Sample(Media(Facts(seen_seconds=seconds), tracks))
+    return PostInput(Media(Facts(seen_seconds=seconds), tracks))
 
 
 @pytest.fixture(scope="module")
 def encode() -> Encode:
-    return OCR_ONCE.load("cpu", local_file)
+    return OCR_ONCE.load("cpu", resolve_local)
 
 
 @pytest.fixture(scope="module")
@@ -54,9 +54,9 @@ def lines() -> ReadLines:
     return line_reader(1)
 
 
-def parts(told: Answer) -> tuple[dict[str, float], Vector]:
+def parts(told: ExtractorOutput) -> tuple[dict[str, float], Vector]:
     """The columns by name, and the embedding."""
-    assert isinstance(told, Told)
+    assert isinstance(told, VectorWithNote)
     found = told.vector
     assert found.shape == (OCR.dim,)
     assert found.dtype == np.float32
@@ -65,10 +65,10 @@ def parts(told: Answer) -> tuple[dict[str, float], Vector]:
 
 
 def test_absent_only_without_pictures(encode: Encode) -> None:
-    assert encode(Sample(None)) is None
-    assert encode(Sample(Media(Facts()))) is None
+    assert encode(PostInput(None)) is None
+    assert encode(PostInput(Media(Facts()))) is None
     told = encode(video([picture(), picture()], [0, 6]))
-    assert isinstance(told, Told)
+    assert isinstance(told, VectorWithNote)
     assert not np.any(told.vector)
     assert told.note == {"lines": []}
 
@@ -77,7 +77,7 @@ def test_words_are_read_where_and_when_they_are_shown(encode: Encode) -> None:
     frames = [picture("Wait for it", middle=0.1), picture(), picture("Subscribe now\nor regret it", middle=0.9)]
     sample = video(frames, [0, 2, 10])
     told = encode(sample)
-    assert isinstance(told, Told)
+    assert isinstance(told, VectorWithNote)
     assert told.note == {"lines": ["Wait for it", "Subscribe now", "or regret it"]}
     columns, meaning = parts(told)
     assert columns["share_of_time"] == pytest.approx(1 / 12 + 6 / 12)
@@ -110,7 +110,7 @@ def test_single_letters_are_taken_for_things(lines: ReadLines) -> None:
 def test_distinct_lines_and_words() -> None:
     said = [["Wait for it!", "DON'T blink"], ["wait for it", "It's over"]]
     shown = tuple(tuple(TextLine(text, 1.0, 0.1, 0.5) for text in each) for each in said)
-    text = ScreenText(Moments.of(np.array([0.0, 1.0]), 2.0), shown)
+    text = ScreenText(FrameTimes.from_pts(np.array([0.0, 1.0]), 2.0), shown)
     assert text.distinct == ("Wait for it!", "DON'T blink", "It's over")
     assert text.words == {"wait", "for", "it", "don't", "blink", "it's", "over"}
 
@@ -133,11 +133,11 @@ def test_the_models_run_on_the_threads_they_are_given(threads: int, monkeypatch:
 
 def test_a_real_video(shared_data: Path, lines: ReadLines) -> None:
     path = shared_data / "tiktok_videos" / "videos" / "7305464751671315755.mp4"
-    media = decode(str(path), Plan.of(OCR_ONCE.needs), Limits())
-    text = OCR_ONCE.read(lines, Sample(media))
+    media = decode(str(path), SamplingPlan.from_requests(OCR_ONCE.needs), MediaLimits())
+    text = OCR_ONCE.read(lines, PostInput(media))
     assert text is not None
     assert {"butterfly", "stomach", "something"} <= text.words
     assert len(text.distinct) == 3
-    columns, meaning = parts(Told(vector(text, sentence_encoder("cpu")), {}))
+    columns, meaning = parts(VectorWithNote(ocr_vector(text, sentence_encoder("cpu")), {}))
     assert columns["share_of_time"] == columns["opening_share"] == 1
     assert np.linalg.norm(meaning) == pytest.approx(1, abs=1e-5)

@@ -6,14 +6,14 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from viral.extractors.extractor import Sample
-from viral.extractors.shots import SHOT_COLUMNS, Shots, described
+from viral.extractors.extractor import PostInput
+from viral.extractors.shots import SHOT_COLUMNS, Shots, shot_vector
 from viral.extractors.transnet import FindCuts, cut_finder, moving_part
 from viral.media.decode import decode
-from viral.media.limits import Limits
+from viral.media.limits import MediaLimits
 from viral.media.media import Facts, FrameBatch, Media
-from viral.media.plan import Plan
-from viral.weights.resolve import local_file
+from viral.media.plan import SamplingPlan
+from viral.weights.resolve import resolve_local
 
 SHOTS = Shots()
 RATE = 30.0
@@ -40,7 +40,7 @@ def _smooth(coarse: npt.NDArray[np.float64], height: int) -> npt.NDArray[np.floa
 
 
 def columns(cuts: list[float], seconds: float) -> dict[str, float]:
-    return dict(zip(SHOT_COLUMNS, described(np.array(cuts), seconds).tolist(), strict=True))
+    return dict(zip(SHOT_COLUMNS, shot_vector(np.array(cuts), seconds).tolist(), strict=True))
 
 
 def test_cuts_are_found_at_their_times(find: FindCuts) -> None:
@@ -98,13 +98,13 @@ def test_the_columns_of_a_single_shot() -> None:
 
 def test_a_real_video_and_no_video(shared_data: Path) -> None:
     spec = Shots(every=1 / 15)
-    encode = spec.load("cpu", local_file)
-    assert encode(Sample(None)) is None
-    assert encode(Sample(Media(Facts()))) is None
+    encode = spec.load("cpu", resolve_local)
+    assert encode(PostInput(None)) is None
+    assert encode(PostInput(Media(Facts()))) is None
     path = shared_data / "tiktok_videos" / "videos" / "7305464751671315755.mp4"
-    media = decode(str(path), Plan.of(spec.needs), Limits())
-    vector = encode(Sample(media))
+    media = decode(str(path), SamplingPlan.from_requests(spec.needs), MediaLimits())
+    vector = encode(PostInput(media))
     assert vector is not None
     assert vector.dtype == np.float32
     # Seen by eye: cuts at 1.7 and 4.4 s, in a band between black bars.
-    assert vector == pytest.approx(described(np.array([1.67, 4.43]), 7.53), abs=0.02)
+    assert vector == pytest.approx(shot_vector(np.array([1.67, 4.43]), 7.53), abs=0.02)

@@ -15,31 +15,36 @@ from tests.extractors.tiny_speech import NO_SPEECH, SILENCES, SPOKEN, SYLLABLES,
 from viral.config import Settings
 from viral.errors import ConfigError
 from viral.extractors.caption import Caption
-from viral.extractors.encode import Encoded, encode
-from viral.extractors.extractor import Context, Sample, Told
+from viral.extractors.encode import EncodedBatch, encode
+from viral.extractors.extractor import Context, PostInput, VectorWithNote
 from viral.extractors.feature_set import FeatureSet
 from viral.extractors.speech import SPEECH_COLUMNS, Speech
 from viral.extractors.transcription import TRACK, Transcriber
 from viral.features.pipeline import Pipeline
-from viral.features.reader import Job
+from viral.features.posts import ExtractionRequest
 from viral.media.audio import read_audio
-from viral.media.limits import Limits
+from viral.media.limits import MediaLimits
 from viral.media.media import Facts, Media
 from viral.storage.store import Store
-from viral.weights.resolve import local_file
+from viral.weights.resolve import resolve_local
 
 pytestmark = pytest.mark.usefixtures("nothing_leaves_this_machine")
 
 
-def told(spec: Speech, sample: Sample) -> tuple[dict[str, float], dict[str, Any]]:
-    answer = spec.load("cpu", local_file)(sample)
-    assert isinstance(answer, Told)
+def told(spec: Speech, sample: PostInput) -> tuple[dict[str, float], dict[str, Any]]:
+    answer = spec.load("cpu", resolve_local)(sample)
+    assert isinstance(answer, VectorWithNote)
     assert (answer.vector.dtype, answer.vector.shape) == (np.float32, (Speech.dim,))
     return dict(zip(SPEECH_COLUMNS, answer.vector.tolist(), strict=True)), dict(answer.note)
 
 
-@pytest.mark.parametrize("name", SPOKEN)
-def test_real_speech(whisper: Path, cases: Path, name: str) -> None:
+def test_real_speech(whisper: Path, cases: Path, subtests: pytest.Subtests) -> None:
+    for name in SPOKEN:
+        with subtests.test(name):
+            check_speech(whisper, cases, name)
+
+
+def check_speech(whisper: Path, cases: Path, name: str) -> None:
     spec, sample = Speech(weights=str(whisper)), heard(cases, name)
     columns, note = told(spec, sample)
     assert np.isfinite(list(columns.values())).all()
@@ -63,26 +68,26 @@ def test_silences_between_sentences_are_pauses(whisper: Path, cases: Path) -> No
 
 
 def test_the_same_sound_gives_the_same_to_the_last_bit(whisper: Path, cases: Path) -> None:
-    speech = Speech(weights=str(whisper)).load("cpu", local_file)
+    speech = Speech(weights=str(whisper)).load("cpu", resolve_local)
     first, other, again = (speech(heard(cases, name)) for name in (*list(SPOKEN)[:2], next(iter(SPOKEN))))
-    assert isinstance(first, Told)
-    assert isinstance(other, Told)
-    assert isinstance(again, Told)
+    assert isinstance(first, VectorWithNote)
+    assert isinstance(other, VectorWithNote)
+    assert isinstance(again, VectorWithNote)
     assert np.array_equal(first.vector, again.vector)
     assert first.note == again.note != other.note
 
 
 @pytest.mark.parametrize("samples", [np.zeros(0), np.zeros(1), np.zeros(5 * TRACK.rate), None])
 def test_silence_and_no_sound_are_absent(whisper: Path, samples: np.ndarray | None) -> None:
-    speech = Speech(weights=str(whisper)).load("cpu", local_file)
-    assert speech(Sample(Media(Facts())) if samples is None else sounding(samples)) is None
-    assert speech(Sample(None)) is None
+    speech = Speech(weights=str(whisper)).load("cpu", resolve_local)
+    assert speech(PostInput(Media(Facts())) if samples is None else sounding(samples)) is None
+    assert speech(PostInput(None)) is None
 
 
 def test_no_speech_is_absent_and_nothing_is_printed(
     whisper: Path, cases: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert Speech(weights=str(whisper)).load("cpu", local_file)(heard(cases, NO_SPEECH)) is None
+    assert Speech(weights=str(whisper)).load("cpu", resolve_local)(heard(cases, NO_SPEECH)) is None
     assert capfd.readouterr() == ("", "")
 
 
@@ -115,14 +120,14 @@ def test_a_model_of_english_alone(tmp_path: Path, cases: Path) -> None:
     columns, note = told(Speech(weights=weights), heard(cases, list(SPOKEN)[1]))
     assert (note["language"], columns["language_confidence"], columns["language_en"]) == ("en", 1, 1)
     with pytest.raises(ConfigError, match="does not know the language 'de'"):
-        Speech(weights=weights, language="de").load("cpu", local_file)
+        Speech(weights=weights, language="de").load("cpu", resolve_local)
 
 
 def test_a_post_is_transcribed_once(whisper: Path, cases: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[Transcriber] = []
-    transcribe = Transcriber._transcribed
+    transcribe = Transcriber._transcribe
     monkeypatch.setattr(
-        Transcriber, "_transcribed", lambda self, samples: made.append(self) or transcribe(self, samples)
+        Transcriber, "_transcribe", lambda self, samples: made.append(self) or transcribe(self, samples)
     )
     names = (next(iter(SPOKEN)), NO_SPEECH)
     samples = [heard(cases, name, "look at this") for name in names]
@@ -144,32 +149,32 @@ def test_whisper_computes_on_as_many_threads_as_torch(whisper: Path, cases: Path
     def threads() -> int:
         return sum(1 for _ in Path("/proc/self/task").iterdir())
 
-    samples, grown = read_audio(str(cases / SILENCES), TRACK.rate, Limits()).samples, []
+    samples, grown = read_audio(str(cases / SILENCES), TRACK.rate, MediaLimits()).samples, []
     before = torch.get_num_threads()
     try:
         for count in (1, 3):
             torch.set_num_threads(count)
             made = Transcriber(whisper, "cpu", None, "float32")
             there = threads()
-            made._heard(samples)  # its threads start with its first work
+            made._detect_language(samples)  # its threads start with its first work
             grown.append(threads() - there)
     finally:
         torch.set_num_threads(before)
     assert grown[1] - grown[0] == 2
 
 
-def both(whisper: Path, samples: list[Sample]) -> Encoded:
+def both(whisper: Path, samples: list[PostInput]) -> EncodedBatch:
     entries = [{"name": name, "params": {"weights": str(whisper)}} for name in ("speech", "words")]
     return encode(FeatureSet.from_dict({"name": "spoken", "extractors": entries}).build(), samples)
 
 
 def test_words_are_those_said_and_written(whisper: Path, cases: Path) -> None:
     spoken, caption = heard(cases, next(iter(SPOKEN))), "look at this"
-    silent = Sample(Media(Facts()), Context(caption))
-    vectors = both(whisper, [spoken, replace(spoken, context=Context(caption)), silent, Sample(None)]).vectors
+    silent = PostInput(Media(Facts()), Context(caption))
+    vectors = both(whisper, [spoken, replace(spoken, context=Context(caption)), silent, PostInput(None)]).vectors
     said, together, written, nothing = (each["words"] for each in vectors)
     assert nothing is None
-    assert np.array_equal(written, Caption().load("cpu", local_file)(silent))
+    assert np.array_equal(written, Caption().load("cpu", resolve_local)(silent))
     for one, other in ((said, together), (together, written)):
         assert not np.array_equal(one, other)
     assert np.linalg.norm(together) == pytest.approx(1, abs=1e-5)
@@ -182,6 +187,6 @@ def test_from_video_to_note(whisper: Path, cases: Path) -> None:
     )
     names = ["snapugc__421c8b59e121d32a1a0efe90be07d612.mp4", "gradio_wheel__muted_b.mp4"]
     with Pipeline(chosen, Store(cases), Settings()) as pipeline:
-        spoken, muted = pipeline.run(Job(name, name) for name in names)
+        spoken, muted = pipeline.extract(ExtractionRequest(name, name) for name in names)
     assert (spoken.status, muted.status, muted.vectors, muted.notes) == ("ok", "ok", {"speech": None}, {})
     assert set(json.loads(spoken.notes["speech"])) >= {"text", "language", "segments"}

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from viral.extractors.speech import LANGUAGES, SPEECH_COLUMNS, _vector
-from viral.extractors.transcript import Segment, Span, Transcript
+from viral.extractors.transcript import Span, SpeechSegment, Transcript
 
 
 def transcript(
-    *segments: Segment,
+    *segments: SpeechSegment,
     turns: tuple[Span, ...] = ((1.0, 2.0), (2.1, 4.0), (9.0, 10.0)),
     seconds: float = 20.0,
     language: str = "en",
@@ -22,7 +22,7 @@ def columns(heard: Transcript) -> dict[str, float]:
     return dict(zip(SPEECH_COLUMNS, _vector(heard).tolist(), strict=True))
 
 
-TWO = (Segment(1.0, 4.0, "so this is it", 0.9), Segment(9.0, 10.0, "bye", 0.5))
+TWO = (SpeechSegment(1.0, 4.0, "so this is it", 0.9), SpeechSegment(9.0, 10.0, "bye", 0.5))
 
 
 def test_every_column() -> None:
@@ -45,7 +45,7 @@ def test_every_column() -> None:
 
 
 def test_speech_without_words_and_a_short_track() -> None:
-    found = columns(transcript(Segment(0.5, 1.0, "", 0.2), turns=((0.5, 1.0),), seconds=1.0, language="sw"))
+    found = columns(transcript(SpeechSegment(0.5, 1.0, "", 0.2), turns=((0.5, 1.0),), seconds=1.0, language="sw"))
     assert found["opening_share"] == found["share"] == 0.5
     assert found["words_per_second"] == found["log_words"] == found["pause_max"] == 0
     assert (found["language_other"], sum(found[f"language_{code}"] for code in LANGUAGES)) == (1, 0)
@@ -54,5 +54,5 @@ def test_speech_without_words_and_a_short_track() -> None:
 
 def test_text_and_words_by_language() -> None:
     assert transcript(*TWO).text == "so this is it bye"
-    japanese = transcript(Segment(1, 2, "今日は、", 1.0), Segment(2, 3, "晴れ!", 1.0), language="ja")
-    assert (japanese.text, japanese.words) == ("今日は、晴れ!", 5)
+    japanese = transcript(SpeechSegment(1, 2, "今日は、", 1.0), SpeechSegment(2, 3, "晴れ!", 1.0), language="ja")
+    assert (japanese.text, japanese.word_count) == ("今日は、晴れ!", 5)

@@ -28,16 +28,17 @@ from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from viral.datasets.streams import Stream, streams_of
 from viral.errors import ConfigError, WeightsError
 from viral.extractors.encode import encode
-from viral.extractors.extractor import Sample, Vector
+from viral.extractors.extractor import PostInput, Vector
 from viral.extractors.feature_set import FeatureSet
 from viral.extractors.video_transformer import VideoTransformerSpec
 from viral.extractors.videomae import VideoMAE
 from viral.extractors.vivit import ViViT
 from viral.media.decode import decode
-from viral.media.limits import Limits
+from viral.media.limits import MediaLimits
 from viral.media.media import ClipBatch, Facts, Media
-from viral.media.plan import Plan
-from viral.weights.resolve import KNOWN_WEIGHTS, local_file
+from viral.media.plan import SamplingPlan
+from viral.weights.catalogue import CATALOGUE
+from viral.weights.resolve import resolve_local
 
 WIDTH, STEPS, CLIPS = 32, 4, 2
 SMALL: dict[str, Any] = {
@@ -66,21 +67,21 @@ def spec(request: pytest.FixtureRequest, tmp_path: Path) -> VideoTransformerSpec
     return made(weights=str(folder), clips=CLIPS, width=WIDTH)
 
 
-def sample(spec: VideoTransformerSpec, clips: int, seed: int = 0) -> Sample:
-    shape = (clips, spec.frames, spec.resized, spec.resized, 3)
+def sample(spec: VideoTransformerSpec, clips: int, seed: int = 0) -> PostInput:
+    shape = (clips, spec.frames, spec.short_side, spec.short_side, 3)
     pixels = np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
-    return Sample(Media(Facts(), {spec.needs[0]: ClipBatch(pixels, np.zeros(shape[:2]))}))
+    return PostInput(Media(Facts(), {spec.needs[0]: ClipBatch(pixels, np.zeros(shape[:2]))}))
 
 
-def vector(spec: VideoTransformerSpec, given: Sample) -> Vector:
-    found = spec.load("cpu", local_file)(given)
+def vector(spec: VideoTransformerSpec, given: PostInput) -> Vector:
+    found = spec.load("cpu", resolve_local)(given)
     assert found is not None
     assert found.shape == (spec.dim,)
     assert found.dtype == np.float32
     return found
 
 
-def scaled(spec: VideoTransformerSpec, given: Sample) -> torch.Tensor:
+def scaled(spec: VideoTransformerSpec, given: PostInput) -> torch.Tensor:
     """The clips as the models take them, (C, T, 3, 224, 224)."""
     pixels = spec.pixels(given)
     assert pixels is not None
@@ -104,7 +105,7 @@ def test_clips_are_averaged(spec: VideoTransformerSpec) -> None:
     batch = given.media.clips(spec.needs[0]) if given.media else None
     assert batch is not None
     single = [
-        Sample(Media(Facts(), {spec.needs[0]: ClipBatch(batch.data[place : place + 1], batch.pts_seconds[:1])}))
+        PostInput(Media(Facts(), {spec.needs[0]: ClipBatch(batch.data[place : place + 1], batch.pts_seconds[:1])}))
         for place in range(CLIPS)
     ]
     near(vector(spec, given), torch.from_numpy(np.mean([vector(spec, each) for each in single], axis=0)))
@@ -138,13 +139,13 @@ def test_known_weights_lie_in_their_folder(
     monkeypatch.setenv("VIRAL_WEIGHTS", str(tmp_path / "weights"))
     known = replace(spec, weights="kinetics400")
     with pytest.raises(WeightsError, match=f"viral weights fetch {spec.name}-kinetics400"):
-        known.load("cpu", local_file)
-    folder = tmp_path / "weights" / spec.known["kinetics400"]
+        known.load("cpu", resolve_local)
+    folder = tmp_path / "weights" / spec.pretrained["kinetics400"]
     classifier(spec.name).save_pretrained(folder)
-    if "pytorch_model.bin" in KNOWN_WEIGHTS[folder.name].files:
+    if "pytorch_model.bin" in CATALOGUE[folder.name].files:
         torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
         (folder / "model.safetensors").unlink()
-    known.check(local_file)
+    known.check(resolve_local)
     given = sample(spec, 1)
     assert np.array_equal(vector(known, given), vector(spec, given))
 
@@ -167,31 +168,31 @@ def test_models_without_a_classifier_fit_too(tmp_path: Path) -> None:
 
 
 def test_what_was_trained_is_stored_as_one_file(spec: VideoTransformerSpec, tmp_path: Path) -> None:
-    network = spec.filled(local_file)
+    network = spec.load_network(resolve_local)
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.mul_(1.1)
     path = tmp_path / "backbone.safetensors"
-    path.write_bytes(spec.stored(network.state_dict(), local_file))
+    path.write_bytes(spec.serialize(network.state_dict(), resolve_local))
     given, trained = sample(spec, 1), replace(spec, weights=str(path))
-    found, expected = vector(trained, given), spec.encoded(network.eval(), "cpu", [given])[0]
+    found, expected = vector(trained, given), spec.encode_batch(network.eval(), "cpu", [given])[0]
     assert expected is not None
     assert np.array_equal(found, expected)
     assert not np.array_equal(found, vector(spec, given))
-    assert trained.identity(local_file)["weights"].startswith("sha256:")
+    assert trained.identity(resolve_local)["weights"].startswith("sha256:")
     save_file(load_file(path), path)  # without the config
-    with pytest.raises(WeightsError, match="holds no config of a"):
-        trained.load("cpu", local_file)
+    with pytest.raises(WeightsError, match="is not a config of a"):
+        trained.load("cpu", resolve_local)
 
 
 def test_the_fingerprint_is_of_both_files_and_not_of_their_place(spec: VideoTransformerSpec, tmp_path: Path) -> None:
-    before = spec.identity(local_file)
+    before = spec.identity(resolve_local)
     moved = Path(shutil.copytree(spec.weights, tmp_path / "moved"))
-    assert replace(spec, weights=str(moved)).identity(local_file) == before
+    assert replace(spec, weights=str(moved)).identity(resolve_local) == before
     for name in ("config.json", "model.safetensors"):
         with (moved / name).open("ab") as file:
             file.write(b" ")
-        changed = replace(spec, weights=str(moved)).identity(local_file)
+        changed = replace(spec, weights=str(moved)).identity(resolve_local)
         assert changed != before
         before = changed
 
@@ -199,42 +200,42 @@ def test_the_fingerprint_is_of_both_files_and_not_of_their_place(spec: VideoTran
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"model_type": "vit"}, "holds no config of a "),
+        ({"model_type": "vit"}, "is not a config of a "),
         ({"hidden_size": 64}, r"its hidden_size is 64, not 32: set \w+.width to it"),
         ({"num_frames": 8}, "its num_frames is 8, not "),
         ({"image_size": 112}, "its image_size is 112, not 224"),
-        ({"num_attention_heads": 5}, "can be made of the config of .*: The hidden size"),
-        ({"num_hidden_layers": "two"}, "can be made of the config of "),
-        ({"intermediate_size": 40}, r"not those of a \w+: size mismatch for model.encoder.layer.0.intermediate"),
-        ({"num_hidden_layers": 3}, r"not those of a \w+: Missing key"),
+        ({"num_attention_heads": 5}, "the config of .* does not fit a .*: The hidden size"),
+        ({"num_hidden_layers": "two"}, "the config of .* does not fit a "),
+        ({"intermediate_size": 40}, r"do not fit a \w+: size mismatch for model.encoder.layer.0.intermediate"),
+        ({"num_hidden_layers": 3}, r"do not fit a \w+: Missing key"),
     ],
 )
 def test_other_models_are_refused_in_one_line(spec: VideoTransformerSpec, change: dict[str, Any], said: str) -> None:
     path = Path(spec.weights) / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(WeightsError, match=said) as caught:
-        spec.load("cpu", local_file)
+        spec.load("cpu", resolve_local)
     assert "\n" not in str(caught.value)
 
 
 def test_broken_folders_and_too_many_tokens_are_refused(spec: VideoTransformerSpec) -> None:
-    with pytest.raises(ConfigError, match=r"tokens is 9, and its 2 clips have 8 steps in time: ask for at most 8"):
-        replace(spec, tokens=9).load("cpu", local_file)
+    with pytest.raises(ConfigError, match=r"tokens is 9, but 2 clips have 8 time steps: set at most 8"):
+        replace(spec, tokens=9).load("cpu", resolve_local)
     folder = Path(spec.weights)
     save_file({"a": torch.zeros(2)}, folder / "model.safetensors")
-    with pytest.raises(WeightsError, match="not those of a"):
-        spec.load("cpu", local_file)
+    with pytest.raises(WeightsError, match="do not fit a"):
+        spec.load("cpu", resolve_local)
     (folder / "model.safetensors").unlink()
     with pytest.raises(
         WeightsError, match=r"is no folder with the config\.json and model\.safetensors or pytorch_model\.bin"
     ):
-        spec.check(local_file)
+        spec.check(resolve_local)
     with pytest.raises(WeightsError, match="copy the file to this machine"):
-        replace(spec, weights="s3://bucket/model").check(local_file)
+        replace(spec, weights="s3://bucket/model").check(resolve_local)
     (folder / "pytorch_model.bin").write_bytes(b"nothing")
     (folder / "config.json").write_text("{")
     with pytest.raises(WeightsError, match=r"cannot read .*config\.json"):
-        spec.load("cpu", local_file)
+        spec.load("cpu", resolve_local)
 
 
 def test_random_weights_of_any_width() -> None:
@@ -252,12 +253,12 @@ def test_several_posts_at_once_give_what_each_alone_gives(
     spec: VideoTransformerSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As on a GPU; a pass through the network that ends within a post included."""
-    monkeypatch.setattr(type(spec), "together", 2)
-    samples = [sample(spec, 1, 1), Sample(None), sample(spec, 2, 2), sample(spec, 1, 3), Sample(Media(Facts()))]
-    network = replace(spec, tokens=3)._loaded("cpu", local_file)
+    monkeypatch.setattr(type(spec), "batch_size", 2)
+    samples = [sample(spec, 1, 1), PostInput(None), sample(spec, 2, 2), sample(spec, 1, 3), PostInput(Media(Facts()))]
+    network = replace(spec, tokens=3)._load_for_inference("cpu", resolve_local)
     three = replace(spec, tokens=3)
-    together = three.encoded(network, "cpu", samples)
-    alone = [three.encoded(network, "cpu", [each])[0] for each in samples]
+    together = three.encode_batch(network, "cpu", samples)
+    alone = [three.encode_batch(network, "cpu", [each])[0] for each in samples]
     assert together[1] is alone[1] is together[4] is alone[4] is None
     for one, other in zip(together, alone, strict=True):
         assert one is None or (other is not None and np.abs(one - other).max() < 1e-4 * np.abs(other).max())
@@ -279,8 +280,8 @@ def test_on_real_videos(spec: VideoTransformerSpec, videos: list[Path]) -> None:
     chosen = FeatureSet.from_dict(
         {"name": "tokens", "extractors": [{"name": spec.name, "params": spec.params() | {"tokens": 3}}]}
     )
-    decoded = [decode(str(path), Plan.of(chosen.requests), Limits()) for path in videos[:2]]
-    encoded = encode(chosen.build(), [Sample(media) for media in decoded])
+    decoded = [decode(str(path), SamplingPlan.from_requests(chosen.requests), MediaLimits()) for path in videos[:2]]
+    encoded = encode(chosen.build(), [PostInput(media) for media in decoded])
     assert encoded.errors == [{}, {}]
     first, second = (vectors[spec.name] for vectors in encoded.vectors)
     assert first is not None
@@ -288,5 +289,5 @@ def test_on_real_videos(spec: VideoTransformerSpec, videos: list[Path]) -> None:
     assert not np.array_equal(first, second)
     clips = decoded[0].clips(spec.needs[0])
     assert clips is not None
-    assert clips.data.shape[1:] == (spec.frames, spec.resized, spec.resized, 3)
+    assert clips.data.shape[1:] == (spec.frames, spec.short_side, spec.short_side, 3)
     assert np.ptp(clips.pts_seconds[0]) == pytest.approx((spec.frames - 1) * spec.step, abs=0.05)

@@ -9,23 +9,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from viral.extractors.calls_to_action import CALLS, calls_in
-from viral.extractors.extractor import Context, Sample, Vector
+from viral.extractors.calls_to_action import CALLS, find_calls
+from viral.extractors.extractor import Context, PostInput, Vector
 from viral.extractors.metadata import METADATA_COLUMNS
 from viral.extractors.spec import Encode
-from viral.extractors.wording import BUCKETS, LANGUAGES, WORDING_COLUMNS, Wording, language_teller
-from viral.weights.resolve import local_file
+from viral.extractors.wording import HASHTAG_BUCKETS, LANGUAGES, WORDING_COLUMNS, Wording, language_detector
+from viral.weights.resolve import resolve_local
 
-HASHED = [f"hashtags_{bucket}" for bucket in range(BUCKETS)]
+HASHED = [f"hashtags_{bucket}" for bucket in range(HASHTAG_BUCKETS)]
 
 
 @pytest.fixture(scope="module")
 def encode() -> Encode:
-    return Wording().load("cpu", local_file)
+    return Wording().load("cpu", resolve_local)
 
 
 def vector(encode: Encode, caption: str | None, hashtags: tuple[str, ...] | None = None) -> Vector | None:
-    return encode(Sample(None, Context(caption=caption, hashtags=hashtags)))
+    return encode(PostInput(None, Context(caption=caption, hashtags=hashtags)))
 
 
 def columns(encode: Encode, caption: str | None, hashtags: tuple[str, ...] | None = None) -> dict[str, float]:
@@ -46,7 +46,7 @@ def language(found: dict[str, float]) -> str | None:
 def test_absent_without_words_and_hashtags(encode: Encode) -> None:
     for caption, hashtags in ((None, None), ("", None), (" \n", ()), (None, ("#", " "))):
         assert vector(encode, caption, hashtags) is None
-    assert encode(Sample(None)) is None
+    assert encode(PostInput(None)) is None
 
 
 def test_it_repeats_nothing_of_metadata() -> None:
@@ -76,7 +76,7 @@ def test_languages_are_told(encode: Encode, caption: str, expected: str) -> None
 
 
 def test_the_language_alone_is_that_of_the_vector() -> None:
-    tell = language_teller()
+    tell = language_detector()
     assert tell("the dog could not believe what he saw @someone #viral https://example.org") == "en"
     assert tell("ngày hôm nay của tôi thật là vui và tuyệt vời") == "vi"
     assert [tell("#fyp"), tell("12 🤷"), tell("")] == [None, None, None]
@@ -146,7 +146,7 @@ def test_numbers(encode: Encode, caption: str, expected: tuple[float, ...]) -> N
     ],
 )
 def test_calls(encode: Encode, caption: str, expected: set[str]) -> None:
-    assert {call for call, made in calls_in(caption).items() if made} == expected
+    assert {call for call, made in find_calls(caption).items() if made} == expected
     found = columns(encode, caption)
     assert {call for call in CALLS if found[f"calls_to_{call}"]} == expected
 
@@ -157,7 +157,7 @@ def test_hashtags_are_hashed(encode: Encode) -> None:
         return np.array([found[name] for name in HASHED])
 
     assert np.array_equal(bag("fyp", "dogs"), bag("#Dogs", "fyp", "FYP"))
-    assert sorted(np.abs(bag("fyp"))) == [0] * (BUCKETS - 1) + [1]
+    assert sorted(np.abs(bag("fyp"))) == [0] * (HASHTAG_BUCKETS - 1) + [1]
     np.testing.assert_allclose(bag("fyp", "dogs") * np.sqrt(2), bag("fyp") + bag("dogs"), atol=1e-6)
     many = np.stack([bag(f"tag{number}") for number in range(400)])
     assert (np.abs(many).sum(0) > 8).all()  # all buckets are used, by both signs
@@ -171,10 +171,10 @@ def test_hashtags_are_hashed(encode: Encode) -> None:
 def test_the_same_in_another_process(encode: Encode) -> None:
     """Python's own hashes differ from one process to the next."""
     code = """
-from viral.extractors.extractor import Context, Sample
+from viral.extractors.extractor import Context, PostInput
 from viral.extractors.wording import Wording
 encode = Wording().load("cpu", None)
-print(encode(Sample(None, Context(caption="Would you? #fyp #dogs"))).tobytes().hex())
+print(encode(PostInput(None, Context(caption="Would you? #fyp #dogs"))).tobytes().hex())
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     here = vector(encode, "Would you? #fyp #dogs")

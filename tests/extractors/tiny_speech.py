@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from viral.extractors.extractor import Context, Sample
+from viral.extractors.extractor import Context, PostInput
 from viral.extractors.transcription import TRACK
 from viral.media.audio import read_audio
-from viral.media.limits import Limits
+from viral.media.limits import MediaLimits
 from viral.media.media import Audio, Facts, Media
 
 SYLLABLES = tuple("".join(letters) for letters in product("bdfgklmnprstvz", "aeiou"))
@@ -104,9 +104,9 @@ def write_aligner(folder: Path) -> Path:
     return folder
 
 
-def sounding(samples: np.ndarray) -> Sample:
-    return Sample(Media(Facts(), {TRACK: Audio(samples.astype(np.float32), TRACK.rate)}))
+def sounding(samples: np.ndarray) -> PostInput:
+    return PostInput(Media(Facts(), {TRACK: Audio(samples.astype(np.float32), TRACK.rate)}))
 
 
-def heard(cases: Path, name: str, caption: str | None = None) -> Sample:
-    return replace(sounding(read_audio(str(cases / name), TRACK.rate, Limits()).samples), context=Context(caption))
+def heard(cases: Path, name: str, caption: str | None = None) -> PostInput:
+    return replace(sounding(read_audio(str(cases / name), TRACK.rate, MediaLimits()).samples), context=Context(caption))

@@ -79,7 +79,7 @@ def calibrated(store: Store, version: int) -> None:
     raw = Scorer(registry.load(f"{MODEL}/{version}"), raw=True)
     vectors = {each.name: chance.normal(size=(100, each.dim)).astype(np.float32) for each in raw.streams}
     batch, y = Batch(vectors, np.ones((100, len(raw.streams)), bool)), chance.normal(10, 2, 100)
-    said = raw.said(batch)
+    said = raw.predict(batch)
     made = fit(said.probability, said.quantiles, y, y > 12, np.arange(100) // 5, base_rate=0.2, spread=(7.0, 13.0))
     rows = pa.table(
         {
@@ -91,7 +91,7 @@ def calibrated(store: Store, version: int) -> None:
         }
     )
     found = Reference.fit(raw.streams, batch, rows, batch)
-    Reference(rows, found.streams, found.content, 1e9).save(store, raw.saved.place)
+    Reference(rows, found.streams, found.content, 1e9).save(store, raw.saved.prefix)
     store.write(registry.key(MODEL, version, CALIBRATION), json.dumps(made.to_dict()).encode())
 
 

@@ -9,17 +9,17 @@ from typing import Any
 import httpx
 import pytest
 
-from serve.api import Backend, BusyError, Face, api
-from serve.schemas import Draft, Encoded
+from serve.api import ApiConfig, Backend, OverloadedError, api
+from serve.schemas import EncodedDraft, ScoreInput
 from viral.extractors.extractor import Vector
-from viral.features.pipeline import Outcome
-from viral.scoring.scorer import Scored
+from viral.features.posts import ExtractionResult
+from viral.scoring.scorer import Score
 
 Check = Callable[..., Any]
-Encode = Callable[[Draft], Awaitable[Encoded]]
+Encode = Callable[[ScoreInput], Awaitable[EncodedDraft]]
 
 
-async def no_score(_: Mapping[str, Vector | None], __: str) -> Scored | None:
+async def no_score(_: Mapping[str, Vector | None], __: str) -> Score | None:
     return None
 
 
@@ -36,8 +36,8 @@ async def is_ready() -> str | None:
 
 
 def failed(reason: str, detail: str) -> Encode:
-    async def encode(_: Draft) -> Encoded:
-        return Encoded(Outcome("draft", "failed", reason, detail), "m/1")
+    async def encode(_: ScoreInput) -> EncodedDraft:
+        return EncodedDraft(ExtractionResult("draft", "failed", reason, detail), "m/1")
 
     return encode
 
@@ -50,7 +50,7 @@ def ask(
     method: str = "POST",
     path: str = "/v1/score",
 ) -> httpx.Response:
-    app = api(Face("/some/root", None, 1000, seconds=0.2), Backend(encode, no_score, ready, model))
+    app = api(ApiConfig("/some/root", None, 1000, timeout_seconds=0.2), Backend(encode, no_score, ready, model))
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
 
     async def send() -> httpx.Response:
@@ -74,15 +74,15 @@ def test_the_reason_of_a_post_becomes_a_status(reason: str, status: int, check_r
 
 
 def test_a_mistake_of_ours_shows_nothing_of_itself(check_refusal: Check) -> None:
-    async def encode(_: Draft) -> Encoded:
+    async def encode(_: ScoreInput) -> EncodedDraft:
         raise ZeroDivisionError("a secret")
 
     assert "secret" not in check_refusal(ask(encode), 500, "internal_error")
 
 
 def test_busy_is_said_so(check_refusal: Check) -> None:
-    async def encode(_: Draft) -> Encoded:
-        raise BusyError
+    async def encode(_: ScoreInput) -> EncodedDraft:
+        raise OverloadedError
 
     reply = ask(encode)
     check_refusal(reply, 503, "busy")
@@ -90,7 +90,7 @@ def test_busy_is_said_so(check_refusal: Check) -> None:
 
 
 def test_an_answer_that_does_not_come_is_given_up(check_refusal: Check) -> None:
-    async def encode(_: Draft) -> Encoded:
+    async def encode(_: ScoreInput) -> EncodedDraft:
         await asyncio.sleep(60)
         raise AssertionError
 
@@ -98,9 +98,9 @@ def test_an_answer_that_does_not_come_is_given_up(check_refusal: Check) -> None:
 
 
 def test_vectors_that_the_model_does_not_take_are_refused(check_refusal: Check) -> None:
-    async def encode(_: Draft) -> Encoded:
-        outcome = Outcome("draft", "partial", "extractor_error", "craft: it failed", vectors={"craft": None})
-        return Encoded(outcome, "m/1")
+    async def encode(_: ScoreInput) -> EncodedDraft:
+        outcome = ExtractionResult("draft", "partial", "extractor_error", "craft: it failed", vectors={"craft": None})
+        return EncodedDraft(outcome, "m/1")
 
     assert check_refusal(ask(encode), 422, "nothing_to_score") == "craft: it failed"
 

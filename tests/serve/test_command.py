@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -40,6 +41,7 @@ def started(root: Path, temporary: Path) -> Iterator[subprocess.Popen[str]]:
         text=True,
         env=environment(TMPDIR=str(temporary), PYTHONUNBUFFERED="1"),
         start_new_session=True,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # ignored in a shell's background jobs
     )
     with process:
         try:
@@ -60,14 +62,12 @@ def test_it_serves_until_it_is_told_to_stop(
         url = said.split()[3]
         reply = httpx.post(f"{url}/v1/score", files={"file": clip.read_bytes()}, timeout=30, trust_env=False)
         assert reply.status_code == 200
-        asked = time.monotonic()
         if end == signal.SIGINT:
             os.killpg(process.pid, end)  # as Ctrl-C in a terminal: to all processes of the group
         else:
             process.send_signal(end)
         out, err = process.communicate(timeout=ENDS_WITHIN)
         assert process.returncode == 0
-        assert time.monotonic() - asked < ENDS_WITHIN
     assert out == ""
     assert err == ""
     assert_nothing_left(temporary, processes)

@@ -54,7 +54,7 @@ def expected(root: Path) -> Iterator[Callable[[Path | None, Context], dict[str, 
     with Pipeline(scorer.feature_set, store, Settings()) as pipeline:
 
         def score(path: Path | None, context: Context) -> dict[str, Any]:
-            (scored,) = scorer.score([pipeline.one(str(path) if path else None, context).vectors])
+            (scored,) = scorer.score([pipeline.extract_draft(str(path) if path else None, context).vectors])
             return {name: scored.to_dict()[name] for name in NUMBERS}
 
         yield score

@@ -1,4 +1,4 @@
-"""How a video sounds: timbre, pitch, loudness and pace, over the whole track and its opening."""
+"""Classical audio descriptors: timbre, pitch, loudness and pace, of the whole track and its opening."""
 
 from __future__ import annotations
 
@@ -10,16 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from viral.extractors.descriptors import MFCCS, RATE, Analyser, Descriptors, tempo
-from viral.extractors.extractor import Sample, Vector
-from viral.extractors.spec import Encode, ExtractorSpec, Resolve
+from viral.extractors.extractor import OPENING_SECONDS, PostInput, Vector
+from viral.extractors.spec import Encode, ExtractorSpec, Resolver
 from viral.media.requests import AudioTrack
 
-_OPENING_SECONDS = 3.0
-_QUIETEST = 1e-5
-"""-100 dB: what silence is given as, so that every value is finite."""
-_SILENT_DB = -60.0
+_RMS_FLOOR = 1e-5  # -100 dB, so that silence is finite
+_SILENT_DB = -60.0  # loudness below this counts as silence
 
-_DESCRIBED = (
+_DESCRIPTORS = (
     *(f"chroma_{pitch}" for pitch in ("C", "Cs", "D", "Ds", "E", "F", "Fs", "G", "Gs", "A", "As", "B")),
     "centroid",
     "bandwidth",
@@ -30,7 +28,7 @@ _DESCRIBED = (
     "loudness",
 )
 _SPAN = (
-    *(f"{name}_{pooled}" for pooled in ("mean", "std") for name in _DESCRIBED),
+    *(f"{name}_{pooled}" for pooled in ("mean", "std") for name in _DESCRIPTORS),
     "loudness_max",
     "silence_share",
 )
@@ -41,15 +39,15 @@ ACOUSTIC_COLUMNS = (
     "opening_loudness_difference",
     "tempo",
 )
-"""The columns of the vector. Frequencies in Hz, loudness in dB of full scale, tempo in beats a minute, the rest
-without unit; `opening_` is the first 3 s, the difference is the opening's mean loudness less the whole's."""
+"""The columns of the vector. Frequencies are in Hz, loudness in dBFS, tempo in beats per minute, the rest has no unit.
+`opening_` columns cover the first 3 s; the difference is the opening's mean loudness minus the whole track's."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Acoustics(ExtractorSpec):
-    """Mean and standard deviation of the classical descriptors of sound, as `ACOUSTIC_COLUMNS`.
+    """Mean and standard deviation of classical audio descriptors, as `ACOUSTIC_COLUMNS`.
 
-    Absent when there is no sound track; a silent one has finite values.
+    Absent if there is no audio track; a silent track has finite values.
     """
 
     name: ClassVar[str] = "acoustics"
@@ -60,26 +58,26 @@ class Acoustics(ExtractorSpec):
 
     @property
     def needs(self) -> tuple[AudioTrack]:
-        """The track at 22,050 Hz, for which the descriptors are defined."""
+        """The track at 22,050 Hz, the rate of the descriptors."""
         return (AudioTrack(rate=RATE),)
 
-    def load(self, device: str, resolve: Resolve) -> Encode:
+    def load(self, device: str, resolve: Resolver) -> Encode:
         """Compute the filter banks."""
         return partial(self._encode, Analyser())
 
-    def _encode(self, analyse: Analyser, sample: Sample) -> Vector | None:
-        audio = sample.media.audio(self.needs[0]) if sample.media else None
+    def _encode(self, analyse: Analyser, post: PostInput) -> Vector | None:
+        audio = post.media.audio(self.needs[0]) if post.media else None
         if audio is None or not len(audio.samples):
             return None
-        return _pooled(analyse(audio.samples))
+        return _pool(analyse(audio.samples))
 
 
-def _pooled(found: Descriptors) -> Vector:
-    loudness = 20 * np.log10(np.maximum(found.rms, _QUIETEST))
-    rows = np.column_stack([found.spectral, found.crossings, found.onsets, loudness])
-    opening = rows[found.times < _OPENING_SECONDS]
+def _pool(frames: Descriptors) -> Vector:
+    loudness = 20 * np.log10(np.maximum(frames.rms, _RMS_FLOOR))
+    rows = np.column_stack([frames.spectral, frames.crossings, frames.onsets, loudness])
+    opening = rows[frames.times < OPENING_SECONDS]
     difference = opening[:, -1].mean() - rows[:, -1].mean()
-    values = [*_span(rows), *_span(opening), difference, tempo(found.onsets)]
+    values = [*_span(rows), *_span(opening), difference, tempo(frames.onsets)]
     return np.array(values, dtype=np.float32)
 
 

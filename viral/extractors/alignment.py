@@ -1,4 +1,4 @@
-"""When each word of a transcript is said: WhisperX's forced alignment, with aligners that are on this machine."""
+"""Word times of a transcript: WhisperX's forced alignment with local models."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ import numpy as np
 import numpy.typing as npt
 
 from viral.errors import WeightsError
+from viral.extractors.network import inference
 from viral.extractors.transcript import Transcript
-from viral.extractors.whisperx_library import exactly, load_aligner
+from viral.extractors.whisperx_library import load_aligner
 
 KNOWN_ALIGNERS = ("wav2vec2-base-960h",)
-"""Aligners in `KNOWN_WEIGHTS`; it is one of English. Many others on the hub forbid commercial use."""
+"""Aligners in `CATALOGUE`, for English only: many others on the hub forbid commercial use."""
 
 NEEDED = ("config.json", "preprocessor_config.json", "vocab.json")
 
 
 class Aligners:
-    """Aligners by language, loaded when the first post in it comes.
+    """Aligners by language, loaded with the first post in the language.
 
     Args:
-        folders: for each language the folder of a wav2vec 2.0 model with a CTC head, as transformers saves it.
-        device: where they run.
+        folders: by language, the folder of a wav2vec 2.0 model with a CTC head, as saved by transformers.
+        device: the device of the models.
     """
 
     def __init__(self, folders: Mapping[str, Path], device: str) -> None:
@@ -34,24 +35,24 @@ class Aligners:
         self._lock = Lock()
 
     def __call__(self, transcript: Transcript, samples: npt.NDArray[np.float32]) -> list[dict[str, Any]] | None:
-        """Each word with its start and end in seconds and its score, as far as it has them.
+        """Return the words with start and end in seconds and score, where available.
 
-        None where there is no aligner of the language.
+        None if there is no aligner for the language.
 
         Raises:
-            WeightsError: the folder of the language holds no aligner.
+            WeightsError: the folder of the language is not an aligner.
         """
         if transcript.language not in self._folders:
             return None
         import whisperx
 
         segments = [
-            {"start": each.start, "end": each.end, "text": each.text} for each in transcript.segments if each.text
+            {"start": part.start, "end": part.end, "text": part.text} for part in transcript.segments if part.text
         ]
-        with self._lock, exactly(self._device):
+        with self._lock, inference(self._device, "float32"):
             model, alphabet = self._aligner(transcript.language)
-            found = whisperx.align(segments, model, alphabet, samples, self._device)
-        return [_word(each) for each in found["word_segments"]]
+            result = whisperx.align(segments, model, alphabet, samples, self._device)
+        return [_word(word) for word in result["word_segments"]]
 
     def _aligner(self, language: str) -> tuple[Any, dict[str, Any]]:
         if language not in self._loaded:
@@ -59,10 +60,10 @@ class Aligners:
             try:
                 self._loaded[language] = load_aligner(language, str(folder), self._device)
             except ValueError as error:
-                raise WeightsError(f"{folder} holds no wav2vec 2.0 model with a CTC head: {error}") from error
+                raise WeightsError(f"{folder} is not a wav2vec 2.0 model with a CTC head: {error}") from error
         return self._loaded[language]
 
 
-def _word(found: Mapping[str, Any]) -> dict[str, Any]:
-    times = {key: round(float(found[key]), 3) for key in ("start", "end", "score") if key in found}
-    return {"word": str(found["word"]), **times}
+def _word(word: Mapping[str, Any]) -> dict[str, Any]:
+    times = {key: round(float(word[key]), 3) for key in ("start", "end", "score") if key in word}
+    return {"word": str(word["word"]), **times}

@@ -1,4 +1,4 @@
-"""What a caption asks its viewers to do. A list of phrases, mostly English: what it does not know it does not see."""
+"""Detection of calls to action in captions by a list of phrases, mostly English."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ CALLS = tuple(_PHRASES)
 _PATTERNS = {call: re.compile("|".join(phrases)) for call, phrases in _PHRASES.items()}
 
 
-def calls_in(text: str) -> dict[str, bool]:
-    """For each of `CALLS`, whether the text, hashtags aside, makes it."""
+def find_calls(text: str) -> dict[str, bool]:
+    """Whether the text, without its hashtags, makes each of `CALLS`."""
     plain = text.casefold().replace("\u2019", "'")
     return {call: bool(pattern.search(plain)) for call, pattern in _PATTERNS.items()}

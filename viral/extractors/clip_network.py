@@ -1,4 +1,4 @@
-"""The extractors whose network can be trained on clips, end to end."""
+"""Extractors whose network can be fine-tuned end to end on clips."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from viral.errors import ConfigError
-from viral.extractors.extractor import Sample
+from viral.extractors.extractor import PostInput
 from viral.extractors.registry import extractor
-from viral.extractors.spec import ExtractorSpec, Resolve
+from viral.extractors.spec import ExtractorSpec, Resolver
 from viral.media.media import Media
 from viral.media.requests import Clips
 
@@ -20,42 +20,42 @@ if TYPE_CHECKING:
     import torch
 
 BACKBONES = ("r2plus1d", "vivit", "videomae")
-"""Extractors that are `ClipNetwork`s."""
+"""The extractors that are `ClipNetwork`s."""
 
 
 class ClipNetwork(Protocol):
-    """A spec that can make its network and turn the clips it asks for into what the network sees.
+    """A spec that can create its network and prepare clips as the network's input.
 
-    `NetworkSpec` is one wherever it asks for clips alone.
+    A `NetworkSpec` that requests only clips is one.
     """
 
     weights: str
 
     @property
     def needs(self) -> tuple[Clips]:
-        """The clips that a post is judged by."""
+        """The clips of a post."""
 
-    def pixels(self, sample: Sample) -> npt.NDArray[np.uint8] | None:
-        """Those clips as the network sees them: uint8 (C, T, H, W, 3), or None where there are none."""
+    def pixels(self, post: PostInput) -> npt.NDArray[np.uint8] | None:
+        """Those clips as input of the network: uint8 (C, T, H, W, 3); None if there are none."""
 
-    def filled(self, resolve: Resolve) -> torch.nn.Module:
-        """The network without its head, its weights as the spec says. Raises WeightsError."""
+    def load_network(self, resolve: Resolver) -> torch.nn.Module:
+        """Return the backbone with the weights of the spec. Raises WeightsError."""
 
-    def stored(self, state: Mapping[str, torch.Tensor], resolve: Resolve) -> bytes:
-        """The tensors of `filled`, trained, as a file that `weights` may name in another spec with these parameters."""
+    def serialize(self, state: Mapping[str, torch.Tensor], resolve: Resolver) -> bytes:
+        """Serialise the fine-tuned tensors as a file that `weights` of a spec with the same parameters can name."""
 
     def features(self, network: torch.nn.Module, pixels: torch.Tensor) -> torch.Tensor:
-        """uint8 (N, T, H, W, 3) to float32 (N, …); gradients pass."""
+        """Features of clips: uint8 (N, T, H, W, 3) to float32 (N, …). Differentiable."""
 
-    def pooled(self, features: torch.Tensor) -> torch.Tensor:
-        """One vector (dim,) from the features of a post's clips (C, …)."""
+    def pool(self, features: torch.Tensor) -> torch.Tensor:
+        """Pool the features of a post's clips, (C, …), into one vector (dim,)."""
 
 
 def clip_network(name: str, params: Mapping[str, Any]) -> ExtractorSpec:
-    """The spec of a backbone.
+    """Return the spec of a backbone.
 
     Raises:
-        ConfigError: it is none, or it does not take these parameters.
+        ConfigError: not a backbone, or invalid parameters.
     """
     if name not in BACKBONES:
         raise ConfigError(f"{name!r} cannot be trained on clips: choose from {', '.join(BACKBONES)}")
@@ -63,16 +63,16 @@ def clip_network(name: str, params: Mapping[str, Any]) -> ExtractorSpec:
 
 
 def as_clip_network(spec: ExtractorSpec) -> ClipNetwork:
-    """The same spec, as what it is beside an extractor."""
+    """Cast the spec of a backbone to its second interface."""
     return cast("ClipNetwork", spec)
 
 
 def random_clips(spec: ClipNetwork, count: int, seed: int) -> Clips:
-    """`count` clips as the spec's own, elsewhere in the video each time."""
+    """Request `count` clips of the spec's size at random positions."""
     return replace(spec.needs[0], count=count, choice="random", seed=seed)
 
 
-def seen(spec: ClipNetwork, media: Media, request: Clips) -> npt.NDArray[np.uint8] | None:
-    """The clips that answered `request`, as the network sees the spec's own: uint8 (C, T, H, W, 3)."""
+def clip_pixels(spec: ClipNetwork, media: Media, request: Clips) -> npt.NDArray[np.uint8] | None:
+    """Prepare the clips of `request` as input of the network: uint8 (C, T, H, W, 3)."""
     clips = media.clips(request)
-    return None if clips is None else spec.pixels(Sample(Media(media.facts, {spec.needs[0]: clips})))
+    return None if clips is None else spec.pixels(PostInput(Media(media.facts, {spec.needs[0]: clips})))

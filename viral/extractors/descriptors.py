@@ -1,6 +1,6 @@
-"""Frame-by-frame descriptors of sound, as librosa defines them, by torchaudio.
+"""Frame-wise audio descriptors with librosa's definitions, computed by torchaudio.
 
-librosa itself compiles at first use and writes caches, which a worker with a read-only home cannot.
+librosa itself compiles on first use and writes caches, which fails on a worker with a read-only home.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 RATE = 22050
 WINDOW = 2048
 HOP = 512
-"""librosa's defaults: windows of 93 ms, one every 23 ms, each centred on its time."""
+"""librosa's defaults: windows of 93 ms every 23 ms, centred on their times."""
 
+# librosa's defaults too, up to _DYNAMIC_RANGE.
 MFCCS = 20
 _BINS = WINDOW // 2 + 1
 _MELS = 128
@@ -26,18 +27,17 @@ _PITCHES = 12
 _ROLL_OFF = 0.85
 _FLOOR = 1e-10
 _DYNAMIC_RANGE = 80.0
-_BLOCK = 4096
-"""Windows at a time: about 95 s of sound, so that memory does not grow with the length of the track."""
+_BLOCK = 4096  # windows at a time, 95 s: bounds memory whatever the length of the track
 
 _Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Descriptors:
-    """Descriptors over time, a row a window: `spectral` (F, 35), `rms` (F,), `onsets` (F,), `times` (F,) seconds.
+    """Descriptors of F windows: `spectral` (F, 35), `crossings`, `rms` and `onsets` (F,), `times` (F,) in seconds.
 
-    The columns of `spectral` are the 12 pitch classes from C on, centroid, bandwidth and roll-off in Hz, 20 MFCCs.
-    `crossings` (F,) is the share of samples at which the wave changes its sign.
+    The columns of `spectral` are 12 pitch classes from C, centroid, bandwidth and roll-off in Hz, and 20 MFCCs.
+    `crossings` is the fraction of samples at which the wave changes sign.
     """
 
     spectral: _Array
@@ -48,7 +48,7 @@ class Descriptors:
 
 
 class Analyser:
-    """Makes descriptors of sound at `RATE`. Holds the filter banks."""
+    """Computes descriptors of audio at `RATE`. Holds the filter banks."""
 
     def __init__(self) -> None:
         import torch
@@ -61,7 +61,7 @@ class Analyser:
         self._cosines = audio.create_dct(MFCCS, _MELS, norm="ortho")
 
     def __call__(self, samples: npt.NDArray[np.float32]) -> Descriptors:
-        """Describe a track: float32 (N,), N at least 1."""
+        """Return the descriptors of a track, float32 (N,), N at least 1."""
         import torch
         import torchaudio.functional as audio
 
@@ -80,7 +80,7 @@ class Analyser:
         )
 
     def _block(self, padded: npt.NDArray[np.float32], first: int, last: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Pitches, centroid, bandwidth and roll-off (F, 15), and mel power (F, 128), of some windows."""
+        """Pitches, centroid, bandwidth and roll-off (F, 15), and mel power (F, 128), of windows `first` to `last`."""
         import torch
         import torchaudio.functional as audio
 
@@ -101,7 +101,7 @@ class Analyser:
 
 
 def tempo(onsets: _Array) -> float:
-    """Beats a minute: the lag at which onsets repeat most, weighed by how usual that tempo is; 0 without onsets.
+    """Tempo in beats per minute: the strongest autocorrelation lag of the onsets under a prior; 0 without onsets.
 
     Source: Ellis 2007, Beat tracking by dynamic programming (log-normal prior around 120, one octave wide).
     """
@@ -111,12 +111,12 @@ def tempo(onsets: _Array) -> float:
     if not len(repeats) or repeats.max() <= 0:
         return 0.0
     beats = 60 * RATE / HOP / np.arange(1, len(repeats) + 1)
-    usual = np.exp(-0.5 * np.log2(beats / 120) ** 2)
-    return float(beats[np.argmax(np.maximum(repeats, 0) * usual)])
+    prior = np.exp(-0.5 * np.log2(beats / 120) ** 2)
+    return float(beats[np.argmax(np.maximum(repeats, 0) * prior)])
 
 
 def _or_one(totals: torch.Tensor) -> torch.Tensor:
-    """The totals, with 1 where there is nothing to divide."""
+    """The totals, with zeros replaced by 1, to divide by."""
     return totals + (totals <= _FLOOR)
 
 
@@ -128,18 +128,18 @@ def _rms(padded: npt.NDArray[np.float32], count: int) -> _Array:
 
 
 def _crossings(samples: npt.NDArray[np.float32], count: int) -> _Array:
-    # The edge is repeated, since zeros would cross where the track does not.
+    # Edge padding, as padding with zeros would add crossings.
     negative = np.pad(samples, WINDOW // 2, mode="edge") < -_FLOOR
     changes = np.concatenate([[0], np.cumsum(negative[1:] != negative[:-1])])
     starts = np.arange(count) * HOP
-    share: _Array = (changes[starts + WINDOW - 1] - changes[starts]) / WINDOW
-    return share
+    fraction: _Array = (changes[starts + WINDOW - 1] - changes[starts]) / WINDOW
+    return fraction
 
 
 def _pitch_filters() -> _Array:
-    """How much each frequency counts for each pitch class, (1025, 12), for tuning at 440 Hz.
+    """The weight of each frequency for each pitch class, (1025, 12), for A = 440 Hz.
 
-    Gaussian bumps around the pitches, weighed down away from the middle octaves. Source: Ellis 2007, Chroma feature
+    Gaussian bumps around the pitches, with less weight away from the middle octaves. Source: Ellis 2007, Chroma feature
     analysis and synthesis; the same numbers as `librosa.filters.chroma`.
     """
     frequencies = np.arange(1, WINDOW) * RATE / WINDOW
@@ -151,6 +151,6 @@ def _pitch_filters() -> _Array:
     bumps = np.exp(-0.5 * (2 * away / widths[:, None]) ** 2)
     bumps /= np.linalg.norm(bumps, axis=1, keepdims=True)
     bumps *= np.exp(-0.5 * ((steps[:, None] / _PITCHES - 5) / 2) ** 2)
-    # The formula counts from A; the columns count from C.
+    # The formula starts at A; the columns start at C.
     filters: _Array = np.roll(bumps, -3, axis=1)[:_BINS]
     return filters

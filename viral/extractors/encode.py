@@ -1,4 +1,4 @@
-"""Runs the extractors of a feature set over a batch. Backfill, training and serving all come through here."""
+"""Runs the extractors of a feature set over a batch. Backfill, training and serving all use it."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from typing import Any
 import numpy as np
 
 from viral.errors import UsageError
-from viral.extractors.extractor import Answer, Extractor, Sample, Told, Vector
+from viral.extractors.extractor import Extractor, ExtractorOutput, PostInput, Vector, VectorWithNote
 
 
 @dataclass(frozen=True)
-class Encoded:
-    """What the extractors made of a batch: for each sample, by the name of the extractor, vectors, notes and errors.
+class EncodedBatch:
+    """Results of a batch: per post, vectors, notes and errors by extractor name.
 
-    `vectors` has every extractor: None where the modality is absent or the extractor failed. `errors` has those that
-    failed, with what they said in one line (the row's reason is then `ExtractorError.reason`). `notes` has those that
-    said something, as compact JSON with its keys in order. `seconds` is the time that each extractor took for the
-    whole batch.
+    Attributes:
+        vectors: every extractor; None if the modality is absent or the extractor failed.
+        notes: the extractors that returned a note, as compact JSON with sorted keys.
+        errors: the extractors that failed, with a one-line message (the row's reason is `ExtractorError.reason`).
+        seconds: time of each extractor for the whole batch.
     """
 
     vectors: list[dict[str, Vector | None]]
@@ -30,73 +31,73 @@ class Encoded:
     seconds: dict[str, float]
 
 
-def encode(extractors: Sequence[Extractor], samples: Sequence[Sample]) -> Encoded:
-    """Run every extractor over the samples.
+def encode(extractors: Sequence[Extractor], posts: Sequence[PostInput]) -> EncodedBatch:
+    """Run every extractor over the posts.
 
-    An extractor that fails on a batch is asked again for each sample alone, so that one bad sample costs no other.
+    If an extractor fails on the batch, it runs again on each post alone, so one bad post does not affect the others.
 
     Raises:
-        UsageError: an extractor cannot work at all as it was asked to (missing weights, say).
+        UsageError: an extractor cannot work at all (for example, its weights are missing).
     """
-    encoded = Encoded([{} for _ in samples], [{} for _ in samples], [{} for _ in samples], {})
+    encoded = EncodedBatch([{} for _ in posts], [{} for _ in posts], [{} for _ in posts], {})
     for extractor in extractors:
         started = time.perf_counter()
-        results = _run(extractor, samples)
+        results = _run(extractor, posts)
         encoded.seconds[extractor.name] = time.perf_counter() - started
-        for place, result in enumerate(results):
-            encoded.vectors[place][extractor.name] = result.vector
+        for i, result in enumerate(results):
+            encoded.vectors[i][extractor.name] = result.vector
             if result.note is not None:
-                encoded.notes[place][extractor.name] = result.note
+                encoded.notes[i][extractor.name] = result.note
             if result.error is not None:
-                encoded.errors[place][extractor.name] = result.error
+                encoded.errors[i][extractor.name] = result.error
     return encoded
 
 
 @dataclass(frozen=True)
 class _Result:
-    """A checked answer, with its note as JSON, or what went wrong."""
+    """A validated vector with its note as JSON, or an error message."""
 
     vector: Vector | None = None
     note: str | None = None
     error: str | None = None
 
 
-def _run(extractor: Extractor, samples: Sequence[Sample]) -> list[_Result]:
-    if not samples:
+def _run(extractor: Extractor, posts: Sequence[PostInput]) -> list[_Result]:
+    if not posts:
         return []
     try:
-        answers = extractor(samples)
-        if len(answers) != len(samples):
-            raise ValueError(f"{len(answers)} vectors for {len(samples)} samples")
-        return [_checked(extractor, answer) for answer in answers]
+        outputs = extractor(posts)
+        if len(outputs) != len(posts):
+            raise ValueError(f"{len(outputs)} vectors for {len(posts)} posts")
+        return [_validate(extractor, output) for output in outputs]
     except UsageError:
         raise
-    except Exception as error:  # noqa: BLE001 - whatever a library throws at a strange file costs one row, not the job
-        if len(samples) == 1:
+    except Exception as error:  # noqa: BLE001 - a library may raise anything on a strange file; it costs one row
+        if len(posts) == 1:
             return [_Result(error=_one_line(error))]
-        return [result for sample in samples for result in _run(extractor, [sample])]
+        return [result for post in posts for result in _run(extractor, [post])]
 
 
-def _checked(extractor: Extractor, answer: Answer) -> _Result:
-    if answer is None:
+def _validate(extractor: Extractor, output: ExtractorOutput) -> _Result:
+    if output is None:
         return _Result()
-    if isinstance(answer, Told) != extractor.tells:
-        raise ValueError(f"{'a' if isinstance(answer, Told) else 'no'} note where its spec says otherwise")
-    vector = answer.vector if isinstance(answer, Told) else answer
+    if isinstance(output, VectorWithNote) != extractor.has_note:
+        raise ValueError(f"{'a' if isinstance(output, VectorWithNote) else 'no'} note, contrary to its spec")
+    vector = output.vector if isinstance(output, VectorWithNote) else output
     if vector.shape != (extractor.dim,) or vector.dtype != np.float32:
         raise ValueError(f"a vector {vector.dtype} {vector.shape}, not float32 ({extractor.dim},)")
     if not np.isfinite(vector).all():
         raise ValueError(f"{np.count_nonzero(~np.isfinite(vector))} values are not finite")
-    return _Result(vector, _written(answer.note) if isinstance(answer, Told) else None)
+    return _Result(vector, _to_json(output.note) if isinstance(output, VectorWithNote) else None)
 
 
-def _written(note: Mapping[str, Any]) -> str:
-    """The note as JSON. Raises ValueError or TypeError where JSON or UTF-8 cannot hold it."""
+def _to_json(note: Mapping[str, Any]) -> str:
+    """Serialise a note. Raises ValueError or TypeError if JSON or UTF-8 cannot represent it."""
     text = json.dumps(note, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     text.encode()
     return text
 
 
 def _one_line(error: Exception) -> str:
-    said = str(error).splitlines()
-    return f"{type(error).__name__}: {said[0]}" if said else type(error).__name__
+    lines = str(error).splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

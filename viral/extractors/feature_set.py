@@ -1,4 +1,4 @@
-"""A feature set: an ordered list of extractors with their parameters. Its fingerprint names its table."""
+"""Feature sets: ordered lists of extractors with parameters. The fingerprint of a set names its table."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import json
 import platform
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,9 +17,9 @@ import yaml
 from viral.errors import ConfigError, WeightsError
 from viral.extractors.extractor import Extractor
 from viral.extractors.registry import extractor, parameters
-from viral.extractors.spec import ExtractorSpec, Resolve, UnavailableExtractor
+from viral.extractors.spec import ExtractorSpec, Resolver, UnavailableExtractor
 from viral.media.requests import Request
-from viral.weights.resolve import RANDOM, local_file
+from viral.weights.resolve import RANDOM, resolve_local
 
 _LIGHT = ("metadata", "caption", "acoustics", "craft")
 _FULL = (*_LIGHT, "resnet50", "r2plus1d")
@@ -30,47 +30,47 @@ FEATURE_SETS: Mapping[str, tuple[str, ...]] = {
     "full-bf16": _FULL,
     "sound": ("logmel",),
 }
-"""The named sets: `words` needs no videos, `light` no download, `full` looks at the pictures too, `full-bf16` with its
-networks in bfloat16: four times as fast where the processor has AVX512-BF16 or AMX, and on GPUs, with vectors a little
-coarser. `sound` is what the model of that name hears."""
+"""The named sets. `words` needs no videos, `light` no downloads. `full` adds image and video networks; `full-bf16` runs
+them in bfloat16, four times as fast on GPUs and on CPUs with AVX512-BF16 or AMX, at slightly lower precision.
+`sound` is the input of the sound model."""
 
 
 class UnavailableWarning(UserWarning):
-    """The weights of an optional extractor cannot be had: its modality is missing from all that follows."""
+    """The weights of an optional extractor are unavailable; its modality is missing from all results."""
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One extractor of a set. An `optional` one may do without its weights: then its modality is missing."""
+class ExtractorEntry:
+    """An extractor of a set. If it is `optional` and its weights are unavailable, its modality is missing."""
 
     spec: ExtractorSpec
     optional: bool = False
 
     def to_dict(self) -> dict[str, Any]:
-        """As it is written in YAML."""
+        """The entry as written in YAML."""
         optional = {"optional": True} if self.optional else {}
-        return {"name": self.spec.registered, "params": self.spec.params(), **optional}
+        return {"name": self.spec.registry_name, "params": self.spec.params(), **optional}
 
     @classmethod
-    def from_dict(cls, entry: Mapping[str, Any] | str) -> Entry:
-        """From `{name, params, optional}`, or from a name alone. Raises ConfigError."""
-        given: dict[str, Any] = {"name": entry} if isinstance(entry, str) else dict(entry)
-        _refuse_unknown(given, ("name", "params", "optional"), "an extractor of a feature set")
-        if "name" not in given:
+    def from_dict(cls, entry: Mapping[str, Any] | str) -> ExtractorEntry:
+        """Create an entry from `{name, params, optional}` or from a name. Raises ConfigError."""
+        values: dict[str, Any] = {"name": entry} if isinstance(entry, str) else dict(entry)
+        _check_keys(values, ("name", "params", "optional"), "an extractor of a feature set")
+        if "name" not in values:
             raise ConfigError("an extractor of a feature set needs a name")
-        return cls(extractor(given["name"], given.get("params")), bool(given.get("optional", False)))
+        return cls(extractor(values["name"], values.get("params")), bool(values.get("optional", False)))
 
 
 @dataclass(frozen=True)
 class FeatureSet:
-    """An ordered list of extractors. Everything but `build` works without loading weights or torch.
+    """An ordered list of extractors. Only `build` loads weights or torch.
 
-    `resolve` fetches weights that are given by path or URI; it is no part of the set's identity.
+    `resolve` locates weights given by path or URI; it is not part of the set's identity.
     """
 
     name: str
-    entries: tuple[Entry, ...]
-    resolve: Resolve = field(default=local_file, compare=False, repr=False)
+    entries: tuple[ExtractorEntry, ...]
+    resolve: Resolver = field(default=resolve_local, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         names = [spec.name for spec in self.specs]
@@ -81,83 +81,82 @@ class FeatureSet:
 
     @classmethod
     def named(
-        cls, name: str, *, weights: str | Mapping[str, str] | None = None, resolve: Resolve = local_file
+        cls, name: str, *, weights: str | Mapping[str, str] | None = None, resolve: Resolver = resolve_local
     ) -> FeatureSet:
-        """One of `FEATURE_SETS`.
+        """Create one of `FEATURE_SETS`.
 
         Args:
             name: the name of the set.
-            weights: for the extractors that take weights: one value for all (`random`, say), or one each by name.
-            resolve: fetches weights given by URI.
+            weights: one value for all extractors with weights (for example `random`), or a mapping by extractor name.
+            resolve: locates weights given by URI.
 
         Raises:
             ConfigError: no such set, or weights for an extractor that takes none.
         """
         if name not in FEATURE_SETS:
             raise ConfigError(f"no feature set is named {name!r}: choose from {', '.join(FEATURE_SETS)}")
-        chosen = _weights_by_extractor(name, weights)
-        params: dict[str, dict[str, str]] = {each: {} for each in FEATURE_SETS[name]}
-        for each, given in params.items():
-            if each in chosen:
-                given["weights"] = chosen[each]
-            if name == "full-bf16" and "precision" in parameters(each):
-                given["precision"] = "bfloat16"
-        entries = tuple(Entry(extractor(each, given)) for each, given in params.items())
-        return cls(f"{name}-{RANDOM}" if RANDOM in chosen.values() else name, entries, resolve)
+        by_extractor = _weights_by_extractor(name, weights)
+        entries = []
+        for member in FEATURE_SETS[name]:
+            params = {"weights": by_extractor[member]} if member in by_extractor else {}
+            if name == "full-bf16" and "precision" in parameters(member):
+                params["precision"] = "bfloat16"
+            entries.append(ExtractorEntry(extractor(member, params)))
+        return cls(f"{name}-{RANDOM}" if RANDOM in by_extractor.values() else name, tuple(entries), resolve)
 
     @classmethod
-    def from_dict(cls, given: Mapping[str, Any], *, resolve: Resolve = local_file) -> FeatureSet:
-        """From `{name, extractors: [{name, params, optional}]}`.
+    def from_dict(cls, values: Mapping[str, Any], *, resolve: Resolver = resolve_local) -> FeatureSet:
+        """Create a set from `{name, extractors: [{name, params, optional}]}`.
 
-        With a `fingerprint` beside them, the set must have it here too: another version of the code or another file
-        of weights is refused, instead of giving vectors that are not what they are said to be.
+        A `fingerprint` among the keys must match: another version of the code or other weights would silently give
+        different vectors.
 
         Raises:
-            ConfigError: something unknown, or another fingerprint.
+            ConfigError: an unknown key, extractor or parameter, or another fingerprint.
         """
-        _refuse_unknown(given, ("name", "extractors", "fingerprint"), "a feature set")
-        if not isinstance(given.get("name"), str) or not isinstance(given.get("extractors"), list | tuple):
+        _check_keys(values, ("name", "extractors", "fingerprint"), "a feature set")
+        if not isinstance(values.get("name"), str) or not isinstance(values.get("extractors"), list | tuple):
             raise ConfigError("a feature set is written {name: …, extractors: [{name: …, params: {…}}]}")
-        made = cls(given["name"], tuple(map(Entry.from_dict, given["extractors"])), resolve)
-        expected = given.get("fingerprint")
-        if expected is not None and made.fingerprint != expected:
+        feature_set = cls(values["name"], tuple(map(ExtractorEntry.from_dict, values["extractors"])), resolve)
+        expected = values.get("fingerprint")
+        if expected is not None and feature_set.fingerprint != expected:
             raise ConfigError(
-                f"the feature set {made.name} is {made.fingerprint} here and {expected} where it comes from: "
-                "use the same version of viral and the same weights"
+                f"the feature set {feature_set.name} is {feature_set.fingerprint} here and {expected} where it comes "
+                "from: use the same version of viral and the same weights"
             )
-        return made
+        return feature_set
 
     @classmethod
-    def load(cls, path: Path, *, resolve: Resolve = local_file) -> FeatureSet:
-        """From a YAML file. Raises ConfigError."""
+    def load(cls, path: Path, *, resolve: Resolver = resolve_local) -> FeatureSet:
+        """Read a set from a YAML file. Raises ConfigError."""
         try:
-            given = yaml.safe_load(path.read_text(encoding="utf-8"))
+            values = yaml.safe_load(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise ConfigError(f"cannot read the feature set {path}: {str(error).splitlines()[0]}") from error
-        if not isinstance(given, dict):
-            raise ConfigError(f"{path} holds no feature set: write name and extractors")
-        return cls.from_dict(given, resolve=resolve)
+        if not isinstance(values, dict):
+            raise ConfigError(f"{path} is not a feature set: it needs name and extractors")
+        return cls.from_dict(values, resolve=resolve)
 
     def to_dict(self) -> dict[str, Any]:
-        """The set as YAML or JSON holds it, with its fingerprint."""
+        """The set as written in YAML or JSON, with its fingerprint."""
         extractors = [entry.to_dict() for entry in self.entries]
         return {"name": self.name, "extractors": extractors, "fingerprint": self.fingerprint}
 
-    def with_resolve(self, resolve: Resolve) -> FeatureSet:
-        """The same set with another way to fetch weights."""
+    def with_resolve(self, resolve: Resolver) -> FeatureSet:
+        """Return the same set with another resolver of weights."""
         return replace(self, resolve=resolve)
 
     @property
     def specs(self) -> tuple[ExtractorSpec, ...]:
-        """The extractors, not loaded, in order."""
+        """The extractor specs, in order."""
         return tuple(entry.spec for entry in self.entries)
 
     @cached_property
     def fingerprints(self) -> dict[str, str]:
-        """For each extractor the hash of its name, version and parameters, with its weights by what they are.
+        """Per extractor, the hash of its name, version and parameters, with weights identified by content.
 
         Raises:
-            WeightsError: weights given by path or URI cannot be read, and their extractor is not optional.
+            WeightsError: weights given by path or URI cannot be read, and the extractor is not optional.
         """
         return {entry.spec.name: _fingerprint(self._identity(entry)) for entry in self.entries}
 
@@ -168,77 +167,77 @@ class FeatureSet:
 
     @property
     def table(self) -> str:
-        """The table that holds its vectors."""
+        """The name of its feature table."""
         return f"features/{self.name}-{self.fingerprint}"
 
     @property
     def dims(self) -> dict[str, int]:
-        """The length of each extractor's vectors, by its name and in order."""
+        """The vector length of each extractor, by name, in order."""
         return {spec.name: spec.dim for spec in self.specs}
 
     @property
     def modalities(self) -> dict[str, str]:
-        """The modality of each extractor, by its name and in order."""
+        """The modality of each extractor, by name, in order."""
         return {spec.name: spec.modality for spec in self.specs}
 
     @property
-    def tells(self) -> tuple[str, ...]:
-        """The extractors whose vectors come with a note, in order."""
-        return tuple(spec.name for spec in self.specs if spec.tells)
+    def noted_extractors(self) -> tuple[str, ...]:
+        """The names of the extractors that return notes, in order."""
+        return tuple(spec.name for spec in self.specs if spec.has_note)
 
     @property
     def requests(self) -> tuple[Request, ...]:
-        """What all its extractors together ask of the decode pass, each once."""
+        """The distinct media requests of all extractors."""
         return tuple(dict.fromkeys(request for spec in self.specs for request in spec.needs))
 
     def unavailable(self) -> dict[str, str]:
-        """The extractors whose weights cannot be had on this machine, each with the reason and the fix."""
-        found = {}
+        """The extractors without weights on this machine, each with the reason and the fix."""
+        reasons = {}
         for spec in self.specs:
             try:
                 spec.check(self.resolve)
             except WeightsError as error:
-                found[spec.name] = str(error)
-        return found
+                reasons[spec.name] = str(error)
+        return reasons
 
-    def check_same(self) -> None:
-        """Refuse weights that are others here than where the fingerprints were made: one table, one kind of vectors.
+    def check_fingerprints(self) -> None:
+        """Check that this machine's weights are those of the fingerprints, as one table must not mix vectors.
 
         Raises:
-            WeightsError: they are, or they cannot be had here.
+            WeightsError: they differ, or are unavailable here.
         """
         for entry in self.entries:
             if _fingerprint(self._identity(entry)) != self.fingerprints[entry.spec.name]:
                 raise WeightsError(
-                    f"the weights of {entry.spec.name} on {platform.node()} are others than where the job was started: "
-                    "bring them into the root (viral weights fetch or put, with --root)"
+                    f"the weights of {entry.spec.name} on {platform.node()} differ from those where the job was "
+                    "started: put them into the root (viral weights fetch or put, with --root)"
                 )
 
     def build(self, *, device: str = "cpu") -> list[Extractor]:
-        """Load the extractors, in order, their networks onto `device`.
+        """Load the extractors, in order, with their networks on `device`.
 
         Warns:
-            UnavailableWarning: an optional extractor has no weights here; it gives None for every sample.
+            UnavailableWarning: an optional extractor has no weights here; it returns None for every post.
 
         Raises:
-            WeightsError: an extractor that is not optional has no weights here.
+            WeightsError: another extractor has no weights here.
         """
-        return [self._built(entry, device) for entry in self.entries]
+        return [self._build(entry, device) for entry in self.entries]
 
-    def _built(self, entry: Entry, device: str) -> Extractor:
+    def _build(self, entry: ExtractorEntry, device: str) -> Extractor:
         try:
-            return entry.spec.made(device, self.resolve)
+            return entry.spec.build(device, self.resolve)
         except WeightsError as error:
             if not entry.optional:
                 raise
             warnings.warn(f"{entry.spec.name} is missing: {error}", UnavailableWarning, stacklevel=3)
             return UnavailableExtractor(entry.spec, str(error))
 
-    def _identity(self, entry: Entry) -> dict[str, Any]:
+    def _identity(self, entry: ExtractorEntry) -> dict[str, Any]:
         spec = entry.spec
         try:
             if entry.optional:
-                spec.check(self.resolve)  # without its weights it gives other vectors: none
+                spec.check(self.resolve)  # raises without weights: the fingerprint then says so
             params = spec.identity(self.resolve)
         except WeightsError:
             if not entry.optional:
@@ -251,20 +250,19 @@ class FeatureSet:
 
 
 def _weights_by_extractor(name: str, weights: str | Mapping[str, str] | None) -> dict[str, str]:
-    takers = [each for each in FEATURE_SETS[name] if "weights" in parameters(each)]
+    allowed = [member for member in FEATURE_SETS[name] if "weights" in parameters(member)]
     if weights is None:
         return {}
-    if not takers:
+    if not allowed:
         raise ConfigError(f"the feature set {name!r} has no extractor that takes weights")
     if isinstance(weights, str):
-        return dict.fromkeys(takers, weights)
-    _refuse_unknown(weights, takers, f"the weights of the feature set {name!r}")
+        return dict.fromkeys(allowed, weights)
+    _check_keys(weights, allowed, f"the weights of the feature set {name!r}")
     return dict(weights)
 
 
-def _refuse_unknown(given: Mapping[str, Any], allowed: Iterable[str], what: str) -> None:
-    allowed = tuple(allowed)
-    if unknown := sorted(set(given) - set(allowed)):
+def _check_keys(values: Mapping[str, Any], allowed: Sequence[str], what: str) -> None:
+    if unknown := sorted(set(values) - set(allowed)):
         raise ConfigError(f"{what} has no {unknown[0]!r}: choose from {', '.join(allowed)}")
 
 

@@ -1,4 +1,4 @@
-"""What the networks share that look at single frames."""
+"""Base class of extractors with a network for single frames."""
 
 from __future__ import annotations
 
@@ -9,17 +9,16 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from viral.extractors.extractor import Sample
+from viral.extractors.extractor import PostInput
 from viral.extractors.network import NetworkSpec
 from viral.media.requests import Frames
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageNetworkSpec(NetworkSpec):
-    """A torchvision network of ImageNet over `frames` frames at 224, taken where they are cheap, its features averaged.
+    """Mean features of a torchvision ImageNet network over `frames` key frames, which are cheap to decode.
 
-    Averaged only: a maximum beside it would double the vector and moves with the number of frames that a short video
-    happens to have.
+    There is no maximum beside the mean: it would double the vector and depend on how many frames a short video has.
     """
 
     weights: str = "imagenet"
@@ -31,10 +30,10 @@ class ImageNetworkSpec(NetworkSpec):
 
     @property
     def needs(self) -> tuple[Frames]:
-        """Key frames, the centre square at 224."""
+        """Key frames, the centre crop at 224."""
         return (Frames(count=self.frames, size=(224, 224), choice="key", fit="crop"),)
 
-    def pixels(self, sample: Sample) -> npt.NDArray[np.uint8] | None:
-        """The frames, uint8 (T, 224, 224, 3)."""
-        batch = sample.media.frames(self.needs[0]) if sample.media else None
+    def pixels(self, post: PostInput) -> npt.NDArray[np.uint8] | None:
+        """Key frames, uint8 (T, 224, 224, 3)."""
+        batch = post.media.frames(self.needs[0]) if post.media else None
         return batch.data if batch else None

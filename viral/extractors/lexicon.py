@@ -1,4 +1,4 @@
-"""How captions are cut into words, and the words that speak of the author or to the viewer."""
+"""Word splitting of captions, and pronouns of the first and second person."""
 
 from __future__ import annotations
 
@@ -19,6 +19,6 @@ _OTHERS = ("ich", "mich", "mir", "mein", "meine", "wir", "uns", "aku", "saya", "
 FIRST_PERSON = frozenset((*_I, *_WE, *_ROMANCE, *_OTHERS))
 
 
-def words_of(text: str) -> list[str]:
-    """The words in order, in lower case, with straight apostrophes."""
+def split_words(text: str) -> list[str]:
+    """Split a text into words, in lower case, with straight apostrophes."""
     return [word.casefold().replace("\u2019", "'") for word in _WORD.findall(text)]

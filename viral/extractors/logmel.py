@@ -1,4 +1,4 @@
-"""A sound as a picture: the log-mel spectrogram on a fixed grid, the input of the `sound` model."""
+"""Log-mel spectrogram on a fixed grid, the input of the sound model."""
 
 from __future__ import annotations
 
@@ -11,35 +11,32 @@ import numpy.typing as npt
 from pydantic import Field
 
 from viral.extractors.descriptors import HOP, RATE, WINDOW
-from viral.extractors.extractor import Sample, Vector
-from viral.extractors.spec import Encode, ExtractorSpec, Resolve
+from viral.extractors.extractor import PostInput, Vector
+from viral.extractors.spec import Encode, ExtractorSpec, Resolver
 from viral.media.requests import AudioTrack
 
 if TYPE_CHECKING:
     import torch
 
 FLOOR_DB = -100.0
-"""What silence is given as, and all that lies behind the end of a short sound."""
+"""The value of silence, and of the grid after the end of a short track."""
 
 _FLOOR = 10 ** (FLOOR_DB / 10)
-_BLOCK = 4096
-"""Windows at a time: about 95 s of sound, so that memory does not grow with the length of the track."""
+_BLOCK = 4096  # windows at a time, 95 s: bounds memory whatever the length of the track
 
 
 @dataclass(frozen=True, kw_only=True)
 class LogMel(ExtractorSpec):
-    """Mel power in dB, `frames` steps in time of `mels` bands each, one step after the other.
+    """Mel power in dB: `frames` time steps of `mels` bands, flattened.
 
-    The grid spans `seconds`. A shorter sound is followed by `FLOOR_DB`. A longer one is squeezed onto the grid: each
-    step is the mean power of a longer stretch. So all of a long sound is heard, and the tempo of all others is kept;
-    windows out of a long one would have to be stitched where the sound does not go on.
-
-    Absent when there is no sound track; a silent one is `FLOOR_DB` throughout.
+    The grid spans `seconds`. A shorter track is padded with `FLOOR_DB`. A longer one is squeezed onto the grid, each
+    step being the mean power of a longer interval: so a long track is covered entirely, without stitched excerpts, and
+    the tempo of all others is preserved. Absent if there is no audio track; a silent track is `FLOOR_DB` throughout.
 
     Attributes:
         mels: bands from 0 to 11 kHz.
-        frames: steps in time.
-        seconds: what the grid spans, unless the sound is longer.
+        frames: time steps.
+        seconds: length of the grid, unless the track is longer.
     """
 
     name: ClassVar[str] = "logmel"
@@ -52,34 +49,34 @@ class LogMel(ExtractorSpec):
 
     @property
     def dim(self) -> int:
-        """Bands times steps."""
+        """Bands times time steps."""
         return self.mels * self.frames
 
     @property
     def tokens(self) -> int:
-        """One a step in time."""
+        """One per time step."""
         return self.frames
 
     @property
     def needs(self) -> tuple[AudioTrack]:
-        """The track at the rate of the other descriptors, so that it is resampled once for both."""
+        """The track at the rate of `acoustics`, so that it is resampled once."""
         return (AudioTrack(rate=RATE),)
 
-    def load(self, device: str, resolve: Resolve) -> Encode:
+    def load(self, device: str, resolve: Resolver) -> Encode:
         """Compute the filter bank."""
         from torchaudio.transforms import MelSpectrogram
 
         spectrogram = MelSpectrogram(RATE, WINDOW, WINDOW, HOP, n_mels=self.mels, center=False)
         return partial(self._encode, spectrogram)
 
-    def _encode(self, spectrogram: Any, sample: Sample) -> Vector | None:
-        audio = sample.media.audio(self.needs[0]) if sample.media else None
+    def _encode(self, spectrogram: Any, post: PostInput) -> Vector | None:
+        audio = post.media.audio(self.needs[0]) if post.media else None
         if audio is None or not len(audio.samples):
             return None
         return self._on_grid(_power(spectrogram, audio.samples)).reshape(-1)
 
     def _on_grid(self, power: torch.Tensor) -> Vector:
-        """The mean power (windows, mels) of each step, in dB: (frames, mels)."""
+        """Average the power (windows, mels) per time step, in dB: (frames, mels)."""
         import torch
 
         count = len(power)
@@ -91,11 +88,11 @@ class LogMel(ExtractorSpec):
 
 
 def _power(spectrogram: Any, samples: npt.NDArray[np.float32]) -> torch.Tensor:
-    """Mel power (windows, mels), a window each `HOP` samples, centred on its time."""
+    """Mel power (windows, mels), one window per `HOP` samples, centred on its time."""
     import torch
 
     padded = torch.from_numpy(np.pad(samples, WINDOW // 2))
     count = 1 + len(samples) // HOP
     blocks = [(first, min(first + _BLOCK, count)) for first in range(0, count, _BLOCK)]
-    pieces = [spectrogram(padded[first * HOP : (last - 1) * HOP + WINDOW]).T for first, last in blocks]
-    return torch.cat(pieces)
+    powers = [spectrogram(padded[first * HOP : (last - 1) * HOP + WINDOW]).T for first, last in blocks]
+    return torch.cat(powers)

@@ -1,4 +1,4 @@
-"""How loud a video is, as broadcasters measure it: EBU R128, over the whole track and its opening."""
+"""Loudness by EBU R128, of the whole track and its opening."""
 
 from __future__ import annotations
 
@@ -9,28 +9,26 @@ import numpy as np
 import numpy.typing as npt
 
 from viral.extractors.descriptors import RATE
-from viral.extractors.extractor import Sample, Vector
-from viral.extractors.spec import Encode, ExtractorSpec, Resolve
+from viral.extractors.extractor import OPENING_SECONDS, PostInput, Vector
+from viral.extractors.spec import Encode, ExtractorSpec, Resolver
 from viral.media.requests import AudioTrack
 
 QUIETEST_LUFS = -70.0
-"""The absolute gate of R128: what is under it counts as silence, and silence is given as this."""
+"""The absolute gate of R128, below which audio counts as silence; the value of silence."""
 QUIETEST_PEAK = 1e-5
-"""-100 dB, what silence is given as."""
-_OPENING_SECONDS = 3.0
-_BLOCK_SECONDS = 0.4
-_RANGE_SECONDS = 3.0
-_OVERSAMPLING = 4
-_PIECE = 1 << 18
-_MARGIN = 64
-"""Samples on either side of a piece, more than the oversampling filter reaches."""
+"""-100 dB, the peak of silence."""
+_BLOCK_SECONDS = 0.4  # the gating block of BS.1770, also the window of momentary loudness
+_RANGE_SECONDS = 3.0  # the window of the loudness range, Tech 3342
+_OVERSAMPLING = 4  # as BS.1770 measures the true peak at 48 kHz
+_CHUNK = 1 << 18  # samples that are oversampled at a time: 12 s
+_MARGIN = 64  # samples on either side of a chunk, more than the oversampling filter reaches
 
 _SPAN = ("integrated", "momentary_max", "true_peak", "sample_peak", "measured")
 LOUDNESS_COLUMNS = (*_SPAN, "range", *(f"opening_{name}" for name in _SPAN), "opening_difference")
-"""The columns of the vector. `integrated` and `momentary_max` (of 0.4 s) in LUFS, at least -70; peaks in dB of full
-scale, at least -100; `measured` is 1 where there is something above the gate and at least 0.4 s of it, else the two
-loudnesses are at their floor. `range` (LRA) in LU, 0 under 3 s. `opening_` is the first 3 s; the difference is its
-integrated loudness less the whole's, 0 where one of them is not measured."""
+"""The columns of the vector. `integrated` and `momentary_max` (0.4 s) are in LUFS, at least -70; peaks in dBFS, at
+least -100. `measured` is 1 if the audio lasts 0.4 s and exceeds the gate; otherwise both loudnesses are at their floor.
+`range` (LRA) is in LU, 0 for a track under 3 s. `opening_` columns cover the first 3 s; the difference is the
+opening's integrated loudness minus the whole track's, 0 unless both are measured."""
 
 _Samples = npt.NDArray[np.float64]
 
@@ -39,9 +37,9 @@ _Samples = npt.NDArray[np.float64]
 class Loudness(ExtractorSpec):
     """Integrated loudness, loudness range and peaks, as `LOUDNESS_COLUMNS`.
 
-    Of the mono mix, played by one speaker: a file whose two channels are alike is 3 LU louder by its own R128 figure.
-    At 22,050 Hz the loudness of real videos is within 0.3 LU of that at 48,000, the true peak within 0.9 dB. Absent
-    when there is no sound track. Source: EBU R 128 and Tech 3342, ITU-R BS.1770-4; pyloudnorm.
+    Measured on the mono mix of one speaker; the R128 loudness of a file with two equal channels is 3 LU higher. At
+    22,050 Hz the loudness of real videos is within 0.3 LU of that at 48,000 Hz, the true peak within 0.9 dB. Absent if
+    there is no audio track. Source: EBU R 128 and Tech 3342, ITU-R BS.1770-4; pyloudnorm.
     """
 
     name: ClassVar[str] = "loudness"
@@ -52,19 +50,19 @@ class Loudness(ExtractorSpec):
 
     @property
     def needs(self) -> tuple[AudioTrack]:
-        """The track at the rate that `acoustics` asks for too."""
+        """The track at the rate of `acoustics`, so that it is resampled once."""
         return (AudioTrack(rate=RATE),)
 
-    def load(self, device: str, resolve: Resolve) -> Encode:
-        """There is nothing to load."""
+    def load(self, device: str, resolve: Resolver) -> Encode:
+        """Return the encoder; there is nothing to load."""
         return self._encode
 
-    def _encode(self, sample: Sample) -> Vector | None:
-        audio = sample.media.audio(self.needs[0]) if sample.media else None
+    def _encode(self, post: PostInput) -> Vector | None:
+        audio = post.media.audio(self.needs[0]) if post.media else None
         if audio is None or not len(audio.samples):
             return None
         samples = audio.samples.astype(np.float64)
-        whole, opening = _span(samples), _span(samples[: round(_OPENING_SECONDS * RATE)])
+        whole, opening = _span(samples), _span(samples[: round(OPENING_SECONDS * RATE)])
         both = whole["measured"] and opening["measured"]
         difference = opening["integrated"] - whole["integrated"] if both else 0.0
         return np.array([*whole.values(), _range(samples), *opening.values(), difference], dtype=np.float32)
@@ -79,7 +77,7 @@ def _span(samples: _Samples) -> dict[str, float]:
 
 
 def _loudness(samples: _Samples) -> tuple[float, float]:
-    """The integrated loudness, and the greatest of 0.4 s."""
+    """Return the integrated loudness and the maximum momentary loudness."""
     from pyloudnorm import Meter
 
     if len(samples) < _BLOCK_SECONDS * RATE:
@@ -94,17 +92,17 @@ def _range(samples: _Samples) -> float:
 
     if len(samples) < _RANGE_SECONDS * RATE:
         return 0.0
-    return float(np.nan_to_num(Meter(RATE).loudness_range(samples)))  # NaN where all is below the gate
+    return float(np.nan_to_num(Meter(RATE).loudness_range(samples)))  # NaN if everything is below the gate
 
 
 def _true_peak(samples: _Samples) -> float:
-    """The greatest of the wave between the samples too, piece by piece: a whole long track would not fit."""
+    """Return the peak of the oversampled wave, by chunks, as a long track would not fit in memory."""
     from scipy.signal import resample_poly
 
-    greatest = 0.0
-    for start in range(0, len(samples), _PIECE):
+    peak = 0.0
+    for start in range(0, len(samples), _CHUNK):
         first = max(0, start - _MARGIN)
-        wave = resample_poly(samples[first : start + _PIECE + _MARGIN], _OVERSAMPLING, 1)
-        inner = wave[(start - first) * _OVERSAMPLING :][: _PIECE * _OVERSAMPLING]
-        greatest = max(greatest, float(np.abs(inner).max()))
-    return greatest
+        wave = resample_poly(samples[first : start + _CHUNK + _MARGIN], _OVERSAMPLING, 1)
+        inner = wave[(start - first) * _OVERSAMPLING :][: _CHUNK * _OVERSAMPLING]
+        peak = max(peak, float(np.abs(inner).max()))
+    return peak

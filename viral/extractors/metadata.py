@@ -1,4 +1,4 @@
-"""What is known of a post besides its pictures and sound: when, by whom, in what words, how long."""
+"""Metadata features: posting time, author, form of the caption, and facts of the file."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
-from viral.extractors.extractor import Context, Sample, Vector
-from viral.extractors.lexicon import HASHTAG, MENTION, SECOND_PERSON, words_of
-from viral.extractors.spec import Encode, ExtractorSpec, Resolve
+from viral.extractors.extractor import Context, PostInput, Vector
+from viral.extractors.lexicon import HASHTAG, MENTION, SECOND_PERSON, split_words
+from viral.extractors.spec import Encode, ExtractorSpec, Resolver
 from viral.media.media import Facts, Media
 
 _TIME = ("hour_sin", "hour_cos", "weekday_sin", "weekday_cos")
@@ -48,26 +48,26 @@ METADATA_COLUMNS = (
     "has_audio",
     "media_known",
 )
-"""The columns of the vector. `log_x` is log(1 + x); hours and weekdays are those of UTC; the aspect ratio is width by
-height; the known-flags are 1 where the columns before them are known, which are 0 otherwise."""
+"""The columns of the vector. `log_x` is log(1 + x); hours and weekdays are in UTC; the aspect ratio is width by height;
+a `_known` flag is 1 if the columns before it are known, otherwise all are 0."""
 
 _T = TypeVar("_T")
 
 _PICTOGRAM = "[\U0001f300-\U0001faff\u2600-\u27bf\u2b05-\u2b55\u231a-\u23ff]"
 _EMOJI = re.compile(
-    # Two regional indicators are one flag; a modifier, a variation selector or a joiner goes on with the same emoji.
+    # Two regional indicators are one flag; a modifier, variation selector or joiner continues the same emoji.
     f"[\U0001f1e6-\U0001f1ff]{{2}}|{_PICTOGRAM}(?:\ufe0f|[\U0001f3fb-\U0001f3ff]|\u200d{_PICTOGRAM})*"
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Metadata(ExtractorSpec):
-    """Posting time, the caption's form, the author's reach and the file's facts, as `METADATA_COLUMNS`.
+    """Posting time, form of the caption, the author's followers and facts of the file, as `METADATA_COLUMNS`.
 
-    Nothing that exists only after posting: `Context` has no field for it. Absent when nothing at all is known.
+    Nothing that arises after posting: `Context` has no field for it. Absent if nothing at all is known.
 
     Args:
-        author: whether the author's reach is told; without it a model sees the post alone.
+        author: whether to include the author's followers; without them a model sees only the post.
     """
 
     author: bool = True
@@ -78,23 +78,23 @@ class Metadata(ExtractorSpec):
     columns: ClassVar[tuple[str, ...]] = METADATA_COLUMNS
     revision: ClassVar[str] = "1"
 
-    def identity(self, resolve: Resolve) -> dict[str, Any]:
-        """Its parameters; with the author's reach, as ever, there is none to tell."""
+    def identity(self, resolve: Resolver) -> dict[str, Any]:
+        """Its parameters; empty with the default, as in feature sets from before `author` existed."""
         return {} if self.author else self.params()
 
-    def load(self, device: str, resolve: Resolve) -> Encode:
-        """There is nothing to load."""
+    def load(self, device: str, resolve: Resolver) -> Encode:
+        """Return the encoder; there is nothing to load."""
         return _encode if self.author else _encode_anonymous
 
 
-def _encode_anonymous(sample: Sample) -> Vector | None:
-    return _encode(replace(sample, context=replace(sample.context, author_followers=None)))
+def _encode_anonymous(post: PostInput) -> Vector | None:
+    return _encode(replace(post, context=replace(post.context, author_followers=None)))
 
 
-def _encode(sample: Sample) -> Vector | None:
-    if sample.media is None and sample.context == Context():
+def _encode(post: PostInput) -> Vector | None:
+    if post.media is None and post.context == Context():
         return None
-    values = _context_columns(sample.context) | _media_columns(sample.media)
+    values = _context_columns(post.context) | _media_columns(post.media)
     return np.array([values[column] for column in METADATA_COLUMNS], dtype=np.float32)
 
 
@@ -103,11 +103,11 @@ def _context_columns(context: Context) -> dict[str, float]:
     if hashtags is None and context.caption is not None:
         hashtags = tuple(HASHTAG.findall(context.caption))
     return {
-        **_known(context.posted_at, _TIME, "time_known", _clock),
-        **_known(context.caption, _CAPTION, "caption_known", _wording),
-        **_known(hashtags, ("log_hashtags",), "hashtags_known", lambda tags: [math.log1p(len(tags))]),
-        **_known(context.author_followers, ("log_followers",), "followers_known", lambda n: [math.log1p(max(n, 0))]),
-        **_known(context.sound_original, ("sound_original",), "sound_known", lambda original: [float(original)]),
+        **_columns(context.posted_at, _TIME, "time_known", _clock),
+        **_columns(context.caption, _CAPTION, "caption_known", _caption_form),
+        **_columns(hashtags, ("log_hashtags",), "hashtags_known", lambda tags: [math.log1p(len(tags))]),
+        **_columns(context.author_followers, ("log_followers",), "followers_known", lambda n: [math.log1p(max(n, 0))]),
+        **_columns(context.sound_original, ("sound_original",), "sound_known", lambda original: [float(original)]),
     }
 
 
@@ -116,27 +116,29 @@ def _media_columns(media: Media | None) -> dict[str, float]:
     seconds = facts.seen_seconds or facts.declared_seconds
     size = (facts.width, facts.height) if facts.width and facts.height else None
     return {
-        **_known(seconds, _FILE, "duration_known", lambda s: [s, math.log1p(s)]),
-        **_known(size, _PICTURE, "size_known", lambda wh: [wh[0] / wh[1]]),
-        **_known(media, ("has_audio",), "media_known", lambda m: [float(m.facts.audio_codec is not None)]),
+        **_columns(seconds, _FILE, "duration_known", lambda s: [s, math.log1p(s)]),
+        **_columns(size, _PICTURE, "size_known", lambda wh: [wh[0] / wh[1]]),
+        **_columns(media, ("has_audio",), "media_known", lambda m: [float(m.facts.audio_codec is not None)]),
     }
 
 
-def _known(value: _T | None, columns: tuple[str, ...], flag: str, of: Callable[[_T], list[float]]) -> dict[str, float]:
-    numbers = [0.0] * len(columns) if value is None else of(value)
+def _columns(
+    value: _T | None, columns: tuple[str, ...], flag: str, to_numbers: Callable[[_T], list[float]]
+) -> dict[str, float]:
+    numbers = [0.0] * len(columns) if value is None else to_numbers(value)
     return {**dict(zip(columns, numbers, strict=True)), flag: float(value is not None)}
 
 
 def _clock(posted_at: datetime) -> list[float]:
-    # A time without a zone is taken for UTC, as the posts table has it.
-    at = posted_at.astimezone(UTC) if posted_at.tzinfo else posted_at
-    hour = 2 * math.pi * (at.hour + at.minute / 60) / 24
-    weekday = 2 * math.pi * at.weekday() / 7
+    # A time without a zone is UTC, as in the posts table.
+    time = posted_at.astimezone(UTC) if posted_at.tzinfo else posted_at
+    hour = 2 * math.pi * (time.hour + time.minute / 60) / 24
+    weekday = 2 * math.pi * time.weekday() / 7
     return [math.sin(hour), math.cos(hour), math.sin(weekday), math.cos(weekday)]
 
 
-def _wording(caption: str) -> list[float]:
-    words = words_of(caption)
+def _caption_form(caption: str) -> list[float]:
+    words = split_words(caption)
     letters = [letter for letter in caption if letter.isalpha()]
     counts = (
         len(words),

@@ -1,4 +1,4 @@
-"""What the extractors that are neural networks share: where weights come from, and how a network is run."""
+"""Base class of extractors with a neural network: weights, and inference."""
 
 from __future__ import annotations
 
@@ -13,160 +13,160 @@ import numpy as np
 import numpy.typing as npt
 
 from viral.errors import WeightsError
-from viral.extractors.extractor import Extractor, Sample, Vector
-from viral.extractors.spec import BatchedExtractor, Encode, ExtractorSpec, Resolve
-from viral.weights.manifest import digest_of
+from viral.extractors.extractor import Extractor, PostInput, Vector
+from viral.extractors.spec import BatchedExtractor, Encode, ExtractorSpec, Resolver
+from viral.weights.manifest import combined_digest, file_digest
 from viral.weights.pinned import split_pinned
-from viral.weights.resolve import RANDOM, file_digest, find_known, identity_of, read_state_dict
+from viral.weights.resolve import RANDOM, find_weights, read_state_dict, weights_identity
 
 if TYPE_CHECKING:
     import torch
 
 Precision = Literal["float32", "bfloat16"]
 """`float32` gives the same vectors on every machine up to rounding. `bfloat16` is several times faster on CPUs with
-AVX512-BF16 and on GPUs, and gives others: it is part of the fingerprint. It is never chosen by looking at the machine,
-since then two nodes would fill one table with two kinds of vectors."""
+AVX512-BF16 and on GPUs, and gives other vectors, so it is part of the fingerprint. It is never chosen automatically, or
+two nodes might fill one table with both kinds."""
 
-_SEED = 0
+_SEED = 0  # of random weights, which must be the same on every machine
 
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkSpec(ExtractorSpec):
-    """An extractor with a network. `weights` is a known name, `random`, or a file's path or URI.
+    """An extractor with a network. `weights` is a name in `pretrained`, `random`, or a file's path or URI.
 
-    As it stands it is made for torchvision's networks: one file of weights, and a head that is a layer of its own.
+    The defaults fit torchvision's networks: one file of weights, and a head that is a single layer.
     """
 
     weights: str
     precision: Precision = "float32"
 
-    known: ClassVar[dict[str, str]]
-    """The names that `weights` may take, each with its name in `KNOWN_WEIGHTS`."""
+    pretrained: ClassVar[dict[str, str]]
+    """Allowed names for `weights`, each with its name in `CATALOGUE`."""
     head: ClassVar[str] = "fc"
-    """The layer that names classes, which is taken off."""
-    together: ClassVar[int] = 64
-    """Frames or clips that go through the network at once: some GB of a GPU's memory."""
+    """The classification layer, which is removed."""
+    batch_size: ClassVar[int] = 64
+    """Frames or clips per forward pass; takes some GB of GPU memory."""
     mean: ClassVar[tuple[float, float, float]]
     std: ClassVar[tuple[float, float, float]]
 
     @property
     def version(self) -> str:
-        """The revision; random weights say so."""
+        """The revision; marks random weights."""
         return f"{self.revision}-{RANDOM}" if self.weights == RANDOM else self.revision
 
-    def identity(self, resolve: Resolve) -> dict[str, Any]:
-        """The parameters, with weights that have no name of their own named by the SHA-256 of their files."""
+    def identity(self, resolve: Resolver) -> dict[str, Any]:
+        """The parameters; unnamed weights are identified by the SHA-256 of their files."""
         _, digest = split_pinned(self.weights)
-        if digest or self.weights == RANDOM or self.weights in self.known:
-            return self.params() | {"weights": identity_of(self.weights, self.known, resolve)}
+        if digest or self.weights == RANDOM or self.weights in self.pretrained:
+            return self.params() | {"weights": weights_identity(self.weights, self.pretrained, resolve)}
         files = {path.name: file_digest(path) for path in self.files(resolve)}
-        return self.params() | {"weights": f"sha256:{digest_of(files)}"}
+        return self.params() | {"weights": f"sha256:{combined_digest(files)}"}
 
-    def check(self, resolve: Resolve) -> None:
-        """Make sure that the weights are there. Raises WeightsError."""
+    def check(self, resolve: Resolver) -> None:
+        """Check that the weights are available. Raises WeightsError."""
         if self.weights != RANDOM:
             self.files(resolve)
 
-    def load(self, device: str, resolve: Resolve) -> Encode:
-        """Make the network, fill it and put it onto `device`. Raises WeightsError."""
-        network = self._loaded(device, resolve)
-        return lambda sample: self.encoded(network, device, [sample])[0]
+    def load(self, device: str, resolve: Resolver) -> Encode:
+        """Load the network with its weights onto `device`. Raises WeightsError."""
+        network = self._load_for_inference(device, resolve)
+        return lambda post: self.encode_batch(network, device, [post])[0]
 
-    def made(self, device: str, resolve: Resolve) -> Extractor:
-        """On a CPU a post is batch enough; a GPU takes several posts together. Raises WeightsError."""
+    def build(self, device: str, resolve: Resolver) -> Extractor:
+        """Encode post by post on a CPU, several posts per pass on a GPU. Raises WeightsError."""
         if not device.startswith("cuda"):
-            return super().made(device, resolve)
-        return BatchedExtractor(self, partial(self.encoded, self._loaded(device, resolve), device))
+            return super().build(device, resolve)
+        return BatchedExtractor(self, partial(self.encode_batch, self._load_for_inference(device, resolve), device))
 
-    def encoded(self, network: torch.nn.Module, device: str, samples: Sequence[Sample]) -> list[Vector | None]:
-        """The vector of each sample, up to `together` frames or clips a pass through the network."""
+    def encode_batch(self, network: torch.nn.Module, device: str, posts: Sequence[PostInput]) -> list[Vector | None]:
+        """Return the vector of each post, with up to `batch_size` frames or clips per forward pass."""
         import torch
 
-        pixels = [self.pixels(sample) for sample in samples]
-        counts = [0 if each is None else len(each) for each in pixels]
+        pixels = [self.pixels(post) for post in posts]
+        counts = [0 if images is None else len(images) for images in pixels]
         if not any(counts):
-            return [None] * len(samples)
-        seen = np.concatenate([each for each in pixels if each is not None])
-        with exactly(device, self.precision):
-            batches = torch.split(torch.from_numpy(seen), self.together)
+            return [None] * len(posts)
+        inputs = np.concatenate([images for images in pixels if images is not None])
+        with inference(device, self.precision):
+            batches = torch.split(torch.from_numpy(inputs), self.batch_size)
             features = torch.cat([self.features(network, batch.to(device)) for batch in batches])
-            parts = torch.split(features, counts)
-            return [self.pooled(part).cpu().numpy() if len(part) else None for part in parts]
+            per_post = torch.split(features, counts)
+            return [self.pool(part).cpu().numpy() if len(part) else None for part in per_post]
 
-    def pixels(self, sample: Sample) -> npt.NDArray[np.uint8] | None:
-        """What the network is to see: uint8 (N, …, H, W, 3), or None where the sample has no pictures."""
+    def pixels(self, post: PostInput) -> npt.NDArray[np.uint8] | None:
+        """Input of the network: uint8 (N, …, H, W, 3); None if the post has no video."""
         raise NotImplementedError
 
-    def files(self, resolve: Resolve) -> tuple[Path, ...]:
-        """The files of the weights on this machine, the one with the tensors last. Raises WeightsError."""
-        known = self.known.get(self.weights)
-        return (find_known(known, resolve) if known else resolve(self.weights),)
+    def files(self, resolve: Resolver) -> tuple[Path, ...]:
+        """Local files of the weights, the one with the tensors last. Raises WeightsError."""
+        name = self.pretrained.get(self.weights)
+        return (find_weights(name, resolve) if name else resolve(self.weights),)
 
     def network(self) -> torch.nn.Module:
-        """The network with its head, with weights drawn at random."""
+        """Create the network with its head and random weights."""
         raise NotImplementedError
 
-    def headless(self, resolve: Resolve) -> torch.nn.Module:
-        """The network without its head, with weights drawn at random."""
+    def build_backbone(self, resolve: Resolver) -> torch.nn.Module:
+        """Create the network without its head, with random weights."""
         import torch
 
         network = self.network()
         network.set_submodule(self.head, torch.nn.Identity())
         return network
 
-    def fitting(self, state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """The tensors of a file by their names in the network without its head."""
+    def adapt_state_dict(self, state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Select the tensors of the backbone from a file, under their names in it."""
         return {key: value for key, value in state.items() if not key.startswith(f"{self.head}.")}
 
     def features(self, network: torch.nn.Module, pixels: torch.Tensor) -> torch.Tensor:
-        """The features of frames or clips, uint8 (N, …, H, W, 3) to float32 (N, …); gradients pass."""
+        """Features of frames or clips: uint8 (N, …, H, W, 3) to float32 (N, …). Differentiable."""
         features: torch.Tensor = network(self._normalised(pixels)).float()
         return features
 
-    def pooled(self, features: torch.Tensor) -> torch.Tensor:
-        """One vector (dim,) from what the network made of a post's frames or clips, (N, …)."""
+    def pool(self, features: torch.Tensor) -> torch.Tensor:
+        """Pool the features of a post's frames or clips, (N, …), into one vector (dim,)."""
         return features.mean(0)
 
-    def stored(self, state: Mapping[str, torch.Tensor], resolve: Resolve) -> bytes:
-        """The tensors of a network without its head, which was made from this spec, as a file for `weights`."""
+    def serialize(self, state: Mapping[str, torch.Tensor], resolve: Resolver) -> bytes:
+        """Serialise the tensors of this spec's backbone as a file that `weights` can name."""
         from safetensors.torch import save
 
-        data: bytes = save({name: each.contiguous() for name, each in state.items()})
+        data: bytes = save({name: tensor.contiguous() for name, tensor in state.items()})
         return data
 
-    def _loaded(self, device: str, resolve: Resolve) -> torch.nn.Module:
-        return self.filled(resolve).eval().requires_grad_(False).to(device)
+    def _load_for_inference(self, device: str, resolve: Resolver) -> torch.nn.Module:
+        return self.load_network(resolve).eval().requires_grad_(False).to(device)
 
-    def filled(self, resolve: Resolve) -> torch.nn.Module:
-        """The network without its head, its weights as the spec says. Raises WeightsError."""
+    def load_network(self, resolve: Resolver) -> torch.nn.Module:
+        """Return the backbone with the weights of the spec. Raises WeightsError."""
         import torch
 
-        # The random weights are the same everywhere, and the caller's random numbers stay as they were.
+        # Random weights are the same everywhere, and the caller's random state is left alone.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(_SEED)
-            network = self.headless(resolve)
+            network = self.build_backbone(resolve)
         if self.weights == RANDOM:
             return network
         path = self.files(resolve)[-1]
-        state = self.fitting(read_state_dict(path))
+        state = self.adapt_state_dict(read_state_dict(path))
         try:
             network.load_state_dict(state)
         except RuntimeError as error:
             lines = str(error).splitlines()
-            raise WeightsError(f"the weights at {path} are not those of a {self.name}: {lines[1].strip()}") from error
+            raise WeightsError(f"the weights at {path} do not fit a {self.name}: {lines[1].strip()}") from error
         return network
 
     def _normalised(self, pixels: torch.Tensor) -> torch.Tensor:
         import torch
 
-        mean, std = (torch.tensor(each, device=pixels.device) * 255 for each in (self.mean, self.std))
-        # Channels go first by a view alone: memory stays channels-last, the faster order.
+        mean, std = (torch.tensor(rgb, device=pixels.device) * 255 for rgb in (self.mean, self.std))
+        # movedim returns a view: memory stays channels-last, which is faster.
         return ((pixels.float() - mean) / std).movedim(-1, 1)
 
 
 @contextmanager
-def exactly(device: str, precision: Precision) -> Iterator[None]:
-    """Without gradients, in that precision, and on a GPU without TF32 or algorithms picked by timing."""
+def inference(device: str, precision: Precision) -> Iterator[None]:
+    """Inference mode in a precision; on a GPU without TF32 and with deterministic algorithms."""
     import torch
 
     with ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""The text on the screen: how much there is, where and when, and what it means."""
+"""On-screen text: amount, position, timing and meaning."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import Field
 
-from viral.extractors.extractor import Sample, Told, Vector
-from viral.extractors.frame_sampling import Glances
+from viral.extractors.extractor import PostInput, Vector, VectorWithNote
+from viral.extractors.frame_sampling import FrameSample
 from viral.extractors.screen_text import DETECTOR, RECOGNISER, Image, ScreenText, TextLine, line_reader
 from viral.extractors.sentences import SENTENCE_DIM, sentence_encoder
-from viral.extractors.spec import Encode, ExtractorSpec, Resolve
+from viral.extractors.spec import Encode, ExtractorSpec, Resolver
 from viral.media.requests import Frames
 
 OCR_COLUMNS = (
@@ -32,14 +32,13 @@ OCR_COLUMNS = (
     "middle",
     "bottom",
 )
-"""The columns before the embedding. `share_of_time` is how much of the time there is text, `opening_share` how many of
-the frames of the first 3 s have some; areas are shares of the picture; `lines_mean` is a frame's number of lines;
-words and characters are those of the distinct lines, as log(1 + n); `renewal` is the distinct lines by all lines that
-were seen, 1 where every frame says something new; `confidence` is the mean of the lines'; `top`, `middle` and `bottom`
-are how the area of the text is shared among the thirds of the picture. All are 0 where there is no text."""
+"""The columns before the embedding. `share_of_time` is the fraction of the time with text, `opening_share` the fraction
+of the frames of the first 3 s; areas are fractions of the picture; `lines_mean` is the number of lines per frame; words
+and characters are counted in the distinct lines, as log(1 + n); `renewal` is distinct lines per line, 1 if every frame
+has new text; `confidence` is the mean over lines; `top`, `middle` and `bottom` are the fractions of the text's area in
+the thirds of the picture. All are 0 without text."""
 
-_SHORT_SIDE = 480
-"""The subtitles of TikToks, 3 % of the height or less, are read at 480 as at the full 576, at under half the cost."""
+_SHORT_SIDE = 480  # reads subtitles of 3 % of the height as well as the full 576, at under half the cost
 
 ReadLines = Callable[[Image], tuple[TextLine, ...]]
 Embed = Callable[[str], Vector]
@@ -47,11 +46,10 @@ Embed = Callable[[str], Vector]
 
 @dataclass(frozen=True, kw_only=True)
 class OCR(ExtractorSpec):
-    """What is written in up to `frames` key frames and three frames of the opening.
+    """Text in up to `frames` key frames and three frames of the opening.
 
-    The vector is `OCR_COLUMNS`, then the embedding of the distinct lines: 384 values of length one, or zeros without
-    text. That there is no text is a fact of its own: the vector is absent only where there are no pictures. The note
-    holds the distinct `lines`.
+    The vector is `OCR_COLUMNS` and the embedding of the distinct lines, 384 values of unit length, or zeros without
+    text. It is absent only without frames, as the lack of text is itself a feature. The note has the distinct `lines`.
 
     Source: PP-OCR, Du et al. 2020, arXiv 2009.09941; models PP-OCRv6 small (Apache-2.0) in the wheel `rapidocr`.
     """
@@ -63,62 +61,62 @@ class OCR(ExtractorSpec):
     dim: ClassVar[int] = len(OCR_COLUMNS) + SENTENCE_DIM
     columns: ClassVar[tuple[str, ...]] = OCR_COLUMNS
     revision: ClassVar[str] = "1"
-    tells: ClassVar[bool] = True
+    has_note: ClassVar[bool] = True
 
     @property
-    def glances(self) -> Glances:
-        """Which frames are read."""
-        return Glances(short=_SHORT_SIDE, whole=self.frames)
+    def frame_sample(self) -> FrameSample:
+        """The frames to read."""
+        return FrameSample(short_side=_SHORT_SIDE, keyframes=self.frames)
 
     @property
     def needs(self) -> tuple[Frames, Frames]:
-        """Key frames and the opening, large enough to be read."""
-        return self.glances.needs
+        """Key frames and the opening, large enough for subtitles."""
+        return self.frame_sample.needs
 
-    def check(self, resolve: Resolve) -> None:
-        """Make sure that the models are installed. Raises WeightsError."""
+    def check(self, resolve: Resolver) -> None:
+        """Check that the models are installed. Raises WeightsError."""
         DETECTOR.find()
         RECOGNISER.find()
 
-    def load(self, device: str, resolve: Resolve) -> Encode:
-        """Load the two models, which run on the CPU, and the sentence transformer. Raises WeightsError."""
+    def load(self, device: str, resolve: Resolver) -> Encode:
+        """Load the two models onto the CPU, and the sentence transformer. Raises WeightsError."""
         import torch
 
         return partial(self._encode, line_reader(torch.get_num_threads()), sentence_encoder(device))
 
-    def read(self, lines: ReadLines, sample: Sample) -> ScreenText | None:
-        """The text on the screen; None where there are no pictures."""
-        seen = self.glances.at(sample.media)
-        if seen is None:
+    def read(self, read_lines: ReadLines, post: PostInput) -> ScreenText | None:
+        """Read the text in the frames; None if there are no frames."""
+        sample = self.frame_sample.frames(post.media)
+        if sample is None:
             return None
-        pictures, moments = seen
-        return ScreenText(moments, tuple(lines(picture) for picture in pictures))
+        images, times = sample
+        return ScreenText(times, tuple(read_lines(image) for image in images))
 
-    def _encode(self, lines: ReadLines, embed: Embed, sample: Sample) -> Told | None:
-        text = self.read(lines, sample)
-        return None if text is None else Told(vector(text, embed), {"lines": list(text.distinct)})
+    def _encode(self, read_lines: ReadLines, embed: Embed, post: PostInput) -> VectorWithNote | None:
+        text = self.read(read_lines, post)
+        return None if text is None else VectorWithNote(ocr_vector(text, embed), {"lines": list(text.distinct)})
 
 
-def vector(text: ScreenText, embed: Embed) -> Vector:
-    """The vector of what was read: `OCR_COLUMNS` and the embedding."""
-    said = " ".join(text.distinct)
-    meaning = embed(said) if said else np.zeros(SENTENCE_DIM, np.float32)
-    return np.concatenate([np.array(_statistics(text), np.float32), meaning])
+def ocr_vector(text: ScreenText, embed: Embed) -> Vector:
+    """Return `OCR_COLUMNS` and the embedding of a text."""
+    joined = " ".join(text.distinct)
+    embedding = embed(joined) if joined else np.zeros(SENTENCE_DIM, np.float32)
+    return np.concatenate([np.array(_statistics(text), np.float32), embedding])
 
 
 def _statistics(text: ScreenText) -> list[float]:
     counts = [len(lines) for lines in text.lines]
-    # Boxes may overlap by their margins.
+    # Boxes may overlap at their margins.
     areas = [min(1.0, sum(line.area for line in lines)) for lines in text.lines]
-    shown = np.array(counts) > 0
-    confidences = [line.confidence for line in text.every_line()]
+    has_text = np.array(counts) > 0
+    confidences = [line.confidence for line in text.all_lines()]
     return [
-        text.moments.mean(shown),
-        text.moments.mean(areas),
+        text.times.mean(has_text),
+        text.times.mean(areas),
         max(areas),
-        text.moments.opening_mean(shown),
-        text.moments.opening_mean(areas),
-        text.moments.mean(counts),
+        text.times.opening_mean(has_text),
+        text.times.opening_mean(areas),
+        text.times.mean(counts),
         float(np.log1p(len(text.words))),
         float(np.log1p(sum(map(len, text.distinct)))),
         len(text.distinct) / max(sum(counts), 1),
@@ -129,6 +127,6 @@ def _statistics(text: ScreenText) -> list[float]:
 
 def _thirds(text: ScreenText) -> list[float]:
     areas = np.zeros(3)
-    for line in text.every_line():
+    for line in text.all_lines():
         areas[min(2, max(0, int(3 * line.height)))] += line.area
     return [float(area) for area in areas / max(areas.sum(), 1e-12)]

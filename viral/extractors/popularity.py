@@ -1,4 +1,4 @@
-"""How popular a post's sound was before the post."""
+"""Popularity of a post's sound before the post."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import ClassVar
 
 import numpy as np
 
-from viral.extractors.extractor import Sample, Vector
-from viral.extractors.spec import Encode, ExtractorSpec, Resolve
+from viral.extractors.extractor import PostInput, Vector
+from viral.extractors.spec import Encode, ExtractorSpec, Resolver
 
 POPULARITY_COLUMNS = ("log_posts_before", "posts_known", "log_uses_before", "uses_known")
-"""The columns of the vector: log(1 + x) of the root's own posts with that sound before this one, and of the uses that a
-scrape before it had told of; each with a flag that is 1 where the number is known, which is 0 otherwise."""
+"""The columns of the vector: log(1 + x) of the root's earlier posts with the sound, and of the uses that an earlier
+scrape counted. The flag after each is 1 if the number is known; an unknown number is 0."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Popularity(ExtractorSpec):
-    """The popularity of the sound at the moment of posting, as `POPULARITY_COLUMNS`; absent where nothing is known.
+    """The popularity of the sound at the moment of posting, as `POPULARITY_COLUMNS`; absent if unknown.
 
-    In a backfill it comes from the table that `python -m jobs.sounds` makes of the posts.
+    In a backfill the numbers come from the table that `viral sounds` derives from the posts.
     """
 
     name: ClassVar[str] = "popularity"
@@ -29,13 +29,13 @@ class Popularity(ExtractorSpec):
     columns: ClassVar[tuple[str, ...]] = POPULARITY_COLUMNS
     revision: ClassVar[str] = "1"
 
-    def load(self, device: str, resolve: Resolve) -> Encode:
-        """There is nothing to load."""
+    def load(self, device: str, resolve: Resolver) -> Encode:
+        """Return the encoder; there is nothing to load."""
         return _encode
 
 
-def _encode(sample: Sample) -> Vector | None:
-    posts, uses = sample.context.sound_posts_before, sample.context.sound_uses_before
+def _encode(post: PostInput) -> Vector | None:
+    posts, uses = post.context.sound_posts_before, post.context.sound_uses_before
     if posts is None and uses is None:
         return None
     columns = [math.log1p(posts or 0), float(posts is not None), math.log1p(uses or 0), float(uses is not None)]

@@ -1,4 +1,4 @@
-"""What happens in the pictures: an R(2+1)D-18 over clips of the whole video."""
+"""Motion features: R(2+1)D-18 over clips."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from viral.extractors.extractor import Sample
+from viral.extractors.extractor import PostInput
 from viral.extractors.network import NetworkSpec
 from viral.media.requests import Clips
 
 if TYPE_CHECKING:
     import torch
 
-_HEIGHT, _WIDTH = 128 / 112, 171 / 112  # of the resized frame, in sides of the square that is cut from it
+_HEIGHT, _WIDTH = 128 / 112, 171 / 112  # of the resized frame, as multiples of the side of the centre crop
 _FRAMES_PER_SECOND = 15
-"""As torchvision trained and evaluates the network (references/video_classification, --frame-rate 15)."""
+"""The rate at which torchvision trained it (references/video_classification, --frame-rate 15)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class R2Plus1D(NetworkSpec):
-    """The pooled features of R(2+1)D-18, averaged over `clips` clips that begin at key frames.
+    """Pooled features of R(2+1)D-18, averaged over `clips` clips that begin at key frames.
 
-    A clip has 16 frames, resized to 128x171, of which the centre 112x112 is cut, as torchvision's Kinetics-400
-    transform does; with fewer `frames` or another `size` of the square the weights suit it less.
+    A clip has 16 frames, resized to 128x171 and cropped to the centre 112x112, as in torchvision's Kinetics-400
+    transform. The weights are trained for this; fewer `frames` or another crop `size` fit them less.
     Source: Tran et al. 2018, arXiv 1711.11248; torchvision's Kinetics-400 weights.
     """
 
@@ -39,7 +39,7 @@ class R2Plus1D(NetworkSpec):
     modality: ClassVar[str] = "video"
     dim: ClassVar[int] = 512
     revision: ClassVar[str] = "2"
-    known: ClassVar[dict[str, str]] = {"kinetics400": "r2plus1d-kinetics400"}
+    pretrained: ClassVar[dict[str, str]] = {"kinetics400": "r2plus1d-kinetics400"}
     mean: ClassVar[tuple[float, float, float]] = (0.43216, 0.394666, 0.37645)
     std: ClassVar[tuple[float, float, float]] = (0.22803, 0.22145, 0.216989)
 
@@ -51,9 +51,9 @@ class R2Plus1D(NetworkSpec):
             Clips(count=self.clips, frames=self.frames, step=step, size=self._resized, choice="key", fit="stretch"),
         )
 
-    def pixels(self, sample: Sample) -> npt.NDArray[np.uint8] | None:
-        """The centres of the clips, uint8 (C, T, 112, 112, 3)."""
-        batch = sample.media.clips(self.needs[0]) if sample.media else None
+    def pixels(self, post: PostInput) -> npt.NDArray[np.uint8] | None:
+        """Centre crops of the clips, uint8 (C, T, 112, 112, 3)."""
+        batch = post.media.clips(self.needs[0]) if post.media else None
         if batch is None:
             return None
         top, left = (round((side - self.size) / 2) for side in self._resized)

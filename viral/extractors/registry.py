@@ -1,4 +1,4 @@
-"""Extractors by name. A class is imported when it is asked for."""
+"""Registry of extractors by name. A class is imported on first use."""
 
 from __future__ import annotations
 
@@ -32,51 +32,51 @@ EXTRACTORS: Mapping[str, str] = {
     "vivit": "viral.extractors.vivit:ViViT",
     "videomae": "viral.extractors.videomae:VideoMAE",
 }
-"""`module:class` of every extractor, by the name of its column."""
-_NAMELESS: Mapping[str, str] = {"foreign": "viral.extractors.foreign:Foreign"}
-"""Classes whose parameters give the column its name."""
+"""`module:class` of every extractor, by its column name."""
+_NAMED_BY_PARAMETER: Mapping[str, str] = {"foreign": "viral.extractors.external_features:ExternalFeatures"}
+"""Classes whose column name is a parameter."""
 
 
 def extractor_class(name: str) -> type[ExtractorSpec]:
-    """The class of an extractor.
+    """Return the class of an extractor.
 
     Raises:
-        ConfigError: there is none of that name; the message lists those there are.
+        ConfigError: unknown name; the message lists the extractors.
     """
-    known = {**EXTRACTORS, **_NAMELESS}
+    known = {**EXTRACTORS, **_NAMED_BY_PARAMETER}
     if name not in known:
         raise ConfigError(f"no extractor is named {name!r}: choose from {', '.join(EXTRACTORS)}")
     module, _, attribute = known[name].partition(":")
-    found: type[ExtractorSpec] = getattr(import_module(module), attribute)
-    return found
+    spec_class: type[ExtractorSpec] = getattr(import_module(module), attribute)
+    return spec_class
 
 
 def parameters(name: str) -> tuple[str, ...]:
-    """The names of an extractor's parameters."""
+    """Return the parameter names of an extractor."""
     return tuple(field.name for field in fields(extractor_class(name)))
 
 
 def extractor(name: str, params: Mapping[str, Any] | None = None) -> ExtractorSpec:
-    """An extractor by name and parameters, checked; its weights are not touched.
+    """Create the spec of an extractor and validate its parameters, without touching its weights.
 
     Raises:
-        ConfigError: an unknown name or parameter (the message lists the allowed ones), or a value that does not fit.
+        ConfigError: an unknown name or parameter (the message lists the allowed ones), or an invalid value.
     """
-    given, allowed = dict(params or {}), parameters(name)
-    if unknown := sorted(set(given) - set(allowed)):
+    values, allowed = dict(params or {}), parameters(name)
+    if unknown := sorted(set(values) - set(allowed)):
         choices = f"choose from {', '.join(allowed)}" if allowed else "it takes none"
         raise ConfigError(f"{name} has no parameter {unknown[0]!r}: {choices}")
     try:
-        return TypeAdapter(extractor_class(name)).validate_python(given)
+        return TypeAdapter(extractor_class(name)).validate_python(values)
     except ValidationError as error:
-        raise ConfigError(_said(name, error)) from error
+        raise ConfigError(_message(name, error)) from error
 
 
-def _said(name: str, error: ValidationError) -> str:
+def _message(name: str, error: ValidationError) -> str:
     first = error.errors()[0]
-    place = f"{name}.{'.'.join(map(str, first['loc']))}"
+    parameter = f"{name}.{'.'.join(map(str, first['loc']))}"
     if first["type"] != "missing":
-        return f"{place}: {first['msg']}"
-    known: Mapping[str, str] = getattr(extractor_class(name), "known", {})
-    choices = f"choose from {', '.join((*known, 'random'))}, or give a path" if known else "give it"
-    return f"{place} has no default: {choices}"
+        return f"{parameter}: {first['msg']}"
+    names: Mapping[str, str] = getattr(extractor_class(name), "pretrained", {})
+    choices = f"choose from {', '.join((*names, 'random'))}, or give a path" if names else "give it"
+    return f"{parameter} has no default: {choices}"

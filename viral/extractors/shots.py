@@ -1,4 +1,4 @@
-"""The shots of a video: how often it cuts, and how long its shots last."""
+"""Shots of a video: frequency of cuts, and lengths of shots."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from viral.extractors.extractor import Sample, Vector
+from viral.extractors.extractor import OPENING_SECONDS, PostInput, Vector
 from viral.extractors.network import Precision
-from viral.extractors.spec import Encode, ExtractorSpec, Resolve
+from viral.extractors.spec import Encode, ExtractorSpec, Resolver
 from viral.extractors.transnet import INPUT, WEIGHTS, FindCuts, cut_finder
 from viral.media.requests import Frames
 
-_OPENING_SECONDS = 3.0
-_SHORT_SECONDS = 1.0
-_LEAST_SECONDS = 0.125
+_SHORT_SECONDS = 1.0  # a shorter shot counts as short
+_MIN_SECONDS = 0.125  # avoids a division by zero for a single frame
 
 SHOT_COLUMNS = (
     "cuts_per_second",
@@ -32,19 +31,19 @@ SHOT_COLUMNS = (
     "log_first_cut",
     "opening_cuts",
 )
-"""The columns of the vector. Numbers and lengths are log(1 + n) and log(1 + s); `variation` is the standard deviation
-of the shots' lengths by their mean; `short_share` the share of shots shorter than 1 s; the first cut is at the end
-where there is none; `opening_cuts` is the number of cuts in the first 3 s."""
+"""The columns of the vector. Numbers and lengths are log(1 + n) and log(1 + s); `variation` is the coefficient of
+variation of the shots' lengths; `short_share` the fraction of shots under 1 s; without cuts, the first cut is the end;
+`opening_cuts` counts the cuts in the first 3 s."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Shots(ExtractorSpec):
-    """The shots that TransNetV2 finds, as `SHOT_COLUMNS`: surer than the cuts of `craft`, and far dearer.
+    """Shots detected by TransNetV2, as `SHOT_COLUMNS`: more accurate than the cuts of `craft`, and far more expensive.
 
-    It decodes everything and shows the network a frame every `every` seconds; the network was trained at 25 to 30 a
-    second. Of 19 cuts that the eye finds in five TikToks it finds 18, and with a fifteenth of a second, at half the
-    cost, 16: dim ones are lost. `craft` finds 15 and three that are none. A second of video takes the network about
-    half a second on one core, with `bfloat16` a fifth where the processor has it, for the same cuts.
+    It decodes the whole video and passes a frame every `every` seconds to the network, which was trained at 25 to 30
+    fps. Of 19 visible cuts in five TikToks it finds 18; at 15 fps, half the cost, it finds 16 and misses dim ones.
+    `craft` finds 15, with three false positives. A second of video takes the network about half a second on one core,
+    a fifth of a second in `bfloat16` if the processor supports it, with the same cuts.
     """
 
     every: Annotated[float, Field(gt=0, le=0.1)] = 1 / 30
@@ -58,28 +57,28 @@ class Shots(ExtractorSpec):
 
     @property
     def needs(self) -> tuple[Frames]:
-        """All frames, at twice what the network sees, so that bars can be cut off."""
+        """All frames, at twice the network's size, so that bars can be cropped."""
         return (Frames(every=self.every, size=(2 * INPUT[0], 2 * INPUT[1]), fit="stretch"),)
 
-    def check(self, resolve: Resolve) -> None:
-        """Make sure that the network is installed. Raises WeightsError."""
+    def check(self, resolve: Resolver) -> None:
+        """Check that the network is installed. Raises WeightsError."""
         WEIGHTS.find()
 
-    def load(self, device: str, resolve: Resolve) -> Encode:
+    def load(self, device: str, resolve: Resolver) -> Encode:
         """Load the network onto `device`. Raises WeightsError."""
         return partial(self._encode, cut_finder(device, self.precision))
 
-    def _encode(self, find: FindCuts, sample: Sample) -> Vector | None:
-        batch = sample.media.frames(self.needs[0]) if sample.media else None
-        if sample.media is None or batch is None or not len(batch.data):
+    def _encode(self, find: FindCuts, post: PostInput) -> Vector | None:
+        batch = post.media.frames(self.needs[0]) if post.media else None
+        if post.media is None or batch is None or not len(batch.data):
             return None
-        facts = sample.media.facts
+        facts = post.media.facts
         seconds = facts.seen_seconds or facts.declared_seconds or 0.0
-        return described(find(batch), max(seconds, float(batch.pts_seconds[-1]), _LEAST_SECONDS))
+        return shot_vector(find(batch), max(seconds, float(batch.pts_seconds[-1]), _MIN_SECONDS))
 
 
-def described(cuts: npt.NDArray[np.float64], seconds: float) -> Vector:
-    """`SHOT_COLUMNS` of a video of that length with cuts at these times."""
+def shot_vector(cuts: npt.NDArray[np.float64], seconds: float) -> Vector:
+    """Return `SHOT_COLUMNS` of a video of this length with cuts at these times."""
     lengths = np.diff(cuts, prepend=0.0, append=seconds)
     values = [
         len(cuts) / seconds,
@@ -88,6 +87,6 @@ def described(cuts: npt.NDArray[np.float64], seconds: float) -> Vector:
         lengths.std() / lengths.mean(),
         np.mean(lengths < _SHORT_SECONDS),
         np.log1p(cuts[0] if len(cuts) else seconds),
-        np.count_nonzero(cuts < _OPENING_SECONDS),
+        np.count_nonzero(cuts < OPENING_SECONDS),
     ]
     return np.array(values, dtype=np.float32)

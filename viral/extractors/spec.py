@@ -1,4 +1,4 @@
-"""What an extractor is before its weights are in memory: a name, parameters, and what it asks of a video."""
+"""Extractor specs: name, parameters and media requests of an extractor whose weights are not loaded."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
-from viral.extractors.extractor import Answer, Extractor, Sample
+from viral.extractors.extractor import Extractor, ExtractorOutput, PostInput
 from viral.media.requests import Request
-from viral.weights.catalogue import Resolve as Resolve
+from viral.weights.catalogue import Resolver as Resolver
 
-Encode = Callable[[Sample], Answer]
-"""One sample in, its vector out: by its type it cannot depend on what else is in the batch."""
+Encode = Callable[[PostInput], ExtractorOutput]
+"""Encodes one post. Taking a single post, it cannot depend on the rest of a batch."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExtractorSpec(ABC):
-    """An extractor by name and parameters. The fields of a subclass are its parameters; making one loads nothing."""
+    """An extractor by name and parameters, which are the fields of the subclass. Creating a spec loads nothing."""
 
     name: ClassVar[str]
     modality: ClassVar[str]
     revision: ClassVar[str]
-    """Raised by hand whenever the same input and parameters would give another vector or note."""
-    tells: ClassVar[bool] = False
-    """Whether its vectors come with a note, as `Told`."""
+    """Incremented by hand whenever the same input and parameters would give another vector or note."""
+    has_note: ClassVar[bool] = False
+    """Whether it returns `VectorWithNote`."""
     columns: ClassVar[tuple[str, ...]] = ()
-    """What the first numbers of its vectors are called; those that have no meaning by themselves have no name."""
+    """Names of the leading vector entries; entries of an embedding have none."""
 
     @property
     @abstractmethod
@@ -34,48 +34,48 @@ class ExtractorSpec(ABC):
         """The length of its vectors."""
 
     @property
-    def registered(self) -> str:
+    def registry_name(self) -> str:
         """The name of its class in the registry."""
         return self.name
 
     @property
     def tokens(self) -> int:
-        """How many tokens of the same length a vector is made of, one after the other (a step in time each, say)."""
+        """Number of equally long tokens in a vector, one after the other (time steps, for example)."""
         return 1
 
     @property
     def version(self) -> str:
-        """The revision, and whatever else makes its vectors others."""
+        """The revision, plus anything else that changes the vectors."""
         return self.revision
 
     @property
     def needs(self) -> tuple[Request, ...]:
-        """What it asks of the decode pass."""
+        """The media requests for the decoder."""
         return ()
 
     def params(self) -> dict[str, Any]:
         """Its parameters by name."""
         return asdict(self)
 
-    def identity(self, resolve: Resolve) -> dict[str, Any]:
-        """Its parameters as they enter a fingerprint: with weights named by what they are, not by where they lie."""
+    def identity(self, resolve: Resolver) -> dict[str, Any]:
+        """The parameters for the fingerprint: weights are identified by content, not by location."""
         return self.params()
 
-    def check(self, resolve: Resolve) -> None:  # noqa: B027 - most have nothing that could be missing
-        """Make sure, without loading, that its weights are there. Raises WeightsError."""
+    def check(self, resolve: Resolver) -> None:  # noqa: B027 - most extractors need no weights
+        """Check that the weights are available, without loading them. Raises WeightsError."""
 
     @abstractmethod
-    def load(self, device: str, resolve: Resolve) -> Encode:
-        """Load what it needs, onto `device`. Raises WeightsError."""
+    def load(self, device: str, resolve: Resolver) -> Encode:
+        """Load weights and models onto `device`. Raises WeightsError."""
 
-    def made(self, device: str, resolve: Resolve) -> Extractor:
-        """The extractor with its weights in memory. Raises WeightsError."""
+    def build(self, device: str, resolve: Resolver) -> Extractor:
+        """Return the extractor with its weights in memory. Raises WeightsError."""
         return LoadedExtractor(self, self.load(device, resolve))
 
 
 @dataclass(frozen=True)
-class _Described:
-    """The part of the extractor contract that the spec answers."""
+class _SpecProperties:
+    """The part of the extractor protocol that the spec implements."""
 
     spec: ExtractorSpec
 
@@ -96,8 +96,8 @@ class _Described:
         return self.spec.version
 
     @property
-    def tells(self) -> bool:
-        return self.spec.tells
+    def has_note(self) -> bool:
+        return self.spec.has_note
 
     @property
     def needs(self) -> tuple[Request, ...]:
@@ -105,40 +105,40 @@ class _Described:
 
 
 @dataclass(frozen=True)
-class LoadedExtractor(_Described):
-    """A spec with its weights in memory.
+class LoadedExtractor(_SpecProperties):
+    """A spec with its weights in memory; encodes the posts of a batch one by one.
 
-    It takes the samples of a batch one by one. Batched matrix products round otherwise than single ones, so that a
-    vector would depend on its neighbours; a post is already a batch of frames, so little speed is lost.
+    Batched matrix products round differently, so a vector would depend on its neighbours in the batch. A post is
+    itself a batch of frames, so little speed is lost.
     """
 
     encode: Encode
 
-    def __call__(self, batch: Sequence[Sample]) -> Sequence[Answer]:
-        """One vector for each sample, the same whatever else is in the batch."""
-        return [self.encode(sample) for sample in batch]
+    def __call__(self, batch: Sequence[PostInput]) -> Sequence[ExtractorOutput]:
+        """Return one vector per post, independent of the rest of the batch."""
+        return [self.encode(post) for post in batch]
 
 
 @dataclass(frozen=True)
-class BatchedExtractor(_Described):
-    """A spec with its weights on a GPU, which is idle unless it is given the pictures of several posts at once.
+class BatchedExtractor(_SpecProperties):
+    """A spec with its weights on a GPU, which needs the frames of several posts at once to be busy.
 
-    A vector then depends on its neighbours, in its last digits: see `NetworkSpec.together`.
+    The last digits of a vector then depend on its neighbours in the batch: see `NetworkSpec.batch_size`.
     """
 
-    encode: Callable[[Sequence[Sample]], Sequence[Answer]]
+    encode: Callable[[Sequence[PostInput]], Sequence[ExtractorOutput]]
 
-    def __call__(self, batch: Sequence[Sample]) -> Sequence[Answer]:
-        """One vector for each sample."""
+    def __call__(self, batch: Sequence[PostInput]) -> Sequence[ExtractorOutput]:
+        """Return one vector per post."""
         return self.encode(batch)
 
 
 @dataclass(frozen=True)
-class UnavailableExtractor(_Described):
-    """An optional extractor whose weights cannot be had: every sample lacks its modality. `reason` says why."""
+class UnavailableExtractor(_SpecProperties):
+    """Stands in for an optional extractor without weights: returns None for every post. `reason` says why."""
 
     reason: str
 
-    def __call__(self, batch: Sequence[Sample]) -> Sequence[Answer]:
-        """None for each sample."""
+    def __call__(self, batch: Sequence[PostInput]) -> Sequence[ExtractorOutput]:
+        """Return None per post."""
         return [None] * len(batch)

@@ -1,4 +1,4 @@
-"""What extractors that listen to speech share: which Whisper model hears it, and how."""
+"""Base class of extractors of speech: the Whisper model, and how it runs."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ from dataclasses import dataclass
 from typing import Any
 
 from viral.extractors.model_folder import folder_identity, model_folder
-from viral.extractors.spec import ExtractorSpec, Resolve
+from viral.extractors.spec import ExtractorSpec, Resolver
 from viral.extractors.transcription import TRACK, Precision, Transcriber, transcriber
 from viral.media.requests import AudioTrack
 
 KNOWN_WHISPER = ("whisper-tiny", "whisper-base", "whisper-small", "whisper-large-v3")
-"""The names that `weights` may take, all in `KNOWN_WEIGHTS`; the transcript is as good as the weights are."""
+"""Allowed names for `weights`, all in `CATALOGUE`; larger models give better transcripts."""
 
+# Without tokenizer.json faster-whisper would download one.
 _NEEDED = ("config.json", "model.bin", "tokenizer.json", "vocabulary.*")
-"""Without its tokenizer faster-whisper would ask the hub for one."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SpokenSpec(ExtractorSpec):
-    """An extractor of what is said. `weights` is a known name, or the path of a folder in CTranslate2's format.
+    """An extractor of speech. `weights` is a name in `KNOWN_WHISPER`, or the path of a folder in CTranslate2's format.
 
-    Those with the same parameters in one set share models and transcripts.
+    Extractors of a set with the same parameters share models and transcripts.
     """
 
     weights: str = "whisper-small"
     language: str | None = None
-    """Whisper's code (`en`, `vi`) of the language that all posts speak; by default it is heard, post by post."""
+    """Whisper's code (`en`, `vi`) of the language of all posts; by default it is detected per post."""
     precision: Precision = "float32"
 
     @property
@@ -34,16 +34,16 @@ class SpokenSpec(ExtractorSpec):
         """The track at 16,000 Hz."""
         return (TRACK,)
 
-    def identity(self, resolve: Resolve) -> dict[str, Any]:
-        """The parameters, with weights from a folder named by the SHA-256 of its files. Raises WeightsError."""
+    def identity(self, resolve: Resolver) -> dict[str, Any]:
+        """The parameters; a folder of weights is identified by the SHA-256 of its files. Raises WeightsError."""
         return self.params() | {"weights": folder_identity(self.weights, KNOWN_WHISPER, _NEEDED, resolve)}
 
-    def check(self, resolve: Resolve) -> None:
-        """Make sure that the weights are there. Raises WeightsError."""
+    def check(self, resolve: Resolver) -> None:
+        """Check that the weights are available. Raises WeightsError."""
         model_folder(self.weights, KNOWN_WHISPER, _NEEDED, resolve)
 
-    def transcriber(self, device: str, resolve: Resolve) -> Transcriber:
-        """What transcribes for it. Raises ConfigError and WeightsError."""
+    def transcriber(self, device: str, resolve: Resolver) -> Transcriber:
+        """Return the transcriber of these parameters. Raises ConfigError and WeightsError."""
         return transcriber(
             model_folder(self.weights, KNOWN_WHISPER, _NEEDED, resolve), device, self.language, self.precision
         )

@@ -1,4 +1,4 @@
-"""From sound to a transcript with WhisperX: voice activity, then Whisper in batches. Each post once, whoever asks."""
+"""Transcription with WhisperX: voice activity detection, then Whisper in batches; once per post."""
 
 from __future__ import annotations
 
@@ -12,104 +12,105 @@ import numpy as np
 import numpy.typing as npt
 
 from viral.errors import ConfigError, WeightsError
-from viral.extractors.extractor import Sample
-from viral.extractors.transcript import Segment, Span, Transcript
-from viral.extractors.whisperx_library import exactly, load_whisperx
+from viral.extractors.extractor import PostInput
+from viral.extractors.network import inference
+from viral.extractors.transcript import Span, SpeechSegment, Transcript
+from viral.extractors.whisperx_library import load_whisperx
 from viral.media.media import Media
 from viral.media.requests import AudioTrack
 
 TRACK = AudioTrack(rate=16000)
-"""What WhisperX's models were trained on."""
+"""The rate that WhisperX's models were trained on."""
 
 Precision = Literal["float32", "int8_float32", "float16"]
 """`float32` gives the same transcript on every machine up to rounding. `int8_float32` needs a quarter of the memory and
-less time; `float16` needs a GPU. Each gives others, so it is part of the fingerprint and never chosen by looking at the
-machine, since then two nodes would fill one table with two kinds of transcripts."""
+less time; `float16` needs a GPU. Each gives other transcripts, so it is part of the fingerprint. It is never chosen
+automatically, or two nodes might fill one table with both kinds."""
 
-_BATCH = 8  # segments of one post that are decoded at once
-_SECONDS = 30  # what Whisper sees at a time
+_BATCH = 8  # segments of a post per batch: WhisperX's own default
+_SECONDS = 30  # the input length of Whisper
 
-_made: weakref.WeakValueDictionary[tuple[object, ...], Transcriber] = weakref.WeakValueDictionary()
-_making = Lock()
+_transcribers: weakref.WeakValueDictionary[tuple[object, ...], Transcriber] = weakref.WeakValueDictionary()
+_transcribers_lock = Lock()
 
 
 def transcriber(folder: Path, device: str, language: str | None, precision: Precision) -> Transcriber:
-    """The transcriber of these models: one for all extractors of a process that ask alike, for as long as one lives.
+    """Return the transcriber of these arguments, which is shared within the process while it is in use.
 
     Args:
-        folder: a Whisper model as CTranslate2's converter writes it, with its `tokenizer.json`.
+        folder: a Whisper model converted to CTranslate2's format, with its `tokenizer.json`.
         device: `cpu`, `cuda` or `cuda:1`.
-        language: Whisper's code of the language; None hears which it is.
-        precision: what the network computes in.
+        language: Whisper's code of the language; None detects it.
+        precision: precision of the network.
 
     Raises:
-        ConfigError: a precision that the device cannot compute in, or a language that the model does not know.
-        WeightsError: the folder holds no such model.
+        ConfigError: the device does not support the precision, or the model does not know the language.
+        WeightsError: the folder is not such a model.
     """
     key = (folder, device, language, precision)
-    with _making:
-        found = _made.get(key)
-        if found is None:
-            found = _made[key] = Transcriber(folder, device, language, precision)
-        return found
+    with _transcribers_lock:
+        shared = _transcribers.get(key)
+        if shared is None:
+            shared = _transcribers[key] = Transcriber(folder, device, language, precision)
+        return shared
 
 
 class Transcriber:
-    """Turns the sound of posts into transcripts. Its models are not made for threads: one post at a time.
+    """Transcribes the audio of posts, one at a time, as its models are not thread-safe.
 
-    Arguments and errors are those of `transcriber`. The weights of the voice detection are in the wheel of WhisperX,
-    as a pickle: they are trusted as its code is.
+    Arguments and errors are those of `transcriber`. The weights of the voice detector are a pickle in WhisperX's wheel,
+    as trustworthy as its code.
 
     Sources: Bain et al. 2023, arXiv 2303.00747 (WhisperX); Radford et al. 2022, arXiv 2212.04356 (Whisper); Bredin and
     Laurent 2021, arXiv 2104.04045 (voice activity).
     """
 
     def __init__(self, folder: Path, device: str, language: str | None, precision: Precision) -> None:
-        self._pipeline, self._device, self._language = _loaded(folder, device, precision), device, language
+        self._pipeline, self._device, self._language = _load_pipeline(folder, device, precision), device, language
         self._detect_voice = self._pipeline.vad_model
         self._transcripts: dict[int, Transcript | None] = {}
         self._lock = Lock()
         if language and language not in self._pipeline.model.supported_languages:
             raise ConfigError(f"the Whisper model in {folder} does not know the language {language!r}")
 
-    def __call__(self, sample: Sample) -> Transcript | None:
-        """The transcript of a post; None where there is no sound, or no speech in it."""
-        media = sample.media
+    def __call__(self, post: PostInput) -> Transcript | None:
+        """Return the transcript of a post; None without audio or speech."""
+        media = post.media
         audio = media.audio(TRACK) if media else None
         if media is None or audio is None or not len(audio.samples):
             return None
         with self._lock:
             if id(media) not in self._transcripts:
-                transcript = self._transcribed(audio.samples)
+                transcript = self._transcribe(audio.samples)
                 self._remember(media, transcript)
             return self._transcripts[id(media)]
 
     def _remember(self, media: Media, transcript: Transcript | None) -> None:
-        """For as long as the post is there: a Media holds arrays, so that no dictionary can have it as its key."""
+        """Cache for the lifetime of the media object; it has arrays, so it cannot be a dictionary key itself."""
         self._transcripts[id(media)] = transcript
         weakref.finalize(media, self._transcripts.pop, id(media), None).atexit = False
 
-    def _transcribed(self, samples: npt.NDArray[np.float32]) -> Transcript | None:
+    def _transcribe(self, samples: npt.NDArray[np.float32]) -> Transcript | None:
         import torch
         from whisperx.vads import Pyannote
 
-        with exactly(self._device):
+        with inference(self._device, "float32"):  # CTranslate2 has its own precision
             waveform = torch.from_numpy(samples)[None]
             activity = self._detect_voice({"waveform": waveform, "sample_rate": TRACK.rate})
             limits = self._pipeline._vad_params
             merged = Pyannote.merge_chunks(activity, _SECONDS, limits["vad_onset"], limits["vad_offset"])
             seconds = len(samples) / TRACK.rate
-            turns = _inside(seconds, (turn for chunk in merged for turn in chunk["segments"]))
+            turns = _clip(seconds, (turn for chunk in merged for turn in chunk["segments"]))
             if not turns:
                 return None
-            language, confidence = self._heard(samples[int(turns[0][0] * TRACK.rate) :])
-            self._pipeline.vad_model = lambda _: activity  # it asks for it once more
-            found = self._pipeline.transcribe(samples, batch_size=_BATCH, language=language)
-        segments = tuple(_segment(each, seconds) for each in found["segments"])
+            language, confidence = self._detect_language(samples[int(turns[0][0] * TRACK.rate) :])
+            self._pipeline.vad_model = lambda _: activity  # transcribe() would compute it again
+            result = self._pipeline.transcribe(samples, batch_size=_BATCH, language=language)
+        segments = tuple(_segment(segment, seconds) for segment in result["segments"])
         return Transcript(seconds, turns, language, confidence, segments)
 
-    def _heard(self, samples: npt.NDArray[np.float32]) -> tuple[str, float]:
-        """The language of the first 30 s, and how probable it is; 1 where there is no choice."""
+    def _detect_language(self, samples: npt.NDArray[np.float32]) -> tuple[str, float]:
+        """Language of the first 30 s and its probability, which is 1 if the language is fixed."""
         if self._language:
             return self._language, 1.0
         if not self._pipeline.model.model.is_multilingual:
@@ -118,7 +119,7 @@ class Transcriber:
         return str(language), float(probability)
 
 
-def _loaded(folder: Path, device: str, precision: Precision) -> Any:
+def _load_pipeline(folder: Path, device: str, precision: Precision) -> Any:
     load_whisperx()
     import ctranslate2
     import torch
@@ -133,20 +134,21 @@ def _loaded(folder: Path, device: str, precision: Precision) -> Any:
             kind,
             device_index=int(index or 0),
             compute_type=precision,
-            threads=torch.get_num_threads(),  # CTranslate2 takes four else, whatever Ray and torch were told
+            threads=torch.get_num_threads(),  # CTranslate2 would use four, regardless of Ray's and torch's limits
             local_files_only=True,
         )
     except (RuntimeError, ValueError) as error:
-        said = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise WeightsError(f"{folder} holds no Whisper model that CTranslate2 can read: {said}") from error
+        message = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise WeightsError(f"{folder} is not a Whisper model that CTranslate2 can read: {message}") from error
 
 
-def _inside(seconds: float, spans: Any) -> tuple[Span, ...]:
-    """The spans as far as they lie in the track: the detector's frames may reach a little beyond its end."""
-    cut = ((round(float(start), 3), round(min(float(end), seconds), 3)) for start, end in spans)
-    return tuple((start, end) for start, end in cut if start < end)
+def _clip(seconds: float, spans: Any) -> tuple[Span, ...]:
+    """Clip spans to the track; the detector's frames may extend slightly beyond its end."""
+    clipped = ((round(float(start), 3), round(min(float(end), seconds), 3)) for start, end in spans)
+    return tuple((start, end) for start, end in clipped if start < end)
 
 
-def _segment(found: dict[str, Any], seconds: float) -> Segment:
-    text = " ".join(str(found["text"]).split())
-    return Segment(found["start"], min(found["end"], round(seconds, 3)), text, math.exp(min(0.0, found["avg_logprob"])))
+def _segment(segment: dict[str, Any], seconds: float) -> SpeechSegment:
+    text = " ".join(str(segment["text"]).split())
+    end = min(segment["end"], round(seconds, 3))
+    return SpeechSegment(segment["start"], end, text, math.exp(min(0.0, segment["avg_logprob"])))

@@ -1,4 +1,4 @@
-"""What is seen in the pictures, as older systems saw it: a VGG-16 over frames of the whole video."""
+"""Image features of older systems: VGG-16 over key frames."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class VGG16(ImageNetworkSpec):
-    """The last hidden layer of VGG-16, averaged over frames: four times the work of ResNet-50.
+    """Last hidden layer of VGG-16, averaged over frames; four times the cost of ResNet-50.
 
     Source: Simonyan and Zisserman 2015, arXiv 1409.1556; torchvision's ImageNet weights.
     """
@@ -21,7 +21,7 @@ class VGG16(ImageNetworkSpec):
     name: ClassVar[str] = "vgg16"
     dim: ClassVar[int] = 4096
     revision: ClassVar[str] = "1"
-    known: ClassVar[dict[str, str]] = {"imagenet": "vgg16-imagenet"}
+    pretrained: ClassVar[dict[str, str]] = {"imagenet": "vgg16-imagenet"}
     head: ClassVar[str] = "classifier.6"
 
     def network(self) -> torch.nn.Module:

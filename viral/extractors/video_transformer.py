@@ -1,4 +1,4 @@
-"""What the extractors share that are video transformers of the `transformers` library."""
+"""Base class of extractors with a video transformer of the `transformers` library."""
 
 from __future__ import annotations
 
@@ -13,37 +13,35 @@ import numpy.typing as npt
 from pydantic import Field
 
 from viral.errors import ConfigError, WeightsError
-from viral.extractors.extractor import Sample
+from viral.extractors.extractor import PostInput
 from viral.extractors.network import NetworkSpec
-from viral.extractors.spec import Resolve
+from viral.extractors.spec import Resolver
 from viral.media.requests import Clips
-from viral.weights.resolve import RANDOM, find_known
+from viral.weights.resolve import RANDOM, find_weights
 
 if TYPE_CHECKING:
     import torch
 
 _CONFIG = "config.json"
-_STORED = ".safetensors"
+_SAFETENSORS = ".safetensors"
 _TENSORS = ("model.safetensors", "pytorch_model.bin")
-_SIDE = 224
-_HEAD = 64
-"""The width of an attention head of the published models."""
-_LEFT_OUT = ("classifier.", "pooler.", "decoder.", "encoder_to_decoder.", "mask_token")
-"""What a file holds besides the encoder: heads that name classes, and what only pretraining used."""
+_SIDE = 224  # the input size of the published models
+_HEAD = 64  # the width of their attention heads
+_DROPPED = ("classifier.", "pooler.", "decoder.", "encoder_to_decoder.", "mask_token")
+"""Prefixes of tensors besides the encoder: classification heads, and what only pretraining used."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class VideoTransformerSpec(NetworkSpec):
-    """A video transformer over `clips` clips that begin at key frames, kept as `tokens` tokens in time.
+    """A video transformer over `clips` clips that begin at key frames, pooled into `tokens` tokens in time.
 
-    With one token a post is the mean over its clips of what the model's classifier would see. With N, all that was
-    seen is cut into N equal parts in time, and each is the mean of its patches; a video too short for as many steps
-    repeats them.
+    A single token is the mean over clips of the classifier's input. With N tokens, the clips are divided into N equal
+    parts in time, and a token is the mean of the patches of its part; too short a video repeats time steps.
 
-    `weights` is a known name, `random`, or a folder (its path or URI) with `config.json` and the weights, as
-    `model.safetensors` or `pytorch_model.bin`; or one safetensors file as `stored` writes it, with the config in its
-    metadata. The sizes are those of the config. `width`, the length of a token, must be its `hidden_size`: a feature
-    set knows the length of its vectors without having the weights.
+    `weights` is a name in `pretrained`, `random`, a folder (path or URI) with `config.json` and `model.safetensors` or
+    `pytorch_model.bin`, or a safetensors file written by `serialize`, with the config in its metadata. Sizes come from
+    the config. `width`, the length of a token, must equal its `hidden_size`; it is a parameter because a feature set
+    must know its vector lengths without the weights.
     """
 
     clips: Annotated[int, Field(ge=1)] = 3
@@ -51,94 +49,94 @@ class VideoTransformerSpec(NetworkSpec):
     width: Annotated[int, Field(ge=1)] = 768
 
     modality: ClassVar[str] = "video"
-    together: ClassVar[int] = 8
+    batch_size: ClassVar[int] = 8  # a clip has up to 32 frames
     frames: ClassVar[int]
-    """Frames of a clip."""
+    """Frames per clip."""
     step: ClassVar[float]
-    """Seconds from one to the next."""
-    resized: ClassVar[int]
-    """The short side that frames are scaled to before the centre square of 224 is cut."""
-    summary: ClassVar[bool]
-    """Whether a token that stands for the whole clip comes first, which the classifier looks at."""
+    """Seconds between frames."""
+    short_side: ClassVar[int]
+    """The short side of frames before the centre crop of 224."""
+    has_class_token: ClassVar[bool]
+    """Whether the first token is a class token, the input of the classifier."""
 
     @property
     def dim(self) -> int:
-        """The tokens one after the other."""
+        """Tokens times width."""
         return self.tokens * self.width
 
     @property
     def needs(self) -> tuple[Clips]:
-        """The clips, as squares of their centre."""
-        side = (self.resized, self.resized)
-        return (Clips(count=self.clips, frames=self.frames, step=self.step, size=side, choice="key", fit="crop"),)
+        """Clips of centre squares."""
+        size = (self.short_side, self.short_side)
+        return (Clips(count=self.clips, frames=self.frames, step=self.step, size=size, choice="key", fit="crop"),)
 
-    def pixels(self, sample: Sample) -> npt.NDArray[np.uint8] | None:
+    def pixels(self, post: PostInput) -> npt.NDArray[np.uint8] | None:
         """The clips, uint8 (C, T, 224, 224, 3)."""
-        batch = sample.media.clips(self.needs[0]) if sample.media else None
+        batch = post.media.clips(self.needs[0]) if post.media else None
         if batch is None:
             return None
-        cut = slice((self.resized - _SIDE) // 2, (self.resized + _SIDE) // 2)
-        return np.ascontiguousarray(batch.data[:, :, cut, cut])
+        crop = slice((self.short_side - _SIDE) // 2, (self.short_side + _SIDE) // 2)
+        return np.ascontiguousarray(batch.data[:, :, crop, crop])
 
-    def files(self, resolve: Resolve) -> tuple[Path, ...]:
-        """The config and the tensors, which may be one file. Raises WeightsError."""
-        if self.weights in self.known:
-            folder = find_known(self.known[self.weights], resolve)
+    def files(self, resolve: Resolver) -> tuple[Path, ...]:
+        """The local files of the config and the tensors, possibly one file. Raises WeightsError."""
+        if self.weights in self.pretrained:
+            folder = find_weights(self.pretrained[self.weights], resolve)
             return (folder / _CONFIG, next(folder / name for name in _TENSORS if (folder / name).is_file()))
-        if self.weights.partition("#")[0].endswith(_STORED):
+        if self.weights.partition("#")[0].endswith(_SAFETENSORS):
             return (resolve(self.weights),)
         return (self._file(resolve, _CONFIG), self._file(resolve, *_TENSORS))
 
-    def config(self, given: Mapping[str, Any]) -> Any:
-        """The model's config, from what its file says."""
+    def config(self, values: Mapping[str, Any]) -> Any:
+        """Create the model's config from its file's values."""
         raise NotImplementedError
 
     def model(self, config: Any) -> torch.nn.Module:
-        """The model of a config, without a head and with random weights."""
+        """Create the model of a config without a head, with random weights."""
         raise NotImplementedError
 
     def norm(self, config: Any) -> torch.nn.Module:
-        """What the head has before the layer that names classes."""
+        """The norm between the model and its classification layer."""
         raise NotImplementedError
 
-    def headless(self, resolve: Resolve) -> torch.nn.Module:
-        """The model and the norm of its head, with weights drawn at random. Raises WeightsError or ConfigError."""
+    def build_backbone(self, resolve: Resolver) -> torch.nn.Module:
+        """Create the model and its norm with random weights. Raises WeightsError or ConfigError."""
         import torch
 
-        given = self._given(resolve)
+        values = self._config_values(resolve)
         try:
-            config = self.config(given)
-            self._make_sure_of(config)
+            config = self.config(values)
+            self._check_config(config)
             return torch.nn.ModuleDict({"model": self.model(config), "norm": self.norm(config)})
         except (ArithmeticError, AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
-            said = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise WeightsError(f"no {self.name} can be made of the config of {self.weights}: {said}") from error
+            message = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise WeightsError(f"the config of {self.weights} does not fit a {self.name}: {message}") from error
 
-    def fitting(self, state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """The tensors of a file by their names in the network."""
+    def adapt_state_dict(self, state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Rename the tensors of a published file to their names in the backbone; drop those of heads."""
         if all(key.startswith(("model.", "norm.")) for key in state):
             return dict(state)
-        kept = {key.removeprefix(f"{self.name}."): value for key, value in state.items()}
-        kept = {key: value for key, value in kept.items() if not key.startswith(_LEFT_OUT)}
+        renamed = {key.removeprefix(f"{self.name}."): value for key, value in state.items()}
         return {
             f"norm.{key.removeprefix('fc_norm.')}" if key.startswith("fc_norm.") else f"model.{key}": value
-            for key, value in kept.items()
+            for key, value in renamed.items()
+            if not key.startswith(_DROPPED)
         }
 
-    def stored(self, state: Mapping[str, torch.Tensor], resolve: Resolve) -> bytes:
-        """The tensors and the config of a network that was made from this spec, as a file for `weights`."""
+    def serialize(self, state: Mapping[str, torch.Tensor], resolve: Resolver) -> bytes:
+        """Serialise the tensors and the config of this spec's backbone as a file that `weights` can name."""
         from safetensors.torch import save
 
-        config = json.dumps(self._given(resolve), sort_keys=True)
-        data: bytes = save({key: each.contiguous() for key, each in state.items()}, metadata={_CONFIG: config})
+        config = json.dumps(self._config_values(resolve), sort_keys=True)
+        data: bytes = save({key: tensor.contiguous() for key, tensor in state.items()}, metadata={_CONFIG: config})
         return data
 
     def features(self, network: torch.nn.Module, pixels: torch.Tensor) -> torch.Tensor:
-        """Of clips, uint8 (C, T, 224, 224, 3), a token for each step in time (C, S, width), or one for all of them."""
+        """Tokens (C, S, width) of clips uint8 (C, T, 224, 224, 3), one per time step; S is 1 if `tokens` is 1."""
         model, norm = (network.get_submodule(part) for part in ("model", "norm"))
         states = model(self._normalised(pixels).movedim(1, 2)).last_hidden_state
-        first = int(self.summary)
-        if self.tokens == 1 and self.summary:
+        first = int(self.has_class_token)
+        if self.tokens == 1 and self.has_class_token:
             tokens = states[:, :first]
         else:
             steps = 1 if self.tokens == 1 else self._steps(model.config)
@@ -146,47 +144,47 @@ class VideoTransformerSpec(NetworkSpec):
         normed: torch.Tensor = norm(tokens).float()
         return normed
 
-    def pooled(self, features: torch.Tensor) -> torch.Tensor:
-        """The tokens of a post (tokens · width,) from those of its clips (C, S, width)."""
+    def pool(self, features: torch.Tensor) -> torch.Tensor:
+        """Pool the tokens of a post's clips, (C, S, width), into its vector (tokens · width,)."""
         from torch.nn.functional import adaptive_avg_pool1d
 
         return adaptive_avg_pool1d(features.flatten(0, 1).T, self.tokens).T.flatten()
 
-    def _given(self, resolve: Resolve) -> dict[str, Any]:
-        """The config as its file has it; of random weights, one of the published depth and of this width."""
+    def _config_values(self, resolve: Resolver) -> dict[str, Any]:
+        """The values of the config file; for random weights, the published depth with this width."""
         if self.weights != RANDOM:
             return _read(self.files(resolve)[0], self.name)
         heads = self.width // _HEAD if self.width % _HEAD == 0 else 1
         sizes = {"hidden_size": self.width, "intermediate_size": 4 * self.width, "num_attention_heads": heads}
         return {"model_type": self.name, **sizes}
 
-    def _file(self, resolve: Resolve, *names: str) -> Path:
+    def _file(self, resolve: Resolver, *names: str) -> Path:
         for name in names:
             try:
                 return resolve(f"{self.weights.rstrip('/')}/{name}")
             except WeightsError as error:
                 cause = error
-        wanted = f"{_CONFIG} and {' or '.join(_TENSORS)}"
-        raise WeightsError(f"{self.weights} is no folder with the {wanted} of a {self.name}: {cause}") from cause
+        expected = f"{_CONFIG} and {' or '.join(_TENSORS)}"
+        raise WeightsError(f"{self.weights} is no folder with the {expected} of a {self.name}: {cause}") from cause
 
     def _steps(self, config: Any) -> int:
-        """How many steps in time the model makes of a clip."""
+        """The number of time steps of a clip: a tubelet spans several frames."""
         tubelet = config.tubelet_size
         steps, rest = divmod(self.frames, tubelet if isinstance(tubelet, int) else tubelet[0])
         if rest:
             raise ValueError(f"its tubelet_size {tubelet} does not divide {self.frames} frames")
         return int(steps)
 
-    def _make_sure_of(self, config: Any) -> None:
+    def _check_config(self, config: Any) -> None:
         expected = {"num_frames": self.frames, "image_size": _SIDE, "num_channels": 3, "hidden_size": self.width}
         for key, value in expected.items():
             if getattr(config, key) != value:
                 fix = f": set {self.name}.width to it" if key == "hidden_size" else ""
                 raise ValueError(f"its {key} is {getattr(config, key)}, not {value}{fix}")
-        if self.tokens > (most := self.clips * self._steps(config)):
+        if self.tokens > (limit := self.clips * self._steps(config)):
             raise ConfigError(
-                f"{self.name}.tokens is {self.tokens}, and its {self.clips} clips have {most} steps in time: "
-                f"ask for at most {most}, or for more clips"
+                f"{self.name}.tokens is {self.tokens}, but {self.clips} clips have {limit} time steps: "
+                f"set at most {limit} tokens, or more clips"
             )
 
 
@@ -194,14 +192,14 @@ def _read(path: Path, kind: str) -> dict[str, Any]:
     from safetensors import SafetensorError, safe_open
 
     try:
-        if path.suffix == _STORED:
+        if path.suffix == _SAFETENSORS:
             with safe_open(path, "np") as file:
                 text = (file.metadata() or {}).get(_CONFIG, "null")
         else:
             text = path.read_text(encoding="utf-8")
-        given = json.loads(text)
+        values = json.loads(text)
     except (OSError, SafetensorError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise WeightsError(f"cannot read {path}: {error}") from error
-    if not isinstance(given, dict) or given.get("model_type") != kind:
-        raise WeightsError(f"{path} holds no config of a {kind}")
-    return given
+    if not isinstance(values, dict) or values.get("model_type") != kind:
+        raise WeightsError(f"{path} is not a config of a {kind}")
+    return values

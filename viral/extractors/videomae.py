@@ -1,4 +1,4 @@
-"""What happens in the pictures, as a masked autoencoder learned to see it: VideoMAE over clips of the whole video."""
+"""Video features: VideoMAE over clips."""
 
 from __future__ import annotations
 
@@ -14,39 +14,39 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class VideoMAE(VideoTransformerSpec):
-    """VideoMAE: every fourth of 64 frames at 30 a second, 2.1 s a clip.
+    """VideoMAE. A clip is every 4th of 64 frames at 30 fps, 2.1 s.
 
-    `weights` has no default: the published ones, `kinetics400` among them, are CC BY-NC 4.0, not for commercial use.
+    `weights` has no default: the published ones, including `kinetics400`, are CC BY-NC 4.0 (no commercial use).
     Source: Tong et al. 2022, arXiv 2203.12602. Sampling and scaling as in its fine-tuning on Kinetics-400: 16 frames,
-    4 apart, the centre square at 224, ImageNet's mean and deviation. A token is the mean of its patches, normalised as
-    the classifier has it where the model was fine-tuned.
+    4 apart, centre crop 224, ImageNet mean and standard deviation. A token is the mean of its patches, normalised as in
+    the classifier if the model was fine-tuned.
     """
 
     name: ClassVar[str] = "videomae"
     revision: ClassVar[str] = "1"
-    known: ClassVar[dict[str, str]] = {"kinetics400": "videomae-kinetics400"}
+    pretrained: ClassVar[dict[str, str]] = {"kinetics400": "videomae-kinetics400"}
     mean: ClassVar[tuple[float, float, float]] = (0.485, 0.456, 0.406)
     std: ClassVar[tuple[float, float, float]] = (0.229, 0.224, 0.225)
     frames: ClassVar[int] = 16
     step: ClassVar[float] = 4 / 30
-    resized: ClassVar[int] = 224
-    summary: ClassVar[bool] = False
+    short_side: ClassVar[int] = 224
+    has_class_token: ClassVar[bool] = False
 
-    def config(self, given: Mapping[str, Any]) -> Any:
-        """A `VideoMAEConfig`."""
+    def config(self, values: Mapping[str, Any]) -> Any:
+        """Create a `VideoMAEConfig`."""
         from transformers import VideoMAEConfig
 
-        return VideoMAEConfig.from_dict(dict(given))
+        return VideoMAEConfig.from_dict(dict(values))
 
     def model(self, config: Any) -> torch.nn.Module:
-        """A `VideoMAEModel`."""
+        """Create a `VideoMAEModel`."""
         from transformers import VideoMAEModel
 
-        model: torch.nn.Module = VideoMAEModel(config)  # type: ignore[no-untyped-call]  # transformers leaves it so
+        model: torch.nn.Module = VideoMAEModel(config)  # type: ignore[no-untyped-call]  # transformers does not annotate it
         return model
 
     def norm(self, config: Any) -> torch.nn.Module:
-        """A fine-tuned model normalises the mean, another one its states."""
+        """The norm of a fine-tuned model; other models normalise their own states."""
         import torch
 
         return torch.nn.LayerNorm(config.hidden_size) if config.use_mean_pooling else torch.nn.Identity()

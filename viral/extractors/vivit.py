@@ -1,4 +1,4 @@
-"""What happens in the pictures, as a transformer sees it: ViViT-B/16x2 over clips of the whole video."""
+"""Video features: ViViT-B/16x2 over clips."""
 
 from __future__ import annotations
 
@@ -14,39 +14,39 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class ViViT(VideoTransformerSpec):
-    """ViViT with joint attention over space and time: every second of 64 frames at 25 a second, 2.6 s a clip.
+    """ViViT with joint space-time attention. A clip is every 2nd of 64 frames at 25 fps, 2.6 s.
 
-    One token a post is the class token's state; several leave it out. Source: Arnab et al. 2021, arXiv 2103.15691;
-    its Kinetics-400 weights (MIT). Sampling and scaling as in scenic's `vivit_base_k400.py`: the short side at 256, the
-    centre 224, pixels from -1 to 1 (the defaults of `VivitImageProcessor` scale them once more).
+    A single token is the class token; several tokens leave it out. Source: Arnab et al. 2021, arXiv 2103.15691; its
+    Kinetics-400 weights (MIT). Sampling and scaling as in scenic's `vivit_base_k400.py`: short side 256,
+    centre crop 224, pixels from -1 to 1 (`VivitImageProcessor` would by default scale them once more).
     """
 
     weights: str = "kinetics400"
 
     name: ClassVar[str] = "vivit"
     revision: ClassVar[str] = "1"
-    known: ClassVar[dict[str, str]] = {"kinetics400": "vivit-kinetics400"}
+    pretrained: ClassVar[dict[str, str]] = {"kinetics400": "vivit-kinetics400"}
     mean: ClassVar[tuple[float, float, float]] = (0.5, 0.5, 0.5)
     std: ClassVar[tuple[float, float, float]] = (0.5, 0.5, 0.5)
     frames: ClassVar[int] = 32
     step: ClassVar[float] = 2 / 25
-    resized: ClassVar[int] = 256
-    summary: ClassVar[bool] = True
+    short_side: ClassVar[int] = 256
+    has_class_token: ClassVar[bool] = True
 
-    def config(self, given: Mapping[str, Any]) -> Any:
-        """A `VivitConfig`."""
+    def config(self, values: Mapping[str, Any]) -> Any:
+        """Create a `VivitConfig`."""
         from transformers import VivitConfig
 
-        return VivitConfig.from_dict(dict(given))
+        return VivitConfig.from_dict(dict(values))
 
     def model(self, config: Any) -> torch.nn.Module:
-        """A `VivitModel`."""
+        """Create a `VivitModel`."""
         from transformers import VivitModel
 
         return VivitModel(config, add_pooling_layer=False)
 
     def norm(self, config: Any) -> torch.nn.Module:
-        """The model ends in its own."""
+        """Identity: the model ends with its own norm."""
         import torch
 
         return torch.nn.Identity()

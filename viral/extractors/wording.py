@@ -1,4 +1,4 @@
-"""How a caption is worded: its language, its mood, what it asks of viewers, and which hashtags it carries."""
+"""Wording features of captions: language, sentiment, calls to action, and hashtags."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from viral.extractors.calls_to_action import CALLS, calls_in
-from viral.extractors.extractor import Context, Sample, Vector
-from viral.extractors.lexicon import FIRST_PERSON, HASHTAG, MENTION, SECOND_PERSON, words_of
-from viral.extractors.spec import Encode, ExtractorSpec, Resolve
+from viral.extractors.calls_to_action import CALLS, find_calls
+from viral.extractors.extractor import Context, PostInput, Vector
+from viral.extractors.lexicon import FIRST_PERSON, HASHTAG, MENTION, SECOND_PERSON, split_words
+from viral.extractors.spec import Encode, ExtractorSpec, Resolver
 
 LANGUAGES = (
     *("en", "es", "pt", "fr", "de", "it", "nl", "pl", "ru", "uk", "tr"),
@@ -23,14 +23,11 @@ LANGUAGES = (
 )
 _VARIETIES = {"arz": "ar", "ary": "ar", "yue": "zh", "wuu": "zh"}
 _NO_LANGUAGE = "zxx"
-_TOLD = 0.3
-"""The confidence from which a language counts as told: below are captions of a word or two, and names."""
-_OUTSIDE = 0.5
-"""The probability from which a language that is not listed is believed."""
+_MIN_CONFIDENCE = 0.3  # of a detected language: below are captions of a word or two, and names
+_MIN_OTHER = 0.5  # probability of an unlisted language, above which it is believed
 
-BUCKETS = 16
-_READ = 2000
-"""Characters of a caption that are looked at: VADER's time grows with their square."""
+HASHTAG_BUCKETS = 16
+_MAX_CHARACTERS = 2000  # of a caption that are read: VADER's time grows with their square
 
 WORDING_COLUMNS = (
     *(f"language_{code}" for code in LANGUAGES),
@@ -47,12 +44,12 @@ WORDING_COLUMNS = (
     "log_numbers",
     "opens_with_number",
     "numbered_part",
-    *(f"hashtags_{bucket}" for bucket in range(BUCKETS)),
+    *(f"hashtags_{bucket}" for bucket in range(HASHTAG_BUCKETS)),
 )
-"""The columns of the vector. At most one `language_` is 1: none where the confidence, which is always given, is under
-0.3. `sentiment` is VADER's compound from -1 to 1, with the shares of positive and negative; they are 0, and
-`sentiment_known` too, where the caption is not told to be English. `asks_viewer`: a question to "you".
-`numbered_part`: "part 2", "day 14". `hashtags_`: a signed hashed bag of the different hashtags, of about length one."""
+"""The columns of the vector. At most one `language_` is 1, none if the confidence is under 0.3. `sentiment` is VADER's
+compound score from -1 to 1, with its positive and negative fractions; they are 0, as is `sentiment_known`, unless the
+caption is detected as English. `asks_viewer`: a question to "you". `numbered_part`: "part 2", "day 14". `hashtags_`: a
+signed hashed bag of the distinct hashtags, of about unit length."""
 
 _LINK = re.compile(r"https?://\S+|www\.\S+")
 _SPACE = re.compile(r"[^\S\n]+")
@@ -62,18 +59,18 @@ _SENTENCE = re.compile(rf"[^\n{_ENDS}]+[{_ENDS}]*")
 _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
 _PART = re.compile(r"\b(?:part|pt|parte|partie|teil|phần|tập|ep|episode|day|día|dia|jour|tag|ngày)\.? ?#?\d+", re.I)
 
-Tell = Callable[[str], tuple[str | None, float]]
-"""The language of a text, or None where it cannot be told, and the confidence of the best guess."""
-Mood = Callable[[str], Mapping[str, float]]
+DetectLanguage = Callable[[str], tuple[str | None, float]]
+"""Maps a text to its language, None if uncertain, and the confidence of the best guess."""
+Sentiment = Callable[[str], Mapping[str, float]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wording(ExtractorSpec):
-    """The traits of a caption beside those of `metadata`, as `WORDING_COLUMNS`.
+    """Features of the caption that `metadata` lacks, as `WORDING_COLUMNS`.
 
-    Absent where there is neither a caption nor a hashtag. The language is py3langid's guess among 22 and "other", from
-    the text without hashtags, mentions and links; phrases and persons are known in few languages, sentiment in English
-    alone. Source: VADER, Hutto and Gilbert 2014; hashing, Weinberger et al. 2009, arXiv 0902.2206.
+    Absent without caption and hashtags. The language is py3langid's guess among 22 and "other", from the text without
+    hashtags, mentions and links. Phrases and pronouns cover few languages, sentiment only English.
+    Source: VADER, Hutto and Gilbert 2014; hashing, Weinberger et al. 2009, arXiv 0902.2206.
     """
 
     name: ClassVar[str] = "wording"
@@ -82,97 +79,97 @@ class Wording(ExtractorSpec):
     columns: ClassVar[tuple[str, ...]] = WORDING_COLUMNS
     revision: ClassVar[str] = "1"
 
-    def load(self, device: str, resolve: Resolve) -> Encode:
-        """Load the language model and the lexicon, which are in their wheels."""
+    def load(self, device: str, resolve: Resolver) -> Encode:
+        """Load the language model and the lexicon from their wheels."""
         from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
-        return partial(_encode, _teller(), SentimentIntensityAnalyzer().polarity_scores)
+        return partial(_encode, _detector(), SentimentIntensityAnalyzer().polarity_scores)
 
 
-def language_teller() -> Callable[[str], str | None]:
-    """Load the language model: from a caption to the code of its language, None where it cannot be told."""
-    tell = _teller()
-    return lambda caption: tell(_plain(_text(caption.strip()[:_READ])))[0]
+def language_detector() -> Callable[[str], str | None]:
+    """Load the language model; returns a function from a caption to its language code, None if uncertain."""
+    detect = _detector()
+    return lambda caption: detect(_without_mentions(_text(caption.strip()[:_MAX_CHARACTERS])))[0]
 
 
-def _teller() -> Tell:
+def _detector() -> DetectLanguage:
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-    return partial(_told, LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True).rank)
+    return partial(_detect, LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True).rank)
 
 
-def _encode(tell: Tell, mood: Mood, sample: Sample) -> Vector | None:
-    caption = (sample.context.caption or "").strip()[:_READ]
-    tags = _hashtags(sample.context)
+def _encode(detect: DetectLanguage, sentiment: Sentiment, post: PostInput) -> Vector | None:
+    caption = (post.context.caption or "").strip()[:_MAX_CHARACTERS]
+    tags = _hashtags(post.context)
     if not caption and not tags:
         return None
     text = _text(caption)
-    plain = _plain(text)
-    language, confidence = tell(plain)
+    plain = _without_mentions(text)
+    language, confidence = detect(plain)
     values = (
         *(float(language == code) for code in LANGUAGES),
         float(language is not None and language not in LANGUAGES),
         confidence,
-        *_sentiment(mood, plain, known=language == "en"),
+        *_sentiment(sentiment, plain, english=language == "en"),
         *_address(plain),
-        *map(float, calls_in(text).values()),
+        *map(float, find_calls(text).values()),
         *_numbers(plain),
-        *_hashed(tags),
+        *_hash_hashtags(tags),
     )
     return np.array(values, dtype=np.float32)
 
 
 def _text(caption: str) -> str:
-    """Without links and hashtags, each mention an @."""
-    return _spaced(MENTION.sub("@", HASHTAG.sub(" ", _LINK.sub(" ", caption))))
+    """Remove links and hashtags, and replace mentions by @."""
+    return _collapse_spaces(MENTION.sub("@", HASHTAG.sub(" ", _LINK.sub(" ", caption))))
 
 
-def _plain(text: str) -> str:
-    return _spaced(text.replace("@", " "))
+def _without_mentions(text: str) -> str:
+    return _collapse_spaces(text.replace("@", " "))
 
 
-def _spaced(text: str) -> str:
+def _collapse_spaces(text: str) -> str:
     return _SPACE.sub(" ", text).strip()
 
 
 def _hashtags(context: Context) -> set[str]:
-    given: Iterable[str] = context.hashtags or ()
+    tags: Iterable[str] = context.hashtags or ()
     if context.hashtags is None:
-        given = HASHTAG.findall(context.caption or "")
-    return {tag.strip().lstrip("#").casefold() for tag in given} - {""}
+        tags = HASHTAG.findall(context.caption or "")
+    return {tag.strip().lstrip("#").casefold() for tag in tags} - {""}
 
 
-def _told(rank: Callable[[str], list[tuple[str, float]]], text: str) -> tuple[str | None, float]:
+def _detect(rank: Callable[[str], list[tuple[str, float]]], text: str) -> tuple[str | None, float]:
     ranked = rank(text)
     best, probability = ranked[0]
     if best == _NO_LANGUAGE or not any(map(str.isalpha, text)):
         return None, 0.0
-    if _VARIETIES.get(best, best) not in LANGUAGES and probability >= _OUTSIDE:
+    if _VARIETIES.get(best, best) not in LANGUAGES and probability >= _MIN_OTHER:
         return best, probability
-    # Among the languages of most posts alone: so that a short caption is not taken for one of a hundred rare ones.
-    shares = dict.fromkeys(LANGUAGES, 0.0)
-    for code, share in ranked:
-        if (listed := _VARIETIES.get(code, code)) in shares:
-            shares[listed] += share
-    language = max(shares, key=lambda code: shares[code])
-    confidence = shares[language] / max(sum(shares.values()), 1e-9)
-    return (language if confidence >= _TOLD else None), confidence
+    # Only the listed languages compete, or short captions would be taken for one of a hundred rare ones.
+    totals = dict.fromkeys(LANGUAGES, 0.0)
+    for code, value in ranked:
+        if (listed := _VARIETIES.get(code, code)) in totals:
+            totals[listed] += value
+    language = max(totals, key=lambda code: totals[code])
+    confidence = totals[language] / max(sum(totals.values()), 1e-9)
+    return (language if confidence >= _MIN_CONFIDENCE else None), confidence
 
 
-def _sentiment(mood: Mood, text: str, *, known: bool) -> tuple[float, ...]:
-    if not known:
+def _sentiment(sentiment: Sentiment, text: str, *, english: bool) -> tuple[float, ...]:
+    if not english:
         return (0.0, 0.0, 0.0, 0.0)
-    scores = mood(text)
+    scores = sentiment(text)
     return (scores["compound"], scores["pos"], scores["neg"], 1.0)
 
 
 def _address(text: str) -> tuple[float, ...]:
     sentences = _SENTENCE.findall(text)
     questions = [sentence for sentence in sentences if sentence[-1] in _QUESTION]
-    asks = any(not SECOND_PERSON.isdisjoint(words_of(question)) for question in questions)
-    words = words_of(text)
-    mine = sum(word in FIRST_PERSON for word in words)
-    return (float(bool(questions) and questions[0] is sentences[0]), float(asks), mine / max(len(words), 1))
+    asks = any(not SECOND_PERSON.isdisjoint(split_words(question)) for question in questions)
+    words = split_words(text)
+    first_person = sum(word in FIRST_PERSON for word in words)
+    return (float(bool(questions) and questions[0] is sentences[0]), float(asks), first_person / max(len(words), 1))
 
 
 def _numbers(text: str) -> tuple[float, ...]:
@@ -180,9 +177,9 @@ def _numbers(text: str) -> tuple[float, ...]:
     return (math.log1p(len(numbers)), float(bool(_NUMBER.match(text))), float(bool(_PART.search(text))))
 
 
-def _hashed(tags: set[str]) -> list[float]:
-    bag = [0.0] * BUCKETS
+def _hash_hashtags(tags: set[str]) -> list[float]:
+    bag = [0.0] * HASHTAG_BUCKETS
     for tag in sorted(tags):
         digest = hashlib.blake2b(tag.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-        bag[digest[0] % BUCKETS] += (1.0 if digest[1] & 1 else -1.0) / math.sqrt(len(tags))
+        bag[digest[0] % HASHTAG_BUCKETS] += (1.0 if digest[1] & 1 else -1.0) / math.sqrt(len(tags))
     return bag

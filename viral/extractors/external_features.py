@@ -1,0 +1,52 @@
+"""Feature columns imported from a table: vectors without an extractor that could make more of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from viral.errors import WeightsError
+from viral.extractors.spec import Encode, ExtractorSpec, Resolver
+
+REGISTRY_NAME = "foreign"  # stored in the feature sets of saved models
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExternalFeatures(ExtractorSpec):
+    """A column of imported vectors.
+
+    Args:
+        name: name of the column.
+        modality: the modality shown to users.
+        length: length of the vectors.
+        digest: hash of the imported table, so that vectors of another table are never mistaken for these.
+    """
+
+    name: str  # type: ignore[misc]  # a parameter here, not a constant of the class
+    modality: str  # type: ignore[misc]  # the same
+    length: int
+    digest: str
+
+    revision: ClassVar[str] = "1"
+
+    @property
+    def dim(self) -> int:
+        """The length of its vectors."""
+        return self.length
+
+    @property
+    def registry_name(self) -> str:
+        """The name of its class in the registry."""
+        return REGISTRY_NAME
+
+    def check(self, resolve: Resolver) -> None:
+        """Raise WeightsError: no extractor makes these vectors."""
+        raise WeightsError(
+            f"the vectors {self.name} came with a table (viral train --features): no extractor makes them "
+            "from a video; score the posts of that table with viral score --all"
+        )
+
+    def load(self, device: str, resolve: Resolver) -> Encode:
+        """Raise WeightsError, as `check` does."""
+        self.check(resolve)
+        raise AssertionError("check always raises")
