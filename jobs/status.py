@@ -1,4 +1,4 @@
-"""What runs and ran on a root, read from the root alone."""
+"""The running and past runs of a root."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from dataclasses import asdict
 import click
 
 from viral.console.commands import execute
-from viral.console.options import common
+from viral.console.options import root_options
 from viral.storage.store import Store
 from viral.tables.run_log import Run, runs
 
 
 @click.command()
-@click.option("--last", default=10, show_default=True, type=click.IntRange(1), help="So many of the newest runs.")
-@common
+@click.option("--last", default=10, show_default=True, type=click.IntRange(1), help="Number of runs to show.")
+@root_options
 def command(last: int, root: str, as_json: bool, debug: bool) -> None:
-    """Show the running and the past runs of a root; --json prints one object a run."""
-    del debug  # of all commands; this one has nothing more to show
-    found = runs(Store.open(root), last)
-    for run in found:
+    """Show the running and past runs of a root; --json prints one object per run."""
+    del debug  # an option of every command; this one has no debug output
+    latest = runs(Store.open(root), last)
+    for run in latest:
         click.echo(json.dumps(asdict(run)) if as_json else _line(run))
-    if not found and not as_json:
-        click.echo("nothing ran here yet")
+    if not latest and not as_json:
+        click.echo("no runs yet")
 
 
 def _line(run: Run) -> str:
@@ -31,7 +31,7 @@ def _line(run: Run) -> str:
     if run.total:
         parts.append(f"{run.done} of {run.total}")
     if run.seconds_left is not None:
-        parts.append(f"about {run.seconds_left:.0f} s left, {run.done / max(1.0, run.seconds):.1f} a second")
+        parts.append(f"about {run.seconds_left:.0f} s left, {run.done / max(1.0, run.seconds):.1f} per second")
     if run.error:
         parts.append(run.error)
     elif run.state == "finished":

@@ -1,4 +1,4 @@
-"""The tree of errors: drawn as it is, with closed and distinct reason codes."""
+"""The tree of errors matches its drawing; reason codes are distinct and documented."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ CLASSES = [cls for _, cls in inspect.getmembers(errors, inspect.isclass) if issu
 
 
 def drawn() -> dict[str, tuple[str | None, str]]:
-    """For each class of the module's drawing its parent, and the words beside it."""
-    found: dict[str, tuple[str | None, str]] = {}
-    above: dict[int, str] = {}
+    """Parent and description of each class in the module's drawing."""
+    classes: dict[str, tuple[str | None, str]] = {}
+    parents: dict[int, str] = {}
     for line in (errors.__doc__ or "").splitlines():
         if match := re.match(r"([│├└─ ]*)(\w+Error)\s*(.*)$", line):
             depth = len(match[1]) // 4
-            above[depth] = match[2]
-            found[match[2]] = (above[depth - 1] if depth else None, match[3])
-    return found
+            parents[depth] = match[2]
+            classes[match[2]] = (parents[depth - 1] if depth else None, match[3])
+    return classes
 
 
 def test_the_drawing_is_the_tree() -> None:
@@ -34,7 +34,7 @@ def test_the_drawing_is_the_tree() -> None:
 
 def test_the_drawing_names_the_reason_codes() -> None:
     codes = {cls.__name__: cls.reason for cls in CLASSES if issubclass(cls, PostError) and cls is not PostError}
-    assert {name: words for name, (parent, words) in drawn().items() if parent == "PostError"} == codes
+    assert {name: text for name, (parent, text) in drawn().items() if parent == "PostError"} == codes
 
 
 def test_reasons_are_distinct_codes_each_with_its_meaning() -> None:
@@ -48,13 +48,13 @@ def test_reasons_are_distinct_codes_each_with_its_meaning() -> None:
 
 
 def test_the_readme_gives_each_reason_its_meaning() -> None:
-    readme = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")
+    readme = (Path(__file__).resolve().parent.parent / "jobs" / "README.md").read_text(encoding="utf-8")
     for code, meaning in reasons().items():
-        assert f"`{code}` | {meaning} |" in readme
+        assert f"{code} | {meaning} |" in readme.replace("`", "")
 
 
 @pytest.mark.parametrize("cls", CLASSES)
 def test_errors_travel_between_processes(cls: type[ViralError]) -> None:
-    there = pickle.loads(pickle.dumps(cls("what is wrong, and the fix")))
-    assert type(there) is cls
-    assert str(there) == "what is wrong, and the fix"
+    copy = pickle.loads(pickle.dumps(cls("what is wrong, and the fix")))
+    assert type(copy) is cls
+    assert str(copy) == "what is wrong, and the fix"

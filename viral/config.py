@@ -1,4 +1,4 @@
-"""The settings: few, typed, from a YAML file and the environment."""
+"""Typed settings, from a YAML file and the environment."""
 
 from __future__ import annotations
 
@@ -15,56 +15,59 @@ DEFAULT_FILE = "viral.yaml"
 
 
 class MediaSettings(BaseModel):
-    """What is accepted as a video."""
+    """Limits on the videos that are read."""
 
     model_config = ConfigDict(extra="forbid")
 
+    # Far above any short video, so that only broken or foreign files exceed them.
     max_bytes: PositiveInt = Field(default=512 << 20, description="largest file")
     max_seconds: float = Field(default=600.0, gt=0, description="longest video")
-    max_pixels: PositiveInt = Field(default=8192 * 4320, description="largest picture")
+    max_pixels: PositiveInt = Field(default=8192 * 4320, description="largest frame: 8K")
 
 
 class SandboxSettings(BaseModel):
-    """What one file may cost to decode."""
+    """Limits on the decoding of one file, in a child process."""
 
     model_config = ConfigDict(extra="forbid")
 
-    seconds: float = Field(default=60.0, gt=0, description="wall time a file")
-    memory_bytes: PositiveInt = Field(default=2 << 30, description="memory above what the child process starts with")
+    seconds: float = Field(default=60.0, gt=0, description="wall time per file")
+    memory_bytes: PositiveInt = Field(default=2 << 30, description="memory above what the child has at its start")
     recycle_after: PositiveInt = Field(
-        default=100, description="files that a child decodes before it is replaced: decord leaks"
+        default=100, description="files that a child decodes before it is replaced, because decord leaks memory"
     )
 
 
 class BackfillSettings(BaseModel):
-    """How a backfill is laid out over a cluster."""
+    """How a backfill uses a cluster."""
 
     model_config = ConfigDict(extra="forbid")
 
     shape: Literal["auto", "fused", "two-stage"] = Field(
-        default="auto", description="decode and encode in one worker or in two; auto: two where there is a GPU"
+        default="auto", description="decode and encode in one worker or in two; auto: two if there is a GPU"
     )
     workers: PositiveInt | None = Field(
-        default=None, description="cores used; unset: all there are. More than there are: what an autoscaler is to add"
+        default=None, description="CPU cores to use; unset: all. More than there are: an autoscaler adds them"
     )
     encoders: PositiveInt | None = Field(
-        default=None, description="of these, workers of the second stage; unset: one a GPU, without any half of them"
+        default=None, description="workers of the second stage among these; unset: one per GPU, else half of them"
     )
 
 
 class FetchSettings(BaseModel):
-    """What one address may cost to fetch."""
+    """Limits on the fetching of one URL."""
 
     model_config = ConfigDict(extra="forbid")
 
-    seconds: float = Field(default=300.0, gt=0, description="wall time an address, all attempts, its turns apart")
-    stall_seconds: float = Field(default=30.0, gt=0, description="silence after which a connection is given up")
-    attempts: PositiveInt = Field(default=4, description="as often a request is made that fails for a passing reason")
+    seconds: float = Field(
+        default=300.0, gt=0, description="wall time per URL, all attempts, without waiting for its turn"
+    )
+    stall_seconds: float = Field(default=30.0, gt=0, description="time without a byte before a connection is closed")
+    attempts: PositiveInt = Field(default=4, description="requests per URL while it fails with a transient error")
     backoff_seconds: float = Field(default=1.0, gt=0, description="pause after the first failure; doubles each time")
 
 
 class ServeSettings(BaseModel):
-    """The endpoint."""
+    """The HTTP endpoint."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -72,12 +75,12 @@ class ServeSettings(BaseModel):
     port: int = Field(default=8000, ge=0, le=65535)
     max_upload_bytes: PositiveInt = 256 << 20
     max_replicas: PositiveInt = 4
-    max_queued: PositiveInt = Field(default=64, description="requests that wait at a replica before 503 is answered")
-    follow_seconds: float = Field(default=5.0, gt=0, description="how often a new champion is looked for")
+    max_queued: PositiveInt = Field(default=64, description="requests that wait at a replica; further ones get 503")
+    follow_seconds: float = Field(default=5.0, gt=0, description="interval of the check for a new champion")
 
 
 class Settings(BaseSettings):
-    """All settings. `VIRAL_SANDBOX__SECONDS=30` in the environment sets `sandbox.seconds`, over the file."""
+    """All settings. `VIRAL_SANDBOX__SECONDS=30` in the environment overrides `sandbox.seconds` of the file."""
 
     model_config = SettingsConfigDict(
         env_prefix="VIRAL_", env_nested_delimiter="__", yaml_file=DEFAULT_FILE, extra="forbid"
@@ -98,15 +101,15 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The order of precedence: arguments, environment, `viral.yaml` in the working directory."""
+        """Set the precedence: arguments, environment, `viral.yaml` in the working directory."""
         return init_settings, env_settings, YamlConfigSettingsSource(settings_cls)
 
 
 def load() -> Settings:
-    """The settings of this process.
+    """Load the settings of this process.
 
     Raises:
-        ConfigError: a value that does not fit, with its name, or a file that holds no settings.
+        ConfigError: an invalid value, with its name, or a file that is no mapping of settings.
     """
     where = f"{DEFAULT_FILE} or the environment" if Path(DEFAULT_FILE).exists() else "the environment"
     try:

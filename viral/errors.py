@@ -1,16 +1,16 @@
-"""Every error that this product raises on purpose, and the reason code that a failed row stores.
+"""Errors raised on purpose, and the reason codes that failed rows store.
 
 ViralError
-├── UsageError                  the request is wrong: one line, the fix, exit status 2
-│   ├── ConfigError             a setting, a column map or a feature set that does not exist
-│   ├── RootError               the root is missing or cannot be used
-│   ├── TableError              a table is missing, empty, or not the one asked for
-│   ├── PromotionError          a model that is not better than the champion may not take its place
-│   ├── SourceError             scraped data that cannot be read as what it was said to be
-│   ├── LeakError               a model knows what it is to be judged by: names the rows and columns
-│   └── WeightsError            weights that are not there, with the command that brings them
-├── StorageError                reading or writing the root failed for its own reasons (no space, no access)
-├── FetchError                  one address cannot be fetched: becomes a row of `fetches` with `reason`
+├── UsageError                  the request is wrong: one line with the fix, exit status 2
+│   ├── ConfigError             a setting, a column map or a feature set is unknown or invalid
+│   ├── RootError               the root is missing or not accessible
+│   ├── TableError              a table is missing, empty, or does not fit the request
+│   ├── PromotionError          a model that is not better than the champion cannot replace it
+│   ├── SourceError             scraped data is not in the format of its source
+│   ├── LeakError               a model has seen what it is evaluated on; names the rows and columns
+│   └── WeightsError            pretrained weights are missing; names the command that downloads them
+├── StorageError                reading or writing the root failed (no space, no access, no response)
+├── FetchError                  one URL cannot be fetched: becomes a row of `fetches` with `reason`
 │   ├── BadAddressError         bad_address
 │   ├── HostNotAllowedError     host_not_allowed
 │   ├── RateLimitedError        rate_limited
@@ -41,111 +41,111 @@ class ViralError(Exception):
 
 
 class UsageError(ViralError):
-    """What was asked for cannot be done as asked."""
+    """The request cannot be fulfilled; the user can fix it."""
 
 
 class ConfigError(UsageError):
-    """A setting, a column map or a feature set that does not exist or does not fit."""
+    """A setting, a column map or a feature set is unknown or invalid."""
 
 
 class RootError(UsageError):
-    """The root does not exist or cannot be used."""
+    """The root does not exist or is not accessible."""
 
 
 class TableError(UsageError):
-    """A table is missing, empty, or another one than was asked for."""
+    """A table is missing, empty, or does not fit the request."""
 
 
 class PromotionError(UsageError):
-    """A model may not become the champion: it is not better than the one there is, or that cannot be told."""
+    """A model cannot become the champion: it is not better than the current one, or they cannot be compared."""
 
 
 class SourceError(UsageError):
-    """Scraped data that cannot be read as what it was said to be."""
+    """Scraped data is not in the format of its source."""
 
 
 class LeakError(UsageError):
-    """A model was given, or fitted on, what it is to be judged by; the message names check, columns, rows and fix."""
+    """A model has seen, or was fitted on, what it is evaluated on; the message names check, columns, rows and fix."""
 
 
 class WeightsError(UsageError):
-    """Weights that cannot be had; the message names the command that brings them."""
+    """Pretrained weights are missing; the message names the command that downloads them."""
 
 
 class StorageError(ViralError):
-    """The root could not be read or written: no space, no access, no answer."""
+    """Reading or writing the root failed: no space, no access, or no response."""
 
 
 class FetchError(ViralError):
-    """One address cannot be fetched, for a reason that no file in the store can have. It becomes a row."""
+    """One URL cannot be fetched, for a reason that only the web has. It becomes a row."""
 
     reason: ClassVar[str] = "error"
 
 
 class BadAddressError(FetchError):
-    """No http:// or https:// address, or one that leads in circles."""
+    """Not an http:// or https:// URL, or a redirect loop."""
 
     reason = "bad_address"
 
 
 class HostNotAllowedError(FetchError):
-    """The address leads to a host that `--allow-host` does not name."""
+    """The URL is on, or redirects to, a host that `--allow-host` does not name."""
 
     reason = "host_not_allowed"
 
 
 class RateLimitedError(FetchError):
-    """The host answers 429 again and again, or asks for a longer pause than there is time for."""
+    """The host keeps answering 429, or asks for a longer pause than the deadline permits."""
 
     reason = "rate_limited"
 
 
 class PageError(FetchError):
-    """yt-dlp cannot make out the page."""
+    """yt-dlp cannot extract the page."""
 
     reason = "page_error"
 
 
 class PostError(ViralError):
-    """One post cannot be processed. It becomes a row; it never ends a job."""
+    """One post cannot be processed. It becomes a row and never stops a job."""
 
     reason: ClassVar[str] = "error"
     meaning: ClassVar[str] = ""
 
 
 class UnreadableError(PostError):
-    """No decoder understands the file."""
+    """No decoder can read the file."""
 
     reason = "unreadable"
-    meaning = "no decoder understands the file, or it is empty"
+    meaning = "no decoder can read the file, or it is empty"
 
 
 class NoVideoStreamError(PostError):
-    """The file holds no picture track."""
+    """The file has no video stream."""
 
     reason = "no_video_stream"
-    meaning = "the file holds sound or data, but no moving picture"
+    meaning = "the file has no video stream"
 
 
 class UnsupportedCodecError(PostError):
-    """The picture track is of a codec that no decoder here knows, or is encrypted."""
+    """The video codec is not supported, or the video is encrypted."""
 
     reason = "unsupported_codec"
-    meaning = "the picture is coded in a way that no decoder here knows, or it is encrypted"
+    meaning = "no installed decoder knows the video codec, or the video is encrypted"
 
 
 class TooLongError(PostError):
-    """The video lasts longer than the limit."""
+    """The video is longer than the limit."""
 
     reason = "too_long"
-    meaning = "the video lasts longer than media.max_seconds"
+    meaning = "the video is longer than media.max_seconds"
 
 
 class TooLargeError(PostError):
-    """The file or its picture is larger than the limit."""
+    """The file or its frames are larger than the limit."""
 
     reason = "too_large"
-    meaning = "the file is larger than media.max_bytes, or its picture than media.max_pixels"
+    meaning = "the file is larger than media.max_bytes, or a frame larger than media.max_pixels"
 
 
 class TimedOutError(PostError):
@@ -159,54 +159,54 @@ class CrashedError(PostError):
     """The decoding process died."""
 
     reason = "crashed"
-    meaning = "the decoding process died (segmentation fault or alike)"
+    meaning = "the decoding process died, by a segmentation fault for example"
 
 
 class OutOfMemoryError(PostError):
-    """Decoding wanted more memory than the limit."""
+    """Decoding needed more memory than the limit."""
 
     reason = "out_of_memory"
-    meaning = "decoding wanted more memory than sandbox.memory_bytes"
+    meaning = "decoding needed more memory than sandbox.memory_bytes"
 
 
 class MissingObjectError(PostError):
-    """The video is not where the post says."""
+    """There is no file at the post's video URI."""
 
     reason = "missing_object"
     meaning = "there is no file at the post's video URI, or the post has none"
 
 
 class AccessDeniedError(PostError):
-    """The storage refuses to hand out the video."""
+    """The storage denies access to the video."""
 
     reason = "access_denied"
-    meaning = "the storage refuses to hand out the file"
+    meaning = "the storage denied access to the file"
 
 
 class ReadError(PostError):
-    """The storage failed while the video was read."""
+    """Reading the video from storage failed."""
 
     reason = "storage_error"
-    meaning = "the storage failed while the file was read, after retries"
+    meaning = "reading the file from storage failed, after retries"
 
 
 class EmptyWindowError(PostError):
-    """The part of the video that was asked for lies outside it."""
+    """The requested window is outside the video."""
 
     reason = "empty_window"
-    meaning = "the part of the video that was asked for (by an explanation, say) lies outside it"
+    meaning = "the requested part of the video (by an explanation) lies outside it"
 
 
 class ExtractorError(PostError):
     """An extractor failed on this post."""
 
     reason = "extractor_error"
-    meaning = "an extractor failed on what was decoded; the detail names it"
+    meaning = "an extractor failed on decoded media; the detail names it"
 
 
 def reasons() -> dict[str, str]:
-    """The closed list of reason codes, each with its meaning in one line."""
+    """Return all reason codes with their meanings, one line each."""
     codes = {cls.reason: cls.meaning for cls in PostError.__subclasses__()}
-    codes["truncated"] = "the file ends before its declared duration; what was there is used"
-    codes["audio_failed"] = "the sound could not be decoded; the rest is used"
+    codes["truncated"] = "the file ends before its declared duration; the rest was used"
+    codes["audio_failed"] = "the sound could not be decoded; the rest was used"
     return codes

@@ -1,4 +1,4 @@
-"""What was known of a sound before each post: from the posts table to the vectors of a backfill."""
+"""Popularity of sounds before each post: from the posts table to the vectors of a backfill."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from viral.config import Settings
 from viral.errors import TableError
 from viral.extractors.feature_set import FeatureSet
 from viral.features.feature_table import features_table
-from viral.sounds.history import history
+from viral.sounds.history import open_history
 from viral.storage.store import Store
 from viral.tables import bucketed
 from viral.tables.places import posts_table
@@ -42,8 +42,8 @@ def add(store: Store, *posts: dict[str, object]) -> None:
 
 
 def filled(store: Store) -> dict[str, list[float] | None]:
-    said = backfill.run(store, SET, Settings())
-    assert said.posts == said.done_before + said.ok + said.failed
+    summary = backfill.run(store, SET, Settings())
+    assert summary.posts == summary.done_before + summary.ok + summary.failed
     rows = features_table(store, SET).read(columns=["post_id", "popularity"]).to_pylist()
     return {row["post_id"]: row["popularity"] for row in rows}
 
@@ -53,7 +53,7 @@ def test_it_becomes_a_vector_and_later_posts_change_no_earlier_one(
 ) -> None:
     store = Store.open(tmp_path)
     add(store, post(1, "a", 1, 2, 50), post(2, "a", 3, 4, 80), post(3, "b", 5, 6, None), post(4, None, 5, 6, None))
-    with pytest.raises(TableError, match=r"make its table first \(python -m jobs.sounds\)"):
+    with pytest.raises(TableError, match=r"compute it first \(viral sounds\)"):
         backfill.run(store, SET, Settings())
     assert sounds.run(store).posts_with_history == 3
     first = filled(store)
@@ -63,12 +63,12 @@ def test_it_becomes_a_vector_and_later_posts_change_no_earlier_one(
     assert first["p4"] is None
     monkeypatch.setattr(bucketed, "BUCKET_ROWS", 1)  # eight buckets of posts and of sounds
     add(store, post(5, "a", 9, 10, 10**6), post(6, "b", 6, 10, 10**6))
-    before = history(store, 0).read()
-    with pytest.raises(TableError, match="2 rows of posts came after"):
+    before = open_history(store, 0).read()
+    with pytest.raises(TableError, match="2 rows of posts were added since"):
         backfill.run(store, SET, Settings())
-    said = sounds.run(store)
-    assert (said.sounds, said.changed, said.posts_with_history) == (2, 2, 5)
-    assert history(store, 0).read().slice(0, 3).equals(before)
+    summary = sounds.run(store)
+    assert (summary.sounds, summary.changed, summary.posts_with_history) == (2, 2, 5)
+    assert open_history(store, 0).read().slice(0, 3).equals(before)
     second = filled(store)
     assert second["p5"] == pytest.approx([math.log(3), 1, math.log(81), 1])
     assert second["p6"] == pytest.approx([math.log(2), 1, 0, 0])

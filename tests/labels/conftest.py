@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from viral.labels import FittedLabel, Labelled, LabelSpec, fit
+from viral.labels import AppliedLabel, FittedLabel, LabelSpec, fit
 from viral.sources import read
 from viral.tables.schemas import POSTS
 
@@ -32,10 +32,10 @@ def make() -> Callable[..., pa.Table]:
 
 
 @pytest.fixture
-def label() -> Callable[..., tuple[FittedLabel, Labelled]]:
+def label() -> Callable[..., tuple[FittedLabel, AppliedLabel]]:
     """Fits a definition on all rows, or those of `train`, and applies it to all."""
 
-    def labelled(definition: str, posts: pa.Table, train=None, **spec) -> tuple[FittedLabel, Labelled]:
+    def labelled(definition: str, posts: pa.Table, train=None, **spec) -> tuple[FittedLabel, AppliedLabel]:
         mask = np.ones(posts.num_rows, bool) if train is None else np.asarray(train, bool)
         fitted = fit(LabelSpec(definition, **spec), posts, mask)
         return fitted, fitted.apply(posts)

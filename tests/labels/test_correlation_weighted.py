@@ -8,7 +8,7 @@ from viral.errors import TableError
 
 def test_the_published_weights_and_scores_on_all_trending_posts(label, trending):
     fitted, labelled = label("correlation_weighted", trending)
-    weights = [fitted.fitted[name] for name in ("likes", "comments", "shares")]
+    weights = [fitted.parameters[name] for name in ("likes", "comments", "shares")]
     assert weights == pytest.approx([0.0204114, 0.0865957, 0.2260354], abs=5e-8)
     assert labelled.target[:3] == pytest.approx([44892.9166, 839728.6752, 15326225.2482], abs=5e-5)
     assert labelled.mask.all()
@@ -19,7 +19,7 @@ def test_by_hand(label, make):
     # likes follow the views exactly (r = 1), comments oppose them exactly (r = -1), shares half (r = 0.5).
     posts = make(views=[10, 20, 30], likes=[1, 2, 3], comments=[3, 2, 1], shares=[0, 6, 3])
     fitted, labelled = label("correlation_weighted", posts)
-    assert fitted.fitted == pytest.approx({"likes": 0.0, "comments": 2.0, "shares": 0.5})
+    assert fitted.parameters == pytest.approx({"likes": 0.0, "comments": 2.0, "shares": 0.5})
     assert labelled.target == pytest.approx([16.0, 27.0, 33.5])
     assert labelled.is_viral.tolist() == [False, False, True]
 
@@ -27,7 +27,7 @@ def test_by_hand(label, make):
 def test_the_weights_are_those_of_the_training_rows(label, make):
     posts = make(views=[10, 20, 30, 9], likes=[1, 2, 3, 900], comments=[3, 2, 1, 5], shares=[0, 6, 3, 1])
     fitted, labelled = label("correlation_weighted", posts, train=[1, 1, 1, 0])
-    assert fitted.fitted["likes"] == pytest.approx(0.0)
+    assert fitted.parameters["likes"] == pytest.approx(0.0)
     assert labelled.target == pytest.approx([16.0, 27.0, 33.5, 9 + 2 * 5 + 0.5])
 
 

@@ -18,7 +18,7 @@ def test_robust_by_hand(label, make):
     steps = [round(np.expm1(k) * 1e6) for k in (1, 2, 3, 4, 5)]
     posts = make(views=steps, likes=[7] * 5, comments=[0] * 5, shares=[1] * 5)
     fitted, labelled = label("engagement_weighted", posts)
-    assert fitted.fitted["likes_spread"] == 1.0
+    assert fitted.parameters["likes_spread"] == 1.0
     logs = np.log1p(steps)
     assert labelled.target == pytest.approx((logs - logs[0]) / (logs[-1] - logs[0]))
 

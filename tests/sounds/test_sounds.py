@@ -1,4 +1,4 @@
-"""One row a sound, from its posts."""
+"""One row per sound, from its posts."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from viral.extractors.extractor import Context, Sample
+from viral.extractors.extractor import Context, PostInput
 from viral.extractors.popularity import Popularity
-from viral.sounds.history import HISTORY_NEEDED, histories_of
-from viral.sounds.sounds import NEEDED, sounds_of, sounds_root
+from viral.sounds.history import HISTORY_COLUMNS, compute_history
+from viral.sounds.sounds import SOUND_COLUMNS, aggregate_sounds, sounds_root
 from viral.storage.store import Store
 from viral.tables.schemas import POSTS, SOUND_HISTORY
-from viral.weights.resolve import local_file
+from viral.weights.resolve import resolve_local
 
 STORE = Store("/root-of-posts")
 
@@ -24,18 +24,17 @@ def day(number: int) -> datetime:
     return datetime(2025, 3, number, tzinfo=UTC)
 
 
-def made(*posts: dict[str, Any]) -> list[dict[str, Any]]:
-    """The sounds of posts, each given by what matters."""
+def aggregate(*posts: dict[str, Any]) -> list[dict[str, Any]]:
+    """Sounds of posts with these columns."""
     rows = [{"post_id": f"p{number}", "source": "test", **post} for number, post in enumerate(posts)]
-    table = pa.Table.from_pylist(rows, schema=POSTS).select(NEEDED)
-    sounds = sounds_of(table, STORE)
+    table = pa.Table.from_pylist(rows, schema=POSTS).select(SOUND_COLUMNS)
+    sounds = aggregate_sounds(table, STORE)
     assert sounds.schema == POSTS
-    found: list[dict[str, Any]] = sounds.to_pylist()
-    return found
+    return list(sounds.to_pylist())
 
 
 def test_counts_are_medians_and_uses_are_counted() -> None:
-    one, two = made(
+    first, second = aggregate(
         {"sound_id": "b", "views": 100, "likes": 3, "posted_at": day(3), "scraped_at": day(9)},
         {"sound_id": "a", "views": 7, "posted_at": day(1)},
         {"sound_id": "b", "views": 5, "likes": None, "posted_at": day(2), "scraped_at": day(8)},
@@ -44,15 +43,16 @@ def test_counts_are_medians_and_uses_are_counted() -> None:
         {"sound_id": None, "views": 10**9},
         {"sound_id": "", "views": 10**9},
     )
-    assert (one["post_id"], one["sound_id"], one["views"], one["sound_uses"], one["likes"]) == ("a", "a", 7, 1, None)
-    assert (two["post_id"], two["views"], two["likes"], two["comments"], two["sound_uses"]) == ("b", 10, 3, None, 4)
-    assert (two["posted_at"], two["scraped_at"]) == (day(2), day(9))
-    assert (two["author_id"], two["author_followers"], two["caption"]) == (None, None, None)
+    names = ("post_id", "sound_id", "views", "likes", "comments", "sound_uses")
+    assert [first[name] for name in names] == ["a", "a", 7, None, None, 1]
+    assert [second[name] for name in names] == ["b", "b", 10, 3, None, 4]
+    assert (second["posted_at"], second["scraped_at"]) == (day(2), day(9))
+    assert (second["author_id"], second["author_followers"], second["caption"]) == (None, None, None)
 
 
 def test_uses_that_the_source_knows_of() -> None:
-    [one] = made({"sound_id": "a", "sound_uses": 5000}, {"sound_id": "a", "sound_uses": 4000})
-    assert one["sound_uses"] == 5000
+    [sound] = aggregate({"sound_id": "a", "sound_uses": 5000}, {"sound_id": "a", "sound_uses": 4000})
+    assert sound["sound_uses"] == 5000
 
 
 def test_the_audio_is_of_the_first_use_whatever_became_of_it() -> None:
@@ -63,40 +63,40 @@ def test_the_audio_is_of_the_first_use_whatever_became_of_it() -> None:
         {"sound_id": "c", "video_uri": "s3://elsewhere/c.mp4"},
         {"sound_id": "d", "video_uri": None},
     ]
-    one, other, silent = made(*posts)
-    assert (one["video_uri"], one["duration_seconds"]) == ("/root-of-posts/videos/first.mp4", 7.0)
+    first, other, silent = aggregate(*posts)
+    assert (first["video_uri"], first["duration_seconds"]) == ("/root-of-posts/videos/first.mp4", 7.0)
     assert other["video_uri"] == "s3://elsewhere/c.mp4"
     assert silent["video_uri"] is None
     named = [{"post_id": f"p{number}", **post} for number, post in enumerate(posts)]
-    assert made(*named[::-1]) == [one, other, silent]
+    assert aggregate(*named[::-1]) == [first, other, silent]
 
 
 def test_a_file_of_the_sound_itself_stands_before_any_post_and_the_web_does_not() -> None:
-    one, other = made(
+    first, other = aggregate(
         {"sound_id": "a", "posted_at": day(1), "video_uri": "v.mp4", "sound_uri": "https://cdn/1.mp3"},
         {"sound_id": "a", "posted_at": day(2), "video_uri": "w.mp4", "sound_uri": "sounds/a.mp3"},
         {"sound_id": "b", "posted_at": day(1), "video_uri": "v.mp4", "sound_uri": "https://cdn/2.mp3"},
     )
-    assert one["video_uri"] == "/root-of-posts/sounds/a.mp3"
+    assert first["video_uri"] == "/root-of-posts/sounds/a.mp3"
     assert other["video_uri"] == "/root-of-posts/v.mp4"
 
 
 def test_no_sounds() -> None:
-    assert made({"sound_id": None}) == []
+    assert aggregate({"sound_id": None}) == []
     assert sounds_root(STORE).root == "/root-of-posts/sounds"
     assert sounds_root(Store("s3://bucket/prefix")).root == "s3://bucket/prefix/sounds"
 
 
 def histories(*posts: dict[str, Any]) -> dict[str, tuple[int, int | None]]:
-    """What was known of each post's sound, by the post."""
+    """Popularity of each post's sound before the post, by post."""
     rows = [{"post_id": f"p{number}", "source": "test", **post} for number, post in enumerate(posts)]
-    table = histories_of(pa.Table.from_pylist(rows, schema=POSTS).select(HISTORY_NEEDED))
+    table = compute_history(pa.Table.from_pylist(rows, schema=POSTS).select(HISTORY_COLUMNS))
     assert table.schema == SOUND_HISTORY
     return {row["post_id"]: (row["sound_posts_before"], row["sound_uses_before"]) for row in table.to_pylist()}
 
 
 def test_what_is_known_of_a_sound_before_a_post_was_there_before_it() -> None:
-    found = histories(
+    by_post = histories(
         {"sound_id": "a", "posted_at": day(5), "scraped_at": day(20), "sound_uses": 900},
         {"sound_id": "a", "posted_at": day(1), "scraped_at": day(3), "sound_uses": 40},
         {"sound_id": "a", "posted_at": day(4), "scraped_at": day(4), "sound_uses": 70},
@@ -107,7 +107,7 @@ def test_what_is_known_of_a_sound_before_a_post_was_there_before_it() -> None:
         {"sound_id": None, "posted_at": day(9)},
         {"sound_id": "", "posted_at": day(9)},
     )
-    assert found == {
+    assert by_post == {
         "p1": (0, None),
         "p2": (1, 40),
         "p3": (1, 40),
@@ -119,8 +119,9 @@ def test_what_is_known_of_a_sound_before_a_post_was_there_before_it() -> None:
 
 
 def test_popularity_is_absent_where_nothing_is_known() -> None:
-    encode = Popularity().load("cpu", local_file)
-    assert encode(Sample(None, Context(caption="a"))) is None
-    known = encode(Sample(None, Context(sound_posts_before=0, sound_uses_before=99)))
+    encode = Popularity().load("cpu", resolve_local)
+    assert encode(PostInput(None, Context(caption="a"))) is None
+    known = encode(PostInput(None, Context(sound_posts_before=0, sound_uses_before=99)))
     assert known.tolist() == pytest.approx([0.0, 1.0, math.log(100), 1.0])
-    assert encode(Sample(None, Context(sound_posts_before=3))).tolist() == pytest.approx([math.log(4), 1.0, 0.0, 0.0])
+    posts_only = encode(PostInput(None, Context(sound_posts_before=3)))
+    assert posts_only.tolist() == pytest.approx([math.log(4), 1.0, 0.0, 0.0])

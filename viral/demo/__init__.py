@@ -1,4 +1,4 @@
-"""A synthetic corpus of short videos with a planted, stated dependence of views on content."""
+"""A synthetic corpus of short videos whose views depend on content in a planted, documented way."""
 
 from viral.demo.corpus import generate, new_clip
 from viral.demo.plan import PlannedPost, plan_posts

@@ -1,4 +1,4 @@
-"""One clip as an mp4 file: h264 and AAC, as any browser plays them."""
+"""Encoding of a clip as an mp4 file: h264 and AAC, which every browser plays."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from viral.demo.spec import CorpusSpec
 if TYPE_CHECKING:
     from av import AudioStream, Packet, VideoStream
 
-_KEY_FRAME_SECONDS = 5
-_AUDIO_FRAME = 1024
+_KEY_FRAME_SECONDS = 5  # the longest distance of key frames, where no cut is between them
+_AUDIO_FRAME = 1024  # samples per frame of AAC
 
 
 def render(clip: Clip, spec: CorpusSpec, path: Path) -> None:
-    """Write the clip to `path`, aside first, so that a file under that name is always whole.
+    """Write the clip to `path`, through a temporary file, so that a file of that name is always complete.
 
     Raises:
         OSError: the folder cannot be written.
     """
-    aside = path.with_suffix(".part")
-    _encode(clip, spec, aside)
-    aside.replace(path)
+    temporary = path.with_suffix(".part")
+    _encode(clip, spec, temporary)
+    temporary.replace(path)
 
 
 def _encode(clip: Clip, spec: CorpusSpec, path: Path) -> None:
@@ -47,8 +47,8 @@ def _encode(clip: Clip, spec: CorpusSpec, path: Path) -> None:
 
 
 def _x264(spec: CorpusSpec) -> dict[str, str]:
-    # One thread: the same bytes on every run, and clips rather than frames share the cores. superfast is the fastest
-    # preset that places key frames at cuts, as real encoders do; ready to (scenecut), so that flat pictures get theirs.
+    # One thread gives the same bytes on every run; clips, not frames, are encoded in parallel. superfast is the fastest
+    # preset with key frames at cuts, as real encoders place them; a high scenecut finds cuts between flat frames, too.
     key_frames = f"keyint={_KEY_FRAME_SECONDS * spec.fps}:min-keyint=2:scenecut=90"
     return {"preset": "superfast", "crf": "30", "threads": "1", "x264-params": key_frames}
 
@@ -75,5 +75,5 @@ def _sound_packets(stream: AudioStream, samples: Samples) -> Iterator[Packet[Any
 
 def _decode_time(packet: Packet[Any]) -> Fraction:
     if packet.dts is None or packet.time_base is None:
-        raise ValueError("an encoder gave a packet without a time")
+        raise ValueError("an encoder returned a packet without a time")
     return packet.dts * packet.time_base

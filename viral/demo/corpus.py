@@ -1,4 +1,4 @@
-"""Writes a synthetic corpus: clips, the table of posts, and what was planted."""
+"""Writing of a synthetic corpus: clips, the table of posts, and the planted truth."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from viral.console.output import ProgressCallback
 from viral.demo.clip import render
 from viral.demo.plan import (
     CUT_RATE,
@@ -24,7 +25,7 @@ from viral.demo.plan import (
     Author,
     Clip,
     PlannedPost,
-    Sound,
+    PlannedSound,
     plan_clip,
     plan_post,
     plan_posts,
@@ -33,32 +34,29 @@ from viral.demo.spec import CorpusSpec
 from viral.demo.truth import identity, post_truth, readme, truth
 from viral.errors import RootError, StorageError, ViralError
 
-Progress = Callable[[int, int], None]
-"""Called with the number of clips that are there, and of all clips."""
-
 POSTS_FILE = "posts.csv"
 TRUTH_FILE = "truth.json"
 NEW_FOLDER = "new"
 
 
 def generate(
-    folder: Path, spec: CorpusSpec | None = None, *, workers: int = 2, progress: Progress | None = None
+    folder: Path, spec: CorpusSpec | None = None, *, workers: int = 2, progress: ProgressCallback | None = None
 ) -> Path:
-    """Write the corpus into `folder`, or what is still missing there, and return the folder.
+    """Write the corpus, or what is still missing of it, into `folder`; return the folder.
 
-    `posts.csv` comes last, so a folder that has one is whole. A folder that is whole stays untouched.
+    `posts.csv` is written last, so a folder with this file is complete and stays untouched.
 
     Args:
-        folder: made if need be; empty, or holding this very corpus in part or whole.
-        spec: what the corpus shall be; the default is 400 posts by 80 authors.
-        workers: processes that render; 1 renders in this one. A script that asks for more needs the usual
-            `if __name__ == "__main__"` around its work.
+        folder: a new or empty folder, or one with this corpus in part or in full.
+        spec: the specification; default: 400 posts by 80 authors.
+        workers: processes that render; 1 renders in this process. With more, a script needs the usual
+            `if __name__ == "__main__"` around its calls.
         progress: called after each clip.
 
     Raises:
-        RootError: the folder holds something else.
+        RootError: the folder has other content.
         StorageError: the folder cannot be written.
-        ViralError: a process that renders died.
+        ViralError: a rendering process died.
     """
     spec, report = spec or CorpusSpec(), progress or (lambda _done, _all: None)
     with _storage(folder):
@@ -68,7 +66,7 @@ def generate(
             return folder
         posts = plan_posts(spec)
         folder.mkdir(parents=True, exist_ok=True)
-        # Before any clip: by this file a half-made folder is known again.
+        # Before any clip: this file identifies an incomplete corpus.
         _write(folder / TRUTH_FILE, json.dumps(truth(spec, posts), indent=1) + "\n")
         _write(folder / "README.txt", readme(spec))
         _render_missing(folder / "videos", spec, [post.clip for post in posts], workers, report)
@@ -77,20 +75,20 @@ def generate(
 
 
 def new_clip(folder: Path, spec: CorpusSpec | None = None) -> tuple[Path, dict[str, Any]]:
-    """One more clip, by an author outside the corpus, below `folder`/new: the path and what is known of it.
+    """Write one more clip, by an author outside the corpus, below `folder`/new; return its path and its metadata.
 
-    Its content is planted to do well: many cuts, a loud opening, a mishap. Beside `caption`, `author_followers` and
-    `posted_at` the dict holds `truth`, with `content_score` and `corpus_share_below`, the share of the corpus's posts
-    whose content scores lower.
+    Its content is planted to do well: many cuts, a loud opening, a mishap. The dict has `caption`, `author_followers`,
+    `posted_at` and `truth`, with `content_score` and `corpus_share_below`, the fraction of the corpus's posts whose
+    content scores lower.
 
     Raises:
         StorageError: the folder cannot be written.
     """
     spec = spec or CorpusSpec()
-    post = _newcomer(spec)
+    post = _plan_new_post(spec)
     path = folder / NEW_FOLDER / f"{post.clip.post_id}.mp4"
     below = [other.score < post.score for other in plan_posts(spec)]
-    known = {
+    metadata = {
         "post_id": post.clip.post_id,
         "caption": post.caption,
         "author_followers": post.followers,
@@ -101,12 +99,12 @@ def new_clip(folder: Path, spec: CorpusSpec | None = None) -> tuple[Path, dict[s
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists():
             render(post.clip, spec, path)
-        _write(path.with_suffix(".json"), json.dumps(known, indent=1) + "\n")
-    return path, known
+        _write(path.with_suffix(".json"), json.dumps(metadata, indent=1) + "\n")
+    return path, metadata
 
 
 def posts_csv(posts: Sequence[PlannedPost]) -> str:
-    """The table of posts, in the columns of `tables.POSTS`; what is not known is empty."""
+    """Write the posts as CSV, in columns of `schemas.POSTS`; unknown values are empty."""
     rows = [_row(post) for post in posts]
     text = io.StringIO()
     table = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
@@ -133,15 +131,15 @@ def _row(post: PlannedPost) -> dict[str, str | int | float | None]:
     }
 
 
-def _title(sound: Sound) -> str:
+def _title(sound: PlannedSound) -> str:
     return "original sound" if sound.original else f"Synthetic tune no. {sound.number}"
 
 
-def _newcomer(spec: CorpusSpec) -> PlannedPost:
+def _plan_new_post(spec: CorpusSpec) -> PlannedPost:
     rate = CUT_RATE[0] + 0.9 * (CUT_RATE[1] - CUT_RATE[0])
     loud = OPENING_DB[0] + 0.9 * (OPENING_DB[1] - OPENING_DB[0])
     seconds = sum(spec.seconds) / 2
-    tune = Sound(number=spec.posts, original=True, opening_db=loud, body_db=-24.0)
+    tune = PlannedSound(number=spec.posts, original=True, opening_db=loud, body_db=-24.0)
     clip = plan_clip(spec, f"demo-{spec.seed}-new", spec.posts, seconds=seconds, cut_rate=rate, sound=tune)
     return plan_post(
         spec,
@@ -150,29 +148,31 @@ def _newcomer(spec: CorpusSpec) -> PlannedPost:
         mishap=True,
         follower_count_known=True,
         posted_at=FIRST_DAY + timedelta(days=DAYS, hours=18),
-        surprise=0.0,
+        noise=0.0,
     )
 
 
 def _check(folder: Path, spec: CorpusSpec) -> None:
-    """Refuse a folder that holds anything but this corpus."""
-    known = folder / TRUTH_FILE
-    if known.exists():
-        if not _is_truth_of(known, spec):
-            raise RootError(f"{folder} holds another corpus: choose an empty folder, or ask for the same corpus again")
+    """Raise RootError if the folder has anything but this corpus."""
+    truth_file = folder / TRUTH_FILE
+    if truth_file.exists():
+        if not _is_truth_of(truth_file, spec):
+            raise RootError(f"{folder} holds another corpus: choose an empty folder, or the options of that corpus")
     elif folder.exists() and any(path.suffix != ".part" and path.name != NEW_FOLDER for path in folder.iterdir()):
         raise RootError(f"{folder} holds other files and no {TRUTH_FILE}: choose an empty folder for the corpus")
 
 
 def _is_truth_of(path: Path, spec: CorpusSpec) -> bool:
     try:
-        known = json.loads(path.read_text())
+        stored = json.loads(path.read_text())
     except ValueError:
         return False
-    return isinstance(known, dict) and identity(spec).items() <= known.items()
+    return isinstance(stored, dict) and identity(spec).items() <= stored.items()
 
 
-def _render_missing(videos: Path, spec: CorpusSpec, clips: Sequence[Clip], workers: int, progress: Progress) -> None:
+def _render_missing(
+    videos: Path, spec: CorpusSpec, clips: Sequence[Clip], workers: int, progress: ProgressCallback
+) -> None:
     videos.mkdir(exist_ok=True)
     paths = [videos / f"{clip.post_id}.mp4" for clip in clips]
     jobs = [partial(render, clip, spec, path) for clip, path in zip(clips, paths, strict=True) if not path.exists()]
@@ -183,30 +183,28 @@ def _render_missing(videos: Path, spec: CorpusSpec, clips: Sequence[Clip], worke
 
 
 def _run(jobs: Sequence[Callable[[], None]], workers: int) -> Iterator[None]:
-    """Runs the jobs, with one item after each, in whatever order they end."""
+    """Run the jobs; yield after each, in the order of completion."""
     if min(workers, len(jobs)) <= 1:
         yield from (job() for job in jobs)
         return
-    # Spawned, since a fork of a process with threads (torch, a progress bar) may hang.
+    # Spawned, because a fork of a process with threads (torch, a progress bar) can hang.
     with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn")) as pool:
         futures = [pool.submit(job) for job in jobs]
         try:
             yield from (future.result() for future in as_completed(futures))
         except BrokenProcessPool as error:
-            raise ViralError(
-                "a process that renders clips died: run it again with fewer workers, it goes on"
-            ) from error
+            raise ViralError("a rendering process died: run it again with fewer workers to continue") from error
         finally:
             pool.shutdown(cancel_futures=True)
 
 
 def _write(path: Path, text: str) -> None:
-    """Write aside, then rename; a file that already says so stays untouched."""
+    """Write a file atomically, unless it has this content already."""
     if path.exists() and path.read_text(encoding="utf-8") == text:
         return
-    aside = path.with_name(path.name + ".part")
-    aside.write_text(text, encoding="utf-8")
-    aside.replace(path)
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
 
 
 @contextmanager

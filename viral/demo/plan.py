@@ -1,4 +1,4 @@
-"""What each post of a synthetic corpus is: traits, words and counts, without rendering anything."""
+"""Plan of a synthetic corpus: traits, caption and counts of each post, without rendering."""
 
 from __future__ import annotations
 
@@ -9,30 +9,31 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
-from viral.demo.spec import CorpusSpec
 from viral.demo.captions import write_caption
+from viral.demo.spec import CorpusSpec
 
 Array = npt.NDArray[np.float64]
 
 CUT_RATE = (0.15, 1.6)
-"""Cuts a second: uniform between the two."""
+"""Cuts per second, drawn uniformly."""
 OPENING_DB = (-36.0, -14.0)
-"""Loudness of the opening, dBFS (root mean square): uniform between the two."""
+"""Loudness of the opening in dBFS (root mean square), drawn uniformly."""
 BODY_DB = (-28.0, -20.0)
-"""Loudness of the rest, which has no effect: uniform between the two."""
-BASE_LOG_VIEWS = 8.5
+"""Loudness of the rest, drawn uniformly, without effect."""
+BASE_LOG_VIEWS = 8.5  # about 4,900 views
 FIRST_DAY = datetime(2025, 1, 1, tzinfo=UTC)
 DAYS = 120
-DAYS_TO_SCRAPE = 30
+DAYS_TO_SCRAPE = 30  # from the last post to the scrape: every post had time to collect its views
 
-_SILENT, _WORDLESS, _UNFOLLOWED = 0.05, 0.04, 0.04
-_FOLLOWERS_FOLLOW_STRENGTH = 0.7
+# Fractions of posts with a missing modality: enough of them in a corpus of 400 to exercise its handling.
+_NO_SOUND, _NO_CAPTION, _NO_FOLLOWERS = 0.05, 0.04, 0.04
+_FOLLOWER_CORRELATION = 0.7  # of log followers with the author's strength
 _RATES = {"likes": 0.08, "comments": 0.006, "shares": 0.008, "saves": 0.01}
 
 
 @dataclass(frozen=True)
-class Sound:
-    """The sound of a clip: which tune, and how loud its opening and its rest are (dBFS, root mean square)."""
+class PlannedSound:
+    """Sound of a clip: the number of its tune, and the loudness of its opening and rest (dBFS, root mean square)."""
 
     number: int
     original: bool
@@ -42,18 +43,18 @@ class Sound:
 
 @dataclass(frozen=True)
 class Clip:
-    """All that rendering one clip needs. `cuts` are the frames that begin a new scene; `seed` fixes the look."""
+    """Input of the rendering of one clip. `cuts` are the first frames of new scenes; `seed` determines the look."""
 
     post_id: str
     seed: tuple[int, ...]
     frames: int
     cuts: tuple[int, ...]
-    sound: Sound | None
+    sound: PlannedSound | None
 
 
 @dataclass(frozen=True)
 class Author:
-    """Someone who does not exist. `strength` is in standard deviations."""
+    """An invented author. `strength` is in standard deviations."""
 
     author_id: str
     strength: float
@@ -64,7 +65,7 @@ class Author:
 class PlannedPost:
     """One post before its clip is rendered.
 
-    `terms` are what the author and each trait add to log views. `mishap` is None where there is no caption.
+    `terms` are the contributions of the author and of each trait to log views. `mishap` is None without a caption.
     """
 
     clip: Clip
@@ -81,7 +82,7 @@ class PlannedPost:
 
     @property
     def score(self) -> float:
-        """What the content adds to log views."""
+        """Contribution of the content to log views."""
         return self.terms["cut_rate"] + self.terms["opening_loudness"] + self.terms["mishap"]
 
     @property
@@ -91,28 +92,28 @@ class PlannedPost:
 
 
 def plan_posts(spec: CorpusSpec) -> list[PlannedPost]:
-    """The posts of a corpus, oldest first.
+    """Plan the posts of a corpus, ordered by posting time.
 
-    Traits are stratified and shuffled independently of each other and of the author, so that even a small corpus has
-    the stated spread of each and little accidental correlation.
+    Traits are stratified, and shuffled independently of each other and of the author, so that even a small corpus has
+    the specified distributions and little accidental correlation.
     """
     rng = np.random.default_rng([spec.seed, 0])
     authors = _authors(spec, rng)
-    by = _authorship(spec, rng)
+    author_indices = _assign_authors(spec, rng)
     clips = _clips(spec, rng)
     mishaps = _stratified(rng, spec.posts) < 0.5
-    wordless, unfollowed = _share(rng, spec.posts, _WORDLESS), _share(rng, spec.posts, _UNFOLLOWED)
+    no_caption, no_followers = _mask(rng, spec.posts, _NO_CAPTION), _mask(rng, spec.posts, _NO_FOLLOWERS)
     minutes = np.sort(rng.integers(0, DAYS * 24 * 60, spec.posts))
-    surprises = _normal(_stratified(rng, spec.posts)) * spec.noise
+    noises = _normal(_stratified(rng, spec.posts)) * spec.noise
     return [
         plan_post(
             spec,
             clips[i],
-            author=authors[by[i]],
-            mishap=None if wordless[i] else bool(mishaps[i]),
-            follower_count_known=not unfollowed[i],
+            author=authors[author_indices[i]],
+            mishap=None if no_caption[i] else bool(mishaps[i]),
+            follower_count_known=not no_followers[i],
             posted_at=FIRST_DAY + timedelta(minutes=int(minutes[i])),
-            surprise=float(surprises[i]),
+            noise=float(noises[i]),
         )
         for i in range(spec.posts)
     ]
@@ -126,9 +127,9 @@ def plan_post(
     mishap: bool | None,
     follower_count_known: bool,
     posted_at: datetime,
-    surprise: float,
+    noise: float,
 ) -> PlannedPost:
-    """One post around a clip; `surprise` is what it gets in log views beside its traits."""
+    """Plan one post around a clip; `noise` is added to its log views."""
     rng = np.random.default_rng([*clip.seed, 1])
     seconds = clip.frames / spec.fps
     rate = len(clip.cuts) / seconds
@@ -139,7 +140,7 @@ def plan_post(
         "opening_loudness": effects.opening_loudness * _z(clip.sound.opening_db, OPENING_DB) if clip.sound else 0.0,
         "mishap": 0.0 if mishap is None else effects.mishap * (1.0 if mishap else -1.0),
     }
-    views = round(float(np.exp(BASE_LOG_VIEWS + sum(terms.values()) + surprise)))
+    views = round(float(np.exp(BASE_LOG_VIEWS + sum(terms.values()) + noise)))
     return PlannedPost(
         clip=clip,
         author=author,
@@ -156,9 +157,9 @@ def plan_post(
 
 
 def plan_clip(
-    spec: CorpusSpec, post_id: str, index: int, *, seconds: float, cut_rate: float, sound: Sound | None
+    spec: CorpusSpec, post_id: str, index: int, *, seconds: float, cut_rate: float, sound: PlannedSound | None
 ) -> Clip:
-    """A clip of about that many cuts a second, at uneven times; `index` fixes its look within the corpus."""
+    """Plan a clip of about `cut_rate` cuts per second, at uneven times; `index` determines its look in the corpus."""
     seed = (spec.seed, 1, index)
     frames = round(seconds * spec.fps)
     count = round(cut_rate * frames / spec.fps)
@@ -170,16 +171,18 @@ def plan_clip(
 
 def _authors(spec: CorpusSpec, rng: np.random.Generator) -> list[Author]:
     strengths = _normal(_stratified(rng, spec.authors))
-    others = _normal(_stratified(rng, spec.authors))
-    fame = _FOLLOWERS_FOLLOW_STRENGTH * strengths + np.sqrt(1 - _FOLLOWERS_FOLLOW_STRENGTH**2) * others
+    independent = _normal(_stratified(rng, spec.authors))
+    fame = _FOLLOWER_CORRELATION * strengths + np.sqrt(1 - _FOLLOWER_CORRELATION**2) * independent
     followers = np.exp(8.5 + 1.3 * fame).round()
     return [Author(f"author-{spec.seed}-{i:03d}", float(strengths[i]), int(followers[i])) for i in range(spec.authors)]
 
 
-def _authorship(spec: CorpusSpec, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    diligence = rng.dirichlet(np.full(spec.authors, 4.0))
-    further = rng.choice(spec.authors, spec.posts - spec.authors, p=diligence)
-    return rng.permutation(np.concatenate([np.arange(spec.authors), further]))
+def _assign_authors(spec: CorpusSpec, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    activity = rng.dirichlet(
+        np.full(spec.authors, 4.0)
+    )  # concentration 4: some authors post a few times more than others
+    additional = rng.choice(spec.authors, spec.posts - spec.authors, p=activity)
+    return rng.permutation(np.concatenate([np.arange(spec.authors), additional]))
 
 
 def _clips(spec: CorpusSpec, rng: np.random.Generator) -> list[Clip]:
@@ -188,7 +191,7 @@ def _clips(spec: CorpusSpec, rng: np.random.Generator) -> list[Clip]:
     opening = _between(OPENING_DB, _stratified(rng, spec.posts))
     body = _between(BODY_DB, _stratified(rng, spec.posts))
     tunes = rng.integers(0, max(1, spec.posts // 3), spec.posts)
-    silent = _share(rng, spec.posts, _SILENT)
+    silent = _mask(rng, spec.posts, _NO_SOUND)
     return [
         plan_clip(
             spec,
@@ -198,24 +201,24 @@ def _clips(spec: CorpusSpec, rng: np.random.Generator) -> list[Clip]:
             cut_rate=float(rates[i]),
             sound=None
             if silent[i]
-            else Sound(int(tunes[i]), bool(tunes[i] % 2), round(float(opening[i]), 3), round(float(body[i]), 3)),
+            else PlannedSound(int(tunes[i]), bool(tunes[i] % 2), round(float(opening[i]), 3), round(float(body[i]), 3)),
         )
         for i in range(spec.posts)
     ]
 
 
 def _reactions(rng: np.random.Generator, views: int) -> dict[str, int]:
-    """Counts drawn from the views by rates that differ from post to post."""
+    """Draw counts from the views, by rates that vary per post."""
     return {name: int(rng.binomial(views, rate * np.exp(rng.normal(0, 0.35)))) for name, rate in _RATES.items()}
 
 
 def _stratified(rng: np.random.Generator, count: int) -> Array:
-    """Numbers in (0, 1), one in each of `count` equal parts, shuffled."""
+    """Draw one number per stratum: (0, 1) in `count` equal parts, shuffled."""
     return (rng.permutation(count) + rng.uniform(0.01, 0.99, count)) / count
 
 
-def _share(rng: np.random.Generator, count: int, share: float) -> npt.NDArray[np.bool_]:
-    return rng.permutation(count) < round(count * share)
+def _mask(rng: np.random.Generator, count: int, fraction: float) -> npt.NDArray[np.bool_]:
+    return rng.permutation(count) < round(count * fraction)
 
 
 def _normal(uniform: Array) -> Array:
@@ -228,6 +231,6 @@ def _between(limits: tuple[float, float], uniform: Array) -> Array:
 
 
 def _z(value: float, limits: tuple[float, float]) -> float:
-    """The value in standard deviations of the uniform distribution between the limits."""
+    """Standardise a value by the uniform distribution between the limits."""
     low, high = limits
     return float((value - (low + high) / 2) / ((high - low) / np.sqrt(12)))

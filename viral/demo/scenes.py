@@ -1,4 +1,4 @@
-"""Moving pictures: scenes of gradients, shapes and caption bars, each cut a new palette and layout."""
+"""Frames: scenes of gradients, shapes and caption bars, with a new palette and layout after each cut."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Position = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class _Look:
-    """What all scenes of a clip share: none of it has an effect on views."""
+    """Look of all scenes of a clip, without effect on views."""
 
     brightness: float
     colourfulness: float
@@ -39,7 +39,7 @@ class _Look:
 
 @dataclass(frozen=True)
 class _Shape:
-    """A patch of one colour that moves and bounces: positions and velocities in pixels (down, right)."""
+    """A patch of one colour that moves and bounces; position and velocity in pixels (down, right)."""
 
     mask: Mask
     colour: Picture
@@ -48,7 +48,7 @@ class _Shape:
 
     def draw(self, picture: Picture, seconds: float) -> None:
         room = np.array(picture.shape[:2]) - self.mask.shape
-        # A triangle wave: moving on past a border is moving back from it.
+        # A triangle wave reflects the motion at the borders.
         folded = (self.start + self.velocity * seconds) % (2 * room)
         top, left = np.minimum(folded, 2 * room - folded).astype(int)
         height, width = self.mask.shape
@@ -72,7 +72,7 @@ class _Scene:
 
 
 def frames(clip: Clip, size: tuple[int, int], fps: int) -> Iterator[Picture]:
-    """The frames of a clip in order, each uint8 (height, width, 3) RGB."""
+    """Yield the frames of a clip in order, each uint8 (height, width, 3) RGB."""
     rng = np.random.default_rng([*clip.seed, 2])
     look = _Look.draw(rng)
     hue, dark = rng.random(), bool(rng.random() < 0.5)
@@ -80,31 +80,31 @@ def frames(clip: Clip, size: tuple[int, int], fps: int) -> Iterator[Picture]:
         scene = _scene(rng, look, size, hue, dark=dark)
         for index in range(last - first):
             yield scene.frame(index / fps)
-        # Away in hue and over to the other brightness: a cut is a cut in a dull clip too.
+        # Another hue and the other brightness, so that cuts are visible in dull clips, too.
         hue, dark = (hue + rng.uniform(0.25, 0.75)) % 1, not dark
 
 
 def _scene(rng: np.random.Generator, look: _Look, size: tuple[int, int], hue: float, *, dark: bool) -> _Scene:
     value = look.brightness * (0.45 if dark else 0.9)
-    ends = [_colour(hue + rng.uniform(-0.05, 0.05), look.colourfulness, value * factor) for factor in (0.8, 1.1)]
+    colours = [_colour(hue + rng.uniform(-0.05, 0.05), look.colourfulness, value * factor) for factor in (0.8, 1.1)]
     moving = tuple(_shape(rng, look, size, hue, value) for _ in range(look.shapes))
     return _Scene(
-        background=_background(rng, size, ends),
+        background=_background(rng, size, colours),
         drift=_velocity(rng, look.speed * min(size) * 0.3),
         shapes=moving + (_bars(rng, size) if look.bars else ()),
         size=size,
     )
 
 
-def _background(rng: np.random.Generator, size: tuple[int, int], ends: list[Picture]) -> Picture:
-    """A gradient with soft waves, a third larger than the frame, so that it may drift."""
+def _background(rng: np.random.Generator, size: tuple[int, int], colours: list[Picture]) -> Picture:
+    """Draw a gradient with soft waves, a third larger than the frame so that it can drift."""
     height, width = (side * 4 // 3 for side in size)
     down, right = np.mgrid[0:height, 0:width].astype(np.float32) / max(size)
     angle = rng.uniform(0, 2 * np.pi)
     along = np.cos(angle) * down + np.sin(angle) * right
     waves = np.sin(2 * np.pi * rng.uniform(1, 6) * (np.sin(angle) * down - np.cos(angle) * right))
     mix = (along - along.min()) / np.ptp(along) * 0.75 + (waves + 1) * 0.125
-    blend = ends[0] + mix[..., None] * (ends[1].astype(np.float32) - ends[0])
+    blend = colours[0] + mix[..., None] * (colours[1].astype(np.float32) - colours[0])
     return np.asarray(blend, np.uint8)
 
 
@@ -126,17 +126,17 @@ def _mask(rng: np.random.Generator, side: int) -> Mask:
 
 
 def _bars(rng: np.random.Generator, size: tuple[int, int]) -> tuple[_Shape, ...]:
-    """A white bar and dark blocks on it, as burnt-in captions look from afar."""
+    """Draw a white bar with dark blocks, which looks like a burnt-in caption from afar."""
     height, width = size
     tall, wide = height // 14, int(width * rng.uniform(0.5, 0.85))
     corner = np.array([height * rng.choice((0.12, 0.7)), (width - wide) / 2])
-    words = np.zeros((tall, wide), np.bool_)
-    inner = words[tall // 4 : -(tall // 4) or None, tall // 2 : -(tall // 2) or None]
+    blocks = np.zeros((tall, wide), np.bool_)
+    inner = blocks[tall // 4 : -(tall // 4) or None, tall // 2 : -(tall // 2) or None]
     inner[:, rng.random(inner.shape[1] // 4 + 1).repeat(4)[: inner.shape[1]] < 0.7] = True
     still = np.zeros(2)
     return (
-        _Shape(np.ones_like(words), np.array([245, 245, 245], np.uint8), corner, still),
-        _Shape(words, np.array([20, 20, 20], np.uint8), corner, still),
+        _Shape(np.ones_like(blocks), np.array([245, 245, 245], np.uint8), corner, still),
+        _Shape(blocks, np.array([20, 20, 20], np.uint8), corner, still),
     )
 
 

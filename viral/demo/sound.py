@@ -1,14 +1,14 @@
-"""Music-like sound: chords, a beat and hiss, with a stated loudness of the opening and of the rest."""
+"""Music-like sound: chords, a beat and hiss, with the planned loudness of the opening and of the rest."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 
-from viral.demo.plan import Sound
+from viral.demo.plan import PlannedSound
 from viral.demo.spec import OPENING_SECONDS
 
-RATE = 24000
+RATE = 24000  # Hz: half the bytes and the work of 48 kHz
 
 _SCALE = np.array([0, 2, 4, 7, 9])
 _CROSSFADE_SECONDS = 0.04
@@ -16,22 +16,22 @@ _CROSSFADE_SECONDS = 0.04
 Samples = npt.NDArray[np.float32]
 
 
-def make_sound(sound: Sound, seconds: float, *, corpus_seed: int) -> Samples:
-    """The sound track of a clip, mono float32 in [-1, 1] at `RATE`; the same tune for the same number and corpus."""
+def make_sound(sound: PlannedSound, seconds: float, *, corpus_seed: int) -> Samples:
+    """Synthesise a track, mono float32 in [-1, 1] at `RATE`; equal numbers in a corpus give the same tune."""
     rng = np.random.default_rng([corpus_seed, 2, sound.number])
     count = round(seconds * RATE)
     parts = [_chords(rng, count), _beat(rng, count), _hiss(rng, count)]
     tune = sum(part * gain for part, gain in zip(parts, rng.uniform((0.5, 0.2, 0.02), (1.0, 1.0, 0.2)), strict=True))
-    # Rounds off the beats, so that the loudest clip keeps its stated loudness without clipping.
+    # tanh rounds off the beats, so that even the loudest clip reaches its planned loudness without clipping.
     return _level(np.tanh(tune), sound)
 
 
 def loudness_db(samples: Samples) -> float:
-    """Root mean square of the samples in dBFS."""
+    """Compute the root mean square of the samples in dBFS."""
     return float(10 * np.log10(np.mean(np.square(samples, dtype=np.float64)) + 1e-12))
 
 
-def _level(tune: npt.NDArray[np.float64], sound: Sound) -> Samples:
+def _level(tune: npt.NDArray[np.float64], sound: PlannedSound) -> Samples:
     edge = round(OPENING_SECONDS * RATE)
     gains = [
         10 ** ((target - loudness_db(part.astype(np.float32))) / 20)
@@ -42,7 +42,7 @@ def _level(tune: npt.NDArray[np.float64], sound: Sound) -> Samples:
 
 
 def _chords(rng: np.random.Generator, count: int) -> npt.NDArray[np.float64]:
-    """Three voices that change their tone together, each with three harmonics, softly struck."""
+    """Synthesise three voices that change tone together, each with three harmonics and a soft decay."""
     times = np.arange(count) / RATE
     length = rng.uniform(0.3, 0.9)
     step = (times / length).astype(np.int64)

@@ -1,4 +1,4 @@
-"""What a synthetic corpus shall be."""
+"""The specification of a synthetic corpus."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any
 from viral.errors import ConfigError
 
 OPENING_SECONDS = 3.0
-"""The part of a clip whose loudness counts."""
+"""Length of the opening, the part of a clip whose loudness has an effect."""
 
-_LEAST_FPS = 10
-_LEAST_SIDE = 64
+_MIN_FPS = 10  # at the highest cut rate, lower rates would put cuts on neighbouring frames
+_MIN_SIDE = 64  # pixels: smaller frames have no room for shapes and caption bars
 
 
 @dataclass(frozen=True)
 class Effects:
-    """By how much log views rise when a trait rises by one standard deviation."""
+    """Increase of log views per standard deviation of each trait."""
 
     author: float = 0.7
     cut_rate: float = 0.7
@@ -26,14 +26,14 @@ class Effects:
 
 @dataclass(frozen=True)
 class CorpusSpec:
-    """What a synthetic corpus shall be: the same spec always gives the same corpus.
+    """Specification of a synthetic corpus; equal specs give identical corpora.
 
-    `seconds` is the shortest and the longest duration, `size` (height, width) in pixels, `noise` the standard deviation
-    of what no trait explains in log views. With the effects' and the noise's defaults content explains 60 %, the author
-    20 % and noise 20 % of the variance of log views.
+    `seconds` is the shortest and longest duration, `size` is (height, width) in pixels, `noise` is the standard
+    deviation of the part of log views that no trait explains. By default, content explains 60 %, the author 20 % and
+    noise 20 % of the variance of log views.
 
     Raises:
-        ConfigError: a value that no corpus can have.
+        ConfigError: an impossible value.
     """
 
     posts: int = 400
@@ -46,11 +46,11 @@ class CorpusSpec:
     effects: Effects = field(default_factory=Effects)
 
     def __post_init__(self) -> None:
-        # The values as they will be read back from JSON, so that two equal specs are equal whatever was passed.
+        # Types as JSON restores them, so that specs compare equal whatever types were passed.
         object.__setattr__(self, "seconds", (float(self.seconds[0]), float(self.seconds[1])))
         object.__setattr__(self, "size", (int(self.size[0]), int(self.size[1])))
-        for wrong, message in self._checks():
-            if wrong:
+        for invalid, message in self._checks():
+            if invalid:
                 raise ConfigError(message)
 
     def _checks(self) -> list[tuple[bool, str]]:
@@ -67,15 +67,15 @@ class CorpusSpec:
                 f"seconds is (shortest, longest), both above {OPENING_SECONDS:g}, not {self.seconds}",
             ),
             (
-                min(self.size) < _LEAST_SIDE or height % 2 == 1 or width % 2 == 1,
-                f"size is (height, width), both even and at least {_LEAST_SIDE}, not {self.size}",
+                min(self.size) < _MIN_SIDE or height % 2 == 1 or width % 2 == 1,
+                f"size is (height, width), both even and at least {_MIN_SIDE}, not {self.size}",
             ),
-            (self.fps < _LEAST_FPS, f"fps must be at least {_LEAST_FPS}, or cuts fall together; not {self.fps}"),
+            (self.fps < _MIN_FPS, f"fps must be at least {_MIN_FPS}, or cuts fall together; not {self.fps}"),
             (self.seed < 0, f"the seed must not be negative: {self.seed}"),
             (self.noise < 0, f"the noise is a standard deviation, so not negative: {self.noise}"),
         ]
 
     def as_dict(self) -> dict[str, Any]:
-        """The spec as JSON would read it back."""
+        """Convert to a dict of the types that JSON restores."""
         values = asdict(self)
         return values | {"seconds": list(self.seconds), "size": list(self.size)}

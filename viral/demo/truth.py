@@ -1,4 +1,4 @@
-"""What was planted, for machines (truth.json) and for people (README.txt)."""
+"""Planted truth of a corpus, as JSON (truth.json) and as text (README.txt)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from viral.demo.plan import BASE_LOG_VIEWS, BODY_DB, CUT_RATE, OPENING_DB, Plann
 from viral.demo.spec import OPENING_SECONDS, CorpusSpec
 
 RECIPE = 1
-"""Changes whenever the same spec would give another corpus."""
+"""Version of the generator: to be increased when the same spec gives another corpus."""
 
 _CONTENT = ("cut_rate", "opening_loudness", "mishap")
 
@@ -43,14 +43,14 @@ A trait that is missing adds nothing.
 
 
 def variance_shares(spec: CorpusSpec) -> dict[str, float]:
-    """The share of each term in the variance of log views, as the spec states it."""
+    """Fraction of the variance of log views per term, by the spec."""
     squares = {name: value**2 for name, value in asdict(spec.effects).items()} | {"noise": spec.noise**2}
     total = sum(squares.values()) or 1.0
     return {name: square / total for name, square in squares.items()}
 
 
 def truth(spec: CorpusSpec, posts: Sequence[PlannedPost]) -> dict[str, Any]:
-    """All that was planted, as JSON."""
+    """Collect everything that was planted, for JSON."""
     return {
         "synthetic": True,
         **identity(spec),
@@ -64,12 +64,12 @@ def truth(spec: CorpusSpec, posts: Sequence[PlannedPost]) -> dict[str, Any]:
 
 
 def identity(spec: CorpusSpec) -> dict[str, Any]:
-    """What makes two corpora the same one."""
+    """Identity of a corpus: generator version and spec."""
     return {"recipe": RECIPE, "spec": spec.as_dict()}
 
 
 def post_truth(post: PlannedPost, spec: CorpusSpec) -> dict[str, Any]:
-    """What was planted in one post; times of cuts in seconds, loudness in dBFS."""
+    """Collect what was planted in one post; cut times in seconds, loudness in dBFS."""
     sound = post.clip.sound
     return {
         "post_id": post.clip.post_id,
@@ -87,7 +87,7 @@ def post_truth(post: PlannedPost, spec: CorpusSpec) -> dict[str, Any]:
 
 
 def readme(spec: CorpusSpec) -> str:
-    """The corpus in plain words."""
+    """Describe the corpus for people."""
     shares = variance_shares(spec)
     return README.format(
         posts=spec.posts,
@@ -102,6 +102,6 @@ def readme(spec: CorpusSpec) -> str:
 
 
 def _realised(posts: Sequence[PlannedPost]) -> dict[str, float]:
-    """The variance of each term in this very corpus over the variance of its log views."""
+    """Compute the fraction of the variance of log views per term in this corpus."""
     total = float(np.var([np.log1p(post.counts["views"]) for post in posts])) or 1.0
     return {name: float(np.var([post.terms[name] for post in posts])) / total for name in posts[0].terms}

@@ -1,4 +1,4 @@
-"""The bins that posts may be compared within."""
+"""Bins of posts (week of posting, age, duration), so that a post is compared within its bin."""
 
 from __future__ import annotations
 
@@ -10,33 +10,30 @@ from viral.labels.columns import Array, Columns
 from viral.labels.daily_views import SECONDS_A_DAY
 from viral.labels.spec import Within
 
+# Edges of the bins, besides 0. They about double: what a day of age or a second of length adds falls with both.
 AGE_DAYS = (1, 2, 4, 7, 14, 30, 90, 365)
-"""Where the bins of age begin, besides 0."""
-
 DURATION_SECONDS = (15, 30, 60, 180)
-"""Where the bins of duration begin, besides 0."""
 
-# The epoch was a Thursday; weeks here begin on Monday.
-_THURSDAY = 3
+_THURSDAY = 3  # the epoch's day of the week, counted from Monday, on which weeks begin here
 
 
-def keys(columns: Columns, within: Sequence[Within]) -> list[str]:
-    """The bin of each post, such as `week=2888,age=3`; empty where a bin is not known."""
-    parts = [(name, _numbers(columns, name)) for name in within]
-    unknown = np.isnan(np.sum([numbers for _, numbers in parts], axis=0))
-    named = [[f"{name}={number:.0f}" for number in numbers] for name, numbers in parts]
-    return ["" if lost else ",".join(key) for lost, key in zip(unknown, zip(*named, strict=True), strict=True)]
+def bin_keys(columns: Columns, within: Sequence[Within]) -> list[str]:
+    """Return the bin of each post, such as `week=2888,age=3`; empty where it is unknown."""
+    by_name = {name: _bin_indices(columns, name) for name in within}
+    unknown = np.isnan(np.sum(list(by_name.values()), axis=0))
+    parts = [[f"{name}={index:.0f}" for index in indices] for name, indices in by_name.items()]
+    return ["" if lost else ",".join(key) for lost, key in zip(unknown, zip(*parts, strict=True), strict=True)]
 
 
-def _numbers(columns: Columns, name: Within) -> Array:
+def _bin_indices(columns: Columns, name: Within) -> Array:
     if name == "week":
         weeks: Array = np.floor((columns["posted_at"] / SECONDS_A_DAY + _THURSDAY) / 7)
         return weeks
     if name == "age":
-        return _edges((columns["scraped_at"] - columns["posted_at"]) / SECONDS_A_DAY, AGE_DAYS)
-    return _edges(columns["duration_seconds"], DURATION_SECONDS)
+        return _digitize((columns["scraped_at"] - columns["posted_at"]) / SECONDS_A_DAY, AGE_DAYS)
+    return _digitize(columns["duration_seconds"], DURATION_SECONDS)
 
 
-def _edges(values: Array, edges: Sequence[float]) -> Array:
-    numbers: Array = np.where(np.isnan(values), np.nan, np.digitize(values, edges).astype(np.float64))
-    return numbers
+def _digitize(values: Array, edges: Sequence[float]) -> Array:
+    indices: Array = np.where(np.isnan(values), np.nan, np.digitize(values, edges).astype(np.float64))
+    return indices

@@ -1,4 +1,4 @@
-"""The columns of the posts table that labels are made of, as float64 arrays with NaN for what is not known."""
+"""Numeric columns of a posts table for labels: float64 arrays, NaN where a value is unknown."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from viral.errors import TableError
 
 Array = npt.NDArray[np.float64]
 Columns = Mapping[str, Array]
-"""Column of the posts table → values (N,). Times are epoch seconds; `author_id` is some number for each author."""
+"""Column of the posts table → values (N,). Times are epoch seconds; `author_id` is an integer code per author."""
 
 _NUMBERS = ("views", "likes", "comments", "shares", "saves", "author_followers", "duration_seconds", "sound_uses")
 _TIMES = ("posted_at", "scraped_at")
 
 
-def columns(posts: pa.Table) -> dict[str, Array]:
-    """Every column that a label may need; one that the table lacks is NaN throughout.
+def numeric_columns(posts: pa.Table) -> dict[str, Array]:
+    """Convert every column that a label may use; a column that the table lacks is all NaN.
 
     Raises:
-        TableError: a column is of a type that is not that of the posts table.
+        TableError: a column does not have the type of the posts table.
     """
     try:
         numbers = {name: _floats(posts, name) for name in _NUMBERS}
@@ -36,8 +36,7 @@ def columns(posts: pa.Table) -> dict[str, Array]:
 def _floats(posts: pa.Table, name: str) -> Array:
     if name not in posts.column_names:
         return np.full(posts.num_rows, np.nan)
-    known = pc.fill_null(posts[name].cast(pa.float64()), np.nan)
-    values: Array = known.to_numpy()
+    values: Array = pc.fill_null(posts[name].cast(pa.float64()), np.nan).to_numpy()
     return values
 
 

@@ -1,6 +1,6 @@
-"""The views for each day that the post was out: log2(views / days + 1), days from posting to scraping.
+"""Views per day online: log2(views / days + 1), with the days from posting to scraping.
 
-A post that was scraped when it was posted, or before, has no days and is dropped.
+A post scraped at or before its posting time is dropped.
 """
 
 from __future__ import annotations
@@ -8,12 +8,12 @@ from __future__ import annotations
 import numpy as np
 
 from viral.labels.columns import Array, Columns
-from viral.labels.definition import Definition, Fitted
+from viral.labels.definition import Definition, Parameters
 
 SECONDS_A_DAY = 86_400.0
 
 
-def _target(columns: Columns, _: Fitted) -> Array:
+def _target(columns: Columns, _: Parameters) -> Array:
     days = (columns["scraped_at"] - columns["posted_at"]) / SECONDS_A_DAY
     target: Array = np.log2(columns["views"] / np.where(days > 0, days, np.nan) + 1.0)
     return target
@@ -21,8 +21,8 @@ def _target(columns: Columns, _: Fitted) -> Array:
 
 DAILY_VIEWS = Definition(
     name="daily_views",
-    needs=("views", "posted_at", "scraped_at"),
+    required=("views", "posted_at", "scraped_at"),
     target=_target,
-    undefined="scraped_before_posted",
+    undefined_reason="scraped_before_posted",
     log_scale=True,
 )

@@ -1,4 +1,4 @@
-"""What a label definition is."""
+"""The interface of a label definition."""
 
 from __future__ import annotations
 
@@ -7,31 +7,31 @@ from dataclasses import dataclass
 
 from viral.labels.columns import Array, Columns
 
-Fitted = dict[str, float]
-"""What a definition learnt from the training rows, by name."""
+Parameters = dict[str, float]
+"""Parameters of a definition, fitted on the training rows."""
 
 
-def nothing(_: Columns) -> Fitted:
-    """For definitions that learn nothing."""
+def no_parameters(_: Columns) -> Parameters:
+    """Fit a definition that has no parameters."""
     return {}
 
 
 @dataclass(frozen=True)
 class Definition:
-    """How counts become a target.
+    """Computes a target from the counts of posts.
 
     Attributes:
-        name: what users call it.
-        needs: the columns without which a post has no target; a post that lacks one is dropped.
-        target: columns (N,) and what was learnt → target (N,), NaN where it is not defined.
-        undefined: the reason to drop a post whose target is NaN though it has all that is needed.
-        learn: columns of the training rows that have all that is needed → what is learnt. May raise TableError.
-        log_scale: whether the target is the logarithm of a count, so that an error may be told as a share of it.
+        name: the name on the command line and in label tables.
+        required: columns of which a post needs all; a post that lacks one is dropped.
+        target: columns (N,), parameters → target (N,), NaN where it is undefined.
+        undefined_reason: the reason for dropping a post with all required columns whose target is NaN.
+        fit: columns of the training rows with all required values → parameters. May raise TableError.
+        log_scale: whether the target is the logarithm of a count, so that relative errors can be reported.
     """
 
     name: str
-    needs: tuple[str, ...]
-    target: Callable[[Columns, Fitted], Array]
-    undefined: str = "undefined"
-    learn: Callable[[Columns], Fitted] = nothing
+    required: tuple[str, ...]
+    target: Callable[[Columns, Parameters], Array]
+    undefined_reason: str = "undefined"
+    fit: Callable[[Columns], Parameters] = no_parameters
     log_scale: bool = False

@@ -1,6 +1,6 @@
-"""How many of those who saw a post reacted: (likes + comments + shares) / views, and each count alone.
+"""Reactions per view: (likes + comments + shares) / views, and each count alone.
 
-Says little of how far a post spread: it is another target than the views. A post without views is dropped.
+It says little about a post's reach, so it is a different target than the views. A post without views is dropped.
 """
 
 from __future__ import annotations
@@ -8,18 +8,18 @@ from __future__ import annotations
 import numpy as np
 
 from viral.labels.columns import Array, Columns
-from viral.labels.definition import Definition, Fitted
+from viral.labels.definition import Definition, Parameters
 
 
 def _rate(name: str, counts: tuple[str, ...]) -> Definition:
-    def target(columns: Columns, _: Fitted) -> Array:
+    def target(columns: Columns, _: Parameters) -> Array:
         views = columns["views"]
         rate: Array = sum((columns[count] for count in counts), np.zeros(len(views))) / np.where(
             views > 0, views, np.nan
         )
         return rate
 
-    return Definition(name=name, needs=("views", *counts), target=target, undefined="zero_views")
+    return Definition(name=name, required=("views", *counts), target=target, undefined_reason="zero_views")
 
 
 ENGAGEMENT_RATE = _rate("engagement_rate", ("likes", "comments", "shares"))

@@ -1,4 +1,4 @@
-"""Fits a label on the training rows and applies it to any."""
+"""Fitting of labels on the training rows, and their application to any posts."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from viral.errors import TableError
-from viral.labels.bins import keys
-from viral.labels.columns import Array, Columns, columns
-from viral.labels.definition import Definition, Fitted
+from viral.labels.bins import bin_keys
+from viral.labels.columns import Array, Columns, numeric_columns
+from viral.labels.definition import Definition, Parameters
 from viral.labels.registry import definition
 from viral.labels.spec import LabelSpec
 from viral.labels.threshold import Threshold, fit_threshold
@@ -22,14 +22,14 @@ Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Labelled:
-    """The labels of N posts, K of which have what the label needs.
+class AppliedLabel:
+    """Labels of N posts, K of which have the required columns.
 
     Attributes:
         mask: bool (N,), which posts have a label.
         target: float64 (K,), finite.
         is_viral: bool (K,).
-        dropped: how many of the other N - K posts lack what; a post counts once, by the first thing that it lacks.
+        dropped: number of the other N - K posts by reason; a post counts once, under the first reason that applies.
     """
 
     mask: Mask
@@ -40,98 +40,90 @@ class Labelled:
 
 @dataclass(frozen=True)
 class FittedLabel:
-    """A label with what it learnt from the training rows."""
+    """A label with its parameters and thresholds, fitted on the training rows."""
 
     spec: LabelSpec
-    fitted: Fitted
+    parameters: Parameters
     threshold: Threshold
 
-    def apply(self, posts: pa.Table) -> Labelled:
-        """Labels posts; give the whole table, since `over_author` looks at an author's earlier posts in it.
+    def apply(self, posts: pa.Table) -> AppliedLabel:
+        """Label posts. Pass the whole table, because `over_author` uses the earlier posts of an author in it.
 
         Args:
-            posts: a table with the columns of `tables.POSTS`.
+            posts: a table with the columns of `schemas.POSTS`.
         """
-        there = columns(posts)
-        one = definition(self.spec.definition)
-        target = one.target(there, self.fitted)
+        columns, label = numeric_columns(posts), definition(self.spec.definition)
+        target = label.target(columns, self.parameters)
         mask = np.isfinite(target)
-        kept = _rows(there, mask)
-        viral = self.threshold.above(target[mask], _bins(kept, self.spec))
-        return Labelled(mask, target[mask], viral, _dropped(one, there, mask))
+        viral = self.threshold.above(target[mask], _bins(_select(columns, mask), self.spec))
+        return AppliedLabel(mask, target[mask], viral, _count_dropped(label, columns, mask))
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything, as plain JSON."""
+        """Serialise as plain JSON."""
         return {
             "definition": self.spec.definition,
             "top_fraction": self.spec.top_fraction,
             "within": list(self.spec.within),
-            "fitted": dict(self.fitted),
+            "fitted": dict(self.parameters),
             "threshold": self.threshold.overall,
             "bin_thresholds": dict(self.threshold.bins),
         }
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> FittedLabel:
-        """What `to_dict` gave. Raises ConfigError where its definition does not exist (any more)."""
+        """Restore from `to_dict`. Raises ConfigError if this version does not have the definition."""
         spec = LabelSpec(stored["definition"], stored["top_fraction"], tuple(stored["within"]))
         return cls(spec, dict(stored["fitted"]), Threshold(stored["threshold"], dict(stored["bin_thresholds"])))
 
 
 def fit(spec: LabelSpec, posts: pa.Table, train: Mask) -> FittedLabel:
-    """Learns a label from the training rows.
+    """Fit a label on the training rows.
 
     Args:
         spec: the label.
-        posts: a table with the columns of `tables.POSTS`, all splits.
-        train: bool (N,), which rows may be learnt from.
+        posts: a table with the columns of `schemas.POSTS`, all splits.
+        train: bool (N,), the training rows.
 
     Raises:
-        TableError: no training row has what the label needs, or the label cannot be learnt from them.
-        ValueError: `train` is not of the table's length.
+        TableError: no training row has the required columns, or the label cannot be fitted on them.
+        ValueError: `train` does not have the table's length.
     """
     if train.shape != (posts.num_rows,):
         raise ValueError(f"train has shape {train.shape}, the table {posts.num_rows} rows")
-    one, there = definition(spec.definition), columns(posts)
-    complete = train & ~_lacking(one, there)
+    label, columns = definition(spec.definition), numeric_columns(posts)
+    complete = train & ~np.logical_or.reduce([np.isnan(columns[name]) for name in label.required], axis=0)
     if not complete.any():
-        raise TableError(_nothing_to_learn_from(one, there, train))
-    fitted = one.learn(_rows(there, complete))
-    target = one.target(there, fitted)
+        raise TableError(_why_unfittable(label, columns, train))
+    parameters = label.fit(_select(columns, complete))
+    target = label.target(columns, parameters)
     usable = complete & np.isfinite(target)
     if not usable.any():
-        raise TableError(f"label {one.name} drops all {int(train.sum())} training posts: {one.undefined}")
-    return FittedLabel(
-        spec, fitted, fit_threshold(target[usable], _bins(_rows(there, usable), spec), spec.top_fraction)
-    )
+        raise TableError(f"label {label.name} drops all {int(train.sum())} training posts: {label.undefined_reason}")
+    threshold = fit_threshold(target[usable], _bins(_select(columns, usable), spec), spec.top_fraction)
+    return FittedLabel(spec, parameters, threshold)
 
 
-def _bins(there: Columns, spec: LabelSpec) -> list[str] | None:
-    return keys(there, spec.within) if spec.within else None
+def _bins(columns: Columns, spec: LabelSpec) -> list[str] | None:
+    return bin_keys(columns, spec.within) if spec.within else None
 
 
-def _rows(there: Columns, mask: Mask) -> dict[str, Array]:
-    return {name: values[mask] for name, values in there.items()}
+def _select(columns: Columns, mask: Mask) -> dict[str, Array]:
+    return {name: values[mask] for name, values in columns.items()}
 
 
-def _lacking(one: Definition, there: Columns) -> Mask:
-    lacking: Mask = np.logical_or.reduce([np.isnan(there[name]) for name in one.needs], axis=0)
-    return lacking
-
-
-def _dropped(one: Definition, there: Columns, mask: Mask) -> dict[str, int]:
-    left, counts = ~mask, {}
-    for name in one.needs:
-        lacks = left & np.isnan(there[name])
-        counts[f"no_{name}"] = int(lacks.sum())
-        left &= ~lacks
-    counts[one.undefined] = int(left.sum())
+def _count_dropped(label: Definition, columns: Columns, mask: Mask) -> dict[str, int]:
+    unexplained, counts = ~mask, {}
+    for name in label.required:
+        missing = unexplained & np.isnan(columns[name])
+        counts[f"no_{name}"] = int(missing.sum())
+        unexplained &= ~missing
+    counts[label.undefined_reason] = int(unexplained.sum())
     return {reason: count for reason, count in counts.items() if count}
 
 
-def _nothing_to_learn_from(one: Definition, there: Columns, train: Mask) -> str:
+def _why_unfittable(label: Definition, columns: Columns, train: Mask) -> str:
     if not train.any():
-        return f"label {one.name} cannot be fitted: there are no training posts"
-    empty = [name for name in one.needs if np.isnan(there[name][train]).all()]
-    lacks = f"no training post has {' or '.join(empty)}" if empty else "no training post has all of these"
-    return f"label {one.name} needs {', '.join(one.needs)}, but {lacks}; choose another label"
+        return f"label {label.name} cannot be fitted: there are no training posts"
+    empty = [name for name in label.required if np.isnan(columns[name][train]).all()]
+    problem = f"no training post has {' or '.join(empty)}" if empty else "no training post has all of these"
+    return f"label {label.name} needs {', '.join(label.required)}, but {problem}; choose another label"

@@ -1,16 +1,16 @@
-"""How many posts use the sound, on a logarithmic scale: log1p(uses)."""
+"""Number of posts that use a sound, on a logarithmic scale: log1p(uses)."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from viral.labels.columns import Array, Columns
-from viral.labels.definition import Definition, Fitted
+from viral.labels.definition import Definition, Parameters
 
 
-def _target(columns: Columns, _: Fitted) -> Array:
+def _target(columns: Columns, _: Parameters) -> Array:
     target: Array = np.log1p(columns["sound_uses"])
     return target
 
 
-LOG_USES = Definition(name="log_uses", needs=("sound_uses",), target=_target, log_scale=True)
+LOG_USES = Definition(name="log_uses", required=("sound_uses",), target=_target, log_scale=True)

@@ -1,7 +1,7 @@
-"""How far a post went beyond what its author was used to: log1p(views) - log1p(median views of the earlier posts).
+"""Views relative to the author's earlier posts: log1p(views) - log1p(median views of the earlier posts).
 
-Earlier posts are those of the same author in the same table with a strictly earlier `posted_at`, of whatever split: the
-label looks back, never ahead. A post with no earlier one is dropped. Give the whole table, since the history is in it.
+Earlier posts are those of the same author in the same table with a strictly earlier `posted_at`, in any split. A post
+without earlier ones is dropped.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from itertools import groupby
 import numpy as np
 
 from viral.labels.columns import Array, Columns
-from viral.labels.definition import Definition, Fitted
+from viral.labels.definition import Definition, Parameters
 
 
-def _target(columns: Columns, _: Fitted) -> Array:
+def _target(columns: Columns, _: Parameters) -> Array:
     target: Array = np.log1p(columns["views"]) - np.log1p(_earlier_median(columns))
     return target
 
@@ -27,11 +27,11 @@ def _earlier_median(columns: Columns) -> Array:
     median = np.full(len(views), np.nan)
     for _, posts in groupby(order, key=author.tolist().__getitem__):
         seen: list[float] = []
-        for _, moment in groupby(posts, key=posted.__getitem__):
-            together = list(moment)
+        for _, group in groupby(posts, key=posted.__getitem__):
+            simultaneous = list(group)
             if seen:
-                median[together] = _middle(seen)
-            for post in together:
+                median[simultaneous] = _middle(seen)
+            for post in simultaneous:
                 insort(seen, float(views[post]))
     return median
 
@@ -42,5 +42,5 @@ def _middle(ascending: list[float]) -> float:
 
 
 OVER_AUTHOR = Definition(
-    name="over_author", needs=("views", "author_id", "posted_at"), target=_target, undefined="no_earlier_post"
+    name="over_author", required=("views", "author_id", "posted_at"), target=_target, undefined_reason="no_earlier_post"
 )

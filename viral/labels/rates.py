@@ -1,4 +1,4 @@
-"""The rates that a model's heads learn beside its target."""
+"""Targets of a model's auxiliary heads: likes, comments and shares relative to views."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from viral.labels.columns import columns
+from viral.labels.columns import numeric_columns
 
 
 def log_rates(posts: pa.Table) -> dict[str, npt.NDArray[np.float32]]:
-    """For `likes`, `comments` and `shares`: log(count + 1) - log(views + 1), float32 (N,), NaN where not known."""
-    there = columns(posts)
-    views = np.log1p(there["views"])
-    return {name: (np.log1p(there[name]) - views).astype(np.float32) for name in ("likes", "comments", "shares")}
+    """Return log(count + 1) - log(views + 1) of `likes`, `comments` and `shares`: float32 (N,), NaN where unknown."""
+    columns = numeric_columns(posts)
+    views = np.log1p(columns["views"])
+    return {name: (np.log1p(columns[name]) - views).astype(np.float32) for name in ("likes", "comments", "shares")}

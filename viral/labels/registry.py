@@ -1,4 +1,4 @@
-"""All label definitions, by name."""
+"""Label definitions by name."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ _ALL = (
 _BY_NAME = {definition.name: definition for definition in _ALL}
 
 DEFINITIONS: tuple[str, ...] = tuple(_BY_NAME)
-"""The names of all label definitions."""
+"""Names of all label definitions."""
 
 
 def definition(name: str) -> Definition:
-    """The definition of that name. Raises ConfigError where there is none."""
+    """Look up a definition by name. Raises ConfigError if there is none."""
     if name not in _BY_NAME:
         raise ConfigError(f"there is no label {name!r}; there are: {', '.join(DEFINITIONS)}")
     return _BY_NAME[name]

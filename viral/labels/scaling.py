@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from viral.labels.columns import Array
-from viral.labels.definition import Fitted
+from viral.labels.definition import Parameters
 
 
-def extent(values: Array) -> Fitted:
-    """The least and greatest value, as `least` and `greatest`."""
+def fit_min_max(values: Array) -> Parameters:
+    """Return the minimum and maximum, as `least` and `greatest`."""
     return {"least": float(values.min()), "greatest": float(values.max())}
 
 
-def to_unit(values: Array, fitted: Fitted) -> Array:
-    """Values with the training rows' extent brought to 0…1; not clipped. All 0 where that extent is empty."""
-    width = fitted["greatest"] - fitted["least"]
-    return (values - fitted["least"]) / (width or 1.0)
+def min_max_scale(values: Array, parameters: Parameters) -> Array:
+    """Scale the training range to 0…1, without clipping other values; all zeros if that range is empty."""
+    width = parameters["greatest"] - parameters["least"]
+    return (values - parameters["least"]) / (width or 1.0)

@@ -1,4 +1,4 @@
-"""Which label is wanted."""
+"""The specification of a label."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from viral.errors import ConfigError
 from viral.labels.registry import definition
 
 Within = Literal["week", "age", "duration"]
-"""What posts may be compared within: the week of posting, the age when scraped, the duration of the video."""
+"""Bins within which posts are compared: week of posting, age at scraping, duration of the video."""
 
 
 @dataclass(frozen=True)
 class LabelSpec:
-    """A label: its definition, and which part of the posts counts as viral.
+    """A label: its definition, and the fraction of posts that is viral.
 
     Attributes:
         definition: one of `DEFINITIONS`.
-        top_fraction: the share of posts that is viral, between 0 and 1.
-        within: compare a post with those of the same bin only; several make finer bins.
+        top_fraction: fraction of posts that is viral, between 0 and 1.
+        within: compare posts within these bins only; several bins are combined.
 
     Raises:
-        ConfigError: an unknown definition or bin, or a fraction that is not between 0 and 1.
+        ConfigError: an unknown definition or bin, or a fraction outside 0 to 1.
     """
 
     definition: str

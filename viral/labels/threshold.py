@@ -1,4 +1,4 @@
-"""Which targets belong to the top fraction."""
+"""Thresholds of the top fraction of targets."""
 
 from __future__ import annotations
 
@@ -11,25 +11,24 @@ import numpy.typing as npt
 from viral.errors import TableError
 from viral.labels.columns import Array
 
-SMALLEST_BIN = 20
-"""Training posts that a bin needs for a threshold of its own."""
+SMALLEST_BIN = 20  # training posts of a bin with its own threshold: by the default fraction, 5 of them are viral
 
 
 @dataclass(frozen=True)
 class Threshold:
-    """Targets above `overall` are in the top fraction; in a bin of `bins`, those above the bin's own threshold.
+    """Targets above `overall`, or above the threshold of their bin in `bins`, are in the top fraction.
 
-    A threshold is the quantile 1 - f of the training targets (linear between two), and a target must be greater, not
-    equal: so never more than the fraction f of the training posts is viral, rounded up to a whole post, and fewer where
-    many posts tie at the threshold. A bin with fewer than `SMALLEST_BIN` training posts, with none above its threshold,
-    or that no training post is in (a later week, say) goes by `overall`.
+    A threshold is the (1 - f) quantile of the training targets (linear interpolation). A target must exceed it, so at
+    most the fraction f of the training posts is viral, rounded up to a whole post, and fewer if many posts tie at the
+    threshold. `overall` also applies to a bin with fewer than `SMALLEST_BIN` training posts, with none above its own
+    quantile, or without training posts (such as a later week).
     """
 
     overall: float
     bins: Mapping[str, float] = field(default_factory=dict)
 
     def above(self, targets: Array, bins: Sequence[str] | None) -> npt.NDArray[np.bool_]:
-        """Which targets (N,) are in the top fraction, given the bin of each."""
+        """Return whether each target (N,) is in the top fraction; `bins` has the bin of each target."""
         if bins is None:
             return targets > self.overall
         limits = np.array([self.bins.get(key, self.overall) for key in bins], dtype=np.float64)
@@ -37,10 +36,10 @@ class Threshold:
 
 
 def fit_threshold(targets: Array, bins: Sequence[str] | None, top_fraction: float) -> Threshold:
-    """The thresholds of the training targets (N,), given the bin of each.
+    """Fit the thresholds on the training targets (N,); `bins` has the bin of each.
 
     Raises:
-        TableError: no target is above the threshold, since the greatest of them tie.
+        TableError: no target is above the threshold because the greatest ones tie.
     """
     overall = float(np.quantile(targets, 1.0 - top_fraction))
     if not (targets > overall).any():
@@ -55,10 +54,10 @@ def _bin_thresholds(targets: Array, bins: Sequence[str], top_fraction: float) ->
     names, members = np.unique(np.array(bins), return_inverse=True)
     order = np.argsort(members, kind="stable")
     groups = np.split(targets[order], np.cumsum(np.bincount(members, minlength=len(names)))[:-1])
-    found = {}
+    thresholds = {}
     for name, group in zip(names.tolist(), groups, strict=True):
         if name and len(group) >= SMALLEST_BIN:
             limit = float(np.quantile(group, 1.0 - top_fraction))
             if group.max() > limit:
-                found[name] = limit
-    return found
+                thresholds[name] = limit
+    return thresholds

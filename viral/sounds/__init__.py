@@ -1,1 +1,1 @@
-"""Sounds, as derived from the posts that use them."""
+"""Sounds, aggregated from the posts that use them."""

@@ -1,4 +1,4 @@
-"""What was known of each post's sound when it was posted: the popularity that a forecast may look at."""
+"""Popularity of each post's sound at the time of posting, which a prediction may use."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ import pyarrow.compute as pc
 from viral.errors import TableError
 from viral.storage.store import Store
 from viral.tables import replaced
-from viral.tables.bucketed import Parts
+from viral.tables.bucketed import BucketedTable
 from viral.tables.schemas import SOUND_HISTORY
 
-HISTORY = "sound_history"
-"""The table of `histories_of`, below the root."""
-HISTORY_NEEDED = ("post_id", "sound_id", "sound_uses", "posted_at", "scraped_at")
-"""The columns of posts that `histories_of` looks at."""
+HISTORY_TABLE = "sound_history"
+"""Prefix of the table with the rows of `compute_history`."""
+HISTORY_COLUMNS = ("post_id", "sound_id", "sound_uses", "posted_at", "scraped_at")
+"""Columns of posts that `compute_history` reads."""
 
 
-def histories_of(posts: pa.Table) -> pa.Table:
-    """What was known of each post's sound when it was posted, as `SOUND_HISTORY`, from all posts of each sound.
+def compute_history(posts: pa.Table) -> pa.Table:
+    """Compute the popularity of each post's sound when it was posted, as `SOUND_HISTORY`, from all posts of each sound.
 
-    Posts without a sound or a time of posting have no row. Of posts of the same moment none is before the other.
+    Posts without a sound or a posting time have no row. Posts with equal posting times do not count as earlier.
 
     Args:
-        posts: with the columns `HISTORY_NEEDED`.
+        posts: with the columns `HISTORY_COLUMNS`.
     """
     posts = posts.filter(pc.fill_null(pc.greater(pc.utf8_length(posts["sound_id"]), 0), False)).sort_by("sound_id")
     if not posts.num_rows:
@@ -35,51 +35,52 @@ def histories_of(posts: pa.Table) -> pa.Table:
     return pa.concat_tables([_history(posts[start:end]) for start, end in zip(starts, ends, strict=True)])
 
 
-def history(store: Store, posts: int) -> Parts:
-    """The table of `histories_of`, made when there were as many rows of posts as there are now.
+def open_history(store: Store, posts: int) -> BucketedTable:
+    """Open the table of `compute_history`, if it covers at least that many stored rows of posts.
 
     Raises:
-        TableError: it was never made, or there are more posts since: a backfill would have nothing to tell of those.
+        TableError: there is no such table, or posts were added since.
     """
     try:
-        table, about = replaced.current(store, HISTORY, SOUND_HISTORY)
+        table, about = replaced.open_current(store, HISTORY_TABLE, SOUND_HISTORY)
     except TableError as error:
         raise TableError(
-            f"the popularity of sounds before each post is not known in {store.root}: make its table first "
-            "(python -m jobs.sounds)"
+            f"the popularity of sounds before each post is unknown in {store.root}: compute it first (viral sounds)"
         ) from error
     if posts > about["posts"]:
         raise TableError(
-            f"{posts - about['posts']} rows of posts came after the popularity of sounds was noted in {store.root}: "
-            "note it again (python -m jobs.sounds)"
+            f"{posts - about['posts']} rows of posts were added since the popularity of sounds was computed in "
+            f"{store.root}: compute it again (viral sounds)"
         )
     return table
 
 
-def with_history(posts: pa.Table, known: Parts, bits: int, bucket: int) -> pa.Table:
-    """The posts of a bucket with what is known of their sounds beside them, null where nothing is.
+def join_history(posts: pa.Table, history: BucketedTable, log2_buckets: int, bucket: int) -> pa.Table:
+    """Add the columns of `history` to the posts of a bucket, null for posts without a row.
 
     Raises:
         TableError: the table was replaced meanwhile.
     """
-    rows = known.read(bits, bucket)
-    at = pc.index_in(posts["post_id"], rows["post_id"])
+    rows = history.read(log2_buckets, bucket)
+    indices = pc.index_in(posts["post_id"], rows["post_id"])
     for name in SOUND_HISTORY.names[1:]:
-        posts = posts.append_column(name, rows[name].take(at))
+        posts = posts.append_column(name, rows[name].take(indices))
     return posts
 
 
 def _history(posts: pa.Table) -> pa.Table:
-    """The rows of one sound."""
+    """Compute the rows of one sound."""
     dated = posts.filter(pc.is_valid(posts["posted_at"]))
-    told = posts.filter(pc.and_(pc.is_valid(posts["scraped_at"]), pc.is_valid(posts["sound_uses"])))
-    told = told.sort_by([("scraped_at", "ascending"), ("sound_uses", "ascending")])
+    scraped = posts.filter(pc.and_(pc.is_valid(posts["scraped_at"]), pc.is_valid(posts["sound_uses"])))
+    scraped = scraped.sort_by([("scraped_at", "ascending"), ("sound_uses", "ascending")])
     times = _microseconds(dated["posted_at"])
-    earlier = np.searchsorted(np.sort(times), times)
-    scrapes = np.searchsorted(_microseconds(told["scraped_at"]), times)
-    uses = told["sound_uses"].take(np.maximum(scrapes - 1, 0)) if told.num_rows else pa.nulls(len(times), pa.int64())
+    earlier_posts = np.searchsorted(np.sort(times), times)
+    scrapes = np.searchsorted(_microseconds(scraped["scraped_at"]), times)
+    uses = pa.nulls(len(times), pa.int64())
+    if scraped.num_rows:
+        uses = scraped["sound_uses"].take(np.maximum(scrapes - 1, 0))
     uses = pc.if_else(pa.array(scrapes > 0), uses, None)
-    return pa.table([dated["post_id"], pa.array(earlier, pa.int64()), uses], schema=SOUND_HISTORY)
+    return pa.table([dated["post_id"], pa.array(earlier_posts, pa.int64()), uses], schema=SOUND_HISTORY)
 
 
 def _microseconds(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:

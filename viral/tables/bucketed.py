@@ -28,7 +28,7 @@ BUCKET_ROWS = 32_768  # rows that one task holds in memory: tens of MB with the 
 # A merge rewrites the whole bucket, so a few small files wait until they are this many beside the largest one, or hold
 # this fraction of its rows.
 MERGE_FILES, MERGE_FRACTION = 8, 0.2
-LISTING_ATTEMPTS = 5  # listings before a reader gives up on files that merges keep deleting: one retry mostly suffices
+LISTING_ATTEMPTS = 5  # listings before a reader gives up on files that other writers keep merging away
 _NAME = re.compile(r"part-(\d+)-(\d+)-(\d+)-[0-9a-f]+\.parquet$")
 
 
