@@ -43,12 +43,7 @@ class ScoreSummary:
 
 
 def run(
-    store: Store,
-    model: str,
-    *,
-    feature_set: FeatureSet | None = None,
-    address: str | None = None,
-    debug: bool = False,
+    store: Store, model: str, *, feature_set: FeatureSet | None = None, address: str | None = None, debug: bool = False
 ) -> ScoreSummary:
     """Score all posts of a feature table, by default that of the model's own feature set.
 

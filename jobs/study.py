@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import click
-import pyarrow.compute as pc
 
 from jobs import backfill, ingest
 from jobs.ingest import column_map
@@ -60,10 +59,8 @@ def run(
 
 def default_feature_set(store: Store) -> FeatureSet:
     """`light`, or `words` if no post has a video."""
-    has_video = (
-        bool(pc.any(pc.is_valid(rows["video_uri"])).as_py()) for rows in posts_table(store).scan(["video_uri"])
-    )
-    return FeatureSet.named("light" if any(has_video) else "words")
+    tables = posts_table(store).scan(["video_uri"])
+    return FeatureSet.named("light" if any(rows["video_uri"].null_count < len(rows) for rows in tables) else "words")
 
 
 def _evaluate(spec: StudySpec, runner: StudyRunner, progress: ProgressCallback) -> tuple[Scorecards, dict[str, str]]:

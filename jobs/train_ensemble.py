@@ -55,12 +55,7 @@ class EnsembleSpec:
     """Settings of an ensemble.
 
     Attributes:
-        name: of the saved model.
-        feature_set: its feature table is the input.
-        label: the label table.
-        members: names of the members.
         weights: fixed weights by member; None: learn them.
-        seed: of everything random.
         workers: number of workers that train each tree model together.
         author_fraction: fraction of the training split's authors to train on.
     """

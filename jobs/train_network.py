@@ -15,7 +15,7 @@ import pyarrow as pa
 import viral
 from jobs.runtime.buckets import bucket_dataset
 from jobs.runtime.options import feature_set_options
-from jobs.runtime.session import check_resources, session
+from jobs.runtime.session import check_resources, has_gpus, session
 from jobs.training.calibrate import calibrate
 from jobs.training.external_features import features_option, set_or_features
 from jobs.training.labelled import labelled_features, statistics_of
@@ -160,7 +160,7 @@ def _fit(store: Store, spec: TrainSpec, task: NetworkTask, data: LabelledFeature
         dataset_config=DataConfig(["train"], execution_options=ExecutionOptions(preserve_order=True)),
         scaling_config=ScalingConfig(
             num_workers=spec.workers,
-            use_gpu=_gpus() >= min_workers(spec.workers),
+            use_gpu=has_gpus(min_workers(spec.workers)),
             resources_per_worker={"CPU": WORKER_CPUS},
         ),
         run_config=run_config(store, prefix),
@@ -177,12 +177,6 @@ def _dataset(data: LabelledFeatures, split: str) -> Dataset:
 def _read(data: LabelledFeatures, log2_buckets: int, split: str, batch: pa.Table) -> Iterator[pa.Table]:
     for bucket in batch["bucket"].to_pylist():
         yield data.read(log2_buckets, bucket, (split,))
-
-
-def _gpus() -> float:
-    import ray
-
-    return float(ray.cluster_resources().get("GPU", 0))
 
 
 def _identity(spec: TrainSpec, task: NetworkTask, statistics: Statistics) -> str:

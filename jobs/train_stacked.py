@@ -23,7 +23,7 @@ from jobs.training.calibrate import calibrate
 from jobs.training.ensemble_card import ALL_MEMBERS
 from jobs.training.ensemble_member import MAX_VALIDATION_ROWS
 from jobs.training.external_features import features_option, set_or_features
-from jobs.training.labelled import author_fraction_of, labelled_features, statistics_of
+from jobs.training.labelled import author_fraction_of, statistics_of, training_data
 from jobs.training.specs import TrainSpec
 from viral.console.commands import execute
 from viral.console.options import ray_options, root_options
@@ -39,7 +39,6 @@ from viral.models.predictions import Floats, PredictionBatch
 from viral.models.stacked import to_bytes, union
 from viral.models.train_config import TrainConfig
 from viral.registry.registry import ModelVersion, Registry
-from viral.scoring.scorer import feature_set_of
 from viral.storage.store import Store
 from viral.tables.places import check_name
 from viral.tables.run_log import record_run
@@ -96,16 +95,11 @@ def run(store: Store, spec: StackedSpec, *, address: str | None = None, debug: b
     check_name(spec.name)
     models = _models(store, spec.members)
     fixed = None if spec.weights is None else normalise_weights(spec.members, spec.weights)
-    label = models[0].card["label"]
     streams = union([model.card for model in models])
-    data, about = labelled_features(
-        store, feature_set_of(models[0]), label["name"], streams, author_fraction=author_fraction_of(models[0])
-    )
-    if about != label:
-        raise TableError(f"labels/{label['name']} changed after {models[0]} was trained: train the members again")
+    data = training_data(store, models[0], streams)
     with session(address, debug=debug):
         statistics = statistics_of(data)
-        predictions, viral_posts, score = _predict(data, models, validation_rows(data, label["name"]))
+        predictions, viral_posts, score = _predict(data, models, validation_rows(data, models[0].card["label"]["name"]))
         weights = fixed or learn_weights(predictions, viral_posts, score)
         metrics = [_metrics(batch, viral_posts, score) for batch in (*predictions, mix(predictions, weights))]
         card = _card(models, weights, metrics, streams, statistics)
@@ -136,13 +130,7 @@ def _predict(
 ) -> tuple[list[PredictionBatch], npt.NDArray[np.bool_], Floats]:
     """Predictions of each model for the validation posts that have inputs of all models, with their labels.
 
-    Args:
-        data: with the inputs of all models.
-        models: the members.
-        rows: size of the validation split.
-
-    Raises:
-        TableError: too few such posts.
+    `rows` is the size of the validation split. Raises TableError if there are too few such posts.
     """
     log2_buckets = data.log2_buckets()
     fraction = min(1.0, MAX_VALIDATION_ROWS / max(1, rows))
@@ -184,13 +172,8 @@ def _card(
 ) -> dict[str, Any]:
     first = models[0].card
     members = [
-        {
-            "name": model.name,
-            "version": model.version,
-            "weights": weights.to_dict(i),
-            "validation": metrics[i],
-            "card": model.card,
-        }
+        {"name": model.name, "version": model.version, "weights": weights.to_dict(i), "validation": metrics[i]}
+        | {"card": model.card}
         for i, model in enumerate(models)
     ]
     return {

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 import viral
-from jobs.runtime.session import session
+from jobs.runtime.session import has_gpus, session
 from jobs.train_network import WORKER_CPUS
 from jobs.training.clips import ClipSource, Decoders
 from jobs.training.labelled import MIN_ROWS, check_classes, video_counts
@@ -139,18 +139,16 @@ def _decoders(workers: int) -> Decoders:
 
 
 def _fit(store: Store, spec: VideoSpec, task: VideoTask, prefix: str) -> Result:
-    import ray
     from ray.train import ScalingConfig
     from ray.train.torch import TorchTrainer
 
     from jobs.training.video_worker import run as worker
 
-    gpus = float(ray.cluster_resources().get("GPU", 0))
     trainer = TorchTrainer(
         worker,
         train_loop_config={"task": task},
         scaling_config=ScalingConfig(
-            num_workers=spec.workers, use_gpu=gpus >= spec.workers, resources_per_worker={"CPU": WORKER_CPUS}
+            num_workers=spec.workers, use_gpu=has_gpus(spec.workers), resources_per_worker={"CPU": WORKER_CPUS}
         ),
         run_config=run_config(store, prefix),
     )

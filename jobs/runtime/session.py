@@ -95,6 +95,13 @@ def check_resources(workers: int, cpus: float) -> None:
         raise ConfigError(f"{workers} workers need more than the {cores:.0f} cores of this machine: lower --workers")
 
 
+def has_gpus(workers: int) -> bool:
+    """Return whether the cluster has a GPU per worker."""
+    import ray
+
+    return bool(ray.cluster_resources().get("GPU", 0) >= workers)
+
+
 def _connect(target: str | None, folder: Path | None, *, debug: bool) -> None:
     import ray
 

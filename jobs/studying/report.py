@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -42,21 +42,16 @@ class StudySummary:
 
 def build_study(spec: StudySpec, store: Store, cards: Scorecards, skipped: dict[str, str]) -> Study:
     """Build the content of the study's page."""
-    judged = {
-        experiment: SplitResult.from_report(
-            card, seed=experiment.seed, author_fraction=experiment.author_fraction, scorecard=page
-        )
-        for experiment, (card, page) in cards.items()
+    results = {
+        key: SplitResult.from_report(card, seed=key.seed, author_fraction=key.author_fraction, scorecard=page)
+        for key, (card, page) in cards.items()
     }
-    card, headline = cards[spec.headline][0], judged[spec.headline]
-    random = next(
-        (
-            judged[experiment]
-            for experiment in spec.by_split
-            if experiment in judged and experiment.split.kind == "random"
-        ),
-        None,
-    )
+
+    def select(experiments: Iterable[Experiment]) -> tuple[SplitResult, ...]:
+        return tuple(results[key] for key in experiments if key in results)
+
+    card, headline = cards[spec.headline][0], results[spec.headline]
+    random = next((result for result in select(spec.by_split) if result.split == "random"), None)
     return Study(
         title=f"Study of {spec.name}",
         model=spec.recipe.kind,
@@ -65,20 +60,16 @@ def build_study(spec: StudySpec, store: Store, cards: Scorecards, skipped: dict[
         level=card.settings.level,
         resamples=spec.resamples,
         code_version=viral.__version__,
-        splits=tuple(judged[experiment] for experiment in spec.by_split if experiment in judged),
+        splits=select(spec.by_split),
         skipped=skipped,
         flattery=flattery(headline, random),
-        seeds=tuple(judged[experiment] for experiment in spec.by_seed if experiment in judged),
-        curve=tuple(judged[experiment] for experiment in spec.learning_curve if experiment in judged),
-        labels=tuple(
-            _labelled(store, experiment, cards[experiment][0], judged[experiment])
-            for experiment in spec.by_label
-            if experiment in judged
-        ),
+        seeds=select(spec.by_seed),
+        curve=select(spec.learning_curve),
+        labels=tuple(_label_result(store, key, cards[key][0], results[key]) for key in spec.by_label if key in cards),
     )
 
 
-def _labelled(store: Store, experiment: Experiment, card: Report, judged: SplitResult) -> LabelResult:
+def _label_result(store: Store, experiment: Experiment, card: Report, result: SplitResult) -> LabelResult:
     """Distribution of a label over the training split, whose values are read on this machine: one number per post."""
     table, _ = replaced.open_current(store, labels_prefix(experiment.label_table), LABELS)
     parts = [rows.filter(pc.equal(rows["split"], "train"))["target"] for rows in table.scan(["split", "target"])]
@@ -89,7 +80,7 @@ def _labelled(store: Store, experiment: Experiment, card: Report, judged: SplitR
         viral=card.about.viral,
         crowded=float((values - values.min() <= CROWDED * extent).mean()),
         extent=extent,
-        result=judged,
+        result=result,
     )
 
 
@@ -111,9 +102,9 @@ def summarise(store: Store, prefix: str, study: Study, models: int, reused: int)
     )
 
 
-def _lines(judged: SplitResult) -> dict[str, str]:
+def _lines(result: SplitResult) -> dict[str, str]:
     """Metrics of each system, or why it has none."""
-    return {system.name: system.unavailable or _format(system.metrics) for system in judged.systems}
+    return {system.name: system.unavailable or _format(system.metrics) for system in result.systems}
 
 
 def _format(metrics: Mapping[str, Estimate]) -> str:

@@ -113,10 +113,8 @@ class StudyRunner:
 
     def _model(self, experiment: Experiment) -> str:
         """`name/version` of the experiment's model: that of an earlier run if its identity is the same."""
-        key, identity = (
-            f"{self.prefix}/models/{experiment.model_name(self.recipe.kind)}.json",
-            self._identity(experiment),
-        )
+        key = f"{self.prefix}/models/{experiment.model_name(self.recipe.kind)}.json"
+        identity = self._identity(experiment)
         earlier = read_json(self.store, key)
         if earlier and earlier["identity"] == identity and self._exists(earlier["model"]):
             return str(earlier["model"])
@@ -126,19 +124,11 @@ class StudyRunner:
 
     def _identity(self, experiment: Experiment) -> str:
         """Hash of data, labels and settings."""
-        streams = streams_of(self.feature_set)
-        data, about = labelled_features(
-            self.store, self.feature_set, experiment.label_table, streams, author_fraction=experiment.author_fraction
-        )
+        streams, seed, fraction = streams_of(self.feature_set), experiment.seed, experiment.author_fraction
+        table = experiment.label_table
+        data, about = labelled_features(self.store, self.feature_set, table, streams, author_fraction=fraction)
         recipe = {**vars(self.recipe), "config": vars(self.recipe.config)}
-        parts = [
-            statistics_of(data).data_hash,
-            about,
-            self.feature_set.fingerprint,
-            recipe,
-            experiment.seed,
-            experiment.author_fraction,
-        ]
+        parts = [statistics_of(data).data_hash, about, self.feature_set.fingerprint, recipe, seed, fraction]
         return hashlib.sha256(json.dumps([*parts, viral.__version__], sort_keys=True).encode()).hexdigest()[:16]
 
     def _exists(self, model: str) -> bool:
@@ -150,17 +140,13 @@ class StudyRunner:
 
     def _train(self, experiment: Experiment) -> str:
         store, recipe, name = self.store, self.recipe, experiment.model_name(self.recipe.kind)
-        data = (self.feature_set, experiment.label_table)
+        data, seed, fraction = (self.feature_set, experiment.label_table), experiment.seed, experiment.author_fraction
         if recipe.kind == STACKED:
-            members = train_stacked.train_members(
-                store, name, *data, seed=experiment.seed, author_fraction=experiment.author_fraction
-            )
+            members = train_stacked.train_members(store, name, *data, seed=seed, author_fraction=fraction)
             return train_stacked.run(store, StackedSpec(name, members)).model
         if recipe.kind == ENSEMBLE:
-            trees = EnsembleSpec(
-                name, *data, recipe.members, seed=experiment.seed, author_fraction=experiment.author_fraction
-            )
+            trees = EnsembleSpec(name, *data, recipe.members, seed=seed, author_fraction=fraction)
             return train_ensemble.run(store, trees).model
         modality = None if recipe.kind == FUSION else recipe.kind
-        network = TrainSpec(name, *data, recipe.workers, modality=modality, author_fraction=experiment.author_fraction)
-        return train_network.run(store, network, replace(recipe.config, seed=experiment.seed)).model
+        network = TrainSpec(name, *data, recipe.workers, modality=modality, author_fraction=fraction)
+        return train_network.run(store, network, replace(recipe.config, seed=seed)).model

@@ -15,10 +15,9 @@ import pyarrow.compute as pc
 
 from jobs.runtime.buckets import map_buckets
 from jobs.scoring.loaded import raw_scorer
-from jobs.training.labelled import author_fraction_of, labelled_features
+from jobs.training.labelled import training_data
 from viral.datasets.labelled_features import LabelledFeatures
 from viral.datasets.streams import from_table
-from viral.errors import TableError
 from viral.evaluation.splits import author_codes
 from viral.models.ensemble.rows import is_sampled
 from viral.registry.registry import ModelVersion, Registry
@@ -54,12 +53,7 @@ def calibrate(store: Store, saved: ModelVersion) -> Calibration | None:
         TableError: the labels were rewritten after the model was trained.
     """
     scorer = Scorer(saved, raw=True)
-    name = saved.card["label"]["name"]
-    data, about = labelled_features(
-        store, scorer.feature_set, name, scorer.streams, author_fraction=author_fraction_of(saved)
-    )
-    if about != saved.card["label"]:
-        raise TableError(f"labels/{name} changed after {saved} was trained: train again, or label as before")
+    data = training_data(store, saved, scorer.streams)
     log2_buckets = data.log2_buckets()
     work = partial(_gather, data, log2_buckets, str(saved), _sampling_rates(data, saved))
     pieces = zip(*map_buckets(work, log2_buckets), strict=True)

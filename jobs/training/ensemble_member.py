@@ -21,16 +21,8 @@ MAX_VALIDATION_ROWS = 20_000  # more posts change no weight of a member visibly
 class MemberTask:
     """Input of a task.
 
-    Attributes:
-        name: of the member.
-        data: features and labels.
-        log2_buckets: the data is read in 2^log2_buckets buckets.
-        layout: columns of the inputs.
-        scaling: of the target.
-        rows: size of the training split.
-        validation_rows: size of the validation split.
-        seed: of everything random.
-        workers: number of workers that train a distributed member; any other member is one task.
+    `rows` and `validation_rows` are the sizes of the splits. `workers` train a distributed member together; any other
+    member is one task.
     """
 
     name: str

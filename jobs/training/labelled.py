@@ -13,6 +13,7 @@ from viral.errors import TableError
 from viral.extractors.feature_set import FeatureSet
 from viral.features.feature_table import features_table
 from viral.registry.registry import ModelVersion
+from viral.scoring.scorer import feature_set_of
 from viral.storage.store import Store
 from viral.tables import replaced
 from viral.tables.places import labels_prefix
@@ -26,12 +27,7 @@ def labelled_features(
 ) -> tuple[LabelledFeatures, dict[str, Any]]:
     """Join a feature table with a label table.
 
-    Args:
-        store: the root.
-        feature_set: of the feature table.
-        label: name of the label table.
-        streams: inputs; a post needs at least one of them.
-        author_fraction: fraction of the training split's authors to keep.
+    A post needs at least one of the `streams`; `author_fraction` limits the training split to some of its authors.
 
     Returns:
         The posts, and the metadata of the label table.
@@ -46,6 +42,15 @@ def labelled_features(
         raise TableError(f"there is no table {feature_set.table} in {store.root}: {hint}")
     labels, about = replaced.open_current(store, labels_prefix(label), LABELS)
     return LabelledFeatures(features, labels, streams, author_fraction=author_fraction), about
+
+
+def training_data(store: Store, saved: ModelVersion, streams: tuple[Stream, ...]) -> LabelledFeatures:
+    """Return a model's features and labels. Raises TableError if the labels changed after the training."""
+    name, fraction = saved.card["label"]["name"], author_fraction_of(saved)
+    data, label = labelled_features(store, feature_set_of(saved), name, streams, author_fraction=fraction)
+    if label != saved.card["label"]:
+        raise TableError(f"labels/{name} changed after {saved} was trained: train again, or label as before")
+    return data
 
 
 def author_fraction_of(saved: ModelVersion) -> float:

@@ -59,10 +59,8 @@ def model_card(
 
 def sources_of(store: Store) -> list[str]:
     """Distinct sources of the posts, sorted."""
-    sources: set[str] = set()
-    for rows in posts_table(store).scan(["source"]):
-        sources.update(rows["source"].unique().to_pylist())
-    return sorted(sources)
+    tables = posts_table(store).scan(["source"])
+    return sorted({source for rows in tables for source in rows["source"].unique().to_pylist()})
 
 
 def notes_of(feature_set: FeatureSet, sources: list[str]) -> list[str]:

@@ -43,15 +43,10 @@ class Checkpointable(Protocol):
 
 @dataclass
 class Progress:
-    """Progress of a training run. Checkpoints store the fields by name.
+    """Progress of a training run; checkpoints store the fields by name.
 
-    Attributes:
-        epoch: epochs done.
-        best_epoch: the epoch with the lowest validation loss, counted from 1.
-        losses: (training, validation) loss of each epoch.
-        best: state dict of the best epoch.
-        seconds: time spent in training steps.
-        skipped: posts of the last epoch that could not be used, by reason.
+    `losses` are (training, validation) per epoch, `best` is the state dict of the best epoch, `seconds` the time in
+    training steps, and `skipped` counts posts of the last epoch that could not be used, by reason.
     """
 
     epoch: int = 0

@@ -20,7 +20,6 @@ from typing import Any
 import lightgbm
 import numpy as np
 import numpy.typing as npt
-from report import WITHIN_NOISE
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score, root_mean_squared_error
 
@@ -197,7 +196,7 @@ def interval(estimate: Estimate, sign: str = "") -> str:
     """An estimate with its interval; of a signed difference only the interval if it contains zero."""
     if estimate.low is None or estimate.high is None or estimate.value is None:
         return "-"
-    value = WITHIN_NOISE if sign and estimate.low <= 0 <= estimate.high else f"{estimate.value:{sign}.3f}"
+    value = "within noise" if sign and estimate.low <= 0 <= estimate.high else f"{estimate.value:{sign}.3f}"
     return f"{value} [{estimate.low:{sign}.3f}, {estimate.high:{sign}.3f}]"
 
 

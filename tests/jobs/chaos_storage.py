@@ -1,6 +1,6 @@
 """What the test of kills does at its S3 server, on a host of the same network: `python chaos_storage.py WHAT FILE`.
 
-`fill` makes the posts and videos (FILE: the folder of real videos), `alone` writes what a few posts come to without any
+`fill` makes the posts and videos (FILE: a folder of short videos), `alone` writes what a few posts come to without any
 cluster, `table` writes the feature table but for times, `clear` deletes it, `checkpoint` waits until a run that trains
 has noted one, `losses` writes the curves of the saved models.
 """
@@ -18,7 +18,7 @@ from viral.config import Settings
 from viral.extractors.feature_set import FeatureSet
 from viral.features.feature_table import features_table
 from viral.features.pipeline import Pipeline
-from viral.features.reader import Job
+from viral.features.posts import ExtractionRequest
 from viral.registry.registry import Registry
 from viral.storage import s3
 from viral.storage.store import Store
@@ -32,7 +32,7 @@ VOLATILE = ["finished_at", "stage_seconds"]
 
 
 def fill(folder: Path) -> None:
-    """Short real videos under many ids, among files that are broken; some posts have none."""
+    """Short videos under many ids, among files that are broken; some posts have none."""
     s3.client().create_bucket(Bucket="bucket")
     store, videos = Store(ROOT), sorted(folder.glob("*.mp4"), key=lambda path: path.stat().st_size)
     for number, video in enumerate(videos[:3]):
@@ -56,7 +56,9 @@ def alone() -> dict[str, list[object]]:
     """Status and vectors of the first posts, computed in this process."""
     found: dict[str, list[object]] = {}
     with Pipeline(SET, Store(ROOT), Settings()) as pipeline:
-        for outcome in pipeline.run(Job(f"post {number}", f"{ROOT}/videos/{number}.mp4") for number in range(5)):
+        for outcome in pipeline.extract(
+            ExtractionRequest(f"post {number}", f"{ROOT}/videos/{number}.mp4") for number in range(5)
+        ):
             vectors = [outcome.vectors.get(name) for name in SET.dims]
             found[outcome.post_id] = [outcome.status, *(None if each is None else each.tolist() for each in vectors)]
     return found
@@ -65,7 +67,7 @@ def alone() -> dict[str, list[object]]:
 def table() -> tuple[pa.Table, int]:
     """The feature table but for times, and how many rows lie in its files."""
     parts = features_table(Store(ROOT), SET)
-    return parts.read().drop_columns(VOLATILE), sum(part.rows for part in parts.parts())
+    return parts.read().drop_columns(VOLATILE), parts.stored_rows()
 
 
 def losses() -> dict[str, list[list[float]]]:

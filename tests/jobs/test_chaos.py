@@ -85,7 +85,7 @@ class Cluster:
                 # Their sockets lie in one folder, here alone: two that start at once would choose the same names.
                 until = time.monotonic() + WITHIN
                 while not any("RuntimeEnvAgent" in line for line in host.processes().values()):
-                    assert time.monotonic() < until, self.said()
+                    assert time.monotonic() < until, self.logs()
                     time.sleep(0.2)
         probe = head.start(sys.executable, "-c", WAIT_FOR_NODES, self.address, str(len(NODES)), env=self.environment)
         assert probe.wait(120) == 0
@@ -114,48 +114,48 @@ class Cluster:
         """As an option."""
         return "--feature-set", str(self.folder / "set.yaml")
 
-    def said(self) -> str:
-        """The last words of the commands, and of the nodes."""
+    def logs(self) -> str:
+        """Ends of the logs of commands and nodes."""
         return "\n".join(path.name + ": " + path.read_text()[-1500:] for path in sorted(self.folder.glob("*.log")))
 
     def at_storage(self, what: str, file: Path | None = None) -> Any:
-        """Have chaos_storage.py do something where the S3 server is; what it wrote."""
+        """Run chaos_storage.py on the host of the S3 server and return its result."""
         answer = file or self.folder / "answer.pickle"
         command = [sys.executable, str(Path(__file__).with_name("chaos_storage.py")), what, str(answer)]
         with (self.folder / "storage.log").open("wb") as log:
             process = self.storage.start(*command, env=self.environment, output=log)
-            assert process.wait(WITHIN) == 0, self.said()
+            assert process.wait(WITHIN) == 0, self.logs()
         return pickle.loads(answer.read_bytes()) if what in ("alone", "table", "losses") else None
 
 
 @pytest.fixture(scope="module")
-def cluster(shared_data: Path) -> Iterator[Cluster]:
+def cluster(corpus: Path) -> Iterator[Cluster]:
     if os.geteuid():
         pytest.skip("making network namespaces takes root")
     with tempfile.TemporaryDirectory(prefix="vc-", ignore_cleanup_errors=True) as folder, Network() as network:
         path = Path(folder)
         (path / "set.yaml").write_text(json.dumps(SET.to_dict()))
         cluster = Cluster(network, path)
-        cluster.at_storage("fill", shared_data / "tiktok_videos" / "videos")
+        cluster.at_storage("fill", corpus / "videos")
         cluster.alone = cluster.at_storage("alone")
         yield cluster
 
 
 def by_id(rows: pa.Table) -> dict[str, list[object]]:
-    """The same of a feature table."""
+    """Status and vectors of a feature table by post."""
     return {row["post_id"]: [row["status"], *(row[name] for name in SET.dims)] for row in rows.to_pylist()}
 
 
-def killed(cluster: Cluster, kind: str, chance: random.Random, driver: subprocess.Popen[bytes]) -> str:
-    """Kill something; what it was."""
+def killed(cluster: Cluster, kind: str, rng: random.Random, driver: subprocess.Popen[bytes]) -> str:
+    """Kill something and describe it."""
     if kind == "driver":
         driver.kill()
         return "the driver"
-    host = cluster.network.host(chance.choice(NODES))
+    host = cluster.network.host(rng.choice(NODES))
     if kind == "worker":
         workers = [pid for pid, line in host.processes().items() if line.startswith("ray::") and "Agent" not in line]
         if workers:
-            os.kill(victim := chance.choice(workers), 9)
+            os.kill(victim := rng.choice(workers), 9)
             return f"process {victim} of {host.address}"
         return "no worker: none ran"
     if kind == "raylet":
@@ -171,23 +171,23 @@ def killed(cluster: Cluster, kind: str, chance: random.Random, driver: subproces
 def test_whatever_dies_the_table_is_the_same(cluster: Cluster) -> None:
     started = time.monotonic()
     whole = cluster.backfill()
-    assert whole.wait(WITHIN) == 0, cluster.said()
+    assert whole.wait(WITHIN) == 0, cluster.logs()
     duration = time.monotonic() - started
     expected, rows = cluster.at_storage("table")
     assert (expected.num_rows, rows) == (POSTS, POSTS)
     assert {name: by_id(expected)[name] for name in cluster.alone} == cluster.alone
-    chance = random.Random(SEED)
+    rng = random.Random(SEED)
     kinds = ["node", "worker", "raylet", "cable", "driver"]
     for number in range(KILLS):
         cluster.at_storage("clear")
         shape = ("two-stage", "fused")[number % 2]
         driver = cluster.backfill(shape)
-        moment = chance.uniform(0.2, 1.0) * duration
+        moment = rng.uniform(0.2, 1.0) * duration
         time.sleep(moment)
-        what = killed(cluster, kinds[number % len(kinds)], chance, driver)
+        what = killed(cluster, kinds[number % len(kinds)], rng, driver)
         runs = [driver.wait(WITHIN)]
         while runs[-1] != 0:
-            assert len(runs) < 4, cluster.said()
+            assert len(runs) < 4, cluster.logs()
             cluster.mend()
             runs.append(cluster.backfill(shape).wait(WITHIN))
         cluster.mend()
@@ -201,24 +201,24 @@ def test_whatever_dies_the_table_is_the_same(cluster: Cluster) -> None:
 def test_a_training_whose_nodes_die_goes_on_with_fewer_workers(cluster: Cluster) -> None:
     cluster.mend()
     if not cluster.filled:
-        assert cluster.backfill().wait(WITHIN) == 0, cluster.said()
-    assert cluster.viral("label", "--split", "author", "--keep-copies").wait(WITHIN) == 0, cluster.said()
+        assert cluster.backfill().wait(WITHIN) == 0, cluster.logs()
+    assert cluster.viral("label", "--split", "author", "--keep-copies").wait(WITHIN) == 0, cluster.logs()
     # In so small batches that most of it lies ahead when the first checkpoint is there.
     patient = ("--epochs", f"{EPOCHS}", "--patience", f"{EPOCHS}", "--batch-size", "4")
     train = ("train", "fusion", *cluster.feature_set, "--workers", "1-2", *patient)
-    assert cluster.viral(*train, "--name", "whole").wait(WITHIN) == 0, cluster.said()
+    assert cluster.viral(*train, "--name", "whole").wait(WITHIN) == 0, cluster.logs()
     training = cluster.viral(*train, "--name", "killed")
     cluster.at_storage("checkpoint")
     hosts = [cluster.network.host(number) for number in NODES]
     busy = [any("RayTrainWorker" in line for line in host.processes().values()) for host in hosts]
-    assert sum(busy) > 1, cluster.said()
+    assert sum(busy) > 1, cluster.logs()
     for host in hosts[1:]:
         host.kill()
-    assert training.wait(WITHIN) == 0, cluster.said()
-    said = json.loads((cluster.folder / "train.log").read_text().splitlines()[-1])
-    assert 0 < said["resumed_at_epoch"] < EPOCHS
+    assert training.wait(WITHIN) == 0, cluster.logs()
+    summary = json.loads((cluster.folder / "train.log").read_text().splitlines()[-1])
+    assert 0 < summary["resumed_at_epoch"] < EPOCHS
     whole, killed = (np.array(curve) for curve in map(cluster.at_storage("losses").get, ("whole", "killed")))
     assert whole.shape == killed.shape == (EPOCHS, 2)
-    print(f"on {sum(busy)} nodes, then one: taken up at epoch {said['resumed_at_epoch']}")
+    print(f"on {sum(busy)} nodes, then one: taken up at epoch {summary['resumed_at_epoch']}")
     print("at the end:", whole[-20:].mean(axis=0), killed[-20:].mean(axis=0))
     np.testing.assert_allclose(killed[-20:].mean(axis=0), whole[-20:].mean(axis=0), rtol=0.15)

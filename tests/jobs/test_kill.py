@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import CORPUS_POSTS
 from viral.features.feature_table import features_table
 from viral.registry.registry import Registry
 from viral.storage.store import Store
@@ -66,9 +67,9 @@ class Command:
 
     def end(self) -> dict[str, object]:
         """Wait for it to end well; the summary that it printed."""
-        said, errors = self.process.communicate(timeout=WITHIN)
+        summary, errors = self.process.communicate(timeout=WITHIN)
         assert (self.process.returncode, errors) == (0, "")
-        return json.loads(said)
+        return json.loads(summary)
 
 
 def left_of(command: Command) -> list[str]:
@@ -97,31 +98,31 @@ def start(environment) -> Iterator[Callable[..., Command]]:
 
 
 @pytest.fixture
-def root(tiktoks, tmp_path) -> Path:
-    """A copy of the root of the real videos without the models."""
-    shutil.copytree(tiktoks.store.root, tmp_path / "root", ignore=shutil.ignore_patterns("models", "predictions"))
+def root(flow, tmp_path) -> Path:
+    """A copy of the root of the corpus without the models."""
+    shutil.copytree(flow.store.root, tmp_path / "root", ignore=shutil.ignore_patterns("models", "predictions"))
     return tmp_path / "root"
 
 
-def test_a_backfill_goes_on(start, root, tiktoks):
+def test_a_backfill_goes_on(start, root, flow):
     store = Store.open(root)
     shutil.rmtree(root / "features")
-    table = features_table(store, tiktoks.feature_set)
+    table = features_table(store, flow.feature_set)
     arguments = ("backfill", "--root", root, "--json")
     killed = start(*arguments)
-    killed.wait_until(lambda: len(table.parts()) >= 3)
+    killed.wait_until(lambda: len(table.files()) >= 3)
     assert len(killed.descendants()) > 3
     killed.kill()
     assert left_of(killed) == []
     done = table.read().num_rows
-    assert 0 < done < 43
-    said = start(*arguments).end()
-    assert (said["done_before"], said["posts"], said["failed"]) == (done, 43, 0)
-    assert said["ok"] + said["partial"] == 43 - done
-    rows, whole = table.read(), features_table(tiktoks.store, tiktoks.feature_set).read()
+    assert 0 < done < CORPUS_POSTS
+    summary = start(*arguments).end()
+    assert (summary["done_before"], summary["posts"], summary["failed"]) == (done, CORPUS_POSTS, 0)
+    assert summary["ok"] + summary["partial"] == CORPUS_POSTS - done
+    rows, whole = table.read(), features_table(flow.store, flow.feature_set).read()
     assert rows["post_id"].to_pylist() == sorted(set(rows["post_id"].to_pylist()))
     assert rows.drop_columns(VOLATILE).equals(whole.drop_columns(VOLATILE))
-    assert sum(part.rows for part in table.parts()) == 43
+    assert table.stored_rows() == CORPUS_POSTS
 
 
 def checkpoint(root: Path) -> bool:
@@ -135,15 +136,15 @@ def weights(root: Path, model: object) -> bytes:
 
 
 @pytest.fixture
-def whole(tiktoks) -> bytes:
+def whole(flow) -> bytes:
     """The weights of a training that nobody killed, of the same seed, in another process."""
-    return weights(tiktoks.store.root, tiktoks.trained.model)
+    return weights(flow.store.root, flow.trained.model)
 
 
 @pytest.fixture
-def train(tiktoks) -> tuple[str, ...]:
+def train(flow) -> tuple[str, ...]:
     """The same training as a command."""
-    return ("train", "fusion", "--epochs", str(tiktoks.config.epochs), "--name", "m", "--json", "--root")
+    return ("train", "fusion", "--epochs", str(flow.config.epochs), "--name", "m", "--json", "--root")
 
 
 def test_a_training_goes_on_to_the_same_model(start, root, train, whole):
@@ -152,9 +153,9 @@ def test_a_training_goes_on_to_the_same_model(start, root, train, whole):
     killed.kill()
     assert left_of(killed) == []
     assert Registry(Store.open(root)).names() == []
-    said = start(*train, root).end()
-    assert said["resumed_at_epoch"] > 0
-    assert weights(root, said["model"]) == whole
+    summary = start(*train, root).end()
+    assert summary["resumed_at_epoch"] > 0
+    assert weights(root, summary["model"]) == whole
     assert not any((root / "runs").rglob("*"))
 
 
@@ -163,7 +164,7 @@ def test_a_training_survives_the_death_of_a_worker(start, root, train, whole):
     running.wait_until(lambda: checkpoint(root))
     [victim, *_] = [pid for pid, line in running.descendants().items() if "RayTrainWorker" in line]
     os.kill(victim, signal.SIGKILL)
-    said = running.end()
-    assert said["resumed_at_epoch"] > 0
-    assert weights(root, said["model"]) == whole
+    summary = running.end()
+    assert summary["resumed_at_epoch"] > 0
+    assert weights(root, summary["model"]) == whole
     assert left_of(running) == []

@@ -29,12 +29,12 @@ VECTORS = ("metadata", "caption", "acoustics", "craft")
 
 
 @pytest.fixture
-def chosen(shared_data, shortest):
-    """The posts of the eight shortest videos, and as many again that say the same of videos that look the same."""
-    with (shared_data / "tiktok_videos" / "posts.csv").open(encoding="utf-8", newline="") as file:
-        posts = [post for post in csv.DictReader(file) if post["id"] in shortest]
-    again = [{"id": f"{post['id']}-again", "username": f"{post['username']}-2"} for post in posts]
-    files = [{"file": f"videos/again-{Path(post['file']).name}"} for post in posts]
+def chosen(corpus, clips):
+    """The posts of the eight shortest clips, and as many again that say the same of videos that look the same."""
+    with (corpus / "posts.csv").open(encoding="utf-8", newline="") as file:
+        posts = [post for post in csv.DictReader(file) if post["post_id"] in {clip.stem for clip in clips[:8]}]
+    again = [{"post_id": f"{post['post_id']}-again", "author_id": f"{post['author_id']}-2"} for post in posts]
+    files = [{"video_uri": f"videos/again-{Path(post['video_uri']).name}"} for post in posts]
     return posts + [post | other | file for post, other, file in zip(posts, again, files, strict=True)]
 
 
@@ -46,15 +46,15 @@ def scraped(posts) -> bytes:
     return text.getvalue().encode()
 
 
-def test_the_flow_in_a_bucket(ray_session, s3_root, shared_data, chosen, tiktoks):
+def test_the_flow_in_a_bucket(ray_session, s3_root, corpus, chosen, flow):
     store, light = Store.open(s3_root), FeatureSet.named("light")
     for post, again in zip(chosen[:8], chosen[8:], strict=True):
-        path = shared_data / "tiktok_videos" / post["file"]
-        store.upload(path, f"scrape/{post['file']}")
-        store.write(f"scrape/{again['file']}", path.read_bytes() + EMPTY_BOX)
+        path = corpus / post["video_uri"]
+        store.upload(path, f"scrape/{post['video_uri']}")
+        store.write(f"scrape/{again['video_uri']}", path.read_bytes() + EMPTY_BOX)
     store.write("scrape/posts.csv", scraped(chosen))
-    said = ingest.run(store, ingest.Source("csv", (f"{s3_root}/scrape/posts.csv",), tiktoks.columns))
-    assert (said.rows, said.posts, said.rejects) == (16, 16, 0)
+    summary = ingest.run(store, ingest.IngestSource("csv", (f"{s3_root}/scrape/posts.csv",)))
+    assert (summary.rows, summary.posts, summary.rejects) == (16, 16, 0)
     uris = posts_table(store).read()["video_uri"].to_pylist()
     assert all(uri.startswith(f"{s3_root}/scrape/videos/") for uri in uris)
 
@@ -62,10 +62,10 @@ def test_the_flow_in_a_bucket(ray_session, s3_root, shared_data, chosen, tiktoks
     assert (filled.posts, filled.failed, filled.ok + filled.partial) == (16, 0, 16)
     assert backfill.run(store, light, Settings()).done_before == 16
     rows = {row["post_id"]: row for row in features_table(store, light).read().to_pylist()}
-    in_folder = {row["post_id"]: row for row in features_table(tiktoks.store, light).read().to_pylist()}
+    in_folder = {row["post_id"]: row for row in features_table(flow.store, light).read().to_pylist()}
     for post in chosen[:8]:
         for name in (*VECTORS, "sha256", "status", "reason", "decoder", "seen_seconds"):
-            assert rows[post["id"]][name] == in_folder[post["id"]][name]
+            assert rows[post["post_id"]][name] == in_folder[post["post_id"]][name]
 
     assert label.run(store, LabelSpec("log_views"), SplitSpec("author")).labelled == 16
     trained = train_network.run(store, TrainSpec("m", light, "log_views"), TrainConfig(epochs=2, report_every=1))
@@ -76,9 +76,9 @@ def test_the_flow_in_a_bucket(ray_session, s3_root, shared_data, chosen, tiktoks
     assert store.read("models/m/0001/scorecard.html").startswith(b"<!doctype html>")
     kept = test_predictions.read(store, "m", 1)
     assert (kept.num_rows, set(kept["post_id"].to_pylist()) <= set(rows)) == (judged.test_posts, True)
-    assert champion.promote(store, "m", champion.Rule()).version == 1
+    assert champion.promote(store, "m", champion.PromotionPolicy()).version == 1
     assert score.run(store, "m@champion").scored == 16
     assert Registry(store).names() == ["m"]
-    table, _ = replaced.current(store, "predictions/m-1", PREDICTIONS)
+    table, _ = replaced.open_current(store, "predictions/m-1", PREDICTIONS)
     assert table.read().num_rows == 16
     assert not list(store.objects("staging"))

@@ -81,8 +81,8 @@ def test_a_planted_author_effect_flatters_at_random(tmp_path: Path, ray_session:
     begun = {name: Registry(store).versions(name) for name in Registry(store).names()}
     assert set(begun) == {"log_views-time_author-ensemble", "log_views-random-ensemble"}
 
-    said = study.run(store, quick, Settings())
-    assert (said.posts, said.models, said.reused, said.skipped) == (AUTHORS * POSTS, 4, 2, {})
+    summary = study.run(store, quick, Settings())
+    assert (summary.posts, summary.models, summary.reused, summary.skipped) == (AUTHORS * POSTS, 4, 2, {})
     assert all(Registry(store).versions(name) == [1] for name in Registry(store).names())
     found = Study.model_validate_json(store.read("studies/quick/study.json"))
     page = store.read("studies/quick/study.html").decode()

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from jobs import backfill, evaluate, ingest, label, score, train_video
-from jobs.runtime.options import chosen_set
+from jobs.runtime.options import resolve_feature_set
 from jobs.train_video import VideoSummary
 from jobs.training.clips import ClipSource, pixels_of
 from jobs.training.specs import VideoSpec
@@ -35,20 +35,18 @@ from viral.tables import replaced
 from viral.tables.places import labels_prefix, posts_table
 from viral.tables.schemas import LABELS
 
-from .conftest import TIKTOK_VIDEOS
-
 BACKBONE = clip_network("r2plus1d", {"weights": "random", "frames": 2, "size": 32, "clips": 2})
 SPEC = VideoSpec("video", BACKBONE, "log_views", workers=1)
 CONFIG = VideoConfig(epochs=2, frozen_epochs=1, batch_size=4, micro_batch=2)
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedMember:
     """A root with labelled posts, of which one has no file, and a network that was trained on them."""
 
     store: Store
     video: Path
-    said: VideoSummary
+    summary: VideoSummary
 
 
 @pytest.fixture
@@ -61,38 +59,38 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def trained(ray_session: None, shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    folder, root = shared_data / "tiktok_videos", tmp_path_factory.mktemp("video")
-    with (folder / "posts.csv").open(encoding="utf-8", newline="") as file:
-        posts = sorted(csv.DictReader(file), key=lambda post: float(post["duration"]))[:15]
+def trained(ray_session: None, corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainedMember:
+    root = tmp_path_factory.mktemp("video")
+    with (corpus / "posts.csv").open(encoding="utf-8", newline="") as file:
+        posts = list(csv.DictReader(file))[:15]
     for post in posts:
-        post["file"] = str(folder / post["file"])
-    video = Path(posts[0]["file"])
-    posts.append({**posts[0], "id": "lost", "file": "/nowhere.mp4"})
+        post["video_uri"] = str(corpus / post["video_uri"])
+    video = Path(posts[0]["video_uri"])
+    posts.append({**posts[0], "post_id": "lost", "video_uri": "/nowhere.mp4"})
     with (root / "posts.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, list(posts[0]))
         writer.writeheader()
         writer.writerows(posts)
     store = Store.open(root)
-    ingest.run(store, ingest.Source("csv", (str(root / "posts.csv"),), TIKTOK_VIDEOS))
+    ingest.run(store, ingest.IngestSource("csv", (str(root / "posts.csv"),)))
     label.run(store, LabelSpec("log_views"), SplitSpec("random"))
-    return Trained(store, video, train_video.run(store, SPEC, CONFIG, Settings()))
+    return TrainedMember(store, video, train_video.run(store, SPEC, CONFIG, Settings()))
 
 
-def test_it_trains_and_counts_what_it_skips(trained: Trained) -> None:
-    said, store = trained.said, trained.store
-    assert (said.model, said.epochs, said.resumed_at_epoch) == ("video/1", 2, 0)
-    assert said.skipped == {"missing_object": 1}
+def test_it_trains_and_counts_what_it_skips(trained: TrainedMember) -> None:
+    summary, store = trained.summary, trained.store
+    assert (summary.model, summary.epochs, summary.resumed_at_epoch) == ("video/1", 2, 0)
+    assert summary.skipped == {"missing_object": 1}
     card = Registry(store).load("video").card
-    assert (card["skipped"], len(card["losses"])) == (said.skipped, 2)
+    assert (card["skipped"], len(card["losses"])) == (summary.skipped, 2)
     assert card["backbone"]["params"]["weights"] == "random"
     assert "began at random weights" in card["notes"][0]
     assert not list(store.objects("runs"))
 
 
-def test_its_feature_set_is_filled_scored_and_judged_as_any_other(trained: Trained) -> None:
+def test_its_feature_set_is_filled_scored_and_judged_as_any_other(trained: TrainedMember) -> None:
     store = trained.store
-    chosen = chosen_set("model:video/1", None, store)
+    chosen = resolve_feature_set("model:video/1", None, store)
     assert chosen.table == f"features/video-1-{chosen.fingerprint}"
     filled = backfill.run(store, chosen, Settings())
     assert (filled.ok, filled.failed) == (15, 1)
@@ -103,17 +101,17 @@ def test_its_feature_set_is_filled_scored_and_judged_as_any_other(trained: Train
     assert judged.unaudited == []
     assert store.exists(Registry.key("video", 1, CALIBRATION))  # at its training it had no features yet
     with pytest.raises(ConfigError, match="has its own"):
-        chosen_set("model:video/1", "random", store)
+        resolve_feature_set("model:video/1", "random", store)
     with pytest.raises(TableError, match="there is no model vide in"):
-        chosen_set("model:vide", None, store)
+        resolve_feature_set("model:vide", None, store)
 
 
 def test_a_fresh_process_scores_to_the_last_bit_what_this_one_does(
-    trained: Trained, environment: dict[str, str], one_thread: None
+    trained: TrainedMember, environment: dict[str, str], one_thread: None
 ) -> None:
     scorer = Scorer.load(trained.store, "video/1")
     with Pipeline(scorer.feature_set, trained.store, Settings()) as pipeline:
-        outcome = pipeline.one(str(trained.video), Context())
+        outcome = pipeline.extract_draft(str(trained.video), Context())
     (here,) = scorer.score([outcome.vectors])
     command = [str(Path(sys.executable).with_name("viral")), "score", str(trained.video), "--json"]
     arguments = ["--model", "video", "--root", trained.store.root]
@@ -129,17 +127,17 @@ def test_a_fresh_process_scores_to_the_last_bit_what_this_one_does(
     assert there["interval"][0] < there["score"] < there["interval"][1]
 
 
-def test_the_seed_decides_the_model(trained: Trained) -> None:
+def test_the_seed_decides_the_model(trained: TrainedMember) -> None:
     again = train_video.run(trained.store, replace(SPEC, name="again"), CONFIG, Settings())
     for file in ("model.safetensors", "backbone.safetensors"):
         first, second = (trained.store.read(Registry.key(name, 1, file)) for name in ("video", "again"))
         assert first == second
-    assert again.data_hash == trained.said.data_hash
+    assert again.data_hash == trained.summary.data_hash
 
 
-def test_every_epoch_sees_other_clips_and_every_evaluation_the_same(trained: Trained) -> None:
+def test_every_epoch_sees_other_clips_and_every_evaluation_the_same(trained: TrainedMember) -> None:
     store = trained.store
-    labels, _ = replaced.current(store, labels_prefix("log_views"), LABELS)
+    labels, _ = replaced.open_current(store, labels_prefix("log_views"), LABELS)
     fixed = ClipSource(LabelledVideos(posts_table(store), labels), 0, BACKBONE, Settings(), "train")
     chunk = ClipChunk(0, 0, 4)
 
@@ -158,7 +156,7 @@ def test_every_epoch_sees_other_clips_and_every_evaluation_the_same(trained: Tra
     assert not set(filter(None, epochs[0][1])) & set(filter(None, epochs[2][1]))
 
 
-def test_what_cannot_be_trained(trained: Trained, tmp_path: Path) -> None:
+def test_what_cannot_be_trained(trained: TrainedMember, tmp_path: Path) -> None:
     def run(store: Store = trained.store, **changed: object) -> None:
         train_video.run(store, replace(SPEC, name="m", **changed), CONFIG, Settings())
 

@@ -40,7 +40,7 @@ def test_posts_of_words_alone_teach_what_can_be_known_of_later_posts_by_others(s
     filled = backfill.run(store, METADATA, Settings())
     assert (filled.posts, filled.ok, filled.failed) == (2021, 2021, 0)
     members = ("logistic", "boosting")
-    said = train_ensemble.run(store, EnsembleSpec("e", METADATA, LABEL, members))
+    summary = train_ensemble.run(store, EnsembleSpec("e", METADATA, LABEL, members))
     data, _ = labelled_features(store, METADATA, LABEL, streams_of(METADATA))
     rows = data.read(0, 0, ("train", "test"))
     tested = rows.filter(rows["split"].to_numpy() == "test")
@@ -48,7 +48,10 @@ def test_posts_of_words_alone_teach_what_can_be_known_of_later_posts_by_others(s
     assert not set(tested["author_id"].to_pylist()) & set(
         rows.filter(rows["split"].to_numpy() == "train")["author_id"].to_pylist()
     )
-    forecasts = {STACK: forecast(Scorer.load(store, said.model), tested), "constant": constant(rows, tested.num_rows)}
+    forecasts = {
+        STACK: forecast(Scorer.load(store, summary.model), tested),
+        "constant": constant(rows, tested.num_rows),
+    }
     viral = tested["is_viral"].to_numpy(zero_copy_only=False)
     authors = AuthorBootstrap(author_codes(tested), 200)
     result = judged(forecasts, tested["target"].to_numpy(), viral, authors)
