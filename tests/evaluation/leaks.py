@@ -12,8 +12,9 @@ import pytest
 from viral.datasets.labelled_features import Statistics, moments_of
 from viral.datasets.streams import Batch, Stream
 from viral.errors import LeakError
-from viral.evaluation.audit import AuditSample, Evidence, FittedState, audit, raise_on_leaks, refit_label
+from viral.evaluation.audit import AuditSample, Evidence, FittedState, audit, raise_on_leaks
 from viral.evaluation.audit.evidence import ROWS
+from viral.evaluation.audit.refitting import refit_label
 from viral.labels import LabelSpec, fit
 from viral.models.train_config import Scaling
 from viral.tables.schemas import COUNTS

@@ -42,6 +42,7 @@ def mask_modalities(batch: Batch, streams: Sequence[Stream], shown: Sequence[str
     """Hide all other modalities of the posts; a post may be left with nothing."""
     visible = np.array([stream.modality in shown for stream in streams])
     hidden = {stream.name for stream, is_visible in zip(streams, visible, strict=True) if not is_visible}
+    # Hidden streams look like absent ones: zeros, and not present.
     vectors = {name: np.zeros_like(column) if name in hidden else column for name, column in batch.vectors.items()}
     return Batch(vectors, batch.present & visible)
 

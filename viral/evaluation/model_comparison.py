@@ -20,11 +20,11 @@ from viral.models.predictions import PredictionBatch
 
 Columns = Mapping[str, npt.NDArray[Any]]
 
+# Classification metrics, regression metrics, then interval metrics.
 COMPARED_METRICS = ("roc_auc", "pr_auc", "brier", "ece", "spearman", "rmse", "mae", "coverage", "width", "pinball")
-"""Classification metrics, regression metrics, then interval metrics."""
 
+# Metrics that can make one model better: coverage and width mean nothing without each other.
 DECISIVE_METRICS = tuple(name for name in COMPARED_METRICS if name not in ("coverage", "width"))
-"""Metrics that can make one model better: coverage and width mean nothing without each other."""
 
 _CLASSIFICATION, _REGRESSION, _INTERVALS = COMPARED_METRICS[:4], COMPARED_METRICS[4:7], COMPARED_METRICS[7:]
 

@@ -7,8 +7,7 @@ from viral.registry.registry import Registry
 from viral.storage.store import Store, read_json
 
 FILE = "scorecard.json"
-MAIN_METRICS = ("roc_auc", "spearman", "rmse", "brier", "coverage")
-"""Metrics shown in a listing of models."""
+MAIN_METRICS = ("roc_auc", "spearman", "rmse", "brier", "coverage")  # columns of a listing of models
 
 
 def read_metrics(store: Store, name: str, version: int) -> dict[str, Estimate]:

@@ -209,6 +209,7 @@ def _by_time(posts: pa.Table, spec: SplitSpec) -> npt.NDArray[np.str_]:
 def _cut(posted: _Ints, earliest: _Ints, rows: _Bools, share: float, spec: SplitSpec) -> tuple[_Bools, _Bools]:
     """Masks of the rows after the cut and before its gap, for the latest cut with `share` of the used rows after it."""
     times = np.sort(posted[rows])
+    # Candidate cuts are the distinct posting times; each needs used rows on both sides.
     moments = np.unique(times)
     after = len(times) - np.searchsorted(np.sort(earliest[rows]), moments)
     gap = round(spec.gap_days * _DAY)

@@ -13,7 +13,8 @@ import pytest
 from tests.evaluation.leaks import START, STREAMS, batch, evidence, fitted_state, only, put, statistics, table
 from viral.datasets.streams import Batch
 from viral.errors import LeakError
-from viral.evaluation.audit import CHECKS, AuditSample, LabelFit, audit, needs_posts, raise_on_leaks, refit_label
+from viral.evaluation.audit import CHECKS, AuditSample, LabelFit, audit, raise_on_leaks
+from viral.evaluation.audit.refitting import needs_posts, refit_label
 from viral.evaluation.duplicates import later_duplicates
 from viral.labels import LabelSpec, fit
 from viral.tables.schemas import POSTS

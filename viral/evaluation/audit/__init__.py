@@ -8,7 +8,7 @@ read back from their weights, only the statistics and the posts that they store.
 from viral.evaluation.audit.evidence import AuditSample, Evidence
 from viral.evaluation.audit.finding import Finding, raise_on_leaks
 from viral.evaluation.audit.fitted_state import FittedState, fitted_states
-from viral.evaluation.audit.refitting import LabelFit, needs_posts, refit_label
+from viral.evaluation.audit.refitting import LabelFit
 from viral.evaluation.audit.run import CHECKS, audit
 
 __all__ = [
@@ -20,7 +20,5 @@ __all__ = [
     "LabelFit",
     "audit",
     "fitted_states",
-    "needs_posts",
     "raise_on_leaks",
-    "refit_label",
 ]

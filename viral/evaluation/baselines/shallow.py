@@ -46,10 +46,12 @@ def _boost(objective: str, matrix: Floats, target: Floats, train: Rows) -> Any:
     rows = len(target[train])
     settings = {
         "objective": objective,
+        # Slower and with smaller trees than the defaults (0.1 and 31), since there may be few posts.
         "learning_rate": 0.05,
         "num_leaves": 15,
         # LightGBM's default of 20 allows no split on a few dozen posts.
         "min_data_in_leaf": int(np.clip(rows // 20, 3, 20)),
+        # One thread and a fixed layout give the same trees on every machine.
         "deterministic": True,
         "force_row_wise": True,
         "num_threads": 1,

@@ -17,11 +17,11 @@ from viral.models.predictions import PredictionBatch
 
 _MAX_POSTS = 5_000  # to fit on: keeps the fit to seconds
 _TREES, _LEAF, _NEIGHBOURS = 50, 5, 25  # untuned
+# Set by hand, as in that system: its picture model had learned nothing and got a small weight.
 _WEIGHTS = {"text": 0.45, "acoustics": 0.45, "resnet50": 0.1}
-"""Set by hand, as in that system: its picture model had learned nothing and got a small weight."""
 
+# Extractors whose vectors these baselines use.
 EXTRACTORS = ("acoustics", "resnet50", "r2plus1d", "vgg16")
-"""Extractors whose vectors these baselines use."""
 
 
 def system_a(inputs: Inputs, train: Rows, test: Rows) -> PredictionBatch | Unavailable:
@@ -75,7 +75,7 @@ def _linear_head(name: str, inputs: Inputs, train: Rows, test: Rows) -> Predicti
     if not len(rows) or not has_vector.any():
         return Unavailable(f"no {'test' if len(rows) else 'training'} post has {name}")
     x, x_test = _standardise(matrix, rows, test_rows[has_vector])
-    batch = fit_linear(x, x_test, inputs, rows, penalty=float(matrix.shape[1]))
+    batch = fit_linear(x, x_test, inputs, rows, penalty=float(matrix.shape[1]))  # the longer the vector, the stronger
     probability = np.full(len(test_rows), inputs.is_viral[rows].mean())
     score = np.full(len(test_rows), inputs.y[rows].mean())
     probability[has_vector], score[has_vector] = batch.probability, batch.score
@@ -97,6 +97,7 @@ def _standardise(matrix: Any, rows: Ints, test_rows: Ints) -> tuple[Floats, Floa
         present = ~np.isnan(train).all(axis=0)
         mean, scale = np.zeros(train.shape[1]), np.ones(train.shape[1])
         mean[present], scale[present] = np.nanmean(train[:, present], axis=0), np.nanstd(train[:, present], axis=0)
+    # A constant column has a scale of rounding errors: dividing by it would turn noise into large values.
     scale = np.where(scale > 1e-6 * (1 + np.abs(mean)), scale, 1.0).astype(matrix.dtype)
     mean = mean.astype(matrix.dtype)  # keeps the result in the dtype of the matrix
     x, x_test = (np.nan_to_num((matrix[index] - mean) / scale) for index in (rows, test_rows))

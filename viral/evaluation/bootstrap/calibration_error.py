@@ -15,6 +15,7 @@ def calibration_error(y: npt.NDArray[np.bool_], p: npt.NDArray[np.float64]) -> f
         y: whether each post is viral, (rows,).
         p: the probability that it is, (rows,), within 0 to 1.
     """
+    # Frequency minus mean probability of a bin, times its rows, is the sum of y - p over the bin.
     gaps = np.bincount(calibration_bins(p), y - p)
     return float(np.abs(gaps).sum() / len(y))
 

@@ -176,6 +176,7 @@ def _pairwise(y: Floats, pred: Floats) -> float | None:
     tau = None if _constant(y) else _correlation(_tau_b, y, pred)
     if tau is None:
         return None
+    # tau-b divides by both numbers of untied pairs, Somers' D by that of `y` alone.
     return (tau * math.sqrt(_untied_pairs(pred) / _untied_pairs(y)) + 1) / 2
 
 
@@ -210,6 +211,7 @@ def top(
     limits = np.where(sizes >= _MIN_GROUP, np.maximum(1, np.round(fraction * sizes)), 0)
     rank = np.arange(len(column)) - np.repeat(starts, sizes)
     mask = np.zeros(len(column), dtype=bool)
+    # `rank` counts from 0 within each group, in the sorted order.
     mask[order] = rank < np.repeat(limits, sizes)
     return mask
 

@@ -106,5 +106,6 @@ class WeightedOrder:
         """How often each row is among the first `count`, up to the last such row, (rows or fewer,)."""
         last = min(int(np.searchsorted(self.cumulative, count)), len(self.cumulative) - 1)
         weights = self.weights[: last + 1].copy()
+        # The last row may be in the list with only some of its repeats.
         weights[last] -= max(0.0, self.cumulative[last] - count)
         return weights

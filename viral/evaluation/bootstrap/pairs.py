@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from viral.evaluation.bootstrap.order import Floats, Order, Rows
 
+# Half a second per system, growing with the square. Row codes are int16, enough for 32,767.
 MAX_ROWS, MAX_AUTHORS = 10_000, 2_000
-"""Half a second per system, growing with the square. Row codes are int16, enough for 32,767."""
 METRICS = ("kendall", "pairwise_accuracy")
 _BLOCK = 128  # rows compared with all others at a time: the intermediate arrays fit in the processor's cache
 
@@ -51,6 +51,7 @@ class Pairs:
     @classmethod
     def from_scores(cls, y: Floats, score: Floats, author_index: Rows, untied_y: Floats) -> Pairs:
         """Compare all pairs of at most `MAX_ROWS` rows; `y`, `score` and `author_index` are (rows,)."""
+        # Rows of one author become adjacent, so that `reduceat` sums per author.
         rows = np.argsort(author_index, kind="stable")
         starts = np.flatnonzero(np.diff(author_index[rows], prepend=-1))
         truth, predicted = (_codes(column[rows]) for column in (y, score))
@@ -59,6 +60,7 @@ class Pairs:
             block = slice(start, start + _BLOCK)
             signs = (predicted[:, None] > predicted[block]).view(np.int8)
             signs = signs - (predicted[:, None] < predicted[block]).view(np.int8)
+            # +1 for a concordant pair, -1 for a discordant one; each pair counts once, from its higher `y`.
             signs *= (truth[:, None] > truth[block]).view(np.int8)
             np.add.reduceat(signs, starts, axis=0, dtype=np.int16, out=by_author[:, block])
         concordance = np.add.reduceat(by_author, starts, axis=1, dtype=np.int32).astype(np.float64)

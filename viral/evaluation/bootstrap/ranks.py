@@ -86,6 +86,7 @@ class WeightedLabels:
     def group_discounts(self, weighted: WeightedOrder) -> Floats:
         """Sum of the discounts of the ranks of each group of equal rows, for the groups that begin within K."""
         cumulative = self.cumulative_discounts
+        # A group that crosses rank K gets the discounts of its ranks up to K.
         count = int(np.searchsorted(weighted.before, len(cumulative) - 1))
         last = np.minimum(weighted.through[:count], len(cumulative) - 1)
         return cumulative[last.astype(np.int64)] - cumulative[weighted.before[:count].astype(np.int64)]

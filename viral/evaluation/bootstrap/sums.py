@@ -45,6 +45,7 @@ def classification_columns(viral: Bools, probability: Floats, threshold: float) 
     """Columns whose sums give the classification metrics; each (rows,)."""
     called, error = probability >= threshold, viral - probability
     bins = calibration_bins(probability)
+    # A bin adds |sum of errors| / rows: mean probability and frequency differ by the mean error of the bin.
     by_bin = {f"bin_{i}": np.where(bins == i, error, 0.0) for i in range(CALIBRATION_BINS + 1)}
     masks = {"viral": viral, "called": called, "hits": viral & called}
     return {name: mask.astype(np.float64) for name, mask in masks.items()} | {"brier": error**2} | by_bin

@@ -16,8 +16,7 @@ from viral.features.reader import MediaReader
 from viral.media.requests import Frames
 from viral.storage.store import Store
 
-WIDTH, HEIGHT = 160, 288
-"""Largest preview: the shape of an upright phone video."""
+WIDTH, HEIGHT = 160, 288  # largest preview: the shape of an upright phone video
 _QUALITY = 70  # of the JPEG: previews are small, and the page embeds a dozen
 _SECONDS = 20.0  # of decoding one file: previews are optional, so a slow file is skipped
 _REQUEST = Frames(size=(WIDTH, WIDTH), count=1, choice="key", fit="inside")

@@ -107,7 +107,7 @@ class Study(Frozen):
     resamples: int
     code_version: str
     splits: tuple[SplitResult, ...]
-    skipped: dict[str, str] = {}
+    skipped: dict[str, str] = Field(default_factory=dict)
     flattery: tuple[Flattery, ...]
     seeds: tuple[SplitResult, ...]
     curve: tuple[SplitResult, ...]
