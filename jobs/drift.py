@@ -1,4 +1,4 @@
-"""`viral drift`: a model on posts newer than its labels, with alarms; on request it is trained again and compared."""
+"""`viral drift`: test a model on newer posts and raise alarms; with --refit, train it again and compare."""
 
 from __future__ import annotations
 
@@ -8,32 +8,22 @@ from typing import Any
 import click
 
 from jobs.evaluating import drift, refit
-from jobs.evaluating.drift import DriftSummary, Watch
+from jobs.evaluating.drift import DriftSpec, DriftSummary
 from viral.console.commands import execute
-from viral.console.options import common, on_ray
-from viral.console.output import say
-from viral.evaluation.drift.alarms import Limits
+from viral.console.options import ray_options, root_options
+from viral.console.output import print_summary
+from viral.evaluation.drift.alarms import AlarmLimits
 from viral.storage.store import Store
-from viral.tables.run_log import recorded
+from viral.tables.run_log import record_run
 
-_FRACTION = click.FloatRange(0, 1)
+_FRACTION, _POSITIVE = click.FloatRange(0, 1), click.FloatRange(0, min_open=True)
+_TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
 
 
 @click.command()
 @click.option("--model", default="fusion", show_default=True, help="NAME, NAME/VERSION or NAME@champion.")
-@click.option(
-    "--since",
-    required=True,
-    type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]),
-    help="First day (UTC) of the posts to test on.",
-)
-@click.option(
-    "--every",
-    default=Watch.every,
-    show_default=True,
-    type=click.FloatRange(0, min_open=True),
-    help="Days per window.",
-)
+@click.option("--since", required=True, type=_TIME, help="First day (UTC) of the posts to test on.")
+@click.option("--every", default=DriftSpec.every, show_default=True, type=_POSITIVE, help="Days per window.")
 @click.option(
     "--alarm-coverage",
     nargs=2,
@@ -51,15 +41,20 @@ _FRACTION = click.FloatRange(0, 1)
     type=click.IntRange(100),
     help="Bootstrap resamples of the scorecard that --refit writes.",
 )
-@click.option("--refit", "refitted", is_flag=True, help="Then label again, train the same model again, and compare.")
-@on_ray
-@common
+@click.option(
+    "--refit",
+    "refit_model",
+    is_flag=True,
+    help="Then label all posts again, train the model again with the same settings, and compare.",
+)
+@ray_options
+@root_options
 def command(
     model: str,
     since: datetime,
     every: float,
     resamples: int,
-    refitted: bool,
+    refit_model: bool,
     root: str,
     address: str | None,
     as_json: bool,
@@ -69,14 +64,14 @@ def command(
     """Test a model on newer posts that it was not trained on, window by window, with alarms where it has degraded."""
     store = Store.open(root)
     limits = {name.removeprefix("alarm_"): value for name, value in alarms.items() if value is not None}
-    watch = Watch(since.replace(tzinfo=UTC), every, Limits(**limits))
+    spec = DriftSpec(since.replace(tzinfo=UTC), every, AlarmLimits(**limits))
 
     def run() -> DriftSummary:
-        if refitted:
-            return refit.run(store, model, watch, resamples=resamples, address=address, debug=debug)
-        return drift.run(store, model, watch, address=address, debug=debug)
+        if refit_model:
+            return refit.run(store, model, spec, resamples=resamples, address=address, debug=debug)
+        return drift.run(store, model, spec, address=address, debug=debug)
 
-    say(recorded(store, "drift", lambda _: run()), as_json=as_json)
+    print_summary(record_run(store, "drift", lambda _: run()), as_json=as_json)
 
 
 if __name__ == "__main__":

@@ -132,14 +132,7 @@ def _format(estimate: Estimate) -> str:
 @click.option("--resamples", default=1000, show_default=True, type=click.IntRange(100), help="Bootstrap resamples.")
 @ray_options
 @root_options
-def command(
-    model: str,
-    resamples: int,
-    root: str,
-    address: str | None,
-    as_json: bool,
-    debug: bool,
-) -> None:
+def command(model: str, resamples: int, root: str, address: str | None, as_json: bool, debug: bool) -> None:
     """Evaluate a model and baselines on its test split; writes the scorecard (JSON and HTML) beside the model."""
     store = Store.open(root)
     work = partial(run, store, model, resamples=resamples, address=address, debug=debug)

@@ -1,4 +1,4 @@
-"""A world whose truth is known: posts drawn from a stated law, and a model that was trained and calibrated on some."""
+"""Synthetic posts drawn from known effects, and a model trained and calibrated on some of them."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from viral.extractors.feature_set import FeatureSet
 from viral.models.fusion import Fusion
 from viral.models.fusion_config import FusionConfig
 from viral.models.train_config import Scaling, TrainConfig
-from viral.models.training import Learner, Tensors
+from viral.models.training import Learner, TensorBatch
 from viral.registry.registry import Registry
 from viral.scoring.calibration import LEVEL, fit
-from viral.scoring.reference import WORDS, Reference
+from viral.scoring.reference import REFERENCE_COLUMNS, Reference
 from viral.scoring.scorer import CALIBRATION, Scorer
 from viral.storage.store import Store
 
 SET = FeatureSet.from_dict({"name": "planted", "extractors": ["metadata", "caption", "acoustics", "craft"]})
 STREAMS = streams_of(SET)
 EFFECTS = {"editing": 1.5, "text": 0.8, "metadata": 0.3, "audio": 0.0}
-"""By how much the score grows with a standard deviation of the trait of each modality."""
-MEAN, NOISE, TOP, TRAIN, HELD = 10.0, 1.0, 0.25, 6000, 2000
+"""Effect of each modality on the target, per standard deviation of its trait."""
+MEAN, NOISE, TOP, TRAIN, VALIDATION = 10.0, 1.0, 0.25, 6000, 2000
 BEGAN = datetime(2025, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
 class Posts:
-    """N posts: `traits` (N,) by modality, NaN where it is absent, what the model sees of them, and what came."""
+    """N posts: inputs of the model, `traits` (N,) by modality (NaN where it is absent), and targets."""
 
     batch: Batch
     traits: dict[str, npt.NDArray[np.float64]]
@@ -44,7 +44,7 @@ class Posts:
 
 @dataclass(frozen=True)
 class World:
-    """The root that the model lies in, the model, and the bar that viral posts are above."""
+    """A root with a model, its scorer, and the threshold of viral posts."""
 
     store: Store
     scorer: Scorer
@@ -52,33 +52,33 @@ class World:
 
 
 def posts(count: int, seed: int, *, absent: float = 0.1) -> Posts:
-    """Posts drawn from the law: the first number of each vector is the trait, the others are noise of ten kinds."""
-    chance = np.random.default_rng(seed)
+    """Draw posts: the first number of each vector is the trait, the others are noise in ten directions."""
+    rng = np.random.default_rng(seed)
     y, vectors, traits = np.full(count, MEAN), {}, {}
-    present = chance.random((count, len(STREAMS))) >= absent
+    present = rng.random((count, len(STREAMS))) >= absent
     present[~present.any(axis=1)] = True
-    for at, stream in enumerate(STREAMS):
-        kinds = np.random.default_rng(at).normal(size=(min(10, stream.dim - 1), stream.dim - 1))
-        own = chance.normal(size=(count, len(kinds))) @ kinds + 0.3 * chance.normal(size=(count, stream.dim - 1))
-        trait = chance.normal(size=count)
-        vectors[stream.name] = np.where(present[:, at, None], np.column_stack([trait, own]), 0).astype(np.float32)
-        traits[stream.modality] = np.where(present[:, at], trait, np.nan)
+    for index, stream in enumerate(STREAMS):
+        kinds = np.random.default_rng(index).normal(size=(min(10, stream.dim - 1), stream.dim - 1))
+        own = rng.normal(size=(count, len(kinds))) @ kinds + 0.3 * rng.normal(size=(count, stream.dim - 1))
+        trait = rng.normal(size=count)
+        vectors[stream.name] = np.where(present[:, index, None], np.column_stack([trait, own]), 0).astype(np.float32)
+        traits[stream.modality] = np.where(present[:, index], trait, np.nan)
         y += EFFECTS[stream.modality] * np.nan_to_num(traits[stream.modality])
-    return Posts(Batch(vectors, present), traits, y + NOISE * chance.normal(size=count))
+    return Posts(Batch(vectors, present), traits, y + NOISE * rng.normal(size=count))
 
 
 def outliers(count: int, seed: int, stream: Stream) -> Batch:
-    """Posts that are like the others in all but one stream, where their noise is of other kinds."""
-    made = posts(count, seed, absent=0.0).batch
-    chance = np.random.default_rng(seed)
-    kinds = chance.normal(size=(10, stream.dim))
-    made.vectors[stream.name][:] = 2.5 * chance.normal(size=(count, 10)) @ kinds
-    return made
+    """Draw posts that are like the others except in one stream, whose noise has other directions."""
+    novel = posts(count, seed, absent=0.0).batch
+    rng = np.random.default_rng(seed)
+    kinds = rng.normal(size=(10, stream.dim))
+    novel.vectors[stream.name][:] = 2.5 * rng.normal(size=(count, 10)) @ kinds
+    return novel
 
 
 def world(store: Store) -> World:
-    """Trains a fusion network as a worker does, and calibrates it as the job does, in a few seconds."""
-    train, held = posts(TRAIN, 1), posts(HELD, 2)
+    """Train a fusion network as a worker does and calibrate it as the job does, in a few seconds."""
+    train, validation = posts(TRAIN, 1), posts(VALIDATION, 2)
     bar = float(np.quantile(train.y, 1 - TOP))
     scaling = Scaling(float(train.y.mean()), float(train.y.std()))
     threads = torch.get_num_threads()
@@ -95,33 +95,33 @@ def world(store: Store) -> World:
     registry = Registry(store)
     version = registry.save("planted", json.loads(json.dumps(card)), network[0])
     raw = Scorer(registry.load(f"planted/{version}"), raw=True)
-    said = raw.said(held.batch)
+    predictions = raw.predict(validation.batch)
     low, high = np.quantile(train.y, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     calibration = fit(
-        said.probability,
-        said.quantiles,
-        held.y,
-        held.y > bar,
-        np.arange(HELD) // 10,
+        predictions.probability,
+        predictions.quantiles,
+        validation.y,
+        validation.y > bar,
+        np.arange(VALIDATION) // 10,
         base_rate=TOP,
         spread=(float(low), float(high)),
     )
-    Reference.fit(STREAMS, train.batch, rows(train, bar), held.batch).save(store, raw.saved.place)
+    Reference.fit(STREAMS, train.batch, rows(train, bar), validation.batch).save(store, raw.saved.prefix)
     store.write(registry.key("planted", version, CALIBRATION), json.dumps(calibration.to_dict()).encode())
     return World(store, Scorer.load(store, "planted"), bar)
 
 
-def rows(made: Posts, bar: float) -> pa.Table:
-    """Who posted them, when, and what became of them; ten posts an author, one an hour."""
-    count = len(made.y)
+def rows(drawn: Posts, bar: float) -> pa.Table:
+    """Columns of the reference posts: ten posts per author, one per hour."""
+    count = len(drawn.y)
     columns: dict[str, Any] = {
         "post_id": [f"post {number}" for number in range(count)],
         "author_id": [f"author {number // 10}" for number in range(count)],
         "posted_at": pa.array([BEGAN + timedelta(hours=n) for n in range(count)], pa.timestamp("us", tz="UTC")),
-        "target": made.y,
-        "is_viral": made.y > bar,
+        "target": drawn.y,
+        "is_viral": drawn.y > bar,
     }
-    return pa.table(columns).select(list(WORDS))
+    return pa.table(columns).select(list(REFERENCE_COLUMNS))
 
 
 def _trained(train: Posts, bar: float, scaling: Scaling) -> tuple[bytes, FusionConfig]:
@@ -129,7 +129,7 @@ def _trained(train: Posts, bar: float, scaling: Scaling) -> tuple[bytes, FusionC
     torch.manual_seed(0)
     learner = Learner(Fusion(shape), config, 15 * (TRAIN // 500))
     nothing = torch.full((TRAIN,), torch.nan)
-    tensors = Tensors(
+    tensors = TensorBatch(
         {name: torch.from_numpy(array) for name, array in train.batch.vectors.items()},
         torch.from_numpy(train.batch.present),
         {
@@ -140,5 +140,5 @@ def _trained(train: Posts, bar: float, scaling: Scaling) -> tuple[bytes, FusionC
     )
     for _ in range(config.epochs):
         order = torch.randperm(TRAIN).split(500)
-        learner.train([tensors.take(each) for each in order])
-    return save({name: each.contiguous() for name, each in learner.model.state_dict().items()}), shape
+        learner.train([tensors.take(batch) for batch in order])
+    return save({name: tensor.contiguous() for name, tensor in learner.model.state_dict().items()}), shape

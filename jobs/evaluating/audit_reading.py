@@ -13,14 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.runtime.buckets import map_buckets
-from viral.datasets.labelled_features import (
-    SPLITS,
-    LabelledFeatures,
-    Statistics,
-    compute_statistics,
-    drop_empty_rows,
-    sum_statistics,
-)
+from viral.datasets import labelled_features
+from viral.datasets.labelled_features import SPLITS, LabelledFeatures, Statistics
 from viral.datasets.streams import Stream, from_table
 from viral.evaluation.audit import AuditSample
 from viral.evaluation.audit.evidence import ROWS
@@ -48,11 +42,7 @@ class AuditData:
 
 @dataclass(frozen=True)
 class _Plan:
-    """What each task reads.
-
-    `author_fraction` and `sound_fraction` are the fractions of the authors and sounds that are sampled with all their
-    posts; `max_posts` bounds the sample of a bucket.
-    """
+    """What each task reads; authors and sounds are sampled with all their posts, up to `max_posts` per bucket."""
 
     data: LabelledFeatures
     posts: BucketedTable
@@ -104,15 +94,13 @@ def read(
         max_posts=max(64, 4 * sample_posts >> log2_buckets),  # 4 times the mean: authors are of unequal size
     )
     buckets = list(map_buckets(partial(_read, plan), log2_buckets))
-    by_set = {
-        streams_of_set: sum_statistics(bucket.statistics[index] for bucket in buckets)
-        for index, streams_of_set in enumerate(plan.sets)
-    }
+    totals = map(labelled_features.sum_statistics, zip(*(bucket.statistics for bucket in buckets), strict=True))
+    by_set = dict(zip(plan.sets, totals, strict=True))
     return AuditData(
         rows=pa.concat_tables([bucket.rows for bucket in buckets]).combine_chunks(),
         sample=_sample(streams, buckets),
         sounds=pa.concat_tables([bucket.sounds for bucket in buckets]) if popularity else None,
-        statistics=[by_set[streams_of_set] for streams_of_set in sets],
+        statistics=[by_set[key] for key in sets],
     )
 
 
@@ -124,12 +112,9 @@ def _sample(streams: tuple[Stream, ...], buckets: Sequence[_BucketData]) -> Audi
 
 def _read(plan: _Plan, bucket: int) -> _BucketData:
     joined = plan.data.read(plan.log2_buckets, bucket, SPLITS)
-    statistics = [
-        compute_statistics(drop_empty_rows(joined, [stream.name for stream in streams]), streams)
-        for streams in plan.sets
-    ]
+    statistics = [_statistics(joined, streams) for streams in plan.sets]
     names = [stream.name for stream in plan.streams]
-    joined = drop_empty_rows(joined, names)
+    joined = labelled_features.drop_empty_rows(joined, names)
     posts = plan.posts.read(plan.log2_buckets, bucket, _POST_COLUMNS)
     rows = _rows(joined, posts, plan.popularity)
     vectors = pa.table([joined[name] for name in names], names=names)
@@ -142,6 +127,11 @@ def _read(plan: _Plan, bucket: int) -> _BucketData:
         sounds=posts.select(_SOUND_COLUMNS).filter(_sampled(posts["sound_id"], plan.sound_fraction)),
         statistics=statistics,
     )
+
+
+def _statistics(joined: pa.Table, streams: tuple[Stream, ...]) -> Statistics:
+    rows = labelled_features.drop_empty_rows(joined, [stream.name for stream in streams])
+    return labelled_features.compute_statistics(rows, streams)
 
 
 def _rows(joined: pa.Table, posts: pa.Table, popularity: str | None) -> pa.Table:

@@ -63,10 +63,7 @@ class DriftSpec:
 
 @dataclass
 class DriftSummary:
-    """Metrics per window and over all posts, a line each, and the alarms as sentences.
-
-    `left_out` counts the newer posts that were not used, by reason.
-    """
+    """Metrics per window, a line each, alarms as sentences, and the number of posts left out by reason."""
 
     model: str
     html: str
@@ -95,9 +92,8 @@ def run(store: Store, model: str, spec: DriftSpec, *, address: str | None = None
         reasons = ", ".join(f"{count} {reason}" for reason, count in left_out.items() if count) or "there is none"
         raise TableError(f"no post since {spec.since:%Y-%m-%d} can be used to test {saved}: {reasons}")
     reference = scorecard.read_metrics(store, saved.name, saved.version).get("roc_auc")
-    result = drift(
-        labelled_predictions(rows), spec.limits, every=spec.every, reference=reference, resamples=spec.resamples
-    )
+    posts = labelled_predictions(rows)
+    result = drift(posts, spec.limits, every=spec.every, reference=reference, resamples=spec.resamples)
     report = DriftReport(
         model=str(saved),
         since=spec.since.date().isoformat(),
@@ -187,11 +183,7 @@ def _predict(store: Store, saved: ModelVersion, newer: pa.Table) -> pa.Table:
 
 
 def predict_test_posts(store: Store, saved: ModelVersion, labels: BucketedTable) -> pa.Table:
-    """Predict the test posts of a label table; needs a session.
-
-    Returns:
-        Rows of `LABELS` with the columns of the predictions table.
-    """
+    """Predict the test posts of a label table, as `LABELS` with the columns of `PREDICTIONS`; needs a session."""
     scorer = Scorer(saved, raw=True)
     data, _ = labelled_features(store, scorer.feature_set, saved.card["label"]["name"], scorer.streams)
     data = replace(data, labels=labels)

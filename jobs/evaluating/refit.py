@@ -88,11 +88,7 @@ def run(
 
 
 def trainer_of(saved: ModelVersion) -> TrainFunction:
-    """Return the function that trains a model again.
-
-    Raises:
-        ConfigError: it cannot be trained again automatically; the message names the commands.
-    """
+    """Return the function that trains a model again. Raises ConfigError, naming the commands, if there is none."""
     kind, labels = saved.card["kind"], saved.card["label"]["name"]
     trainers: dict[str, TrainFunction] = {"network": _train_network, "ensemble": _train_ensemble}
     if kind not in trainers or "continued_from" in saved.card:
@@ -175,9 +171,8 @@ def _predict_with_previous(store: Store, before: ModelVersion, table: str) -> bo
 
 
 def _compare(registry: Registry, after: ModelVersion, before: ModelVersion, resamples: int) -> Comparison:
-    return compare_versions(
-        registry, (after.name, after.version), (before.name, before.version), COMPARED_METRICS, resamples
-    )
+    pair = (after.name, after.version), (before.name, before.version)
+    return compare_versions(registry, *pair, COMPARED_METRICS, resamples)
 
 
 def _snapshot(store: Store, saved: ModelVersion) -> TrainingSnapshot:

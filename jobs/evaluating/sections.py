@@ -12,7 +12,6 @@ from viral.evaluation.ablation import MaskedPredictions, ablate
 from viral.evaluation.groups import TIERS, follower_tiers, group_calibration
 from viral.evaluation.labels import Labels
 from viral.evaluation.languages import NO_CAPTION, language_name
-from viral.evaluation.quick_bootstrap import RESAMPLES
 from viral.evaluation.report.frames import preview_frames
 from viral.evaluation.report.model_card import build_card
 from viral.evaluation.report.report import Example, Report
@@ -24,13 +23,7 @@ from viral.storage.store import Store
 
 
 def with_sections(
-    report: Report,
-    scorer: Scorer,
-    rows: pa.Table,
-    labels: Labels,
-    predictions: PredictionBatch,
-    *,
-    resamples: int = RESAMPLES,
+    report: Report, scorer: Scorer, rows: pa.Table, labels: Labels, predictions: PredictionBatch, *, resamples: int
 ) -> Report:
     """Return the report with its further sections.
 
@@ -39,8 +32,8 @@ def with_sections(
         scorer: the model.
         rows: all gathered posts.
         labels: of the test posts.
-        predictions: of the model for the test posts.
-        resamples: bootstrap resamples, at most `quick_bootstrap.RESAMPLES`.
+        predictions: for the test posts.
+        resamples: bootstrap resamples; `quick_bootstrap` limits them.
     """
     splits = rows["split"].to_numpy()
     train, test = rows.filter(pa.array(splits == "train")), rows.filter(pa.array(splits == "test"))

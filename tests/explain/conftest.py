@@ -1,8 +1,8 @@
-"""A clip with something planted at a known second, and a model that is known because it is written here."""
+"""A clip with a loud moment at a known time, and a model whose effects are written here."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from viral.extractors.extractor import Vector
 from viral.extractors.feature_set import FeatureSet
 from viral.extractors.metadata import METADATA_COLUMNS
 from viral.features.pipeline import Pipeline
-from viral.scoring.scorer import Scored
+from viral.scoring.scorer import Score
 from viral.storage.store import Store
 
 MINI = FeatureSet.from_dict({"name": "mini", "extractors": ["metadata", "acoustics"]})
@@ -25,29 +25,27 @@ FPS, RATE = 10, 24000
 SECONDS, BANG = 12.4, 6.6
 """How long the clip lasts, and when it becomes loud, for a fifth of a second."""
 
-MakeScored = Callable[[float], Scored]
 
-
-def scored(score: float) -> Scored:
-    """A score and nothing else that matters."""
-    return Scored(
-        probability=0.5, score=score, low=score - 1, high=score + 1, rates={}, modalities={}, missing=(),
+def make_score(value: float) -> Score:
+    """A score of which only the value matters."""
+    return Score(
+        probability=0.5, score=value, low=value - 1, high=value + 1, rates={}, modalities={}, missing=(),
         label="log_views", model="planted/1",
     )  # fmt: skip
 
 
-class Planted:
-    """A model whose truth is known: a bang adds 2, each factor of e in followers half, sound of one's own one."""
+class PlantedModel:
+    """A model with known effects: +2 for a bang, +0.5 per unit of log followers, +1 for an original sound."""
 
-    def score(self, rows: Sequence[Mapping[str, Vector | None]]) -> list[Scored]:
-        return [scored(self._truth(row)) for row in rows]
+    def score(self, rows: Sequence[Mapping[str, Vector | None]]) -> list[Score]:
+        return [make_score(self._truth(row)) for row in rows]
 
     def _truth(self, row: Mapping[str, Vector | None]) -> float:
         metadata, sound = row["metadata"], row["acoustics"]
         assert metadata is not None
-        known = dict(zip(METADATA_COLUMNS, metadata, strict=True))
+        values = dict(zip(METADATA_COLUMNS, metadata, strict=True))
         loud = sound is not None and sound[ACOUSTIC_COLUMNS.index("loudness_max")] > -20
-        return float(5 + 2 * loud + 0.5 * known["log_followers"] + known["sound_original"])
+        return float(5 + 2 * loud + 0.5 * values["log_followers"] + values["sound_original"])
 
 
 @pytest.fixture(scope="session")
@@ -75,6 +73,6 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="session")
 def rescorer(clip: str) -> Iterator[Rescorer]:
-    """The planted model behind the real way from a file to its vectors."""
+    """The planted model behind the real extraction pipeline."""
     with Pipeline(MINI, Store(str(Path(clip).parent)), Settings()) as pipeline:
-        yield Rescorer(pipeline, Planted())
+        yield Rescorer(pipeline, PlantedModel())

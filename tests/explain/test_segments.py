@@ -5,18 +5,18 @@ from __future__ import annotations
 import pytest
 
 from tests.explain.conftest import SECONDS
-from viral.explain.segments import hide_each, parts
+from viral.explain.segments import occlude, segment_spans
 from viral.explain.variants import Draft, Rescorer, Variant
 
 
 def test_the_part_with_the_bang_is_found(rescorer: Rescorer, clip: str) -> None:
     draft = Draft(clip)
     (whole,) = rescorer([Variant(draft)])
-    found = hide_each(rescorer, draft, SECONDS, whole).parts
-    changes = {(part.start, part.stop): part.change for part in found}
+    segments = occlude(rescorer, draft, SECONDS, whole).parts
+    changes = {(part.start, part.stop): part.change for part in segments}
     assert changes.pop((6.0, 8.0)) == pytest.approx(-2.0)
     assert list(changes.values()) == [0.0] * len(changes)
-    assert found[-1].stop == SECONDS
+    assert segments[-1].stop == SECONDS
 
 
 @pytest.mark.parametrize(
@@ -29,8 +29,8 @@ def test_the_part_with_the_bang_is_found(rescorer: Rescorer, clip: str) -> None:
     ],
 )
 def test_parts(seconds: float, expected: list[tuple[float, float]]) -> None:
-    assert parts(seconds) == expected
+    assert segment_spans(seconds) == expected
 
 
 def test_a_minute_has_twelve_parts() -> None:
-    assert [stop - start for start, stop in parts(60.0)] == [5.0] * 12
+    assert [stop - start for start, stop in segment_spans(60.0)] == [5.0] * 12

@@ -22,14 +22,14 @@ FRESH = posts(40, 20)
 
 def test_they_sum_to_the_difference_of_the_score(planted_world: World) -> None:
     scorer = planted_world.scorer
-    said = scorer.said(FRESH.batch)
-    for row, each in enumerate(shapley(scorer, FRESH.batch)):
-        assert set(each.score) == {
-            s.modality for s, there in zip(STREAMS, FRESH.batch.present[row], strict=True) if there
+    predictions = scorer.predict(FRESH.batch)
+    for row, values in enumerate(shapley(scorer, FRESH.batch)):
+        assert set(values.score) == {
+            s.modality for s, present in zip(STREAMS, FRESH.batch.present[row], strict=True) if present
         }
-        assert each.score_of_nothing + sum(each.score.values()) == pytest.approx(said.quantiles[row, 1], abs=1e-5)
-        odds = float(log_odds(said.probability[row : row + 1])[0])
-        assert each.odds_of_nothing + sum(each.odds.values()) == pytest.approx(odds, abs=1e-5)
+        assert values.base_score + sum(values.score.values()) == pytest.approx(predictions.score[row], abs=1e-5)
+        odds = float(log_odds(predictions.probability[row : row + 1])[0])
+        assert values.base_odds + sum(values.odds.values()) == pytest.approx(odds, abs=1e-5)
 
 
 def test_they_rank_what_was_planted_and_follow_its_sign(planted_world: World) -> None:
@@ -51,7 +51,7 @@ def test_by_all_orders(planted_world: World) -> None:
     def worth(known: frozenset[int]) -> float:
         present = np.zeros((1, len(STREAMS)), bool)
         present[0, list(known)] = True
-        return float(scorer.said(Batch(post.vectors, present)).quantiles[0, 1]) if known else found.score_of_nothing
+        return float(scorer.predict(Batch(post.vectors, present)).score[0]) if known else found.base_score
 
     steps = {stream.modality: 0.0 for stream in STREAMS}
     for order in itertools.permutations(range(len(STREAMS))):

@@ -2,19 +2,24 @@ from __future__ import annotations
 
 import pytest
 
-from tests.explain.conftest import scored
-from viral.explain.drafts import ranked
-from viral.explain.hook import HookCurve, Point
-from viral.explain.segments import Segment, Segments
+from tests.explain.conftest import make_score
+from viral.explain.drafts import rank
+from viral.explain.hook import CurvePoint, HookCurve
+from viral.explain.segments import Segments, VideoSegment
 from viral.explain.text import WIDTH, bars, lines
 from viral.explain.whatif import WhatIf, WhatIfs
-from viral.scoring.pair_residuals import Gaps
+from viral.scoring.pair_residuals import PairResiduals
 
-PAIRS = Gaps((-1.0, 0.0, 1.0), 100, True)
+PAIRS = PairResiduals((-1.0, 0.0, 1.0), 100, True)
 
 
 def test_a_curve_is_a_chart() -> None:
-    curve = HookCurve((Point(1.0, scored(8.0)), Point(2.0, scored(9.0)), Point(2.5, scored(8.5))), 1.0, 2.0, 1.0)
+    curve = HookCurve(
+        (CurvePoint(1.0, make_score(8.0)), CurvePoint(2.0, make_score(9.0)), CurvePoint(2.5, make_score(8.5))),
+        1.0,
+        2.0,
+        1.0,
+    )
     assert lines(curve) == [
         "hook curve: the score of the first seconds alone",
         "      1 s     8.000  ·",
@@ -22,24 +27,26 @@ def test_a_curve_is_a_chart() -> None:
         f"    2.5 s     8.500  {'█' * (WIDTH // 2)}",
         "  it rises most from 1 s to 2 s: +1.000",
     ]
-    flat = HookCurve((Point(1.0, scored(8.0)), Point(2.0, scored(8.0))), None, None, None)
+    flat = HookCurve((CurvePoint(1.0, make_score(8.0)), CurvePoint(2.0, make_score(8.0))), None, None, None)
     assert lines(flat)[-1] == "  it never rises after the first second"
 
 
 def test_the_other_sections() -> None:
-    parts = Segments((Segment(0.0, 1.0, scored(7.5), -0.5), Segment(1.0, 2.4, scored(8.25), 0.25)))
+    parts = Segments((VideoSegment(0.0, 1.0, make_score(7.5), -0.5), VideoSegment(1.0, 2.4, make_score(8.25), 0.25)))
     assert lines(parts)[1:] == [
         f"      0 to     1 s    -0.500  {'█' * WIDTH}",
         f"      1 to   2.4 s    +0.250  {'█' * (WIDTH // 2)}",
     ]
-    tried = WhatIfs((WhatIf("hour=6", scored(8.1), 0.1, -1.0, 1.2), WhatIf("trim_end=1", scored(8.0), 0.0, -1.1, 1.1)))
+    tried = WhatIfs(
+        (WhatIf("hour=6", make_score(8.1), 0.1, -1.0, 1.2), WhatIf("trim_end=1", make_score(8.0), 0.0, -1.1, 1.1))
+    )
     assert lines(tried)[1:] == [
         "  hour=6         8.100    +0.100  (-1.00 to +1.20)",
         "  trim_end=1     8.000    +0.000  (-1.10 to +1.10)",
     ]
-    drafts = {"a.mp4": scored(8.0), "b.mp4": scored(8.0)}
-    assert lines(ranked(drafts, PAIRS))[1:3] == ["  1. a.mp4  8.000", "       beats b.mp4 with 50%"]
-    assert "cannot be said" in lines(ranked(drafts, None))[-1]
+    drafts = {"a.mp4": make_score(8.0), "b.mp4": make_score(8.0)}
+    assert lines(rank(drafts, PAIRS))[1:3] == ["  1. a.mp4  8.000", "       beats b.mp4 with 50%"]
+    assert "no probabilities" in lines(rank(drafts, None))[-1]
 
 
 def test_bars_of_nothing_and_of_equals() -> None:

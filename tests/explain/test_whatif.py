@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from tests.explain.conftest import SECONDS, scored
+from tests.explain.conftest import SECONDS, make_score
 from viral.errors import ConfigError
 from viral.explain.variants import Draft, Rescorer, Variant
-from viral.explain.whatif import CHANGES, change, usual, what_if
+from viral.explain.whatif import CHANGES, default_changes, parse_change, what_if
 from viral.extractors.extractor import Context
-from viral.media.window import Window
-from viral.scoring.pair_residuals import Gaps
+from viral.media.window import ClipWindow
+from viral.scoring.pair_residuals import PairResiduals
 
 CONTEXT = Context("hi", posted_at=datetime(2025, 3, 1, 9, 30, tzinfo=UTC), author_followers=100, sound_original=False)
 
@@ -22,27 +22,27 @@ CONTEXT = Context("hi", posted_at=datetime(2025, 3, 1, 9, 30, tzinfo=UTC), autho
 def test_changes_move_in_the_planted_direction(rescorer: Rescorer, clip: str) -> None:
     draft = Draft(clip, CONTEXT)
     (whole,) = rescorer([Variant(draft)])
-    asked = ("followers=10000", "followers=1", "sound=original", "trim_end=6", "trim_start=7", "trim_start=6", "hour=3")
-    tried = what_if(rescorer, draft, SECONDS, whole, [change(each, CONTEXT) for each in asked], None).tried
-    assert [each.said for each in tried] == list(asked)
+    specs = ("followers=10000", "followers=1", "sound=original", "trim_end=6", "trim_start=7", "trim_start=6", "hour=3")
+    result = what_if(rescorer, draft, SECONDS, whole, [parse_change(spec, CONTEXT) for spec in specs], None).results
+    assert [each.spec for each in result] == list(specs)
     reach = 0.5 * (math.log1p(10000) - math.log1p(100)), 0.5 * (math.log1p(1) - math.log1p(100))
-    assert [each.change for each in tried] == pytest.approx([*reach, 1.0, -2.0, -2.0, 0.0, 0.0], abs=1e-5)
-    assert all(each.low is None and each.high is None for each in tried)
+    assert [each.change for each in result] == pytest.approx([*reach, 1.0, -2.0, -2.0, 0.0, 0.0], abs=1e-5)
+    assert all(each.low is None and each.high is None for each in result)
 
 
 def test_the_interval_is_that_of_pairs_of_posts() -> None:
-    chance = np.random.default_rng(0)
-    predicted = chance.normal(size=2000)
-    gaps = Gaps.of(predicted, predicted + chance.normal(size=2000), np.repeat(np.arange(200), 10))
-    words, draft = change("caption=x", CONTEXT), Draft("a.mp4")
-    (tried,) = what_if(lambda _: [scored(8.5)], draft, 9.0, scored(8.0), [words], gaps).tried
-    assert tried.change == pytest.approx(0.5)
-    assert tried.low == pytest.approx(0.5 - 1.645 * math.sqrt(2), abs=0.15)
-    assert tried.high == pytest.approx(0.5 + 1.645 * math.sqrt(2), abs=0.15)
+    rng = np.random.default_rng(0)
+    predicted = rng.normal(size=2000)
+    residuals = PairResiduals.fit(predicted, predicted + rng.normal(size=2000), np.repeat(np.arange(200), 10))
+    words, draft = parse_change("caption=x", CONTEXT), Draft("a.mp4")
+    (result,) = what_if(lambda _: [make_score(8.5)], draft, 9.0, make_score(8.0), [words], residuals).results
+    assert result.change == pytest.approx(0.5)
+    assert result.low == pytest.approx(0.5 - 1.645 * math.sqrt(2), abs=0.15)
+    assert result.high == pytest.approx(0.5 + 1.645 * math.sqrt(2), abs=0.15)
 
 
 @pytest.mark.parametrize(
-    ("said", "expected"),
+    ("spec", "expected"),
     [
         ("caption=a=b, c", Context(caption="a=b, c")),
         ("hour=18", Context(posted_at=datetime(2025, 3, 1, 18, tzinfo=UTC))),
@@ -52,23 +52,23 @@ def test_the_interval_is_that_of_pairs_of_posts() -> None:
         ("followers=7", Context(author_followers=7)),
     ],
 )
-def test_a_change_is_in_one_thing(said: str, expected: Context) -> None:
-    found = vars(change(said, CONTEXT).context)
+def test_a_change_is_in_one_thing(spec: str, expected: Context) -> None:
+    found = vars(parse_change(spec, CONTEXT).context)
     other = {name: value for name, value in vars(expected).items() if value is not None}
     assert found == vars(CONTEXT) | other
-    assert change(said, CONTEXT).variant(Draft("a.mp4", CONTEXT), 9.0).window is None
+    assert parse_change(spec, CONTEXT).variant(Draft("a.mp4", CONTEXT), 9.0).window is None
 
 
 def test_trims_are_windows() -> None:
     draft = Draft("a.mp4", CONTEXT)
-    assert change("trim_start=1.5", CONTEXT).variant(draft, 9.0).window == Window(1.5)
-    assert change("trim_end=2", CONTEXT).variant(draft, 9.0).window == Window(0.0, 7.0)
+    assert parse_change("trim_start=1.5", CONTEXT).variant(draft, 9.0).window == ClipWindow(1.5)
+    assert parse_change("trim_end=2", CONTEXT).variant(draft, 9.0).window == ClipWindow(0.0, 7.0)
     with pytest.raises(ConfigError, match=r"trim_end=9 leaves nothing of a video of 9 s"):
-        change("trim_end=9", CONTEXT).variant(draft, 9.0)
+        parse_change("trim_end=9", CONTEXT).variant(draft, 9.0)
 
 
 @pytest.mark.parametrize(
-    ("said", "message"),
+    ("spec", "message"),
     [
         ("colour=red", r"there is no change 'colour=red': write one of caption=…, hour=…"),
         ("caption", r"there is no change 'caption'"),
@@ -81,20 +81,20 @@ def test_trims_are_windows() -> None:
         ("trim_end=inf", r"trim_end takes seconds"),
     ],
 )
-def test_what_cannot_be_tried_is_one_clear_line(said: str, message: str) -> None:
+def test_what_cannot_be_tried_is_one_clear_line(spec: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message) as caught:
-        change(said, CONTEXT)
+        parse_change(spec, CONTEXT)
     assert "\n" not in str(caught.value)
 
 
 def test_an_hour_needs_a_day() -> None:
     with pytest.raises(ConfigError, match="'hour=3' needs to know the day"):
-        change("hour=3", Context())
+        parse_change("hour=3", Context())
 
 
 def test_what_is_usually_tried_is_what_is_known() -> None:
-    assert [each.said for each in usual(Context(), 2.0)] == []
-    assert [each.said for each in usual(Context(), 9.0)] == ["trim_start=1", "trim_end=1"]
+    assert [each.spec for each in default_changes(Context(), 2.0)] == []
+    assert [each.spec for each in default_changes(Context(), 9.0)] == ["trim_start=1", "trim_end=1"]
     at_six = Context(posted_at=datetime(2025, 3, 1, 6, tzinfo=UTC), sound_original=True)
-    assert [each.said for each in usual(at_six, 2.0)] == ["hour=0", "hour=12", "hour=18", "sound=reused"]
-    assert {each.said.partition("=")[0] for each in usual(CONTEXT, 9.0)} <= set(CHANGES)
+    assert [each.spec for each in default_changes(at_six, 2.0)] == ["hour=0", "hour=12", "hour=18", "sound=reused"]
+    assert {each.spec.partition("=")[0] for each in default_changes(CONTEXT, 9.0)} <= set(CHANGES)

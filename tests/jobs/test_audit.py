@@ -1,4 +1,4 @@
-"""A model whose root holds a leak is not judged: each planted in a copy of a root without any."""
+"""The audit rejects a model with a leak; each leak is planted in a copy of a clean root."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ import pytest
 from safetensors.numpy import load, save
 
 from jobs import audit, evaluate, label
-from jobs.training.external_features import brought_in
+from jobs.training.external_features import import_features
+from tests.conftest import CORPUS_POSTS
 from viral.console.commands import execute
 from viral.datasets.labelled_features import moments_of
 from viral.datasets.streams import from_dict
@@ -39,33 +40,33 @@ pytestmark = pytest.mark.usefixtures("ray_session")
 
 
 @pytest.fixture
-def store(tiktoks, tmp_path: Path) -> Store:
-    """A copy of the root of the real videos, to plant leaks in."""
-    shutil.copytree(tiktoks.store.root, tmp_path / "root", ignore=shutil.ignore_patterns("predictions", "history"))
+def store(flow, tmp_path: Path) -> Store:
+    """A copy of the root of the corpus, to plant leaks in."""
+    shutil.copytree(flow.store.root, tmp_path / "root", ignore=shutil.ignore_patterns("predictions", "history"))
     return Store.open(tmp_path / "root")
 
 
 def labels_of(store: Store) -> tuple[pa.Table, dict[str, Any]]:
-    table, about = replaced.current(store, "labels/log_views", LABELS)
+    table, about = replaced.open_current(store, "labels/log_views", LABELS)
     return table.read(), about
 
 
 def relabelled(store: Store, rows: pa.Table, about: dict[str, Any]) -> dict[str, Any]:
-    """Put other rows in place of the labels; what is said of them."""
-    generation = uuid.uuid4().hex[:12]
-    replaced.begin(store, "labels/log_views", LABELS, generation).append(rows, 0)
-    replaced.commit(store, "labels/log_views", generation, about)
+    """Replace the rows of the label table; returns its metadata."""
+    version = uuid.uuid4().hex[:12]
+    replaced.begin(store, "labels/log_views", LABELS, version).append(rows, 0)
+    replaced.commit(store, "labels/log_views", version, about)
     return about
 
 
 def resaved(store: Store, weights: bytes | None = None, name: str = "leaking", **card: object) -> str:
-    """The model with another card or other weights."""
-    saved = Registry(store).load("tiktoks")
+    """Save a copy of the model with another card or other weights."""
+    saved = Registry(store).load("fused")
     return f"{name}/{Registry(store).save(name, {**saved.card, **card}, weights or saved.weights)}"
 
 
-def refused(store: Store, model: str, judge: Callable[[Store, str], object] = evaluate.run) -> str:
-    """What the audit says of a model, which is then not judged."""
+def leak_message(store: Store, model: str, judge: Callable[[Store, str], object] = evaluate.run) -> str:
+    """Check that the audit rejects a model before it is evaluated, and return the message."""
     with pytest.raises(LeakError) as leak:
         judge(store, model)
     assert not store.exists(f"models/{model.partition('/')[0]}/0001/scorecard.json")
@@ -77,10 +78,10 @@ def ids(rows: pa.Table, part: str) -> list[str]:
     return rows["post_id"].filter(pc.equal(rows["split"], part)).to_pylist()
 
 
-def test_the_clean_run_passes(tiktoks):
-    assert tiktoks.judged.unaudited == []
-    said = audit.run(tiktoks.store, tiktoks.trained.model)
-    assert (said.posts, said.sampled, said.unchecked) == (43, 43, [])
+def test_the_clean_run_passes(flow):
+    assert flow.judged.unaudited == []
+    summary = audit.run(flow.store, flow.trained.model)
+    assert (summary.posts, summary.sampled, summary.unchecked) == (CORPUS_POSTS, CORPUS_POSTS, [])
 
 
 def test_counts_among_foreign_vectors(store, tmp_path):
@@ -90,49 +91,49 @@ def test_counts_among_foreign_vectors(store, tmp_path):
         vectors = [[0.5, float(value)] for value in views]
         table = pa.table({"post_id": posts["post_id"], column: pa.array(vectors, pa.list_(pa.float32()))})
         pq.write_table(table, tmp_path / f"{column}.parquet")
-        chosen = brought_in(store, str(tmp_path / f"{column}.parquet"))
+        chosen = import_features(store, str(tmp_path / f"{column}.parquet"))
         streams = [{"name": column, "modality": column, "dim": 2, "tokens": 1}]
         made = {"config": {"streams": streams}, "feature_set": chosen.to_dict()}
         empty = save({"nothing": np.zeros(1)})
         model = resaved(store, empty, column, **made)
-        assert f"{check}: an input" in refused(store, model, audit.run)
+        assert f"{check}: an input" in leak_message(store, model, audit.run)
         early = audit.run(store, resaved(store, empty, f"early-signal-{column}", **made))
-        assert any("the same video on both sides" in each for each in early.unchecked)
-        assert any("means and scales in early-signal" in each for each in early.unchecked)
-        assert any("is meant to look at early ones" in each for each in early.unchecked)
+        assert any("the same video on both sides" in note for note in early.unchecked)
+        assert any("means and scales in early-signal" in note for note in early.unchecked)
+        assert any("is meant to look at early ones" in note for note in early.unchecked)
 
 
-def test_an_author_and_a_video_on_both_sides(store, tiktoks):
+def test_an_author_and_a_video_on_both_sides(store, flow):
     rows, _ = labels_of(store)
     train, test = ids(rows, "train")[0], ids(rows, "test")[0]
-    features = features_table(store, tiktoks.feature_set)
+    features = features_table(store, flow.feature_set)
     known = features.read()
     sha256 = dict(zip(known["post_id"].to_pylist(), known["sha256"].to_pylist(), strict=True))
     late = known.filter(pc.equal(known["post_id"], test)).to_pylist()[0] | {"attempt": 9, "sha256": sha256[train]}
     features.append(pa.Table.from_pylist([late], schema=features.schema), 0)
-    said = refused(store, resaved(store))
-    assert f"shared_video: a test post has the file of one that was learnt from (sha256, 1 post: {test})" in said
+    message = leak_message(store, resaved(store))
+    assert f"shared_video: a test post has the file of one that was learnt from (sha256, 1 post: {test})" in message
     authors = rows["author_id"].to_pylist()
     authors[rows["post_id"].to_pylist().index(test)] = authors[rows["post_id"].to_pylist().index(train)]
     relabelled(store, rows.set_column(1, "author_id", pa.array(authors)), labels_of(store)[1])
-    assert f"(author_id, 1 post: {test})" in refused(store, resaved(store))
+    assert f"(author_id, 1 post: {test})" in leak_message(store, resaved(store))
 
 
-def test_the_fix_for_copies_is_to_label_again(store, tiktoks):
-    features = features_table(store, tiktoks.feature_set)
+def test_the_fix_for_copies_is_to_label_again(store, flow):
+    features = features_table(store, flow.feature_set)
     first, second = (
         posts_table(store).read(columns=["post_id", "posted_at"]).sort_by("posted_at")["post_id"].to_pylist()[:2]
     )
     rows = {row["post_id"]: row for row in features.read().to_pylist()}
     copy = rows[second] | {"attempt": 9, "sha256": rows[first]["sha256"]}
     features.append(pa.Table.from_pylist([copy], schema=features.schema), 0)
-    said = label.run(store, LabelSpec("log_views"), SplitSpec("random"))
-    assert (said.copies, said.labelled, said.splits["unused"]) == (1, 43, 1)
+    labelled = label.run(store, LabelSpec("log_views"), SplitSpec("random"))
+    assert (labelled.copies, labelled.labelled, labelled.splits["unused"]) == (1, CORPUS_POSTS, 1)
     assert ids(labels_of(store)[0], "unused") == [second]
     kept = label.run(store, LabelSpec("log_views"), SplitSpec("random"), keep_copies=True)
     assert (kept.copies, kept.splits["unused"]) == (0, 0)
-    with pytest.raises(TableError, match="made anew since tiktoks/1 was trained: train again"):
-        audit.run(store, "tiktoks")
+    with pytest.raises(TableError, match="made anew since fused/1 was trained: train again"):
+        audit.run(store, "fused")
 
 
 def test_sounds_on_both_sides(store):
@@ -146,81 +147,83 @@ def test_sounds_on_both_sides(store):
     both = both.set_column(both.column_names.index("scraped_at"), "scraped_at", scraped)
     both = both.set_column(both.column_names.index("sound_id"), "sound_id", pa.array(["hit", "hit"]))
     posts.append(both, 0)
-    assert f"(sound_id, 1 post: {test})" in refused(store, resaved(store, label=about))
+    assert f"(sound_id, 1 post: {test})" in leak_message(store, resaved(store, label=about))
 
 
-def test_scalers_of_all_posts(store, tiktoks):
-    saved = Registry(store).load("tiktoks")
-    vectors = [each for each in features_table(store, tiktoks.feature_set).read()["craft"].to_pylist() if each]
+def test_scalers_of_all_posts(store, flow):
+    saved = Registry(store).load("fused")
+    vectors = [each for each in features_table(store, flow.feature_set).read()["craft"].to_pylist() if each]
     of_all = moments_of(np.array(vectors, np.float32))
     tensors = load(saved.weights)
     for name in ("mean", "scale"):
         tensors[f"projections.craft.{name}"] = getattr(of_all, name).astype(np.float32)
-    said = refused(store, resaved(store, save(tensors)))
-    assert "scalers: the mean or scale of " in said
-    assert "(craft); train again" in said
+    message = leak_message(store, resaved(store, save(tensors)))
+    assert "scalers: the mean or scale of " in message
+    assert "(craft); train again" in message
 
 
 def test_a_target_and_a_threshold_of_all_posts(store):
     rows, about = labels_of(store)
     target = rows["target"].to_numpy()
     scaled = resaved(store, target={"mean": float(target.mean()), "scale": float(target.std())})
-    assert "target_scale: the target's mean and scale in leaking/1" in refused(store, scaled)
+    assert "target_scale: the target's mean and scale in leaking/1" in leak_message(store, scaled)
     about = {**about, "fitted": {**about["fitted"], "threshold": float(np.quantile(target, 0.75))}}
     relabelled(store, rows, about)
-    assert "label_constants: threshold is" in refused(store, resaved(store, label=about))
+    assert "label_constants: threshold is" in leak_message(store, resaved(store, label=about))
 
 
 def test_neighbours_that_are_no_training_posts(store):
     rows, _ = labels_of(store)
-    saved = Registry(store).load("tiktoks")
+    saved = Registry(store).load("fused")
     streams, scaling = from_dict(saved.card["config"]["streams"]), saved.card["target"]
     width = sum(stream.dim for stream in streams)
     layout = Layout(streams, np.zeros(width, np.float32), np.ones(width, np.float32))
     scores = (rows["target"].to_numpy() - scaling["mean"]) / scaling["scale"]
     weights = to_bytes(layout, {"knn": {"score": scores}})
-    said = refused(store, resaved(store, weights, kind="ensemble", data_hash="another: no word on scalers"), audit.run)
+    message = leak_message(
+        store, resaved(store, weights, kind="ensemble", data_hash="another: no word on scalers"), audit.run
+    )
     held = [*ids(rows, "test"), *ids(rows, "validation")]
-    assert f"neighbour_posts: {len(held)} of the posts" in said
-    assert f", {len(held)} posts: " in said
+    assert f"neighbour_posts: {len(held)} of the posts" in message
+    assert f", {len(held)} posts: " in message
 
 
 def test_posts_to_compare_with_that_are_no_training_posts(store):
-    place = Registry(store).load("tiktoks").place
-    kept = Reference.load(store, place)
+    prefix = Registry(store).load("fused").prefix
+    reference = Reference.load(store, prefix)
     (test, *_) = ids(labels_of(store)[0], "test")
-    names = pa.array([test, *kept.rows["post_id"].to_pylist()[1:]])
-    kept.rows = kept.rows.set_column(kept.rows.column_names.index("post_id"), "post_id", names)
-    kept.save(store, place)
+    names = pa.array([test, *reference.rows["post_id"].to_pylist()[1:]])
+    reference.rows = reference.rows.set_column(reference.rows.column_names.index("post_id"), "post_id", names)
+    reference.save(store, prefix)
     with pytest.raises(LeakError, match=f"reference_posts: .*, 1 post: {test}"):
-        audit.run(store, "tiktoks")
+        audit.run(store, "fused")
 
 
 def test_neighbours_whose_times_are_kept_wrong(store):
-    place = Registry(store).load("tiktoks").place
-    kept = Reference.load(store, place)
+    prefix = Registry(store).load("fused").prefix
+    reference = Reference.load(store, prefix)
     long_ago = pa.array(
-        [datetime(2001, 1, 1, tzinfo=UTC)] * kept.rows.num_rows, kept.rows.schema.field("posted_at").type
+        [datetime(2001, 1, 1, tzinfo=UTC)] * reference.rows.num_rows, reference.rows.schema.field("posted_at").type
     )
-    rows = kept.rows.set_column(kept.rows.column_names.index("posted_at"), "posted_at", long_ago)
-    kept.rows = rows
-    kept.save(store, place)
+    rows = reference.rows.set_column(reference.rows.column_names.index("posted_at"), "posted_at", long_ago)
+    reference.rows = rows
+    reference.save(store, prefix)
     with pytest.raises(LeakError, match="future_neighbours: a post is compared with a later one"):
-        audit.run(store, "tiktoks")
+        audit.run(store, "fused")
 
 
 def test_what_a_model_had_learnt_before(store):
     rows, about = labels_of(store)
-    generation = uuid.uuid4().hex[:12]
+    version = uuid.uuid4().hex[:12]
     other = {**about, "name": "other"}
     parts = pc.if_else(pc.equal(rows["split"], "test"), "train", rows["split"])
-    replaced.begin(store, "labels/other", LABELS, generation).append(rows.set_column(3, "split", parts), 0)
-    replaced.commit(store, "labels/other", generation, other)
+    replaced.begin(store, "labels/other", LABELS, version).append(rows.set_column(3, "split", parts), 0)
+    replaced.commit(store, "labels/other", version, other)
     resaved(store, name="before", label=other, data_hash="of other posts")
-    said = refused(store, resaved(store, continued_from="before/1"))
-    assert f"has learnt from test posts (post_id, {len(ids(rows, 'test'))} posts: " in said
+    message = leak_message(store, resaved(store, continued_from="before/1"))
+    assert f"has learnt from test posts (post_id, {len(ids(rows, 'test'))} posts: " in message
     gone = audit.run(store, resaved(store, name="late", continued_from="nobody/1"))
-    assert any("what nobody/1 had learnt from: it is gone" in each for each in gone.unchecked)
+    assert any("what nobody/1 had learnt from: it is gone" in note for note in gone.unchecked)
 
 
 def test_the_command_says_it_in_one_line_and_exits_2(store, monkeypatch, capsys):
@@ -232,7 +235,7 @@ def test_the_command_says_it_in_one_line_and_exits_2(store, monkeypatch, capsys)
         monkeypatch.setattr(sys, "argv", [name, "--model", "leaking", "--root", store.root])
         with pytest.raises(SystemExit) as ended:
             execute(command)
-        said = capsys.readouterr()
-        assert (ended.value.code, said.out) == (2, "")
-        assert said.err.startswith("error: the audit found a leak. label_constants: threshold is 0, and ")
-        assert said.err.count("\n") == 1
+        output = capsys.readouterr()
+        assert (ended.value.code, output.out) == (2, "")
+        assert output.err.startswith("error: the audit found a leak. label_constants: threshold is 0, and ")
+        assert output.err.count("\n") == 1

@@ -1,4 +1,4 @@
-"""`viral explain` on a model that was trained on the 43 real videos."""
+"""`viral explain` on a model that was trained on the synthetic corpus."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jobs.explain import command
 from jobs.score import command as score_command
 from viral.explain import ASSOCIATIONS
 
-WORDS = (
+OPTIONS = (
     "--caption",
     "wait for it",
     "--author-followers",
@@ -25,42 +25,42 @@ WORDS = (
 
 
 @pytest.fixture(scope="module")
-def videos(shared_data: Path, shortest: list[str]) -> list[str]:
-    """Two of the real videos, five to six seconds long."""
-    return [str(shared_data / "tiktok_videos" / "videos" / f"{name}.mp4") for name in shortest[:2]]
+def videos(clips: list[Path]) -> list[str]:
+    """Two clips of about four seconds."""
+    return [str(clip) for clip in clips[-2:]]
 
 
-def asked(tiktoks: Any, *arguments: str, entry: Any = command) -> Result:
-    return CliRunner().invoke(entry, [*arguments, "--root", tiktoks.store.root, "--model", "tiktoks"])
+def run(flow: Any, *arguments: str, entry: Any = command) -> Result:
+    return CliRunner().invoke(entry, [*arguments, "--root", flow.store.root, "--model", "fused"])
 
 
-def test_one_file_is_explained(tiktoks: Any, videos: list[str]) -> None:
-    said = json.loads(asked(tiktoks, videos[0], *WORDS, "--json").stdout)
-    scored = json.loads(asked(tiktoks, videos[0], *WORDS, "--json", entry=score_command).stdout)
-    assert {name: said[name] for name in scored} == scored
-    explanation = said["explanation"]
+def test_one_file_is_explained(flow: Any, videos: list[str]) -> None:
+    output = json.loads(run(flow, videos[0], *OPTIONS, "--json").stdout)
+    scored = json.loads(run(flow, videos[0], *OPTIONS, "--json", entry=score_command).stdout)
+    assert {name: output[name] for name in scored} == scored
+    explanation = output["explanation"]
     points = explanation["hook"]["points"]
     assert [point["seconds"] for point in points[:3]] == [1, 2, 3]
     assert points[-1]["scored"]["score"] == scored["score"]
     parts = explanation["segments"]["parts"]
     assert parts[-1]["stop"] == points[-1]["seconds"]
     assert any(part["change"] for part in parts)
-    assert [each["said"] for each in explanation["what_if"]["tried"]] == [
+    assert [change["said"] for change in explanation["what_if"]["tried"]] == [
         *("trim_start=1", "trim_end=1"),
         *("hour=0", "hour=6", "hour=12", "hour=18", "sound=reused"),
     ]
-    assert said["meaning"] == ASSOCIATIONS
+    assert output["meaning"] == ASSOCIATIONS
 
 
-def test_what_is_asked_for_is_tried(tiktoks: Any, videos: list[str]) -> None:
-    done = asked(tiktoks, videos[0], *WORDS, "--what-if", "caption=other words", "--what-if", "followers=5")
-    assert done.exit_code == 0
-    lines = done.stdout.splitlines()
+def test_what_is_asked_for_is_tried(flow: Any, videos: list[str]) -> None:
+    result = run(flow, videos[0], *OPTIONS, "--what-if", "caption=other words", "--what-if", "followers=5")
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
     assert lines[0] == videos[0]
     assert lines[-1] == ASSOCIATIONS
     titles = [line for line in lines if not line.startswith(" ")][1:-1]
-    found = [title.partition(":")[0] for title in titles]
-    assert found == [
+    names = [title.partition(":")[0] for title in titles]
+    assert names == [
         "modalities",
         "nearest training posts by others, and what became of them",
         *("hook curve", "segments", "what if"),
@@ -68,9 +68,9 @@ def test_what_is_asked_for_is_tried(tiktoks: Any, videos: list[str]) -> None:
     assert [line.split("  ")[1] for line in lines[-3:-1]] == ["caption=other words", "followers=5"]
 
 
-def test_several_files_are_ranked(tiktoks: Any, videos: list[str]) -> None:
-    drafts = json.loads(asked(tiktoks, *videos, *WORDS, "--json").stdout)["drafts"]
-    alone = [json.loads(asked(tiktoks, file, *WORDS, "--json", entry=score_command).stdout) for file in videos]
+def test_several_files_are_ranked(flow: Any, videos: list[str]) -> None:
+    drafts = json.loads(run(flow, *videos, *OPTIONS, "--json").stdout)["drafts"]
+    alone = [json.loads(run(flow, file, *OPTIONS, "--json", entry=score_command).stdout) for file in videos]
     expected = sorted(alone, key=lambda scored: -scored["score"])
     assert [(draft["name"], draft["scored"]["score"]) for draft in drafts] == [
         (scored["file"], scored["score"]) for scored in expected
@@ -78,7 +78,7 @@ def test_several_files_are_ranked(tiktoks: Any, videos: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("none.mp4",), "missing_object"),
         (("a.mp4", "a.mp4"), "a FILE is named twice"),
@@ -86,8 +86,8 @@ def test_several_files_are_ranked(tiktoks: Any, videos: list[str]) -> None:
         (("a.mp4", "--what-if", "colour=red"), "there is no change 'colour=red'"),
     ],
 )
-def test_what_cannot_be_explained_is_one_line(tiktoks: Any, arguments: tuple[str, ...], said: str) -> None:
-    done = asked(tiktoks, *arguments)
-    assert done.exit_code != 0
-    assert said in str(done.exception)
-    assert "\n" not in str(done.exception)
+def test_what_cannot_be_explained_is_one_line(flow: Any, arguments: tuple[str, ...], message: str) -> None:
+    result = run(flow, *arguments)
+    assert result.exit_code != 0
+    assert message in str(result.exception)
+    assert "\n" not in str(result.exception)

@@ -1,4 +1,4 @@
-"""How a model's words are corrected, from few held posts and from many."""
+"""Calibration of a model, from few validation posts and from many."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from viral.scoring.calibration import CONFORMAL_FROM, ISOTONIC_FROM, SIGMOID_FRO
 
 
 def overconfident(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """A model that knows half of what there is to know, and speaks as if it knew all; its intervals are too narrow."""
-    chance = np.random.default_rng(seed)
-    seen = chance.normal(size=count)
-    y = seen + chance.normal(size=count)
+    """An overconfident model: probabilities too extreme, intervals too narrow."""
+    rng = np.random.default_rng(seed)
+    seen = rng.normal(size=count)
+    y = seen + rng.normal(size=count)
     quantiles = np.stack([seen - 0.7, seen, seen + 0.7], axis=1)
     return 1 / (1 + np.exp(-4 * seen)), quantiles, y, y > 1
 
@@ -28,13 +28,13 @@ def calibrated(count: int) -> Calibration:
     ("count", "method", "worst"), [(SIGMOID_FROM * 10, "sigmoid", 0.06), (ISOTONIC_FROM, "isotonic", 0.06)]
 )
 def test_probabilities_and_intervals_come_right(count: int, method: str, worst: float) -> None:
-    made = calibrated(count)
-    assert made.method == method
+    calibration = calibrated(count)
+    assert calibration.method == method
     probability, quantiles, y, viral = overconfident(5000, seed=1)
-    before, after = (classification(viral, p)["ece"] for p in (probability, made.probability(probability)))
+    before, after = (classification(viral, p)["ece"] for p in (probability, calibration.probability(probability)))
     assert before is not None and before > 0.2
     assert after is not None and after < worst
-    ends = made.quantiles(quantiles)
+    ends = calibration.quantiles(quantiles)
     assert 0.86 < ((ends[:, 0] <= y) & (y <= ends[:, 2])).mean() < 0.94
     assert (np.diff(ends, axis=1) >= 0).all()
     assert (ends[:, 1] == quantiles[:, 1]).all()
@@ -43,9 +43,9 @@ def test_probabilities_and_intervals_come_right(count: int, method: str, worst: 
 def test_order_is_kept_and_nobody_is_told_zero_or_one() -> None:
     raw = np.linspace(0, 1, 500)
     for count in (200, ISOTONIC_FROM):
-        made = calibrated(count).probability(raw)
-        assert (np.diff(made) >= 0).all()
-        assert 0 < made.min() < made.max() < 1
+        calibration = calibrated(count).probability(raw)
+        assert (np.diff(calibration) >= 0).all()
+        assert 0 < calibration.min() < calibration.max() < 1
 
 
 def test_too_few_posts_correct_nothing() -> None:
@@ -61,29 +61,29 @@ def test_too_few_posts_correct_nothing() -> None:
 def test_a_worthless_order_gets_one_probability() -> None:
     probability, quantiles, y, viral = overconfident(200)
     backwards = fit(1 - probability, quantiles, y, viral, np.arange(200), base_rate=0.2, spread=(0.0, 1.0))
-    said = backwards.probability(np.array([0.1, 0.5, 0.9]))
-    assert said == pytest.approx(np.full(3, viral.mean()))
+    probabilities = backwards.probability(np.array([0.1, 0.5, 0.9]))
+    assert probabilities == pytest.approx(np.full(3, viral.mean()))
 
 
 def test_percentiles_by_hand() -> None:
     y = np.arange(5.0)
     raw = np.array([0.1, 0.2, 0.3, 0.4, 0.5])
-    made = fit(raw, np.stack([y, y, y], axis=1), y, y > 3, np.arange(5), base_rate=0.2, spread=(0.0, 4.0))
-    assert made.percentile(np.array([0.05, 0.3, 0.99])).tolist() == pytest.approx([0, 50, 100])
+    calibration = fit(raw, np.stack([y, y, y], axis=1), y, y > 3, np.arange(5), base_rate=0.2, spread=(0.0, 4.0))
+    assert calibration.percentile(np.array([0.05, 0.3, 0.99])).tolist() == pytest.approx([0, 50, 100])
     # Half way between the second and the third in log odds.
     between = 1 / (1 + np.exp(-log_odds(np.array([0.2, 0.3])).mean()))
-    assert made.percentile(np.array([between]))[0] == pytest.approx(40)
+    assert calibration.percentile(np.array([between]))[0] == pytest.approx(40)
 
 
 def test_percentiles_of_a_model_that_says_one_thing() -> None:
     y = np.arange(50.0)
-    made = fit(np.full(50, 0.3), np.zeros((50, 3)), y, y > 40, np.arange(50), base_rate=0.2, spread=(0.0, 4.0))
-    assert made.percentile(np.array([0.2, 0.3, 0.4])).tolist() == [0, 50, 100]
+    calibration = fit(np.full(50, 0.3), np.zeros((50, 3)), y, y > 40, np.arange(50), base_rate=0.2, spread=(0.0, 4.0))
+    assert calibration.percentile(np.array([0.2, 0.3, 0.4])).tolist() == [0, 50, 100]
 
 
 def test_kept_as_json() -> None:
-    made = calibrated(1500)
-    assert Calibration.from_dict(json.loads(json.dumps(made.to_dict()))) == made
+    calibration = calibrated(1500)
+    assert Calibration.from_dict(json.loads(json.dumps(calibration.to_dict()))) == calibration
 
 
 @pytest.mark.parametrize(

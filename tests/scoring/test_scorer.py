@@ -1,4 +1,4 @@
-"""Scoring: the same post gets the same score, wherever and beside whatever it is scored."""
+"""Scoring: a post gets the same score on any machine and in any batch."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from viral.extractors.extractor import Vector
 from viral.extractors.feature_set import FeatureSet
 from viral.models.fusion_config import FusionConfig
 from viral.models.networks import FUSIONS, network
-from viral.registry.registry import Registry, Saved
-from viral.scoring.scorer import BLOCK, Scored, Scorer
+from viral.registry.registry import ModelVersion, Registry
+from viral.scoring.scorer import BLOCK, Score, Scorer
 from viral.storage.store import Store
 
 Post = dict[str, Vector | None]
@@ -31,8 +31,8 @@ MEAN, SCALE = 10.0, 2.0
 
 def saved(
     streams: tuple[Stream, ...], gates: dict[str, float] | None = None, architecture: str = "gated", **card: Any
-) -> Saved:
-    """A model with made-up weights, with the card that training writes."""
+) -> ModelVersion:
+    """A model with random weights, and the card that training writes."""
     torch.manual_seed(0)
     config = FusionConfig(streams, gates=gates, architecture=architecture)
     model = network(config)
@@ -48,7 +48,7 @@ def saved(
         "notes": ["trained on a synthetic corpus"],
         **card,
     }
-    return Saved("fusion", 3, json.loads(json.dumps(content)), save(model.state_dict()))
+    return ModelVersion("fusion", 3, json.loads(json.dumps(content)), save(model.state_dict()))
 
 
 @pytest.fixture(scope="module")
@@ -57,13 +57,13 @@ def scorer() -> Scorer:
 
 
 def some_posts(count: int, streams: tuple[Stream, ...], seed: int = 0) -> list[Post]:
-    """Each has its first stream at least."""
-    chance = np.random.default_rng(seed)
+    """Random posts that have at least the first stream."""
+    rng = np.random.default_rng(seed)
 
     def vector(stream: Stream) -> Vector | None:
-        if stream is not streams[0] and chance.random() < 0.3:
+        if stream is not streams[0] and rng.random() < 0.3:
             return None
-        return chance.normal(size=stream.dim).astype(np.float32)
+        return rng.normal(size=stream.dim).astype(np.float32)
 
     return [{stream.name: vector(stream) for stream in streams} for _ in range(count)]
 
@@ -71,26 +71,28 @@ def some_posts(count: int, streams: tuple[Stream, ...], seed: int = 0) -> list[P
 def test_a_score_by_hand(scorer: Scorer) -> None:
     post: Post = {stream.name: np.linspace(-1, 1, stream.dim, dtype=np.float32) for stream in scorer.streams}
     post["caption"] = None
-    (scored,) = scorer.score([post])
+    (score,) = scorer.score([post])
     model = network(FusionConfig(scorer.streams)).eval()
     model.load_state_dict(load(scorer.saved.weights))
     batch = from_vectors(scorer.streams, [post])
     with torch.inference_mode():
-        said = model(
+        output = model(
             {name: torch.from_numpy(array) for name, array in batch.vectors.items()}, torch.from_numpy(batch.present)
         )
-    assert scored.probability == pytest.approx(float(said.logit.sigmoid()), abs=1e-5)
-    expected = [float(each) * SCALE + MEAN for each in said.quantiles[0]]
-    assert [scored.low, scored.score, scored.high] == pytest.approx(expected, abs=1e-4)
-    assert scored.low < scored.score < scored.high
-    assert list(scored.rates) == ["likes", "comments", "shares"]
-    assert list(scored.rates.values()) == pytest.approx(said.rates[0].tolist(), abs=1e-5)
-    assert list(scored.modalities) == ["metadata", "audio"]
-    assert sum(scored.modalities.values()) == pytest.approx(1)
-    assert list(scored.modalities.values()) == pytest.approx([float(said.gates[0][0]), float(said.gates[0][2])])
-    assert scored.missing == ("text",)
-    assert (scored.label, scored.model) == ("log_views", "fusion/3")
-    assert scored.notes == ("trained on a synthetic corpus",)
+    assert score.probability == pytest.approx(float(output.logit.sigmoid()), abs=1e-5)
+    expected = [float(value) * SCALE + MEAN for value in output.quantiles[0]]
+    assert [score.low, score.score, score.high] == pytest.approx(expected, abs=1e-4)
+    assert score.low < score.score < score.high
+    assert list(score.rates) == ["likes", "comments", "shares"]
+    assert list(score.rates.values()) == pytest.approx(output.rates[0].tolist(), abs=1e-5)
+    assert list(score.modalities) == ["metadata", "audio"]
+    assert sum(score.modalities.values()) == pytest.approx(1)
+    assert list(score.modalities.values()) == pytest.approx(
+        [float(output.contributions[0][0]), float(output.contributions[0][2])]
+    )
+    assert score.missing == ("text",)
+    assert (score.label, score.model) == ("log_views", "fusion/3")
+    assert score.notes == ("trained on a synthetic corpus",)
 
 
 LARGE = (Stream("a", "x", 40), Stream("b", "y", 384), Stream("c", "z", 2048))
@@ -101,35 +103,35 @@ def test_a_score_does_not_depend_on_its_neighbours() -> None:
     posts = some_posts(3 * BLOCK + 5, LARGE)
     together = scorer.score(posts)
     assert len(together) == len(posts)
-    for place in range(0, len(posts), 5):
-        assert scorer.score([posts[place]]) == [together[place]]  # to the last bit
+    for index in range(0, len(posts), 5):
+        assert scorer.score([posts[index]]) == [together[index]]  # to the last bit
     shuffled = np.random.default_rng(1).permutation(len(posts))
-    assert scorer.score([posts[place] for place in shuffled]) == [together[place] for place in shuffled]
+    assert scorer.score([posts[index] for index in shuffled]) == [together[index] for index in shuffled]
 
 
 def test_a_score_does_not_depend_on_the_number_of_threads() -> None:
     scorer, posts, threads = Scorer(saved(LARGE)), some_posts(BLOCK, LARGE), torch.get_num_threads()
     try:
-        found = []
+        scores = []
         for count in (1, 2, 4):
             torch.set_num_threads(count)
-            found.append(scorer.score(posts))
+            scores.append(scorer.score(posts))
     finally:
         torch.set_num_threads(threads)
-    assert found[0] == found[1] == found[2]
+    assert scores[0] == scores[1] == scores[2]
 
 
 def test_every_subset_of_streams_is_scored(scorer: Scorer) -> None:
     (whole,) = some_posts(1, scorer.streams)
     whole = {stream.name: np.ones(stream.dim, np.float32) for stream in scorer.streams}
     names = list(whole)
-    for chosen in range(1, 1 << len(names)):
-        post = {name: whole[name] if chosen >> place & 1 else None for place, name in enumerate(names)}
-        (scored,) = scorer.score([post])
-        numbers = [scored.probability, scored.low, scored.score, scored.high, *scored.rates.values()]
+    for subset in range(1, 1 << len(names)):
+        post = {name: whole[name] if subset >> bit & 1 else None for bit, name in enumerate(names)}
+        (score,) = scorer.score([post])
+        numbers = [score.probability, score.low, score.score, score.high, *score.rates.values()]
         assert np.isfinite(numbers).all()
-        assert len(scored.modalities) == chosen.bit_count()
-        assert len(scored.missing) == len(names) - chosen.bit_count()
+        assert len(score.modalities) == subset.bit_count()
+        assert len(score.missing) == len(names) - subset.bit_count()
 
 
 def test_streams_of_one_modality_share_its_weight() -> None:
@@ -172,24 +174,26 @@ arrays = np.load(sys.argv[2])
 posts = [{} for _ in range(int(arrays["count"]))]
 for name in arrays:
     if name != "count":
-        place, stream = name.split(" ")
-        posts[int(place)][stream] = arrays[name]
+        row, stream = name.split(" ")
+        posts[int(row)][stream] = arrays[name]
 store = Store(sys.argv[1])
-models = {name: Scorer.load(store, name) for name in sys.argv[3:]}
-print(json.dumps({name: [asdict(scored) for scored in each.score(posts)] for name, each in models.items()}))
+scorers = {name: Scorer.load(store, name) for name in sys.argv[3:]}
+print(json.dumps({name: [asdict(score) for score in scorer.score(posts)] for name, scorer in scorers.items()}))
 """
 
 
-def test_saved_and_loaded_elsewhere_each_scores_the_same(any_store: Store, tmp_path: Path) -> None:
+def test_saved_and_loaded_elsewhere_each_scores_the_same(folder_store: Store, tmp_path: Path) -> None:
     for architecture in FUSIONS:
-        made = saved(streams_of(MINI), architecture=architecture)
-        assert Registry(any_store).save(architecture, made.card, made.weights) == 1
+        model = saved(streams_of(MINI), architecture=architecture)
+        assert Registry(folder_store).save(architecture, model.card, model.weights) == 1
     posts = some_posts(20, streams_of(MINI))
-    arrays = {f"{place} {name}": v for place, post in enumerate(posts) for name, v in post.items() if v is not None}
+    arrays = {f"{row} {name}": v for row, post in enumerate(posts) for name, v in post.items() if v is not None}
     np.savez(tmp_path / "posts.npz", count=len(posts), **arrays)
-    command = [sys.executable, "-c", ELSEWHERE, any_store.root, str(tmp_path / "posts.npz"), *FUSIONS]
-    said = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    command = [sys.executable, "-c", ELSEWHERE, folder_store.root, str(tmp_path / "posts.npz"), *FUSIONS]
+    output = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     tuples = ("missing", "notes")
     for name in FUSIONS:
-        there = [Scored(**{key: tuple(v) if key in tuples else v for key, v in each.items()}) for each in said[name]]
-        assert there == Scorer.load(any_store, f"{name}/1").score(posts)
+        scores = [
+            Score(**{key: tuple(v) if key in tuples else v for key, v in fields.items()}) for fields in output[name]
+        ]
+        assert scores == Scorer.load(folder_store, f"{name}/1").score(posts)

@@ -69,18 +69,20 @@ def save_model(store: Store, feature_set: FeatureSet | None = None, seed: int = 
 
 
 def calibrated(store: Store, version: int) -> None:
-    """Make as if it had been calibrated: on posts that were never there, and such that every video is known."""
+    """Calibrate the model on invented posts, with every video in distribution."""
     from viral.datasets.streams import Batch
     from viral.scoring.calibration import fit
     from viral.scoring.reference import Reference
     from viral.scoring.scorer import CALIBRATION, Scorer
 
-    registry, chance = Registry(store), np.random.default_rng(version)
+    registry, rng = Registry(store), np.random.default_rng(version)
     raw = Scorer(registry.load(f"{MODEL}/{version}"), raw=True)
-    vectors = {each.name: chance.normal(size=(100, each.dim)).astype(np.float32) for each in raw.streams}
-    batch, y = Batch(vectors, np.ones((100, len(raw.streams)), bool)), chance.normal(10, 2, 100)
-    said = raw.predict(batch)
-    made = fit(said.probability, said.quantiles, y, y > 12, np.arange(100) // 5, base_rate=0.2, spread=(7.0, 13.0))
+    vectors = {stream.name: rng.normal(size=(100, stream.dim)).astype(np.float32) for stream in raw.streams}
+    batch, y = Batch(vectors, np.ones((100, len(raw.streams)), bool)), rng.normal(10, 2, 100)
+    prediction = raw.predict(batch)
+    calibration = fit(
+        prediction.probability, prediction.quantiles, y, y > 12, np.arange(100) // 5, base_rate=0.2, spread=(7.0, 13.0)
+    )
     rows = pa.table(
         {
             "post_id": [f"post {number}" for number in range(100)],
@@ -90,9 +92,9 @@ def calibrated(store: Store, version: int) -> None:
             "is_viral": y > 12,
         }
     )
-    found = Reference.fit(raw.streams, batch, rows, batch)
-    Reference(rows, found.streams, found.content, 1e9).save(store, raw.saved.prefix)
-    store.write(registry.key(MODEL, version, CALIBRATION), json.dumps(made.to_dict()).encode())
+    reference = Reference.fit(raw.streams, batch, rows, batch)
+    Reference(rows, reference.streams, reference.content, 1e9).save(store, raw.saved.prefix)
+    store.write(registry.key(MODEL, version, CALIBRATION), json.dumps(calibration.to_dict()).encode())
 
 
 @pytest.fixture(scope="session")
@@ -124,13 +126,13 @@ def only(source: Path, kind: str, target: Path) -> Path:
     """A copy with the streams of one kind, packet by packet."""
     import av
 
-    with av.open(str(source)) as given, av.open(str(target), "w") as made:
-        old = next(stream for stream in given.streams if stream.type == kind)
-        new = made.add_stream_from_template(old)
-        for packet in given.demux(old):
+    with av.open(str(source)) as source_file, av.open(str(target), "w") as target_file:
+        old = next(stream for stream in source_file.streams if stream.type == kind)
+        new = target_file.add_stream_from_template(old)
+        for packet in source_file.demux(old):
             if packet.dts is not None:
                 packet.stream = new
-                made.mux(packet)
+                target_file.mux(packet)
     return target
 
 

@@ -1,43 +1,47 @@
-"""Several drafts by the same author, ranked, with the probability that one does better than another."""
+"""Rank several drafts by the same author, with the probability that one does better than another."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from viral.scoring.pair_residuals import Gaps
-from viral.scoring.scorer import Scored
+from viral.scoring.pair_residuals import PairResiduals
+from viral.scoring.scorer import Score
 
 
 @dataclass(frozen=True)
-class Ranked:
-    """A draft and its score. `beats` has for each other draft the probability of doing better; None without `Gaps`."""
+class RankedDraft:
+    """A draft with its score, and the probability of doing better than each other draft (None without residuals)."""
 
     name: str
-    scored: Scored
+    prediction: Score
     beats: Mapping[str, float] | None
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """Drafts, the one with the highest score first."""
+    """Drafts by score, highest first."""
 
-    drafts: tuple[Ranked, ...]
+    drafts: tuple[RankedDraft, ...]
 
 
-def ranked(drafts: Mapping[str, Scored], gaps: Gaps | None) -> Ranking:
-    """Rank drafts by their scores.
+def rank(drafts: Mapping[str, Score], residuals: PairResiduals | None) -> Ranking:
+    """Rank drafts by score.
 
     Args:
-        drafts: the score of each, by its name.
-        gaps: of the model that scored them.
+        drafts: scores by draft name.
+        residuals: of the model that scored them.
     """
     order = sorted(drafts, key=lambda name: -drafts[name].score)
-    return Ranking(tuple(Ranked(name, drafts[name], _beats(name, drafts, gaps)) for name in order))
+    return Ranking(
+        tuple(RankedDraft(name, drafts[name], _win_probabilities(name, drafts, residuals)) for name in order)
+    )
 
 
-def _beats(name: str, drafts: Mapping[str, Scored], gaps: Gaps | None) -> dict[str, float] | None:
-    if gaps is None:
+def _win_probabilities(
+    name: str, drafts: Mapping[str, Score], residuals: PairResiduals | None
+) -> dict[str, float] | None:
+    if residuals is None:
         return None
-    own = drafts[name].score
-    return {other: gaps.beats(own - scored.score) for other, scored in drafts.items() if other != name}
+    score = drafts[name].score
+    return {rival: residuals.win_probability(score - drafts[rival].score) for rival in drafts if rival != name}

@@ -1,4 +1,4 @@
-"""The whole explanation of one draft: its sections by name. Command line and endpoint both ask for it here."""
+"""Explain one draft, section by section. The command line and the endpoint both call it."""
 
 from __future__ import annotations
 
@@ -12,31 +12,42 @@ from viral.datasets.streams import from_vectors
 from viral.errors import ConfigError, UsageError
 from viral.explain.hook import hook_curve
 from viral.explain.neighbours import neighbours
-from viral.explain.segments import hide_each
+from viral.explain.segments import occlude
 from viral.explain.shapley import shapley
 from viral.explain.text import lines
 from viral.explain.trees import tree_values
 from viral.explain.variants import Draft, Rescorer, Variant
-from viral.explain.whatif import Change, usual, what_if
+from viral.explain.whatif import Change, default_changes, what_if
 from viral.extractors.extractor import Vector
-from viral.features.pipeline import Outcome
-from viral.scoring.scorer import Scored, Scorer
+from viral.features.posts import ExtractionResult
+from viral.scoring.scorer import Score, Scorer
+
+_JSON_NAMES = {
+    "in_distribution": "known",
+    "prediction": "scored",
+    "spec": "said",
+    "results": "tried",
+    "base_score": "score_of_nothing",
+    "base_odds": "odds_of_nothing",
+    "base_value": "of_all",
+}
+"""Names of the sections' fields in JSON, where they differ."""
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """A draft's outcome and score, and the sections that explain it: dataclasses that `viral.explain.text` can read."""
+    """A draft's features and score, and the sections that explain it, each a dataclass that `lines` can print."""
 
-    outcome: Outcome
-    scored: Scored
+    features: ExtractionResult
+    score: Score
     sections: Mapping[str, Any]
 
     def to_dict(self) -> dict[str, Any]:
-        """The sections as JSON holds them."""
-        return as_json(self.sections)
+        """Convert the sections to JSON."""
+        return to_json(self.sections)
 
     def lines(self) -> list[str]:
-        """The sections as people read them."""
+        """Render the sections as text."""
         return [line for section in self.sections.values() for line in lines(section)]
 
 
@@ -44,61 +55,61 @@ def explain(rescorer: Rescorer, draft: Draft, changes: Sequence[Change] | None =
     """Explain the score of a draft with a video.
 
     Args:
-        rescorer: scores its variants.
-        draft: what to explain.
-        changes: what could be otherwise; None tries what is usual.
+        rescorer: scores variants of the draft.
+        draft: the draft.
+        changes: what-if changes; None: `default_changes`.
 
     Raises:
-        UsageError: its video cannot be used, or a change does not fit.
+        UsageError: the video cannot be used, or a change does not fit it.
     """
     if draft.video is None:
         raise ConfigError("an explanation needs a video")
-    ((outcome, scored),) = rescorer.scored([Variant(draft)])
-    seconds = outcome.facts.seen_seconds
+    ((features, score),) = rescorer.extract_and_score([Variant(draft)])
+    seconds = features.facts.seen_seconds
     if not seconds:
-        raise UsageError(f"{draft.video}: nobody can say how long it lasts")
-    chosen = usual(draft.context, seconds) if changes is None else changes
-    gaps = rescorer.scorer.gaps
-    return Explanation(
-        outcome,
-        scored,
-        {
-            **of_vectors(rescorer.scorer, outcome.vectors, author_id=draft.author_id, before=draft.context.posted_at),
-            "hook": hook_curve(rescorer, draft, seconds, scored),
-            "segments": hide_each(rescorer, draft, seconds, scored),
-            "what_if": what_if(rescorer, draft, seconds, scored, chosen, gaps),
-        },
-    )
+        raise UsageError(f"{draft.video}: its length is unknown")
+    if changes is None:
+        changes = default_changes(draft.context, seconds)
+    scorer, posted_at = rescorer.scorer, draft.context.posted_at
+    sections = explain_vectors(scorer, features.vectors, author_id=draft.author_id, before=posted_at)
+    sections["hook"] = hook_curve(rescorer, draft, seconds, score)
+    sections["segments"] = occlude(rescorer, draft, seconds, score)
+    sections["what_if"] = what_if(rescorer, draft, seconds, score, changes, scorer.pair_residuals)
+    return Explanation(features, score, sections)
 
 
-def of_vectors(
+def explain_vectors(
     scorer: Scorer,
     vectors: Mapping[str, Vector | None],
     *,
     author_id: str | None = None,
     before: datetime | None = None,
 ) -> dict[str, Any]:
-    """What can be said without the video: modalities, the columns that trees go by, the nearest training posts.
+    """Return the sections that need no video: modalities, tree columns, nearest training posts.
 
     Args:
-        scorer: the model; one that is not calibrated says nothing of modalities and of nearest posts.
+        scorer: the model; without calibration there are no modalities and no nearest posts.
         vectors: of the post.
-        author_id: whose it is.
-        before: when it was, or is to be, posted.
+        author_id: its author.
+        before: when it was, or will be, posted.
     """
     batch = from_vectors(scorer.streams, [vectors])
-    found: dict[str, Any] = {}
+    sections: dict[str, Any] = {}
     if scorer.calibration and scorer.reference:
-        found["modalities"] = shapley(scorer, batch)[0]
+        sections["modalities"] = shapley(scorer, batch)[0]
     if trees := tree_values(scorer, batch):
-        found["trees"] = trees[0]
+        sections["trees"] = trees[0]
     if scorer.reference:
-        found["nearest"] = neighbours(scorer, batch, author_id=author_id, before=before)
-    return found
+        sections["nearest"] = neighbours(scorer, batch, author_id=author_id, before=before)
+    return sections
 
 
-def as_json(sections: Mapping[str, Any]) -> dict[str, Any]:
-    """Sections as JSON holds them, times in ISO 8601."""
-    plain = {name: asdict(section) for name, section in sections.items()}
+def to_json(sections: Mapping[str, Any]) -> dict[str, Any]:
+    """Convert sections to JSON, with times in ISO 8601."""
+
+    def rename(fields: list[tuple[str, Any]]) -> dict[str, Any]:
+        return {_JSON_NAMES.get(name, name): value for name, value in fields}
+
+    plain = {name: asdict(section, dict_factory=rename) for name, section in sections.items()}
     stored: dict[str, Any] = json.loads(json.dumps(plain, default=datetime.isoformat))
     return stored

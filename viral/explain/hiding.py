@@ -1,4 +1,4 @@
-"""A part of a decoded video hidden: nothing of it is seen or heard, and nothing else is decoded anew."""
+"""Hide a part of a decoded video, without decoding anything again."""
 
 from __future__ import annotations
 
@@ -8,56 +8,56 @@ import numpy as np
 import numpy.typing as npt
 
 from viral.media.media import Audio, Media, PacketTrack, Track
-from viral.media.window import Window
+from viral.media.window import ClipWindow
 
 GREY = 128
-"""What is seen where a request has no frame outside the hidden part."""
+"""Pixel value if a request has no frame outside the hidden part: the middle of the range."""
 
 _Bools = npt.NDArray[np.bool_]
 _Pixels = npt.NDArray[np.uint8]
 
 
-def hidden(media: Media, part: Window) -> Media:
-    """The same video with a part of it hidden; its length and its other facts stay.
+def hide(media: Media, window: ClipWindow) -> Media:
+    """Return the video with a part of it hidden; its length and other facts stay.
 
-    In the part the picture stands still, as the last frame before it, else the first one behind it: a grey picture
-    would bring two cuts and a darkness that no video of a training set has. The sound is silent. Coded packets are as
-    large as their like usually are, so that they tell nothing; that some are key frames stays.
+    Hidden frames repeat the last frame before the part, or else the first one after it: grey frames would add two cuts
+    and a darkness that no training video has. Hidden sound is silent. Hidden packets get the median size of the visible
+    packets of their kind; key frames stay key frames.
     """
-    return replace(media, tracks={request: _hidden(track, part) for request, track in media.tracks.items()})
+    return replace(media, tracks={request: _hide(track, window) for request, track in media.tracks.items()})
 
 
-def _hidden(track: Track, part: Window) -> Track:
+def _hide(track: Track, window: ClipWindow) -> Track:
     if isinstance(track, Audio):
-        return _silenced(track, part)
-    inside = (track.pts_seconds >= part.start) & (track.pts_seconds < part.until)
+        return _silence(track, window)
+    inside = (track.pts_seconds >= window.start) & (track.pts_seconds < window.until)
     if isinstance(track, PacketTrack):
-        return replace(track, sizes=_levelled(track, inside))
+        return replace(track, sizes=_level(track, inside))
     frames = track.data.reshape(-1, *track.data.shape[-3:])
-    return replace(track, data=_still(frames, track.pts_seconds.ravel(), inside.ravel()).reshape(track.data.shape))
+    return replace(track, data=_freeze(frames, track.pts_seconds.ravel(), inside.ravel()).reshape(track.data.shape))
 
 
-def _silenced(audio: Audio, part: Window) -> Audio:
+def _silence(audio: Audio, window: ClipWindow) -> Audio:
     samples = audio.samples.copy()
-    stop = None if part.stop is None else round(part.stop * audio.rate)
-    samples[round(part.start * audio.rate) : stop] = 0.0
+    stop = None if window.stop is None else round(window.stop * audio.rate)
+    samples[round(window.start * audio.rate) : stop] = 0.0
     return replace(audio, samples=samples)
 
 
-def _levelled(track: PacketTrack, inside: _Bools) -> npt.NDArray[np.int64]:
+def _level(track: PacketTrack, inside: _Bools) -> npt.NDArray[np.int64]:
     sizes = track.sizes.copy()
-    for alike in (track.key, ~track.key):
-        seen = track.sizes[alike & ~inside]
-        if len(seen):
-            sizes[alike & inside] = round(float(np.median(seen)))
+    for kind in (track.key, ~track.key):
+        visible = track.sizes[kind & ~inside]
+        if len(visible):
+            sizes[kind & inside] = round(float(np.median(visible)))
     return sizes
 
 
-def _still(frames: _Pixels, times: npt.NDArray[np.float64], inside: _Bools) -> _Pixels:
-    seen = np.flatnonzero(~inside)
-    if not len(seen):
+def _freeze(frames: _Pixels, times: npt.NDArray[np.float64], inside: _Bools) -> _Pixels:
+    visible = np.flatnonzero(~inside)
+    if not len(visible):
         return np.full_like(frames, GREY)
-    seen = seen[np.argsort(times[seen], kind="stable")]
-    before = np.clip(np.searchsorted(times[seen], times, side="right") - 1, 0, None)
-    shown: _Pixels = frames[np.where(inside, seen[before], np.arange(len(frames)))]
-    return shown
+    visible = visible[np.argsort(times[visible], kind="stable")]
+    before = np.clip(np.searchsorted(times[visible], times, side="right") - 1, 0, None)
+    frozen: _Pixels = frames[np.where(inside, visible[before], np.arange(len(frames)))]
+    return frozen

@@ -1,4 +1,4 @@
-"""The training posts most like a post, and what became of them."""
+"""The training posts most like a post, and what they reached."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from viral.datasets.streams import Batch, Stream
@@ -16,15 +17,15 @@ from viral.scoring.scorer import Scorer
 
 
 @dataclass(frozen=True)
-class Nearest:
-    """The nearest training posts, nearest first; the list is empty where none is by others and earlier."""
+class NearestPosts:
+    """The nearest training posts, nearest first; empty if none is earlier and by another author."""
 
     posts: tuple[Neighbour, ...]
 
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A training post: what it reached, in the units of the label, and its distance (1: as far as is usual)."""
+    """A training post: its target in the units of the label, and its distance (1: typical of unseen posts)."""
 
     post_id: str
     author_id: str | None
@@ -36,18 +37,18 @@ class Neighbour:
 
 def neighbours(
     scorer: Scorer, batch: Batch, *, author_id: str | None = None, before: datetime | None = None, count: int = 5
-) -> Nearest:
-    """The kept training posts nearest to one post, nearest first: by other authors, and earlier in time.
+) -> NearestPosts:
+    """Return the reference posts nearest to one post, by other authors and earlier in time.
 
     Args:
-        scorer: its model keeps up to `reference.ROWS` training posts.
+        scorer: a calibrated model, with up to `reference.ROWS` reference posts.
         batch: the post, (1,).
-        author_id: whose it is; None: nobody's of the training posts.
-        before: when it was posted, in UTC where it says no zone; None: it is a draft, and all are earlier.
-        count: how many.
+        author_id: its author; None: not an author of the training posts.
+        before: when it was posted, UTC if it has no time zone; None: a draft, later than all training posts.
+        count: number of neighbours.
 
     Raises:
-        UsageError: the model keeps none, since it is not calibrated.
+        UsageError: the model is not calibrated.
     """
     if scorer.reference is None:
         raise UsageError(f"{scorer.saved} is not calibrated: `viral evaluate --model {scorer.saved}` does it")
@@ -62,29 +63,28 @@ def nearest(
     author_id: str | None = None,
     before: datetime | None = None,
     count: int = 5,
-) -> Nearest:
-    """The same of the posts that were kept beside a model, whose inputs are `streams`."""
+) -> NearestPosts:
+    """Do as `neighbours`, given the reference posts of a model with the inputs `streams`."""
     if before is not None and before.tzinfo is None:
         before = before.replace(tzinfo=UTC)
-    distances = reference.nearest(streams, batch)[0]
+    distances = reference.distances(streams, batch)[0]
     distances[~_allowed(reference.rows, author_id, before)] = np.inf
     order = np.argsort(distances, kind="stable")[:count]
-    there = [int(at) for at in order if np.isfinite(distances[at])]
-    return Nearest(tuple(_neighbour(reference, at, float(distances[at])) for at in there))
+    rows = [int(row) for row in order if np.isfinite(distances[row])]
+    return NearestPosts(tuple(_neighbour(reference, row, float(distances[row])) for row in rows))
 
 
-def _allowed(
-    rows: pa.Table, author_id: str | None, before: datetime | None
-) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def _allowed(rows: pa.Table, author_id: str | None, before: datetime | None) -> npt.NDArray[np.bool_]:
     authors, times = rows["author_id"].to_pylist(), rows["posted_at"].to_pylist()
     return np.array(
         [
-            (author_id is None or author != author_id) and (before is None or (when is not None and when < before))
-            for author, when in zip(authors, times, strict=True)
+            (author_id is None or author != author_id)
+            and (before is None or (posted_at is not None and posted_at < before))
+            for author, posted_at in zip(authors, times, strict=True)
         ]
     )
 
 
-def _neighbour(reference: Reference, at: int, distance: float) -> Neighbour:
-    (row,) = reference.rows.slice(at, 1).to_pylist()
-    return Neighbour(**row, distance=distance)
+def _neighbour(reference: Reference, row: int, distance: float) -> Neighbour:
+    (columns,) = reference.rows.slice(row, 1).to_pylist()
+    return Neighbour(**columns, distance=distance)

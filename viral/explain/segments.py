@@ -6,20 +6,20 @@ import math
 from dataclasses import dataclass
 from itertools import pairwise
 
-from viral.explain.variants import Draft, Score, Variant
-from viral.media.window import Window
-from viral.scoring.scorer import Scored
+from viral.explain.variants import Draft, ScoreFunction, Variant
+from viral.media.window import ClipWindow
+from viral.scoring.scorer import Score
 
-MOST_SEGMENTS = 12
+MAX_SEGMENTS = 12  # each costs one pass of the extractors: 5 s parts for a minute of video
 
 
 @dataclass(frozen=True)
-class Segment:
-    """A part of a video, and the score of the video with that part hidden: `change` is that less the whole's score."""
+class VideoSegment:
+    """A part of a video, the score with that part hidden, and the `change` against the score of the whole."""
 
     start: float
     stop: float
-    scored: Scored
+    prediction: Score
     change: float
 
 
@@ -27,27 +27,27 @@ class Segment:
 class Segments:
     """The parts of a video, in order and without gaps."""
 
-    parts: tuple[Segment, ...]
+    parts: tuple[VideoSegment, ...]
 
 
-def hide_each(score: Score, draft: Draft, seconds: float, whole: Scored) -> Segments:
-    """Hide one part after the other: whole seconds each, at most twelve parts.
+def occlude(score: ScoreFunction, draft: Draft, seconds: float, whole: Score) -> Segments:
+    """Hide one part after the other: whole seconds each, at most `MAX_SEGMENTS` parts.
 
     Args:
         score: scores variants.
-        draft: one with a video.
-        seconds: how long the video lasts.
-        whole: its score.
+        draft: a draft with a video.
+        seconds: length of the video.
+        whole: score of the whole video.
     """
-    spans = parts(seconds)
-    scores = score([Variant(draft, hidden=Window(start, stop)) for start, stop in spans])
-    found = zip(spans, scores, strict=True)
-    return Segments(tuple(Segment(*span, scored, scored.score - whole.score) for span, scored in found))
+    spans = segment_spans(seconds)
+    predictions = score([Variant(draft, hidden=ClipWindow(start, stop)) for start, stop in spans])
+    pairs = zip(spans, predictions, strict=True)
+    return Segments(tuple(VideoSegment(*span, hidden, hidden.score - whole.score) for span, hidden in pairs))
 
 
-def parts(seconds: float) -> list[tuple[float, float]]:
-    """Equal parts of whole seconds; the last one is what remains, with at least half a part in it."""
-    length = max(1, math.ceil(seconds / MOST_SEGMENTS))
+def segment_spans(seconds: float) -> list[tuple[float, float]]:
+    """Return equal parts of whole seconds; the last one takes the rest, and is at least half as long as the others."""
+    length = max(1, math.ceil(seconds / MAX_SEGMENTS))
     count = max(1, int(seconds / length + 0.5))
-    edges = [float(length * number) for number in range(count)] + [seconds]
+    edges = [float(length * index) for index in range(count)] + [seconds]
     return list(pairwise(edges))

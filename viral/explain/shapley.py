@@ -1,7 +1,7 @@
-"""How much each modality moves a score: exact Shapley values.
+"""Exact Shapley values of the modalities: how much each moves a score.
 
-Of all orders in which the modalities of a post could become known, the mean step that each makes (Shapley 1953). With M
-of them the model is asked 2^M - 1 times, which is exact and, for nine at most, quick.
+The Shapley value is the mean change of the score when a modality is added, over all orders of adding them (Shapley
+1953). It takes 2^M - 1 predictions for M modalities: exact, and fast enough up to nine.
 """
 
 from __future__ import annotations
@@ -23,63 +23,64 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Shapley:
-    """Of one post, in the units of the label (`score`) and in log odds of being viral.
+    """Shapley values of one post: what the model makes of a modality, not what changing it would bring.
 
-    The values of the modalities sum to the score less `nothing`, what is said of a post of which nothing is known: the
-    mean of the training posts. A modality's value says what the model makes of it beside the others, not what would
-    happen if it were changed.
+    Attributes:
+        score: by modality, in the units of the label; they sum to the score minus `base_score`.
+        base_score: score without any modality: the mean of the training posts.
+        odds: by modality, in log odds of being viral; `base_odds` are those without any modality.
     """
 
     score: dict[str, float]
-    score_of_nothing: float
+    base_score: float
     odds: dict[str, float]
-    odds_of_nothing: float
+    base_odds: float
 
 
 def shapley(scorer: Scorer, batch: Batch) -> list[Shapley]:
-    """The values of each post of a batch, for the modalities that it has.
+    """Return the Shapley values of each post of a batch, for the modalities that it has.
 
     Raises:
-        UsageError: the model is not calibrated, so that what is said of nothing is not known.
+        UsageError: the model is not calibrated, so that the base values are unknown.
     """
     if scorer.calibration is None or scorer.reference is None:
         raise UsageError(f"{scorer.saved} is not calibrated: `viral evaluate --model {scorer.saved}` does it")
-    known = scorer.reference.rows["target"].to_numpy()
-    nothing = float(known.mean()), float(log_odds(np.array([scorer.calibration.base_rate]))[0])
-    return [_of_one(scorer, batch.take(np.array([row])), *nothing) for row in range(len(batch.present))]
+    targets = scorer.reference.rows["target"].to_numpy()
+    base = float(targets.mean()), float(log_odds(np.array([scorer.calibration.base_rate]))[0])
+    return [_explain_post(scorer, batch.take(np.array([row])), *base) for row in range(len(batch.present))]
 
 
-def _of_one(scorer: Scorer, post: Batch, score_of_nothing: float, odds_of_nothing: float) -> Shapley:
+def _explain_post(scorer: Scorer, post: Batch, base_score: float, base_odds: float) -> Shapley:
     modalities = [stream.modality for stream in scorer.streams]
-    there = list(dict.fromkeys(m for m, here in zip(modalities, post.present[0], strict=True) if here))
-    said = scorer.said(_every_subset(post, modalities, there))
-    scores = np.concatenate([[score_of_nothing], said.quantiles[:, 1]])
-    odds = np.concatenate([[odds_of_nothing], log_odds(said.probability)])
+    available = list(dict.fromkeys(m for m, present in zip(modalities, post.present[0], strict=True) if present))
+    predictions = scorer.predict(_all_subsets(post, modalities, available))
+    scores = np.concatenate([[base_score], predictions.score])
+    odds = np.concatenate([[base_odds], log_odds(predictions.probability)])
     return Shapley(
-        dict(zip(there, _values(scores, len(there)), strict=True)),
-        score_of_nothing,
-        dict(zip(there, _values(odds, len(there)), strict=True)),
-        odds_of_nothing,
+        dict(zip(available, _values(scores, len(available)), strict=True)),
+        base_score,
+        dict(zip(available, _values(odds, len(available)), strict=True)),
+        base_odds,
     )
 
 
-def _every_subset(post: Batch, modalities: Sequence[str], there: Sequence[str]) -> Batch:
-    """The post (1,) once for each non-empty subset of its modalities: the bits of the row's number plus one."""
-    place = np.array([there.index(m) if m in there else 0 for m in modalities])
-    chosen = np.arange(1, 1 << len(there))
-    present = post.present & (chosen[:, None] >> place & 1).astype(bool)
-    rows = np.zeros(len(chosen), np.int64)
+def _all_subsets(post: Batch, modalities: Sequence[str], available: Sequence[str]) -> Batch:
+    """Repeat the post (1,) for each non-empty subset of its modalities; row r has those of the bits of r + 1."""
+    bit = np.array([available.index(m) if m in available else 0 for m in modalities])
+    subsets = np.arange(1, 1 << len(available))
+    present = post.present & (subsets[:, None] >> bit & 1).astype(bool)
+    rows = np.zeros(len(subsets), np.int64)
     vectors = {
-        stream: np.where(present[:, at, None], vectors[rows], np.float32(0))
-        for at, (stream, vectors) in enumerate(post.vectors.items())
+        stream: np.where(present[:, index, None], vectors[rows], np.float32(0))
+        for index, (stream, vectors) in enumerate(post.vectors.items())
     }
     return Batch(vectors, present)
 
 
 def _values(worth: Floats, count: int) -> list[float]:
-    """Shapley values of `count` players, from what each coalition is worth, (2^count,), numbered by its bits."""
+    """Return the Shapley values of `count` players, given the worth of each coalition (2^count,), indexed by bits."""
     coalitions = np.arange(1 << count)
-    sizes = np.array([int(each).bit_count() for each in coalitions])
+    sizes = np.array([int(coalition).bit_count() for coalition in coalitions])
     weights = np.array([1 / (count * math.comb(count - 1, size)) if size < count else 0.0 for size in sizes])
     values = []
     for player in range(count):

@@ -1,4 +1,4 @@
-"""Explanations as lines for people."""
+"""Render explanations as lines of text."""
 
 from __future__ import annotations
 
@@ -7,72 +7,74 @@ from functools import singledispatch
 
 from viral.explain.drafts import Ranking
 from viral.explain.hook import HookCurve
-from viral.explain.neighbours import Nearest
+from viral.explain.neighbours import NearestPosts
 from viral.explain.segments import Segments
 from viral.explain.shapley import Shapley
 from viral.explain.trees import TreeValues
 from viral.explain.whatif import WhatIfs
 
-WIDTH = 30
-_COLUMNS = 10  # of the trees, that people are told
+WIDTH = 30  # of the longest bar: a line with its numbers stays below 80 characters
+_COLUMNS = 10  # tree columns shown: they are sorted, and the rest adds little
 _BLOCK, _NONE = "█", "·"
 
 
 @singledispatch
 def lines(section: object) -> list[str]:
-    """A section of an explanation, with its title. Sections say here how they read.
+    """Render a section of an explanation, with its title. Each type of section registers its own renderer.
 
     Raises:
-        NotImplementedError: nobody said it of this one.
+        NotImplementedError: the type has no renderer.
     """
     raise NotImplementedError(f"a section of the type {type(section).__name__} has no text")
 
 
 @lines.register
 def _(curve: HookCurve) -> list[str]:
-    scores = [point.scored.score for point in curve.points]
+    scores = [point.prediction.score for point in curve.points]
     rows = [
-        f"  {point.seconds:5.3g} s  {point.scored.score:8.3f}  {bar}"
+        f"  {point.seconds:5.3g} s  {point.prediction.score:8.3f}  {bar}"
         for point, bar in zip(curve.points, bars(scores), strict=True)
     ]
     if curve.rise is None:
-        said = "it never rises after the first second"
+        summary = "it never rises after the first second"
     else:
-        said = f"it rises most from {curve.start:.3g} s to {curve.stop:.3g} s: {curve.rise:+.3f}"
-    return ["hook curve: the score of the first seconds alone", *rows, f"  {said}"]
+        summary = f"it rises most from {curve.start:.3g} s to {curve.stop:.3g} s: {curve.rise:+.3f}"
+    return ["hook curve: the score of the first seconds alone", *rows, f"  {summary}"]
 
 
 @lines.register
 def _(segments: Segments) -> list[str]:
-    losses = bars([abs(part.change) for part in segments.parts], least=0.0)
+    changes = bars([abs(part.change) for part in segments.parts], start=0.0)
     rows = [
         f"  {part.start:5.3g} to {part.stop:5.3g} s  {part.change:+8.3f}  {bar}"
-        for part, bar in zip(segments.parts, losses, strict=True)
+        for part, bar in zip(segments.parts, changes, strict=True)
     ]
     return ["segments: how the score changes when a part is hidden", *rows]
 
 
 @lines.register
-def _(tried: WhatIfs) -> list[str]:
-    width = max((len(each.said) for each in tried.tried), default=0)
+def _(what_ifs: WhatIfs) -> list[str]:
+    width = max((len(result.spec) for result in what_ifs.results), default=0)
     rows = [
-        f"  {each.said:<{width}}  {each.scored.score:8.3f}  {each.change:+8.3f}{_between(each.low, each.high)}"
-        for each in tried.tried
+        f"  {result.spec:<{width}}  {result.prediction.score:8.3f}  {result.change:+8.3f}"
+        + _interval(result.low, result.high)
+        for result in what_ifs.results
     ]
     title = "what if: the score with one change, the change of the score"
-    known = any(each.low is not None for each in tried.tried)
-    return [f"{title}, and where two posts so different end up in 90 of 100 cases" if known else title, *rows]
+    if any(result.low is not None for result in what_ifs.results):
+        title += ", and the 90 % interval of the difference between two such posts"
+    return [title, *rows]
 
 
 @lines.register
 def _(ranking: Ranking) -> list[str]:
     rows = []
-    for place, draft in enumerate(ranking.drafts, start=1):
-        rows.append(f"  {place}. {draft.name}  {draft.scored.score:.3f}")
-        rows += [f"       beats {other} with {chance:.0%}" for other, chance in (draft.beats or {}).items()]
-    unknown = all(draft.beats is None for draft in ranking.drafts)
-    note = ["  how sure this is cannot be said: the model came without pairs of posts"] if unknown else []
-    return ["drafts, the highest score first", *rows, *note]
+    for position, draft in enumerate(ranking.drafts, start=1):
+        rows.append(f"  {position}. {draft.name}  {draft.prediction.score:.3f}")
+        rows += [f"       beats {rival} with {probability:.0%}" for rival, probability in (draft.beats or {}).items()]
+    if all(draft.beats is None for draft in ranking.drafts):
+        rows.append("  no probabilities: the model has no pair residuals")
+    return ["drafts, the highest score first", *rows]
 
 
 @lines.register
@@ -81,8 +83,7 @@ def _(values: Shapley) -> list[str]:
     rows = [
         f"  {name:<{width}}  {value:+8.3f}" for name, value in sorted(values.score.items(), key=lambda p: -abs(p[1]))
     ]
-    title = f"modalities: what each adds to the mean of the training posts, {values.score_of_nothing:.3f} (Shapley)"
-    return [title, *rows]
+    return [f"modalities: what each adds to the mean of the training posts, {values.base_score:.3f} (Shapley)", *rows]
 
 
 @lines.register
@@ -94,7 +95,7 @@ def _(values: TreeValues) -> list[str]:
 
 
 @lines.register
-def _(nearest: Nearest) -> list[str]:
+def _(nearest: NearestPosts) -> list[str]:
     if not nearest.posts:
         return ["nearest training posts: none by others and earlier"]
     rows = [
@@ -105,13 +106,13 @@ def _(nearest: Nearest) -> list[str]:
     return ["nearest training posts by others, and what became of them", *rows]
 
 
-def bars(values: Sequence[float], *, least: float | None = None) -> list[str]:
-    """A bar for each value: none for the least (or the given one), the full width for the largest."""
-    low = min(values, default=0.0) if least is None else least
+def bars(values: Sequence[float], *, start: float | None = None) -> list[str]:
+    """Return a bar per value, from `start` (None: the smallest value) to full width for the largest."""
+    low = min(values, default=0.0) if start is None else start
     span = max(values, default=0.0) - low
     lengths = [round(WIDTH * (value - low) / span) if span > 0 else 0 for value in values]
     return [_BLOCK * length or _NONE for length in lengths]
 
 
-def _between(low: float | None, high: float | None) -> str:
+def _interval(low: float | None, high: float | None) -> str:
     return "" if low is None or high is None else f"  ({low:+.2f} to {high:+.2f})"

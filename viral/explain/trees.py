@@ -1,4 +1,4 @@
-"""Which columns the trees of a model go by: TreeSHAP, for those of its members that are trees."""
+"""TreeSHAP: how much each input column moves the tree members of a model."""
 
 from __future__ import annotations
 
@@ -20,61 +20,64 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class TreeValues:
-    """Of one post: what columns add to the part of the score that trees decide, in the units of the label.
+    """TreeSHAP values of one post.
 
-    The values sum to that part less `of_all`, what the trees say on average. `weight` is the trees' share of the score.
-    Columns without a meaning of their own (of an embedding, say) are summed under the name of their extractor.
+    Attributes:
+        values: contribution of each column to the trees' part of the score, in the units of the label, largest first;
+            unnamed columns, such as an embedding's, are summed under the name of their extractor.
+        base_value: mean prediction of the trees; the values sum to the trees' part minus it.
+        weight: of the trees in the score.
     """
 
     values: dict[str, float]
-    of_all: float
+    base_value: float
     weight: float
 
 
 def tree_values(scorer: Scorer, batch: Batch) -> list[TreeValues]:
-    """The values of each post; none where no member of the model is a tree. Largest first, up or down."""
-    found = list(_trees(scorer.predictor, batch, 1.0))
-    if not found:
+    """Return the TreeSHAP values of each post; empty if no member of the model is a tree ensemble."""
+    weighted = list(_tree_members(scorer.predictor, batch, 1.0))
+    if not weighted:
         return []
-    named: dict[str, Floats] = {}
-    for trees, weight in found:
-        for name, column in _named(scorer, trees, batch).items():
-            named[name] = named.get(name, np.zeros(len(column))) + weight * column
-    of_all, weight = named.pop(_ALL), sum(weight for _, weight in found)
-    rows = [{name: float(column[row]) for name, column in named.items()} for row in range(len(batch.present))]
-    sorted_rows = [dict(sorted(each.items(), key=lambda pair: -abs(pair[1]))) for each in rows]
-    return [TreeValues(each, float(of_all[row]), weight) for row, each in enumerate(sorted_rows)]
+    totals: dict[str, Floats] = {}
+    for trees, weight in weighted:
+        for name, column in _named_contributions(scorer, trees, batch).items():
+            totals[name] = totals.get(name, np.zeros(len(column))) + weight * column
+    base_values, weight = totals.pop(_BASE), sum(weight for _, weight in weighted)
+    rows = [{name: float(column[row]) for name, column in totals.items()} for row in range(len(batch.present))]
+    ordered = [dict(sorted(values.items(), key=lambda pair: -abs(pair[1]))) for values in rows]
+    return [TreeValues(values, float(base_values[row]), weight) for row, values in enumerate(ordered)]
 
 
-_ALL = ""
+_BASE = ""
 Trees = tuple[EnsemblePredictor, Boosting | Forest]
 
 
-def _trees(predictor: Predictor, batch: Batch, share: float) -> Iterator[tuple[Trees, float]]:
-    """The members that are trees, each with its weight in the score."""
+def _tree_members(predictor: Predictor, batch: Batch, weight: float) -> Iterator[tuple[Trees, float]]:
+    """Yield the tree members of a model, with their weights in the score."""
     if isinstance(predictor, StackedPredictor):
-        for at, part in enumerate(predictor.parts):
-            yield from _trees(part.predictor, batch, share * float(predictor.weights.score[at]))
+        for index, stacked in enumerate(predictor.members):
+            yield from _tree_members(stacked.predictor, batch, weight * float(predictor.weights.score[index]))
     if isinstance(predictor, EnsemblePredictor):
-        for at, member in enumerate(predictor.members.values()):
-            weight = share * float(predictor.weights.score[at])
-            if isinstance(member, Boosting | Forest) and weight > 0:
-                yield (predictor, member), weight
+        for index, member in enumerate(predictor.members.values()):
+            share = weight * float(predictor.weights.score[index])
+            if isinstance(member, Boosting | Forest) and share > 0:
+                yield (predictor, member), share
 
 
-def _named(scorer: Scorer, trees: Trees, batch: Batch) -> dict[str, Floats]:
-    """What each named column adds, (N,), and under no name what all posts share."""
+def _named_contributions(scorer: Scorer, trees: Trees, batch: Batch) -> dict[str, Floats]:
+    """Return the contribution of each named column, (N,), and the base value as `_BASE`."""
     ensemble, member = trees
     layout, names = ensemble.layout, {spec.name: spec.columns for spec in scorer.feature_set.specs}
     added = member.contributions(layout, batch) * ensemble.scaling.scale
-    places = [layout.streams.index(stream) for stream in layout.columns]
+    stream_of = [layout.streams.index(stream) for stream in layout.columns]
     firsts = np.cumsum([0, *(stream.dim for stream in layout.streams)])
-    found: dict[str, Floats] = {_ALL: added[:, -1] + ensemble.scaling.mean}
+    totals: dict[str, Floats] = {_BASE: added[:, -1] + ensemble.scaling.mean}
     for column in range(added.shape[1] - 1):
-        # After the vectors' columns comes one a stream that says whether it is there.
-        at = places[column] if column < len(places) else column - len(places)
-        stream, within = layout.streams[at].name, column - int(firsts[at])
-        known = names.get(stream, ())
-        name = f"{stream} {known[within]}" if column < len(places) and within < len(known) else stream
-        found[name] = found.get(name, np.zeros(len(added))) + added[:, column]
-    return found
+        # The columns of the vectors come first, then a presence flag per stream.
+        index = stream_of[column] if column < len(stream_of) else column - len(stream_of)
+        stream, offset = layout.streams[index].name, column - int(firsts[index])
+        columns = names.get(stream, ())
+        name = f"{stream} {columns[offset]}" if column < len(stream_of) and offset < len(columns) else stream
+        totals[name] = totals.get(name, np.zeros(len(added))) + added[:, column]
+    return totals

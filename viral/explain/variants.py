@@ -1,4 +1,4 @@
-"""A draft, the same draft otherwise, and how both are scored: by the one path that all scores come from."""
+"""Variants of a draft (another context, a cut, a hidden part), scored by the same path as any post."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from viral.errors import ConfigError, UsageError
-from viral.explain.hiding import hidden
+from viral.explain.hiding import hide
 from viral.extractors.extractor import Context
-from viral.features.pipeline import GROUP, Outcome, Pipeline
-from viral.features.reader import Decoded, Job
+from viral.features.pipeline import ENCODE_BATCH_SIZE, Pipeline
+from viral.features.posts import DecodedPost, ExtractionRequest, ExtractionResult
 from viral.media.media import Facts, Media
-from viral.media.window import Window
-from viral.scoring.scorer import Scored, Scorer
+from viral.media.window import ClipWindow
+from viral.scoring.scorer import Score, Scorer
 
 
 @dataclass(frozen=True)
 class Draft:
-    """A post that is not out yet: where its video lies (None: it has words alone) and what is known of it.
+    """A post that is not published yet; `video` is a path or URI, None for a draft of text alone.
 
-    `author_id` is whose it is, as the posts table names authors; no model sees it.
+    `author_id` is as in the posts table; no model sees it.
     """
 
     video: str | None
@@ -29,77 +29,77 @@ class Draft:
 
 @dataclass(frozen=True)
 class Variant:
-    """A draft of which only a `window` is shown, or a part is `hidden`; times count from the window's start.
+    """A draft cut to `window`, or with the part `hidden`; times count from the start of the window.
 
     Raises:
-        ConfigError: it has no video that could be cut.
+        ConfigError: the draft has no video to cut.
     """
 
     draft: Draft
-    window: Window | None = None
-    hidden: Window | None = None
+    window: ClipWindow | None = None
+    hidden: ClipWindow | None = None
 
     def __post_init__(self) -> None:
         if self.draft.video is None and (self.window or self.hidden):
             raise ConfigError("a draft without a video cannot be cut")
 
 
-Score = Callable[[Sequence[Variant]], Sequence[Scored]]
-"""What explanations are made with: the score of each variant, in their order."""
+ScoreFunction = Callable[[Sequence[Variant]], Sequence[Score]]
+"""Scores variants, in their order."""
 
-_Cut = tuple[str | None, Window | None]
+_Cut = tuple[str | None, ClipWindow | None]
 
 
 class Rescorer:
-    """Scores variants. Each cut of a file is decoded once for all variants that share it; whole files stay decoded.
+    """Scores variants. Decodes each cut of a file once per call, and keeps the last whole file decoded.
 
     Args:
-        pipeline: makes the vectors, of the scorer's feature set.
+        pipeline: extracts features, of the scorer's feature set.
         scorer: the model.
     """
 
     def __init__(self, pipeline: Pipeline, scorer: Scorer) -> None:
         self._pipeline, self.scorer = pipeline, scorer
-        self._whole: dict[_Cut, Decoded] = {}
+        self._whole: dict[_Cut, DecodedPost] = {}
 
-    def __call__(self, variants: Sequence[Variant]) -> list[Scored]:
-        """The score of each variant, in their order. Raises as `scored` does."""
-        return [scored for _, scored in self.scored(variants)]
+    def __call__(self, variants: Sequence[Variant]) -> list[Score]:
+        """Score variants, in their order. Raises as `extract_and_score` does."""
+        return [score for _, score in self.extract_and_score(variants)]
 
-    def scored(self, variants: Sequence[Variant]) -> list[tuple[Outcome, Scored]]:
-        """The outcome of each variant and its score, in their order.
+    def extract_and_score(self, variants: Sequence[Variant]) -> list[tuple[ExtractionResult, Score]]:
+        """Return the features and the score of each variant, in their order.
 
         Raises:
-            UsageError: the video of one cannot be used, or it has nothing to be scored from.
+            UsageError: a video cannot be used, or a variant has none of the model's inputs.
         """
-        outcomes = self.outcomes(variants)
-        return list(zip(outcomes, self.scorer.score([outcome.vectors for outcome in outcomes]), strict=True))
+        results = self.extract(variants)
+        return list(zip(results, self.scorer.score([result.vectors for result in results]), strict=True))
 
-    def outcomes(self, variants: Sequence[Variant]) -> list[Outcome]:
-        """The vectors of each variant, in their order. Raises UsageError: the video of one cannot be used."""
-        places: dict[_Cut, list[int]] = {}
-        for place, variant in enumerate(variants):
-            places.setdefault((variant.draft.video, variant.window), []).append(place)
-        found: dict[int, Outcome] = {}
-        for cut, post in zip(places, self._decoded(places), strict=True):
-            for start in range(0, len(places[cut]), GROUP):
-                group = places[cut][start : start + GROUP]
-                posts = [_changed(post, variants[place]) for place in group]
-                found.update(zip(group, self._pipeline.encoder.outcomes(posts), strict=True))
-        return [found[place] for place in range(len(variants))]
+    def extract(self, variants: Sequence[Variant]) -> list[ExtractionResult]:
+        """Extract the features of each variant, in their order. Raises UsageError: a video cannot be used."""
+        by_cut: dict[_Cut, list[int]] = {}
+        for index, variant in enumerate(variants):
+            by_cut.setdefault((variant.draft.video, variant.window), []).append(index)
+        results: dict[int, ExtractionResult] = {}
+        for indices, post in zip(by_cut.values(), self._decode(by_cut), strict=True):
+            for start in range(0, len(indices), ENCODE_BATCH_SIZE):
+                group = indices[start : start + ENCODE_BATCH_SIZE]
+                posts = [_apply(variants[index], post) for index in group]
+                results.update(zip(group, self._pipeline.encoder.encode(posts), strict=True))
+        return [results[index] for index in range(len(variants))]
 
-    def _decoded(self, cuts: Iterable[_Cut]) -> Iterator[Decoded]:
-        cuts, known = list(cuts), self._whole
-        answers = self._pipeline.reader.run(
-            Job("draft", video, window=window)
+    def _decode(self, cuts: Iterable[_Cut]) -> Iterator[DecodedPost]:
+        cuts, cached = list(cuts), self._whole
+        decoded = self._pipeline.reader.read(
+            ExtractionRequest("draft", video, window=window)
             for video, window in cuts
-            if video is not None and (video, window) not in known
+            if video is not None and (video, window) not in cached
         )
         for cut in cuts:
             if cut[0] is None:
-                yield Decoded(Job("draft", None), Media(Facts()))
+                yield DecodedPost(ExtractionRequest("draft", None), Media(Facts()))
                 continue
-            post = known[cut] if cut in known else next(answers)
+            post = cached[cut] if cut in cached else next(decoded)
             if post.media is None:
                 raise UsageError(f"{cut[0]}: {post.detail} ({post.reason})")
             if cut[1] is None:
@@ -107,7 +107,7 @@ class Rescorer:
             yield post
 
 
-def _changed(post: Decoded, variant: Variant) -> Decoded:
+def _apply(variant: Variant, post: DecodedPost) -> DecodedPost:
     assert post.media is not None
-    media = hidden(post.media, variant.hidden) if variant.hidden else post.media
-    return replace(post, job=replace(post.job, context=variant.draft.context), media=media)
+    media = hide(post.media, variant.hidden) if variant.hidden else post.media
+    return replace(post, request=replace(post.request, context=variant.draft.context), media=media)

@@ -1,4 +1,4 @@
-"""What a model says of a draft that is otherwise in one thing: its caption, hour, sound, author's reach, or length."""
+"""What-if: the score of a draft with one change of its caption, hour, sound, followers or length."""
 
 from __future__ import annotations
 
@@ -8,60 +8,58 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from viral.errors import ConfigError
-from viral.explain.variants import Draft, Score, Variant
+from viral.explain.variants import Draft, ScoreFunction, Variant
 from viral.extractors.extractor import Context
-from viral.media.window import Window
-from viral.scoring.pair_residuals import Gaps
-from viral.scoring.scorer import Scored
+from viral.media.window import ClipWindow
+from viral.scoring.pair_residuals import PairResiduals
+from viral.scoring.scorer import Score
 
-USUAL_HOURS = (0, 6, 12, 18)
+DEFAULT_HOURS = (0, 6, 12, 18)  # the four quarters of a day
 TRIM_SECONDS = 1.0
-TRIMMED_FROM = 3.0
-"""Seconds: shorter videos are not trimmed unless it is asked for."""
+MIN_TRIM_SECONDS = 3.0  # shorter videos are not trimmed by default: a second would be too much of them
 
 
 @dataclass(frozen=True)
 class Change:
-    """One thing that is otherwise: the `context`, or so many seconds less of the video. `said` is how it is written."""
+    """One change: another `context`, or seconds trimmed off the video. `spec` is its text form, `NAME=VALUE`."""
 
-    said: str
+    spec: str
     context: Context
     trim_start: float = 0.0
     trim_end: float = 0.0
 
-    def known(self, **fields: Any) -> Change:
-        """The same with other fields of the context."""
+    def with_context(self, **fields: Any) -> Change:
+        """Return the change with other fields of the context."""
         return replace(self, context=replace(self.context, **fields))
 
     def variant(self, draft: Draft, seconds: float) -> Variant:
-        """The draft with the change.
-
-        Args:
-            draft: as it is.
-            seconds: how long its video lasts.
+        """Apply the change to a draft whose video lasts `seconds`.
 
         Raises:
-            ConfigError: nothing would be left of it.
+            ConfigError: nothing would be left of the video.
         """
         changed = replace(draft, context=self.context)
         if not self.trim_start and not self.trim_end:
             return Variant(changed)
         if self.trim_start + self.trim_end >= seconds:
-            raise ConfigError(f"{self.said} leaves nothing of a video of {seconds:.3g} s")
-        return Variant(changed, Window(self.trim_start, seconds - self.trim_end if self.trim_end else None))
+            raise ConfigError(f"{self.spec} leaves nothing of a video of {seconds:.3g} s")
+        return Variant(changed, ClipWindow(self.trim_start, seconds - self.trim_end if self.trim_end else None))
 
 
 @dataclass(frozen=True)
 class WhatIf:
-    """The score of a draft with one change: `change` is that less the score without it.
+    """The score of a draft with one change.
 
-    Of two posts of one author (where the model's validation split has enough of them, else of any two) whose scores
-    differ by `change`, the targets differ by `low` to `high` in 90 of 100 cases; None where the model came without
-    such pairs.
+    Attributes:
+        spec: the change, as text.
+        prediction: the new score.
+        change: the new score minus the score without the change.
+        low: lower end of the 90 % interval of the difference between the targets of two posts (by one author, if the
+            validation split has enough) whose scores differ by `change`; None without pair residuals. `high`: upper.
     """
 
-    said: str
-    scored: Scored
+    spec: str
+    prediction: Score
     change: float
     low: float | None
     high: float | None
@@ -69,76 +67,80 @@ class WhatIf:
 
 @dataclass(frozen=True)
 class WhatIfs:
-    """All that was tried, in the order in which it was asked for."""
+    """Results of all changes, in the order of the request."""
 
-    tried: tuple[WhatIf, ...]
+    results: tuple[WhatIf, ...]
 
 
 def what_if(
-    score: Score, draft: Draft, seconds: float, whole: Scored, changes: Sequence[Change], gaps: Gaps | None
+    score: ScoreFunction,
+    draft: Draft,
+    seconds: float,
+    whole: Score,
+    changes: Sequence[Change],
+    residuals: PairResiduals | None,
 ) -> WhatIfs:
-    """Try each change.
+    """Score a draft with each change in turn.
 
     Args:
         score: scores variants.
-        draft: as it is.
-        seconds: how long its video lasts.
+        draft: the unchanged draft.
+        seconds: length of its video.
         whole: its score.
-        changes: one at a time.
-        gaps: of the model; without them no change has an interval.
+        changes: applied one at a time.
+        residuals: of the model; without them there are no intervals.
 
     Raises:
         ConfigError: a change leaves nothing of the video.
     """
-    scores = score([change.variant(draft, seconds) for change in changes])
-    return WhatIfs(tuple(_tried(*each, whole, gaps) for each in zip(changes, scores, strict=True)))
+    predictions = score([change.variant(draft, seconds) for change in changes])
+    results = []
+    for change, prediction in zip(changes, predictions, strict=True):
+        difference = prediction.score - whole.score
+        low, high = residuals.interval(difference) if residuals else (None, None)
+        results.append(WhatIf(change.spec, prediction, difference, low, high))
+    return WhatIfs(tuple(results))
 
 
-def _tried(change: Change, scored: Scored, whole: Scored, gaps: Gaps | None) -> WhatIf:
-    difference = scored.score - whole.score
-    low, high = gaps.interval(difference) if gaps else (None, None)
-    return WhatIf(change.said, scored, difference, low, high)
-
-
-def change(said: str, context: Context) -> Change:
-    """A change as it is written, `NAME=VALUE`.
+def parse_change(spec: str, context: Context) -> Change:
+    """Parse a change of the form `NAME=VALUE`.
 
     Args:
-        said: what is written.
-        context: of the draft as it is.
+        spec: the text.
+        context: of the unchanged draft.
 
     Raises:
-        ConfigError: there is no such change, or its value does not fit; the message says what would.
+        ConfigError: an unknown name or a wrong value; the message says what is allowed.
     """
-    name, equals, value = said.partition("=")
+    name, equals, value = spec.partition("=")
     if name not in CHANGES or not equals:
-        raise ConfigError(f"there is no change {said!r}: write one of {', '.join(f'{each}=…' for each in CHANGES)}")
-    takes, changed = CHANGES[name]
+        raise ConfigError(f"there is no change {spec!r}: write one of {', '.join(f'{name}=…' for name in CHANGES)}")
+    expected, apply = CHANGES[name]
     try:
-        return changed(Change(said, context), value)
+        return apply(Change(spec, context), value)
     except ValueError as error:
-        raise ConfigError(f"{said!r} does not fit: {name} takes {takes}") from error
+        raise ConfigError(f"{spec!r} does not fit: {name} takes {expected}") from error
 
 
-def usual(context: Context, seconds: float) -> list[Change]:
-    """What is tried when nothing is asked for: a second less, and other hours and the other sound where they are known.
+def default_changes(context: Context, seconds: float) -> list[Change]:
+    """Return the changes to try by default: a second less, and, if they are set, other hours and the other sound.
 
     Args:
         context: of the draft.
-        seconds: how long its video lasts.
+        seconds: length of its video.
     """
-    asked = [f"{name}={TRIM_SECONDS:g}" for name in ("trim_start", "trim_end")] if seconds >= TRIMMED_FROM else []
+    specs = [f"{name}={TRIM_SECONDS:g}" for name in ("trim_start", "trim_end")] if seconds >= MIN_TRIM_SECONDS else []
     if context.posted_at is not None:
-        asked += [f"hour={hour}" for hour in USUAL_HOURS if hour != context.posted_at.hour]
+        specs += [f"hour={hour}" for hour in DEFAULT_HOURS if hour != context.posted_at.hour]
     if context.sound_original is not None:
-        asked.append("sound=reused" if context.sound_original else "sound=original")
-    return [change(each, context) for each in asked]
+        specs.append("sound=reused" if context.sound_original else "sound=original")
+    return [parse_change(spec, context) for spec in specs]
 
 
-def _at_hour(base: Change, value: str) -> Change:
+def _set_hour(base: Change, value: str) -> Change:
     if base.context.posted_at is None:
-        raise ConfigError(f"{base.said!r} needs to know the day: say when it is to be posted")
-    return base.known(posted_at=base.context.posted_at.replace(hour=int(value), minute=0, second=0))
+        raise ConfigError(f"{base.spec!r} needs to know the day: say when it is to be posted")
+    return base.with_context(posted_at=base.context.posted_at.replace(hour=int(value), minute=0, second=0))
 
 
 def _count(value: str) -> int:
@@ -154,16 +156,16 @@ def _seconds(value: str) -> float:
 
 
 CHANGES: Mapping[str, tuple[str, Callable[[Change, str], Change]]] = {
-    "caption": ("words", lambda base, value: base.known(caption=value)),
-    "hour": ("an hour from 0 to 23, in UTC", _at_hour),
+    "caption": ("words", lambda base, value: base.with_context(caption=value)),
+    "hour": ("an hour from 0 to 23, in UTC", _set_hour),
     "sound": (
         "original or reused",
-        lambda base, value: base.known(sound_original=("reused", "original").index(value) == 1),
+        lambda base, value: base.with_context(sound_original=("reused", "original").index(value) == 1),
     ),
-    "sound_posts": ("a number of posts", lambda base, value: base.known(sound_posts_before=_count(value))),
-    "sound_uses": ("a number of posts", lambda base, value: base.known(sound_uses_before=_count(value))),
-    "followers": ("a number of people", lambda base, value: base.known(author_followers=_count(value))),
+    "sound_posts": ("a number of posts", lambda base, value: base.with_context(sound_posts_before=_count(value))),
+    "sound_uses": ("a number of posts", lambda base, value: base.with_context(sound_uses_before=_count(value))),
+    "followers": ("a number of people", lambda base, value: base.with_context(author_followers=_count(value))),
     "trim_start": ("seconds", lambda base, value: replace(base, trim_start=_seconds(value))),
     "trim_end": ("seconds", lambda base, value: replace(base, trim_end=_seconds(value))),
 }
-"""What may be otherwise: what its value is, and the change that it makes."""
+"""Changes by name: a description of the value, and the function that applies it."""

@@ -1,4 +1,4 @@
-"""A score beside what the same author's earlier posts reached."""
+"""Compare a score with what the same author's earlier posts reached."""
 
 from __future__ import annotations
 
@@ -8,37 +8,37 @@ from dataclasses import replace
 import numpy as np
 
 from viral.errors import UsageError
-from viral.scoring.scorer import Scored
+from viral.scoring.scorer import Score
 
-LABELS = ("log_views",)
-"""The labels that views alone decide, so that earlier posts can be brought to the same scale."""
+VIEW_LABELS = ("log_views",)
+"""Labels that are a function of the views alone, so that earlier posts can be put on the same scale."""
 
 
-def beside_author(scored: Scored, views: Sequence[int]) -> Scored:
-    """The same, with `relative_to_author`: what the score means for one who usually reaches so much.
+def compare_with_author(score: Score, views: Sequence[int]) -> Score:
+    """Return the score with `relative_to_author`: how it compares with the author's earlier posts.
 
-    `posts` of the author, their `median` in the label's units, how far the score lies above it (`difference`), the same
-    as a factor of the views (`times`), and `percentile`, the share of the earlier posts that the score lies above.
+    It has the number of `posts`, their `median` in the label's units, the `difference` of the score to it, the same as
+    a factor of the views (`times`), and `percentile`, the percentage of the earlier posts that the score lies above.
 
     Args:
-        scored: of a draft.
+        score: of a draft.
         views: of the author's earlier posts. No model sees them.
 
     Raises:
-        UsageError: no views, negative ones, or the model's label is another one than views.
+        UsageError: no views, negative views, or a model of another label than views.
     """
-    if scored.label not in LABELS:
-        raise UsageError(f"the author's views say nothing beside {scored.label}: use a model of {' or '.join(LABELS)}")
+    if score.label not in VIEW_LABELS:
+        raise UsageError(f"views cannot be compared with {score.label}: use a model of {' or '.join(VIEW_LABELS)}")
     if not views or min(views) < 0:
         raise UsageError("author_views takes the views of one or more earlier posts, each 0 or more")
     reached = np.log1p(np.array(views, np.float64))
     median = float(np.median(reached))
-    below = (reached < scored.score).mean() + (reached == scored.score).mean() / 2
+    below = (reached < score.score).mean() + (reached == score.score).mean() / 2
     relative = {
         "posts": float(len(views)),
         "median": median,
-        "difference": scored.score - median,
-        "times": float(np.exp(scored.score - median)),
+        "difference": score.score - median,
+        "times": float(np.exp(score.score - median)),
         "percentile": 100 * float(below),
     }
-    return replace(scored, relative_to_author=relative)
+    return replace(score, relative_to_author=relative)

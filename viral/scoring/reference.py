@@ -1,8 +1,8 @@
-"""Training posts that a model keeps: what is unlike all of them is not known, and the nearest ones explain a score.
+"""Reference posts of a model: training posts stored beside it, to detect novel posts and to find the nearest ones.
 
-Each stream is brought to a few dozen numbers by principal components, with one more that says how much of the vector
-they leave out. How strange a post is, is its distance to its k-th nearest training post in the strangest of its
-streams (Ramaswamy et al. 2000; Sun et al. 2022 for vectors of networks), in units of what is usual for fresh posts.
+Each stream is reduced to a few dozen coordinates by principal components, plus one for the residual norm of the vector.
+The novelty of a post is its distance to its k-th nearest reference post in the most novel of its streams (Ramaswamy et
+al. 2000; Sun et al. 2022 for network embeddings), in units of what is typical for unseen posts.
 """
 
 from __future__ import annotations
@@ -23,209 +23,220 @@ Floats = npt.NDArray[np.float32]
 Bools = npt.NDArray[np.bool_]
 Rows = npt.NDArray[np.int64]
 
-ROWS = 5000
-"""Training posts that are kept at most."""
+ROWS = 5000  # reference posts at most: 33 float32 coordinates each are 660 kB per stream
+_INDEXED = 2000  # of these in the k-d tree, which every scored post queries
+_LEAF = 64  # posts per leaf of the k-d tree: twice as fast as scipy's default of 10
 
-_COMPARED = 2000  # of them, for whether a post is known: it is asked of every post that is scored
-_LEAF = 64  # of the tree that finds the nearest: twice as fast as with ten
+REFERENCE_COLUMNS = ("post_id", "author_id", "posted_at", "target", "is_viral")
+"""Columns of a reference post, besides its coordinates."""
 
-WORDS = ("post_id", "author_id", "posted_at", "target", "is_viral")
-"""What is kept of a training post beside its place in each stream."""
-
-K = 5
-USUAL = 0.99
-"""Share of fresh posts that are known, of those that are like the training posts."""
+K = 5  # the k-th neighbour: a single near-duplicate among the training posts does not make a post familiar
+QUANTILE = 0.99
+"""Fraction of unseen posts that count as in distribution, if they come from where the training posts come from."""
 
 _CONTEXT = "metadata"
-"""The modality that says nothing of what the post is: an unusual hour does not make a video strange."""
-
-_COMPONENTS = 32
-_POSTS_A_COMPONENT = 10  # at least: with fewer they describe these posts, and every other one is strange
-_LEAST_LEFT_OUT = 0.25  # of a standardised column: what is less than this in all training posts is no measure
-_LEAST_HELD = 50  # posts: with fewer, the training posts themselves say what is usual, too
-_ROWS_FILE, _SPACES_FILE = "reference.parquet", "reference.safetensors"
+"""Modality that does not describe the content: posting at an unusual hour does not make a video novel."""
+_COMPONENTS = 32  # coordinates per stream at most; the residual norm stands for the rest
+_POSTS_PER_COMPONENT = 10  # at least: more components would fit these posts, and every other post would be novel
+_MIN_RESIDUAL = 0.25  # per standardised column: a smaller residual over all training posts is no usable unit
+_MIN_VALIDATION = 50  # posts: with fewer, typical distances come from the training posts too
+_ROWS_FILE, _ARRAYS_FILE = "reference.parquet", "reference.safetensors"
+_ARRAYS = ("mean", "scale", "components", "deviations")  # of a `Projection`, as stored
 
 
 @dataclass(frozen=True)
-class Space:
-    """Where the vectors (N, dim) of a stream become places (N, C + 1)."""
+class Projection:
+    """Projects the vectors (N, dim) of a stream onto coordinates (N, C + 1)."""
 
     mean: Floats
     scale: Floats
     components: Floats
     deviations: Floats
-    left_out: float
+    residual_scale: float
 
-    def places(self, vectors: npt.NDArray[np.floating[Any]]) -> Floats:
-        """The places of those vectors, float32."""
+    @classmethod
+    def fit(cls, vectors: npt.NDArray[np.float64]) -> Projection:
+        """Fit standardisation and principal components on vectors (N, dim)."""
+        from sklearn.decomposition import PCA
+
+        mean, scale = vectors.mean(axis=0), vectors.std(axis=0)
+        scale = np.where(scale > 1e-6 * (1 + np.abs(mean)), scale, 1.0)  # constant up to float32 rounding: not scaled
+        standard = (vectors - mean) / scale
+        count = min(_COMPONENTS, vectors.shape[1], 1 + len(vectors) // _POSTS_PER_COMPONENT)
+        pca = PCA(count, svd_solver="randomized", random_state=0).fit(standard)
+        useful = pca.explained_variance_ > 1e-3  # of a variance of 1 per column: less is noise
+        components, deviations = pca.components_[useful], np.sqrt(pca.explained_variance_[useful])
+        residual = (standard**2).sum(axis=1) - ((standard @ components.T) ** 2).sum(axis=1)
+        residual_scale = max(float(np.sqrt(np.maximum(residual, 0).mean())), _MIN_RESIDUAL * np.sqrt(vectors.shape[1]))
+        arrays = [np.ascontiguousarray(array, np.float32) for array in (mean, scale, components, deviations)]
+        return cls(arrays[0], arrays[1], arrays[2], arrays[3], residual_scale)
+
+    def transform(self, vectors: npt.NDArray[np.floating[Any]]) -> Floats:
+        """Return the coordinates of the vectors, in units of one standard deviation, as float32."""
         standard = (vectors - self.mean) / self.scale
         along = standard @ self.components.T
-        rest = np.sqrt(np.maximum((standard**2).sum(axis=1) - (along**2).sum(axis=1), 0))
-        return np.concatenate([along / self.deviations, rest[:, None] / self.left_out], axis=1, dtype=np.float32)
+        residual = np.sqrt(np.maximum((standard**2).sum(axis=1) - (along**2).sum(axis=1), 0))
+        scaled = residual[:, None] / self.residual_scale
+        return np.concatenate([along / self.deviations, scaled], axis=1, dtype=np.float32)
 
 
 @dataclass(frozen=True)
-class Kept:
-    """One stream of the kept posts: their places (N, C + 1), NaN where absent, and the distance that is usual."""
+class ReferenceStream:
+    """One stream of the reference posts: coordinates (N, C + 1), NaN where absent.
 
-    space: Space
-    places: Floats
-    usual: float
+    `typical_distance` is the `QUANTILE` of the distance of unseen posts to their k-th nearest reference post.
+    """
+
+    projection: Projection
+    coordinates: Floats
+    typical_distance: float
 
 
 class Reference:
-    """The kept posts of a model.
+    """The reference posts of a model.
 
     Args:
-        rows: `WORDS` of each, (N,).
-        streams: by name of the stream.
-        content: the streams that a post is known or strange by.
-        limit: how strange a post may be and still be known.
+        rows: `REFERENCE_COLUMNS`, (N,).
+        streams: by stream name.
+        content: names of the streams that describe the content.
+        limit: the largest novelty of a post that is in distribution.
     """
 
-    def __init__(self, rows: pa.Table, streams: Mapping[str, Kept], content: Sequence[str], limit: float) -> None:
+    def __init__(
+        self, rows: pa.Table, streams: Mapping[str, ReferenceStream], content: Sequence[str], limit: float
+    ) -> None:
         self.rows, self.streams, self.content, self.limit = rows, streams, tuple(content), limit
-        self._near = {name: _Near(streams[name].places) for name in content}
+        self._indexes = {name: _Index(streams[name].coordinates) for name in content}
 
     @classmethod
-    def fit(cls, streams: Sequence[Stream], train: Batch, rows: pa.Table, held: Batch) -> Reference:
-        """Learns what is usual.
+    def fit(cls, streams: Sequence[Stream], train: Batch, rows: pa.Table, validation: Batch) -> Reference:
+        """Fit the projections, the typical distances and the novelty limit.
 
         Args:
-            streams: of the model.
+            streams: the model's inputs.
             train: vectors of a sample of the training posts.
-            rows: `WORDS` of the same posts.
-            held: vectors of posts that it was not trained on.
+            rows: `REFERENCE_COLUMNS` of the same posts.
+            validation: vectors of posts that the model was not trained on.
         """
         content = [s.name for s in streams if s.modality != _CONTEXT] or [s.name for s in streams]
-        kept = {}
-        for at, stream in enumerate(streams):
-            there = train.present[:, at]
-            if there.sum() > K:
-                kept[stream.name] = _kept(stream, train.vectors[stream.name], there, held, at)
-        made = cls(rows, kept, [name for name in content if name in kept], 1.0)
-        fresh = made.strangeness(streams, held)
-        fresh = fresh[np.isfinite(fresh)]
-        enough = len(fresh) >= _LEAST_HELD
-        return cls(rows, kept, made.content, max(1.0, float(np.quantile(fresh, USUAL))) if enough else 1.0)
+        fitted = {}
+        for index, stream in enumerate(streams):
+            present = train.present[:, index]
+            if present.sum() > K:
+                fitted[stream.name] = _fit_stream(stream, train.vectors[stream.name], present, validation, index)
+        unlimited = cls(rows, fitted, [name for name in content if name in fitted], 1.0)
+        novelty = unlimited.novelty(streams, validation)
+        novelty = novelty[np.isfinite(novelty)]
+        limit = max(1.0, float(np.quantile(novelty, QUANTILE))) if len(novelty) >= _MIN_VALIDATION else 1.0
+        return cls(rows, fitted, unlimited.content, limit)
 
-    def strangeness(self, streams: Sequence[Stream], batch: Batch) -> npt.NDArray[np.float64]:
-        """How unlike the training posts each post is, (N,); up to `limit` it is known. NaN: nothing to tell by."""
-        worst = np.full(len(batch.present), np.nan)
-        for name, rows, places in self._placed(streams, batch):
-            distances = self._near[name].distances(places)
-            worst[rows] = np.fmax(worst[rows], distances / self.streams[name].usual)
-        return worst
+    def novelty(self, streams: Sequence[Stream], batch: Batch) -> npt.NDArray[np.float64]:
+        """Distance of each post (N,) to the reference posts, 1 being typical; NaN without a content stream."""
+        novelty = np.full(len(batch.present), np.nan)
+        for name, rows, coordinates in self._project(streams, batch):
+            distances = self._indexes[name].distances(coordinates)
+            novelty[rows] = np.fmax(novelty[rows], distances / self.streams[name].typical_distance)
+        return novelty
 
-    def known(self, streams: Sequence[Stream], batch: Batch) -> Bools:
-        """Whether each post is like those that the model was trained on, (N,)."""
-        return ~(self.strangeness(streams, batch) > self.limit)
+    def in_distribution(self, streams: Sequence[Stream], batch: Batch) -> Bools:
+        """Whether each post (N,) is like the training posts; True for a post without a content stream."""
+        return ~(self.novelty(streams, batch) > self.limit)
 
-    def nearest(self, streams: Sequence[Stream], batch: Batch) -> npt.NDArray[np.float64]:
-        """The distance of each post to each kept one, (N, kept), over what both have: the mean over streams.
+    def distances(self, streams: Sequence[Stream], batch: Batch) -> npt.NDArray[np.float64]:
+        """Distance of each post to each reference post (N, R): the mean over the streams that both have.
 
-        In units of what is usual in each stream; infinite where they have nothing in common.
+        In units of the typical distance per stream; infinite for posts without a common stream.
         """
         from scipy.spatial.distance import cdist
 
         total, shared = np.zeros((2, len(batch.present), self.rows.num_rows))
-        for name, rows, places in self._placed(streams, batch):
-            kept = self.streams[name]
-            there = np.flatnonzero(np.isfinite(kept.places[:, 0]))
-            total[np.ix_(rows, there)] += cdist(places, kept.places[there]) / kept.usual
-            shared[np.ix_(rows, there)] += 1
+        for name, rows, coordinates in self._project(streams, batch):
+            stream = self.streams[name]
+            present = np.flatnonzero(np.isfinite(stream.coordinates[:, 0]))
+            total[np.ix_(rows, present)] += cdist(coordinates, stream.coordinates[present]) / stream.typical_distance
+            shared[np.ix_(rows, present)] += 1
         return np.where(shared > 0, total / np.maximum(shared, 1), np.inf)
 
-    def _placed(self, streams: Sequence[Stream], batch: Batch) -> Iterator[tuple[str, Rows, Floats]]:
-        """For each stream that tells of the content: its name, the posts that have it, and their places."""
-        for at, stream in enumerate(streams):
-            rows = np.flatnonzero(batch.present[:, at])
+    def _project(self, streams: Sequence[Stream], batch: Batch) -> Iterator[tuple[str, Rows, Floats]]:
+        """Yield the name of each content stream, the rows of the posts that have it, and their coordinates."""
+        for index, stream in enumerate(streams):
+            rows = np.flatnonzero(batch.present[:, index])
             if stream.name in self.content and len(rows):
-                yield stream.name, rows, self.streams[stream.name].space.places(batch.vectors[stream.name][rows])
+                yield (
+                    stream.name,
+                    rows,
+                    self.streams[stream.name].projection.transform(batch.vectors[stream.name][rows]),
+                )
 
     def save(self, store: Store, key: str) -> None:
-        """Write it as two files below `key`, the one that says that it is whole last."""
+        """Write two files below `key`; the arrays come last, and `load` looks for them first."""
         from safetensors.numpy import save
 
         table = self.rows
         arrays: dict[str, npt.NDArray[Any]] = {}
-        for name, each in self.streams.items():
-            table = table.append_column(f"place_{name}", _lists(each.places))
-            numbers = [each.usual, each.space.left_out, self.limit, float(name in self.content)]
-            arrays |= {f"{name} {part}": np.ascontiguousarray(getattr(each.space, part)) for part in _ARRAYS}
+        for name, stream in self.streams.items():
+            projection = stream.projection
+            table = table.append_column(f"place_{name}", _lists(stream.coordinates))
+            numbers = [stream.typical_distance, projection.residual_scale, self.limit, float(name in self.content)]
+            arrays |= {f"{name} {array}": np.ascontiguousarray(getattr(projection, array)) for array in _ARRAYS}
             arrays[f"{name} numbers"] = np.array(numbers)
         sink = pa.BufferOutputStream()
         pq.write_table(table, sink, compression="zstd")
         store.write(f"{key}/{_ROWS_FILE}", sink.getvalue())
-        store.write(f"{key}/{_SPACES_FILE}", save(arrays))
+        store.write(f"{key}/{_ARRAYS_FILE}", save(arrays))
 
     @classmethod
     def load(cls, store: Store, key: str) -> Reference | None:
-        """What `save` wrote there; None where there is none."""
+        """Read what `save` wrote below `key`; None if there is nothing."""
         from safetensors.numpy import load
 
         try:
-            arrays = load(store.read(f"{key}/{_SPACES_FILE}"))
+            arrays = load(store.read(f"{key}/{_ARRAYS_FILE}"))
         except FileNotFoundError:
             return None
         table = pq.read_table(pa.BufferReader(store.read(f"{key}/{_ROWS_FILE}")))
-        kept, content, limit = {}, [], 1.0
-        for name in dict.fromkeys(each.rpartition(" ")[0] for each in arrays):
-            usual, left_out, limit, tells = arrays[f"{name} numbers"].tolist()
-            mean, scale, components, deviations = (arrays[f"{name} {part}"] for part in _ARRAYS)
-            space = Space(mean, scale, components, deviations, left_out)
-            kept[name] = Kept(space, _matrix(table[f"place_{name}"], len(space.deviations) + 1), usual)
-            content += [name] if tells else []
-        return cls(table.select(list(WORDS)), kept, content, limit)
+        streams, content, limit = {}, [], 1.0
+        for name in dict.fromkeys(array.rpartition(" ")[0] for array in arrays):
+            typical_distance, residual_scale, limit, is_content = arrays[f"{name} numbers"].tolist()
+            mean, scale, components, deviations = (arrays[f"{name} {array}"] for array in _ARRAYS)
+            projection = Projection(mean, scale, components, deviations, residual_scale)
+            coordinates = _matrix(table[f"place_{name}"], len(deviations) + 1)
+            streams[name] = ReferenceStream(projection, coordinates, typical_distance)
+            content += [name] if is_content else []
+        return cls(table.select(list(REFERENCE_COLUMNS)), streams, content, limit)
 
 
-_ARRAYS = ("mean", "scale", "components", "deviations")
+class _Index:
+    """A k-d tree over the reference posts that have one stream."""
 
-
-class _Near:
-    """Some of the kept posts that have one stream, found by distance."""
-
-    def __init__(self, places: Floats) -> None:
+    def __init__(self, coordinates: Floats) -> None:
         from scipy.spatial import KDTree
 
-        self.found = KDTree(places[np.isfinite(places[:, 0])][:_COMPARED], leafsize=_LEAF)
+        self.tree = KDTree(coordinates[np.isfinite(coordinates[:, 0])][:_INDEXED], leafsize=_LEAF)
 
-    def distances(self, places: Floats, k: int = K) -> npt.NDArray[np.float64]:
-        """From each place to the k-th nearest, (N,)."""
-        distances: npt.NDArray[np.float64] = self.found.query(places, [k])[0][:, 0]
+    def distances(self, coordinates: Floats, k: int = K) -> npt.NDArray[np.float64]:
+        """Return the distance of each post to its k-th nearest reference post, (N,)."""
+        distances: npt.NDArray[np.float64] = self.tree.query(coordinates, [k])[0][:, 0]
         return distances
 
 
-def _kept(stream: Stream, vectors: Floats, there: Bools, held: Batch, at: int) -> Kept:
-    own = vectors[there].astype(np.float64)
-    space = _space(own)
-    places = np.full((len(vectors), len(space.deviations) + 1), np.nan, np.float32)
-    places[there] = space.places(own)
-    fresh, near = held.present[:, at], _Near(places)
-    found = [near.distances(space.places(held.vectors[stream.name][fresh]))] if fresh.any() else []
-    if fresh.sum() < _LEAST_HELD:
-        found.append(near.distances(places[there][:_COMPARED], K + 1))  # each is its own nearest
-    return Kept(space, places, max(*(float(np.quantile(distances, USUAL)) for distances in found), 1e-3))
+def _fit_stream(stream: Stream, vectors: Floats, present: Bools, validation: Batch, index: int) -> ReferenceStream:
+    train = vectors[present].astype(np.float64)
+    projection = Projection.fit(train)
+    coordinates = np.full((len(vectors), len(projection.deviations) + 1), np.nan, np.float32)
+    coordinates[present] = projection.transform(train)
+    unseen, tree = validation.present[:, index], _Index(coordinates)
+    samples = []
+    if unseen.any():
+        samples.append(tree.distances(projection.transform(validation.vectors[stream.name][unseen])))
+    if unseen.sum() < _MIN_VALIDATION:
+        samples.append(tree.distances(coordinates[present][:_INDEXED], K + 1))  # the nearest one is the post itself
+    typical = max(*(float(np.quantile(distances, QUANTILE)) for distances in samples), 1e-3)  # never 0: it divides
+    return ReferenceStream(projection, coordinates, typical)
 
 
-def _space(vectors: npt.NDArray[np.float64]) -> Space:
-    from sklearn.decomposition import PCA
-
-    mean, scale = vectors.mean(axis=0), vectors.std(axis=0)
-    scale = np.where(scale > 1e-6 * (1 + np.abs(mean)), scale, 1.0)
-    standard = (vectors - mean) / scale
-    count = min(_COMPONENTS, vectors.shape[1], 1 + len(vectors) // _POSTS_A_COMPONENT)
-    found = PCA(count, svd_solver="randomized", random_state=0).fit(standard)
-    worth = found.explained_variance_ > 1e-3
-    components, deviations = found.components_[worth], np.sqrt(found.explained_variance_[worth])
-    rest = (standard**2).sum(axis=1) - ((standard @ components.T) ** 2).sum(axis=1)
-    left_out = max(float(np.sqrt(np.maximum(rest, 0).mean())), _LEAST_LEFT_OUT * np.sqrt(vectors.shape[1]))
-    narrow = [np.ascontiguousarray(each, np.float32) for each in (mean, scale, components, deviations)]
-    return Space(narrow[0], narrow[1], narrow[2], narrow[3], left_out)
-
-
-def _lists(places: Floats) -> pa.Array:
-    lists = pa.FixedSizeListArray.from_arrays(pa.array(places.ravel()), places.shape[1])
+def _lists(coordinates: Floats) -> pa.Array:
+    lists = pa.FixedSizeListArray.from_arrays(pa.array(coordinates.ravel()), coordinates.shape[1])
     return lists.cast(pa.list_(pa.float32()))
 
 

@@ -1,4 +1,4 @@
-"""The only place where features meet a model. Batch, endpoint and command line all score through it."""
+"""Score posts with a saved model. Batch jobs, the endpoint and the command line all score through `Scorer`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from viral.extractors.extractor import Vector
 from viral.extractors.feature_set import FeatureSet
 from viral.models.predictions import PredictionBatch
 from viral.models.predictor import load
-from viral.registry.registry import Registry, Saved
+from viral.registry.registry import ModelVersion, Registry
 from viral.scoring.calibration import Calibration
 from viral.scoring.pair_residuals import PairResiduals
 from viral.scoring.reference import Reference
@@ -24,11 +24,10 @@ from viral.weights.resolve import resolve_local
 from viral.weights.root import RootWeights
 
 RATES = ("likes", "comments", "shares")
-BLOCK = 64  # posts that go through the network at once, always: so a post's score never depends on its neighbours
-
+BLOCK = 64  # posts per forward pass, always padded to this: a matrix product's last bits depend on the number of rows
 
 CALIBRATION = "calibration.json"
-"""The file beside a model's weights that says how its words are corrected; written last of what belongs to that."""
+"""File beside a model's weights that holds its `Calibration`; written after the reference posts."""
 
 UNKNOWN = "unlike anything that the model was trained on: its probability is the average's, its interval that of all"
 UNCALIBRATED = "not calibrated: `viral evaluate` does it, once the validation posts have features"
@@ -36,16 +35,20 @@ UNCALIBRATED = "not calibrated: `viral evaluate` does it, once the validation po
 
 @dataclass(frozen=True)
 class Score:
-    """What a model says of one post.
+    """Prediction of a model for one post.
 
-    `probability` is calibrated; `percentile` says how many of 100 reference posts the model holds for less probable.
-    `score` is the median of the label (in `label`'s units), and `low` to `high` its conformal 90 % interval. Where a
-    post is not `known`, being unlike all training posts, there is no percentile and no bold claim. All three are as the
-    model itself says, and `known` and `percentile` None, where it is not calibrated.
-
-    `rates` are log rates of likes, comments and shares to views, empty where the model knows none; `modalities` gives
-    each present modality's share of the prediction, summing to one; `notes` says what its reader must know (random
-    weights, say). `relative_to_author` compares with the author's earlier posts, where they were given.
+    Attributes:
+        probability: that the post is viral, calibrated.
+        score: median of the label, in the units of `label`.
+        low: lower end of the 90 % conformal interval of `score`; `high` is the upper end.
+        rates: log rates of likes, comments and shares per view; empty if the model does not predict them.
+        modalities: contribution of each present modality, summing to 1; `missing` names the others.
+        notes: caveats for the reader, such as random weights.
+        percentile: rank of the probability among the reference posts, 0 to 100; None if the model is not calibrated or
+            the post is out of distribution.
+        in_distribution: whether the post is like the training posts; None if the model is not calibrated. If False,
+            `probability` is the base rate and the interval is at least as wide as that of all training posts.
+        relative_to_author: comparison with the author's earlier posts, if their views were given.
     """
 
     probability: float
@@ -76,54 +79,50 @@ class Score:
         }
 
 
-def feature_set_of(saved: Saved) -> FeatureSet:
-    """The feature set that a model was trained on; weights that belong to the model are read from its store.
-
-    Raises:
-        ConfigError: this version of viral would make other vectors.
-    """
+def feature_set_of(saved: ModelVersion) -> FeatureSet:
+    """Return the feature set that a model was trained on. Raises ConfigError if this version of viral has none such."""
     resolve = RootWeights(saved.store) if saved.store else resolve_local
     return FeatureSet.from_dict(saved.card["feature_set"], resolve=resolve)
 
 
 class Scorer:
-    """A saved model, ready to score.
+    """A saved model, loaded for scoring.
 
     Args:
         saved: the model; its card names the feature set it was trained on.
-        raw: leave its words as they are, to learn from them how to calibrate it.
+        raw: do not calibrate the predictions; used to fit the calibration.
     """
 
-    def __init__(self, saved: Saved, *, raw: bool = False) -> None:
+    def __init__(self, saved: ModelVersion, *, raw: bool = False) -> None:
         self.saved = saved
         self.streams: tuple[Stream, ...] = from_dict(saved.card["config"]["streams"])
         self.label: str = saved.card["label"]["spec"]["definition"]
         self.notes = tuple(saved.card.get("notes", ()))
         self.predictor = load(saved)
-        self.calibration, self.reference = (None, None) if raw else _calibrated(saved)
+        self.calibration, self.reference = (None, None) if raw else _load_calibration(saved)
         if not raw and saved.store and self.calibration is None:
             self.notes += (UNCALIBRATED,)
 
     @classmethod
     def load(cls, store: Store, reference: str) -> Scorer:
-        """The scorer of a model in the store's registry, by `name`, `name/version` or `name@champion`."""
+        """Load a model from the store's registry by `name`, `name/version` or `name@champion`."""
         return cls(Registry(store).load(reference))
 
     @property
     def feature_set(self) -> FeatureSet:
-        """The feature set that its vectors must come from."""
+        """Feature set that the vectors must come from."""
         return feature_set_of(self.saved)
 
     @property
     def pair_residuals(self) -> PairResiduals | None:
-        """How far the difference between two posts may be from that between their scores; None if not calibrated."""
-        return self.calibration.gaps if self.calibration else None
+        """Residuals of pairs of posts, for intervals of score differences; None if the model is not calibrated."""
+        return self.calibration.pair_residuals if self.calibration else None
 
     def check(self, feature_set: FeatureSet) -> None:
-        """Refuse vectors of another feature set.
+        """Check that vectors come from the feature set of the model.
 
         Raises:
-            TableError: it is another.
+            TableError: they come from another one.
         """
         expected = self.saved.card["feature_set"]["fingerprint"]
         if feature_set.fingerprint != expected:
@@ -134,101 +133,104 @@ class Scorer:
             )
 
     def score(self, rows: Sequence[Mapping[str, Vector | None]]) -> list[Score]:
-        """Score posts by their vectors, extractor by extractor.
+        """Score posts, each given as a vector per extractor.
 
         Raises:
-            UsageError: a post has nothing at all to be scored from.
+            UsageError: a post has none of the model's inputs.
         """
         return self.score_batch(from_vectors(self.streams, rows)) if rows else []
 
     def score_batch(self, batch: Batch) -> list[Score]:
-        """Score posts that are arrays already. Raises as `score` does."""
+        """Score a batch of posts. Raises as `score` does."""
         if not batch.present.any(axis=1).all():
-            names = ", ".join(self._names())
+            names = ", ".join(self._modalities())
             raise UsageError(f"there is nothing to score: a post needs at least one of {names}")
         if not len(batch.present):
             return []
-        said = self.said(batch)
-        known = None if self.reference is None else self.reference.in_distribution(self.streams, batch)
+        predictions = self.predict(batch)
+        in_distribution = None if self.reference is None else self.reference.in_distribution(self.streams, batch)
         return [
-            self._scored(said, batch.present, None if known is None else bool(known[row]), row)
+            self._score(
+                predictions, batch.present, None if in_distribution is None else bool(in_distribution[row]), row
+            )
             for row in range(len(batch.present))
         ]
 
-    def said(self, batch: Batch) -> PredictionBatch:
-        """What the model says of posts (N,), calibrated, each of which has something; in blocks, as all scoring is."""
+    def predict(self, batch: Batch) -> PredictionBatch:
+        """Return calibrated predictions for N posts, each with at least one stream, computed in blocks of `BLOCK`."""
         count = len(batch.present)
         blocks = []
         for start in range(0, count, BLOCK):
-            # What fills the last block says nothing.
-            rows = np.minimum(np.arange(start, start + BLOCK), count - 1)
+            rows = np.minimum(np.arange(start, start + BLOCK), count - 1)  # the last post pads the last block
             blocks.append(self.predictor(batch.take(rows)))
-        return self._corrected(_joined(blocks, count))
+        return self._calibrate(_concat(blocks, count))
 
-    def _corrected(self, said: PredictionBatch) -> PredictionBatch:
+    def _calibrate(self, raw: PredictionBatch) -> PredictionBatch:
         if self.calibration is None:
-            return said
+            return raw
         return PredictionBatch.from_quantiles(
-            self.calibration.probability(said.probability),
-            self.calibration.quantiles(said.quantiles),
-            contributions=said.contributions,
-            rates=said.rates,
-            percentile=self.calibration.percentile(said.probability),
+            self.calibration.probability(raw.probability),
+            self.calibration.quantiles(raw.quantiles),
+            contributions=raw.contributions,
+            rates=raw.rates,
+            percentile=self.calibration.percentile(raw.probability),
         )
 
-    def _scored(self, said: PredictionBatch, present: npt.NDArray[np.bool_], known: bool | None, row: int) -> Score:
-        assert said.contributions is not None, "every predictor gives them"
-        assert said.low is not None, "every predictor gives an interval"
-        assert said.high is not None, "every predictor gives an interval"
-        shares = dict.fromkeys(self._names(), 0.0)
-        for stream, share in zip(self.streams, said.contributions[row], strict=True):
-            shares[stream.modality] += float(share)
-        there = {stream.modality for stream, here in zip(self.streams, present[row], strict=True) if here}
-        scored = Score(
-            probability=float(said.probability[row]),
-            score=float(said.score[row]),
-            low=float(said.low[row]),
-            high=float(said.high[row]),
-            rates={} if said.rates is None else dict(zip(RATES, map(float, said.rates[row]), strict=True)),
-            modalities={name: share for name, share in shares.items() if name in there},
-            missing=tuple(name for name in shares if name not in there),
+    def _score(
+        self, batch: PredictionBatch, present: npt.NDArray[np.bool_], in_distribution: bool | None, row: int
+    ) -> Score:
+        assert batch.contributions is not None, "every predictor gives them"
+        assert batch.low is not None and batch.high is not None, "every predictor gives an interval"
+        contributions = dict.fromkeys(self._modalities(), 0.0)
+        for stream, contribution in zip(self.streams, batch.contributions[row], strict=True):
+            contributions[stream.modality] += float(contribution)
+        available = {stream.modality for stream, given in zip(self.streams, present[row], strict=True) if given}
+        score = Score(
+            probability=float(batch.probability[row]),
+            score=float(batch.score[row]),
+            low=float(batch.low[row]),
+            high=float(batch.high[row]),
+            rates={} if batch.rates is None else dict(zip(RATES, map(float, batch.rates[row]), strict=True)),
+            modalities={name: value for name, value in contributions.items() if name in available},
+            missing=tuple(name for name in contributions if name not in available),
             label=self.label,
             model=str(self.saved),
             notes=self.notes,
-            percentile=None if said.percentile is None else float(said.percentile[row]),
-            in_distribution=known,
+            percentile=None if batch.percentile is None else float(batch.percentile[row]),
+            in_distribution=in_distribution,
         )
-        return self._abstain(scored) if known is False else scored
+        return self._abstain(score) if in_distribution is False else score
 
-    def _abstain(self, scored: Score) -> Score:
-        """Of a post that is unlike anything known: no more than what holds for any post."""
-        assert self.calibration is not None, "without it nothing is known or not known"
+    def _abstain(self, score: Score) -> Score:
+        """Replace the prediction for an out-of-distribution post by what holds for any post."""
+        assert self.calibration is not None, "only a calibrated model has reference posts"
         low, high = self.calibration.spread
         return replace(
-            scored,
+            score,
             probability=self.calibration.base_rate,
-            low=min(scored.low, low),
-            high=max(scored.high, high),
+            low=min(score.low, low),
+            high=max(score.high, high),
             percentile=None,
-            notes=(*scored.notes, UNKNOWN),
+            notes=(*score.notes, UNKNOWN),
         )
 
-    def _names(self) -> list[str]:
+    def _modalities(self) -> list[str]:
         return list(dict.fromkeys(stream.modality for stream in self.streams))
 
 
-def _joined(blocks: Sequence[PredictionBatch], count: int) -> PredictionBatch:
-    """Concatenate the blocks, without the rows that fill up the last one."""
-    columns = {field.name: [getattr(block, field.name) for block in blocks] for field in fields(PredictionBatch)}
-    return PredictionBatch(
-        **{name: None if column[0] is None else np.concatenate(column)[:count] for name, column in columns.items()}
-    )
+def _concat(blocks: Sequence[PredictionBatch], count: int) -> PredictionBatch:
+    """Concatenate the blocks, without the padding of the last one."""
+    columns: dict[str, Any] = {}
+    for field in fields(PredictionBatch):
+        arrays = [getattr(block, field.name) for block in blocks]
+        columns[field.name] = None if arrays[0] is None else np.concatenate(arrays)[:count]
+    return PredictionBatch(**columns)
 
 
-def _calibrated(saved: Saved) -> tuple[Calibration | None, Reference | None]:
+def _load_calibration(saved: ModelVersion) -> tuple[Calibration | None, Reference | None]:
     if saved.store is None:
         return None, None
     stored = read_json(saved.store, Registry.key(saved.name, saved.version, CALIBRATION))
     if stored is None:
         return None, None
-    return Calibration.from_dict(stored), Reference.load(saved.store, saved.place)
+    return Calibration.from_dict(stored), Reference.load(saved.store, saved.prefix)
