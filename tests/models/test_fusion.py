@@ -38,8 +38,8 @@ def some_vectors(count: int, seed: int = 1) -> dict[str, torch.Tensor]:
 
 def every_subset() -> tuple[dict[str, torch.Tensor], torch.Tensor]:
     """The same post with each non-empty subset of its streams."""
-    one = some_vectors(1)
-    return {name: vector.repeat(len(SUBSETS), 1) for name, vector in one.items()}, torch.tensor(SUBSETS)
+    post = some_vectors(1)
+    return {name: vector.repeat(len(SUBSETS), 1) for name, vector in post.items()}, torch.tensor(SUBSETS)
 
 
 GATES = [None, {"metadata": 1.0, "caption": 2.0, "acoustics": 0.0, "frames": 0.5}]
@@ -131,7 +131,7 @@ def test_fixed_gates_share_out_what_is_absent() -> None:
     present = torch.tensor([[True, True, False, False], [False, False, True, False], [False, False, True, True]])
     gates = model(some_vectors(3), present).contributions
     torch.testing.assert_close(gates[0], torch.tensor([0.75, 0.25, 0.0, 0.0]))
-    torch.testing.assert_close(gates[1], torch.tensor([0.0, 0.0, 1.0, 0.0]))  # of weight zero, but all there is
+    torch.testing.assert_close(gates[1], torch.tensor([0.0, 0.0, 1.0, 0.0]))  # of weight zero, but the only stream
     torch.testing.assert_close(gates[2], torch.tensor([0.0, 0.0, 0.0, 1.0]))
 
 
@@ -213,7 +213,7 @@ def test_gradients_reach_every_parameter(gates: dict[str, float] | None) -> None
         if gates is not None and name.startswith("gate."):
             assert not parameter.requires_grad
             continue
-        # Nothing is left to say for a stream of weight zero, nor, without a gate that looks at them, for absent ones.
+        # A stream of weight zero has no gradient, nor, with fixed gates, the tokens of absent ones.
         silent = gates is not None and ("acoustics" in name or name == "absent")
         assert parameter.grad is not None
         assert parameter.grad.isfinite().all(), name

@@ -27,17 +27,19 @@ def make_predictions(count: int = 2000) -> tuple[list[PredictionBatch], np.ndarr
 def test_learnt_weights_are_a_mixture_better_than_any_alone() -> None:
     predictions, viral, score = make_predictions()
     weights = learn_weights(predictions, viral, score)
-    for each in (weights.probability, weights.score, weights.interval):
-        assert (each >= 0).all()
-        assert each.sum() == pytest.approx(1)
+    for values in (weights.probability, weights.score, weights.interval):
+        assert (values >= 0).all()
+        assert values.sum() == pytest.approx(1)
     assert weights.score[0] > weights.score[1] > 0
     assert weights.score[2] < 0.02
     mixed = mix(predictions, weights)
-    assert log_loss(mixed.probability, viral) < min(log_loss(each.probability, viral) for each in predictions)
-    errors = [squared_loss(each.score, score) for each in predictions]
+    assert log_loss(mixed.probability, viral) < min(
+        log_loss(prediction.probability, viral) for prediction in predictions
+    )
+    errors = [squared_loss(prediction.score, score) for prediction in predictions]
     assert squared_loss(mixed.score, score) < min(errors)
     # Without the noise, one weight is left to find, and least squares gives it in one line.
-    first, second = (each.score for each in predictions[:2])
+    first, second = (prediction.score for prediction in predictions[:2])
     exact = np.dot(first - second, score - second) / np.dot(first - second, first - second)
     np.testing.assert_allclose(weights.score, [exact, 1 - exact, 0], atol=0.02)
 

@@ -105,7 +105,7 @@ def test_evaluation_does_not_depend_on_neighbours(trained: tuple[Learner, list[f
 def test_its_shape() -> None:
     model = network(CONFIG)
     assert isinstance(model, SoundNetwork)
-    layers = [type(each).__name__ for block in model.blocks for each in block]
+    layers = [type(layer).__name__ for block in model.blocks for layer in block]
     assert layers == ["Conv2d", "ReLU", "BatchNorm2d"] * 4
     weights = model.blocks[2][0].weight
     assert float(weights.detach().std()) == pytest.approx((2 / (8 * 9)) ** 0.5, rel=0.1)  # He et al. 2015

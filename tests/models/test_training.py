@@ -74,8 +74,8 @@ def test_tensors_are_taken_and_put_together(streams: tuple[Stream, ...], make_ro
         assert torch.equal(vectors, whole.vectors[name][rows])
     again = concat([whole.take(slice(0, 5)), whole.take(slice(5, 12))])
     assert again.bytes == whole.bytes == 12 * (4 * (5 + 7 + 3) + 3 + 4 * 5)
-    for each in ("vectors", "targets"):
-        left, right = getattr(again, each), getattr(whole, each)
+    for field in ("vectors", "targets"):
+        left, right = getattr(again, field), getattr(whole, field)
         assert left.keys() == right.keys()
         assert all(torch.equal(left[name].nan_to_num(), right[name].nan_to_num()) for name in left)
     assert torch.equal(again.present, whole.present)

@@ -100,19 +100,19 @@ def test_training_goes_on_from_a_checkpoint_as_if_it_had_never_stopped(model: Vi
     learner.train(epochs[0], epoch=0)
     saved = copy.deepcopy((model.state_dict(), learner.state()))
     straight = learner.train(epochs[1], epoch=1)
-    other = copy.deepcopy(model)
-    other.load_state_dict(saved[0])
-    again = VideoLearner(other, config, steps=1)
+    restored = copy.deepcopy(model)
+    restored.load_state_dict(saved[0])
+    again = VideoLearner(restored, config, steps=1)
     again.load(saved[1])
     assert again.train(epochs[1], epoch=1) == straight
-    assert all(torch.equal(each, other.state_dict()[name]) for name, each in model.state_dict().items())
+    assert all(torch.equal(values, restored.state_dict()[name]) for name, values in model.state_dict().items())
 
 
 def test_batches_of_a_step_add_up_to_one_and_one_that_weighs_nothing_counts_nothing(model: VideoNetwork) -> None:
     whole = clips(torch.tensor([1, 0, 1, 0]))
 
     def part(rows: slice, weight: float = 1.0) -> ClipTensors:
-        targets = {name: each[rows] for name, each in whole.targets.items()}
+        targets = {name: values[rows] for name, values in whole.targets.items()}
         return ClipTensors(whole.pixels[rows], whole.clips[rows], targets, weight)
 
     results = []
@@ -169,7 +169,7 @@ def test_each_task_trains_its_own_heads_alone() -> None:
         task_loss(linear(vectors, present), targets, task, "quantile").backward()
         gradient = linear.head.weight.grad
         assert gradient is not None
-        rows[task] = {at for at in range(4) if gradient[at].abs().max() > 0}
+        rows[task] = {output_index for output_index in range(4) if gradient[output_index].abs().max() > 0}
     assert rows == {"viral": {0}, "score": {1, 2, 3}, "both": {0, 1, 2, 3}}
     output = heads()(vectors, present)
     assert torch.equal(

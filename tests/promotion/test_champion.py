@@ -143,9 +143,9 @@ def test_of_promotions_at_once_none_is_lost(folder_store: Store, save: Save) -> 
     promote(folder_store, "m/1", QUICK)
     with ThreadPoolExecutor(3) as pool:
         futures = [pool.submit(promote, folder_store, f"m/{version}", QUICK) for version in (2, 3, 4)]
-    made = [future.result() for future in futures if not future.exception()]
+    promoted = [future.result() for future in futures if not future.exception()]
     stored = promotions(folder_store, "m")
-    assert sorted(made, key=lambda promotion: promotion.number) == stored[1:]
+    assert sorted(promoted, key=lambda promotion: promotion.number) == stored[1:]
     # Each was compared with its predecessor: they only ever get better.
     assert [promotion.previous for promotion in stored] == [None, *(promotion.version for promotion in stored[:-1])]
     assert [promotion.version for promotion in stored] == sorted(promotion.version for promotion in stored)

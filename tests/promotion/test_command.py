@@ -58,34 +58,34 @@ def test_sync_copies_everything_once(store: Store, save: Save, tmp_path: Path) -
     report = write_scorecard(store, "synced", 2, 0.5)
     assert as_json(store, "sync")["registered"] >= 2
     client = mlflow(store)
-    one, two = sorted(client.search_model_versions("name='synced'"), key=lambda version: version.tags["model"])
-    assert [version.tags["model"] for version in (one, two)] == ["synced/1", "synced/2"]
-    assert two.tags["viral.address"] == store.uri("models/synced/0002")
-    run = client.get_run(two.run_id)
+    first, second = sorted(client.search_model_versions("name='synced'"), key=lambda version: version.tags["model"])
+    assert [version.tags["model"] for version in (first, second)] == ["synced/1", "synced/2"]
+    assert second.tags["viral.address"] == store.uri("models/synced/0002")
+    run = client.get_run(second.run_id)
     assert (run.info.run_name, run.info.status) == ("synced/2", "FINISHED")
     assert (run.data.params["train.learning_rate"], run.data.params["label"]) == ("0.1", "log_views")
     assert run.info.artifact_uri.startswith(store.root)
-    curve = client.get_metric_history(two.run_id, CURVES[1])
+    curve = client.get_metric_history(second.run_id, CURVES[1])
     assert [(point.step, point.value) for point in curve] == [(1, 3.5), (2, 2.5)]
     assert run.data.metrics["test/spearman"] == report.systems[0].metrics["spearman"].value
-    assert "test/spearman" not in client.get_run(one.run_id).data.metrics
+    assert "test/spearman" not in client.get_run(first.run_id).data.metrics
 
     assert client.get_registered_model("synced").aliases == {}
     as_json(store, "promote", "synced/1")
     assert client.get_registered_model("synced").aliases == {}
     assert as_json(store, "sync")["registered"] == 0
-    assert client.get_model_version_by_alias("synced", "champion").version == one.version
+    assert client.get_model_version_by_alias("synced", "champion").version == first.version
     promoted = as_json(store, "promote", "synced/2", "--resamples", "100")
     as_json(store, "sync")
     champion = client.get_model_version_by_alias("synced", "champion")
-    assert champion.version == two.version
+    assert champion.version == second.version
     tag = json.loads(champion.tags["promotion"])
     assert tag == {name: value for name, value in promoted.items() if name in tag}
 
     write_scorecard(store, "synced", 1, 2.0)
     before = (Path(store.root) / DATABASE).read_bytes()
     assert as_json(store, "sync")["registered"] == 0
-    assert "test/spearman" in client.get_run(one.run_id).data.metrics
+    assert "test/spearman" in client.get_run(first.run_id).data.metrics
     after = (Path(store.root) / DATABASE).read_bytes()
     assert after != before
     assert as_json(store, "sync")["registered"] == 0

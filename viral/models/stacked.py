@@ -97,11 +97,6 @@ def to_bytes(models: Sequence[ModelVersion]) -> bytes:
     from safetensors.numpy import load as load_tensors
     from safetensors.numpy import save
 
-    stored: bytes = save(
-        {
-            f"{index}.{name}": array
-            for index, model in enumerate(models)
-            for name, array in load_tensors(model.weights).items()
-        }
-    )
+    tensors = [load_tensors(model.weights) for model in models]
+    stored: bytes = save({f"{i}.{name}": array for i, member in enumerate(tensors) for name, array in member.items()})
     return stored
