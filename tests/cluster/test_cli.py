@@ -58,7 +58,7 @@ def test_every_command_says_how_it_is_used(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("nonsense",), "No such command 'nonsense'"),
         (("label", "--nonsense"), "No such option '--nonsense'"),
@@ -66,10 +66,10 @@ def test_every_command_says_how_it_is_used(name: str) -> None:
         (("label", "--root", "/there/is/nothing"), "error: the root /there/is/nothing does not exist: create it"),
     ],
 )
-def test_a_wrong_request_exits_2(arguments: tuple[str, ...], said: str) -> None:
+def test_a_wrong_request_exits_2(arguments: tuple[str, ...], message: str) -> None:
     done = call(*arguments)
     assert done.returncode == 2
-    assert said in done.stderr
+    assert message in done.stderr
     assert done.stdout == ""
     assert "Traceback" not in done.stderr
 
@@ -105,16 +105,16 @@ execute(command)
 
 
 @pytest.mark.parametrize(
-    ("how", "status", "said"),
+    ("how", "status", "message"),
     [
         ("well", 0, ""),
         ("usage", 2, "error: no such thing: choose another\n"),
         ("storage", 2, "error: no space left\n"),
     ],
 )
-def test_how_commands_end(how: str, status: int, said: str) -> None:
+def test_how_commands_end(how: str, status: int, message: str) -> None:
     done = call(how, script=ENDING)
-    assert (done.returncode, done.stderr) == (status, said)
+    assert (done.returncode, done.stderr) == (status, message)
 
 
 def test_debug_and_mistakes_show_the_trace() -> None:
@@ -135,9 +135,9 @@ def test_interrupted() -> None:
     assert running.stdout is not None
     running.stdout.readline()
     running.send_signal(signal.SIGINT)
-    _, said = running.communicate(timeout=30)
+    _, message = running.communicate(timeout=30)
     assert running.returncode == 130
-    assert said.strip() == "interrupted: run the same command again to continue"
+    assert message.strip() == "interrupted: run the same command again to continue"
 
 
 @dataclasses.dataclass

@@ -39,34 +39,34 @@ def test_absent_without_a_sound_track(encode: Encode) -> None:
 
 @pytest.mark.parametrize("seconds", [0.001, 0.05, 2.0, 10.0])
 def test_silence_is_silent_and_finite(encode: Encode, seconds: float) -> None:
-    found = columns(encode, np.zeros(max(1, int(seconds * RATE))))
-    assert found["silence_share"] == found["opening_silence_share"] == 1
-    assert found["loudness_mean"] == found["loudness_max"] == pytest.approx(-100)
-    assert found["tempo"] == 0
+    result = columns(encode, np.zeros(max(1, int(seconds * RATE))))
+    assert result["silence_share"] == result["opening_silence_share"] == 1
+    assert result["loudness_mean"] == result["loudness_max"] == pytest.approx(-100)
+    assert result["tempo"] == 0
 
 
 def test_a_pure_tone_is_where_it_is(encode: Encode) -> None:
-    found = columns(encode, 0.5 * np.sin(2 * np.pi * 440 * np.arange(5 * RATE) / RATE))
-    pitches = {name: value for name, value in found.items() if name.startswith("chroma_") and name.endswith("_mean")}
+    result = columns(encode, 0.5 * np.sin(2 * np.pi * 440 * np.arange(5 * RATE) / RATE))
+    pitches = {name: value for name, value in result.items() if name.startswith("chroma_") and name.endswith("_mean")}
     assert max(pitches, key=lambda name: pitches[name]) == "chroma_A_mean"
-    assert found["centroid_mean"] == pytest.approx(440, rel=0.1)
-    assert found["zero_crossings_mean"] == pytest.approx(2 * 440 / RATE, rel=0.05)
-    assert found["loudness_max"] == pytest.approx(20 * np.log10(0.5 / np.sqrt(2)), abs=0.1)
+    assert result["centroid_mean"] == pytest.approx(440, rel=0.1)
+    assert result["zero_crossings_mean"] == pytest.approx(2 * 440 / RATE, rel=0.05)
+    assert result["loudness_max"] == pytest.approx(20 * np.log10(0.5 / np.sqrt(2)), abs=0.1)
 
 
 def test_the_opening_is_told_from_the_rest(encode: Encode) -> None:
     noise = np.random.default_rng(0).normal(0, 0.1, 9 * RATE)
-    found = columns(encode, np.concatenate([np.zeros(4 * RATE), noise]))
-    assert found["opening_silence_share"] == 1
-    assert found["silence_share"] == pytest.approx(4 / 13, abs=0.02)
-    assert found["opening_loudness_difference"] < -40
+    result = columns(encode, np.concatenate([np.zeros(4 * RATE), noise]))
+    assert result["opening_silence_share"] == 1
+    assert result["silence_share"] == pytest.approx(4 / 13, abs=0.02)
+    assert result["opening_loudness_difference"] < -40
 
 
 def test_real_sound(encode: Encode, samples: list[PostInput]) -> None:
     vectors = [vector for sample in samples if (vector := encode(sample)) is not None]
     assert vectors
     for vector in vectors:
-        found = dict(zip(ACOUSTIC_COLUMNS, vector.tolist(), strict=True))
-        assert -80 < found["loudness_mean"] < 0
-        assert 300 < found["centroid_mean"] < RATE / 2
-        assert 0 <= found["silence_share"] < 1
+        result = dict(zip(ACOUSTIC_COLUMNS, vector.tolist(), strict=True))
+        assert -80 < result["loudness_mean"] < 0
+        assert 300 < result["centroid_mean"] < RATE / 2
+        assert 0 <= result["silence_share"] < 1

@@ -20,7 +20,7 @@ SENTENCES = [
 ]
 
 
-def said(caption: str | None) -> PostInput:
+def message(caption: str | None) -> PostInput:
     return PostInput(None, Context(caption=caption))
 
 
@@ -31,11 +31,11 @@ def encode() -> Encode:
 
 @pytest.mark.parametrize("caption", [None, "", " \n\t"])
 def test_absent_without_words(encode: Encode, caption: str | None) -> None:
-    assert encode(said(caption)) is None
+    assert encode(message(caption)) is None
 
 
 def test_vectors_have_length_one_and_mean_something(encode: Encode) -> None:
-    vectors = [encode(said(sentence)) for sentence in SENTENCES]
+    vectors = [encode(message(sentence)) for sentence in SENTENCES]
     cat, kitten, tax, other = (vector for vector in vectors if vector is not None)
     for vector in (cat, kitten, tax, other):
         assert vector.shape == (Caption.dim,)
@@ -51,23 +51,23 @@ def test_vectors_are_those_of_sentence_transformers(encode: Encode) -> None:
     theirs = SentenceTransformer(str(get_model_path()), device="cpu", local_files_only=True)
     texts = [*SENTENCES, "#fyp @me https://t.co/x\tÉté naïve!", "x" * 300, "word " * 5000]
     for text, expected in zip(texts, theirs.encode(texts, normalize_embeddings=True), strict=True):
-        np.testing.assert_allclose(encode(said(text)), expected, rtol=0, atol=1e-5)
+        np.testing.assert_allclose(encode(message(text)), expected, rtol=0, atol=1e-5)
 
 
 def test_white_space_around_changes_nothing(encode: Encode) -> None:
-    assert np.array_equal(encode(said("hello there")), encode(said("  hello there\n")))
+    assert np.array_equal(encode(message("hello there")), encode(message("  hello there\n")))
 
 
 def test_very_long_captions_are_cut(encode: Encode) -> None:
-    vector = encode(said("word " * 5000))
+    vector = encode(message("word " * 5000))
     assert vector is not None
     assert np.isfinite(vector).all()
 
 
 def test_threads_get_what_one_thread_gets(encode: Encode) -> None:
-    alone = [encode(said(sentence)) for sentence in SENTENCES]
+    alone = [encode(message(sentence)) for sentence in SENTENCES]
     with ThreadPoolExecutor(4) as pool:
-        together = list(pool.map(encode, map(said, SENTENCES * 6)))
+        together = list(pool.map(encode, map(message, SENTENCES * 6)))
     for place, vector in enumerate(together):
         assert np.array_equal(vector, alone[place % len(SENTENCES)])
 

@@ -44,21 +44,21 @@ def test_absent_without_pictures() -> None:
 
 
 def test_a_still_grey_picture() -> None:
-    found = columns(still((128, 128, 128)))
-    assert found["brightness_mean"] == found["opening_brightness_mean"] == pytest.approx(128 / 255, abs=1e-5)
+    result = columns(still((128, 128, 128)))
+    assert result["brightness_mean"] == result["opening_brightness_mean"] == pytest.approx(128 / 255, abs=1e-5)
     for column in ("cuts_per_second", "motion", "opening_motion_max", "opening_brightness_difference"):
-        assert found[column] == 0
+        assert result[column] == 0
     for column in ("contrast_mean", "colourfulness_mean", "saturation_mean"):
-        assert found[column] == pytest.approx(0, abs=1e-5)
-    assert found["opening_first_cut"] == 3
-    assert found["log_shot_seconds"] == pytest.approx(np.log(5))
-    assert found["log_bits_per_pixel"] == pytest.approx(np.log10(8 * 50 / (576 * 1024)))
+        assert result[column] == pytest.approx(0, abs=1e-5)
+    assert result["opening_first_cut"] == 3
+    assert result["log_shot_seconds"] == pytest.approx(np.log(5))
+    assert result["log_bits_per_pixel"] == pytest.approx(np.log10(8 * 50 / (576 * 1024)))
 
 
 def test_red_is_saturated_and_colourful() -> None:
-    found = columns(still((255, 0, 0)))
-    assert found["saturation_mean"] == pytest.approx(1)
-    assert found["colourfulness_mean"] == pytest.approx(0.3 * np.hypot(1, 0.5), abs=1e-5)
+    result = columns(still((255, 0, 0)))
+    assert result["saturation_mean"] == pytest.approx(1)
+    assert result["colourfulness_mean"] == pytest.approx(0.3 * np.hypot(1, 0.5), abs=1e-5)
 
 
 def test_colourfulness_follows_the_paper() -> None:
@@ -74,19 +74,19 @@ def test_colourfulness_follows_the_paper() -> None:
 def test_one_frame_and_no_packets_are_enough() -> None:
     media = still((10, 20, 30), frames=1)
     tracks = {request: track for request, track in media.tracks.items() if not isinstance(request, Packets)}
-    found = columns(Media(Facts(), tracks))
-    assert found["log_bits_per_pixel"] == -4
-    assert found["bits_variation"] == 0
+    result = columns(Media(Facts(), tracks))
+    assert result["log_bits_per_pixel"] == -4
+    assert result["bits_variation"] == 0
 
 
 def test_real_videos_within_bounds(samples: list[PostInput]) -> None:
     for sample in samples:
         assert sample.media is not None
-        found = columns(sample.media)
-        assert 0 < found["brightness_mean"] < 1
-        assert 0 <= found["cuts_per_second"] < 3
-        assert 0 < found["opening_motion"] <= found["opening_motion_max"] < 1
-        assert -3.5 < found["log_bits_per_pixel"] < 1
+        result = columns(sample.media)
+        assert 0 < result["brightness_mean"] < 1
+        assert 0 <= result["cuts_per_second"] < 3
+        assert 0 < result["opening_motion"] <= result["opening_motion_max"] < 1
+        assert -3.5 < result["log_bits_per_pixel"] < 1
 
 
 def test_dense_asks_for_the_whole_and_agrees_on_light_and_colour(videos: list[Path], samples: list[PostInput]) -> None:

@@ -61,11 +61,11 @@ def media(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Media]:
         "short_interval": {"g": "60", "sc_threshold": "0"},
         "no_b_frames": {"bf": "0"},
     }
-    clips = {name: decoded(write(folder / f"{name}.mp4", shots, **each)) for name, each in settings.items()}
+    clips = {name: decoded(write(folder / f"{name}.mp4", shots, **options)) for name, options in settings.items()}
     return {**clips, "one_shot": decoded(write(folder / "one_shot.mp4", [14.0]))}
 
 
-def found(media: Media, how: str) -> np.ndarray:
+def result(media: Media, how: str) -> np.ndarray:
     frames, packets = media.frames(DENSE), media.packets(Packets())
     assert frames is not None
     assert packets is not None
@@ -75,21 +75,21 @@ def found(media: Media, how: str) -> np.ndarray:
 @pytest.mark.parametrize("how", ["pictures", "packets"])
 @pytest.mark.parametrize("settings", ["default", "no_scenecut", "short_interval", "no_b_frames"])
 def test_known_cuts_are_found(media: dict[str, Media], settings: str, how: str) -> None:
-    cuts = found(media[settings], how)
+    cuts = result(media[settings], how)
     assert len(cuts) == len(CUTS)
     assert np.abs(cuts - CUTS).max() <= 0.126
 
 
 @pytest.mark.parametrize("how", ["pictures", "packets"])
 def test_one_shot_has_none(media: dict[str, Media], how: str) -> None:
-    assert len(found(media["one_shot"], how)) == 0
+    assert len(result(media["one_shot"], how)) == 0
 
 
 def test_candidates_between_like_pictures_are_dropped(media: dict[str, Media]) -> None:
     frames = media["default"].frames(DENSE)
     assert frames is not None
-    kept = confirm_cuts(np.array([1.0, CUTS[0], 20.0]), frames)
-    assert kept.tolist() == [CUTS[0], 20.0]  # behind the last picture there is nothing to tell by
+    confirmed = confirm_cuts(np.array([1.0, CUTS[0], 20.0]), frames)
+    assert confirmed.tolist() == [CUTS[0], 20.0]  # without a frame after it, a candidate stays
 
 
 def test_differences_by_hand() -> None:

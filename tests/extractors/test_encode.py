@@ -19,7 +19,7 @@ Whole = Callable[[Sequence[PostInput]], Sequence[ExtractorOutput]]
 
 @dataclass(frozen=True)
 class Given:
-    """An extractor that does what it is told."""
+    """An extractor that runs a given function."""
 
     does: Whole
     name: str = "given"
@@ -47,12 +47,12 @@ def test_one_bad_sample_costs_no_other() -> None:
             raise RuntimeError("cannot swallow\nat line 3")
         return ones(batch)
 
-    found = encode([Given(choke), Given(ones, name="other")], captioned("a", "bad", "c"))
-    assert found.errors == [{}, {"given": "RuntimeError: cannot swallow"}, {}]
-    assert [vectors["given"] is None for vectors in found.vectors] == [False, True, False]
-    assert all(vectors["other"] is not None for vectors in found.vectors)
-    assert set(found.seconds) == {"given", "other"}
-    assert all(seconds >= 0 for seconds in found.seconds.values())
+    result = encode([Given(choke), Given(ones, name="other")], captioned("a", "bad", "c"))
+    assert result.errors == [{}, {"given": "RuntimeError: cannot swallow"}, {}]
+    assert [vectors["given"] is None for vectors in result.vectors] == [False, True, False]
+    assert all(vectors["other"] is not None for vectors in result.vectors)
+    assert set(result.seconds) == {"given", "other"}
+    assert all(seconds >= 0 for seconds in result.seconds.values())
 
 
 @pytest.mark.parametrize(
@@ -64,15 +64,15 @@ def test_one_bad_sample_costs_no_other() -> None:
     ],
 )
 def test_vectors_are_checked(vector: Vector, said: str) -> None:
-    found = encode([Given(lambda batch: [vector for _ in batch])], captioned("a"))
-    assert found.vectors == [{"given": None}]
+    result = encode([Given(lambda batch: [vector for _ in batch])], captioned("a"))
+    assert result.vectors == [{"given": None}]
     with pytest.raises(AssertionError, match=said):
-        raise AssertionError(found.errors[0]["given"])
+        raise AssertionError(result.errors[0]["given"])
 
 
 def test_too_few_vectors_are_an_error_of_each_sample() -> None:
-    found = encode([Given(lambda batch: [])], captioned("a", "b"))
-    assert found.errors == [{"given": "ValueError: 0 vectors for 1 posts"}] * 2
+    result = encode([Given(lambda batch: [])], captioned("a", "b"))
+    assert result.errors == [{"given": "ValueError: 0 vectors for 1 posts"}] * 2
 
 
 def test_errors_of_the_request_are_not_swallowed() -> None:
@@ -85,16 +85,17 @@ def test_errors_of_the_request_are_not_swallowed() -> None:
 
 def test_notes_are_json_beside_their_vectors() -> None:
     def tell(batch: Sequence[PostInput]) -> list[ExtractorOutput]:
-        said = [sample.context.caption for sample in batch]
+        captions = [sample.context.caption for sample in batch]
         return [
-            VectorWithNote(np.ones(3, np.float32), {"text": each, "at": [0.5, 1]}) if each else None for each in said
+            VectorWithNote(np.ones(3, np.float32), {"text": text, "at": [0.5, 1]}) if text else None
+            for text in captions
         ]
 
-    found = encode([Given(tell, has_note=True), Given(ones, name="other")], captioned("tiếng Việt 🙂", ""))
-    assert found.errors == [{}, {}]
-    assert found.notes == [{"given": '{"at":[0.5,1],"text":"tiếng Việt 🙂"}'}, {}]
-    assert [vectors["given"] is None for vectors in found.vectors] == [False, True]
-    assert isinstance(found.vectors[0]["given"], np.ndarray)
+    result = encode([Given(tell, has_note=True), Given(ones, name="other")], captioned("tiếng Việt 🙂", ""))
+    assert result.errors == [{}, {}]
+    assert result.notes == [{"given": '{"at":[0.5,1],"text":"tiếng Việt 🙂"}'}, {}]
+    assert [vectors["given"] is None for vectors in result.vectors] == [False, True]
+    assert isinstance(result.vectors[0]["given"], np.ndarray)
 
 
 @pytest.mark.parametrize("value", [float("nan"), np.float32(1), "\ud800"])
@@ -105,10 +106,10 @@ def test_a_note_that_cannot_be_written_costs_one_row(value: object) -> None:
             for sample in batch
         ]
 
-    found = encode([Given(tell, has_note=True)], captioned("good", "bad"))
-    assert found.notes == [{"given": '{"a":1}'}, {}]
-    assert (found.errors[0], list(found.errors[1])) == ({}, ["given"])
-    assert found.vectors[1] == {"given": None}
+    result = encode([Given(tell, has_note=True)], captioned("good", "bad"))
+    assert result.notes == [{"given": '{"a":1}'}, {}]
+    assert (result.errors[0], list(result.errors[1])) == ({}, ["given"])
+    assert result.vectors[1] == {"given": None}
 
 
 @pytest.mark.parametrize(("has_note", "message"), [(True, "no note"), (False, "a note")])
@@ -117,13 +118,13 @@ def test_a_spec_says_whether_there_are_notes(has_note: bool, message: str) -> No
         vector = np.ones(3, np.float32)
         return [vector if has_note else VectorWithNote(vector, {}) for _ in batch]
 
-    found = encode([Given(other, has_note=has_note)], captioned("a"))
-    assert found.errors == [{"given": f"ValueError: {message}, contrary to its spec"}]
+    result = encode([Given(other, has_note=has_note)], captioned("a"))
+    assert result.errors == [{"given": f"ValueError: {message}, contrary to its spec"}]
 
 
 def test_no_samples(extractors: list[Extractor]) -> None:
-    found = encode(extractors, [])
-    assert found.vectors == found.errors == []
+    result = encode(extractors, [])
+    assert result.vectors == result.errors == []
 
 
 def test_the_contract_is_kept(full: FeatureSet, extractors: list[Extractor]) -> None:
@@ -145,9 +146,9 @@ def test_a_vector_depends_on_its_own_post_alone(extractors: list[Extractor], sam
 PARTS = ("context", "sound", "frames", "clips")
 
 
-@pytest.mark.parametrize("kept", [kept for count in range(5) for kept in combinations(PARTS, count)])
+@pytest.mark.parametrize("parts", [parts for count in range(5) for parts in combinations(PARTS, count)])
 def test_every_subset_of_what_a_post_can_lack(
-    extractors: list[Extractor], samples: list[PostInput], kept: tuple[str, ...]
+    extractors: list[Extractor], samples: list[PostInput], parts: tuple[str, ...]
 ) -> None:
     media = samples[0].media
     assert media is not None
@@ -155,11 +156,11 @@ def test_every_subset_of_what_a_post_can_lack(
     tracks = {
         request: track
         for request, track in media.tracks.items()
-        if any(isinstance(request, kind) for part, kind in kinds.items() if part in kept)
+        if any(isinstance(request, kind) for part, kind in kinds.items() if part in parts)
     }
     left: Media | None = replace(media, tracks=tracks) if tracks else None
-    found = encode(extractors, [PostInput(left, samples[0].context if "context" in kept else Context())])
-    assert found.errors == [{}]
-    present = {name for name, vector in found.vectors[0].items() if vector is not None}
+    result = encode(extractors, [PostInput(left, samples[0].context if "context" in parts else Context())])
+    assert result.errors == [{}]
+    present = {name for name, vector in result.vectors[0].items() if vector is not None}
     expected = {"sound": {"acoustics"}, "frames": {"craft", "resnet50"}, "clips": {"r2plus1d"}, "context": {"caption"}}
-    assert present == set().union({"metadata"} if kept else set(), *(expected[part] for part in kept))
+    assert present == set().union({"metadata"} if parts else set(), *(expected[part] for part in parts))

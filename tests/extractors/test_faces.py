@@ -58,19 +58,19 @@ def test_as_many_as_are_seen(encode: Encode, videos: Path, subtests: pytest.Subt
 
 
 def check_faces(encode: Encode, videos: Path, name: str, people: int) -> None:
-    found = columns(encode, decoded(videos / f"{name}.mp4"))
-    assert found["log_faces_max"] == found["log_faces_mean"] == pytest.approx(np.log(1 + people))
-    assert found["share_of_time"] == found["opening_share"] == float(people > 0)
-    assert found["close_up_share"] == 0
-    assert (found["area_max"] > 0) == (people > 0)
-    assert found["area_max"] < 0.03
+    result = columns(encode, decoded(videos / f"{name}.mp4"))
+    assert result["log_faces_max"] == result["log_faces_mean"] == pytest.approx(np.log(1 + people))
+    assert result["share_of_time"] == result["opening_share"] == float(people > 0)
+    assert result["close_up_share"] == 0
+    assert (result["area_max"] > 0) == (people > 0)
+    assert result["area_max"] < 0.03
 
 
 def test_a_face_that_fills_the_picture_is_a_close_up(encode: Encode, videos: Path) -> None:
     media = decoded(videos / "7330737451646078254.mp4")
-    found = columns(encode, media)
-    assert found["close_up_share"] == found["opening_close_up_share"] == 1
-    assert 0.1 < found["area_mean"] <= found["area_max"] < 0.3
+    result = columns(encode, media)
+    assert result["close_up_share"] == result["opening_close_up_share"] == 1
+    assert 0.1 < result["area_mean"] <= result["area_max"] < 0.3
     # A quarter of the picture around its middle: the same face, four times as large.
     nearer = {request: media.tracks[request] for request in FACES.needs}
     for request, track in nearer.items():
@@ -78,7 +78,7 @@ def test_a_face_that_fills_the_picture_is_a_close_up(encode: Encode, videos: Pat
         height, width = track.data.shape[1:3]
         middle = track.data[:, height // 4 : height - height // 4, width // 4 : width - width // 4]
         nearer[request] = FrameBatch(middle, track.pts_seconds)
-    assert columns(encode, Media(Facts(), nearer))["area_max"] > 2 * found["area_mean"]
+    assert columns(encode, Media(Facts(), nearer))["area_max"] > 2 * result["area_mean"]
 
 
 def test_half_of_the_time(encode: Encode, videos: Path) -> None:
@@ -86,7 +86,7 @@ def test_half_of_the_time(encode: Encode, videos: Path) -> None:
     assert batch is not None
     picture = batch.data[0]
     frames = FrameBatch(np.stack([picture, np.zeros_like(picture)]), np.array([0.0, 4.0]))
-    found = columns(encode, Media(Facts(seen_seconds=8.0), dict.fromkeys(FACES.needs, frames)))
-    assert found["share_of_time"] == 0.25
-    assert found["opening_share"] == 1
-    assert found["log_faces_mean"] == pytest.approx(np.log(1 + 2 * 0.25))
+    result = columns(encode, Media(Facts(seen_seconds=8.0), dict.fromkeys(FACES.needs, frames)))
+    assert result["share_of_time"] == 0.25
+    assert result["opening_share"] == 1
+    assert result["log_faces_mean"] == pytest.approx(np.log(1 + 2 * 0.25))

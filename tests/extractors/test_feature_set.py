@@ -49,7 +49,7 @@ def test_the_set_in_bfloat16_is_another_in_its_networks_alone() -> None:
 
 
 def test_unknown_things_are_refused() -> None:
-    for make, said in (
+    for make, message in (
         (lambda: FeatureSet.named("heavy"), "choose from words, light, full"),
         (lambda: FeatureSet.named("light", weights="random"), "no extractor that takes weights"),
         (lambda: FeatureSet.named("full", weights={"caption": "x"}), "choose from resnet50, r2plus1d"),
@@ -60,7 +60,7 @@ def test_unknown_things_are_refused() -> None:
         (lambda: FeatureSet.from_dict({"name": "a", "extractors": [{"params": {}}]}), "needs a name"),
         (lambda: FeatureSet.from_dict({"name": "a", "extractors": [{"name": "caption", "opt": 1}]}), "no 'opt'"),
     ):
-        with pytest.raises(ConfigError, match=said):
+        with pytest.raises(ConfigError, match=message):
             make()
 
 
@@ -132,9 +132,9 @@ def test_yaml(tmp_path: Path) -> None:
     path.write_text(yaml.safe_dump(written))
     mine = FeatureSet.load(path)
     assert mine.to_dict()["extractors"][1] == {"name": "craft", "params": {"dense": True}}
-    for text, said in (("[1, 2]", "is not a feature set"), ("{a: [", "cannot read the feature set")):
+    for text, message in (("[1, 2]", "is not a feature set"), ("{a: [", "cannot read the feature set")):
         path.write_text(text)
-        with pytest.raises(ConfigError, match=said):
+        with pytest.raises(ConfigError, match=message):
             FeatureSet.load(path)
     with pytest.raises(ConfigError, match="cannot read"):
         FeatureSet.load(tmp_path / "none.yaml")
@@ -157,9 +157,9 @@ def test_optional_extractors_do_without(weights: str, samples: list[PostInput]) 
         built = feature_set.build()
     assert all(isinstance(each, Extractor) for each in built)
     assert list(feature_set.unavailable()) == ["resnet50"]
-    found = encode(built, samples)
-    assert found.errors == [{}, {}, {}]
-    assert all(vectors["resnet50"] is None and vectors["metadata"] is not None for vectors in found.vectors)
+    result = encode(built, samples)
+    assert result.errors == [{}, {}, {}]
+    assert all(vectors["resnet50"] is None and vectors["metadata"] is not None for vectors in result.vectors)
 
 
 def test_an_optional_extractor_without_weights_is_not_the_one_with_them(

@@ -47,14 +47,14 @@ def test_silence_is_the_floor(seconds: float) -> None:
 
 
 def test_a_short_sound_keeps_its_tempo_and_is_followed_by_silence() -> None:
-    found = grid(tone(1000, 6.0))
-    assert (found[:6].max(axis=1) > 30).all()
-    assert (found[7:] == FLOOR_DB).all()
+    result = grid(tone(1000, 6.0))
+    assert (result[:6].max(axis=1) > 30).all()
+    assert (result[7:] == FLOOR_DB).all()
 
 
 def test_a_long_sound_is_squeezed_and_heard_to_its_end() -> None:
-    found = grid(np.concatenate([tone(300, 45.0), tone(5000, 15.0)]))
-    loudest = found.argmax(axis=1)
+    result = grid(np.concatenate([tone(300, 45.0), tone(5000, 15.0)]))
+    loudest = result.argmax(axis=1)
     assert (loudest[:22] == loudest[0]).all()
     assert (loudest[23:] == loudest[-1]).all()
     assert loudest[-1] > loudest[0] + 5

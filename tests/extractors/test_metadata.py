@@ -35,23 +35,23 @@ def test_media_alone_and_context_alone_are_enough() -> None:
 
 
 def test_unknown_values_are_zero_with_their_flag_down() -> None:
-    found = columns(Context(author_followers=9))
-    assert found.pop("followers_known") == 1
-    assert found.pop("log_followers") == pytest.approx(math.log(10))
-    assert set(found.values()) == {0.0}
+    result = columns(Context(author_followers=9))
+    assert result.pop("followers_known") == 1
+    assert result.pop("log_followers") == pytest.approx(math.log(10))
+    assert set(result.values()) == {0.0}
 
 
 def test_clock_is_that_of_utc_and_goes_round() -> None:
-    found = columns(Context(posted_at=datetime(2024, 3, 4, 6, 0, tzinfo=UTC)))  # a Monday
-    assert (found["hour_sin"], found["hour_cos"]) == pytest.approx((1, 0), abs=1e-6)
-    assert (found["weekday_sin"], found["weekday_cos"]) == pytest.approx((0, 1))
+    result = columns(Context(posted_at=datetime(2024, 3, 4, 6, 0, tzinfo=UTC)))  # a Monday
+    assert (result["hour_sin"], result["hour_cos"]) == pytest.approx((1, 0), abs=1e-6)
+    assert (result["weekday_sin"], result["weekday_cos"]) == pytest.approx((0, 1))
     elsewhere = datetime(2024, 3, 4, 13, 0, tzinfo=timezone(timedelta(hours=7)))
-    assert columns(Context(posted_at=elsewhere)) == found
-    assert columns(Context(posted_at=datetime(2024, 3, 4, 6, 0))) == found
+    assert columns(Context(posted_at=elsewhere)) == result
+    assert columns(Context(posted_at=datetime(2024, 3, 4, 6, 0))) == result
 
 
 def test_wording_is_counted() -> None:
-    found = columns(Context(caption="WOW!! You\u2019d do this? @a.b #tag 👩‍👩‍👧 👍🏽 🇻🇳"))
+    result = columns(Context(caption="WOW!! You\u2019d do this? @a.b #tag 👩‍👩‍👧 👍🏽 🇻🇳"))
     counted = {
         "log_words": 7,  # WOW, You'd, do, this, a, b, tag
         "log_mentions": 1,
@@ -61,9 +61,9 @@ def test_wording_is_counted() -> None:
         "log_hashtags": 1,
     }
     for column, count in counted.items():
-        assert found[column] == pytest.approx(math.log1p(count)), column
-    assert found["second_person"] == 1
-    assert found["upper_case_share"] == pytest.approx(4 / 18)
+        assert result[column] == pytest.approx(math.log1p(count)), column
+    assert result["second_person"] == 1
+    assert result["upper_case_share"] == pytest.approx(4 / 18)
 
 
 @pytest.mark.parametrize(("caption", "expected"), [("the youth of today", 0), ("Bạn có biết", 1), ("u up", 1)])
@@ -77,16 +77,16 @@ def test_given_hashtags_come_before_those_in_the_caption() -> None:
 
 
 def test_empty_caption_is_known_to_be_empty() -> None:
-    found = columns(Context(caption=""))
-    assert found["caption_known"] == 1
-    assert found["log_characters"] == 0
+    result = columns(Context(caption=""))
+    assert result["caption_known"] == 1
+    assert result["log_characters"] == 0
 
 
 def test_file_facts() -> None:
-    found = columns(facts=FACTS)
-    assert found["duration_seconds"] == 19.5
-    assert found["aspect_ratio"] == pytest.approx(0.5625)
-    assert found["has_audio"] == 1
+    result = columns(facts=FACTS)
+    assert result["duration_seconds"] == 19.5
+    assert result["aspect_ratio"] == pytest.approx(0.5625)
+    assert result["has_audio"] == 1
     assert columns(facts=Facts(declared_seconds=8.0))["duration_seconds"] == 8.0
 
 
@@ -98,10 +98,10 @@ def test_no_column_is_a_count_that_exists_only_after_posting() -> None:
 def test_real_posts_have_all_of_it(samples: list[PostInput]) -> None:
     for sample in samples:
         assert sample.media is not None
-        found = columns(sample.context, sample.media.facts)
-        assert all(value == 1 for column, value in found.items() if column.endswith("_known"))
-        assert 5 < found["duration_seconds"] < 90
-        assert found["log_emoji"] == pytest.approx(math.log(3))
+        result = columns(sample.context, sample.media.facts)
+        assert all(value == 1 for column, value in result.items() if column.endswith("_known"))
+        assert 5 < result["duration_seconds"] < 90
+        assert result["log_emoji"] == pytest.approx(math.log(3))
 
 
 def test_without_the_author_the_reach_is_unknown_and_all_else_the_same() -> None:

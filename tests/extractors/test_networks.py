@@ -33,9 +33,9 @@ def sample(spec: NetworkSpec) -> PostInput:
 
 
 def vector(spec: NetworkSpec) -> Vector:
-    found = spec.load("cpu", resolve_local)(sample(spec))
-    assert found is not None
-    return found
+    result = spec.load("cpu", resolve_local)(sample(spec))
+    assert result is not None
+    return result
 
 
 @both
@@ -92,19 +92,19 @@ def test_weights_from_a_file_are_used_whatever_head_they_have(spec: NetworkSpec,
     network = (resnet50 if spec is IMAGES else r2plus1d_18)(num_classes=7)
     path = tmp_path / f"fine_tuned.{suffix}"
     (save_file if suffix == "safetensors" else torch.save)(network.state_dict(), path)
-    found = vector(replace(spec, weights=str(path)))
+    result = vector(replace(spec, weights=str(path)))
     network.fc = torch.nn.Identity()
     pixels = spec.pixels(sample(spec))
     assert pixels is not None
     scaled = (torch.from_numpy(pixels) / 255 - torch.tensor(spec.mean)) / torch.tensor(spec.std)
     with torch.inference_mode():
         expected = network.eval()(scaled.movedim(-1, 1)).mean(0).numpy()
-    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
+    np.testing.assert_allclose(result, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
 
 
 def test_vgg16_gives_its_last_hidden_layer() -> None:
     spec, pixels = VGG16(weights="random", frames=2), PIXELS["resnet50"].data
-    found = spec.load("cpu", resolve_local)(PostInput(Media(Facts(), {spec.needs[0]: PIXELS["resnet50"]})))
+    result = spec.load("cpu", resolve_local)(PostInput(Media(Facts(), {spec.needs[0]: PIXELS["resnet50"]})))
     with torch.random.fork_rng():
         torch.manual_seed(0)
         network = vgg16(weights=None).eval()
@@ -112,9 +112,9 @@ def test_vgg16_gives_its_last_hidden_layer() -> None:
     with torch.inference_mode():
         pooled = network.avgpool(network.features(scaled)).flatten(1)
         expected = network.classifier[:6](pooled).mean(0).numpy()
-    assert found is not None
-    assert found.shape == (spec.dim,)
-    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
+    assert result is not None
+    assert result.shape == (spec.dim,)
+    np.testing.assert_allclose(result, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
 
 
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:

@@ -54,32 +54,32 @@ def lines() -> ReadLines:
     return line_reader(1)
 
 
-def parts(told: ExtractorOutput) -> tuple[dict[str, float], Vector]:
+def parts(output: ExtractorOutput) -> tuple[dict[str, float], Vector]:
     """The columns by name, and the embedding."""
-    assert isinstance(told, VectorWithNote)
-    found = told.vector
-    assert found.shape == (OCR.dim,)
-    assert found.dtype == np.float32
+    assert isinstance(output, VectorWithNote)
+    result = output.vector
+    assert result.shape == (OCR.dim,)
+    assert result.dtype == np.float32
     count = len(OCR_COLUMNS)
-    return dict(zip(OCR_COLUMNS, found[:count].tolist(), strict=True)), found[count:]
+    return dict(zip(OCR_COLUMNS, result[:count].tolist(), strict=True)), result[count:]
 
 
 def test_absent_only_without_pictures(encode: Encode) -> None:
     assert encode(PostInput(None)) is None
     assert encode(PostInput(Media(Facts()))) is None
-    told = encode(video([picture(), picture()], [0, 6]))
-    assert isinstance(told, VectorWithNote)
-    assert not np.any(told.vector)
-    assert told.note == {"lines": []}
+    output = encode(video([picture(), picture()], [0, 6]))
+    assert isinstance(output, VectorWithNote)
+    assert not np.any(output.vector)
+    assert output.note == {"lines": []}
 
 
 def test_words_are_read_where_and_when_they_are_shown(encode: Encode) -> None:
     frames = [picture("Wait for it", middle=0.1), picture(), picture("Subscribe now\nor regret it", middle=0.9)]
     sample = video(frames, [0, 2, 10])
-    told = encode(sample)
-    assert isinstance(told, VectorWithNote)
-    assert told.note == {"lines": ["Wait for it", "Subscribe now", "or regret it"]}
-    columns, meaning = parts(told)
+    output = encode(sample)
+    assert isinstance(output, VectorWithNote)
+    assert output.note == {"lines": ["Wait for it", "Subscribe now", "or regret it"]}
+    columns, meaning = parts(output)
     assert columns["share_of_time"] == pytest.approx(1 / 12 + 6 / 12)
     assert columns["opening_share"] == 0.5
     assert columns["lines_mean"] == pytest.approx(1 / 12 + 2 * 6 / 12)
@@ -108,8 +108,8 @@ def test_single_letters_are_taken_for_things(lines: ReadLines) -> None:
 
 
 def test_distinct_lines_and_words() -> None:
-    said = [["Wait for it!", "DON'T blink"], ["wait for it", "It's over"]]
-    shown = tuple(tuple(TextLine(text, 1.0, 0.1, 0.5) for text in each) for each in said)
+    frames = [["Wait for it!", "DON'T blink"], ["wait for it", "It's over"]]
+    shown = tuple(tuple(TextLine(text, 1.0, 0.1, 0.5) for text in frame) for frame in frames)
     text = ScreenText(FrameTimes.from_pts(np.array([0.0, 1.0]), 2.0), shown)
     assert text.distinct == ("Wait for it!", "DON'T blink", "It's over")
     assert text.words == {"wait", "for", "it", "don't", "blink", "it's", "over"}
@@ -120,15 +120,15 @@ def test_the_models_run_on_the_threads_they_are_given(threads: int, monkeypatch:
     import onnxruntime
     import rapidocr.inference_engine.onnxruntime.main as engine
 
-    made = []
+    sessions = []
 
     def session(*args: object, **kwargs: object) -> onnxruntime.InferenceSession:
-        made.append(onnxruntime.InferenceSession(*args, **kwargs))
-        return made[-1]
+        sessions.append(onnxruntime.InferenceSession(*args, **kwargs))
+        return sessions[-1]
 
     monkeypatch.setattr(engine, "InferenceSession", session)
     assert line_reader(threads)(picture("Hello"))
-    assert [each.get_session_options().intra_op_num_threads for each in made] == [threads, threads]
+    assert [session.get_session_options().intra_op_num_threads for session in sessions] == [threads, threads]
 
 
 def test_a_real_video(shared_data: Path, lines: ReadLines) -> None:

@@ -24,7 +24,7 @@ def test_unknown_names_list_the_known_ones() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "params", "said"),
+    ("name", "params", "message"),
     [
         ("resnet50", {"frame": 3}, "resnet50 has no parameter 'frame': choose from weights, precision, frames"),
         ("caption", {"model": "x"}, "caption has no parameter 'model': it takes none"),
@@ -35,6 +35,6 @@ def test_unknown_names_list_the_known_ones() -> None:
         ("videomae", {}, "videomae.weights has no default: choose from kinetics400, random, or give a path"),
     ],
 )
-def test_wrong_parameters_are_refused(name: str, params: dict[str, object], said: str) -> None:
-    with pytest.raises(ConfigError, match=said):
+def test_wrong_parameters_are_refused(name: str, params: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
         extractor(name, params)

@@ -71,29 +71,29 @@ def test_what_stays_still_is_taken_whole() -> None:
 
 
 def test_the_columns_of_known_cuts() -> None:
-    found = columns([1.0, 1.5, 6.0], 10.0)
+    result = columns([1.0, 1.5, 6.0], 10.0)
     lengths = np.array([1.0, 0.5, 4.5, 4.0])
-    assert found["cuts_per_second"] == pytest.approx(0.3)
-    assert found["log_shots"] == pytest.approx(np.log(5))
-    assert found["log_seconds_mean"] == pytest.approx(np.log(3.5))
-    assert found["log_seconds_median"] == pytest.approx(np.log(3.5))
-    assert found["log_seconds_min"] == pytest.approx(np.log(1.5))
-    assert found["log_seconds_max"] == pytest.approx(np.log(5.5))
-    assert found["variation"] == pytest.approx(lengths.std() / 2.5)
-    assert found["short_share"] == 0.25
-    assert found["log_first_cut"] == pytest.approx(np.log(2))
-    assert found["opening_cuts"] == 2
+    assert result["cuts_per_second"] == pytest.approx(0.3)
+    assert result["log_shots"] == pytest.approx(np.log(5))
+    assert result["log_seconds_mean"] == pytest.approx(np.log(3.5))
+    assert result["log_seconds_median"] == pytest.approx(np.log(3.5))
+    assert result["log_seconds_min"] == pytest.approx(np.log(1.5))
+    assert result["log_seconds_max"] == pytest.approx(np.log(5.5))
+    assert result["variation"] == pytest.approx(lengths.std() / 2.5)
+    assert result["short_share"] == 0.25
+    assert result["log_first_cut"] == pytest.approx(np.log(2))
+    assert result["opening_cuts"] == 2
 
 
 def test_the_columns_of_a_single_shot() -> None:
-    found = columns([], 8.0)
-    assert {name for name, value in found.items() if value == 0} == {
+    result = columns([], 8.0)
+    assert {name for name, value in result.items() if value == 0} == {
         "cuts_per_second",
         "variation",
         "short_share",
         "opening_cuts",
     }
-    assert found["log_first_cut"] == found["log_seconds_min"] == found["log_seconds_max"] == pytest.approx(np.log(9))
+    assert result["log_first_cut"] == result["log_seconds_min"] == result["log_seconds_max"] == pytest.approx(np.log(9))
 
 
 def test_a_real_video_and_no_video(shared_data: Path) -> None:

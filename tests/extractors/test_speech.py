@@ -1,4 +1,4 @@
-"""WhisperX's real path on real sound, with tiny models that are made here: what they say means nothing."""
+"""WhisperX's real path on real sound, with tiny models built here, whose transcripts are meaningless."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from viral.weights.resolve import resolve_local
 pytestmark = pytest.mark.usefixtures("nothing_leaves_this_machine")
 
 
-def told(spec: Speech, sample: PostInput) -> tuple[dict[str, float], dict[str, Any]]:
+def run(spec: Speech, sample: PostInput) -> tuple[dict[str, float], dict[str, Any]]:
     answer = spec.load("cpu", resolve_local)(sample)
     assert isinstance(answer, VectorWithNote)
     assert (answer.vector.dtype, answer.vector.shape) == (np.float32, (Speech.dim,))
@@ -46,7 +46,7 @@ def test_real_speech(whisper: Path, cases: Path, subtests: pytest.Subtests) -> N
 
 def check_speech(whisper: Path, cases: Path, name: str) -> None:
     spec, sample = Speech(weights=str(whisper)), heard(cases, name)
-    columns, note = told(spec, sample)
+    columns, note = run(spec, sample)
     assert np.isfinite(list(columns.values())).all()
     assert SPOKEN[name] < columns["share"] <= 1
     assert 0 < columns["confidence_min"] <= columns["confidence_mean"] < 1
@@ -62,7 +62,7 @@ def check_speech(whisper: Path, cases: Path, name: str) -> None:
 
 
 def test_silences_between_sentences_are_pauses(whisper: Path, cases: Path) -> None:
-    columns, note = told(Speech(weights=str(whisper)), heard(cases, SILENCES))
+    columns, note = run(Speech(weights=str(whisper)), heard(cases, SILENCES))
     assert len(note["turns"]) > 2
     assert 0.5 < columns["pause_mean"] <= columns["pause_max"] < 10
 
@@ -93,8 +93,8 @@ def test_no_speech_is_absent_and_nothing_is_printed(
 
 def test_words_have_times_where_there_is_an_aligner(whisper: Path, aligner: Path, cases: Path) -> None:
     sample = heard(cases, SILENCES)  # long enough for all that a model of no sense says
-    plain, without = told(Speech(weights=str(whisper), language="en"), sample)
-    aligned, note = told(Speech(weights=str(whisper), language="en", aligners={"en": str(aligner)}), sample)
+    plain, without = run(Speech(weights=str(whisper), language="en"), sample)
+    aligned, note = run(Speech(weights=str(whisper), language="en", aligners={"en": str(aligner)}), sample)
     assert aligned == plain
     assert plain["language_confidence"] == 1
     words = note.pop("words")
@@ -109,7 +109,7 @@ def test_words_have_times_where_there_is_an_aligner(whisper: Path, aligner: Path
 
 def test_another_language_keeps_its_segments(whisper: Path, aligner: Path, cases: Path) -> None:
     spec = Speech(weights=str(whisper), language="vi", aligners={"en": str(aligner)})
-    columns, note = told(spec, heard(cases, next(iter(SPOKEN))))
+    columns, note = run(spec, heard(cases, next(iter(SPOKEN))))
     assert (note["language"], columns["language_vi"]) == ("vi", 1)
     assert note["segments"]
     assert "words" not in note
@@ -117,30 +117,30 @@ def test_another_language_keeps_its_segments(whisper: Path, aligner: Path, cases
 
 def test_a_model_of_english_alone(tmp_path: Path, cases: Path) -> None:
     weights = str(write_whisper(tmp_path, multilingual=False))
-    columns, note = told(Speech(weights=weights), heard(cases, list(SPOKEN)[1]))
+    columns, note = run(Speech(weights=weights), heard(cases, list(SPOKEN)[1]))
     assert (note["language"], columns["language_confidence"], columns["language_en"]) == ("en", 1, 1)
     with pytest.raises(ConfigError, match="does not know the language 'de'"):
         Speech(weights=weights, language="de").load("cpu", resolve_local)
 
 
 def test_a_post_is_transcribed_once(whisper: Path, cases: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[Transcriber] = []
+    calls: list[Transcriber] = []
     transcribe = Transcriber._transcribe
     monkeypatch.setattr(
-        Transcriber, "_transcribe", lambda self, samples: made.append(self) or transcribe(self, samples)
+        Transcriber, "_transcribe", lambda self, samples: calls.append(self) or transcribe(self, samples)
     )
     names = (next(iter(SPOKEN)), NO_SPEECH)
     samples = [heard(cases, name, "look at this") for name in names]
-    found = both(whisper, samples)
-    assert found.errors == [{}, {}]
-    assert [vectors["speech"] is None for vectors in found.vectors] == [False, True]
-    assert len(made) == 2
-    assert len(set(made)) == 1
+    result = both(whisper, samples)
+    assert result.errors == [{}, {}]
+    assert [vectors["speech"] is None for vectors in result.vectors] == [False, True]
+    assert len(calls) == 2
+    assert len(set(calls)) == 1
     ids = {id(sample.media) for sample in samples}
-    assert ids <= made[0]._transcripts.keys()
+    assert ids <= calls[0]._transcripts.keys()
     del samples
     gc.collect()
-    assert ids.isdisjoint(made[0]._transcripts)
+    assert ids.isdisjoint(calls[0]._transcripts)
 
 
 def test_whisper_computes_on_as_many_threads_as_torch(whisper: Path, cases: Path) -> None:
@@ -154,10 +154,10 @@ def test_whisper_computes_on_as_many_threads_as_torch(whisper: Path, cases: Path
     try:
         for count in (1, 3):
             torch.set_num_threads(count)
-            made = Transcriber(whisper, "cpu", None, "float32")
-            there = threads()
-            made._detect_language(samples)  # its threads start with its first work
-            grown.append(threads() - there)
+            transcriber = Transcriber(whisper, "cpu", None, "float32")
+            before_first = threads()
+            transcriber._detect_language(samples)  # its threads start with its first work
+            grown.append(threads() - before_first)
     finally:
         torch.set_num_threads(before)
     assert grown[1] - grown[0] == 2
@@ -172,10 +172,10 @@ def test_words_are_those_said_and_written(whisper: Path, cases: Path) -> None:
     spoken, caption = heard(cases, next(iter(SPOKEN))), "look at this"
     silent = PostInput(Media(Facts()), Context(caption))
     vectors = both(whisper, [spoken, replace(spoken, context=Context(caption)), silent, PostInput(None)]).vectors
-    said, together, written, nothing = (each["words"] for each in vectors)
+    spoken_only, together, written, nothing = (row["words"] for row in vectors)
     assert nothing is None
     assert np.array_equal(written, Caption().load("cpu", resolve_local)(silent))
-    for one, other in ((said, together), (together, written)):
+    for one, other in ((spoken_only, together), (together, written)):
         assert not np.array_equal(one, other)
     assert np.linalg.norm(together) == pytest.approx(1, abs=1e-5)
 

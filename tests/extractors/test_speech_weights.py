@@ -22,8 +22,8 @@ pytestmark = pytest.mark.usefixtures("nothing_leaves_this_machine")
 
 def test_a_folder_is_known_by_its_files(whisper: Path, aligner: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(whisper, tmp_path / "copy"))
-    found = Speech(weights=str(whisper)).identity(resolve_local)
-    assert Speech(weights=str(copy)).identity(resolve_local) == found
+    result = Speech(weights=str(whisper)).identity(resolve_local)
+    assert Speech(weights=str(copy)).identity(resolve_local) == result
     (copy / "tokenizer.json").write_text("{}")
     others = [
         Speech(weights=str(copy)),
@@ -31,8 +31,8 @@ def test_a_folder_is_known_by_its_files(whisper: Path, aligner: Path, tmp_path: 
         Speech(weights=str(whisper), language="en"),
         Speech(weights=str(whisper), aligners={"en": str(aligner)}),
     ]
-    assert all(other.identity(resolve_local) != found for other in others)
-    assert Words(weights=str(whisper)).identity(resolve_local)["weights"] == found["weights"]
+    assert all(other.identity(resolve_local) != result for other in others)
+    assert Words(weights=str(whisper)).identity(resolve_local)["weights"] == result["weights"]
 
 
 def test_what_is_missing_is_said(whisper: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,8 +54,8 @@ def test_an_optional_one_may_do_without(tmp_path: Path, monkeypatch: pytest.Monk
     chosen = FeatureSet.from_dict({"name": "s", "extractors": [{"name": "speech", "optional": True}, "metadata"]})
     with pytest.warns(UnavailableWarning, match="speech is missing"):
         built = chosen.build()
-    found = encode(built, [sounding(np.ones(TRACK.rate))])
-    assert (found.errors, found.notes, found.vectors[0]["speech"]) == ([{}], [{}], None)
+    result = encode(built, [sounding(np.ones(TRACK.rate))])
+    assert (result.errors, result.notes, result.vectors[0]["speech"]) == ([{}], [{}], None)
 
 
 def test_known_weights_are_a_folder_of_that_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,7 @@ TWO = (SpeechSegment(1.0, 4.0, "so this is it", 0.9), SpeechSegment(9.0, 10.0, "
 
 
 def test_every_column() -> None:
-    found = columns(transcript(*TWO))
+    result = columns(transcript(*TWO))
     expected = {
         "share": 3.9 / 20,
         "opening_share": 1.9 / 3,
@@ -41,14 +41,14 @@ def test_every_column() -> None:
         "language_confidence": 0.75,
         **{f"language_{code}": float(code == "en") for code in (*LANGUAGES, "other")},
     }
-    assert found == pytest.approx(expected, abs=1e-6)
+    assert result == pytest.approx(expected, abs=1e-6)
 
 
 def test_speech_without_words_and_a_short_track() -> None:
-    found = columns(transcript(SpeechSegment(0.5, 1.0, "", 0.2), turns=((0.5, 1.0),), seconds=1.0, language="sw"))
-    assert found["opening_share"] == found["share"] == 0.5
-    assert found["words_per_second"] == found["log_words"] == found["pause_max"] == 0
-    assert (found["language_other"], sum(found[f"language_{code}"] for code in LANGUAGES)) == (1, 0)
+    result = columns(transcript(SpeechSegment(0.5, 1.0, "", 0.2), turns=((0.5, 1.0),), seconds=1.0, language="sw"))
+    assert result["opening_share"] == result["share"] == 0.5
+    assert result["words_per_second"] == result["log_words"] == result["pause_max"] == 0
+    assert (result["language_other"], sum(result[f"language_{code}"] for code in LANGUAGES)) == (1, 0)
     assert np.isfinite(list(columns(transcript()).values())).all()
 
 

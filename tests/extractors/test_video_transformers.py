@@ -74,11 +74,11 @@ def sample(spec: VideoTransformerSpec, clips: int, seed: int = 0) -> PostInput:
 
 
 def vector(spec: VideoTransformerSpec, given: PostInput) -> Vector:
-    found = spec.load("cpu", resolve_local)(given)
-    assert found is not None
-    assert found.shape == (spec.dim,)
-    assert found.dtype == np.float32
-    return found
+    result = spec.load("cpu", resolve_local)(given)
+    assert result is not None
+    assert result.shape == (spec.dim,)
+    assert result.dtype == np.float32
+    return result
 
 
 def scaled(spec: VideoTransformerSpec, given: PostInput) -> torch.Tensor:
@@ -88,15 +88,15 @@ def scaled(spec: VideoTransformerSpec, given: PostInput) -> torch.Tensor:
     return torch.from_numpy((pixels / 255 - spec.mean) / spec.std).float().movedim(-1, 2)
 
 
-def near(found: Any, expected: torch.Tensor) -> None:
+def near(result: Any, expected: torch.Tensor) -> None:
     wanted = expected.detach().numpy()
-    np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-4 * np.abs(wanted).max())
+    np.testing.assert_allclose(result, wanted, rtol=1e-3, atol=1e-4 * np.abs(wanted).max())
 
 
 def test_a_clip_is_what_the_classifier_sees(spec: VideoTransformerSpec) -> None:
     model, given = classifier(spec.name), sample(spec, 1)
-    found = vector(spec, given)
-    near(model.classifier(torch.from_numpy(found)).detach(), model(scaled(spec, given)).logits[0])
+    result = vector(spec, given)
+    near(model.classifier(torch.from_numpy(result)).detach(), model(scaled(spec, given)).logits[0])
     assert spec.tokens == 1
 
 
@@ -175,10 +175,10 @@ def test_what_was_trained_is_stored_as_one_file(spec: VideoTransformerSpec, tmp_
     path = tmp_path / "backbone.safetensors"
     path.write_bytes(spec.serialize(network.state_dict(), resolve_local))
     given, trained = sample(spec, 1), replace(spec, weights=str(path))
-    found, expected = vector(trained, given), spec.encode_batch(network.eval(), "cpu", [given])[0]
+    result, expected = vector(trained, given), spec.encode_batch(network.eval(), "cpu", [given])[0]
     assert expected is not None
-    assert np.array_equal(found, expected)
-    assert not np.array_equal(found, vector(spec, given))
+    assert np.array_equal(result, expected)
+    assert not np.array_equal(result, vector(spec, given))
     assert trained.identity(resolve_local)["weights"].startswith("sha256:")
     save_file(load_file(path), path)  # without the config
     with pytest.raises(WeightsError, match="is not a config of a"):
@@ -198,7 +198,7 @@ def test_the_fingerprint_is_of_both_files_and_not_of_their_place(spec: VideoTran
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"model_type": "vit"}, "is not a config of a "),
         ({"hidden_size": 64}, r"its hidden_size is 64, not 32: set \w+.width to it"),
@@ -210,10 +210,10 @@ def test_the_fingerprint_is_of_both_files_and_not_of_their_place(spec: VideoTran
         ({"num_hidden_layers": 3}, r"do not fit a \w+: Missing key"),
     ],
 )
-def test_other_models_are_refused_in_one_line(spec: VideoTransformerSpec, change: dict[str, Any], said: str) -> None:
+def test_other_models_are_refused_in_one_line(spec: VideoTransformerSpec, change: dict[str, Any], message: str) -> None:
     path = Path(spec.weights) / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
-    with pytest.raises(WeightsError, match=said) as caught:
+    with pytest.raises(WeightsError, match=message) as caught:
         spec.load("cpu", resolve_local)
     assert "\n" not in str(caught.value)
 

@@ -29,18 +29,18 @@ def vector(encode: Encode, caption: str | None, hashtags: tuple[str, ...] | None
 
 
 def columns(encode: Encode, caption: str | None, hashtags: tuple[str, ...] | None = None) -> dict[str, float]:
-    found = vector(encode, caption, hashtags)
-    assert found is not None
-    assert found.shape == (Wording.dim,)
-    assert found.dtype == np.float32
-    assert np.isfinite(found).all()
-    return dict(zip(WORDING_COLUMNS, found.tolist(), strict=True))
+    result = vector(encode, caption, hashtags)
+    assert result is not None
+    assert result.shape == (Wording.dim,)
+    assert result.dtype == np.float32
+    assert np.isfinite(result).all()
+    return dict(zip(WORDING_COLUMNS, result.tolist(), strict=True))
 
 
-def language(found: dict[str, float]) -> str | None:
-    told = [code for code in (*LANGUAGES, "other") if found[f"language_{code}"]]
-    assert len(told) <= 1
-    return told[0] if told else None
+def language(result: dict[str, float]) -> str | None:
+    languages = [code for code in (*LANGUAGES, "other") if result[f"language_{code}"]]
+    assert len(languages) <= 1
+    return languages[0] if languages else None
 
 
 def test_absent_without_words_and_hashtags(encode: Encode) -> None:
@@ -70,9 +70,9 @@ def test_it_repeats_nothing_of_metadata() -> None:
     ],
 )
 def test_languages_are_told(encode: Encode, caption: str, expected: str) -> None:
-    found = columns(encode, caption)
-    assert language(found) == expected
-    assert 0.3 <= found["language_confidence"] <= 1
+    result = columns(encode, caption)
+    assert language(result) == expected
+    assert 0.3 <= result["language_confidence"] <= 1
 
 
 def test_the_language_alone_is_that_of_the_vector() -> None:
@@ -84,10 +84,10 @@ def test_the_language_alone_is_that_of_the_vector() -> None:
 
 @pytest.mark.parametrize("caption", ["ok", "lol", "😱🇫🇷", "123", "#love #happy", "https://example.com/love-this @love"])
 def test_of_a_word_or_none_no_language_is_told(encode: Encode, caption: str) -> None:
-    found = columns(encode, caption)
-    assert language(found) is None
-    assert found["language_confidence"] < 0.3
-    assert found["sentiment_known"] == found["sentiment"] == 0
+    result = columns(encode, caption)
+    assert language(result) is None
+    assert result["language_confidence"] < 0.3
+    assert result["sentiment_known"] == result["sentiment"] == 0
 
 
 def test_short_captions_are_less_sure(encode: Encode) -> None:
@@ -105,9 +105,9 @@ def test_sentiment_is_of_english_alone(encode: Encode) -> None:
 
 
 def test_questions_and_persons(encode: Encode) -> None:
-    found = columns(encode, "Would you wear this? I made it myself")
-    assert (found["opens_with_question"], found["asks_viewer"]) == (1, 1)
-    assert found["first_person_share"] == pytest.approx(2 / 8)
+    result = columns(encode, "Would you wear this? I made it myself")
+    assert (result["opens_with_question"], result["asks_viewer"]) == (1, 1)
+    assert result["first_person_share"] == pytest.approx(2 / 8)
     later = columns(encode, "We tried it\nHow hard can it be\uff1f")
     assert (later["opens_with_question"], later["asks_viewer"]) == (0, 0)
     assert columns(encode, "?!")["opens_with_question"] == 0
@@ -123,8 +123,8 @@ def test_questions_and_persons(encode: Encode) -> None:
     ],
 )
 def test_numbers(encode: Encode, caption: str, expected: tuple[float, ...]) -> None:
-    found = columns(encode, caption)
-    assert (found["log_numbers"], found["opens_with_number"], found["numbered_part"]) == pytest.approx(expected)
+    result = columns(encode, caption)
+    assert (result["log_numbers"], result["opens_with_number"], result["numbered_part"]) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -146,15 +146,15 @@ def test_numbers(encode: Encode, caption: str, expected: tuple[float, ...]) -> N
     ],
 )
 def test_calls(encode: Encode, caption: str, expected: set[str]) -> None:
-    assert {call for call, made in find_calls(caption).items() if made} == expected
-    found = columns(encode, caption)
-    assert {call for call in CALLS if found[f"calls_to_{call}"]} == expected
+    assert {call for call, present in find_calls(caption).items() if present} == expected
+    result = columns(encode, caption)
+    assert {call for call in CALLS if result[f"calls_to_{call}"]} == expected
 
 
 def test_hashtags_are_hashed(encode: Encode) -> None:
     def bag(*tags: str) -> np.ndarray:
-        found = columns(encode, None, tags)
-        return np.array([found[name] for name in HASHED])
+        result = columns(encode, None, tags)
+        return np.array([result[name] for name in HASHED])
 
     assert np.array_equal(bag("fyp", "dogs"), bag("#Dogs", "fyp", "FYP"))
     assert sorted(np.abs(bag("fyp"))) == [0] * (HASHTAG_BUCKETS - 1) + [1]
@@ -192,9 +192,9 @@ def test_on_real_captions(encode: Encode, shared_data: Path) -> None:
         english = [row["video_description"] for row in csv.DictReader(file)]
     with (shared_data / "vn_tiktok" / "raw_data.csv").open(encoding="utf-8-sig") as file:
         vietnamese = [row["vid_caption"] for row in csv.DictReader(file)][:400]
-    told = [
+    languages = [
         Counter(language(columns(encode, text)) for text in texts if text.strip()) for texts in (english, vietnamese)
     ]
-    assert told[0]["en"] > 0.7 * sum(told[0].values())
-    assert told[1]["vi"] > 0.6 * sum(told[1].values())
-    assert told[1]["en"] < 0.1 * sum(told[1].values())
+    assert languages[0]["en"] > 0.7 * sum(languages[0].values())
+    assert languages[1]["vi"] > 0.6 * sum(languages[1].values())
+    assert languages[1]["en"] < 0.1 * sum(languages[1].values())

@@ -1,4 +1,4 @@
-"""The face by itself, over ASGI: what it says when what is behind it fails, waits or is not there yet."""
+"""The API alone, over ASGI: its answers when the backend fails, is slow or not ready."""
 
 from __future__ import annotations
 

@@ -61,7 +61,9 @@ def s3_store(s3_server: str, root: Path, clip: Path) -> Store:
 def promoted(store: Store, version: int) -> None:
     """Make a version the champion, whatever its figures."""
     number = len(promotions(store, "tiny")) + 1
-    assert record(store, "tiny", Promotion(number, version, None, "now", None, "spearman", 0.0, override_reason="a test"))
+    assert record(
+        store, "tiny", Promotion(number, version, None, "now", None, "spearman", 0.0, override_reason="a test")
+    )
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +134,7 @@ def test_a_champion_that_there_is_not_is_said_so(root: Path, key: str) -> None:
 
 
 def test_it_needs_a_key(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Serve's tools bind what they are told to."""
+    """Serve's tools choose the host themselves."""
     monkeypatch.delenv(KEY_VARIABLE, raising=False)
     with pytest.raises(ConfigError, match="set VIRAL_API_KEY"):
         app({"root": str(root), "model": "tiny"})
@@ -142,9 +144,9 @@ def test_the_key_is_no_part_of_what_serve_keeps(root: Path) -> None:
     from ray import cloudpickle
 
     built = build(EndpointSpec(str(root), "tiny", Settings()), digest(KEY))
-    kept: bytes = cloudpickle.dumps(built)
-    assert digest(KEY).encode() in kept
-    assert KEY.encode() not in kept
+    pickled: bytes = cloudpickle.dumps(built)
+    assert digest(KEY).encode() in pickled
+    assert KEY.encode() not in pickled
 
 
 def test_a_model_of_another_version_of_the_code_is_refused(root: Path) -> None:
@@ -173,8 +175,8 @@ class Asking:
     def __exit__(self, *_: object) -> None:
         self.ended.set()
         self.pool.shutdown()
-        for each in self.asking:
-            each.result()
+        for request in self.asking:
+            request.result()
 
     def _ask(self, what: str) -> None:
         content = self.clip.read_bytes()
@@ -221,8 +223,8 @@ def test_a_promotion_is_followed_and_no_request_fails(
         promoted(s3_store, other)
         asking.until(f"tiny/{other}")
         promoted(s3_store, damaged)
-        said = f"cannot load the champion tiny/{damaged}, still serving the previous model: the weights of model"
-        await_log(temporary, said)
+        message = f"cannot load the champion tiny/{damaged}, still serving the previous model: the weights of model"
+        await_log(temporary, message)
         asking.until(f"tiny/{other}")
         promoted(s3_store, alike)
         asking.until(f"tiny/{alike}")
@@ -238,13 +240,13 @@ def test_a_promotion_is_followed_and_no_request_fails(
                 assert body[name] == pytest.approx(number, rel=1e-6)
 
 
-def await_log(folder: Path, said: str) -> None:
+def await_log(folder: Path, message: str) -> None:
     until = time.monotonic() + SWAPPED_WITHIN
     while time.monotonic() < until:
-        if any(said in path.read_text(errors="replace") for path in folder.rglob("serve/*Encoder*.log")):
+        if any(message in path.read_text(errors="replace") for path in folder.rglob("serve/*Encoder*.log")):
             return
         time.sleep(0.1)
-    pytest.fail(f"no log says {said!r}")
+    pytest.fail(f"no log says {message!r}")
 
 
 def test_where_serve_runs_already_its_address_is_used(client: httpx.Client, root: Path) -> None:

@@ -57,9 +57,9 @@ def test_it_serves_until_it_is_told_to_stop(
 ) -> None:
     with started(root, temporary) as process:
         assert process.stdout
-        said = process.stdout.readline()
-        assert said.startswith("serving tiny/1 at http://127.0.0.1:"), process.communicate()
-        url = said.split()[3]
+        message = process.stdout.readline()
+        assert message.startswith("serving tiny/1 at http://127.0.0.1:"), process.communicate()
+        url = message.split()[3]
         reply = httpx.post(f"{url}/v1/score", files={"file": clip.read_bytes()}, timeout=30, trust_env=False)
         assert reply.status_code == 200
         if end == signal.SIGINT:
@@ -95,7 +95,7 @@ def assert_nothing_left(temporary: Path, processes: Callable[..., list[int]]) ->
 
 
 @pytest.mark.parametrize(
-    ("arguments", "variables", "said"),
+    ("arguments", "variables", "message"),
     [
         (("--model", "none"), {}, "error: there is no model none in "),
         (("--model", "tiny/7"), {}, "error: model tiny has no version 7: there are 1"),
@@ -108,7 +108,7 @@ def assert_nothing_left(temporary: Path, processes: Callable[..., list[int]]) ->
     ],
 )
 def test_what_cannot_be_served_is_one_line(
-    root: Path, arguments: tuple[str, ...], variables: dict[str, str], said: str
+    root: Path, arguments: tuple[str, ...], variables: dict[str, str], message: str
 ) -> None:
     done = subprocess.run(
         command(root, *arguments),
@@ -119,7 +119,7 @@ def test_what_cannot_be_served_is_one_line(
         check=False,
     )
     assert done.returncode == 2
-    assert done.stderr.startswith(said)
+    assert done.stderr.startswith(message)
     assert done.stderr.count("\n") == 1
     assert "secret" not in done.stderr
     assert done.stdout == ""

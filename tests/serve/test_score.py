@@ -175,13 +175,13 @@ def test_health_says_which_model_answers(client: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [(b"", "empty"), (b"this is no video at all\n" * 100, "ffmpeg"), (os.urandom(5000), "ffmpeg")],
     ids=["empty", "text", "noise"],
 )
-def test_what_is_no_video_is_refused(client: httpx.Client, content: bytes, said: str, check_refusal: Check) -> None:
+def test_what_is_no_video_is_refused(client: httpx.Client, content: bytes, message: str, check_refusal: Check) -> None:
     reply = client.post(SCORE, data=WORDS, files={"file": ("a.mp4", content)})
-    assert said in check_refusal(reply, 422, "unreadable")
+    assert message in check_refusal(reply, 422, "unreadable")
 
 
 def test_sound_alone_is_refused(client: httpx.Client, sound: Path, check_refusal: Check) -> None:
@@ -205,7 +205,7 @@ def test_the_name_of_the_file_does_not_matter(client: httpx.Client, clip: Path, 
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "message"),
     [
         ({"views": "1"}, "views: no such field"),
         ({"uri": "videos/a.mp4"}, "uri: no such field"),
@@ -220,9 +220,9 @@ def test_the_name_of_the_file_does_not_matter(client: httpx.Client, clip: Path, 
     ],
 )
 def test_a_form_field_that_does_not_fit_is_named(
-    client: httpx.Client, clip: Path, data: dict[str, Any], said: str, check_refusal: Check
+    client: httpx.Client, clip: Path, data: dict[str, Any], message: str, check_refusal: Check
 ) -> None:
-    assert check_refusal(upload(client, clip, data), 422, "bad_field").startswith(said)
+    assert check_refusal(upload(client, clip, data), 422, "bad_field").startswith(message)
 
 
 @pytest.mark.parametrize("files", [{"video": b"x"}, {"file2": b"x"}], ids=str)
@@ -251,7 +251,7 @@ def test_hashtags_of_a_form_are_those_of_json(client: httpx.Client, root: Path, 
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "message"),
     [
         (b"", "body: "),
         (b"{", "body: "),
@@ -268,9 +268,11 @@ def test_hashtags_of_a_form_are_those_of_json(client: httpx.Client, root: Path, 
         (b'{"uri": "a\\udcff"}', "body: "),
     ],
 )
-def test_json_that_does_not_fit_is_refused(client: httpx.Client, body: bytes, said: str, check_refusal: Check) -> None:
+def test_json_that_does_not_fit_is_refused(
+    client: httpx.Client, body: bytes, message: str, check_refusal: Check
+) -> None:
     reply = client.post(SCORE, content=body, headers={"content-type": "application/json"})
-    assert check_refusal(reply, 422, "bad_field").startswith(said)
+    assert check_refusal(reply, 422, "bad_field").startswith(message)
 
 
 @pytest.mark.parametrize(

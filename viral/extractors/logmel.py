@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 FLOOR_DB = -100.0
 """The value of silence, and of the grid after the end of a short track."""
 
-_FLOOR = 10 ** (FLOOR_DB / 10)
+_FLOOR = 10 ** (FLOOR_DB / 10)  # the same as power
 _BLOCK = 4096  # windows at a time, 95 s: bounds memory whatever the length of the track
 
 

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     import torch
 
 _HEIGHT, _WIDTH = 128 / 112, 171 / 112  # of the resized frame, as multiples of the side of the centre crop
-_FRAMES_PER_SECOND = 15
-"""The rate at which torchvision trained it (references/video_classification, --frame-rate 15)."""
+_FRAMES_PER_SECOND = 15  # as torchvision trained it (references/video_classification, --frame-rate 15)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,8 +31,8 @@ class R2Plus1D(NetworkSpec):
 
     weights: str = "kinetics400"
     clips: Annotated[int, Field(ge=1)] = 3
-    frames: Annotated[int, Field(ge=2)] = 16
-    size: Annotated[int, Field(ge=32)] = 112
+    frames: Annotated[int, Field(ge=2)] = 16  # as the weights were trained
+    size: Annotated[int, Field(ge=32)] = 112  # the same
 
     name: ClassVar[str] = "r2plus1d"
     modality: ClassVar[str] = "video"

@@ -12,7 +12,7 @@ from viral.extractors.extractor import Vector
 if TYPE_CHECKING:
     import torch
 
-SENTENCE_DIM = 384
+SENTENCE_DIM = 384  # of all-MiniLM-L6-v2
 
 # The sizes of all-MiniLM-L6-v2.
 _LAYERS, _HEADS, _INNER = 6, 12, 1536

@@ -19,8 +19,7 @@ from viral.extractors.whisperx_library import load_whisperx
 from viral.media.media import Media
 from viral.media.requests import AudioTrack
 
-TRACK = AudioTrack(rate=16000)
-"""The rate that WhisperX's models were trained on."""
+TRACK = AudioTrack(rate=16000)  # the rate that WhisperX's models were trained on
 
 Precision = Literal["float32", "int8_float32", "float16"]
 """`float32` gives the same transcript on every machine up to rounding. `int8_float32` needs a quarter of the memory and

