@@ -38,8 +38,7 @@ from viral.tables.places import labels_prefix, posts_table
 from viral.tables.run_log import record_run
 from viral.tables.schemas import LABELS, TIMESTAMP
 
-EARLY_SIGNAL = "early-signal"
-"""Part of the name of a model that is meant to use the counts of a post's first hours."""
+EARLY_SIGNAL = "early-signal"  # part of the name of a model that is meant to use the counts of a post's first hours
 MAX_PAIRS = 250  # neighbours of test posts whose times are checked; five per post, and each post costs a search
 _PAIR = pa.schema(
     {"post_id": pa.string(), "posted_at": TIMESTAMP, "neighbour_id": pa.string(), "neighbour_posted_at": TIMESTAMP}
@@ -87,7 +86,7 @@ def gather_evidence(store: Store, saved: ModelVersion) -> tuple[Evidence, AuditS
     streams = from_dict(saved.card["config"]["streams"])
     data, about = labelled_features(store, feature_set, label["name"], tuple(dict.fromkeys(sum(sets, streams))))
     if about != label:
-        raise TableError(f"labels/{label['name']} was made anew since {saved} was trained: train again on it")
+        raise TableError(f"labels/{label['name']} was replaced since {saved} was trained: train again on it")
     tables = read(data, posts_table(store), streams, sets, _popularity_input(feature_set, streams))
     notes = [*(note for lineage in lineages for note in lineage.notes), *_unchecked(tables, saved)]
     reference = Reference.load(store, saved.prefix)

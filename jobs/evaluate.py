@@ -66,7 +66,7 @@ def run(
     data = replace(data, extra_columns=baseline_columns(scorer.feature_set), author_fraction=author_fraction_of(saved))
     if about != label:
         raise TableError(
-            f"labels/{label['name']} was made anew since {saved} was trained: train again, or label as before"
+            f"labels/{label['name']} was replaced since {saved} was trained: train again, or label as before"
         )
     with session(address, debug=debug):
         if not store.exists(Registry.key(saved.name, saved.version, CALIBRATION)):

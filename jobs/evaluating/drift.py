@@ -154,7 +154,7 @@ def training_posts(store: Store, saved: ModelVersion) -> pa.Array:
     scorer, name = Scorer(saved, raw=True), saved.card["label"]["name"]
     data, about = labelled_features(store, scorer.feature_set, name, scorer.streams)
     if about != saved.card["label"]:
-        raise TableError(f"labels/{name} was made anew since {saved} was trained: train again, or label as before")
+        raise TableError(f"labels/{name} was replaced since {saved} was trained: train again, or label as before")
     splits = pa.array(["train", "validation"])
     parts = [rows.filter(pc.is_in(rows["split"], splits))["post_id"] for rows in data.labels.scan(["post_id", "split"])]
     return pa.chunked_array([chunk for part in parts for chunk in part.chunks], pa.string()).combine_chunks()

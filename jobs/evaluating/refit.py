@@ -36,7 +36,7 @@ from viral.tables import replaced
 from viral.tables.places import labels_prefix
 from viral.tables.schemas import LABELS
 
-_DATED = re.compile(r"-\d{4}-\d\d-\d\d(\.\d+)?$")
+_DATED = re.compile(r"-\d{4}-\d\d-\d\d(\.\d+)?$")  # end of the names that `new_table` makes
 
 TrainFunction = Callable[[Store, ModelVersion, str], str]
 """Takes the root, the previous version and the name of a label table; returns the new version."""

@@ -132,7 +132,7 @@ def test_the_fix_for_copies_is_to_label_again(store, flow):
     assert ids(labels_of(store)[0], "unused") == [second]
     kept = label.run(store, LabelSpec("log_views"), SplitSpec("random"), keep_copies=True)
     assert (kept.copies, kept.splits["unused"]) == (0, 0)
-    with pytest.raises(TableError, match="made anew since fused/1 was trained: train again"):
+    with pytest.raises(TableError, match="replaced since fused/1 was trained: train again"):
         audit.run(store, "fused")
 
 

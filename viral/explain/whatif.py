@@ -15,7 +15,7 @@ from viral.scoring.pair_residuals import PairResiduals
 from viral.scoring.scorer import Score
 
 DEFAULT_HOURS = (0, 6, 12, 18)  # the four quarters of a day
-TRIM_SECONDS = 1.0
+TRIM_SECONDS = 1.0  # off either end, by default
 MIN_TRIM_SECONDS = 3.0  # shorter videos are not trimmed by default: a second would be too much of them
 
 

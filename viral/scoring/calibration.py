@@ -20,8 +20,7 @@ Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 Method = Literal["isotonic", "sigmoid", "none"]
 
-LEVEL = 0.9
-"""Nominal coverage of the intervals."""
+LEVEL = 0.9  # nominal coverage of the intervals
 
 ISOTONIC_FROM = 1000  # posts: with fewer, isotonic regression overfits (scikit-learn's advice)
 SIGMOID_FROM = 20  # posts: ten per parameter of the sigmoid; with fewer, the raw probability stays

@@ -16,10 +16,8 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 GRID = 1001  # stored quantiles: one per 0.1 %, as many as a calibration stores of its reference posts
-MIN_PAIRS = 100
-"""Pairs by one author that are needed; with fewer, any two posts make a pair."""
-MAX_PARTNERS = 10
-"""Partners per post and direction: the weight of an author grows with their posts, not with the square of it."""
+MIN_PAIRS = 100  # pairs by one author: fewer say too little about the tails, and then any two posts make a pair
+MAX_PARTNERS = 10  # per post and direction: an author's weight grows with their posts, not with the square of it
 
 
 @dataclass(frozen=True)

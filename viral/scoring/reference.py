@@ -41,11 +41,11 @@ _POSTS_PER_COMPONENT = 10  # at least: more components would fit these posts, an
 _MIN_RESIDUAL = 0.25  # per standardised column: a smaller residual over all training posts is no usable unit
 _MIN_VALIDATION = 50  # posts: with fewer, typical distances come from the training posts too
 _ROWS_FILE, _ARRAYS_FILE = "reference.parquet", "reference.safetensors"
-_ARRAYS = ("mean", "scale", "components", "deviations")  # of a `Projection`, as stored
+_ARRAYS = ("mean", "scale", "components", "deviations")  # of a `StreamProjection`, as stored
 
 
 @dataclass(frozen=True)
-class Projection:
+class StreamProjection:
     """Projects the vectors (N, dim) of a stream onto coordinates (N, C + 1)."""
 
     mean: Floats
@@ -55,7 +55,7 @@ class Projection:
     residual_scale: float
 
     @classmethod
-    def fit(cls, vectors: npt.NDArray[np.float64]) -> Projection:
+    def fit(cls, vectors: npt.NDArray[np.float64]) -> StreamProjection:
         """Fit standardisation and principal components on vectors (N, dim)."""
         from sklearn.decomposition import PCA
 
@@ -87,7 +87,7 @@ class ReferenceStream:
     `typical_distance` is the `QUANTILE` of the distance of unseen posts to their k-th nearest reference post.
     """
 
-    projection: Projection
+    projection: StreamProjection
     coordinates: Floats
     typical_distance: float
 
@@ -199,7 +199,7 @@ class Reference:
         for name in dict.fromkeys(array.rpartition(" ")[0] for array in arrays):
             typical_distance, residual_scale, limit, is_content = arrays[f"{name} numbers"].tolist()
             mean, scale, components, deviations = (arrays[f"{name} {array}"] for array in _ARRAYS)
-            projection = Projection(mean, scale, components, deviations, residual_scale)
+            projection = StreamProjection(mean, scale, components, deviations, residual_scale)
             coordinates = _matrix(table[f"place_{name}"], len(deviations) + 1)
             streams[name] = ReferenceStream(projection, coordinates, typical_distance)
             content += [name] if is_content else []
@@ -222,7 +222,7 @@ class _Index:
 
 def _fit_stream(stream: Stream, vectors: Floats, present: Bools, validation: Batch, index: int) -> ReferenceStream:
     train = vectors[present].astype(np.float64)
-    projection = Projection.fit(train)
+    projection = StreamProjection.fit(train)
     coordinates = np.full((len(vectors), len(projection.deviations) + 1), np.nan, np.float32)
     coordinates[present] = projection.transform(train)
     unseen, tree = validation.present[:, index], _Index(coordinates)

@@ -20,8 +20,7 @@ Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
 NAMED, VALUES, AUTHOR, BEFORE = "named_count", "count_value", "author_statistics", "sound_history"
-SAME = 0.995
-"""|Spearman| from which on two columns count as the same: a monotone function with rounding."""
+SAME = 0.995  # |Spearman| from which on two columns count as the same: a monotone function with rounding
 _EXACT = 0.9999  # for author statistics: those of earlier posts alone are nearly the same, and no leak
 _LEAVE_OUT = "leave the column out"
 _EARLY = f"{_LEAVE_OUT}, or name a model that is meant to use early counts early-signal (--name early-signal-…)"

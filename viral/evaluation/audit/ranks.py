@@ -9,10 +9,8 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 
-MIN_ROWS = 30
-"""Posts: with fewer, two columns may agree by chance."""
-MIN_VALUES = 15
-"""Distinct values: a nearly constant column says too little to be called the same."""
+MIN_ROWS = 30  # posts: with fewer, two columns may agree by chance
+MIN_VALUES = 15  # distinct values: a nearly constant column says too little to be called the same
 _CHUNK = 512  # columns ranked at once, to bound memory
 _PRESCREEN_ROWS = 256  # rows that clear most columns, of which a spectrogram has 50,000
 _PRESCREEN_MARGIN = 0.1  # error of a coefficient over the prescreen's rows

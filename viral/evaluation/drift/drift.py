@@ -24,11 +24,9 @@ from viral.models.predictions import PredictionBatch
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
-MIN_POSTS = 30
-MIN_AUTHORS = 10
-"""Per window: with fewer, the intervals are too wide for an alarm, and the window is merged with the next."""
-LEVEL = 0.98
-"""Of the intervals: higher than a scorecard's 90 %, since many windows are tested."""
+# Per window: with fewer, the intervals are too wide for an alarm, and the window is merged with the next.
+MIN_POSTS, MIN_AUTHORS = 30, 10
+LEVEL = 0.98  # of the intervals: higher than a scorecard's 90 %, since many windows are tested
 _DAY = np.timedelta64(86_400_000_000, "us")
 
 
@@ -181,7 +179,7 @@ def _columns(posts: LabelledPredictions) -> Columns:
     """Columns (rows,) whose sums give the metrics."""
     y, low, high = posts.labels.y, posts.predictions.low, posts.predictions.high
     assert low is not None and high is not None, "drift needs intervals"
-    columns = sums.classification_columns(posts.labels.is_viral, posts.predictions.probability, 0.5)
+    columns = sums.classification_columns(posts.labels.is_viral, posts.predictions.probability, 0.5)  # the threshold
     columns |= {
         "predicted": posts.predictions.probability,
         "happened": posts.labels.is_viral.astype(np.float64),

@@ -13,14 +13,13 @@ from viral.evaluation.bootstrap.settings import Frozen
 from viral.evaluation.report.report import MODEL, Report, SplitPart, System
 from viral.evaluation.report.sections import StoredMetrics
 
-METRICS = ("roc_auc", "spearman", "rmse", "r2")
-"""Metrics that a study compares; the scorecards have the others."""
+METRICS = ("roc_auc", "spearman", "rmse", "r2")  # that a study compares; the scorecards have the others
 
+# Systems that a study compares, in this order.
 SYSTEMS = (
     *(MODEL, "constant", "author_earlier_median", "followers_only", "metadata_gbm", "text_linear"),
     *("system_a", "system_b", "system_c", "system_d"),
 )
-"""Systems that a study compares, in this order."""
 
 
 class SplitResult(Frozen):
