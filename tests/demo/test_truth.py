@@ -22,19 +22,19 @@ def test_the_realised_shares_come_near_the_stated_ones() -> None:
 
 
 def test_every_sum_is_the_sum_of_its_terms(corpus: Path) -> None:
-    known = json.loads((corpus / "truth.json").read_text())
-    for post in known["posts"]:
-        assert post["expected_log_views"] == pytest.approx(known["base_log_views"] + sum(post["terms"].values()))
+    planted = json.loads((corpus / "truth.json").read_text())
+    for post in planted["posts"]:
+        assert post["expected_log_views"] == pytest.approx(planted["base_log_views"] + sum(post["terms"].values()))
         content = [value for name, value in post["terms"].items() if name != "author"]
         assert post["content_score"] == pytest.approx(sum(content))
 
 
 def test_a_trait_gives_its_term(corpus: Path) -> None:
-    known = json.loads((corpus / "truth.json").read_text())
-    low, high = known["uniform_between"]["cut_rate"]
-    for post in known["posts"]:
+    planted = json.loads((corpus / "truth.json").read_text())
+    low, high = planted["uniform_between"]["cut_rate"]
+    for post in planted["posts"]:
         z = (post["cut_rate"] - (low + high) / 2) / ((high - low) / np.sqrt(12))
-        assert post["terms"]["cut_rate"] == pytest.approx(known["effects_per_standard_deviation"]["cut_rate"] * z)
+        assert post["terms"]["cut_rate"] == pytest.approx(planted["effects_per_standard_deviation"]["cut_rate"] * z)
 
 
 def test_the_readme_says_what_is_planted() -> None:

@@ -17,20 +17,20 @@ from viral.tables.schemas import LABELS
 @pytest.fixture(scope="module")
 def trending(ray_session, shared_data, tmp_path_factory) -> Store:
     store = Store.open(tmp_path_factory.mktemp("trending"))
-    ingest.run(store, ingest.Source("trending_json", (str(shared_data / "trending_dec2020"),)))
+    ingest.run(store, ingest.IngestSource("trending_json", (str(shared_data / "trending_dec2020"),)))
     return store
 
 
 def read(store: Store, name: str):
-    table, about = replaced.current(store, f"labels/{name}", LABELS)
+    table, about = replaced.open_current(store, f"labels/{name}", LABELS)
     return table.read(), about
 
 
 def test_the_weights_of_virality_are_fitted_on_the_training_split_and_stored(trending):
-    said = label.run(trending, LabelSpec("correlation_weighted"), SplitSpec("random"))
+    summary = label.run(trending, LabelSpec("correlation_weighted"), SplitSpec("random"))
     rows, about = read(trending, "correlation_weighted")
-    assert (said.posts, said.labelled, said.dropped, rows.num_rows) == (1000, 1000, {}, 1000)
-    assert sum(said.splits.values()) == 1000
+    assert (summary.posts, summary.labelled, summary.dropped, rows.num_rows) == (1000, 1000, {}, 1000)
+    assert sum(summary.splits.values()) == 1000
     fitted = about["fitted"]["fitted"] if "fitted" in about["fitted"] else about["fitted"]
     # All posts give 0.0204, 0.0866, 0.2260; two thirds of them something near.
     for name, of_all in (("likes", 0.0204114), ("comments", 0.0865957), ("shares", 0.2260354)):
@@ -61,11 +61,11 @@ def test_posts_that_lack_what_is_needed_are_dropped_and_counted(ray_session, tmp
     lines += ["x,ax,1600000000,,4", "y,ay,,50,4"]
     (tmp_path / "p.csv").write_text("\n".join(lines))
     store = Store.open(tmp_path)
-    ingest.run(store, ingest.Source("csv", (str(tmp_path / "p.csv"),)))
-    said = label.run(store, LabelSpec("log_views"), SplitSpec("time"))
-    assert (said.posts, said.labelled) == (62, 60)
-    assert said.dropped.pop("no posting time") == 1
-    assert list(said.dropped.values()) == [1]
+    ingest.run(store, ingest.IngestSource("csv", (str(tmp_path / "p.csv"),)))
+    summary = label.run(store, LabelSpec("log_views"), SplitSpec("time"))
+    assert (summary.posts, summary.labelled) == (62, 60)
+    assert summary.dropped.pop("no posting time") == 1
+    assert list(summary.dropped.values()) == [1]
 
 
 def test_what_cannot_be_labelled(tmp_path, trending):

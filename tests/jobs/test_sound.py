@@ -28,10 +28,10 @@ from viral.tables.places import posts_table, predictions_prefix
 from viral.tables.schemas import LABELS, PREDICTIONS
 
 GRID = {"name": "logmel", "params": {"mels": 32, "frames": 16, "seconds": 2.0}}
-HEARD = FeatureSet.from_dict({"name": "heard", "extractors": [GRID]})
+SOUND_SET = FeatureSet.from_dict({"name": "heard", "extractors": [GRID]})
 SOUNDS, RATE = 60, 22050
 FIRST = TrainConfig(epochs=20, report_every=20, optimizer="adam", loss="squared", learning_rate=3e-3, batch_size=16)
-THEN = TrainConfig(epochs=10, report_every=10, optimizer="sgd", loss="squared", learning_rate=3e-3, batch_size=16)
+SECOND = TrainConfig(epochs=10, report_every=10, optimizer="sgd", loss="squared", learning_rate=3e-3, batch_size=16)
 
 
 def tone(path: Path, hertz: float) -> None:
@@ -44,13 +44,13 @@ def tone(path: Path, hertz: float) -> None:
 
 
 @dataclass(frozen=True)
-class Heard:
-    """A root whose posts' views grow with the pitch of their sound, and what was learnt of its sounds."""
+class SoundModels:
+    """A root whose posts' views grow with the pitch of their sound, and two models of its sounds."""
 
     posts: Store
-    made: sounds.SoundsSummary
+    summary: sounds.SoundsSummary
     first: TrainSummary
-    then: TrainSummary
+    second: TrainSummary
 
     @property
     def store(self) -> Store:
@@ -58,48 +58,48 @@ class Heard:
 
 
 def spec(**changed: object) -> TrainSpec:
-    usual = {"name": "sound", "feature_set": HEARD, "label": "log_views", "workers": 1}
-    return TrainSpec(**{**usual, "extractor": "logmel", "architecture": "sound", **changed})
+    defaults = {"name": "sound", "feature_set": SOUND_SET, "label": "log_views", "workers": 1}
+    return TrainSpec(**{**defaults, "extractor": "logmel", "architecture": "sound", **changed})
 
 
 @pytest.fixture(scope="module")
-def heard(ray_session: None, tmp_path_factory: pytest.TempPathFactory) -> Heard:
+def models(ray_session: None, tmp_path_factory: pytest.TempPathFactory) -> SoundModels:
     root = tmp_path_factory.mktemp("heard")
     (root / "videos").mkdir()
-    chance, lines = np.random.default_rng(0), ["post_id,author_id,sound_id,views,video_uri"]
+    rng, lines = np.random.default_rng(0), ["post_id,author_id,sound_id,views,video_uri"]
     for number in range(SOUNDS):
-        height = chance.random()
-        tone(root / "videos" / f"{number}.wav", 100 * 60**height)
+        pitch = rng.random()
+        tone(root / "videos" / f"{number}.wav", 100 * 60**pitch)
         lines += [
-            f"{number}-{use},author-{use},sound-{number},{int(np.exp(8 + 5 * height) + use)},videos/{number}.wav"
+            f"{number}-{use},author-{use},sound-{number},{int(np.exp(8 + 5 * pitch) + use)},videos/{number}.wav"
             for use in range(1 + number % 3)
         ]
     (root / "posts.csv").write_text("\n".join([*lines, "x,author-0,,5,videos/0.wav"]))
     store = Store.open(root)
-    ingest.run(store, ingest.Source("csv", (str(root / "posts.csv"),)))
-    made = sounds.run(store)
-    of_sounds = sounds_root(store)
-    backfill.run(of_sounds, HEARD, Settings())
-    label.run(of_sounds, LabelSpec("log_views"), SplitSpec("sound"))
-    first = train_network.run(of_sounds, spec(workers=2), FIRST)
-    start = Registry(of_sounds).load(first.model)
-    return Heard(store, made, first, train_network.run(of_sounds, spec(start=start), THEN))
+    ingest.run(store, ingest.IngestSource("csv", (str(root / "posts.csv"),)))
+    summary = sounds.run(store)
+    sounds_store = sounds_root(store)
+    backfill.run(sounds_store, SOUND_SET, Settings())
+    label.run(sounds_store, LabelSpec("log_views"), SplitSpec("sound"))
+    first = train_network.run(sounds_store, spec(workers=2), FIRST)
+    start = Registry(sounds_store).load(first.model)
+    return SoundModels(store, summary, first, train_network.run(sounds_store, spec(start=start), SECOND))
 
 
-def test_the_posts_become_sounds(heard: Heard) -> None:
-    said = heard.made
-    assert (said.posts, said.without_sound_id, said.sounds, said.without_audio) == (121, 1, SOUNDS, 0)
-    assert sounds.run(heard.posts).changed == 0
-    rows = posts_table(heard.store).read(columns=["post_id", "sound_uses"])
+def test_the_posts_become_sounds(models: SoundModels) -> None:
+    summary = models.summary
+    assert (summary.posts, summary.without_sound_id, summary.sounds, summary.without_audio) == (121, 1, SOUNDS, 0)
+    assert sounds.run(models.posts).changed == 0
+    rows = posts_table(models.store).read(columns=["post_id", "sound_uses"])
     assert {row["post_id"]: row["sound_uses"] for row in rows.to_pylist()} == {
         f"sound-{number}": 1 + number % 3 for number in range(SOUNDS)
     }
 
 
-def test_the_model_goes_on_where_it_was(heard: Heard) -> None:
-    registry = Registry(heard.store)
+def test_the_model_goes_on_where_it_was(models: SoundModels) -> None:
+    registry = Registry(models.store)
     before, after = (registry.load(model).card for model in ("sound/1", "sound/2"))
-    assert (heard.first.model, heard.then.model) == ("sound/1", "sound/2")
+    assert (models.first.model, models.second.model) == ("sound/1", "sound/2")
     assert before["losses"][-1][0] < 0.6 * before["losses"][0][0]
     assert after["losses"][-1][0] < before["losses"][-1][0]
     assert (after["continued_from"], after["train"]["optimizer"]) == ("sound/1", "sgd")
@@ -107,37 +107,37 @@ def test_the_model_goes_on_where_it_was(heard: Heard) -> None:
     assert before["notes"] == after["notes"] == []
 
 
-def test_the_audit_follows_a_model_to_where_it_began(heard: Heard) -> None:
-    evidence, said = audit.gathered(heard.store, Registry(heard.store).load("sound/2"))
-    assert said.unchecked == []
+def test_the_audit_follows_a_model_to_where_it_began(models: SoundModels) -> None:
+    evidence, notes = audit.gathered(models.store, Registry(models.store).load("sound/2"))
+    assert notes.unchecked == []
     # These sounds' views are a function of their pitch and of nothing else: no real count is.
-    assert {each.check for each in find_leaks(evidence)} == {"count_value"}
+    assert {finding.check for finding in find_leaks(evidence)} == {"count_value"}
 
 
-def test_batch_and_a_fresh_process_say_the_same_of_what_was_planted(heard: Heard, viral, tmp_path: Path) -> None:
-    assert score.run(heard.store, "sound").scored == SOUNDS
-    table, _ = replaced.current(heard.store, predictions_prefix("sound/2"), PREDICTIONS)
+def test_batch_and_a_fresh_process_say_the_same_of_what_was_planted(models: SoundModels, viral, tmp_path: Path) -> None:
+    assert score.run(models.store, "sound").scored == SOUNDS
+    table, _ = replaced.open_current(models.store, predictions_prefix("sound/2"), PREDICTIONS)
     scores = {row["post_id"]: row["score"] for row in table.read().to_pylist()}
-    labels, _ = replaced.current(heard.store, "labels/log_views", LABELS)
+    labels, _ = replaced.open_current(models.store, "labels/log_views", LABELS)
     tested = [row for row in labels.read().to_pylist() if row["split"] == "test"]
     truth = [row["target"] for row in tested]
     assert np.corrcoef([scores[row["post_id"]] for row in tested], truth)[0, 1] > 0.8
-    video = heard.posts.path("videos/7.wav")
-    done = viral("score", video, "--model", "sound", "--root", heard.store.root, "--json")
+    video = models.posts.path("videos/7.wav")
+    done = viral("score", video, "--model", "sound", "--root", models.store.root, "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["score"] == scores["sound-7"]
 
 
-def test_what_cannot_be_done(heard: Heard, tmp_path: Path, viral) -> None:
-    start = Registry(heard.store).load("sound/1")
-    for wrong, said in (
+def test_what_cannot_be_done(models: SoundModels, tmp_path: Path, viral) -> None:
+    start = Registry(models.store).load("sound/1")
+    for options, message in (
         ({"feature_set": FeatureSet.named("light")}, "has no logmel: it has metadata, caption, acoustics, craft"),
         ({"start": start, "feature_set": FeatureSet.named("sound")}, "trained on feature set heard-.*, not on sound-"),
         ({"start": start, "architecture": "gated"}, "its architecture is sound, not gated"),
     ):
-        with pytest.raises(ConfigError, match=said):
-            train_network.run(heard.store, spec(**wrong), THEN)
+        with pytest.raises(ConfigError, match=message):
+            train_network.run(models.store, spec(**options), SECOND)
     with pytest.raises(TableError, match="is empty: ingest some first"):
         sounds.run(Store.open(tmp_path))
-    assert Registry(heard.store).versions("sound") == [1, 2]
-    assert not list(heard.store.objects("runs"))
+    assert Registry(models.store).versions("sound") == [1, 2]
+    assert not list(models.store.objects("runs"))

@@ -14,7 +14,7 @@ from safetensors.numpy import load
 
 from jobs import evaluate, ingest, label, score, train_ensemble
 from jobs.train_ensemble import EnsembleSpec
-from jobs.training.external_features import brought_in
+from jobs.training.external_features import import_features
 from viral.errors import ConfigError
 from viral.evaluation.report.report import Report
 from viral.evaluation.splits import SplitSpec
@@ -43,28 +43,30 @@ def store(tmp_path: Path, shared_data: Path) -> Store:
     pq.write_table(pa.table({"post_id": ids, "descriptors": descriptors}), tmp_path / "descriptors.parquet")
     (tmp_path / "root").mkdir()
     store = Store.open(tmp_path / "root")
-    ingest.run(store, ingest.Source("csv", (str(tmp_path / "posts.csv"),)))
+    ingest.run(store, ingest.IngestSource("csv", (str(tmp_path / "posts.csv"),)))
     label.run(store, LabelSpec("log_views"), SplitSpec("author"))
     return store
 
 
 def test_trees_learn_from_descriptors_of_real_sounds(store: Store, tmp_path: Path) -> None:
-    chosen = brought_in(store, str(tmp_path / "descriptors.parquet"))
-    said = train_ensemble.run(store, EnsembleSpec("tracks", chosen, "log_views", ("boosting", "forest")))
-    judged = evaluate.run(store, said.model, resamples=100)
-    report = Report.model_validate_json(store.read(judged.json.removeprefix(f"{store.root}/")))
-    rmse = {each.name: each.figures["rmse"].value for each in report.systems if each.figures}
+    feature_set = import_features(store, str(tmp_path / "descriptors.parquet"))
+    summary = train_ensemble.run(store, EnsembleSpec("tracks", feature_set, "log_views", ("boosting", "forest")))
+    evaluated = evaluate.run(store, summary.model, resamples=100)
+    report = Report.model_validate_json(store.read(evaluated.json.removeprefix(f"{store.root}/")))
+    rmse = {system.name: system.metrics["rmse"].value for system in report.systems if system.metrics}
     assert rmse["model"] < rmse["constant"]
-    assert score.run(store, said.model).scored == SOUNDS
-    crew = train_ensemble.run(store, EnsembleSpec("crew", chosen, "log_views", ("boosting",), workers=2))
-    one, two = (Registry(store).load(model).card["members"]["boosting"] for model in (said.model, crew.model))
-    assert two["validation"]["rmse"] == pytest.approx(one["validation"]["rmse"], rel=0.02)
-    assert two["limit"] == 2 * one["limit"]
+    assert score.run(store, summary.model).scored == SOUNDS
+    grown = train_ensemble.run(store, EnsembleSpec("crew", feature_set, "log_views", ("boosting",), workers=2))
+    single, distributed = (
+        Registry(store).load(model).card["members"]["boosting"] for model in (summary.model, grown.model)
+    )
+    assert distributed["validation"]["rmse"] == pytest.approx(single["validation"]["rmse"], rel=0.02)
+    assert distributed["limit"] == 2 * single["limit"]
     # Its first tree was grown from more posts than either worker holds.
-    tensors = load(Registry(store).load(crew.model).weights)
+    tensors = load(Registry(store).load(grown.model).weights)
     booster = lightgbm.Booster(model_str=tensors["boosting.middle.0"].tobytes().decode())
-    assert booster.dump_model()["tree_info"][0]["tree_structure"]["internal_count"] > 0.59 * crew.rows
-    assert evaluate.run(store, crew.model, resamples=50).test_posts == judged.test_posts
+    assert booster.dump_model()["tree_info"][0]["tree_structure"]["internal_count"] > 0.59 * grown.rows
+    assert evaluate.run(store, grown.model, resamples=50).test_posts == evaluated.test_posts
     assert not list(store.objects("runs"))
     with pytest.raises(ConfigError, match="too few for 30 workers to grow trees together"):
-        train_ensemble.run(store, EnsembleSpec("m", chosen, "log_views", ("boosting",), workers=30))
+        train_ensemble.run(store, EnsembleSpec("m", feature_set, "log_views", ("boosting",), workers=30))

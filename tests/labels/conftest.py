@@ -22,8 +22,8 @@ def table(**columns: list[object]) -> pa.Table:
     for day, time in (("day", "posted_at"), ("scraped_day", "scraped_at")):
         if day in columns:
             columns[time] = [None if value is None else START + timedelta(days=value) for value in columns.pop(day)]
-    given = {"post_id": [str(n) for n in range(size)], "source": ["test"] * size} | columns
-    return pa.table({f.name: pa.array(given.get(f.name, [None] * size), f.type) for f in POSTS}, schema=POSTS)
+    values = {"post_id": [str(n) for n in range(size)], "source": ["test"] * size} | columns
+    return pa.table({f.name: pa.array(values.get(f.name, [None] * size), f.type) for f in POSTS}, schema=POSTS)
 
 
 @pytest.fixture

@@ -98,7 +98,7 @@ def test_training_rows_that_are_not_those_of_the_table(make):
 
 
 @pytest.mark.parametrize(
-    ("spec", "said"),
+    ("spec", "message"),
     [
         ({"definition": "likes"}, "no label 'likes'; there are: correlation_weighted, "),
         ({"definition": "log_views", "top_fraction": 0.0}, "top_fraction is 0.0; it must be between 0 and 1"),
@@ -106,16 +106,16 @@ def test_training_rows_that_are_not_those_of_the_table(make):
         ({"definition": "log_views", "within": ("month",)}, "no bin 'month'; there are: week, age, duration"),
     ],
 )
-def test_a_label_that_does_not_exist_is_refused(spec, said):
-    with pytest.raises(ConfigError, match=said):
+def test_a_label_that_does_not_exist_is_refused(spec, message):
+    with pytest.raises(ConfigError, match=message):
         LabelSpec(**spec)
 
 
 def test_every_definition_that_the_data_allows_labels_real_posts(label, trending):
-    known = {
+    computable = {
         name for name in DEFINITIONS if name not in ("daily_views", "views_per_follower", "saves_per_view", "log_uses")
     }
-    for name in sorted(known):
+    for name in sorted(computable):
         _, labelled = label(name, trending)
         assert np.isfinite(labelled.target).all()
         assert 0.24 < labelled.is_viral.mean() < 0.26

@@ -97,8 +97,8 @@ def test_a_backfill_comes_to_the_same(root: str, faulty: Path, tmp_path: Path, s
     (tmp_path / "root").mkdir()
     (tmp_path / "set.yaml").write_text(json.dumps(SET.to_dict()))
     videos = sorted((shared_data / "tiktok_videos" / "videos").glob("*.mp4"), key=lambda path: path.stat().st_size)
-    here, there = Store.open(tmp_path / "root"), Store.open(root)
-    for store in (here, there):
+    local_store, s3_store = Store.open(tmp_path / "root"), Store.open(root)
+    for store in (local_store, s3_store):
         for number, video in enumerate(videos[:4]):
             store.upload(video, f"videos/{number}.mp4")
         store.write("videos/4.mp4", videos[0].read_bytes()[:30_000])
@@ -107,15 +107,15 @@ def test_a_backfill_comes_to_the_same(root: str, faulty: Path, tmp_path: Path, s
         ]
         posts_table(store).append(pa.Table.from_pylist(posts, schema=POSTS), 0)
         command = [str(Path(sys.executable).with_name("viral")), "backfill", "--root", store.root, "--json"]
-        said = subprocess.run(
+        result = subprocess.run(
             [*command, "--feature-set", str(tmp_path / "set.yaml")], capture_output=True, text=True, timeout=400
         )
-        assert said.returncode == 0, said.stderr
-        assert (json.loads(said.stdout)["ok"], json.loads(said.stdout)["posts"]) == (24, 36)
-    tables = [features_table(store, SET).read() for store in (here, there)]
+        assert result.returncode == 0, result.stderr
+        assert (json.loads(result.stdout)["ok"], json.loads(result.stdout)["posts"]) == (24, 36)
+    tables = [features_table(store, SET).read() for store in (local_store, s3_store)]
     here_rows, there_rows = (table.drop_columns(["finished_at", "stage_seconds", "detail"]) for table in tables)
     assert there_rows.equals(here_rows)
-    assert sum(part.rows for part in features_table(there, SET).files()) == 36
+    assert features_table(s3_store, SET).stored_rows() == 36
     faults = faulty.read_text().splitlines()
     print(f"{len(faults)} faults dealt out")
     assert len(faults) >= 20

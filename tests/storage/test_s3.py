@@ -1,4 +1,4 @@
-"""What `viral.storage.s3` adds to pyarrow, against a server."""
+"""`viral.storage.s3` against an S3 server."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def test_any_name_is_a_key(any_store: Store, name: str) -> None:
     assert any_store.read(f"folder/{name}") == b"1"
     assert any_store.exists(f"folder/{name}")
     assert keys(any_store) == [f"folder/{name}"]
-    assert fetched(any_store.presigned(f"folder/{name}", 60)) == b"1"
+    assert fetched(any_store.presigned_url(f"folder/{name}", 60)) == b"1"
     any_store.delete([f"folder/{name}"])
     assert keys(any_store) == []
 
@@ -76,8 +76,8 @@ def test_objects_below_a_prefix(any_store: Store) -> None:
 def test_objects_by_how_their_names_begin(any_store: Store) -> None:
     for key in ("posts/part-01-a", "posts/part-02-a", "posts/part-02-b", "posts/par", "posts/_set", "posts2/part-03-a"):
         any_store.write(key, b"123")
-    found = [info.key for info in any_store.objects("posts", "part-02-")]
-    assert sorted(found) == ["posts/part-02-a", "posts/part-02-b"]
+    infos = [info.key for info in any_store.objects("posts", "part-02-")]
+    assert sorted(infos) == ["posts/part-02-a", "posts/part-02-b"]
     assert any_store.common_prefixes("posts", "part-", "-") == ["part-01-", "part-02-"]
     assert any_store.common_prefixes("nothing", "part-", "-") == []
 
@@ -123,15 +123,15 @@ def test_upload_of_nothing_there(any_store: Store, tmp_path: Path) -> None:
 
 def test_presigned_reads_without_credentials(any_store: Store) -> None:
     any_store.write("a/clip.mp4", b"content")
-    assert fetched(any_store.presigned("a/clip.mp4", 60)) == b"content"
+    assert fetched(any_store.presigned_url("a/clip.mp4", 60)) == b"content"
 
 
 def test_a_store_travels(any_store: Store) -> None:
     any_store.write("a", b"1")
     assert any_store.filesystem is any_store.filesystem
-    there = pickle.loads(pickle.dumps(any_store))
-    assert there.root == any_store.root
-    assert there.read("a") == b"1"
+    copy = pickle.loads(pickle.dumps(any_store))
+    assert copy.root == any_store.root
+    assert copy.read("a") == b"1"
 
 
 def test_open_any_reads_by_address(any_store: Store) -> None:
@@ -152,14 +152,14 @@ def test_a_bucket_without_prefix_is_a_root(s3_root: str) -> None:
 
 def test_roots_that_are_none(tmp_path: Path, s3_server: str) -> None:
     (tmp_path / "file").touch()
-    for root, said in {
+    for root, message in {
         str(tmp_path / "missing"): r"missing does not exist: create it \(mkdir -p\)",
         str(tmp_path / "file"): "file is not a folder",
         "gs://bucket/prefix": "neither a folder nor s3://",
         "s3://there-is-no-such-bucket/prefix": "there is no bucket there-is-no-such-bucket",
         "s3://": "cannot be reached",
     }.items():
-        with pytest.raises(RootError, match=said) as caught:
+        with pytest.raises(RootError, match=message) as caught:
             Store.open(root)
         assert "\n" not in str(caught.value)
 
@@ -212,7 +212,7 @@ def test_no_credentials_at_all(s3_root: str, monkeypatch: pytest.MonkeyPatch, tm
     with pytest.raises(RootError, match="is not accessible with the credentials in the environment"):
         Store.open(s3_root)
     with pytest.raises(StorageError, match="Unable to locate credentials"):
-        Store(s3_root).presigned("a", 60)
+        Store(s3_root).presigned_url("a", 60)
 
 
 @pytest.fixture
@@ -275,10 +275,10 @@ def test_a_listing_survives_files_that_go(tmp_path: Path) -> None:
     store = Store(tmp_path)
     for number in range(50):
         store.write(f"a/{number}", b"")
-    found = store.objects("a")
-    first = next(found)
+    infos = store.objects("a")
+    first = next(infos)
     store.delete([f"a/{number}" for number in range(50)])
-    assert [first, *found] == [first]
+    assert [first, *infos] == [first]
 
 
 def fetched(address: str) -> bytes:

@@ -1,4 +1,4 @@
-"""Tables of parts: what is read, whatever was written, merged, interrupted or repeated before."""
+"""Reading of bucketed tables after any sequence of writes, merges, interruptions and repetitions."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def table(store: Store) -> BucketedTable:
 
 def read_all(parts: BucketedTable, log2_buckets: int) -> list[Row]:
     """The whole table, read bucket by bucket."""
-    found = [row for bucket in range(1 << log2_buckets) for row in parts.read(log2_buckets, bucket).to_pylist()]
-    return sorted(tuple(row.values()) for row in found)
+    all_rows = [row for bucket in range(1 << log2_buckets) for row in parts.read(log2_buckets, bucket).to_pylist()]
+    return sorted(tuple(row.values()) for row in all_rows)
 
 
 def test_a_bucket_is_read_from_its_own_parts_however_many_buckets_they_were_written_for(any_store: Store) -> None:
@@ -239,7 +239,7 @@ def test_null_and_empty_vectors_come_back(any_store: Store) -> None:
     parts = BucketedTable(any_store, "features/x", schema, key="post_id", newest_by="attempt")
     fixed = {"attempt": 0, "status": "ok", "finished_at": 0, "feature_set": "f", "code_version": "0"}
     vectors = [{"caption": [1.5, -2.5], "craft": None}, {"caption": None, "craft": [0.0] * 6}, {}]
-    values = [{"post_id": str(place), **fixed, **vector} for place, vector in enumerate(vectors)]
+    values = [{"post_id": str(number), **fixed, **vector} for number, vector in enumerate(vectors)]
     values[0]["stage_seconds"] = [("decode", 0.5)]
     parts.append(pa.Table.from_pylist(values, schema=schema), log2_buckets=0)
     parts.merge(None, 0, 0)

@@ -1,4 +1,4 @@
-"""Tables of parts under kills, and under any sequence of operations: nothing is lost, nothing is there twice."""
+"""Bucketed tables under kills and random sequences of operations: no row is lost or duplicated."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class KilledError(Exception):
 
 
 class Mortal(Store):
-    """A store that is killed at the n-th thing that it is asked to change."""
+    """A store that is killed at its n-th change."""
 
     def __init__(self, root: str, life: int) -> None:
         super().__init__(root)
@@ -109,7 +109,7 @@ def test_a_growing_table_killed_at_any_moment(tmp_path: Path) -> None:
 
 
 def model_after(model: Mapping[str, Row], added: Iterable[Row]) -> dict[str, Row]:
-    """What a table with one row a key would hold."""
+    """Content of a table with one row per key."""
     later = dict(model)
     for row in added:
         if row[0] not in later or (row[1] or 0) >= (later[row[0]][1] or 0):
@@ -119,19 +119,19 @@ def model_after(model: Mapping[str, Row], added: Iterable[Row]) -> dict[str, Row
 
 @pytest.mark.parametrize("seed", range(12))
 def test_any_sequence_of_operations_is_a_dict(tmp_path: Path, seed: int) -> None:
-    chance = random.Random(seed)
+    rng = random.Random(seed)
     store = Store(tmp_path)
     model: dict[str, Row] = {}
     for step in range(40):
-        mortal = table(Mortal(store.root, chance.choice([0, 1, 2, 3, 1000, 1000, 1000])))
-        log2_buckets = chance.randrange(4)
-        bucket = chance.randrange(1 << log2_buckets)
+        mortal = table(Mortal(store.root, rng.choice([0, 1, 2, 3, 1000, 1000, 1000])))
+        log2_buckets = rng.randrange(4)
+        bucket = rng.randrange(1 << log2_buckets)
         # A version is used once: what a tie does is another test's business.
         added: list[Row] = [
-            (f"p{chance.randrange(30)}", step * 100 + place, chance.choice([None, "x"]), chance.choice([None, [1.0]]))
-            for place in range(chance.randrange(8))
+            (f"p{rng.randrange(30)}", step * 100 + offset, rng.choice([None, "x"]), rng.choice([None, [1.0]]))
+            for offset in range(rng.randrange(8))
         ]
-        operation = chance.choice(["append", "merge", "merge", "drop_superseded"])
+        operation = rng.choice(["append", "merge", "merge", "drop_superseded"])
         if operation == "append":
             batch = rows(*model_after({}, added).values())
             try:
@@ -145,8 +145,8 @@ def test_any_sequence_of_operations_is_a_dict(tmp_path: Path, seed: int) -> None
         else:
             with suppress(KilledError):
                 mortal.drop_superseded(log2_buckets)
-        read_bits = chance.randrange(4)
-        assert read_all(table(store), read_bits) == sorted(model.values()), (operation, step)
+        read_buckets = rng.randrange(4)
+        assert read_all(table(store), read_buckets) == sorted(model.values()), (operation, step)
 
 
 def test_history_keeps_every_version(any_store: Store) -> None:

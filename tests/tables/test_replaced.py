@@ -1,4 +1,4 @@
-"""Tables that are made anew as a whole."""
+"""Tables that are rewritten as a whole."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ SCHEMA = pa.schema([pa.field("post_id", pa.string(), nullable=False), pa.field("
 
 
 def rows(count: int, value: int) -> pa.Table:
-    return pa.table({"post_id": [str(place) for place in range(count)], "value": [value] * count}, schema=SCHEMA)
+    return pa.table({"post_id": [str(number) for number in range(count)], "value": [value] * count}, schema=SCHEMA)
 
 
-def replace(store: Store, generation: str, table: pa.Table) -> None:
-    replaced.begin(store, "labels/x", SCHEMA, generation).append(table, log2_buckets=1)
-    replaced.commit(store, "labels/x", generation, {"made by": generation})
+def replace(store: Store, version: str, table: pa.Table) -> None:
+    replaced.begin(store, "labels/x", SCHEMA, version).append(table, log2_buckets=1)
+    replaced.commit(store, "labels/x", version, {"made by": version})
 
 
 def test_a_new_generation_takes_the_place_of_the_old(any_store: Store) -> None:

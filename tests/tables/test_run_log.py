@@ -1,4 +1,4 @@
-"""What ran on a root, told by the root."""
+"""The log of runs on a root."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def write_caption(rng: np.random.Generator, *, mishap: bool) -> str:
 def _frame(rng: np.random.Generator, event: str, friend: str, length: int) -> str:
     """Add an opener and a closer to an event, to a sentence of about `length` characters."""
     frames = product(_TEMPLATES["openers"], _TEMPLATES["closers"])
-    texts = [opener + event + closer.format(friend=friend) for opener, closer in frames]
+    texts: list[str] = [opener + event + closer.format(friend=friend) for opener, closer in frames]
     misses = np.array([abs(len(text) - length) for text in texts])
     near = np.flatnonzero(misses <= max(_TOLERANCE, int(misses.min())))
     return texts[int(rng.choice(near))]

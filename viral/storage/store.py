@@ -172,7 +172,7 @@ class Store:
             with storage_errors(self.uri(prefix)):
                 local.delete(Path(self.path(prefix)))
 
-    def presigned(self, key: str, seconds: int) -> str:
+    def presigned_url(self, key: str, seconds: int) -> str:
         """Create a URL that reads the object without credentials for `seconds`; in a folder, a `file://` URL."""
         with storage_errors(self.uri(key)):
             return s3.presigned_url(self.uri(key), seconds) if self.on_s3 else Path(self.path(key)).as_uri()
