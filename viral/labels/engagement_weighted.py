@@ -1,8 +1,8 @@
 """Fixed weights for all four counts: 0.4 likes + 0.3 views + 0.2 shares + 0.1 comments.
 
-`engagement_weighted_raw` adds the raw counts, so views dominate. `engagement_weighted` takes log1p of each count, scales
-it robustly (minus median, divided by interquartile range), and scales the sum to 0…1 by the minimum and maximum of the
-training rows, without clipping other posts. An interquartile range of 0 counts as 1, as in scikit-learn's
+`engagement_weighted_raw` adds the raw counts, so views dominate. `engagement_weighted` takes log1p of each count,
+scales it robustly (minus median, divided by interquartile range), and scales the sum to 0…1 by the minimum and maximum
+of the training rows, without clipping other posts. An interquartile range of 0 counts as 1, as in scikit-learn's
 RobustScaler.
 """
 
