@@ -95,9 +95,9 @@ def test_the_page_needs_nothing_else(judge: Judge) -> None:
 def test_it_says_what_a_newcomer_needs(judge: Judge) -> None:
     text = "".join(Page(render(judge())).text)
     names = set(judge().systems[0].metrics)
-    for name, meaning in GLOSSARY.items():
+    for name, info in GLOSSARY.items():
         if name in names:
-            assert meaning.label in text and meaning.means in text
+            assert info.label in text and info.description in text
     for words in (
         "higher is better",
         "lower is better",
@@ -121,7 +121,7 @@ def test_every_section_is_there_and_the_contents_lead_to_it(full_report: Report,
     for words in (
         "It is not retrained",
         "get the average of the training posts",
-        "0 % of the posts have any of it",
+        "0 % of the posts have any of these",
         "the top 10 %",
         "By language",
         "90 posts,",

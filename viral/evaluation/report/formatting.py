@@ -30,8 +30,8 @@ def percent(value: float | None) -> str:
 
 
 def plain(text: str) -> str:
-    """Untrusted text on one line, without control and direction characters, cut to 200 characters."""
-    # Cc, Cf, Cs, Co, Cn: invisible characters that may reverse or hide the text next to them.
+    """Put untrusted text on one line, without control and direction characters, cut to 200 characters."""
+    # Unicode categories C* are invisible and may reverse or hide the text next to them; Z* are spaces and line ends.
     visible = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in text)
     line = " ".join(visible.split())
     return line if len(line) <= _MAX_TEXT else line[: _MAX_TEXT - 1] + "…"

@@ -16,21 +16,19 @@ from viral.features.reader import MediaReader
 from viral.media.requests import Frames
 from viral.storage.store import Store
 
-WIDTH, HEIGHT = 160, 288  # largest preview: the shape of an upright phone video
+WIDTH, HEIGHT = 160, 288  # limits of a preview, in the shape of an upright phone video
 _QUALITY = 70  # of the JPEG: previews are small, and the page embeds a dozen
-_SECONDS = 20.0  # of decoding one file: previews are optional, so a slow file is skipped
+_SECONDS = 20.0  # to decode one file: previews are optional, so a slow file is skipped
 _REQUEST = Frames(size=(WIDTH, WIDTH), count=1, choice="key", fit="inside")
 
 
 def preview_frames(store: Store, videos: Mapping[str, str | None], settings: Settings) -> dict[str, str]:
-    """One frame per video as a JPEG data URI, by post; posts without a readable video are left out.
-
-    Decodes in a sandbox and raises no error for a missing or broken video.
+    """Return one frame per video as a JPEG data URI, by post id; unreadable videos are left out, without an error.
 
     Args:
         store: the root, for keys relative to it.
         videos: the `video_uri` of each post, by post id.
-        settings: limits of media and sandbox.
+        settings: limits of media and of the sandbox that decodes it.
     """
     box = settings.sandbox.model_copy(update={"seconds": min(_SECONDS, settings.sandbox.seconds)})
     reader = MediaReader((_REQUEST,), store, settings.model_copy(update={"sandbox": box}))

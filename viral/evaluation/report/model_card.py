@@ -1,8 +1,8 @@
-"""The model card of a scorecard: inputs, training and label of a saved model, in readable form."""
+"""Model card of a scorecard: inputs, training and label of a saved model, in readable form."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from viral.evaluation.report.sections import Card, Input
@@ -14,7 +14,7 @@ _KINDS = {
     "ensemble": "an ensemble of classical models over the vectors below, weighted on the validation posts",
     "stacked": "several saved models as one, weighted on the validation posts",
 }
-_HIDDEN = ("streams", "gates")
+_HIDDEN = ("streams", "gates")  # per input, so too long for the settings; the table of inputs lists the inputs
 _TRAINING = (
     ("rows", "training posts"),
     ("epochs", "epochs run"),
@@ -29,9 +29,9 @@ _MODALITY_TEXTS = {
     "editing": "how it is cut and lit",
     "image": "what its pictures show",
     "video": "how it moves",
-    "screen": "the words on the screen",
-    "faces": "whether faces are in it",
-    "metadata": "the hour, the length and the author's reach",
+    "screen": "the text on the screen",
+    "faces": "whether it shows faces",
+    "metadata": "hour, length and followers of the author",
 }
 
 
@@ -44,7 +44,7 @@ def build_card(card: Mapping[str, Any], feature_set: FeatureSet) -> Card:
             modality=spec.modality,
             dim=spec.dim,
             version=spec.version,
-            weights=_weights(spec.params()),
+            weights=None if (weights := spec.params().get("weights")) is None else str(weights),
             used=spec.name in used,
         )
         for spec in feature_set.specs
@@ -57,7 +57,7 @@ def build_card(card: Mapping[str, Any], feature_set: FeatureSet) -> Card:
         label=_label(card["label"]),
         fitted={**fitted.get("fitted", {}), **_threshold(fitted)},
         inputs=inputs,
-        unseen=unseen_kinds({column.modality for column in inputs if column.used}),
+        unseen=_missing_modalities({column.modality for column in inputs if column.used}),
         training={text: str(card[name]) for name, text in _TRAINING if name in card},
         data_hash=card["data_hash"],
         code_version=card["code_version"],
@@ -65,22 +65,22 @@ def build_card(card: Mapping[str, Any], feature_set: FeatureSet) -> Card:
     )
 
 
-def unseen_kinds(modalities: Sequence[str] | set[str]) -> tuple[str, ...]:
-    """Modalities that this product supports and a model does not use, in words."""
+def _missing_modalities(used: set[str]) -> tuple[str, ...]:
+    """Supported modalities that a model does not use, in words."""
     supported = {extractor_class(name).modality for name in EXTRACTORS}
-    return tuple(_MODALITY_TEXTS.get(name, name) for name in sorted(supported - set(modalities)))
+    return tuple(_MODALITY_TEXTS.get(name, name) for name in sorted(supported - used))
 
 
 def flatten(facts: Mapping[str, Any], parent: str = "") -> dict[str, str]:
     """Flatten nested facts: `{"a": {"b": 1}}` becomes `{"a b": "1"}`. Long lists become their length."""
-    lines: dict[str, str] = {}
+    flat: dict[str, str] = {}
     for name, value in facts.items():
         key = f"{parent} {name}".strip().replace("_", " ")
         if isinstance(value, Mapping):
-            lines |= flatten(value, key)
+            flat |= flatten(value, key)
         elif value is not None:
-            lines[key] = _format(value)
-    return lines
+            flat[key] = _format(value)
+    return flat
 
 
 def _format(value: Any) -> str:
@@ -97,15 +97,9 @@ def _architecture(card: Mapping[str, Any]) -> str:
     if "architecture" in card["config"]:
         return f"{kind}; {card['config']['architecture']}"
     members = card.get("members", ())
-    names = (
-        list(members) if isinstance(members, Mapping) else [f"{model['name']}/{model['version']}" for model in members]
-    )
+    # An ensemble maps member names to settings; a stacked model lists saved models.
+    names = members if isinstance(members, Mapping) else [f"{model['name']}/{model['version']}" for model in members]
     return f"{kind}: {', '.join(names)}" if names else kind
-
-
-def _weights(params: Mapping[str, Any]) -> str | None:
-    weights = params.get("weights")
-    return None if weights is None else str(weights)
 
 
 def _label(label: Mapping[str, Any]) -> dict[str, str]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from viral.evaluation.bootstrap.by_author import Estimate
 from viral.evaluation.report import page_sections, plots
 from viral.evaluation.report.formatting import number, percent, plain, points, signed
-from viral.evaluation.report.glossary import GLOSSARY, Better, Meaning
+from viral.evaluation.report.glossary import GLOSSARY, Better, MetricInfo
 from viral.evaluation.report.page_sections import Plot
 from viral.evaluation.report.report import MODEL, Report
 
@@ -20,11 +20,11 @@ _HEADLINE = ("roc_auc", "spearman", "ece", "coverage")
 _COMPARED = ("roc_auc", "spearman")
 
 _SPLIT_TEXTS = {
-    "time_author": "Tested on posts newer than all training posts, by authors that the model has not seen.",
-    "time": "Tested on posts newer than all training posts; the model may know their authors, which is optimistic.",
-    "author": "Tested on authors that the model has not seen; their posts may be older than the training posts.",
-    "sound": "Tested on sounds that the model has not heard; it may know the authors, which is optimistic.",
-    "random": "Tested on posts drawn at random. This is optimistic: the model may know their authors and later posts.",
+    "time_author": "Tested on posts newer than all training posts, by authors without training posts.",
+    "time": "Tested on posts newer than all training posts. Authors may have training posts: results are optimistic.",
+    "author": "Tested on posts by authors without training posts; they may be older than the training posts.",
+    "sound": "Tested on posts with new sounds. Their authors may have training posts: results are optimistic.",
+    "random": "Tested on random posts. Training posts may be later or by the same authors: results are optimistic.",
 }
 _PART_TEXTS = {
     "train": "used to fit the model",
@@ -33,17 +33,17 @@ _PART_TEXTS = {
     "unused": "left out so that nothing leaks",
 }
 _LIMITS = (
-    "The model sees only the inputs named above. It does not see whom the platform showed a post to, what else was "
+    "The model sees only the inputs named above. It does not know to whom the platform showed a post, what else was "
     "posted that day, paid promotion, or current events.",
-    "Correlation is not causation: adding a trait that viral posts share need not make a post spread.",
-    "The results hold for posts like those scraped: a corpus of trending posts, of few authors or of one country says "
-    "little about others.",
-    "Tastes and platforms change: the metrics hold for the time of the test posts, and less for later ones.",
+    "Correlation is not causation: adding a trait that viral posts share may not make a post spread.",
+    "The results hold for posts similar to the scraped ones: a corpus of trending posts, few authors or one country "
+    "says little about other posts.",
+    "Tastes and platforms change: expect worse metrics on posts later than the test posts.",
 )
 
 
 def render(report: Report) -> str:
-    """Render the page as HTML."""
+    """Return the page as HTML."""
     evaluated = [system for system in report.systems if system.unavailable is None]
     model = next(system for system in evaluated if system.name == MODEL)
     return (
@@ -54,17 +54,17 @@ def render(report: Report) -> str:
             model=model,
             evaluated=evaluated,
             unavailable=[system for system in report.systems if system.unavailable],
-            groups=_groups(list(model.metrics)),
+            questions=_questions(model.metrics),
             tiles=[(GLOSSARY[name], model.metrics[name]) for name in _HEADLINE if name in model.metrics],
             verdicts=[_verdict(report, name) for name in _COMPARED],
             comparisons=_comparisons(report),
             plots=_plots(report),
             verdict_of=verdict_of,
-            posts=f"{_posts(report):,}",
-            all_compared=report.settings.compared_posts == _posts(report),
+            posts=f"{_num_posts(report):,}",
+            all_compared=report.settings.compared_posts == _num_posts(report),
             split_text=_SPLIT_TEXTS.get(report.split.kind, report.split.kind),
             part_texts=_PART_TEXTS,
-            limits=(*report.about.limits, *page_sections.unseen(report), *_LIMITS),
+            limits=(*report.about.limits, *page_sections.missing_inputs(report), *_LIMITS),
             label=lambda name: name.replace("_", " "),
             **page_sections.context(report),
         )
@@ -72,7 +72,7 @@ def render(report: Report) -> str:
 
 
 def environment() -> Environment:
-    """Template environment of all pages, with the filters for numbers and untrusted text."""
+    """Return the template environment of all pages, with filters for numbers and untrusted text."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     templates = Environment(
@@ -87,61 +87,54 @@ def environment() -> Environment:
 
 
 def verdict_of(difference: Estimate, better: Better) -> str:
-    """`better` or `worse` if the interval of a difference excludes 0, else `unclear`."""
-    if (
-        difference.low is None
-        or difference.high is None
-        or better == "target"
-        or difference.low <= 0 <= difference.high
-    ):
+    """Return `better` or `worse` if the interval of a difference excludes 0, else `unclear`."""
+    low, high = difference.low, difference.high
+    if low is None or high is None or better == "target" or low <= 0 <= high:
         return "unclear"
-    return "better" if (difference.low > 0) == (better == "higher") else "worse"
+    return "better" if (low > 0) == (better == "higher") else "worse"
 
 
-def _posts(report: Report) -> int:
+def _num_posts(report: Report) -> int:
     return sum(report.plots.confusion.model_dump().values())
 
 
-def _groups(names: Sequence[str]) -> list[tuple[str, list[tuple[str, Meaning]]]]:
-    """Metrics grouped by the question that they answer."""
-    questions: dict[str, list[tuple[str, Meaning]]] = {}
+def _questions(names: Iterable[str]) -> list[tuple[str, list[tuple[str, MetricInfo]]]]:
+    questions: dict[str, list[tuple[str, MetricInfo]]] = {}
     for name in names:
         questions.setdefault(GLOSSARY[name].question, []).append((name, GLOSSARY[name]))
     return list(questions.items())
 
 
 def _verdict(report: Report, name: str) -> str:
-    meaning = GLOSSARY[name]
-    gaps = [(d.baseline, d.metrics[name]) for d in report.differences if d.metrics[name].value is not None]
+    info = GLOSSARY[name]
+    gaps = {d.baseline: d.metrics[name] for d in report.differences if d.metrics[name].value is not None}
     if not gaps:
-        return f"{meaning.label}: no baseline to compare with."
-    beaten = [baseline for baseline, gap in gaps if verdict_of(gap, meaning.better) == "better"]
-    lost = [baseline for baseline, gap in gaps if verdict_of(gap, meaning.better) == "worse"]
-    text = f"{meaning.label}: clearly better than {len(beaten)} of {len(gaps)} baselines"
-    return text + (f", clearly worse than {', '.join(lost).replace('_', ' ')}." if lost else ".")
+        return f"{info.label}: no baseline to compare with."
+    verdicts = {baseline: verdict_of(gap, info.better) for baseline, gap in gaps.items()}
+    beaten = list(verdicts.values()).count("better")
+    better_baselines = [baseline.replace("_", " ") for baseline, verdict in verdicts.items() if verdict == "worse"]
+    text = f"{info.label}: significantly better than {beaten} of {len(gaps)} baselines"
+    return text + (f", significantly worse than {', '.join(better_baselines)}." if better_baselines else ".")
 
 
 def _comparisons(report: Report) -> list[Plot]:
     evaluated = [system for system in report.systems if system.unavailable is None]
     names = [system.name.replace("_", " ") for system in evaluated]
+    estimates = {GLOSSARY[name]: [system.metrics[name] for system in evaluated] for name in _COMPARED}
     return [
-        Plot(
-            GLOSSARY[name].label,
-            GLOSSARY[name].means,
-            plots.comparison(names, [system.metrics[name] for system in evaluated], GLOSSARY[name].label),
-        )
-        for name in _COMPARED
+        Plot(info.label, info.description, plots.comparison(names, values, info.label))
+        for info, values in estimates.items()
     ]
 
 
 def _plots(report: Report) -> list[Plot]:
     data = report.plots
-    share = (data.confusion.true_positive + data.confusion.false_negative) / _posts(report)
     items: list[Plot] = []
     if data.roc:
         caption = "The closer the line is to the upper left corner, the better. Dashed: guessing."
         items.append(Plot("ROC curve", caption, plots.roc(data.roc)))
     if data.precision_recall:
+        share = (data.confusion.true_positive + data.confusion.false_negative) / _num_posts(report)
         caption = "The higher the line, the fewer false alarms among the posts called viral. Dashed: guessing."
         items.append(Plot("Precision and recall", caption, plots.precision_recall(data.precision_recall, share)))
     caption = "Dots on the dashed line: the probabilities are calibrated. Large dots: many posts."
@@ -149,5 +142,4 @@ def _plots(report: Report) -> list[Plot]:
     caption = "Each dot is a post. On the dashed line the prediction is exact."
     items.append(Plot("Predicted and actual score", caption, plots.predicted_and_actual(data.scatter)))
     caption = "Right of the dashed line: the post did better than predicted."
-    items.append(Plot("Errors", caption, plots.residuals(data.scatter)))
-    return items
+    return [*items, Plot("Errors", caption, plots.residuals(data.scatter))]

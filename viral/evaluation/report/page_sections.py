@@ -27,7 +27,7 @@ class Plot:
 
 
 def context(report: Report) -> dict[str, Any]:
-    """Template variables by name."""
+    """Return the template variables by name."""
     return {
         "summary": summarize(report),
         "contents": contents(report),
@@ -40,7 +40,7 @@ def context(report: Report) -> dict[str, Any]:
 
 
 def contents(report: Report) -> list[tuple[str, str]]:
-    """Anchor and title of the sections in this report."""
+    """Return anchor and title of the sections in this report."""
     sections = (
         ("glance", "At a glance", True),
         ("about", "What was evaluated", True),
@@ -59,42 +59,41 @@ def contents(report: Report) -> list[tuple[str, str]]:
     return [(anchor, title) for anchor, title, present in sections if present]
 
 
-def unseen(report: Report) -> list[str]:
-    """Kinds of input that the model does not have, as a limitation."""
+def missing_inputs(report: Report) -> list[str]:
+    """Return the limitation that the model lacks some kinds of input, if it does."""
     kinds = report.card.unseen if report.card else ()
     return [f"Not among its inputs: {'; '.join(kinds)}."] if kinds else []
 
 
 def modality_label(shown: Sequence[str], modalities: Sequence[str]) -> tuple[str, str]:
-    """Name of a set of modalities, and a line below it."""
+    """Return the name of a set of modalities, and a line to show below it."""
     if len(shown) == 1:
         return f"only {shown[0]}", ""
-    hidden = [name for name in modalities if name not in shown]
-    together = " + ".join(shown)
-    return (f"without {hidden[0]}", together) if len(hidden) == 1 else (together, "")
+    hidden, joined = [name for name in modalities if name not in shown], " + ".join(shown)
+    return (f"without {hidden[0]}", joined) if len(hidden) == 1 else (joined, "")
 
 
 def target_class(estimate: Estimate, target: float) -> str:
-    """CSS class: `worse` if the interval of a metric excludes its target, else `unclear`."""
+    """Return the CSS class `worse` if the interval of a metric excludes its target, else `unclear`."""
     if estimate.low is None or estimate.high is None or estimate.low <= target <= estimate.high:
         return "unclear"
     return "worse"
 
 
 def _ablation_plots(ablation: Ablation) -> list[Plot]:
-    """Plots with one modality hidden and with one alone; with two modalities these are the same."""
+    """Plots with one modality hidden and with one alone; for two modalities both are the same plot."""
     count = len(ablation.modalities)
     alone = [subset for subset in ablation.subsets if len(subset.shown) == 1]
-    plots = [_ablation_plot(ablation, "With one modality alone", "How good each modality is by itself.", alone)]
-    if count > 2:
-        without = [subset for subset in ablation.subsets if len(subset.shown) == count - 1]
-        caption = "The further left of the first dot, the more is lost without that modality."
-        plots.insert(0, _ablation_plot(ablation, "With one modality hidden", caption, without))
-    return plots
+    alone_plot = _ablation_plot(ablation, "With one modality alone", "How good each modality is by itself.", alone)
+    if count <= 2:
+        return [alone_plot]
+    without = [subset for subset in ablation.subsets if len(subset.shown) == count - 1]
+    caption = "The further a dot is to the left of the first one, the more the model needs that modality."
+    return [_ablation_plot(ablation, "With one modality hidden", caption, without), alone_plot]
 
 
 def _ablation_plot(ablation: Ablation, title: str, caption: str, subsets: Sequence[AblationResult]) -> Plot:
-    names = ["everything", *(plain(modality_label(subset.shown, ablation.modalities)[0]) for subset in subsets)]
+    names = ["all modalities", *(plain(modality_label(subset.shown, ablation.modalities)[0]) for subset in subsets)]
     estimates = [ablation.whole[_ABLATION_METRIC], *(subset.metrics[_ABLATION_METRIC] for subset in subsets)]
     label = GLOSSARY[_ABLATION_METRIC].label
     return Plot(title, caption, plots.comparison(names, estimates, label, name=title))

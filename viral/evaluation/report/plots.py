@@ -1,4 +1,4 @@
-"""Plots of a report as inline SVG, without pyplot or global state; equal inputs give equal bytes.
+"""Plots of a report as inline SVG, drawn without pyplot or global state; equal inputs give equal bytes.
 
 Colours are the page's CSS variables, so the plots follow its light and dark theme.
 """
@@ -28,7 +28,7 @@ _MAX_NAME = 26  # characters: longer tick labels leave too little room for the p
 
 
 def comparison(names: Sequence[str], estimates: Sequence[Estimate], label: str, *, name: str = "compare") -> str:
-    """One metric of several systems with intervals; the first is the model. `name` must be unique on a page."""
+    """Plot one metric of several systems with intervals; the first is the model. `name` must be unique on a page."""
 
     def draw(axes: Axes) -> None:
         for row, estimate in enumerate(estimates):
@@ -39,19 +39,15 @@ def comparison(names: Sequence[str], estimates: Sequence[Estimate], label: str, 
             if estimate.low is not None and estimate.high is not None:
                 axes.plot([estimate.low, estimate.high], [row, row], color=colour, linewidth=2.5, alpha=0.5)
             axes.plot([estimate.value], [row], "o", color=colour, markersize=7)
-        axes.set_yticks(range(len(names)), [_shorten(system) for system in names])
-        axes.set_ylim(len(names) - 0.5, -0.5)
-        axes.set_xlabel(label)
+        short = [name if len(name) <= _MAX_NAME else f"{name[: _MAX_NAME - 1]}…" for name in names]
+        axes.set_yticks(range(len(names)), short)
+        axes.set(ylim=(len(names) - 0.5, -0.5), xlabel=label)
 
     return _svg(f"{name} {label}", draw, (4.4, 0.9 + 0.37 * len(names)))
 
 
-def _shorten(name: str) -> str:
-    return name if len(name) <= _MAX_NAME else f"{name[: _MAX_NAME - 1]}…"
-
-
 def growth(authors: Sequence[int], estimates: Sequence[Estimate], label: str) -> str:
-    """One metric against the number of training authors, with intervals."""
+    """Plot one metric against the number of training authors, with intervals."""
 
     def draw(axes: Axes) -> None:
         for x, estimate in zip(authors, estimates, strict=True):
@@ -60,8 +56,7 @@ def growth(authors: Sequence[int], estimates: Sequence[Estimate], label: str) ->
         values = [float("nan") if estimate.value is None else estimate.value for estimate in estimates]
         axes.plot(authors, values, "o-", color=_ACCENT, markersize=7)
         axes.set_xlim(left=0)
-        axes.set_xlabel("training authors")
-        axes.set_ylabel(label)
+        axes.set(xlabel="training authors", ylabel=label)
 
     return _svg(f"growth {label}", draw)
 
@@ -69,7 +64,7 @@ def growth(authors: Sequence[int], estimates: Sequence[Estimate], label: str) ->
 def over_time(
     days: Sequence[str], estimates: Sequence[Estimate], label: str, limits: Sequence[float], *, name: str
 ) -> str:
-    """One metric per window with its interval, between its limits. `days` has the first day of each window."""
+    """Plot one metric per window with its interval and limits. `days` has the first day of each window."""
 
     def draw(axes: Axes) -> None:
         rows = np.arange(len(days))
@@ -84,36 +79,32 @@ def over_time(
             axes.axhline(limit, color=_MUTED, linestyle="--", linewidth=1)
         ends = sorted({0, len(days) - 1})  # more dates would touch
         axes.set_xticks(ends, [days[end] for end in ends])
-        axes.set_xlim(-0.5, len(days) - 0.5)
-        axes.set_ylabel(label)
+        axes.set(xlim=(-0.5, len(days) - 0.5), ylabel=label)
 
     return _svg(f"time {name}", draw)
 
 
 def roc(curve: Curve) -> str:
-    """True against false positive rate, with the diagonal of guessing."""
-
-    def draw(axes: Axes) -> None:
-        axes.plot([0, 1], [0, 1], "--", color=_MUTED, linewidth=1)
-        axes.plot(curve.x, curve.y, color=_ACCENT, linewidth=2)
-        _unit(axes, "false positive rate", "true positive rate (recall)")
-
-    return _svg("roc", draw)
+    """Plot true against false positive rate, with the diagonal of guessing."""
+    return _curve("roc", curve, (0, 1), "false positive rate", "true positive rate (recall)")
 
 
 def precision_recall(curve: Curve, share: float) -> str:
-    """Precision against recall, with the line of guessing at the share of viral posts."""
+    """Plot precision against recall, with the line of guessing at the share of viral posts."""
+    return _curve("precision recall", curve, (share, share), "recall", "precision")
 
+
+def _curve(name: str, curve: Curve, guessing: tuple[float, float], x_label: str, y_label: str) -> str:
     def draw(axes: Axes) -> None:
-        axes.plot([0, 1], [share, share], "--", color=_MUTED, linewidth=1)
+        axes.plot([0, 1], guessing, "--", color=_MUTED, linewidth=1)
         axes.plot(curve.x, curve.y, color=_ACCENT, linewidth=2)
-        _unit(axes, "recall", "precision")
+        _style_unit_axes(axes, x_label, y_label)
 
-    return _svg("precision recall", draw)
+    return _svg(name, draw)
 
 
 def reliability(bins: Sequence[Bin]) -> str:
-    """Share of viral posts against predicted probability; larger dots are more posts."""
+    """Plot the share of viral posts against the predicted probability; larger dots are more posts."""
 
     def draw(axes: Axes) -> None:
         most = max(bin_.posts for bin_ in bins)
@@ -122,42 +113,37 @@ def reliability(bins: Sequence[Bin]) -> str:
         axes.plot([0, 1], [0, 1], "--", color=_MUTED, linewidth=1)
         axes.plot(x, y, color=_ACCENT, linewidth=1)
         axes.scatter(x, y, s=sizes, color=_ACCENT, alpha=0.6, linewidths=0)
-        _unit(axes, "predicted probability", "share of viral posts")
+        _style_unit_axes(axes, "predicted probability", "share of viral posts")
 
     return _svg("reliability", draw)
 
 
 def predicted_and_actual(points: Curve) -> str:
-    """Scatter plot of predicted and actual score, with the diagonal."""
+    """Plot predicted and actual score as a scatter plot with the diagonal."""
 
     def draw(axes: Axes) -> None:
         ends = [min(points.x + points.y), max(points.x + points.y)]
         axes.plot(ends, ends, "--", color=_MUTED, linewidth=1)
         axes.scatter(points.x, points.y, s=12, color=_ACCENT, alpha=0.45, linewidths=0)
-        axes.set_xlabel("predicted score")
-        axes.set_ylabel("actual score")
+        axes.set(xlabel="predicted score", ylabel="actual score")
 
     return _svg("scatter", draw)
 
 
 def residuals(points: Curve) -> str:
-    """Histogram of actual minus predicted score."""
+    """Plot a histogram of actual minus predicted score."""
 
     def draw(axes: Axes) -> None:
         errors = np.asarray(points.y) - np.asarray(points.x)
         axes.hist(errors, bins=min(30, max(5, len(errors) // 8)), color=_ACCENT, alpha=0.7)
         axes.axvline(0, color=_MUTED, linestyle="--", linewidth=1)
-        axes.set_xlabel("actual minus predicted score")
-        axes.set_ylabel("posts")
+        axes.set(xlabel="actual minus predicted score", ylabel="posts")
 
     return _svg("residuals", draw)
 
 
-def _unit(axes: Axes, x: str, y: str) -> None:
-    axes.set_xlim(-0.02, 1.02)
-    axes.set_ylim(-0.02, 1.02)
-    axes.set_xlabel(x)
-    axes.set_ylabel(y)
+def _style_unit_axes(axes: Axes, x_label: str, y_label: str) -> None:
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel=x_label, ylabel=y_label)
 
 
 def _svg(name: str, draw: Callable[[Axes], None], size: tuple[float, float] = _SIZE) -> str:
@@ -166,7 +152,7 @@ def _svg(name: str, draw: Callable[[Axes], None], size: tuple[float, float] = _S
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
-    # On a phone of 320 pixels a plot shrinks to four fifths: 12 points stay legible.
+    # On a screen 320 pixels wide, a plot shrinks to four fifths of its size: 12 points stay legible.
     style: Any = {
         "font.size": 12,
         "xtick.major.pad": 6,
@@ -176,16 +162,15 @@ def _svg(name: str, draw: Callable[[Axes], None], size: tuple[float, float] = _S
         "text.parse_math": False,
     }
     with matplotlib.rc_context(style), warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", "Glyph .* missing"
-        )  # the browser renders the text; this font only measures it
+        # The browser renders the text; matplotlib's font only measures it.
+        warnings.filterwarnings("ignore", "Glyph .* missing")
         figure = Figure(figsize=size, layout="constrained")
         axes = figure.add_subplot()
         draw(axes)
         _style(axes)
         out = io.StringIO()
-        metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         FigureCanvasSVG(figure)
+        metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         figure.savefig(out, format="svg", metadata=metadata, transparent=True)
     return _inline(out.getvalue())
 
@@ -202,7 +187,7 @@ def _style(axes: Axes) -> None:
 
 
 def _inline(svg: str) -> str:
-    """Drop the XML head and ids that would repeat on a page; insert the page's colour variables."""
+    """Drop the XML header and group ids, which would repeat on a page, and insert the page's colour variables."""
     body = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
     body = re.sub(r'<g id="[^"]*"', "<g", body)
     for colour, variable in _VARIABLES.items():

@@ -19,17 +19,17 @@ class About(Frozen):
     """What was evaluated, and on which posts.
 
     Attributes:
-        title: of the page.
-        model: name and version.
-        viral: which posts count as viral, in words.
-        score: the predicted score with its unit, in words.
-        feature_set: name and fingerprint.
-        inputs: extractors that the model reads.
+        title: title of the page.
+        model: name and version of the model.
+        viral: definition of a viral post, in words.
+        score: definition of the score with its unit, in words.
+        feature_set: name and fingerprint of the feature set.
+        inputs: extractors that the model uses.
         random_weights: extractors with random, untrained weights.
-        corpus: the posts, in words.
+        corpus: description of the posts.
         synthetic: whether the posts are synthetic.
-        data_hash: of the label table.
-        code_version: of this product.
+        data_hash: hash of the label table.
+        code_version: version of this product.
         limits: further limitations to show.
     """
 
@@ -57,7 +57,7 @@ class SplitPart(Frozen):
 
 
 class Split(Frozen):
-    """How the posts were divided: a `splits.SplitSpec` and the resulting parts."""
+    """How the posts were split: fields of the `splits.SplitSpec`, and the resulting parts."""
 
     kind: str
     gap_days: float
@@ -75,7 +75,7 @@ class System(Frozen):
 
 
 class Difference(Frozen):
-    """Each metric of the model minus that of one baseline, on the same resamples."""
+    """Differences of the metrics, model minus one baseline, on the same resamples."""
 
     baseline: str
     metrics: StoredMetrics
@@ -106,18 +106,17 @@ class Confusion(Frozen):
 
 
 class Plots(Frozen):
-    """Points of the plots. A curve is None if all posts are of one class."""
+    """Points of the plots. A curve is None if all posts are of one class; `scatter` has predicted and actual scores."""
 
     roc: Curve | None
     precision_recall: Curve | None
     reliability: tuple[Bin, ...]
     confusion: Confusion
     scatter: Curve
-    """A sample of the test posts: x is the predicted score, y the actual one."""
 
 
 class Modality(Frozen):
-    """One modality: share of the posts that have it, and its mean share in their predictions."""
+    """One modality: share of posts that have it, and its mean share in the predictions for these posts."""
 
     name: str
     present: float
@@ -141,7 +140,7 @@ class Example(Frozen):
 class Report(Frozen):
     """The scorecard of a model. It has no creation time, so equal inputs give equal reports.
 
-    `calibration` describes in words how probabilities and intervals were calibrated, and on which posts.
+    `calibration` describes how probabilities and intervals were calibrated, and on which posts.
     """
 
     about: About

@@ -1,6 +1,6 @@
 """Further sections of a scorecard: ablation, thresholds, groups and the model card.
 
-Fields are the keys of the stored JSON; a field with another name than its key has an alias.
+Aliases are keys of the stored JSON.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ Observed = Annotated[float, Field(validation_alias="happened", serialization_ali
 
 
 class AblationResult(Frozen):
-    """Metrics of the model when it sees only some modalities.
+    """Metrics of the model with some modalities hidden.
 
     Attributes:
         shown: the visible modalities.
-        available: share of the posts with any of them; the others get the average of the training posts.
+        available: share of posts with any visible modality; the others get the average of the training posts.
         metrics: on all posts.
-        differences: each metric minus that of the model with all modalities.
+        differences: each metric minus the metric with all modalities.
     """
 
     shown: tuple[str, ...]
@@ -34,9 +34,9 @@ class AblationResult(Frozen):
 
 
 class Ablation(Frozen):
-    """The test posts scored again with modalities hidden, without retraining.
+    """The model's metrics with modalities hidden, without retraining.
 
-    `posts` is the number of posts scored again, `resampled_posts` the number behind the intervals.
+    `posts` is the number of posts scored, `resampled_posts` the number used for the intervals.
     """
 
     modalities: tuple[str, ...]
@@ -48,9 +48,9 @@ class Ablation(Frozen):
 
 
 class ThresholdResult(Frozen):
-    """Metrics under another threshold for viral: `threshold`, above which the top `share` of the training posts lie.
+    """Metrics under another threshold for viral.
 
-    `viral` is the share of the test posts above it.
+    `share` is the share of training posts above `threshold`, `viral` the share of test posts above it.
     """
 
     share: float
@@ -60,7 +60,7 @@ class ThresholdResult(Frozen):
 
 
 class Group(Frozen):
-    """Calibration on one group of test posts. `gap` is the mean probability minus the share of viral posts."""
+    """Calibration on one group of test posts. `gap` is `predicted` (mean probability) minus `observed`."""
 
     name: str
     posts: int
@@ -79,7 +79,7 @@ class Grouping(Frozen):
 
 
 class Input(Frozen):
-    """One extractor of the model's feature set. `used`: whether the model reads it."""
+    """One extractor of the model's feature set. `used`: whether the model uses it."""
 
     name: str
     modality: str
@@ -90,7 +90,7 @@ class Input(Frozen):
 
 
 class Card(Frozen):
-    """The model card. `fitted` are the constants of the label, fitted on the training posts alone."""
+    """The model card. `fitted` has the constants of the label, fitted on the training posts alone."""
 
     kind: str
     architecture: str
