@@ -1,4 +1,4 @@
-"""Combine saved models into one, with weights learnt on the validation split."""
+"""Combine saved models into one, with weights learned on the validation split."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import click
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from click.core import ParameterSource
 
 import viral
 from jobs import train_ensemble, train_network
@@ -18,12 +19,13 @@ from jobs.runtime.buckets import map_buckets
 from jobs.runtime.options import feature_set_options
 from jobs.runtime.session import session
 from jobs.scoring.loaded import raw_scorer
-from jobs.train_ensemble import MIN_VALIDATION_ROWS, EnsembleSpec, validation_rows, weights_option
+from jobs.train_ensemble import MIN_VALIDATION_ROWS, EnsembleSpec, validation_rows
 from jobs.training.calibrate import calibrate
-from jobs.training.ensemble_card import ALL_MEMBERS
+from jobs.training.ensemble_card import ALL_MEMBERS, validation_metrics
 from jobs.training.ensemble_member import MAX_VALIDATION_ROWS
 from jobs.training.external_features import features_option, set_or_features
 from jobs.training.labelled import author_fraction_of, statistics_of, training_data
+from jobs.training.options import parse_weights
 from jobs.training.specs import TrainSpec
 from viral.console.commands import execute
 from viral.console.options import ray_options, root_options
@@ -32,11 +34,10 @@ from viral.datasets.labelled_features import LabelledFeatures, Statistics
 from viral.datasets.streams import Stream, from_table
 from viral.errors import ConfigError, TableError
 from viral.extractors.feature_set import FeatureSet
-from viral.models.ensemble.member import log_loss, squared_loss
 from viral.models.ensemble.rows import is_sampled
 from viral.models.mixing import MixingWeights, learn_weights, mix, normalise_weights
 from viral.models.predictions import Floats, PredictionBatch
-from viral.models.stacked import to_bytes, union
+from viral.models.stacked import to_bytes, union_streams
 from viral.models.train_config import TrainConfig
 from viral.registry.registry import ModelVersion, Registry
 from viral.storage.store import Store
@@ -46,7 +47,7 @@ from viral.tables.run_log import record_run
 
 @dataclass
 class StackedSummary:
-    """The saved stack, with weights and validation metrics of each member."""
+    """The saved model, with weights and validation metrics of each member."""
 
     model: str
     validation_rows: int
@@ -56,7 +57,7 @@ class StackedSummary:
 
 @dataclass(frozen=True)
 class StackedSpec:
-    """Settings of a stack: saved models, `name` or `name/version`, and their fixed weights; None: learn them."""
+    """Settings of a stack: members as `name` or `name/version`, and fixed weights by member; None: learn them."""
 
     name: str
     members: tuple[str, ...]
@@ -73,9 +74,9 @@ def train_members(
     author_fraction: float = 1.0,
     debug: bool = False,
 ) -> tuple[str, ...]:
-    """Train and save a fusion model and an ensemble of classical ones, `<name>-fusion` and `<name>-ensemble`.
+    """Train and save a fusion model `<name>-fusion` and an ensemble `<name>-ensemble`. Call it within a session.
 
-    Their names differ from the defaults, so that a served `fusion` is not replaced. Call it within a session.
+    The names differ from the defaults of `viral train`, so that a served `fusion` is not replaced.
     """
     check_name(f"{name}-ensemble")
     ensemble = EnsembleSpec(f"{name}-ensemble", feature_set, label, seed=seed, author_fraction=author_fraction)
@@ -86,7 +87,7 @@ def train_members(
 
 
 def run(store: Store, spec: StackedSpec, *, address: str | None = None, debug: bool = False) -> StackedSummary:
-    """Weight saved models and save them as one.
+    """Combine saved models and save the result as one model.
 
     Raises:
         TableError: a model is missing, or the models were not trained on the same features and labels.
@@ -95,13 +96,13 @@ def run(store: Store, spec: StackedSpec, *, address: str | None = None, debug: b
     check_name(spec.name)
     models = _models(store, spec.members)
     fixed = None if spec.weights is None else normalise_weights(spec.members, spec.weights)
-    streams = union([model.card for model in models])
+    streams = union_streams([model.card for model in models])
     data = training_data(store, models[0], streams)
     with session(address, debug=debug):
         statistics = statistics_of(data)
         predictions, viral_posts, score = _predict(data, models, validation_rows(data, models[0].card["label"]["name"]))
         weights = fixed or learn_weights(predictions, viral_posts, score)
-        metrics = [_metrics(batch, viral_posts, score) for batch in (*predictions, mix(predictions, weights))]
+        metrics = [validation_metrics(batch, viral_posts, score) for batch in (*predictions, mix(predictions, weights))]
         card = _card(models, weights, metrics, streams, statistics)
         version = Registry(store).save(spec.name, card, to_bytes(models))
         calibrate(store, Registry(store).load(f"{spec.name}/{version}"))
@@ -113,24 +114,24 @@ def run(store: Store, spec: StackedSpec, *, address: str | None = None, debug: b
 def _models(store: Store, members: Sequence[str]) -> list[ModelVersion]:
     models = [Registry(store).load(name) for name in members]
     if len({str(model) for model in models}) < max(2, len(models)):
-        raise ConfigError("a stack needs two or more different models: --member fusion --member ensemble, say")
+        raise ConfigError("name two or more different models, as in --member fusion --member ensemble")
     first = models[0]
     for model in models[1:]:
         if model.card["feature_set"]["fingerprint"] != first.card["feature_set"]["fingerprint"]:
-            raise TableError(f"{model} and {first} were trained on different feature sets: train both on one")
+            raise TableError(f"{model} and {first} were trained on different feature sets: train both on the same")
         if model.card["label"] != first.card["label"]:
             raise TableError(f"{model} and {first} were trained on different labels: train both on the same")
         if author_fraction_of(model) != author_fraction_of(first):
-            raise TableError(f"{model} and {first} were trained on different shares of the authors: train both on one")
+            raise TableError(f"{model} and {first} were trained on different authors: train both on the same fraction")
     return models
 
 
 def _predict(
     data: LabelledFeatures, models: Sequence[ModelVersion], rows: int
 ) -> tuple[list[PredictionBatch], npt.NDArray[np.bool_], Floats]:
-    """Predictions of each model for the validation posts that have inputs of all models, with their labels.
+    """Predict the validation posts that have inputs of all models; return predictions by model, `is_viral` and score.
 
-    `rows` is the size of the validation split. Raises TableError if there are too few such posts.
+    `rows` is the size of the validation split, of which a sample is used. Raises TableError: too few such posts.
     """
     log2_buckets = data.log2_buckets()
     fraction = min(1.0, MAX_VALIDATION_ROWS / max(1, rows))
@@ -149,7 +150,7 @@ def _predict(
 def _predict_bucket(
     data: LabelledFeatures, log2_buckets: int, models: Sequence[str], fraction: float, bucket: int
 ) -> tuple[Floats, Floats]:
-    """Labels (rows, 2), and probability, low, score and high by each model (models, rows, 4), for one bucket."""
+    """Return a bucket's labels (rows, 2), and probability, low, score and high of each model (models, rows, 4)."""
     rows = data.read(log2_buckets, bucket, ("validation",))
     rows = rows.filter(pa.array([is_sampled(post, fraction) for post in rows["post_id"].to_pylist()], pa.bool_()))
     scorers = [raw_scorer(data.features.store.root, model) for model in models]
@@ -191,19 +192,8 @@ def _card(
     }
 
 
-def _metrics(predictions: PredictionBatch, viral_posts: npt.NDArray[np.bool_], score: Floats) -> dict[str, float]:
-    rmse = squared_loss(predictions.score, score) ** 0.5
-    return {"log_loss": log_loss(predictions.probability, viral_posts), "rmse": rmse}
-
-
 def _format(metrics: dict[str, float]) -> str:
     return ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in metrics.items())
-
-
-def _is_set(name: str) -> bool:
-    """Return whether the user set an option."""
-    source = click.get_current_context().get_parameter_source(name)
-    return source not in (None, click.core.ParameterSource.DEFAULT)
 
 
 @click.command()
@@ -217,7 +207,7 @@ def _is_set(name: str) -> bool:
 @click.option(
     "--weight", "fixed_weights", multiple=True, metavar="MODEL=WEIGHT", help="Fix the weights instead of learning them."
 )
-@click.option("--seed", default=0, show_default=True, help="Without --member: of the training.")
+@click.option("--seed", default=0, show_default=True, help="Without --member: seed of the training.")
 @ray_options
 @root_options
 def command(
@@ -234,27 +224,28 @@ def command(
     as_json: bool,
     debug: bool,
 ) -> None:
-    """Combine saved models into one, with weights learnt on the validation split.
+    """Combine saved models into one, with weights learned on the validation split.
 
     Without --member it first trains a fusion model and an ensemble of classical models on --feature-set and --label,
     and saves them as NAME-fusion and NAME-ensemble.
     """
     store = Store.open(root)
-    fixed = weights_option(fixed_weights, "fusion/3=0.4")
-    if members and (label or weights or features or _is_set("feature_set")):
+    fixed = parse_weights(fixed_weights, "--weight takes MODEL=WEIGHT, as in --weight fusion/3=0.4")
+    source = click.get_current_context().get_parameter_source("feature_set")
+    if members and (label or weights or features or source not in (None, ParameterSource.DEFAULT)):
         raise ConfigError(
-            "saved members determine features and labels: leave out --feature-set, --weights, --features and --label"
+            "--member determines features and labels: leave out --feature-set, --weights, --features and --label"
         )
     if fixed and not members:
-        raise ConfigError("--weight is for saved models: name them with --member")
+        raise ConfigError("--weight is for saved models: select them with --member")
 
     def work() -> StackedSummary:
         with session(address, debug=debug):
-            stacked = members
-            if not stacked:
-                inputs = set_or_features(store, feature_set, weights, features)
-                stacked = train_members(store, name, inputs, label or "log_views", seed=seed, debug=debug)
-            return run(store, StackedSpec(name, stacked, fixed), debug=debug)
+            if members:
+                return run(store, StackedSpec(name, members, fixed), debug=debug)
+            inputs = set_or_features(store, feature_set, weights, features)
+            trained = train_members(store, name, inputs, label or "log_views", seed=seed, debug=debug)
+            return run(store, StackedSpec(name, trained), debug=debug)
 
     print_summary(record_run(store, "train", lambda _: work()), as_json=as_json)
 

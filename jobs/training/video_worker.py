@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from jobs.training.clips import ClipSource, Decoders, clip_tables, pixels_of
 from jobs.training.state import Progress, report, restore
-from viral.datasets.labelled_features import TARGETS, targets_of
+from viral.datasets.labelled_features import TARGETS, target_arrays
 from viral.errors import TableError
 from viral.extractors.clip_network import as_clip_network
 from viral.extractors.extractor import PostInput
@@ -39,14 +39,14 @@ class VideoTask:
     """Input of a worker.
 
     Args:
-        source: clips of the validation split; those of a training epoch come from the same tables.
+        source: clips of the validation split; each training epoch uses a copy for its own split and seed.
         heads: shape of the heads.
         train: training settings.
-        scaling: of the target.
+        scaling: mean and scale of the target.
         means: mean of each target over the training split.
         posts: number of posts of each bucket, by split.
         decoders: decoding tasks per worker.
-        resolve: finds the initial weights of the backbone.
+        resolve: locates the initial weights of the backbone.
     """
 
     source: ClipSource
@@ -60,10 +60,9 @@ class VideoTask:
 
 
 def run(config: dict[str, Any]) -> int:
-    """Train `config["task"]`, resuming from the newest checkpoint of the run, and report every epoch.
+    """Train `config["task"]` from the newest checkpoint of the run, and report every epoch.
 
-    Returns:
-        The number of epochs done before this call.
+    Returns the number of epochs done before this call.
     """
     import ray.train
     import ray.train.torch
@@ -81,7 +80,7 @@ def run(config: dict[str, Any]) -> int:
     state = restore(model, learner)
     resumed_at = state.epoch
     while not state.finished(task.train):
-        torch.manual_seed((task.train.seed << 20) + (state.epoch << 8) + rank)  # dropout is the same after a resume
+        torch.manual_seed((task.train.seed << 20) + (state.epoch << 8) + rank)  # a resumed run has the same dropout
         _epoch(task, model, learner, state, (rank, world))
         report(model, learner, state, rank)
     return resumed_at
@@ -107,7 +106,7 @@ def _epoch(
 
 
 def _mean(sums: Sequence[Any], split: str) -> float:
-    """Mean loss over all workers, from their (sum, count)."""
+    """Return the mean loss over all workers, from the (sum, count) of each."""
     count = sum(number for _, number in sums)
     if not count:
         raise TableError(f"no video of the {split} split can be decoded: backfill and see `viral failures`")
@@ -119,13 +118,12 @@ def _network(task: VideoTask) -> VideoNetwork:
     from viral.models.video import VideoNetwork
 
     heads = LinearNetwork(task.heads)
-    heads.init_biases(task.means["is_viral"], {FIRST_RATE + at: task.means[name] for at, name in enumerate(RATES)})
+    heads.init_biases(task.means["is_viral"], {FIRST_RATE + i: task.means[name] for i, name in enumerate(RATES)})
     spec = as_clip_network(task.source.spec)
     return VideoNetwork(spec, spec.load_network(task.resolve), heads)
 
 
 def _all_gather(value: T) -> list[T]:
-    """The values of all workers, by rank."""
     import torch.distributed
 
     if not torch.distributed.is_initialized():
@@ -137,7 +135,7 @@ def _all_gather(value: T) -> list[T]:
 
 @dataclass
 class _Clips:
-    """The posts of some chunks as batches; `skipped` counts undecodable posts by reason."""
+    """The posts of some chunks as batches; `skipped` counts unreadable videos by reason."""
 
     task: VideoTask
     source: ClipSource
@@ -146,12 +144,12 @@ class _Clips:
     skipped: Counter[str] = field(default_factory=Counter)
 
     def steps(self, posts: int) -> Iterator[list[ClipTensors]]:
-        """Yield the batches of each step of `posts` posts. A step always has a batch: the other workers wait for it."""
+        """Yield the batches of each step of `posts` posts; at least one, because other workers wait for the step."""
         for table in self._tables(posts):
             yield list(self._batches(table)) or [self._empty_batch()]
 
     def batches(self) -> Iterator[ClipTensors]:
-        """Yield all decodable posts in batches."""
+        """Yield all posts with a readable video in batches."""
         for table in self._tables(self.task.train.micro_batch):
             yield from self._batches(table)
 
@@ -166,7 +164,7 @@ class _Clips:
 
     def _batch(self, rows: pa.Table) -> ClipTensors:
         clips = [pixels_of(row) for row in rows.select(["pixels", "shape"]).to_pylist()]
-        targets = {name: np.array(values) for name, values in targets_of(rows).items()}
+        targets = {name: np.array(values) for name, values in target_arrays(rows).items()}
         targets["target"] = self.task.scaling.standardise(targets["target"])
         return self._to_tensors(np.concatenate(clips), [len(clip) for clip in clips], targets)
 

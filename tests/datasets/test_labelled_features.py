@@ -16,9 +16,9 @@ from viral.datasets.labelled_features import (
     LabelledFeatures,
     RunningMoments,
     Statistics,
-    moments_of,
+    compute_moments,
     sum_statistics,
-    targets_of,
+    target_arrays,
 )
 from viral.datasets.streams import Stream
 from viral.storage.store import Store
@@ -250,7 +250,7 @@ def test_the_hash_changes_with_vectors_and_posts(tmp_path: Any) -> None:
 
 
 def test_targets_as_arrays() -> None:
-    actual = targets_of(label_rows([1, 5]))
+    actual = target_arrays(label_rows([1, 5]))
     np.testing.assert_array_equal(actual["target"], np.array([1 / 3, 5 / 3], np.float32))
     assert actual["is_viral"].tolist() == [0, 1]
     assert actual["likes_rate"].tolist() == [-1, -2]
@@ -260,9 +260,9 @@ def test_targets_as_arrays() -> None:
 
 def test_moments_do_not_depend_on_the_slices_they_are_added_up_in(monkeypatch: pytest.MonkeyPatch) -> None:
     vectors = np.random.default_rng(0).normal(1000, 1, (50, 3)).astype(np.float32)
-    whole = moments_of(vectors)
+    whole = compute_moments(vectors)
     monkeypatch.setattr("viral.datasets.labelled_features._SLICE", 7)
-    pieces = moments_of(vectors)
+    pieces = compute_moments(vectors)
     assert whole.count == pieces.count == 50
     np.testing.assert_allclose(pieces.mean, vectors.astype(np.float64).mean(axis=0), rtol=1e-12)
     np.testing.assert_allclose(pieces.scale, vectors.astype(np.float64).std(axis=0), rtol=1e-6)

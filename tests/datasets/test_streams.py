@@ -63,9 +63,11 @@ def test_no_rows_at_all(streams: tuple[Stream, ...], make_rows: Callable[..., pa
 
 def test_vectors_of_another_length_are_refused() -> None:
     stream = (Stream("caption", "text", 4),)
-    with pytest.raises(TableError, match=r"^a vector of caption has not 4 values: it is of another feature set$"):
+    with pytest.raises(
+        TableError, match=r"^a vector of caption does not have 4 values: it belongs to another feature set$"
+    ):
         from_table(stream, pa.table({"caption": pa.array([[1.0] * 3, None, [1.0] * 5], VECTOR)}))
-    with pytest.raises(TableError, match="a vector of caption has not 4 values"):
+    with pytest.raises(TableError, match="a vector of caption does not have 4 values"):
         from_vectors(stream, [{"caption": np.ones(3, np.float32)}])
 
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from viral.datasets.labelled_features import Statistics, moments_of
+from viral.datasets.labelled_features import Statistics, compute_moments
 from viral.datasets.streams import Batch, Stream
 from viral.errors import LeakError
 from viral.evaluation.audit import AuditSample, Evidence, FittedState, audit, raise_on_leaks
@@ -56,7 +56,7 @@ def batch(count: int = POSTS_EACH * AUTHORS) -> Batch:
 def fitted_state(rows: pa.Table, inputs: Batch, parts: tuple[str, ...] = ("train",), **changes: object) -> FittedState:
     """A model that was fitted on the posts of those parts."""
     mask = np.isin(rows["split"].to_numpy(), parts)
-    moments = {name: moments_of(vectors[mask]) for name, vectors in inputs.vectors.items()}
+    moments = {name: compute_moments(vectors[mask]) for name, vectors in inputs.vectors.items()}
     target = rows["target"].to_numpy()[mask]
     scaling = Scaling(float(target.mean()), float(target.std()))
     return FittedState(
@@ -74,8 +74,8 @@ def fitted_state(rows: pa.Table, inputs: Batch, parts: tuple[str, ...] = ("train
 
 def statistics(rows: pa.Table, inputs: Batch) -> Statistics:
     mask = rows["split"].to_numpy() == "train"
-    moments = {name: moments_of(vectors[mask]) for name, vectors in inputs.vectors.items()}
-    moments["target"] = moments_of(rows["target"].to_numpy()[mask][:, None])
+    moments = {name: compute_moments(vectors[mask]) for name, vectors in inputs.vectors.items()}
+    moments["target"] = compute_moments(rows["target"].to_numpy()[mask][:, None])
     return Statistics(int(mask.sum()), moments)
 
 

@@ -21,7 +21,7 @@ from jobs import audit, evaluate, label
 from jobs.training.external_features import import_features
 from tests.conftest import CORPUS_POSTS
 from viral.console.commands import execute
-from viral.datasets.labelled_features import moments_of
+from viral.datasets.labelled_features import compute_moments
 from viral.datasets.streams import from_dict
 from viral.errors import LeakError, TableError
 from viral.evaluation.splits import SplitSpec
@@ -153,7 +153,7 @@ def test_sounds_on_both_sides(store):
 def test_scalers_of_all_posts(store, flow):
     saved = Registry(store).load("fused")
     vectors = [each for each in features_table(store, flow.feature_set).read()["craft"].to_pylist() if each]
-    of_all = moments_of(np.array(vectors, np.float32))
+    of_all = compute_moments(np.array(vectors, np.float32))
     tensors = load(saved.weights)
     for name in ("mean", "scale"):
         tensors[f"projections.craft.{name}"] = getattr(of_all, name).astype(np.float32)

@@ -13,7 +13,7 @@ from jobs import backfill, evaluate, ingest, label, train_network
 from jobs.training.shard import Shard
 from jobs.training.specs import TrainSpec
 from viral.config import Settings
-from viral.datasets.labelled_features import SPLITS, moments_of
+from viral.datasets.labelled_features import SPLITS, compute_moments
 from viral.datasets.streams import from_table, streams_of
 from viral.demo import CorpusSpec, generate
 from viral.evaluation.report.report import Report
@@ -135,7 +135,7 @@ def test_where_one_thing_alone_matters_its_modality_has_the_largest_share(plante
     torch.manual_seed(0)
     model = network(FusionConfig(streams))
     moments = {
-        name: moments_of(array[batch.present[:, index]]) for index, (name, array) in enumerate(batch.vectors.items())
+        name: compute_moments(array[batch.present[:, index]]) for index, (name, array) in enumerate(batch.vectors.items())
     }
     set_statistics(
         model,

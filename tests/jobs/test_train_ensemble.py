@@ -112,7 +112,7 @@ def test_what_cannot_be_an_ensemble(store, flow):
 
     with pytest.raises(ConfigError, match="no member 'oracle': choose from logistic"):
         run(members=("oracle",))
-    with pytest.raises(ConfigError, match="given to 'svm', which is no member: there are knn"):
+    with pytest.raises(ConfigError, match="no member is named 'svm': choose from knn"):
         run(members=("knn",), weights={"svm": 1.0})
     with pytest.raises(ConfigError, match="not all 0"):
         run(weights={"svm": 0.0})
@@ -121,9 +121,9 @@ def test_what_cannot_be_an_ensemble(store, flow):
     at = rows.column_names.index("is_viral")
     dull = rows.set_column(at, LABELS.field("is_viral"), pa.array([False] * rows.num_rows))
     label._replace(store, "dull", dull, {**about, "name": "dull"})
-    with pytest.raises(TableError, match="none of the training posts is viral by labels/dull: label"):
+    with pytest.raises(TableError, match="none of the training posts are viral by labels/dull: label"):
         run(label="dull")
-    with pytest.raises(TableError, match="is viral by labels/dull: label with another --top"):
+    with pytest.raises(TableError, match="are viral by labels/dull: label with another --top"):
         train_network.run(store, TrainSpec("m", flow.feature_set, "dull"), TrainConfig(epochs=1))
     assert not list(store.objects("models/m"))
 

@@ -10,7 +10,7 @@ import torch
 
 from viral.datasets.streams import Stream
 from viral.errors import ConfigError
-from viral.models.fusion import Fusion, NetworkOutput, hide, set_statistics
+from viral.models.fusion import Fusion, NetworkOutput, drop_modalities, set_statistics
 from viral.models.fusion_config import RATES, FusionConfig
 from viral.models.losses import fusion_loss
 
@@ -184,7 +184,7 @@ def test_modality_dropout_never_hides_the_last_stream(probability: float) -> Non
     present = torch.rand(5000, 4, generator=torch.Generator().manual_seed(0)) < 0.5
     present[:, 0] |= ~present.any(dim=1)
     torch.manual_seed(1)
-    visible = hide(present, probability)
+    visible = drop_modalities(present, probability)
     assert visible.any(dim=1).all()
     assert not (visible & ~present).any()
     several = present.sum(dim=1) == 4

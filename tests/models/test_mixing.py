@@ -63,7 +63,7 @@ def test_given_weights_are_shares() -> None:
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        ({"z": 1.0}, "given to 'z', which is no member: there are a, b"),
+        ({"z": 1.0}, "no member is named 'z': choose from a, b"),
         ({"a": 0.0}, "0 or more, and not all 0"),
         ({"a": -1.0, "b": 2.0}, "0 or more"),
         ({"a": float("nan")}, "0 or more"),

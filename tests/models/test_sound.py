@@ -146,11 +146,11 @@ def test_what_cannot_be_gone_on_from() -> None:
 
     sound, light = FeatureSet.named("sound"), FeatureSet.named("light")
     check_start(saved(), sound, [STREAM], "sound")
-    with pytest.raises(ConfigError, match="cannot go on from s/2: its architecture is gated, not sound"):
+    with pytest.raises(ConfigError, match="cannot continue from s/2: its architecture is gated, not sound"):
         check_start(saved(config=asdict(FusionConfig((STREAM,)))), sound, [STREAM], "sound")
     with pytest.raises(ConfigError, match="its architecture is trees, not sound"):
         check_start(saved(kind="trees"), sound, [STREAM], "sound")
     with pytest.raises(ConfigError, match=f"trained on feature set sound-{sound.fingerprint}, not on light-"):
         check_start(saved(), light, [STREAM], "sound")
-    with pytest.raises(ConfigError, match="it looks at logmel, not at caption"):
+    with pytest.raises(ConfigError, match="its inputs are logmel, not caption"):
         check_start(saved(), sound, [Stream("caption", "text", 3)], "sound")

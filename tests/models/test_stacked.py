@@ -16,7 +16,7 @@ from viral.models.fusion import Fusion
 from viral.models.fusion_config import FusionConfig
 from viral.models.mixing import MixingWeights
 from viral.models.predictor import load
-from viral.models.stacked import to_bytes, union
+from viral.models.stacked import to_bytes, union_streams
 from viral.registry.registry import ModelVersion
 
 METADATA, CAPTION, SOUND = Stream("metadata", "metadata", 5), Stream("caption", "text", 7), Stream("sound", "audio", 3)
@@ -44,7 +44,7 @@ def stacked(models: list[ModelVersion], weights: list[tuple[float, float, float]
         }
         for model, values in zip(models, weights, strict=True)
     ]
-    streams = [asdict(stream) for stream in union([model.card for model in models])]
+    streams = [asdict(stream) for stream in union_streams([model.card for model in models])]
     card: dict[str, Any] = {"kind": "stacked", "config": {"streams": streams}, "members": members}
     return ModelVersion("s", 1, json.loads(json.dumps(card)), to_bytes(models))
 

@@ -105,7 +105,7 @@ def test_what_cannot_be_compared_is_refused_unless_forced(tmp_path, save: Save) 
     promote(store, "m/1", QUICK)
     for version, message in (
         (2, "m/2 and m/1 were trained on different labels: train both on the same"),
-        (3, r"the test needs at least 10 authors, and compares on .* --force"),
+        (3, r"the comparison needs at least 10 authors, but is on .* --force"),
         (4, r"evaluate it first \(viral evaluate --model m/4\)"),
     ):
         with pytest.raises(PromotionError, match=message):
@@ -126,9 +126,9 @@ def test_a_damaged_one_cannot_even_be_forced(tmp_path, save: Save) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"metric": "width"}, "cannot be better by 'width': choose from roc_auc, pr_auc"),
-        ({"margin": -0.1}, "a margin of -0.1 would let worse models pass"),
-        ({"margin": float("nan")}, "a margin of nan would let worse models pass"),
+        ({"metric": "width"}, "models are not compared by 'width': choose from roc_auc, pr_auc"),
+        ({"margin": -0.1}, "a margin of -0.1 would accept worse models"),
+        ({"margin": float("nan")}, "a margin of nan would accept worse models"),
         ({"override_reason": " "}, "--force needs a reason"),
     ],
 )
@@ -159,5 +159,5 @@ def test_a_reference_to_an_alias_that_there_is_not(tmp_path, save: Save) -> None
         Scorer.load(store, "m@best")
     with pytest.raises(TableError, match="there is no model other"):
         Registry(store).load("other@champion")
-    with pytest.raises(ConfigError, match="'m/1' is no name"):
+    with pytest.raises(ConfigError, match="'m/1' is not a valid name"):
         Registry(store).load("m/1@champion")

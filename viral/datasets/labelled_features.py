@@ -1,4 +1,4 @@
-"""Features joined with labels, bucket by bucket: the data for training and evaluation."""
+"""Features joined with labels, bucket by bucket, for training and evaluation."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ import pyarrow.compute as pc
 from viral.datasets.streams import Stream, from_table
 from viral.tables.bucketed import BucketedTable
 
-_DIGESTS = 1 << 128  # digests of rows have 16 bytes; their sum wraps around here
-_SLICE = 2048  # rows converted at once: a bucket of spectrograms in double precision would be 2 GB
+DIGEST_MODULUS = 1 << 128  # digests of rows have 16 bytes, and so does their sum
+_SLICE = 2048  # rows converted to double precision at a time: a bucket of spectrograms would be 2 GB
 SPLITS = ("train", "validation", "test")
-"""The splits that training and evaluation read; other rows are ignored."""
+"""Splits to read in training and evaluation; other rows are ignored."""
 TARGETS = ("target", "is_viral", "likes_rate", "comments_rate", "shares_rate")
 
 
 @dataclass(frozen=True)
 class LabelledFeatures:
-    """The posts that have both a label and at least one vector.
+    """Posts with a label and at least one vector.
 
     Args:
         features: a feature table.
         labels: a label table.
         streams: the vector columns to read.
-        extra_columns: further columns to read; a post needs a vector of `streams` all the same.
-        author_fraction: the fraction of the training split's authors to read, for learning curves.
+        extra_columns: further columns of the feature table to read; they may all be null.
+        author_fraction: fraction of the training split's authors to read, for learning curves.
     """
 
     features: BucketedTable
@@ -43,11 +43,11 @@ class LabelledFeatures:
     author_fraction: float = 1.0
 
     def log2_buckets(self) -> int:
-        """The number of buckets to read it in, as a power of two."""
+        """Binary logarithm of the number of buckets to read."""
         return self.features.log2_buckets()
 
     def read(self, log2_buckets: int, bucket: int, splits: Sequence[str]) -> pa.Table:
-        """One bucket's rows of these splits, sorted by post: label columns, then vector columns."""
+        """Read a bucket's rows of these splits, sorted by post: label columns, then vector columns."""
         labels = self.labels.read(log2_buckets, bucket)
         labels = labels.filter(pc.is_in(labels["split"], pa.array(list(splits), pa.string())))
         if self.author_fraction < 1:
@@ -63,7 +63,7 @@ class LabelledFeatures:
         return drop_empty_rows(joined, names)
 
     def statistics(self, log2_buckets: int, bucket: int) -> Statistics:
-        """The statistics of one bucket."""
+        """Compute the statistics of one bucket."""
         return compute_statistics(self.read(log2_buckets, bucket, SPLITS), self.streams)
 
 
@@ -75,7 +75,7 @@ def drop_empty_rows(rows: pa.Table, names: Sequence[str]) -> pa.Table:
 
 @dataclass(frozen=True)
 class RunningMoments:
-    """Count, sum (dim,) and sum of squares (dim,) of vectors; they add up over buckets."""
+    """Count, sum (dim,) and sum of squares (dim,) of vectors; `+` combines buckets."""
 
     count: int
     total: npt.NDArray[np.float64]
@@ -86,19 +86,19 @@ class RunningMoments:
 
     @property
     def mean(self) -> npt.NDArray[np.float64]:
-        """The mean (dim,)."""
+        """Mean (dim,)."""
         return self.total / max(1, self.count)
 
     @property
     def scale(self) -> npt.NDArray[np.float64]:
-        """The standard deviation (dim,); 1 where a value is constant."""
+        """Standard deviation (dim,); 1 where a value is constant."""
         variance = self.squares / max(1, self.count) - self.mean**2
-        floor = 1e-12 * (1 + self.mean**2)  # above what cancellation leaves of a constant
+        floor = 1e-12 * (1 + self.mean**2)  # above the rounding error for a constant
         return np.where(variance > floor, np.sqrt(np.maximum(variance, floor)), 1.0)
 
 
-def moments_of(vectors: npt.NDArray[np.floating[Any]]) -> RunningMoments:
-    """The moments of vectors (N, dim), summed in double precision slice by slice."""
+def compute_moments(vectors: npt.NDArray[np.floating[Any]]) -> RunningMoments:
+    """Compute the moments of vectors (N, dim), in double precision, slice by slice."""
     slices = (vectors[first : first + _SLICE].astype(np.float64) for first in range(0, len(vectors), _SLICE))
     moments = (RunningMoments(len(values), values.sum(axis=0), (values**2).sum(axis=0)) for values in slices)
     zeros = np.zeros(vectors.shape[1])
@@ -107,7 +107,7 @@ def moments_of(vectors: npt.NDArray[np.floating[Any]]) -> RunningMoments:
 
 @dataclass
 class Statistics:
-    """Moments of each stream, of `target` and of `is_viral` over the training split, and a digest of all rows."""
+    """Moments of streams, `target` and `is_viral` over the training split of `rows` posts; digest of all splits."""
 
     rows: int = 0
     moments: dict[str, RunningMoments] = field(default_factory=dict)
@@ -115,71 +115,66 @@ class Statistics:
 
     @property
     def data_hash(self) -> str:
-        """A hash of all labels and vectors, independent of how they are stored."""
+        """Hash of all labels and vectors, independent of how they are stored."""
         return hashlib.sha256(str(self.digest).encode()).hexdigest()[:16]
 
 
 def compute_statistics(rows: pa.Table, streams: Sequence[Stream]) -> Statistics:
-    """The statistics of labelled rows with the vectors of these streams.
-
-    Streams that no post of the training split has are not in `moments`.
-    """
+    """Compute the statistics of labelled rows; streams that no training post has are not in `moments`."""
     train = rows.filter(pc.equal(rows["split"], "train"))
-    statistics = Statistics(digest=digest_of(rows, streams), rows=train.num_rows)
+    statistics = Statistics(digest=hash_rows(rows, streams), rows=train.num_rows)
     if not train.num_rows:
         return statistics
     batch = from_table(streams, train)
     for index, stream in enumerate(streams):
         vectors = batch.vectors[stream.name][batch.present[:, index]]
         if len(vectors):
-            statistics.moments[stream.name] = moments_of(vectors)
+            statistics.moments[stream.name] = compute_moments(vectors)
     for name in ("target", "is_viral"):
-        statistics.moments[name] = moments_of(train[name].cast(pa.float64()).to_numpy()[:, None])
+        statistics.moments[name] = compute_moments(train[name].cast(pa.float64()).to_numpy()[:, None])
     return statistics
 
 
 def sum_statistics(parts: Iterable[Statistics]) -> Statistics:
-    """The statistics of all buckets together."""
+    """Combine the statistics of all buckets."""
     result = Statistics()
     for part in parts:
         result.rows += part.rows
-        result.digest = (result.digest + part.digest) % _DIGESTS
+        result.digest = (result.digest + part.digest) % DIGEST_MODULUS
         for name, moments in part.moments.items():
             result.moments[name] = result.moments[name] + moments if name in result.moments else moments
     return result
 
 
-def digest_of(rows: pa.Table, streams: Sequence[Stream]) -> int:
-    """A hash of labelled features: the sum over rows of their hashes, independent of order, buckets and files."""
+def hash_rows(rows: pa.Table, streams: Sequence[Stream]) -> int:
+    """Hash labelled features: the sum of the hashes of the rows, independent of order, buckets and files."""
     ordered = sorted(streams, key=lambda stream: stream.name)
     batch = from_table(ordered, rows)
     header = hashlib.blake2b(",".join(stream.name for stream in ordered).encode(), digest_size=16)
-    posted = rows["posted_at"].cast(pa.int64())
-    keys = zip(
-        *(column.to_pylist() for column in (rows["post_id"], rows["author_id"], posted, rows["split"])), strict=True
-    )
+    keys = (rows["post_id"], rows["author_id"], rows["posted_at"].cast(pa.int64()), rows["split"])
     columns = [rows[name].cast(pa.float64()).to_numpy(zero_copy_only=False) for name in TARGETS]
     numbers = np.column_stack([*columns, batch.present])
     total = 0
-    for row, key in enumerate(keys):
+    for row, key in enumerate(zip(*(column.to_pylist() for column in keys), strict=True)):
         digest = header.copy()
         digest.update(repr(key).encode())
         digest.update(numbers[row])
         for stream in ordered:
             digest.update(batch.vectors[stream.name][row])
         total += int.from_bytes(digest.digest(), "big")
-    return total % _DIGESTS
+    return total % DIGEST_MODULUS
 
 
-def targets_of(rows: pa.Table) -> Mapping[str, npt.NDArray[np.float32]]:
-    """The label columns as float32 (N,), NaN where null."""
+def target_arrays(rows: pa.Table) -> Mapping[str, npt.NDArray[np.float32]]:
+    """Convert the label columns to float32 (N,), NaN where null."""
     return {name: rows[name].cast(pa.float32()).to_numpy(zero_copy_only=False) for name in TARGETS}
 
 
 def _sample_authors(labels: pa.Table, fraction: float) -> list[bool]:
-    """Mask of rows: the training split's sampled authors, and all other splits. Smaller samples are subsets of larger.
+    """Return a mask of rows: sampled authors of the training split, and all other splits.
 
-    Authors are sampled by a keyed hash, of the post id where the author is unknown; `splits` uses another key.
+    Authors are sampled by a keyed hash, of the post id if unknown: smaller samples are subsets of larger ones. The
+    assignment of splits uses another key.
     """
     columns = (labels[name].to_pylist() for name in ("split", "author_id", "post_id"))
     return [
@@ -189,5 +184,4 @@ def _sample_authors(labels: pa.Table, fraction: float) -> list[bool]:
 
 
 def _unit_hash(owner: str) -> float:
-    """A hash between 0 and 1."""
     return int.from_bytes(hashlib.blake2b(owner.encode(), digest_size=8, key=b"share").digest()) / 2**64

@@ -16,15 +16,12 @@ from viral.extractors.extractor import Vector
 from viral.extractors.feature_set import FeatureSet
 
 _RENAMED_MODALITIES = {"craft": "editing"}
-"""Former names of modalities, in models and imported features of earlier versions."""
+"""Current name of a modality, by the name in models and imported features of earlier versions."""
 
 
 @dataclass(frozen=True)
 class Stream:
-    """One input of a model: an extractor's column, its name for users, and the length of its vectors.
-
-    A vector consists of `tokens` tokens of equal length.
-    """
+    """One input of a model: the column of an extractor, with vectors of `dim` values: `tokens` tokens of equal size."""
 
     name: str
     modality: str
@@ -40,21 +37,17 @@ class Batch:
     present: npt.NDArray[np.bool_]
 
     def take(self, rows: npt.NDArray[np.int64]) -> Batch:
-        """The posts at these indices."""
+        """Select posts by row index."""
         return Batch({name: array[rows] for name, array in self.vectors.items()}, self.present[rows])
 
 
 def streams_of(feature_set: FeatureSet) -> tuple[Stream, ...]:
-    """The streams of a feature set, in its order."""
+    """Return the streams of a feature set, in its order."""
     return tuple(Stream(s.name, _modality(s.modality), s.dim, s.tokens) for s in feature_set.specs)
 
 
 def from_table(streams: Sequence[Stream], rows: pa.Table) -> Batch:
-    """Convert the vector columns of a feature table.
-
-    Raises:
-        TableError: the length of a vector differs from its stream's.
-    """
+    """Convert the vector columns of a feature table. Raises TableError for vectors of another length than `dim`."""
     columns = [rows[stream.name].combine_chunks() for stream in streams]
     vectors = {stream.name: _dense(column, stream) for stream, column in zip(streams, columns, strict=True)}
     present = [np.asarray(pc.is_valid(column), dtype=bool) for column in columns]
@@ -90,14 +83,10 @@ def _dense(column: pa.Array, stream: Stream) -> npt.NDArray[np.float32]:
     present = column.drop_null()
     if not pc.all(pc.equal(pc.list_value_length(present), stream.dim), min_count=0).as_py():
         raise _length_error(stream)
-    dense[np.asarray(pc.is_valid(column), dtype=bool)] = _flat(present).reshape(-1, stream.dim)
+    values = present.flatten().to_numpy(zero_copy_only=False)
+    dense[np.asarray(pc.is_valid(column), dtype=bool)] = values.reshape(-1, stream.dim)
     return dense
 
 
-def _flat(vectors: pa.Array) -> npt.NDArray[np.float32]:
-    flat: npt.NDArray[np.float32] = vectors.flatten().to_numpy(zero_copy_only=False)
-    return flat
-
-
 def _length_error(stream: Stream) -> TableError:
-    return TableError(f"a vector of {stream.name} has not {stream.dim} values: it is of another feature set")
+    return TableError(f"a vector of {stream.name} does not have {stream.dim} values: it belongs to another feature set")

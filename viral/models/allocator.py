@@ -11,10 +11,9 @@ _TRIM_THRESHOLD = (1 << 31) - 1  # the largest C int
 
 
 def retain_freed_memory() -> None:
-    """Make glibc retain up to 2 GiB of freed memory for the next step. No effect on other C libraries.
+    """Make glibc retain up to 2 GiB of freed memory; no effect with other C libraries.
 
-    A training step on the CPU frees and requests megabytes again; fetching them page by page from the kernel takes a
-    fifth of its time.
+    A training step on a CPU frees and reallocates megabytes: getting them from the kernel takes a fifth of its time.
     """
     with suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL(None).mallopt

@@ -1,4 +1,4 @@
-"""Cross-attention over the tokens of all modalities: for streams of several tokens, and for much data."""
+"""Cross-attention over the tokens of all modalities: for streams of several tokens and large data sets."""
 
 from __future__ import annotations
 
@@ -9,27 +9,25 @@ from torch import Tensor, nn
 
 from viral.datasets.streams import Stream
 from viral.errors import ConfigError
-from viral.models.fusion import NetworkOutput, Standardised, hide
-from viral.models.fusion_config import LENGTH, FusionConfig, check_gates
-from viral.models.readout import Readout
+from viral.models.fusion import NetworkOutput, Standardised, drop_modalities
+from viral.models.fusion_config import INPUT_NORM, FusionConfig, check_gates
+from viral.models.readout import HIDDEN_FACTOR, Readout
 
-QUERIES = 4  # pooled vectors per post: several, because each attends to one mixture of tokens alone
-HIDDEN = 4  # hidden units per unit of width, as in the feed-forward layer of a transformer
+QUERIES = 4  # pooled vectors per post: a single query could collect only one mixture of tokens
 
 
 class Attention(nn.Module):
-    """Learned queries attend over the tokens that are present (pooling as in Lee et al. 2019, Set Transformer).
+    """Attention of learned queries over the present tokens of all streams (Lee et al. 2019, Set Transformer).
 
-    A stream has `Stream.tokens` tokens. The key of a token depends on its content, position and stream, its value on
-    the content alone: zero for an average token, so that queries collect what sets a post apart. One hidden layer
-    reads out the values that the queries collected from each stream.
+    The key of a token depends on its content, position and stream; its value only on its content, and an average token
+    has the value zero. So the queries collect what distinguishes a post. A hidden layer reads out what they collected.
     """
 
     def __init__(self, config: FusionConfig) -> None:
         super().__init__()
         check_gates(config)
         self.config = config
-        width, hidden = config.width, HIDDEN * config.width
+        width, hidden = config.width, HIDDEN_FACTOR * config.width
         self.projections = nn.ModuleDict(
             {stream.name: Tokens(stream, width, config.dropout) for stream in config.streams}
         )
@@ -40,7 +38,7 @@ class Attention(nn.Module):
     def forward(self, vectors: Mapping[str, Tensor], present: Tensor) -> NetworkOutput:
         """Predict, as `Fusion.forward`."""
         if self.training and self.config.modality_dropout:
-            present = hide(present, self.config.modality_dropout)
+            present = drop_modalities(present, self.config.modality_dropout)
         pairs = [self.projections[stream.name](vectors[stream.name]) for stream in self.config.streams]
         counts = [stream.tokens for stream in self.config.streams]
         keys = torch.cat([key for key, _ in pairs], dim=1)
@@ -60,22 +58,22 @@ class Attention(nn.Module):
 
 
 class Tokens(Standardised):
-    """Keys and values of one stream: the whole vector is standardised, then cut into tokens."""
+    """Map vectors of one stream to keys and values: standardise the whole vector, then split it into tokens."""
 
     def __init__(self, stream: Stream, width: int, dropout: float) -> None:
         super().__init__(stream.dim)
         if stream.dim % stream.tokens:
             raise ConfigError(f"{stream.name} has {stream.dim} values, which cannot be cut into {stream.tokens} tokens")
         self.shape = (stream.tokens, stream.dim // stream.tokens)
-        self.gain = LENGTH / self.shape[1] ** 0.5
+        self.gain = INPUT_NORM / self.shape[1] ** 0.5
         self.dropout = nn.Dropout(dropout)
         self.linear = nn.Linear(self.shape[1], width, bias=False)
         self.more = nn.Sequential(nn.Dropout(dropout), nn.GELU(), nn.Linear(width, width, bias=False))
-        self.place = nn.Parameter(torch.zeros(stream.tokens, width))  # positions; saved weights have this key
+        self.place = nn.Parameter(torch.zeros(stream.tokens, width))  # position embedding; the name is stored
         self.key = nn.Linear(width, width)
 
     def forward(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, dim) to keys and values, (N, tokens, width) each."""
+        """Map (N, dim) to keys and values, (N, tokens, width) each."""
         tokens = (self.standardised(vectors) * self.gain).unflatten(1, self.shape)
         linear: Tensor = self.linear(self.dropout(tokens))
         return self.key(linear + self.place), linear + self.more(linear)

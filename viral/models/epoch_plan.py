@@ -1,4 +1,4 @@
-"""The posts of each worker in an epoch, and their order: a function of the seed that all workers compute alike."""
+"""Which posts each worker reads in an epoch, and in which order; every worker computes it from the same seed."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-CHUNK = 8  # posts decoded by one task: some seconds of work, some MB of clips
+CHUNK = 8  # posts decoded by one task: a few seconds of work, a few MB of clips
 
 
 @dataclass(frozen=True)
 class ClipChunk:
-    """Posts `start` to `stop` of a bucket, in the bucket's order of the epoch."""
+    """Posts `start` to `stop` of a bucket, in the order of `epoch_order`."""
 
     bucket: int
     start: int
@@ -21,16 +21,10 @@ class ClipChunk:
 
 
 def training_chunks(counts: Sequence[int], seed: int, epoch: int, rank: int, world: int) -> list[ClipChunk]:
-    """A worker's part of a training epoch. All parts have the same size, so that all workers take the same steps.
+    """Select a worker's part of a training epoch, from the number of posts of each bucket.
 
-    Up to `world - 1` posts are skipped, different ones in each epoch.
-
-    Args:
-        counts: the number of posts of each bucket.
-        seed: of the training.
-        epoch: its index.
-        rank: of the worker.
-        world: the number of workers.
+    All parts have the same size, so that all workers take the same number of steps. Up to `world - 1` posts are
+    skipped, different ones in each epoch.
     """
     order = np.random.default_rng((seed, epoch)).permutation(len(counts))
     size = sum(counts) // world
@@ -38,21 +32,21 @@ def training_chunks(counts: Sequence[int], seed: int, epoch: int, rank: int, wor
 
 
 def validation_chunks(counts: Sequence[int], rank: int, world: int) -> list[ClipChunk]:
-    """A worker's part of a split, in order; the parts of all workers cover the split."""
+    """Select a worker's part of a split, in order; the parts of all workers cover the split."""
     total = sum(counts)
     return _chunks(counts, np.arange(len(counts)), rank * total // world, (rank + 1) * total // world)
 
 
 def epoch_order(posts: int, bucket: int, seed: int, epoch: int) -> npt.NDArray[np.int64]:
-    """The order (posts,) of a bucket's posts in a training epoch."""
+    """Draw the order (posts,) of a bucket's posts in a training epoch."""
     return np.random.default_rng((seed, epoch, bucket)).permutation(posts)
 
 
 def _chunks(counts: Sequence[int], order: npt.NDArray[np.int64], begin: int, end: int) -> list[ClipChunk]:
-    """Posts `begin` to `end` of all buckets in this order."""
-    chunks, before = [], 0
+    """Cut posts `begin` to `end` of the buckets in this order into chunks."""
+    chunks, offset = [], 0
     for bucket in map(int, order):
-        first, stop = max(0, begin - before), min(counts[bucket], end - before)
+        first, stop = max(0, begin - offset), min(counts[bucket], end - offset)
         chunks += [ClipChunk(bucket, start, min(stop, start + CHUNK)) for start in range(first, stop, CHUNK)]
-        before += counts[bucket]
+        offset += counts[bucket]
     return chunks

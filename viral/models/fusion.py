@@ -1,4 +1,4 @@
-"""The fusion model: modalities projected to one space and weighted by a gate that handles missing ones."""
+"""Gated fusion of modalities, with any of them missing; base classes and output format of all networks."""
 
 from __future__ import annotations
 
@@ -12,24 +12,23 @@ from viral.models.fusion_config import (
     ABOVE,
     BELOW,
     FIRST_RATE,
-    LENGTH,
+    INPUT_NORM,
     LOGIT,
     LOGITS_PER_UNIT,
+    MAX_DEVIATION,
     MEDIAN,
     OUTPUTS,
     FusionConfig,
     check_gates,
 )
 
-BOUND = 8  # standard deviations, far outside real data: an outlier must not decide a score
-
 
 class NetworkOutput(NamedTuple):
     """Output of a network for N posts, the score in units of the standardised target.
 
     Attributes:
-        logit: (N,), of P(viral).
-        quantiles: (N, 3), of the score, never crossing.
+        logit: (N,), log odds of being viral.
+        quantiles: (N, 3), quantiles of the score, which never cross.
         rates: (N, 3), log rates of likes, comments and shares.
         contributions: (N, streams), gate weights or, without a gate, the effects measured by `Readout`; rows sum to 1,
             absent streams are 0.
@@ -42,7 +41,7 @@ class NetworkOutput(NamedTuple):
 
 
 class Standardised(nn.Module):
-    """Module with the training split's mean and standard deviation of its input, saved with the weights."""
+    """Module that stores the mean and standard deviation of its input over the training split with its weights."""
 
     mean: Tensor
     scale: Tensor
@@ -53,37 +52,37 @@ class Standardised(nn.Module):
         self.register_buffer("scale", torch.ones(dim))
 
     def standardised(self, vectors: Tensor) -> Tensor:
-        """Standardise vectors (N, dim) and clamp them to `BOUND` standard deviations."""
-        return ((vectors - self.mean) / self.scale).clamp(-BOUND, BOUND)
+        """Standardise vectors (N, dim) and clamp them to `MAX_DEVIATION`."""
+        return ((vectors - self.mean) / self.scale).clamp(-MAX_DEVIATION, MAX_DEVIATION)
 
 
 class Projection(Standardised):
-    """Projects a stream to the common space: standardisation, then a linear layer and a residual nonlinear one.
+    """Project a stream to the common space: standardisation, a linear layer and a residual nonlinear one.
 
-    Standardised vectors are scaled to about the same length whatever their dimension. Otherwise, with few posts, the
-    network overfits a stream of hundreds of dimensions before it learns anything from one of twenty.
+    Vectors of any dimension are scaled to about the same length. Otherwise, with few posts, the network overfits a
+    stream of hundreds of dimensions before it learns anything from one of twenty.
     """
 
     def __init__(self, dim: int, width: int, dropout: float) -> None:
         super().__init__(dim)
-        self.gain = LENGTH / dim**0.5
+        self.gain = INPUT_NORM / dim**0.5
         self.dropout = nn.Dropout(dropout)
         self.linear = nn.Linear(dim, width)
         self.more = nn.Sequential(nn.Dropout(dropout), nn.GELU(), nn.Linear(width, width))
 
     def forward(self, vectors: Tensor) -> Tensor:
-        """(N, dim) to (N, width)."""
+        """Map (N, dim) to (N, width)."""
         linear: Tensor = self.linear(self.dropout(self.standardised(vectors) * self.gain))
         out: Tensor = linear + self.more(linear)
         return out
 
 
 class Fusion(nn.Module):
-    """Fuses any subset of its streams.
+    """Gated network over any subset of its streams.
 
-    Each stream is projected to `width`; an absent stream is replaced by a learned token. The gate sees all tokens and
-    weights the present streams by a softmax. The heads are linear in the weighted sum, so the prediction is the
-    weighted sum of what each modality alone would predict; with fixed gates this is system A.
+    Each stream is projected to a token of size `width`; an absent stream has a learned token. The gate sees all tokens
+    and weights the present streams by a softmax. The heads are linear, so a prediction is the weighted sum of the
+    predictions from each stream alone.
     """
 
     def __init__(self, config: FusionConfig) -> None:
@@ -103,10 +102,10 @@ class Fusion(nn.Module):
 
         Args:
             vectors: (N, dim) per stream; values of absent streams are ignored, but must be finite.
-            present: bool (N, streams); every row has at least one.
+            present: bool (N, streams); each post has at least one stream.
         """
         if self.training and self.config.modality_dropout:
-            present = hide(present, self.config.modality_dropout)
+            present = drop_modalities(present, self.config.modality_dropout)
         projected = [self.projections[stream.name](vectors[stream.name]) for stream in self.config.streams]
         tokens = torch.where(present.unsqueeze(-1), torch.stack(projected, dim=1), self.absent)
         gates = self._gates(tokens, present)
@@ -114,7 +113,7 @@ class Fusion(nn.Module):
         return decode_heads(self.head(fused), gates)
 
     def make_gate(self) -> nn.Module:
-        """Module from (N, streams · width) to one score per stream (N, streams); initially all scores are equal."""
+        """Build the module from (N, streams · width) to scores (N, streams), which are equal before training."""
         gate = nn.Linear(len(self.config.streams) * self.config.width, len(self.config.streams))
         nn.init.zeros_(gate.weight)
         nn.init.zeros_(gate.bias)
@@ -132,7 +131,7 @@ class Fusion(nn.Module):
 
 
 def decode_heads(heads: Tensor, contributions: Tensor) -> NetworkOutput:
-    """Interpret the last layer (N, OUTPUTS); `contributions` (N, streams) are passed on."""
+    """Convert the last layer (N, OUTPUTS) to a `NetworkOutput` with these `contributions` (N, streams)."""
     heads = heads.float()
     median = heads[:, MEDIAN]
     low = median - nn.functional.softplus(heads[:, BELOW])
@@ -143,8 +142,8 @@ def decode_heads(heads: Tensor, contributions: Tensor) -> NetworkOutput:
     return NetworkOutput(logit, quantiles, heads[:, FIRST_RATE:], contributions)
 
 
-def hide(present: Tensor, probability: float) -> Tensor:
-    """Hide each stream with this probability, but never all of a post (Neverova et al. 2016, ModDrop)."""
+def drop_modalities(present: Tensor, probability: float) -> Tensor:
+    """Hide each stream with this probability, but never all streams of a post (Neverova et al. 2016, ModDrop)."""
     visible = present & (torch.rand(present.shape, device=present.device) >= probability)
     return torch.where(visible.any(dim=1, keepdim=True), visible, present)
 

@@ -1,4 +1,4 @@
-"""Shape of a network over streams. Imports no torch: planning a training must not load it."""
+"""Architecture of networks over streams; imports no torch, because planning a training must not load it."""
 
 from __future__ import annotations
 
@@ -9,33 +9,34 @@ from dataclasses import dataclass
 from viral.datasets.streams import Stream
 from viral.errors import ConfigError
 
-QUANTILES = (0.05, 0.5, 0.95)  # the ends of a 90 % interval around the median
+QUANTILES = (0.05, 0.5, 0.95)  # the median and the ends of a 90 % interval
 RATES = ("likes_rate", "comments_rate", "shares_rate")
 LOGIT, MEDIAN, BELOW, ABOVE, FIRST_RATE = 0, 1, 2, 3, 4  # columns of the last layer
 OUTPUTS = FIRST_RATE + len(RATES)
-LOGITS_PER_UNIT = 1.5  # rough growth of the log odds of being viral per standard deviation of the target
-GATED = ("gated", "weighted")  # architectures whose prediction is a weighted sum: their weights can be fixed
-LENGTH = 3.0  # of a typical standardised vector, the same for streams of any dimension
+LOGITS_PER_UNIT = 1.5  # roughly the growth of the log odds of being viral per standard deviation of the target
+GATED = ("gated", "weighted")  # architectures that predict a weighted sum, whose weights can be fixed
+INPUT_NORM = 3.0  # length to which typical standardised vectors of any dimension are scaled
+MAX_DEVIATION = 8.0  # standard deviations, far outside real data: an outlier must not decide a score
 
 
 @dataclass(frozen=True)
 class FusionConfig:
-    """Shape of a network over streams.
+    """Architecture of a network over streams.
 
     Args:
         streams: the inputs, in order.
-        architecture: one of `networks.NETWORKS`.
-        width: the size of the common space that all streams are projected to.
-        dropout: of the projections, in training.
-        modality_dropout: the probability of hiding a present stream, in training.
-        gates: fixed weights of the streams, by name (system A's weighted sum); None: learned.
+        architecture: a key of `networks.NETWORKS`.
+        width: size of the common space that all streams are projected to.
+        dropout: dropout rate in training.
+        modality_dropout: probability of hiding a present stream in training.
+        gates: fixed weights of the streams, by name; None: learned.
     """
 
     streams: tuple[Stream, ...]
     architecture: str = "gated"
     width: int = 32  # small, for few posts
     dropout: float = 0.3  # strong, for few posts
-    modality_dropout: float = 0.25  # of four streams, one is hidden on average
+    modality_dropout: float = 0.25  # hides one of four streams on average
     gates: Mapping[str, float] | None = None
 
 

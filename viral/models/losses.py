@@ -1,4 +1,4 @@
-"""Losses of the fusion model."""
+"""Losses of networks."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from viral.models.fusion import NetworkOutput
 from viral.models.fusion_config import QUANTILES, RATES
 from viral.models.train_config import BALANCED, TrainConfig
 
-SCORE_WEIGHT = 3  # a constant predictor has a quantile loss of 0.2 and a cross-entropy of 0.5 to 0.7: balance them
+SCORE_WEIGHT = 3  # balances the losses of a constant predictor: 0.2 (quantile loss), 0.5 to 0.7 (cross-entropy)
 RATES_WEIGHT = 0.1  # an auxiliary task must not compete with the main ones
 
 
 def pinball(quantiles: Tensor, target: Tensor) -> Tensor:
-    """The quantile loss (Koenker & Bassett 1978), averaged over posts and quantiles.
+    """Return the quantile loss (Koenker & Bassett 1978), averaged over posts and quantiles.
 
     Args:
         quantiles: (N, 3), in the order of `QUANTILES`.
@@ -30,7 +30,7 @@ def pinball(quantiles: Tensor, target: Tensor) -> Tensor:
 
 
 def squared(quantiles: Tensor, target: Tensor) -> Tensor:
-    """The squared error of the median, plus the quantile loss of the interval's width.
+    """Return the squared error of the median, plus the quantile loss of the interval's width.
 
     Args:
         quantiles: (N, 3), in the order of `QUANTILES`.
@@ -42,16 +42,16 @@ def squared(quantiles: Tensor, target: Tensor) -> Tensor:
 
 
 def viral_loss(logit: Tensor, is_viral: Tensor, weight: float = 1.0, gamma: float = 0.0) -> Tensor:
-    """The cross-entropy of P(viral), averaged over posts, with optional class weight and focusing.
+    """Return the cross-entropy of P(viral), averaged over posts, with optional class weight and focal factor.
 
-    The weight also shifts the logit (Menon et al. 2021), so that the optimal logit is still that of the true frequency;
-    a plain weighted loss would make every probability too high.
+    The weight also shifts the logit (Menon et al. 2021), so that the optimal probability is still the true frequency;
+    with a plain weighted loss all probabilities would be too high.
 
     Args:
         logit: (N,).
         is_viral: (N,), 0 or 1.
-        weight: of a viral post.
-        gamma: of the focal loss (Lin et al. 2017); 0 is the cross-entropy.
+        weight: weight of a viral post.
+        gamma: exponent of the focal loss (Lin et al. 2017); 0 is the cross-entropy.
     """
     shifted = logit + math.log(weight)
     weights = torch.where(is_viral > 0, weight, 1.0)
@@ -63,10 +63,10 @@ def viral_loss(logit: Tensor, is_viral: Tensor, weight: float = 1.0, gamma: floa
 
 
 def fusion_loss(output: NetworkOutput, targets: Mapping[str, Tensor], config: TrainConfig | None = None) -> Tensor:
-    """The weighted sum of the losses of all heads; unknown rates (NaN) are ignored.
+    """Return the weighted sum of the losses of all heads; unknown rates (NaN) are ignored.
 
     Args:
-        output: for N posts.
+        output: the predictions for N posts.
         targets: `is_viral` (N,) 0 or 1, `target` (N,) standardised, and each of `RATES` (N,).
         config: selects the losses; `viral_weight` must be a number (`TrainConfig.resolve_viral_weight`).
     """
@@ -80,8 +80,8 @@ def fusion_loss(output: NetworkOutput, targets: Mapping[str, Tensor], config: Tr
 
 
 def rates_loss(output: NetworkOutput, targets: Mapping[str, Tensor]) -> Tensor:
-    """The smooth L1 loss of the log rates, averaged over those that are not NaN in `targets`."""
+    """Return the smooth L1 loss of the log rates, averaged over those that are not NaN in `targets`."""
     rates = torch.stack([targets[name] for name in RATES], dim=1)
-    known = rates.isfinite()
+    valid = rates.isfinite()
     loss = functional.smooth_l1_loss(output.rates, rates.nan_to_num(0.0), reduction="none")
-    return (loss * known).sum() / known.sum().clamp_min(1)
+    return (loss * valid).sum() / valid.sum().clamp_min(1)

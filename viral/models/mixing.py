@@ -1,4 +1,4 @@
-"""Mix several models with weights learned on posts that none of them was trained on."""
+"""Weighted average of several models, with weights learned on posts that none of them was trained on."""
 
 from __future__ import annotations
 
@@ -12,35 +12,35 @@ import numpy.typing as npt
 from viral.errors import ConfigError
 from viral.models.predictions import Floats, PredictionBatch
 
-Loss = Callable[[Floats], tuple[float, Floats]]
+LossAndGradient = Callable[[Floats], tuple[float, Floats]]
 RESAMPLES = 40  # bootstrap resamples to average over: each costs three optimisations over all posts
 _EPSILON = 1e-6  # probabilities are clipped to this distance from 0 and 1: the log loss stays finite
-_NEGLIGIBLE = 1e-4  # smaller weights are what the solver's last step leaves of a zero
+_NEGLIGIBLE = 1e-4  # the solver returns smaller weights where the best weight is zero
 
 
 @dataclass(frozen=True)
 class MixingWeights:
-    """Weights of M models, each (M,), non-negative, summing to 1: for the probability, the score, the interval."""
+    """Weights (M,) of M models for the probability, the score and the interval: non-negative, with the sum 1."""
 
     probability: Floats
     score: Floats
     interval: Floats
 
     def to_dict(self, index: int) -> dict[str, float]:
-        """The weights of one model, by their purpose."""
+        """Return the weights of one model, by prediction."""
         return {field.name: float(getattr(self, field.name)[index]) for field in fields(self)}
 
     @classmethod
     def from_dicts(cls, weights: Sequence[Mapping[str, float]]) -> Self:
-        """Build from `to_dict` of each model. Models of weight zero may be left out."""
+        """Build from the `to_dict` of each model; models of weight zero may be left out."""
         return cls(**{field.name: np.array([model[field.name] for model in weights]) for field in fields(cls)})
 
 
 def learn_weights(predictions: Sequence[PredictionBatch], viral: npt.NDArray[np.bool_], score: Floats) -> MixingWeights:
     """Find the weights with the least log loss, squared error and quantile loss on these posts.
 
-    They are averaged over bootstrap resamples: the best weights of one sample overfit it and often give everything to
-    one model. Source: Breiman 1996, Stacked regressions and Bagging predictors.
+    They are averaged over bootstrap resamples: the best weights for one sample overfit it, and often select a single
+    model. Source: Breiman 1996, Stacked regressions and Bagging predictors.
     """
     probabilities = np.stack([prediction.probability for prediction in predictions], axis=1)
     quantiles = np.stack([prediction.quantiles for prediction in predictions], axis=1)
@@ -58,13 +58,13 @@ def learn_weights(predictions: Sequence[PredictionBatch], viral: npt.NDArray[np.
 
 
 def normalise_weights(names: Sequence[str], weights: Mapping[str, float]) -> MixingWeights:
-    """Normalise user-given weights to sum to 1; used for probability, score and interval.
+    """Normalise weights set by the user, for the probability, the score and the interval alike.
 
     Raises:
         ConfigError: an unknown name, or a weight that is negative or not finite, or only zeros.
     """
     if unknown := [name for name in weights if name not in names]:
-        raise ConfigError(f"a weight is given to {unknown[0]!r}, which is no member: there are {', '.join(names)}")
+        raise ConfigError(f"no member is named {unknown[0]!r}: choose from {', '.join(names)}")
     values = np.array([weights.get(name, 0.0) for name in names], np.float64)
     if not np.isfinite(values).all() or (values < 0).any() or not values.any():
         raise ConfigError("weights of members must be 0 or more, and not all 0")
@@ -80,7 +80,7 @@ def mix(
     Args:
         predictions: one per model, on the same N posts.
         weights: of the models.
-        has_inputs: (N, M), whether a post has any input of a model; at least one model per post. None: all have.
+        has_inputs: (N, M), whether a post has any input of a model; true for at least one model per post. None: all.
     """
     if has_inputs is None:
         has_inputs = np.ones((len(predictions[0].probability), len(predictions)), bool)
@@ -101,14 +101,14 @@ def mix(
 
 
 def redistribute(weights: Floats, has_inputs: npt.NDArray[np.bool_]) -> Floats:
-    """Normalise weights, (M,) or (N, M), over the models with inputs of each post; equal where only zeros are left."""
-    left = weights * has_inputs
-    total = left.sum(axis=1, keepdims=True)
+    """Normalise weights, (M,) or (N, M), over the models with inputs of each post; equal if all of these are 0."""
+    masked = weights * has_inputs
+    total = masked.sum(axis=1, keepdims=True)
     equal = has_inputs / has_inputs.sum(axis=1, keepdims=True)
-    return np.where(total > 0, left / np.where(total > 0, total, 1), equal)
+    return np.where(total > 0, masked / np.where(total > 0, total, 1), equal)
 
 
-def _log_loss(probabilities: Floats, viral: npt.NDArray[np.bool_]) -> Loss:
+def _log_loss(probabilities: Floats, viral: npt.NDArray[np.bool_]) -> LossAndGradient:
     likelihood = np.clip(np.where(viral[:, None], probabilities, 1 - probabilities), _EPSILON, 1)
 
     def loss(weights: Floats) -> tuple[float, Floats]:
@@ -118,7 +118,7 @@ def _log_loss(probabilities: Floats, viral: npt.NDArray[np.bool_]) -> Loss:
     return loss
 
 
-def _squared_error(medians: Floats, score: Floats) -> Loss:
+def _squared_error(medians: Floats, score: Floats) -> LossAndGradient:
     def loss(weights: Floats) -> tuple[float, Floats]:
         error = medians @ weights - score
         return float((error**2).mean()), 2 * (error[:, None] * medians).mean(axis=0)
@@ -126,7 +126,7 @@ def _squared_error(medians: Floats, score: Floats) -> Loss:
     return loss
 
 
-def _pinball(quantiles: Floats, score: Floats) -> Loss:
+def _pinball(quantiles: Floats, score: Floats) -> LossAndGradient:
     from viral.models.fusion_config import QUANTILES
 
     def loss(weights: Floats) -> tuple[float, Floats]:
@@ -141,8 +141,8 @@ def _pinball(quantiles: Floats, score: Floats) -> Loss:
     return loss
 
 
-def _minimise(loss: Loss, count: int) -> Floats:
-    """Weights of least loss on the simplex; never worse than one model alone, or than equal weights."""
+def _minimise(loss: LossAndGradient, count: int) -> Floats:
+    """Minimise over weights that sum to 1; the result is never worse than a single model or equal weights."""
     from scipy.optimize import minimize
 
     start = np.full(count, 1 / count)

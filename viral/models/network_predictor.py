@@ -1,4 +1,4 @@
-"""Predictor of a saved network."""
+"""Loading and prediction of networks."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from viral.datasets.streams import Batch
 from viral.models.fusion import NetworkOutput
 from viral.models.networks import network
 from viral.models.predictions import PredictionBatch
-from viral.models.start import config_of, scaling_of
+from viral.models.start import saved_config, saved_scaling
 from viral.registry.registry import ModelVersion
 
 
 @dataclass(frozen=True)
 class NetworkPredictor:
-    """A network with its weights, and the label's mean and scale in the training split."""
+    """A trained network, with the label's mean and standard deviation in the training split."""
 
     network: nn.Module
     mean: float
@@ -40,7 +40,7 @@ def load(model: ModelVersion) -> NetworkPredictor:
     """Build the network described in the model's card and load its weights."""
     from safetensors.torch import load as load_tensors
 
-    scaling = scaling_of(model)
-    module = network(config_of(model))
+    scaling = saved_scaling(model)
+    module = network(saved_config(model))
     module.load_state_dict(load_tensors(model.weights))
     return NetworkPredictor(module.eval(), scaling.mean, scaling.scale)

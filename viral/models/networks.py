@@ -1,4 +1,4 @@
-"""Networks over the streams of a feature table, imported on demand by architecture."""
+"""Architectures of networks over streams, imported on demand."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ NETWORKS: Mapping[str, str] = {
     "sound": "viral.models.sound:SoundNetwork",
     "linear": "viral.models.linear:LinearNetwork",
 }
-"""`module:class` by `FusionConfig.architecture`. `gated` suits few posts and modalities that are often missing;
-`weighted` has one weight per modality; `concat` learns interactions of modalities; `attention` is for streams of
-several tokens, and for much data. `sound` takes one spectrogram, `linear` the pooled features of a video network.
+"""`module:class` by `FusionConfig.architecture`; built from the config, called as `Fusion.forward`.
 
-Each is built from the config alone and has the signature of `Fusion.forward`.
+`gated` suits few posts and modalities that are often missing; `weighted` has one weight per modality; `concat` learns
+interactions of modalities; `attention` is for streams of several tokens and large data sets. `sound` takes one
+spectrogram, `linear` the pooled features of a video network.
 """
 
 FUSIONS = ("gated", "weighted", "concat", "attention")
-"""Architectures that accept any streams."""
+"""Architectures for any streams."""
 
 
 def network(config: FusionConfig) -> nn.Module:

@@ -16,12 +16,12 @@ class PredictionBatch:
     """Predictions for N posts.
 
     Attributes:
-        probability: (N,), that a post is viral.
-        score: (N,), the median of the label, in the label's units.
-        low: (N,), the lower end of the 90 % interval of the score; None for a system without intervals.
-        high: (N,), the upper end.
-        percentile: (N,), the rank of `probability` among the reference posts, 0 to 100; only after calibration.
-        contributions: (N, streams), the share of each input stream; rows sum to 1, absent streams are 0.
+        probability: (N,), P(viral).
+        score: (N,), predicted median of the label, in its units.
+        low: (N,), lower end of the score's 90 % interval; None for a system without intervals.
+        high: (N,), upper end.
+        percentile: (N,), rank of `probability` among the reference posts, 0 to 100; set by calibration.
+        contributions: (N, streams), fraction per input stream; rows sum to 1, absent streams are 0.
         rates: (N, 3), log rates of likes, comments and shares per view; None if the model does not predict them.
     """
 
@@ -34,10 +34,10 @@ class PredictionBatch:
     rates: Floats | None = None
 
     @classmethod
-    def from_quantiles(cls, probability: Floats, quantiles: Floats, **fields: Any) -> Self:
+    def from_quantiles(cls, probability: Floats, quantiles: Floats, **optional: Any) -> Self:
         """Build from `quantiles` (N, 3): lower end, median, upper end."""
         low, score, high = quantiles.T
-        return cls(probability, score, low, high, **fields)
+        return cls(probability, score, low, high, **optional)
 
     def take(self, rows: npt.NDArray[np.int64]) -> Self:
         """Select posts by row index."""
@@ -46,7 +46,7 @@ class PredictionBatch:
 
     @property
     def quantiles(self) -> Floats:
-        """Lower end, median and upper end (N, 3)."""
-        assert self.low is not None, "the system predicts no interval"
-        assert self.high is not None, "the system predicts no interval"
+        """Lower end, median and upper end (N, 3), of a system with intervals."""
+        assert self.low is not None
+        assert self.high is not None
         return np.stack([self.low, self.score, self.high], axis=1)

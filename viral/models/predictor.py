@@ -1,4 +1,4 @@
-"""The interface of a loaded model, and the kinds of models."""
+"""Interface of loaded models, and the kinds of models."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ KINDS: Mapping[str, str] = {
 
 
 class Predictor(Protocol):
-    """A model in memory. Every post needs at least one stream.
+    """A loaded model. Each post must have at least one stream.
 
-    Matrix products may round differently for other batch sizes: `Scorer` always calls with the same number of rows.
+    Matrix products may round differently for other batch sizes, so `Scorer` always passes the same number of rows.
     """
 
     def __call__(self, batch: Batch) -> PredictionBatch:
-        """Predict; all fields but `percentile` are set, and `rates` only by models that learn them."""
+        """Predict; sets all fields but `percentile`, and `rates` only if the model learns them."""
 
 
 def load(model: ModelVersion) -> Predictor:

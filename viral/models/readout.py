@@ -1,4 +1,4 @@
-"""Hidden layer over the sum of all streams, with the contribution of each stream to the prediction."""
+"""Hidden layer and heads of a network, and the contribution of each stream to the prediction."""
 
 from __future__ import annotations
 
@@ -8,21 +8,16 @@ from torch import Tensor, nn
 from viral.models.fusion import NetworkOutput, decode_heads
 from viral.models.fusion_config import MEDIAN, OUTPUTS
 
-_SMALL = 1e-3  # below this change of an input, rounding decides the quotient: use the slope instead
+HIDDEN_FACTOR = 4  # hidden units per unit of width, as in the feed-forward layer of a transformer
+_MIN_CHANGE = 1e-3  # of a hidden unit's input: the quotient of smaller changes would be mostly rounding error
 
 
 class Readout(nn.Module):
-    """`OUTPUTS` numbers from a hidden layer whose input is a sum with one term per stream.
+    """Hidden layer of size `hidden`, whose input is a sum with one term per stream, and the heads.
 
-    The contribution of a stream is the size of its effect on the median, compared with a post that has the same
-    streams, all of them average: the rescale rule of DeepLIFT (Shrikumar et al. 2017), whose effects add up to the
-    difference of the two posts. Unlike an attention weight it measures what a stream changes; unlike occlusion it
-    needs no further forward pass.
-
-    Args:
-        streams: the number of streams.
-        hidden: the size of the hidden layer.
-        dropout: of the hidden layer, in training.
+    The contribution of a stream is its absolute effect on the median, compared with a post whose streams are all
+    average, by the rescale rule of DeepLIFT (Shrikumar et al. 2017): the effects add up to the difference between the
+    two posts. Unlike attention weights it measures effects; unlike occlusion it needs no further forward pass.
     """
 
     def __init__(self, streams: int, hidden: int, dropout: float) -> None:
@@ -46,7 +41,7 @@ class Readout(nn.Module):
     @torch.no_grad()
     def _contributions(self, parts: Tensor, base: Tensor, present: Tensor) -> Tensor:
         change = parts.sum(dim=1).float()
-        change = torch.where(change.abs() < _SMALL, _SMALL, change)
+        change = torch.where(change.abs() < _MIN_CHANGE, _MIN_CHANGE, change)
         rise = nn.functional.gelu(base + change) - nn.functional.gelu(base.float())
         slopes = self.head.weight[MEDIAN] * rise / change
         effects = torch.einsum("nsh,nh->ns", parts.float(), slopes).abs() * present

@@ -1,4 +1,4 @@
-"""The sound model: four convolution blocks over a log-mel spectrogram."""
+"""Network on sound: four convolution blocks over a log-mel spectrogram."""
 
 from __future__ import annotations
 
@@ -8,18 +8,17 @@ from torch import Tensor, nn
 
 from viral.datasets.streams import Stream
 from viral.errors import ConfigError
-from viral.models.fusion import BOUND, NetworkOutput, Standardised, decode_heads
-from viral.models.fusion_config import OUTPUTS, FusionConfig
+from viral.models.fusion import NetworkOutput, Standardised, decode_heads
+from viral.models.fusion_config import MAX_DEVIATION, OUTPUTS, FusionConfig
 
-_BLOCKS = 4
-_MIN_SIZE = 2**_BLOCKS  # steps or bands: each block halves both axes
+_BLOCKS = 4  # convolution blocks; each halves both axes
+_MIN_SIZE = 2**_BLOCKS  # of steps and of bands, so that one of each is left
 
 
 class Spectrogram(Standardised):
-    """Vectors of (steps x bands) as pictures, standardised per band over all steps.
+    """Reshape vectors (steps x bands) to images, standardised per band over all steps.
 
-    A mean and deviation per value would memorise how loud each moment of the training sounds was, from few sounds
-    where few are that long.
+    Statistics per value would depend on when the training sounds are loud, and late steps occur in few sounds.
     """
 
     def __init__(self, dim: int, steps: int) -> None:
@@ -27,23 +26,22 @@ class Spectrogram(Standardised):
         self.steps = steps
 
     def forward(self, vectors: Tensor) -> Tensor:
-        """(N, dim) to (N, 1, bands, steps)."""
+        """Map (N, dim) to (N, 1, bands, steps)."""
         means, scales = (values.view(self.steps, -1) for values in (self.mean, self.scale))
         mean = means.mean(dim=0)
         scale = (scales.square() + (means - mean).square()).mean(dim=0).sqrt()  # variance within and between steps
         grid = vectors.view(len(vectors), self.steps, -1)
-        return ((grid - mean) / scale).clamp(-BOUND, BOUND).transpose(1, 2).unsqueeze(1)
+        return ((grid - mean) / scale).clamp(-MAX_DEVIATION, MAX_DEVIATION).transpose(1, 2).unsqueeze(1)
 
 
 class SoundNetwork(nn.Module):
-    """Scores posts by their sound alone.
+    """Convolutional network that scores posts by their sound alone.
 
     Four blocks of convolution, ReLU and batch norm, each halving both axes, initialised as in He et al. 2015, then the
-    mean over time. The band axis stays to the end: averaging over it would lose the pitch.
+    mean over time. The bands are not averaged: that would lose the pitch.
 
-    In evaluation the batch norm uses its running statistics, so that no post depends on its batch. In training each
-    worker normalises its own batch, and the running statistics of the first worker are saved: torch's synchronised
-    batch norm exists on GPUs only, and each sound gives hundreds of values per channel.
+    In training each worker normalises its own batch, and the running statistics of the first worker are saved: torch's
+    synchronised batch norm exists on GPUs only, and each sound gives hundreds of values per channel.
     """
 
     def __init__(self, config: FusionConfig) -> None:
@@ -58,7 +56,7 @@ class SoundNetwork(nn.Module):
         self.head = nn.Linear(channels[-1] * -(-bands // 2**_BLOCKS), OUTPUTS)
 
     def forward(self, vectors: Mapping[str, Tensor], present: Tensor) -> NetworkOutput:
-        """Predict, as `Fusion.forward`; the contribution of the sound is 1 where it is present."""
+        """Predict, as `Fusion.forward`; the contribution of the sound is 1 where present."""
         [(name, projection)] = self.projections.items()
         features = self.blocks(projection(vectors[name])).mean(dim=3).flatten(1)
         return decode_heads(self.head(self.dropout(features)), present.float())
@@ -73,8 +71,8 @@ def _block(channels: int, out: int, size: int) -> nn.Sequential:
 
 
 def _only_stream(config: FusionConfig) -> Stream:
-    fitting = [stream for stream in config.streams if min(stream.tokens, stream.dim // stream.tokens) >= _MIN_SIZE]
-    if len(fitting) != 1 or len(config.streams) != 1:
+    stream = config.streams[0] if len(config.streams) == 1 else None
+    if stream is None or min(stream.tokens, stream.dim // stream.tokens) < _MIN_SIZE:
         names = ", ".join(stream.name for stream in config.streams)
-        raise ConfigError(f"the sound model looks at one spectrogram alone (logmel), not at {names}")
-    return fitting[0]
+        raise ConfigError(f"the architecture sound takes one spectrogram (logmel), not {names}")
+    return stream

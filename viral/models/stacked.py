@@ -19,7 +19,7 @@ from viral.registry.registry import ModelVersion
 
 @dataclass(frozen=True)
 class StackMember:
-    """A model of the stack and its input streams."""
+    """One model of a stack, with its input streams."""
 
     predictor: Predictor
     streams: tuple[Stream, ...]
@@ -27,7 +27,7 @@ class StackMember:
 
 @dataclass(frozen=True)
 class StackedPredictor:
-    """Models with their weights. A post without any input of a model is scored by the other models."""
+    """Weighted models of a stack. A post without any input of a model is scored by the other models."""
 
     streams: tuple[Stream, ...]
     members: Sequence[StackMember]
@@ -44,12 +44,12 @@ class StackedPredictor:
         return replace(mixed, contributions=contributions, rates=self._rates(predictions, has_inputs))
 
     def _predict_members(self, batch: Batch) -> tuple[list[PredictionBatch], npt.NDArray[np.bool_]]:
-        """Predict with each model; rows where `has_inputs` (N, members) is False are meaningless."""
+        """Predict with each model; rows are meaningless where the returned `has_inputs` (N, members) is False."""
         presence = [batch.present[:, self._columns(member)] for member in self.members]
         has_inputs = np.stack([present.any(axis=1) for present in presence], axis=1)
         predictions = []
         for member, present in zip(self.members, presence, strict=True):
-            # A model needs at least one stream: a post without any is given all of them, as zeros.
+            # A model needs at least one stream: where a post has none, all are passed as zeros.
             padded = present | ~present.any(axis=1, keepdims=True)
             vectors = {stream.name: batch.vectors[stream.name] for stream in member.streams}
             predictions.append(member.predictor(Batch(vectors, padded)))
@@ -59,19 +59,19 @@ class StackedPredictor:
         return [self.streams.index(stream) for stream in member.streams]
 
     def _rates(self, predictions: Sequence[PredictionBatch], has_inputs: npt.NDArray[np.bool_]) -> Floats | None:
-        """Average the rates over the models that predict them; zero where none of those has inputs."""
+        """Average the rates over the models that predict them; zero where none of these models has inputs."""
         with_rates = np.array([prediction.rates is not None for prediction in predictions])
         if not with_rates.any():
             return None
         usable = has_inputs & with_rates
         weights = redistribute(self.weights.score, usable | ~usable.any(axis=1, keepdims=True)) * with_rates
-        nothing = np.zeros((len(usable), 3))
-        rates = [nothing if prediction.rates is None else prediction.rates for prediction in predictions]
+        zeros = np.zeros((len(usable), 3))
+        rates = [zeros if prediction.rates is None else prediction.rates for prediction in predictions]
         return np.asarray(sum(weight[:, None] * rate for weight, rate in zip(weights.T, rates, strict=True)))
 
 
-def union(cards: Sequence[Mapping[str, Any]]) -> tuple[Stream, ...]:
-    """The input streams of all models, without duplicates."""
+def union_streams(cards: Sequence[Mapping[str, Any]]) -> tuple[Stream, ...]:
+    """Return the input streams of all models, without duplicates."""
     return tuple(dict.fromkeys(stream for card in cards for stream in from_dict(card["config"]["streams"])))
 
 
@@ -84,8 +84,8 @@ def load(model: ModelVersion) -> StackedPredictor:
     for index, entry in enumerate(model.card["members"]):
         if not any(entry["weights"].values()):
             continue
-        own = {name.partition(".")[2]: array for name, array in tensors.items() if name.startswith(f"{index}.")}
-        predictor = load_predictor(ModelVersion(entry["name"], entry["version"], entry["card"], save(own)))
+        arrays = {name.partition(".")[2]: array for name, array in tensors.items() if name.startswith(f"{index}.")}
+        predictor = load_predictor(ModelVersion(entry["name"], entry["version"], entry["card"], save(arrays)))
         members.append(StackMember(predictor, from_dict(entry["card"]["config"]["streams"])))
         weights.append(entry["weights"])
     streams = from_dict(model.card["config"]["streams"])
@@ -93,7 +93,7 @@ def load(model: ModelVersion) -> StackedPredictor:
 
 
 def to_bytes(models: Sequence[ModelVersion]) -> bytes:
-    """The weights file of a stack: the tensors of each model, prefixed with its index."""
+    """Serialise a stack: the tensors of each model, prefixed with its index."""
     from safetensors.numpy import load as load_tensors
     from safetensors.numpy import save
 

@@ -1,4 +1,4 @@
-"""Start training from a saved network."""
+"""Continue the training of a saved network: compatibility check and saved settings."""
 
 from __future__ import annotations
 
@@ -16,36 +16,36 @@ if TYPE_CHECKING:
 
 
 def check_start(model: ModelVersion, feature_set: FeatureSet, streams: Sequence[Stream], architecture: str) -> None:
-    """Check that a saved model fits the network to train.
+    """Check that training can continue from a saved model.
 
     Raises:
-        ConfigError: its kind, architecture, feature set or streams differ.
+        ConfigError: the architecture, feature set or streams differ.
     """
     card = model.card
-    saved_architecture = card["config"].get("architecture") if card["kind"] == "network" else card["kind"]
-    if saved_architecture != architecture:
-        raise ConfigError(f"cannot go on from {model}: its architecture is {saved_architecture}, not {architecture}")
+    saved = card["config"].get("architecture") if card["kind"] == "network" else card["kind"]
+    if saved != architecture:
+        raise ConfigError(f"cannot continue from {model}: its architecture is {saved}, not {architecture}")
     saved_set = card["feature_set"]
     if saved_set["fingerprint"] != feature_set.fingerprint:
         raise ConfigError(
-            f"cannot go on from {model}: it was trained on feature set {saved_set['name']}-{saved_set['fingerprint']}, "
-            f"not on {feature_set.name}-{feature_set.fingerprint}"
+            f"cannot continue from {model}: it was trained on feature set "
+            f"{saved_set['name']}-{saved_set['fingerprint']}, not on {feature_set.name}-{feature_set.fingerprint}"
         )
     saved_streams = from_dict(card["config"]["streams"])
     if tuple(saved_streams) != tuple(streams):
         saved_names, names = (", ".join(stream.name for stream in group) for group in (saved_streams, streams))
-        raise ConfigError(f"cannot go on from {model}: it looks at {saved_names}, not at {names}")
+        raise ConfigError(f"cannot continue from {model}: its inputs are {saved_names}, not {names}")
 
 
-def config_of(model: ModelVersion) -> FusionConfig:
-    """The shape of a saved network."""
+def saved_config(model: ModelVersion) -> FusionConfig:
+    """Read the architecture of a saved network from its card."""
     from viral.models.fusion_config import FusionConfig
 
     config = model.card["config"]
     return FusionConfig(**{**config, "streams": from_dict(config["streams"])})
 
 
-def scaling_of(model: ModelVersion) -> Scaling:
-    """The units of a saved network's score; like the statistics of its inputs they stay fixed in further training."""
+def saved_scaling(model: ModelVersion) -> Scaling:
+    """Read the units of a saved network's score, which further training retains like the statistics of its inputs."""
     target = model.card["target"]
     return Scaling(target["mean"], target["scale"])

@@ -22,19 +22,18 @@ class TrainConfig:
     Args:
         epochs: maximal number of passes over the training split.
         patience: early-stopping patience, in epochs without a lower validation loss.
-        batch_size: posts per step, over all workers; None: a sixteenth of the training split, 16 to 512.
-        learning_rate: the peak, after a short warm-up.
-        schedule: after the warm-up: `cosine` decay to a hundredth, or `constant`.
-        weight_decay: of AdamW.
+        batch_size: posts per step over all workers; None: a sixteenth of the training split, 16 to 512.
+        learning_rate: peak learning rate, after a short warm-up.
+        schedule: learning rate after the warm-up: `cosine` decay to a hundredth, or `constant`.
+        weight_decay: weight decay of AdamW.
         optimizer: `adam` and `sgd` (with momentum 0.9) use no weight decay.
         clip: maximal norm of the gradient.
-        loss: of the score: `quantile` learns an interval, `squared` the mean.
-        viral_weight: weight of a viral post in the loss of P(viral); `balanced` gives both classes of the training
-            split the same total weight.
-        focal: gamma of the focal loss (Lin et al. 2017): down-weights posts that are classified well already. If not
-            0, P(viral) is no longer a frequency.
-        report_every: epochs between two checkpoints, where the data fits in memory; a report takes about 2 s.
-        precision: `auto` uses bfloat16 where the hardware has it.
+        loss: loss of the score: `quantile` learns an interval, `squared` the mean.
+        viral_weight: weight of a viral post in the loss of P(viral); `balanced`: equal total weights of both classes.
+        focal: gamma of the focal loss (Lin et al. 2017), which down-weights posts that are already classified well.
+            Unless 0, P(viral) is not a frequency.
+        report_every: epochs between two checkpoints if the data fits in memory; a checkpoint takes about 2 s.
+        precision: `auto` uses bfloat16 on a GPU that supports it.
         seed: the same seed, data and number of workers give the same model.
     """
 
@@ -62,14 +61,14 @@ class TrainConfig:
 
     def worker_batch_size(self, rows: int, workers: int) -> int:
         """Posts per step on each of `workers`, with `rows` training posts."""
-        # About 16 steps per epoch, in bounds where gradients are neither noisy nor steps few.
+        # About 16 steps per epoch, with at least 16 posts for gradients that are not too noisy.
         total = self.batch_size or min(512, max(16, rows // 16))
         return max(1, total // workers)
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """Mean and standard deviation of the target in the training split: the units of a model's score."""
+    """Mean and standard deviation of the target in the training split, the units of a model's score."""
 
     mean: float
     scale: float

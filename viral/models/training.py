@@ -1,4 +1,4 @@
-"""Training loop of the fusion model, independent of data loading and of gradient communication."""
+"""Training loop of networks over streams, independent of data loading and of gradient communication."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor, nn
 
-from viral.datasets.labelled_features import TARGETS, targets_of
+from viral.datasets.labelled_features import TARGETS, target_arrays
 from viral.datasets.streams import Stream, from_table
 from viral.models.fusion import NetworkOutput
 from viral.models.losses import fusion_loss
@@ -22,7 +22,7 @@ from viral.models.train_config import Precision, Scaling, Schedule, TrainConfig
 
 @dataclass(frozen=True)
 class TensorBatch:
-    """One batch on a device: `vectors[stream]` (N, dim), `present` (N, streams), `targets[name]` (N,)."""
+    """Batch on a device: `vectors[stream]` (N, dim), `present` (N, streams), `targets[name]` (N,)."""
 
     vectors: dict[str, Tensor]
     present: Tensor
@@ -30,19 +30,19 @@ class TensorBatch:
 
     @property
     def rows(self) -> int:
-        """The number of posts N."""
+        """Number of posts N."""
         return len(self.present)
 
     @property
     def bytes(self) -> int:
-        """The size in memory."""
+        """Size in memory."""
         return sum(tensor.nbytes for tensor in (*self.vectors.values(), self.present, *self.targets.values()))
 
     def take(self, rows: Tensor | slice) -> TensorBatch:
-        """The posts at these indices."""
+        """Select posts by row index."""
 
         def take(values: Tensor) -> Tensor:
-            # Three times as fast here as indexing with a tensor.
+            # index_select is three times as fast here as indexing with a tensor.
             return values[rows] if isinstance(rows, slice) else values.index_select(0, rows)
 
         return TensorBatch(
@@ -53,7 +53,7 @@ class TensorBatch:
 
 
 def concat(batches: Sequence[TensorBatch]) -> TensorBatch:
-    """Concatenate batches. Frees their tensors one by one, so that little is in memory twice."""
+    """Concatenate batches, freeing their tensors one by one: little is in memory twice."""
     first = batches[0]
     return TensorBatch(
         {name: torch.cat([batch.vectors.pop(name) for batch in batches]) for name in list(first.vectors)},
@@ -65,7 +65,7 @@ def concat(batches: Sequence[TensorBatch]) -> TensorBatch:
 def to_tensors(streams: tuple[Stream, ...], rows: pa.Table, scaling: Scaling, device: torch.device) -> TensorBatch:
     """Convert rows of labelled features to tensors, with the target standardised."""
     batch = from_table(streams, rows)
-    targets = dict(targets_of(rows))
+    targets = dict(target_arrays(rows))
     targets["target"] = scaling.standardise(targets["target"])
     return TensorBatch(
         {name: torch.from_numpy(array).to(device) for name, array in batch.vectors.items()},
@@ -75,13 +75,13 @@ def to_tensors(streams: tuple[Stream, ...], rows: pa.Table, scaling: Scaling, de
 
 
 class Resumable:
-    """Optimiser and learning rate schedule whose state can be saved."""
+    """Optimiser and learning rate schedule with a state to save."""
 
     optimiser: torch.optim.Optimizer
     schedule: torch.optim.lr_scheduler.LambdaLR
 
     def state(self) -> dict[str, Any]:
-        """State of optimiser and schedule, as tensors and plain values."""
+        """Return the state, as tensors and plain values."""
         return {"optimiser": self.optimiser.state_dict(), "schedule": self.schedule.state_dict()}
 
     def load(self, state: Mapping[str, Any]) -> None:
@@ -91,13 +91,7 @@ class Resumable:
 
 
 class Learner(Resumable):
-    """A model with its optimiser and learning rate schedule.
-
-    Args:
-        model: the fusion model, or its wrapper for several workers.
-        config: training settings.
-        steps: optimiser steps of all epochs, for the schedule.
-    """
+    """Network, or its wrapper for several workers, with optimiser and learning rate schedule over `steps` steps."""
 
     def __init__(self, model: nn.Module, config: TrainConfig, steps: int) -> None:
         self.model, self.config = model, config
@@ -113,7 +107,7 @@ class Learner(Resumable):
         return float(torch.stack(losses).mean()) if losses else math.nan
 
     def validate(self, batches: Iterable[TensorBatch]) -> float:
-        """The mean loss over all posts of `batches`."""
+        """Return the mean loss over all posts of `batches`."""
         self.model.eval()
         total, rows = 0.0, 0
         with torch.inference_mode():
@@ -123,7 +117,7 @@ class Learner(Resumable):
         return total / rows if rows else math.nan
 
     def seek(self, step: int) -> None:
-        """Set the schedule to a step, whatever the number of steps taken so far."""
+        """Set the schedule to a step."""
         self.schedule.last_epoch = step
         for group, rate, factor in zip(
             self.optimiser.param_groups, self.schedule.base_lrs, self.schedule.lr_lambdas, strict=True
@@ -146,7 +140,7 @@ class Learner(Resumable):
 
 
 def optimiser(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    """The configured optimiser over all parameters."""
+    """Build the configured optimiser over all parameters."""
     groups = parameter_groups(model, config)
     if config.optimizer == "sgd":
         return torch.optim.SGD(groups, momentum=0.9)  # the usual value
@@ -156,15 +150,15 @@ def optimiser(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
 
 
 def parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict[str, Any]]:
-    """Parameters with their learning rates: the gate learns slower than the projections that it weights."""
+    """Group the parameters by learning rate: the gate learns slower than the projections that it weights."""
     gate = [parameter for name, parameter in model.named_parameters() if "gate." in name]
     rest = [parameter for name, parameter in model.named_parameters() if "gate." not in name]
     rate = config.learning_rate
-    return [{"params": rest, "lr": rate}, {"params": gate, "lr": rate / 10}]  # a stream comes before trust in it
+    return [{"params": rest, "lr": rate}, {"params": gate, "lr": rate / 10}]  # weights must follow trained streams
 
 
 def lr_factor(schedule: Schedule, steps: int, step: int) -> float:
-    """The learning rate's factor: linear warm-up over a tenth of all steps, then the schedule."""
+    """Return the learning rate's factor at a step: linear warm-up over a tenth of all steps, then the schedule."""
     warm = max(1, steps // 10)
     if step < warm:
         return (step + 1) / warm
@@ -175,9 +169,9 @@ def lr_factor(schedule: Schedule, steps: int, step: int) -> float:
 
 
 def use_bfloat16(precision: Precision, device: torch.device) -> bool:
-    """Whether to compute in bfloat16: if configured, or `auto` on a GPU that supports it.
+    """Whether to compute in bfloat16: `auto` does on a GPU that supports it.
 
-    On a CPU `auto` stays with float32: at this model size the casts cost more than AVX512-BF16 saves.
+    On a CPU `auto` uses float32: at this model size the casts cost more than AVX512-BF16 saves.
     """
     if precision == "auto":
         return device.type == "cuda" and torch.cuda.is_bf16_supported()

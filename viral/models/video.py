@@ -1,4 +1,4 @@
-"""A network over clips with heads on its pooled features, and its loss."""
+"""Network over clips: a backbone with heads on its pooled features, and the loss."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ClipTensors:
-    """Clips of N posts on a device: `pixels` uint8 (M, T, H, W, 3), of which post i has `clips[i]` in turn.
+    """Clips of N posts on a device: `pixels` uint8 (M, T, H, W, 3), with `clips[i]` consecutive clips of post i.
 
-    `targets[name]` is (N,); `weight` is 0 for a placeholder batch, where no post could be decoded.
+    `targets[name]` is (N,); `weight` is 0 for a placeholder batch, if no post could be decoded.
     """
 
     pixels: Tensor
@@ -37,15 +37,15 @@ class ClipTensors:
 
     @property
     def rows(self) -> int:
-        """The number of posts N."""
+        """Number of posts N."""
         return len(self.clips)
 
 
 class VideoNetwork(nn.Module):
-    """A backbone and its heads. In evaluation the output equals that of the heads on the extractor's vectors.
+    """Backbone with heads. In evaluation the output equals that of the heads on the extractor's vectors.
 
-    Batch norms retain their pretrained statistics and train only scale and shift: statistics of a batch of a few
-    videos would differ from those of evaluation (Wu & Johnson 2021, arXiv 2105.07576, section 4).
+    Batch norms retain their pretrained statistics and train only scale and shift: batch statistics of a few videos
+    would differ from the statistics in evaluation (Wu & Johnson 2021, arXiv 2105.07576, section 4).
     """
 
     def __init__(self, spec: ClipNetwork, backbone: nn.Module, heads: LinearNetwork) -> None:
@@ -60,7 +60,7 @@ class VideoNetwork(nn.Module):
         self.train(self.training)
 
     def train(self, mode: bool = True) -> Self:
-        """Set training or evaluation mode; a frozen backbone and batch norms stay in evaluation mode."""
+        """Set training or evaluation mode; batch norms and a frozen backbone stay in evaluation mode."""
         super().train(mode)
         self.backbone.train(mode and not self.frozen)
         for module in self.backbone.modules():
@@ -69,7 +69,7 @@ class VideoNetwork(nn.Module):
         return self
 
     def forward(self, pixels: Tensor, clips: Sequence[int]) -> NetworkOutput:
-        """Predict for N posts: clips uint8 (M, T, H, W, 3), and the number of clips of each post."""
+        """Predict for N posts from clips uint8 (M, T, H, W, 3) and the number of clips of each post."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
             features = self.spec.features(self.backbone, pixels)
         vectors = torch.stack([self.spec.pool(part) for part in torch.split(features, list(clips))])
@@ -79,13 +79,13 @@ class VideoNetwork(nn.Module):
 
 
 def task_loss(output: NetworkOutput, targets: Mapping[str, Tensor], task: Task, loss: Loss) -> Tensor:
-    """The losses of the heads that the task trains, weighted as in `fusion_loss`; log rates are trained in any task.
+    """Return the weighted losses of the heads that the task trains, as `fusion_loss`; log rates are always trained.
 
     Args:
-        output: for N posts.
+        output: the predictions for N posts.
         targets: `is_viral` (N,) 0 or 1, `target` (N,) standardised, and each of `RATES` (N,), NaN where unknown.
-        task: selects the heads. A score that is not trained stays at its initial constant.
-        loss: of the score.
+        task: selects the heads; a head that is not trained stays constant.
+        loss: loss of the score.
     """
     total = RATES_WEIGHT * rates_loss(output, targets)
     if task != "score":

@@ -8,7 +8,7 @@ from typing import Literal
 from viral.models.train_config import Loss, Precision
 
 Task = Literal["viral", "score", "both"]
-"""What the network learns: whether a post is `viral`, the label's value as `score`, or both."""
+"""Learned outputs: whether a post is `viral`, the label's value as `score`, or both."""
 
 
 @dataclass(frozen=True)
@@ -16,18 +16,18 @@ class VideoConfig:
     """Training settings of a network over clips.
 
     Args:
-        task: what to learn; the other output stays the training split's mean.
-        epochs: maximal number of passes over the training split; each decodes other clips.
-        frozen_epochs: the first epochs, which train the heads alone.
+        task: outputs to learn; the other output stays the training split's mean.
+        epochs: maximal number of passes over the training split; each decodes different clips.
+        frozen_epochs: number of first epochs, which train only the heads.
         patience: early-stopping patience, in epochs without a lower validation loss.
-        batch_size: posts per step, over all workers.
-        micro_batch: posts per forward pass on a worker, for its memory; gradients are accumulated over a step.
-        clips: per post in training.
-        learning_rate: the peak, of the heads.
-        backbone_rate: the backbone's learning rate, as a factor of the heads'.
-        weight_decay: of AdamW.
-        dropout: of the pooled features.
-        loss: of the score: `quantile` learns an interval, `squared` the mean.
+        batch_size: posts per step over all workers.
+        micro_batch: posts per forward pass on a worker; gradients are accumulated over a step.
+        clips: clips per post in training.
+        learning_rate: peak learning rate of the heads.
+        backbone_rate: learning rate of the backbone, as a factor of the heads' rate.
+        weight_decay: weight decay of AdamW.
+        dropout: dropout rate of the pooled features.
+        loss: loss of the score: `quantile` learns an interval, `squared` the mean.
         precision: `auto` uses bfloat16 on a GPU that supports it.
         seed: the same seed, data and number of workers give the same model on CPUs.
     """

@@ -1,4 +1,4 @@
-"""Training loop of a network over clips, independent of data loading and of gradient communication."""
+"""Training loop of networks over clips, independent of data loading and of gradient communication."""
 
 from __future__ import annotations
 
@@ -12,23 +12,21 @@ from viral.models.training import Resumable, lr_factor, use_bfloat16
 from viral.models.video import ClipTensors, VideoNetwork, task_loss
 from viral.models.video_config import VideoConfig
 
-Wrap = Callable[[nn.Module], nn.Module]
-"""Wraps a network for training on several workers."""
-
-CLIP = 1.0  # maximal norm of the gradient, as in `TrainConfig`
+Wrap = Callable[[nn.Module], nn.Module]  # wraps a network for training on several workers
+MAX_GRADIENT_NORM = 1.0  # as `TrainConfig.clip`
 
 
 class VideoLearner(Resumable):
-    """A network over clips with its optimiser and learning rate schedule.
+    """Network over clips with optimiser and learning rate schedule.
 
-    The heads are trained first, on a frozen backbone, then everything, the backbone at a lower rate: gradients of
+    First the heads are trained on a frozen backbone, then all parameters, the backbone at a lower rate: gradients of
     untrained heads would destroy pretrained features (Howard & Ruder 2018, arXiv 1801.06146).
 
     Args:
         model: the network, on its device.
         config: training settings.
         steps: optimiser steps per epoch.
-        wrap: for several workers; called once per phase, as the trained parameters change.
+        wrap: wraps the network for several workers; called once per phase, as the trained parameters change.
     """
 
     def __init__(self, model: VideoNetwork, config: VideoConfig, steps: int, wrap: Wrap = lambda model: model) -> None:
@@ -50,10 +48,9 @@ class VideoLearner(Resumable):
         self._wrapped: nn.Module | None = None
 
     def train(self, steps: Iterable[Sequence[ClipTensors]], epoch: int) -> tuple[float, int]:
-        """Train for one epoch, one step per group of batches, with accumulated gradients.
+        """Train for one epoch, one step per group of batches; returns the sum of the steps' losses and their number.
 
-        Returns:
-            The sum of the losses of all steps with posts, and the number of these steps.
+        Steps without posts are not counted.
         """
         network = self._network(epoch)
         self.model.train()
@@ -61,7 +58,7 @@ class VideoLearner(Resumable):
         return (float(torch.stack(losses).sum()) if losses else 0.0), len(losses)
 
     def validate(self, batches: Iterable[ClipTensors]) -> tuple[float, int]:
-        """The sum of the losses of all posts of `batches`, and the number of posts."""
+        """Return the sum of the losses of all posts, and their number."""
         self.model.eval()
         total, rows = 0.0, 0
         with torch.inference_mode():
@@ -71,7 +68,7 @@ class VideoLearner(Resumable):
         return total, rows
 
     def _network(self, epoch: int) -> nn.Module:
-        """The wrapped network of the epoch's phase."""
+        """Return the wrapped network, after freezing or unfreezing the backbone for the epoch."""
         frozen = epoch < self.config.frozen_epochs
         if self._wrapped is None or frozen != self.model.frozen:
             self.model.freeze(frozen)
@@ -85,11 +82,11 @@ class VideoLearner(Resumable):
         total = torch.zeros((), device=self.device)
         for number, batch in enumerate(batches, start=1):
             no_sync = getattr(network, "no_sync", nullcontext) if number < len(batches) else nullcontext
-            with no_sync():  # workers exchange gradients once per step
+            with no_sync():  # workers exchange gradients only once per step
                 loss = self._loss(network, batch) * (batch.rows * batch.weight / max(1.0, rows))
                 loss.backward()  # type: ignore[no-untyped-call]  # untyped in torch
             total += loss.detach()
-        nn.utils.clip_grad_norm_(self.model.parameters(), CLIP)
+        nn.utils.clip_grad_norm_(self.model.parameters(), MAX_GRADIENT_NORM)
         self.optimiser.step()
         self.schedule.step()
         return total if rows else None

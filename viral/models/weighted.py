@@ -1,4 +1,4 @@
-"""Weighted sum of modalities with one learned weight per modality, the same for all posts (system A)."""
+"""Weighted sum of modalities, with one learned weight per modality that is the same for all posts."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from torch import Tensor, nn
 
 from viral.models.fusion import Fusion
 
-SPEED = 30.0  # Adam moves all parameters equally fast: one weight has to keep up with a projection's thousands
+SCORE_GAIN = 30.0  # Adam moves all parameters equally fast: one score must keep up with thousands of other weights
 
 
 class WeightedFusion(Fusion):
-    """`Fusion` with a gate that ignores the post: weights of absent streams go to the others in proportion."""
+    """`Fusion` with a gate that ignores the post; absent streams' weights go to the others in proportion."""
 
     def make_gate(self) -> nn.Module:
-        """One score per stream, whatever the post."""
-        return SameForAll(len(self.config.streams))
+        """Build a gate with one score per stream."""
+        return ConstantGate(len(self.config.streams))
 
 
-class SameForAll(nn.Module):
-    """Learned scores of the streams, the same for every post; initially equal."""
+class ConstantGate(nn.Module):
+    """Gate with one learned score per stream, the same for all posts; equal before training."""
 
     def __init__(self, count: int) -> None:
         super().__init__()
         self.scores = nn.Parameter(torch.zeros(count))
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """(N, …) to (N, streams)."""
-        return (SPEED * self.scores).expand(len(tokens), -1)
+        """Map (N, …) to (N, streams)."""
+        return (SCORE_GAIN * self.scores).expand(len(tokens), -1)

@@ -1,4 +1,4 @@
-"""Promotion of a model's version to champion: if it beats the previous champion, or if forced with a reason."""
+"""Promotion of a version to champion, if it beats the previous champion or if forced with a reason."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ from viral.registry.registry import Registry
 from viral.storage.store import Store
 
 METRIC = "spearman"
-MIN_AUTHORS = 10  # of the test posts: the interval is bootstrapped over authors, and too narrow with fewer
+MIN_AUTHORS = 10  # the interval is bootstrapped over authors of test posts: with fewer it is too narrow
 
 
 @dataclass(frozen=True)
 class PromotionPolicy:
-    """Requirement for a promotion: the interval of the gain by `metric` lies above `margin`.
+    """Requirement for a promotion: the interval of the gain in `metric` lies above `margin`.
 
-    An `override_reason` promotes whatever the gain, and is stored with the promotion.
+    With an `override_reason` a version is promoted whatever its gain; the reason is stored with the promotion.
     """
 
     metric: str = METRIC
     margin: float = 0.0
     override_reason: str | None = None
-    resamples: int = 1000  # the 5 % quantile has 50 resamples below it
+    resamples: int = 1000  # 50 of them are below the 5 % quantile
 
     def __post_init__(self) -> None:
         if self.metric not in DECISIVE_METRICS:
-            raise ConfigError(f"a model cannot be better by {self.metric!r}: choose from {', '.join(DECISIVE_METRICS)}")
+            raise ConfigError(f"models are not compared by {self.metric!r}: choose from {', '.join(DECISIVE_METRICS)}")
         if not self.margin >= 0:
-            raise ConfigError(f"a margin of {self.margin:g} would let worse models pass: use --force with a reason")
+            raise ConfigError(f"a margin of {self.margin:g} would accept worse models: use --force with a reason")
         if self.override_reason is not None and not self.override_reason.strip():
             raise ConfigError("--force needs a reason: it is stored with the promotion")
 
 
 def promote(store: Store, reference: str, policy: PromotionPolicy) -> Promotion:
-    """Make a version the champion of its name. Writes nothing if it is champion already.
+    """Make a version the champion of its name; writes nothing if it already is.
 
-    Of concurrent promotions none is lost: the later one is compared again, with the champion of the earlier one.
+    If another process promotes a version at the same time, the comparison is repeated with the new champion.
 
     Raises:
         PromotionError: its gain over the champion is too small or unknown.
@@ -74,12 +74,10 @@ def promote(store: Store, reference: str, policy: PromotionPolicy) -> Promotion:
 def compare_versions(
     registry: Registry, first: tuple[str, int], second: tuple[str, int], metrics: tuple[str, ...], resamples: int
 ) -> Comparison:
-    """Compare two versions on the test posts of both.
-
-    Versions of different label tables are compared on the one table whose test posts both have predicted.
+    """Compare two versions on the test posts of both; both need predictions for the test posts of one label table.
 
     Raises:
-        TableError: the label tables differ and there is no such table, or a version was not evaluated.
+        TableError: there is no such label table, or a version was not evaluated.
     """
     models = (first, second)
     labels: list[dict[str, Any]] = [registry.card(*model).get("label", {}) for model in models]
@@ -93,7 +91,7 @@ def compare_versions(
 
 
 def _label_tables(store: Store, models: tuple[tuple[str, int], tuple[str, int]], labels: list[str]) -> list[str | None]:
-    """The label table to compare each model on; None: its own. `viral drift --refit` predicts further tables."""
+    """Select the label table for each model; None: its own. `viral drift --refit` predicts further tables."""
     if test_predictions.exists(store, *models[1], labels[0]):
         return [None, labels[0]]
     if test_predictions.exists(store, *models[0], labels[1]):
@@ -105,10 +103,10 @@ def _label_tables(store: Store, models: tuple[tuple[str, int], tuple[str, int]],
 def _checked_gain(
     registry: Registry, name: str, version: int, previous: Promotion | None, policy: PromotionPolicy
 ) -> Gain | None:
-    """The gain over the champion; None without one. Raises PromotionError if too small, unless overridden."""
+    """Compute the gain over the champion, if any. Raises PromotionError if it is too small, unless overridden."""
     try:
         if previous is None:
-            test_predictions.read(registry.store, name, version)  # it must have been evaluated
+            test_predictions.read(registry.store, name, version)  # fails if the version was not evaluated
             return None
         pair = (name, version), (name, previous.version)
         gain = _gain(compare_versions(registry, *pair, (policy.metric,), policy.resamples), policy.metric)
@@ -133,18 +131,18 @@ def _check(version: str, champion: str, gain: Gain, policy: PromotionPolicy) -> 
     sample = f"on {gain.posts} test posts by {gain.authors} authors"
     if gain.authors < MIN_AUTHORS:
         raise PromotionError(
-            f"{version} is not promoted: the test needs at least {MIN_AUTHORS} authors, and compares {sample}; "
-            "--force 'reason' promotes it all the same"
+            f"{version} is not promoted: the comparison needs at least {MIN_AUTHORS} authors, but is {sample}; "
+            "--force 'reason' promotes it anyway"
         )
     if gain.low is None or gain.low <= policy.margin:
         raise PromotionError(
             f"{version} is not promoted: its gain over {champion} in {policy.metric} is {format_gain(gain)} {sample}, "
-            f"and the lower end is not above {policy.margin:g}; --force 'reason' promotes it all the same"
+            f"and the lower end is not above {policy.margin:g}; --force 'reason' promotes it anyway"
         )
 
 
 def format_gain(gain: Gain) -> str:
-    """A gain with its interval, as text."""
+    """Format a gain with its interval."""
     if gain.value is None:
         return "undefined"
     interval = f" ({gain.low:+.4f} to {gain.high:+.4f})" if gain.low is not None and gain.high is not None else ""

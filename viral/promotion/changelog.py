@@ -1,4 +1,4 @@
-"""Changelog of a refit: why a model was trained again, and the result. One JSON file beside the new version."""
+"""Changelog of a refit: why a model was trained again, and the result; a JSON file of the new version."""
 
 from __future__ import annotations
 
@@ -17,17 +17,10 @@ FILE = "changelog.json"
 
 @dataclass(frozen=True)
 class TrainingSnapshot:
-    """The training data of a version.
+    """Training data of a version: the label table with the label's constants, and `rows` training posts.
 
-    Attributes:
-        model: name and version.
-        table: its label table.
-        rows: posts of the training split.
-        first: posting time of the first of them, ISO 8601, UTC; None where no time is known.
-        last: posting time of the last.
-        constants: of the label.
-        data_hash: of labels and vectors.
-        code_version: of viral.
+    `first` and `last` are the posting times of the oldest and newest of them in ISO 8601, UTC; None if unknown.
+    `data_hash` covers labels and vectors; `code_version` is the version of viral.
     """
 
     model: str
@@ -42,16 +35,15 @@ class TrainingSnapshot:
 
 @dataclass(frozen=True)
 class Changelog:
-    """A refit.
+    """Changelog of a refit.
 
     Attributes:
-        when: ISO 8601, UTC.
-        since: the first day of the posts on which drift was measured.
-        why: the alarms, as sentences; empty for a refit without alarm.
-        before: the data of the previous version.
-        after: the data of the new version.
-        compared: the new version against the previous one, on new test posts that neither was trained on; None
-            without such posts.
+        when: time in ISO 8601, UTC.
+        since: first day of the posts on which drift was measured.
+        why: alarms, as sentences; empty for a refit without alarm.
+        before: data of the previous version.
+        after: data of the new version.
+        compared: both versions on test posts that neither was trained on; None without such posts.
         notes: remarks for the reader.
     """
 
@@ -70,7 +62,7 @@ def save_changelog(store: Store, name: str, version: int, changelog: Changelog) 
 
 
 def load_changelog(store: Store, name: str, version: int) -> Changelog | None:
-    """Read the changelog of a version; None if it is not the result of a refit."""
+    """Read the changelog of a version; None if it is not from a refit."""
     stored = read_json(store, Registry.key(name, version, FILE))
     if stored is None:
         return None
@@ -88,7 +80,7 @@ def _comparison(stored: dict[str, Any]) -> Comparison:
 
 
 def changelog_lines(changelog: Changelog) -> Iterator[str]:
-    """Render as lines of text."""
+    """Format as lines of text."""
     before, after, compared = changelog.before, changelog.after, changelog.compared
     yield f"{changelog.when}: {before.model} was trained again; drift was measured on posts since {changelog.since}"
     yield from changelog.why or ["no alarm: the refit was requested"]
@@ -103,7 +95,7 @@ def changelog_lines(changelog: Changelog) -> Iterator[str]:
             "that neither was trained on"
         )
         for name, pair in compared.figures.items():
-            gap = pair.difference
-            interval = "" if gap.low is None else f" ({gap.low:+.4f} to {gap.high:+.4f})"
-            yield f"{name} {'undefined' if gap.value is None else format(gap.value, '+.4f')}{interval}"
+            gain = pair.difference
+            interval = "" if gain.low is None else f" ({gain.low:+.4f} to {gain.high:+.4f})"
+            yield f"{name} {'undefined' if gain.value is None else format(gain.value, '+.4f')}{interval}"
     yield from changelog.notes

@@ -21,20 +21,20 @@ from viral.registry.registry import Registry
 from viral.storage.store import Store
 
 resamples_option = click.option(
-    "--resamples", default=1000, show_default=True, type=click.IntRange(100), help="Of the bootstrap."
+    "--resamples", default=1000, show_default=True, type=click.IntRange(100), help="Resamples of the bootstrap."
 )
 
 
 @click.group()
 def command() -> None:
-    """The models of a root: NAME (its newest version), NAME/VERSION, or NAME@champion."""
+    """Manage the models of a root: NAME (its newest version), NAME/VERSION, or NAME@champion."""
 
 
 @command.command("list")
 @root_options
 def list_command(root: str, as_json: bool, debug: bool) -> None:
-    """List all versions, with the champions and the main metrics."""
-    del debug  # read by the caller of all commands
+    """List all versions, with champions and main metrics."""
+    del debug  # handled by the caller of all commands
     models = list(list_models(Store.open(root)))
     _print({"models": [asdict(model) for model in models]}, list_lines(models), as_json=as_json)
 
@@ -68,20 +68,13 @@ def compare_command(one: str, other: str, resamples: int, root: str, as_json: bo
 
 @command.command("promote")
 @click.argument("model")
-@click.option("--metric", default=METRIC, show_default=True, type=click.Choice(DECISIVE_METRICS), help="To compare by.")
-@click.option("--margin", default=0.0, show_default=True, type=click.FloatRange(0), help="The least gain.")
+@click.option("--metric", default=METRIC, show_default=True, type=click.Choice(DECISIVE_METRICS), help="Metric to use.")
+@click.option("--margin", default=0.0, show_default=True, type=click.FloatRange(0), help="Minimal gain.")
 @click.option("--force", "reason", metavar="REASON", help="Promote whatever the gain; the reason is stored.")
 @resamples_option
 @root_options
 def promote_command(
-    model: str,
-    metric: str,
-    margin: float,
-    reason: str | None,
-    resamples: int,
-    root: str,
-    as_json: bool,
-    debug: bool,
+    model: str, metric: str, margin: float, reason: str | None, resamples: int, root: str, as_json: bool, debug: bool
 ) -> None:
     """Make a version the champion of its name: `NAME@champion` from now on, also for running endpoints.
 
@@ -101,7 +94,7 @@ def promote_command(
     "uri",
     envvar="MLFLOW_TRACKING_URI",
     metavar="URI",
-    help="A server or a database.  [default: mlflow.db in the root]",
+    help="Server or database.  [default: mlflow.db in the root]",
 )
 @root_options
 def sync_command(uri: str | None, root: str, as_json: bool, debug: bool) -> None:

@@ -1,4 +1,4 @@
-"""Output of `viral models list` and `viral models show`."""
+"""Data and output of `viral models list` and `viral models show`."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from viral.registry.registry import SAVED_AT, Registry
 from viral.storage.store import Store
 
 _NOT_COMPARED = {"losses", "weights_sha256", SAVED_AT, "notes", "epochs", "best_epoch"}
-"""Entries of a card that differ in every training, or that are shown separately."""
-_MAX_LENGTH = 60  # characters of a value in the list of changes: two values fit on a line
+"""Entries of a card that differ between any two trainings, or are shown separately."""
+_MAX_LENGTH = 60  # characters of a value in the list of changes, so that two values fit on a line
 
 
 @dataclass(frozen=True)
 class ModelSummary:
-    """One version in the list; `figures` has the values of `MAIN_METRICS`, empty if it was not evaluated."""
+    """A version in the list; `figures` are the values of `MAIN_METRICS`, empty if it was not evaluated."""
 
     model: str
     champion: bool
@@ -32,10 +32,7 @@ class ModelSummary:
 
 @dataclass(frozen=True)
 class ModelDetails:
-    """One version: its data, metrics and promotions, and the changes since the version before.
-
-    `changelog` explains a refit; None for versions that are not the result of one.
-    """
+    """A version's data, metrics and promotions, the changes since the version before, and its changelog if a refit."""
 
     model: str
     champion: str | None
@@ -56,7 +53,7 @@ class ModelDetails:
 
 
 def list_models(store: Store) -> Iterator[ModelSummary]:
-    """Every version of every model, by name, oldest first."""
+    """Summarise all versions of all models, by name, oldest first."""
     registry = Registry(store)
     for name in registry.names():
         promotion = latest_promotion(store, name)
@@ -72,7 +69,7 @@ def list_models(store: Store) -> Iterator[ModelSummary]:
 
 
 def describe_model(store: Store, reference: str) -> ModelDetails:
-    """One version. Raises TableError if the model does not exist."""
+    """Collect the details of a version. Raises TableError if the model does not exist."""
     registry = Registry(store)
     name, version = registry.resolve(reference)
     card, metrics = registry.card(name, version), read_metrics(store, name, version)
@@ -102,7 +99,7 @@ def describe_model(store: Store, reference: str) -> ModelDetails:
 
 
 def list_lines(models: list[ModelSummary]) -> Iterator[str]:
-    """Render a list of models as a table."""
+    """Format a list of models as a table."""
     width = max((len(model.model) for model in models), default=5)
     rows = [("model", "", "saved (UTC)", "rows", list(MAIN_METRICS))]
     for model in models:
@@ -115,7 +112,7 @@ def list_lines(models: list[ModelSummary]) -> Iterator[str]:
 
 
 def show_lines(model: ModelDetails) -> Iterator[str]:
-    """Render one version as lines of text."""
+    """Format the details of a version as lines of text."""
     rows: dict[str, Any] = {name: value for name, value in vars(model).items() if isinstance(value, str | int | None)}
     rows |= {"label": [f"{name}: {value}" for name, value in model.label.items()]}
     rows |= {"sources": model.sources, "notes": model.notes}
@@ -132,14 +129,14 @@ def show_lines(model: ModelDetails) -> Iterator[str]:
 
 
 def estimate_line(estimate: Estimate) -> str:
-    """A metric with its interval, as text."""
+    """Format a metric with its interval."""
     if estimate.low is None or estimate.high is None:
         return _number(estimate.value)
     return f"{_number(estimate.value)} ({_number(estimate.low)} to {_number(estimate.high)})"
 
 
 def promotion_line(promotion: Promotion) -> str:
-    """Time, account, predecessor and reason of a promotion, as text."""
+    """Format time, account, previous champion and reason of a promotion."""
     by = f" by {promotion.by}" if promotion.by else ""
     after = f", after version {promotion.previous}" if promotion.previous else ", the first champion"
     gain = f", {promotion.metric} {format_gain(promotion.gain)}" if promotion.gain else ""
@@ -154,7 +151,7 @@ def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
 
 
 def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Flatten nested objects, joining their names by dots."""
+    """Flatten nested objects, joining names by dots."""
     flat: dict[str, Any] = {}
     for name, item in value.items():
         flat |= _flat(item, f"{prefix}{name}.") if isinstance(item, Mapping) else {f"{prefix}{name}": item}

@@ -1,7 +1,7 @@
 """Copy the models of a root to MLflow: runs, curves, metrics, registered versions and the champion's alias.
 
-The root's files are authoritative. `viral models sync` brings MLflow up to date with them: neither training nor
-promotion needs MLflow, and a server that was down, or a deleted database, catches up.
+The root's files are authoritative, and `viral models sync` brings MLflow up to date with them: neither training nor
+promotion needs MLflow, and a sync repairs a server that was down or a deleted database.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 DATABASE = "mlflow.db"
-SYNCED_FILES = ("model.json", "scorecard.json")  # of each version; changes of these, or promotions, need a sync
+SYNCED_FILES = ("model.json", "scorecard.json")  # of each version; a change of them, or a promotion, needs a sync
 
 
 @dataclass(frozen=True)
 class SyncResult:
-    """The address of MLflow, and the number of newly registered versions."""
+    """Address of MLflow, and number of newly registered versions."""
 
     mlflow: str
     registered: int = 0
@@ -48,11 +48,11 @@ def sync_to_mlflow(store: Store, uri: str | None = None) -> SyncResult:
 
     Args:
         store: the root.
-        uri: a server or a database; None: `mlflow.db` in a root that is a folder. This one is opened only if a model,
-            a scorecard or a promotion has changed since: importing MLflow takes seconds.
+        uri: a server or a database; None: `mlflow.db` in a root that is a folder. This file is opened only if a model,
+            scorecard or promotion has changed, as importing MLflow takes seconds.
 
     Raises:
-        ConfigError: MLflow fails, there is no place for the database, or another root's model has the name there.
+        ConfigError: MLflow fails, the database cannot be written, or a model of another root has the same name.
     """
     if uri is not None:
         return SyncResult(redact(uri), _run(store, uri, None))
@@ -78,7 +78,7 @@ def _run(store: Store, address: str, artifacts: str | None) -> int:
 
 @dataclass
 class _Sync:
-    """One pass over the models; `artifacts` is the artifact location of a new experiment in the root's own database."""
+    """One pass over the models; `artifacts`: location of a new experiment's artifacts, for the root's own database."""
 
     store: Store
     client: MlflowClient
@@ -111,7 +111,7 @@ class _Sync:
 
     @cached_property
     def _runs(self) -> dict[str, str]:
-        """Existing runs by the address of their model: a training with --mlflow has logged its own."""
+        """Existing runs by the address of their model; trainings with --mlflow have logged theirs."""
         experiment = self.client.get_experiment_by_name(EXPERIMENT)
         runs: dict[str, str] = {}
         token = None
@@ -126,7 +126,7 @@ class _Sync:
         if first and not self.client.search_registered_models(f"name='{name}'"):
             self.client.create_registered_model(name)
         run = self._runs.get(address) or log_run(self.client, model, address, card, self.artifacts)
-        # A server rejects local paths as the source of a model: the tag has the address.
+        # A server rejects local paths as the source of a model, but the tag has the address.
         source = address if self.store.on_s3 else f"runs:/{run}/model"
         return self.client.create_model_version(name, source, run, tags={"model": model, ADDRESS_TAG: address})
 
@@ -164,7 +164,7 @@ class _Sync:
 
 @contextmanager
 def _exclusive(store: Store) -> Iterator[None]:
-    """Lock the root: concurrent syncs would create the database, or register a model, twice. Ends with the process."""
+    """Lock the root, so that concurrent syncs do not create the database or register a model twice."""
     folder = os.open(store.root, os.O_RDONLY)
     try:
         with suppress(OSError):  # a file system without locks
@@ -175,7 +175,7 @@ def _exclusive(store: Store) -> Iterator[None]:
 
 
 def _state(store: Store) -> int:
-    """Checksum of the files to sync, as a positive 31-bit number for SQLite's `user_version`; 0 without any files."""
+    """Return a positive 31-bit checksum of the files to sync, for SQLite's `user_version`; 0 without files."""
     keys = (
         info.key for info in store.objects("models") if info.key.endswith(SYNCED_FILES) or "/promotions/" in info.key
     )
@@ -196,5 +196,5 @@ def _write_state(database: Path, state: int) -> None:
 
 
 def _writable(database: Path) -> bool:
-    """Whether the database can be created or written: MLflow would retry for minutes."""
+    """Whether the database can be created or written; if not, MLflow would retry for minutes."""
     return not database.is_dir() and os.access(database if database.exists() else database.parent, os.W_OK)

@@ -1,6 +1,6 @@
-"""Promotions: which version of a model is its champion, and why. One small JSON file per promotion, written once.
+"""Promotions of model versions to champion, one small JSON file each, written once.
 
-The newest promotion defines `NAME@champion` for all readers of the root. Nothing reads it from MLflow: scoring and
+The newest promotion defines `NAME@champion` for all readers of the root. It is not read from MLflow: scoring and
 serving must not depend on a server that may be down.
 """
 
@@ -13,16 +13,15 @@ from typing import Any
 
 from viral.storage.store import Store
 
-CHAMPION = "champion"
-"""The only alias."""
+CHAMPION = "champion"  # the only alias
 
 
 @dataclass(frozen=True)
 class Gain:
-    """Improvement of a model over another by one metric: positive is better, whatever the direction of the metric.
+    """Improvement of one model over another by a metric: positive is better, also where lower values are.
 
-    `low` and `high` are the ends of the paired interval; None where too few resamples define the metric. `posts` and
-    `authors` count those of the test split of both models.
+    `low` and `high` are the ends of the paired interval; None if the metric is undefined in too many resamples.
+    `posts` and `authors` count the test posts shared by both models, and their authors.
     """
 
     value: float | None
@@ -34,18 +33,15 @@ class Gain:
 
 @dataclass(frozen=True)
 class Promotion:
-    """One promotion.
+    """One promotion, numbered from 1: the promoted version, and that of the previous champion (None for the first).
 
     Attributes:
-        number: counts up, from 1.
-        version: the new champion.
-        previous: the previous champion; None for the first.
-        when: ISO 8601, UTC.
-        by: the account's name, if it has one.
-        metric: the metric of the comparison.
-        margin: the threshold for the lower end of the gain.
-        gain: over the previous champion; None where there is none, or where they cannot be compared.
-        override_reason: the reason for a forced promotion; stored as `forced`.
+        when: time in ISO 8601, UTC.
+        by: name of the user's account, if any.
+        metric: metric of the comparison.
+        margin: threshold for the lower end of the gain.
+        gain: gain over the previous champion; None without one, or if they cannot be compared.
+        override_reason: reason for a forced promotion; stored as `forced`.
     """
 
     number: int
@@ -59,23 +55,23 @@ class Promotion:
     override_reason: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """The stored form, as plain JSON."""
+        """Return the stored form, as plain JSON."""
         fields = asdict(self)
         return fields | {"forced": fields.pop("override_reason")}
 
 
 def promotions(store: Store, name: str) -> list[Promotion]:
-    """All promotions of a model, oldest first."""
+    """Read all promotions of a model, oldest first."""
     return [_read(store, name, number) for number in _numbers(store, name)]
 
 
 def latest_promotion(store: Store, name: str) -> Promotion | None:
-    """The promotion in force; None if no version was promoted."""
+    """Read the latest promotion; None if no version was promoted."""
     return next(newest_first(store, name), None)
 
 
 def newest_first(store: Store, name: str) -> Iterator[Promotion]:
-    """The promotions of a model, newest first, read on demand."""
+    """Iterate over the promotions of a model, newest first, reading on demand."""
     return (_read(store, name, number) for number in reversed(_numbers(store, name)))
 
 

@@ -1,4 +1,4 @@
-"""Models by name and version in the root, at `models/<name>/<version>/`: each is written once and never changed."""
+"""Registry of models in the root, at `models/<name>/<version>/`; versions are immutable."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SAVED_AT = "saved_at"
 
 @dataclass(frozen=True)
 class ModelVersion:
-    """One saved model: its card (plain JSON), its weights (safetensors), and its store."""
+    """A saved model: its card (plain JSON), weights (safetensors) and store."""
 
     name: str
     version: int
@@ -35,28 +35,28 @@ class ModelVersion:
 
     @property
     def prefix(self) -> str:
-        """The key prefix of its files below the root."""
+        """Key prefix of the version's files."""
         return Registry.prefix(self.name, self.version)
 
 
 class Registry:
-    """The models of one root."""
+    """Models of one root."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
 
     def names(self) -> list[str]:
-        """The names of all models, sorted."""
+        """List the names of all models, sorted."""
         cards = (info.key.split("/") for info in self.store.objects("models") if info.key.endswith(f"/{_CARD}"))
         return sorted({parts[1] for parts in cards})
 
     def versions(self, name: str) -> list[int]:
-        """The complete versions of a model, oldest first."""
+        """List the complete versions of a model, oldest first."""
         keys = (info.key.split("/") for info in self.store.objects(f"models/{check_name(name)}"))
         return sorted(int(parts[2]) for parts in keys if parts[-1] == _CARD)
 
     def claim(self, name: str) -> int:
-        """Reserve the next version; concurrent callers get different ones. It exists only once it is saved."""
+        """Reserve the next version; concurrent callers get different ones. It does not exist until it is saved."""
         version = max(self.versions(name), default=0) + 1
         while not self.store.write_new(self.key(name, version, "claimed"), b""):
             version += 1
@@ -71,7 +71,7 @@ class Registry:
         version: int | None = None,
         files: Mapping[str, bytes] | None = None,
     ) -> int:
-        """Save card, weights and further files, by name, as a claimed version or the next one; returns the version.
+        """Save card, weights and further files as a claimed version or the next one; returns the version.
 
         The SHA-256 of the weights and the time of saving (UTC) are added to the card.
         """
@@ -103,17 +103,19 @@ class Registry:
         return ModelVersion(name, version, card, weights, self.store)
 
     def resolve(self, reference: str) -> tuple[str, int]:
-        """Name and version of `name` (its newest version), `name/version`, or `name@champion` (promoted last).
+        """Find name and version of `name` (its newest version), `name/version` or `name@champion`.
 
         Raises:
             TableError: the model does not exist.
         """
-        name, at, alias = reference.partition("@")
-        name, _, number = (name, "", "") if at else reference.partition("/")
+        name, has_alias, alias = reference.partition("@")
+        name, _, number = (name, "", "") if has_alias else reference.partition("/")
         versions = self.versions(name)
         if not versions:
-            raise TableError(f"there is no model {name} in {self.store.root}: {self._instead()}")
-        if at:
+            names = ", ".join(self.names())
+            hint = f"there are {names}" if names else "train one first (viral train)"
+            raise TableError(f"there is no model {name} in {self.store.root}: {hint}")
+        if has_alias:
             number = self._champion(name, alias)
         version = int(number) if number.isdecimal() else versions[-1]
         if version not in versions or (number and not number.isdecimal()):
@@ -121,7 +123,7 @@ class Registry:
         return name, version
 
     def card(self, name: str, version: int) -> dict[str, Any]:
-        """The card of an existing version."""
+        """Read the card of an existing version."""
         card = read_json(self.store, self.key(name, version, _CARD))
         assert card is not None, "versions are never deleted"
         return card
@@ -129,21 +131,17 @@ class Registry:
     def _champion(self, name: str, alias: str) -> str:
         if alias != CHAMPION:
             raise TableError(f"model {name} has no alias {alias!r}: there is {name}@{CHAMPION}")
-        promoted = latest_promotion(self.store, name)
-        if promoted is None:
+        promotion = latest_promotion(self.store, name)
+        if promotion is None:
             raise TableError(f"model {name} has no champion: promote a version (viral models promote {name}/VERSION)")
-        return str(promoted.version)
-
-    def _instead(self) -> str:
-        names = self.names()
-        return f"there are {', '.join(names)}" if names else "train one first (viral train)"
+        return str(promotion.version)
 
     @staticmethod
     def prefix(name: str, version: int) -> str:
-        """The key prefix of a version's files below the root."""
+        """Return the key prefix of a version's files."""
         return f"models/{check_name(name)}/{version:04d}"
 
     @staticmethod
     def key(name: str, version: int, file: str) -> str:
-        """The key of a version's file below the root."""
+        """Return the key of a version's file."""
         return f"{Registry.prefix(name, version)}/{file}"

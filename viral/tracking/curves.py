@@ -1,4 +1,4 @@
-"""Loss curves of a training: TensorBoard files beside the model and, if configured, a run in MLflow."""
+"""Loss curves of trainings: TensorBoard files next to the model and, if configured, a run in MLflow."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 EXPERIMENT = "viral"
-ADDRESS_TAG = "viral.address"  # tag of a run: the address of its model's files
+ADDRESS_TAG = "viral.address"  # tag of a run with the address of its model's files
 CURVES = ("loss/train", "loss/validation")
-MAX_METRICS, MAX_PARAMS, MAX_LENGTH = 1000, 100, 500  # per MLflow request; characters of a parameter
+MAX_METRICS, MAX_PARAMS, MAX_LENGTH = 1000, 100, 500  # MLflow's limits: per request, and characters of a parameter
 
 
 @dataclass(frozen=True)
 class Tracking:
-    """Further destinations of the curves; they are always written to `models/NAME/VERSION/curves/` in the root.
+    """Destinations of curves besides `models/NAME/VERSION/curves/` in the root, where they are always written.
 
     Args:
-        mlflow: the address of a tracking server or of its database.
-        tensorboard: a folder, for one subfolder per model.
+        mlflow: address of a tracking server or its database.
+        tensorboard: folder, for one subfolder per model.
     """
 
     mlflow: str | None = None
@@ -75,10 +75,10 @@ def log_run(
 
     Args:
         client: MLflow.
-        model: name/version.
-        address: of its files. The run is tagged with it last: a run without this tag is incomplete.
-        card: of the model.
-        artifacts: the artifact location of the experiment, if it does not exist yet.
+        model: name/version of the model.
+        address: address of its files. The run is tagged with it last: a run without this tag is incomplete.
+        card: card of the model.
+        artifacts: artifact location of the experiment, if it does not exist yet.
 
     Returns:
         The id of the run.
@@ -106,12 +106,8 @@ def _experiment(client: MlflowClient, artifacts: str | None = None) -> str:
 
 
 def _params(card: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters of a run: the plain values of the card, and those of its parts `train`, `config` and `feature_set`."""
-    parts = {
-        "train": card.get("train", {}),
-        "config": card.get("config", {}),
-        "feature_set": card.get("feature_set", {}),
-    }
-    flat = {f"{part}.{name}": value for part, values in parts.items() for name, value in values.items()}
+    """Return the scalars of the card and of its parts `train`, `config` and `feature_set`, as parameters of a run."""
+    parts = ("train", "config", "feature_set")
+    flat = {f"{part}.{name}": value for part in parts for name, value in card.get(part, {}).items()}
     flat |= dict(card) | {"label": card.get("label", {}).get("name")}
     return {name: value for name, value in flat.items() if isinstance(value, str | int | float | bool)}

@@ -18,17 +18,13 @@ if TYPE_CHECKING:
 
 @contextmanager
 def connect(uri: str, consequence: str) -> Iterator[MlflowClient]:
-    """Client of a tracking server or database.
-
-    Args:
-        uri: the address.
-        consequence: of a failure, for the user; the error message starts with it.
+    """Open a client of a tracking server or database.
 
     Raises:
-        ConfigError: MLflow fails.
+        ConfigError: MLflow fails; the message starts with the `consequence` for the user.
     """
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # else it reports every use to its makers
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # its default of seven takes minutes
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # by default MLflow sends usage data to its vendor
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # the default of seven takes minutes
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
@@ -41,5 +37,5 @@ def connect(uri: str, consequence: str) -> Iterator[MlflowClient]:
 
 
 def redact(uri: str) -> str:
-    """Replace the password in an address."""
+    """Mask the password in an address."""
     return re.sub(r"(://[^/@:]*):[^/@]*@", r"\1:***@", uri)

@@ -1,8 +1,7 @@
-"""Posts in LightGBM's bins, read bucket by bucket: one byte per value in memory, plus a sample of 20,000 posts.
+"""LightGBM data sets, read bucket by bucket: one byte per value in memory, plus a sample of 20,000 posts.
 
-Several workers of Ray Train's LightGBMTrainer can grow the same trees, each from its own buckets. In Ray's example each
-worker has its rows in a pandas frame, four to eight bytes per value; here they are read bucket by bucket too. The trees
-depend slightly on the number of workers.
+Several workers of Ray Train's LightGBMTrainer can grow the same trees, each from its own buckets. The trees depend
+slightly on the number of workers.
 """
 
 from __future__ import annotations
@@ -25,21 +24,16 @@ _DATASET: Mapping[str, Any] = {
     "force_row_wise": True,
     "verbosity": -1,
     "max_bin": BINS,
-    "bin_construct_sample_cnt": 20_000,  # in memory in double precision, three times over
+    "bin_construct_sample_cnt": 20_000,  # LightGBM has three copies of this sample, in double precision
     "feature_pre_filter": False,
 }
 
 
 class BinnedPosts:
-    """Training and validation posts in bins, reused to grow several boosters.
+    """Training and validation posts in LightGBM's bins, reused to grow several boosters.
 
-    The training posts are read three times: for their targets, for the bounds of the bins, and into the bins.
-
-    Args:
-        layout: of the columns.
-        train: the training posts.
-        validation: for early stopping; the same for all workers of a group, so that all stop at the same tree.
-        seed: of LightGBM's random numbers.
+    The training posts are read three times: for the targets, for the bounds of the bins, and to fill the bins. The
+    validation posts, for early stopping, must be the same on all workers of a group, so that all stop at the same tree.
     """
 
     def __init__(self, layout: Layout, train: RowSource, validation: LabelledBatch, seed: int) -> None:
@@ -58,9 +52,9 @@ class BinnedPosts:
         self.validation = lightgbm.Dataset(layout.with_nan(validation.batch), reference=self.train, params=self.params)
 
     def grow(self, target: str, rounds: int, **settings: Any) -> str:
-        """Grow trees that predict `viral` or `score`; returns LightGBM's text format.
+        """Grow trees that predict `viral` or `score`; returns them in LightGBM's text format.
 
-        Boosting stops after `PATIENCE` trees without a lower validation loss, and is cut back to the best tree.
+        Boosting stops after `PATIENCE` trees without a lower validation loss, and drops the trees after the best.
         """
         self.train.set_label(self.targets[target])
         self.validation.set_label(self.validation_targets[target])
@@ -70,7 +64,7 @@ class BinnedPosts:
         params = {**self.params, **settings, "min_data_in_leaf": min_leaf}
         if self._group is not None and self._connected is None:
             params |= self._group.network
-            self._group.ready()
+            self._group.barrier()
         boosts = settings.get("boosting") != "rf"
         stop: list[Any] = [lightgbm.early_stopping(PATIENCE, verbose=False)] if boosts else []
         validation = [self.validation] if boosts else None
@@ -86,7 +80,7 @@ def _targets(posts: LabelledBatch) -> dict[str, Floats]:
 
 
 class _BucketCache:
-    """Caches the bucket that was read last: LightGBM reads many slices of one bucket before the next."""
+    """Cache of the bucket read last: LightGBM reads many slices of one bucket before the next."""
 
     def __init__(self, layout: Layout, source: RowSource) -> None:
         self.layout, self.source = layout, source
@@ -100,14 +94,13 @@ class _BucketCache:
 
 
 class _Bucket(lightgbm.Sequence):
-    """The posts of one bucket, in LightGBM's interface."""
+    """Posts of one bucket, with LightGBM's sequence interface."""
 
     def __init__(self, cache: _BucketCache, bucket: int, size: int) -> None:
         self.cache, self.bucket, self.size = cache, bucket, size
 
     def __getitem__(self, rows: Any) -> npt.NDArray[np.float64]:
-        values: npt.NDArray[np.float64] = self.cache.matrix(self.bucket)[rows].astype(np.float64)
-        return values
+        return np.asarray(self.cache.matrix(self.bucket)[rows], np.float64)
 
     def __len__(self) -> int:
         return self.size

@@ -1,4 +1,4 @@
-"""Logistic regression for P(viral), ridge regression for the score."""
+"""Linear member of an ensemble: logistic regression for P(viral), ridge regression for the score."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from viral.models.ensemble.member import ArrayFields, interval_around, log_loss,
 from viral.models.ensemble.rows import LabelledBatch, Layout, Matrix, RowSource
 from viral.models.predictions import Floats, PredictionBatch
 
-_STRENGTHS = (0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)  # C and alpha, in steps that change the fit visibly
-_MAX_ITER = 300  # enough for all but the weakest penalties, which need not win
+_STRENGTHS = (0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)  # candidates for C and alpha: smaller steps hardly change the fit
+_MAX_ITER = 300  # enough to converge for all but the weakest penalties
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class LinearMember(ArrayFields):
 
     @classmethod
     def fit(cls, layout: Layout, train: RowSource, validation: LabelledBatch, seed: int) -> tuple[Self, dict[str, Any]]:
-        """Fit with the best of six penalties for each model."""
+        """Fit both models, each with the best of six penalties."""
         posts = train.read_all()
         x, x_validation = layout.standardised(posts.batch), layout.standardised(validation.batch)
         logistics = {c: _logistic(x, posts.viral, c) for c in _STRENGTHS}

@@ -1,4 +1,4 @@
-"""The interface of an ensemble's members, and the members that exist."""
+"""Interface of the members of an ensemble, and their names."""
 
 from __future__ import annotations
 
@@ -29,33 +29,33 @@ _EPSILON = 1e-6  # probabilities are clipped to this distance from 0: the log lo
 
 
 class Member(Protocol):
-    """A classifier and a regressor of one family.
+    """Classifier and regressor of one family.
 
-    Methods take the layout as an argument, so that a member's arrays contain nothing that all members share.
+    Methods take the layout as an argument: all members share it, and it is stored once.
     """
 
     max_rows: ClassVar[int]
-    """The most posts to train on; of more, a sample."""
+    """Maximal number of training posts; a larger split is sampled."""
     distributed: ClassVar[bool]
-    """Whether several workers can fit it together, each on up to `max_rows` posts of its own buckets."""
+    """Whether several workers can fit one member jointly, each on up to `max_rows` posts of its own buckets."""
 
     @classmethod
     def fit(cls, layout: Layout, train: RowSource, validation: LabelledBatch, seed: int) -> tuple[Self, dict[str, Any]]:
-        """Fit on `train` with the settings that are best on `validation`; returns the member and these settings."""
+        """Fit on `train` with the best settings on `validation`; returns the member and these settings."""
 
     @classmethod
     def from_arrays(cls, arrays: Arrays) -> Self:
         """Restore from `to_arrays`."""
 
     def to_arrays(self) -> Arrays:
-        """The complete state as arrays."""
+        """Return the complete state as arrays."""
 
     def __call__(self, layout: Layout, batch: Batch) -> PredictionBatch:
-        """Predict, the score in standardised units."""
+        """Predict; scores are in standardised units."""
 
 
 class ArrayFields:
-    """Base of dataclasses whose fields are the arrays of a member."""
+    """Mixin for dataclasses whose fields are the arrays of a member."""
 
     @classmethod
     def from_arrays(cls, arrays: Arrays) -> Self:
@@ -63,7 +63,7 @@ class ArrayFields:
         return cls(**arrays)
 
     def to_arrays(self) -> Arrays:
-        """The fields as arrays."""
+        """Return the fields as arrays."""
         return dict(vars(self))
 
 
@@ -76,27 +76,27 @@ def member_class(name: str) -> type[Member]:
     if name not in MEMBERS:
         raise ConfigError(f"an ensemble has no member {name!r}: choose from {', '.join(MEMBERS)}")
     module, _, attribute = MEMBERS[name].partition(":")
-    kind: type[Member] = getattr(import_module(module), attribute)
-    return kind
+    member: type[Member] = getattr(import_module(module), attribute)
+    return member
 
 
 def log_loss(probability: Floats, viral: npt.NDArray[np.bool_]) -> float:
-    """Mean log loss."""
+    """Return the mean log loss."""
     likelihood = np.clip(np.where(viral, probability, 1 - probability), _EPSILON, 1)
     return float(-np.log(likelihood).mean())
 
 
 def squared_loss(predicted: Floats, score: Floats) -> float:
-    """Mean squared error."""
+    """Return the mean squared error."""
     return float(((predicted - score) ** 2).mean())
 
 
 def residual_spread(predicted: Floats, score: Floats) -> Floats:
-    """The 5 % and 95 % quantiles (2,) of the residuals: the interval of members that predict none."""
+    """Return the 5 % and 95 % quantiles (2,) of the residuals: the interval of members without one of their own."""
     low, high = np.quantile(score - predicted, [0.05, 0.95])
     return np.array([min(low, 0.0), max(high, 0.0)])
 
 
 def interval_around(probability: Floats, score: Floats, spread: Floats) -> PredictionBatch:
-    """Predictions with the interval of `residual_spread` around each score."""
+    """Build predictions whose interval is `spread`, from `residual_spread`, around each score."""
     return PredictionBatch(probability, score, score + spread[0], score + spread[1])

@@ -1,4 +1,4 @@
-"""The k most similar posts of the training split."""
+"""Nearest-neighbour member of an ensemble: predicts from the k most similar training posts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from viral.models.ensemble.member import Arrays, log_loss, squared_loss
 from viral.models.ensemble.rows import LabelledBatch, Layout, Matrix, RowSource
 from viral.models.predictions import Floats, PredictionBatch
 
-_KS = (10, 30, 100)  # of fewer than 10 the 5 % and 95 % quantiles are the extremes; steps of about three
+_KS = (10, 30, 100)  # with fewer than 10 the 5 % and 95 % quantiles would be the extremes; steps of about three
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Neighbours:
     Half precision would halve the file, but change which neighbours are nearest.
     """
 
-    max_rows: ClassVar[int] = 20_000  # all of them are stored with the model, and compared with every post
+    max_rows: ClassVar[int] = 20_000  # all are stored with the model and compared with every post to score
     distributed: ClassVar[bool] = False
 
     vectors: Matrix
@@ -34,7 +34,7 @@ class Neighbours:
 
     @classmethod
     def fit(cls, layout: Layout, train: RowSource, validation: LabelledBatch, seed: int) -> tuple[Self, dict[str, Any]]:
-        """Choose the best number of neighbours for P(viral) and for the score."""
+        """Select the best numbers of neighbours for P(viral) and for the score."""
         posts = train.read_all()
         vectors = layout.standardised(posts.batch)
         sizes = [min(k, len(posts)) for k in _KS]
@@ -50,7 +50,7 @@ class Neighbours:
         return cls(arrays["vectors"], arrays["viral"], arrays["score"], arrays["asked"])
 
     def to_arrays(self) -> Arrays:
-        """The fields as arrays; saved models have `k` under the name `asked`."""
+        """Return the fields as arrays; saved models use the name `asked` for `k`."""
         return {"vectors": self.vectors, "viral": self.viral, "score": self.score, "asked": self.k}
 
     @cached_property
@@ -65,6 +65,6 @@ class Neighbours:
         nearest = self.index.kneighbors(layout.standardised(batch), int(self.k.max()), return_distance=False)
         viral, score = self.viral[nearest[:, : self.k[0]]], self.score[nearest[:, : self.k[1]]]
         low, high = np.quantile(score, [0.05, 0.95], axis=1)
-        # One more, average neighbour: that none of k is viral does not make the probability 0.
+        # Add one average neighbour: the probability is above 0 even if none of the k is viral.
         probability = (viral.sum(axis=1) + self.viral.mean()) / (viral.shape[1] + 1)
         return PredictionBatch(probability, np.clip(score.mean(axis=1), low, high), low, high)

@@ -1,4 +1,4 @@
-"""Predictor of a saved ensemble."""
+"""Loading, saving and prediction of ensembles."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from viral.models.predictions import PredictionBatch
 from viral.models.train_config import Scaling
 from viral.registry.registry import ModelVersion
 
-_INPUTS = "inputs"  # prefix of the input statistics among the arrays
+_INPUTS = "inputs"  # prefix of the input statistics in the weights file
 
 
 @dataclass(frozen=True)
 class EnsemblePredictor:
-    """Members with their weights. Contributions are measured by occlusion."""
+    """Weighted members of an ensemble. Contributions are measured by occlusion."""
 
     layout: Layout
     members: Mapping[str, Member]
@@ -31,7 +31,7 @@ class EnsemblePredictor:
     def __call__(self, batch: Batch) -> PredictionBatch:
         """Predict.
 
-        The contribution of a stream is the change of the score when that stream is removed, normalised over streams.
+        The contribution of a stream is the change of the score without it, normalised over the streams.
         """
         streams, count = self.layout.streams, len(batch.present)
         variants = _concat([batch, *(_without(batch, stream, column) for column, stream in enumerate(streams))])
@@ -45,7 +45,7 @@ class EnsemblePredictor:
 
 
 def load(model: ModelVersion) -> EnsemblePredictor:
-    """Load the members of an ensemble; those of weight zero are skipped."""
+    """Load an ensemble; members of weight zero are skipped."""
     from safetensors.numpy import load as load_tensors
 
     arrays, card = load_tensors(model.weights), model.card
@@ -59,7 +59,7 @@ def load(model: ModelVersion) -> EnsemblePredictor:
 
 
 def to_bytes(layout: Layout, members: Mapping[str, Arrays]) -> bytes:
-    """The weights file of an ensemble: the arrays of each member by its name, and the statistics of the inputs."""
+    """Serialise an ensemble: the arrays of each member, prefixed with its name, and the statistics of the inputs."""
     from safetensors.numpy import save
 
     groups: dict[str, Arrays] = {_INPUTS: {"mean": layout.mean, "scale": layout.scale}, **members}

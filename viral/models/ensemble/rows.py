@@ -1,4 +1,4 @@
-"""Posts as matrices for classical models, read bucket by bucket and sampled where there are too many."""
+"""Posts as matrices for classical models, read bucket by bucket and sampled if there are too many."""
 
 from __future__ import annotations
 
@@ -13,21 +13,18 @@ import pyarrow as pa
 
 from viral.datasets.labelled_features import LabelledFeatures, RunningMoments
 from viral.datasets.streams import Batch, Stream, from_table
+from viral.models.fusion_config import MAX_DEVIATION
 from viral.models.predictions import Floats
 from viral.models.train_config import Scaling
 
 Matrix = npt.NDArray[np.float32]
-BOUND = 8.0  # standard deviations, far outside real data: an outlier must not decide a score
 
 
 @dataclass(frozen=True)
 class Layout:
     """Columns of the matrix: the streams side by side, then one presence flag per stream.
 
-    Attributes:
-        streams: in order.
-        mean: (columns,) of the training split.
-        scale: (columns,), its standard deviation.
+    `mean` and `scale` are the training split's mean and standard deviation of the streams' columns.
     """
 
     streams: tuple[Stream, ...]
@@ -49,18 +46,18 @@ class Layout:
         return tuple(stream for stream in self.streams for _ in range(stream.dim))
 
     def with_nan(self, batch: Batch) -> Matrix:
-        """Input of trees (N, columns + streams): raw values, NaN where a stream is absent."""
+        """Build the input of trees (N, columns + streams): raw values, NaN where a stream is absent."""
         present = self._present(batch)
         return np.concatenate(
             [np.where(present, self._vectors(batch), np.float32("nan")), batch.present], axis=1, dtype=np.float32
         )
 
     def standardised(self, batch: Batch) -> Matrix:
-        """Input of all other members (N, columns + streams): standardised, zero where a stream is absent.
+        """Build the input of other members (N, columns + streams): standardised, zero where a stream is absent.
 
-        Streams are scaled to a length of about one: otherwise one of hundreds of columns would outweigh one of twenty.
+        Streams are scaled to a length of about one: otherwise hundreds of columns would outweigh twenty.
         """
-        standard = np.clip((self._vectors(batch) - self.mean) / self.scale, -BOUND, BOUND)
+        standard = np.clip((self._vectors(batch) - self.mean) / self.scale, -MAX_DEVIATION, MAX_DEVIATION)
         balanced = standard / np.sqrt(np.array([stream.dim for stream in self.columns], np.float32))
         return np.concatenate([np.where(self._present(batch), balanced, 0), batch.present], axis=1, dtype=np.float32)
 
@@ -88,18 +85,18 @@ class WorkerGroup:
     """Workers that grow the same trees together, each from its own buckets.
 
     Attributes:
-        rank: of this worker, from 0.
-        size: the number of workers.
-        rows: the training posts of all workers.
-        network: LightGBM's settings to reach the others: `machines`, `local_listen_port`, `num_machines`.
-        ready: a barrier for all workers: LightGBM does not wait long for connections.
+        rank: index of this worker.
+        size: number of workers.
+        rows: number of training posts of all workers.
+        network: LightGBM's network settings: `machines`, `local_listen_port`, `num_machines`.
+        barrier: waits until all workers call it, as LightGBM does not wait long for connections.
     """
 
     rank: int
     size: int
     rows: int
     network: Mapping[str, str | int]
-    ready: Callable[[], None]
+    barrier: Callable[[], None]
 
 
 @dataclass(frozen=True)
@@ -108,11 +105,11 @@ class RowSource:
 
     Attributes:
         data: labelled features.
-        log2_buckets: the number of buckets to read them in, as a power of two.
+        log2_buckets: binary logarithm of the number of buckets to read them in.
         split: `train` or `validation`.
-        scaling: of the score.
+        scaling: the units of the score.
         sample_fraction: the fraction of the posts to read.
-        group: reads only the buckets of this worker; None: all buckets.
+        group: read only the buckets of this worker; None: all buckets.
     """
 
     data: LabelledFeatures
@@ -124,7 +121,7 @@ class RowSource:
 
     @property
     def buckets(self) -> Sequence[int]:
-        """The buckets to read."""
+        """Buckets to read."""
         count = 1 << self.log2_buckets
         return range(count) if self.group is None else range(self.group.rank, count, self.group.size)
 
@@ -156,5 +153,5 @@ class RowSource:
 
 
 def is_sampled(post_id: str, fraction: float) -> bool:
-    """Whether a post is in the sample: by a hash of its id, independent of order and buckets."""
+    """Whether a post is in the sample, by a hash of its id: independent of order and buckets."""
     return zlib.crc32(f"ensemble {post_id}".encode()) < fraction * 2**32

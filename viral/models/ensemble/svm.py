@@ -16,20 +16,17 @@ from viral.models.ensemble.member import ArrayFields, interval_around, log_loss,
 from viral.models.ensemble.rows import LabelledBatch, Layout, Matrix, RowSource
 from viral.models.predictions import Floats, PredictionBatch
 
-LANDMARKS = 400  # the cost of a prediction grows with them, and of fitting their kernel with their cube
-_GAMMA = 0.5  # of the kernel, divided by the number of streams: about the squared length of a row
-_PENALTIES = (0.01, 0.1, 1.0, 10.0)  # C, in steps that change the fit visibly
+LANDMARKS = 400  # the cost of a prediction grows linearly with them, that of fitting cubically
+_GAMMA = 0.5  # gamma of the kernel, times the number of streams: about the squared length of a row
+_PENALTIES = (0.01, 0.1, 1.0, 10.0)  # candidates for C: smaller steps hardly change the fit
 _MAX_ITER = 10_000  # ten times the default of scikit-learn: the weakest penalties converge slowly
 
 
 @dataclass(frozen=True)
 class Svm(ArrayFields):
-    """Landmarks (L, columns) and the weights of their kernels: `viral` (L,), `score` (L,).
+    """Landmarks (L, columns), their weights `viral` (L,) and `score` (L,), and `platt` (2,): margin to probability."""
 
-    `platt` (2,) converts a margin to a probability.
-    """
-
-    max_rows: ClassVar[int] = 100_000  # their kernels with all landmarks are in memory
+    max_rows: ClassVar[int] = 100_000  # the kernel values for all landmarks are in memory
     distributed: ClassVar[bool] = False
 
     gamma: Floats
@@ -43,7 +40,7 @@ class Svm(ArrayFields):
 
     @classmethod
     def fit(cls, layout: Layout, train: RowSource, validation: LabelledBatch, seed: int) -> tuple[Self, dict[str, Any]]:
-        """Fit with the best of four penalties for each machine."""
+        """Fit classifier and regressor, each with the best of four penalties."""
         from sklearn.kernel_approximation import Nystroem
 
         posts = train.read_all()
@@ -77,16 +74,15 @@ class Svm(ArrayFields):
         from sklearn.metrics.pairwise import rbf_kernel
 
         kernels = rbf_kernel(layout.standardised(batch), self.landmarks, gamma=float(self.gamma[0])).astype(np.float64)
-        # Not a matrix product: its rounding of a row depends on the row's position.
+        # In a matrix product the rounding of a row would depend on its position.
         margin, score = (np.einsum("nl,l->n", kernels, weights) for weights in (self.viral, self.score))
         probability = _probability(margin + self.viral_intercept, self.platt)
         return interval_around(probability, score + self.score_intercept, self.spread)
 
 
 def _kernel_weights(machine: Any, kernel: Any) -> Floats:
-    """Weight (L,) of each landmark's kernel in a linear machine: its features are linear in the kernels."""
-    weights: Floats = machine.coef_.astype(np.float64).ravel() @ kernel.normalization_.astype(np.float64)
-    return weights
+    """Convert a machine's weights of features to weights (L,) of landmarks: features are linear in kernel values."""
+    return np.asarray(machine.coef_.astype(np.float64).ravel() @ kernel.normalization_.astype(np.float64))
 
 
 def _classifier(features: Matrix, viral: npt.NDArray[np.bool_], c: float) -> Any:
@@ -102,7 +98,7 @@ def _regressor(features: Matrix, score: Floats, c: float) -> Any:
 
 
 def _platt(margin: Floats, viral: npt.NDArray[np.bool_]) -> Floats:
-    """Slope and intercept of the log odds over the margin; the identity if all posts are of one class."""
+    """Fit slope and intercept of the log odds over the margin; the identity if all posts are of one class."""
     from sklearn.linear_model import LogisticRegression
 
     if viral.all() or not viral.any():
@@ -114,5 +110,4 @@ def _platt(margin: Floats, viral: npt.NDArray[np.bool_]) -> Floats:
 def _probability(margin: Floats, platt: Floats) -> Floats:
     from scipy.special import expit
 
-    probability: Floats = expit(platt[0] * margin + platt[1])
-    return probability
+    return np.asarray(expit(platt[0] * margin + platt[1]))

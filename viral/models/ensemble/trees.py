@@ -1,4 +1,4 @@
-"""Forests and boosted trees, both grown by LightGBM and stored in its text format.
+"""Tree members of an ensemble: forests and boosted trees, grown by LightGBM and stored in its text format.
 
 Source: Ke et al. 2017 (LightGBM), Breiman 2001 (forests), Koenker & Bassett 1978 (the quantile loss).
 """
@@ -28,11 +28,11 @@ SEARCH_SPACE: Mapping[str, tuple[float, ...]] = {
     "bagging_fraction": (0.6, 0.8, 1.0),
     "lambda_l2": (0.0, 1.0, 10.0, 30.0),
 }
-"""Settings of boosting to draw from: around LightGBM's defaults, and towards stronger regularisation."""
+"""Candidate settings of boosting: around LightGBM's defaults, and towards stronger regularisation."""
+# 0.632 is the expected fraction of distinct posts in a bootstrap sample.
 FOREST = {"boosting": "rf", "objective": "regression", "bagging_freq": 1, "bagging_fraction": 0.632}
-"""0.632 is the expected fraction of distinct posts in a bootstrap sample."""
-MAX_TREES = 1000  # early stopping ends before
-FOREST_TREES, FOREST_LEAVES = 200, 255  # more trees, or deeper ones, change a forest's mean little
+MAX_TREES = 1000  # an upper bound: early stopping decides
+FOREST_TREES, FOREST_LEAVES = 200, 255  # more or deeper trees hardly change the mean of a forest
 
 
 class _Trees:
@@ -42,16 +42,16 @@ class _Trees:
 
     @cached_property
     def boosters(self) -> dict[str, Any]:
-        """The trees in memory."""
+        """Loaded boosters, by name."""
         return {name: _booster(text) for name, text in self.texts.items()}
 
 
 @dataclass(frozen=True)
 class Boosting(_Trees):
-    """Gradient boosting: `viral`, `middle` (squared error), and `low` and `high` by the quantile loss.
+    """Gradient boosting: `viral`, `middle` (squared error), `low` and `high` (quantile loss).
 
-    There are several boosters of the first two, `middle.0` the best: their average depends less on the sampling error
-    of the validation posts, which selected their settings and stopped them.
+    The first two are averages of several boosters, best first (`viral.0`, `middle.0`): an average depends less on the
+    sampling error of the validation posts, which select the settings and stop the boosting.
     """
 
     max_rows: ClassVar[int] = MAX_ROWS
@@ -61,7 +61,7 @@ class Boosting(_Trees):
 
     @classmethod
     def fit(cls, layout: Layout, train: RowSource, validation: LabelledBatch, seed: int) -> tuple[Self, dict[str, Any]]:
-        """Average the best of several random settings; the interval uses the best settings of the middle."""
+        """Average the best of several random settings; the interval uses the best settings of `middle`."""
         from viral.models.ensemble.binned import BinnedPosts
         from viral.models.fusion_config import QUANTILES
 
@@ -89,7 +89,7 @@ class Boosting(_Trees):
         return cls({name: _text(array) for name, array in arrays.items()})
 
     def to_arrays(self) -> Arrays:
-        """LightGBM's text as bytes."""
+        """Return LightGBM's text as bytes."""
         return {name: _bytes(text) for name, text in self.texts.items()}
 
     def __call__(self, layout: Layout, batch: Batch) -> PredictionBatch:
@@ -99,7 +99,7 @@ class Boosting(_Trees):
         return PredictionBatch(viral, middle, np.minimum(low, middle), np.maximum(high, middle))
 
     def contributions(self, layout: Layout, batch: Batch) -> Floats:
-        """TreeSHAP values of each column for the score, and last the expected value: (N, columns + 1)."""
+        """Return the TreeSHAP values of the columns for the score, then the expected value: (N, columns + 1)."""
         x = layout.with_nan(batch)
         return np.asarray(np.mean([_shap(self.boosters[name], x) for name in self._named("middle")], axis=0))
 
@@ -107,13 +107,13 @@ class Boosting(_Trees):
         return np.asarray(np.mean([_predict(self.boosters[name], x) for name in self._named(group)], axis=0))
 
     def _named(self, group: str) -> list[str]:
-        # Sorted, as a file returns them in any order, and the last bit of a sum depends on the order.
+        # Sorted: a file returns them in any order, and the last bit of a sum depends on the order.
         return [name for name in sorted(self.texts) if name.partition(".")[0] == group]
 
 
 @dataclass(frozen=True)
 class Forest(_Trees):
-    """A random forest for P(viral), whose trees vote with the frequencies in their leaves, and one for the score."""
+    """Random forests for P(viral), as the mean frequency of viral posts in the leaves, and for the score."""
 
     max_rows: ClassVar[int] = MAX_ROWS
     distributed: ClassVar[bool] = True
@@ -143,7 +143,7 @@ class Forest(_Trees):
         return cls({name: _text(array) for name, array in arrays.items() if name != "spread"}, arrays["spread"])
 
     def to_arrays(self) -> Arrays:
-        """LightGBM's text as bytes, and the spread."""
+        """Return LightGBM's text as bytes, and the spread."""
         return {"spread": self.spread, **{name: _bytes(text) for name, text in self.texts.items()}}
 
     def __call__(self, layout: Layout, batch: Batch) -> PredictionBatch:
@@ -153,8 +153,8 @@ class Forest(_Trees):
         return interval_around(probability, _predict(self.boosters["middle"], x), self.spread)
 
     def contributions(self, layout: Layout, batch: Batch) -> Floats:
-        """TreeSHAP values of each column for the score, and last the expected value: (N, columns + 1)."""
-        # A forest predicts the mean of its trees, but LightGBM returns the sum of their SHAP values.
+        """Return the TreeSHAP values of the columns for the score, then the expected value: (N, columns + 1)."""
+        # A forest predicts the mean of its trees, but LightGBM sums their SHAP values.
         return np.asarray(_shap(self.boosters["middle"], layout.with_nan(batch)) / self.boosters["middle"].num_trees())
 
 
@@ -172,14 +172,12 @@ def _booster(text: str) -> Any:
 
 
 def _predict(booster: Any, x: Matrix) -> Floats:
-    predicted: Floats = booster.predict(x, num_threads=1)  # a block of posts is too small for several threads
-    return predicted
+    return np.asarray(booster.predict(x, num_threads=1))  # a block of posts is too small for several threads
 
 
 def _shap(booster: Any, x: Matrix) -> Floats:
     """TreeSHAP (Lundberg et al. 2020), by LightGBM."""
-    values: Floats = booster.predict(x, num_threads=1, pred_contrib=True)
-    return values
+    return np.asarray(booster.predict(x, num_threads=1, pred_contrib=True))
 
 
 def _bytes(text: str) -> npt.NDArray[np.uint8]:
