@@ -130,7 +130,7 @@ def test_bands_are_standardised_over_all_moments() -> None:
     [(Stream("acoustics", "audio", 155),), (STREAM, Stream("caption", "text", 8)), (Stream("short", "audio", 64, 8),)],
 )
 def test_it_hears_one_spectrogram_alone(streams: tuple[Stream, ...]) -> None:
-    with pytest.raises(ConfigError, match=f"one spectrogram alone .*, not at .*{streams[-1].name}"):
+    with pytest.raises(ConfigError, match=f"takes one spectrogram .*, not .*{streams[-1].name}"):
         network(FusionConfig(streams, architecture="sound"))
 
 

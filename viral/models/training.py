@@ -154,7 +154,7 @@ def parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict[str, An
     gate = [parameter for name, parameter in model.named_parameters() if "gate." in name]
     rest = [parameter for name, parameter in model.named_parameters() if "gate." not in name]
     rate = config.learning_rate
-    return [{"params": rest, "lr": rate}, {"params": gate, "lr": rate / 10}]  # weights must follow trained streams
+    return [{"params": rest, "lr": rate}, {"params": gate, "lr": rate / 10}]  # so that it weights trained streams
 
 
 def lr_factor(schedule: Schedule, steps: int, step: int) -> float:
