@@ -1,4 +1,4 @@
-"""`viral study`: one model under every split, from a scraped file to a page that compares the splits."""
+"""`viral study`: evaluate one kind of model under every split, from a scraped file to a page with all results."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def run(
     progress: ProgressCallback = lambda _done, _all: None,
     debug: bool = False,
 ) -> StudySummary:
-    """Ingest `spec.source` if there is one, extract, then label, train and evaluate under every split; write the page.
+    """Ingest `spec.source` if set, extract features, label, train and evaluate under every split, and write the page.
 
-    The same call after a kill continues: it reuses models and scorecards of the same data.
+    After a kill, the same call continues: it reuses models and scorecards of the same data.
 
     Raises:
-        TableError, ConfigError: the headline split of these posts is impossible, or leaves too few to train on.
+        TableError, ConfigError: the posts cannot be split as the headline needs, or too few are left to train on.
     """
     prefix = f"studies/{check_name(spec.name)}"
     with session(address, debug=debug):
@@ -58,13 +58,13 @@ def run(
 
 
 def default_feature_set(store: Store) -> FeatureSet:
-    """`light`, or `words` if no post has a video."""
+    """Return the set `light`, or `words` if no post has a video."""
     tables = posts_table(store).scan(["video_uri"])
     return FeatureSet.named("light" if any(rows["video_uri"].null_count < len(rows) for rows in tables) else "words")
 
 
 def _evaluate(spec: StudySpec, runner: StudyRunner, progress: ProgressCallback) -> tuple[Scorecards, dict[str, str]]:
-    """Scorecards of all experiments, and the reasons for missing ones."""
+    """Return the scorecards of all experiments, and the error of each failed one by model name."""
     cards: dict[Experiment, tuple[Report, str]] = {}
     skipped = {}
     for count, experiment in enumerate(spec.experiments):
@@ -72,7 +72,7 @@ def _evaluate(spec: StudySpec, runner: StudyRunner, progress: ProgressCallback) 
         try:
             cards[experiment] = runner.evaluate(experiment)
         except UsageError as error:
-            if experiment == spec.headline:  # the others are compared with it
+            if experiment == spec.headline:  # the page compares the others with it
                 raise
             skipped[experiment.model_name(spec.recipe.kind)] = str(error)
     progress(len(spec.experiments), len(spec.experiments))
@@ -86,9 +86,9 @@ def _evaluate(spec: StudySpec, runner: StudyRunner, progress: ProgressCallback) 
     "scraped",
     nargs=2,
     metavar="SOURCE FILE",
-    help=f"Posts to ingest first: one of {', '.join(SOURCES)}, and a file or a folder of files.",
+    help=f"Posts to ingest first: one of {', '.join(SOURCES)}, then a file or a folder of files.",
 )
-@click.option("--map-file", type=click.Path(dir_okay=False), help="For csv, parquet: a YAML map of their columns.")
+@click.option("--map-file", type=click.Path(dir_okay=False), help="For csv and parquet: a YAML map of their columns.")
 @click.option(
     "--label",
     "labels",
@@ -102,12 +102,20 @@ def _evaluate(spec: StudySpec, runner: StudyRunner, progress: ProgressCallback) 
 @click.option("--gap-days", default=0.0, show_default=True, help="For splits by time: days left out before the cut.")
 @click.option("--model", "kind", default="ensemble", show_default=True, type=click.Choice(KINDS))
 @click.option(
-    "--member", "members", multiple=True, metavar="MEMBER", help=f"Of an ensemble: {', '.join(MEMBERS)}; repeatable."
+    "--member",
+    "members",
+    multiple=True,
+    metavar="MEMBER",
+    help=f"For an ensemble, by default all: {', '.join(MEMBERS)}; repeatable.",
 )
-@click.option("--feature-set", help="By default light, or words where no post has a video.")
+@click.option("--feature-set", help="By default light, or words if no post has a video.")
 @click.option("--weights", help="With --feature-set: see `viral backfill`.")
-@click.option("--seeds", default=3, show_default=True, type=click.IntRange(1), help="Trainings of the first model.")
-@click.option("--resamples", default=200, show_default=True, type=click.IntRange(100), help="Of the bootstrap.")
+@click.option(
+    "--seeds", default=3, show_default=True, type=click.IntRange(1), help="Seeds to train the headline's model with."
+)
+@click.option(
+    "--resamples", default=200, show_default=True, type=click.IntRange(100), help="Resamples of the bootstrap."
+)
 @ray_options
 @root_options
 def command(
@@ -128,10 +136,10 @@ def command(
     as_json: bool,
     debug: bool,
 ) -> None:
-    """Train and evaluate one model under every split, and compare the splits: studies/NAME/study.html.
+    """Train and evaluate one kind of model under every split, and compare the splits: studies/NAME/study.html.
 
-    The splits: newer posts by other authors (the headline), newer posts, other authors, random posts. The page also
-    shows the headline's model with other seeds, and trained on a fraction of the authors.
+    Test posts: newer posts by other authors (the headline), newer posts, posts by other authors, random posts. The page
+    also shows the headline's model with other seeds, and trained on fractions of the authors.
     """
     store = Store.open(root)
     spec = StudySpec(
@@ -145,7 +153,7 @@ def command(
         source=source_of(scraped, map_file),
     )
     if weights and not feature_set:
-        raise ConfigError("--weights applies to a feature set: name it with --feature-set")
+        raise ConfigError("--weights is for a feature set: select one with --feature-set")
     bar = progress_bar("study", unit="model")
 
     def work(record: RunRecorder) -> StudySummary:
@@ -159,7 +167,7 @@ def command(
 
 
 def source_of(scraped: tuple[str, str] | None, map_file: str | None) -> ingest.IngestSource | None:
-    """Return the source of `--source` and `--map-file`. Raises ConfigError: unknown kind, or a map without a source."""
+    """Return the source to ingest, if any. Raises ConfigError: unknown kind, or `--map-file` without `--source`."""
     if scraped is None:
         if map_file:
             raise ConfigError("--map-file is for --source: add --source csv FILE")

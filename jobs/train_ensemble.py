@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 
 import click
 
@@ -17,6 +16,7 @@ from jobs.training.ensemble_card import ensemble_card, member_lines
 from jobs.training.ensemble_member import MemberTask, TrainedMember
 from jobs.training.external_features import features_option, set_or_features
 from jobs.training.labelled import labelled_features, statistics_of
+from jobs.training.options import parse_weights
 from viral.console.commands import execute
 from viral.console.options import ray_options, root_options
 from viral.console.output import print_summary, progress_bar
@@ -27,15 +27,15 @@ from viral.extractors.feature_set import FeatureSet
 from viral.models.ensemble.member import MEMBERS, member_class
 from viral.models.ensemble.predictor import to_bytes
 from viral.models.ensemble.rows import Layout
-from viral.models.mixing import MixingWeights, learn_weights, normalise_weights
+from viral.models.mixing import learn_weights, normalise_weights
 from viral.models.train_config import Scaling
 from viral.registry.registry import Registry
 from viral.storage.store import Store
 from viral.tables.places import check_name
 from viral.tables.run_log import record_run
 
-MIN_ROWS_PER_WORKER = 100  # fewer train on one core in seconds
-MIN_VALIDATION_ROWS = 4  # fewer posts cannot rank models
+MIN_ROWS_PER_WORKER = 100  # a single core trains on fewer in seconds
+MIN_VALIDATION_ROWS = 4  # on fewer posts, models cannot be compared
 
 
 @dataclass
@@ -56,7 +56,7 @@ class EnsembleSpec:
 
     Attributes:
         weights: fixed weights by member; None: learn them.
-        workers: number of workers that train each tree model together.
+        workers: number of workers that each tree model is trained on.
         author_fraction: fraction of the training split's authors to train on.
     """
 
@@ -81,7 +81,7 @@ class EnsembleSpec:
 
 
 def run(store: Store, spec: EnsembleSpec, *, address: str | None = None, debug: bool = False) -> EnsembleSummary:
-    """Train and save. A killed run starts over: a member takes minutes.
+    """Train and save. After a kill, the same call starts over: a member takes only minutes.
 
     Raises:
         TableError: features or labels are missing, too few posts have both, or all or none of them are viral.
@@ -107,7 +107,10 @@ def run(store: Store, spec: EnsembleSpec, *, address: str | None = None, debug: 
             workers=spec.workers,
         )
         trained = _train_members(store, task, spec.members, spec.name)
-        weights = _weights(spec, trained)
+        if spec.weights is not None:
+            weights = normalise_weights(spec.members, spec.weights)
+        else:
+            weights = learn_weights([member.predictions for member in trained], trained[0].viral, trained[0].score)
         card = ensemble_card(spec.feature_set, label, task, statistics, trained, weights, store)
         arrays = {member.name: member.tensors for member in trained}
         version = Registry(store).save(spec.name, card, to_bytes(task.layout, arrays))
@@ -123,30 +126,27 @@ def run(store: Store, spec: EnsembleSpec, *, address: str | None = None, debug: 
 
 
 def _log2_buckets(data: LabelledFeatures, spec: EnsembleSpec, rows: int) -> int:
-    """Number of buckets to read, as a power of two: four or more per worker, so that shards have similar sizes.
+    """Choose the number of buckets to read, as an exponent of 2: at least 4 per worker, to balance the shards.
 
-    Raises:
-        ConfigError: too few posts for so many workers, or too few cores.
+    Raises ConfigError if there are too few posts or cores for the number of workers.
     """
     if spec.workers == 1:
         return data.log2_buckets()
     if rows < MIN_ROWS_PER_WORKER * spec.workers:
         raise ConfigError(
             f"{rows} training posts are too few for {spec.workers} workers to grow trees together: "
-            f"at least {MIN_ROWS_PER_WORKER} each, or leave out --workers"
+            f"each needs at least {MIN_ROWS_PER_WORKER}, so lower --workers"
         )
     check_resources(spec.workers, ensemble_distributed.CPUS)
     return max(data.log2_buckets(), (4 * spec.workers - 1).bit_length())
 
 
 def validation_rows(data: LabelledFeatures, label: str) -> int:
-    """Count the posts of the validation split that have features.
-
-    Raises:
-        TableError: too few to learn weights from.
-    """
+    """Count the validation posts that have features. Raises TableError if they are too few to learn weights from."""
     log2_buckets = data.log2_buckets()
-    count = sum(map_buckets(partial(_count_validation, data, log2_buckets), log2_buckets))
+    count = sum(
+        map_buckets(lambda bucket: int(data.read(log2_buckets, bucket, ("validation",)).num_rows), log2_buckets)
+    )
     if count < MIN_VALIDATION_ROWS:
         raise TableError(
             f"{count} posts of the validation split of labels/{label} have features: at least "
@@ -155,12 +155,8 @@ def validation_rows(data: LabelledFeatures, label: str) -> int:
     return count
 
 
-def _count_validation(data: LabelledFeatures, log2_buckets: int, bucket: int) -> int:
-    return int(data.read(log2_buckets, bucket, ("validation",)).num_rows)
-
-
 def _train_members(store: Store, task: MemberTask, members: Sequence[str], model: str) -> list[TrainedMember]:
-    """Train single-task members in parallel, one core each; then the distributed members, one after the other."""
+    """Train the members that use one task in parallel, one core each; then the distributed members, one by one."""
     import ray
 
     tasks = [replace(task, name=name) for name in members]
@@ -178,27 +174,13 @@ def _train_members(store: Store, task: MemberTask, members: Sequence[str], model
     return [trained[name] for name in members]
 
 
-def _weights(spec: EnsembleSpec, trained: Sequence[TrainedMember]) -> MixingWeights:
-    if spec.weights is not None:
-        return normalise_weights(spec.members, spec.weights)
-    return learn_weights([member.predictions for member in trained], trained[0].viral, trained[0].score)
-
-
-def weights_option(pairs: Sequence[str], example: str) -> dict[str, float] | None:
-    """Parse repeated `--weight NAME=NUMBER`; None if there are none. Raises ConfigError."""
-    try:
-        return {name: float(weight) for name, _, weight in (pair.rpartition("=") for pair in pairs)} or None
-    except ValueError as error:
-        raise ConfigError(f"--weight takes MEMBER=WEIGHT, as in --weight {example}") from error
-
-
 @click.command()
 @feature_set_options
 @features_option
 @click.option("--label", default="log_views", show_default=True, help="Label table to learn.")
 @click.option("--name", default="ensemble", show_default=True, help="Name of the saved model.")
 @click.option(
-    "--member", "members", multiple=True, metavar="MEMBER", help=f"Instead of all: {', '.join(MEMBERS)}; repeatable."
+    "--member", "members", multiple=True, metavar="MEMBER", help=f"By default all: {', '.join(MEMBERS)}; repeatable."
 )
 @click.option(
     "--weight",
@@ -212,7 +194,7 @@ def weights_option(pairs: Sequence[str], example: str) -> dict[str, float] | Non
     default=1,
     show_default=True,
     type=click.IntRange(1),
-    help="Workers that grow each tree model together; their traffic needs a private network.",
+    help="Workers that train each tree model; they talk unencrypted, so use a private network.",
 )
 @click.option("--seed", default=0, show_default=True)
 @ray_options
@@ -234,16 +216,14 @@ def command(
 ) -> None:
     """Train an ensemble of classical models: logistic and ridge regression, forest, boosted trees, SVM, k-NN.
 
-    The settings of each member and, without --weight, the weights are chosen on the validation split. On very large
-    tables svm, logistic and knn learn from a sample of 100,000, 200,000 and 20,000 posts, trees from 2,000,000 posts
-    per worker.
+    The settings of each member and, without --weight, the weights are chosen on the validation split. Large tables are
+    sampled: svm uses up to 100,000 posts, logistic 200,000, knn 20,000, and trees 2,000,000 per worker.
     """
     member_names = tuple(dict.fromkeys(members)) or tuple(MEMBERS)
-    fixed = weights_option(fixed_weights, "logistic=0.3")
+    fixed = parse_weights(fixed_weights, "--weight takes MEMBER=WEIGHT, as in --weight logistic=0.3")
     store = Store.open(root)
-    spec = EnsembleSpec(
-        name, set_or_features(store, feature_set, weights, features), label, member_names, fixed, seed, workers
-    )
+    inputs = set_or_features(store, feature_set, weights, features)
+    spec = EnsembleSpec(name, inputs, label, member_names, fixed, seed, workers)
     print_summary(record_run(store, "train", lambda _: run(store, spec, address=address, debug=debug)), as_json=as_json)
 
 

@@ -1,6 +1,8 @@
-"""Train the sound model on log-mel spectrograms and labels, from random weights or a saved model."""
+"""Train the sound model on log-mel spectrograms and labels, from random weights or those of a saved model."""
 
 from __future__ import annotations
+
+from functools import partial
 
 import click
 
@@ -20,7 +22,9 @@ SOUND = "sound"  # name of the architecture, the default feature set and the def
 
 
 @click.command()
-@click.option("--feature-set", default=SOUND, show_default=True, help="A set or YAML file with the extractor logmel.")
+@click.option(
+    "--feature-set", default=SOUND, show_default=True, help="A feature set or YAML file with the extractor logmel."
+)
 @click.option("--label", default="log_views", show_default=True, help="Label table to learn.")
 @click.option("--name", help="Name of the saved model; by default MODEL, or that of --continue-from.")
 @workers_option
@@ -31,7 +35,7 @@ SOUND = "sound"  # name of the architecture, the default feature set and the def
 @click.option(
     "--lr", default=1e-3, show_default=True, type=click.FloatRange(0, min_open=True), help="Peak learning rate."
 )
-@click.option("--continue-from", metavar="NAME[/VERSION]", help="Start from the weights of a saved model.")
+@click.option("--continue-from", metavar="NAME[/VERSION]", help="Start from the weights of this model.")
 @ray_options
 @root_options
 def command(
@@ -52,8 +56,8 @@ def command(
 ) -> None:
     """Train the sound model on a feature table and a label table. After a kill the same command resumes.
 
-    Labels must be split by sound (`viral label --split sound`), or be of sounds (`viral sounds`): else the
-    same sound may lie on both sides. A model that is gone on from is saved as the next version of its name.
+    Split the labels by sound (`viral label --split sound`) or label sounds (`viral sounds`): else the same sound may be
+    in the training and the test split. With --continue-from, the result is by default the next version of that model.
     """
     store = Store.open(root)
     start = Registry(store).load(continue_from) if continue_from else None
@@ -69,9 +73,8 @@ def command(
     config = TrainConfig(
         epochs=epochs, seed=seed, precision=precision, optimizer=optimizer, learning_rate=lr, loss="squared"
     )
-    print_summary(
-        record_run(store, "train", lambda _: run(store, spec, config, address=address, debug=debug)), as_json=as_json
-    )
+    work = partial(run, store, spec, config, address=address, debug=debug)
+    print_summary(record_run(store, "train", lambda _: work()), as_json=as_json)
 
 
 if __name__ == "__main__":

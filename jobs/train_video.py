@@ -1,23 +1,20 @@
-"""Train a video network end to end on videos and labels, by Ray Train on any number of workers."""
+"""Train a video network end to end on videos and labels with Ray Train, on any number of workers."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING
 
 import click
 
-import viral
-from jobs.runtime.session import has_gpus, session
-from jobs.train_network import WORKER_CPUS
+from jobs.runtime.session import session
+from jobs.training import video_worker
 from jobs.training.clips import ClipSource, Decoders
 from jobs.training.labelled import MIN_ROWS, check_classes, video_counts
 from jobs.training.specs import VideoSpec
-from jobs.training.state import final_checkpoint, run_config
+from jobs.training.state import WORKER_CPUS, final_checkpoint, fit, run_identity
 from jobs.training.video_model import save
+from jobs.training.video_worker import VideoTask
 from viral.config import Settings, load
 from viral.console.options import ray_options, root_options
 from viral.console.output import print_summary
@@ -36,17 +33,12 @@ from viral.tables.run_log import record_run
 from viral.tables.schemas import LABELS
 from viral.weights.root import RootWeights
 
-if TYPE_CHECKING:
-    from ray.train import Result
-
-    from jobs.training.video_worker import VideoTask
-
-_SHARED_CPUS = 0.1  # per decoding task if training reserves all cores: the task mostly waits for its sandbox
+_SHARED_CPUS = 0.1  # per decoding task if training reserves all cores; the task mostly waits for its sandbox
 
 
 @dataclass
 class VideoSummary:
-    """The saved model, and facts of its training. `skipped` counts unusable posts of the last epoch, by reason."""
+    """The saved model, and results of its training. `skipped` counts unusable posts of the last epoch, by reason."""
 
     model: str
     posts: int
@@ -82,8 +74,10 @@ def run(
     with session(address, debug=debug):
         counts = _counts(data, spec, config)
         task = _task(store, spec, config, counts, ClipSource(data, log2_buckets, spec.backbone, settings, "validation"))
-        prefix = f"runs/{spec.name}-{_identity(spec, task, counts)}"
-        result = _fit(store, spec, task, prefix)
+        backbone = spec.backbone.identity(task.resolve)
+        identity = run_identity(asdict(task.train), asdict(task.heads), spec.workers, backbone, counts.data_hash)
+        prefix = f"runs/{spec.name}-{identity}"
+        result = fit(store, prefix, video_worker.run, spec.workers, {"task": task})
         state = final_checkpoint(result)["state"]
     version = save(store, spec, task, counts, about, state)
     store.delete_below(prefix)
@@ -114,8 +108,6 @@ def _counts(data: LabelledVideos, spec: VideoSpec, config: VideoConfig) -> Video
 
 
 def _task(store: Store, spec: VideoSpec, config: VideoConfig, counts: VideoCounts, source: ClipSource) -> VideoTask:
-    from jobs.training.video_worker import VideoTask
-
     streams = streams_of(FeatureSet(spec.name, (ExtractorEntry(spec.backbone),)))
     target = counts.moments["target"]
     return VideoTask(
@@ -138,36 +130,12 @@ def _decoders(workers: int) -> Decoders:
     return Decoders(int(free), 1.0) if free >= 1 else Decoders(1, min(_SHARED_CPUS, max(0.0, free)))
 
 
-def _fit(store: Store, spec: VideoSpec, task: VideoTask, prefix: str) -> Result:
-    from ray.train import ScalingConfig
-    from ray.train.torch import TorchTrainer
-
-    from jobs.training.video_worker import run as worker
-
-    trainer = TorchTrainer(
-        worker,
-        train_loop_config={"task": task},
-        scaling_config=ScalingConfig(
-            num_workers=spec.workers, use_gpu=has_gpus(spec.workers), resources_per_worker={"CPU": WORKER_CPUS}
-        ),
-        run_config=run_config(store, prefix),
-    )
-    return trainer.fit()
-
-
-def _identity(spec: VideoSpec, task: VideoTask, counts: VideoCounts) -> str:
-    """Hash of data and settings, which names the run: a restarted command finds its checkpoints."""
-    backbone = spec.backbone.identity(task.resolve)
-    plain = [asdict(task.train), asdict(task.heads), spec.workers, backbone, counts.data_hash, viral.__version__]
-    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:12]
-
-
 @click.command()
 @click.option("--backbone", default=BACKBONES[0], show_default=True, type=click.Choice(BACKBONES))
 @click.option("--weights", help="Initial weights of the backbone: a name, a path, a URI, or `random` for a dry run.")
-@click.option("--clips", type=click.IntRange(1), help="Fixed clips per post in validation; 3 by default.")
-@click.option("--frames", type=click.IntRange(2), help="Frames per clip, if the backbone leaves it open.")
-@click.option("--size", type=click.IntRange(32), help="Side of a frame in pixels, if the backbone leaves it open.")
+@click.option("--clips", type=click.IntRange(1), help="Clips per post in validation; 3 by default.")
+@click.option("--frames", type=click.IntRange(2), help="Frames per clip, for backbones that accept any.")
+@click.option("--size", type=click.IntRange(32), help="Side of a frame in pixels, for backbones that accept any.")
 @click.option("--label", default="log_views", show_default=True, help="Label table to learn.")
 @click.option("--name", default="video", show_default=True, help="Name of the saved model.")
 @click.option("--workers", default=2, show_default=True, type=click.IntRange(1))
@@ -205,7 +173,7 @@ def command(
 ) -> None:
     """Train a video network on the posts' videos end to end. After a kill the same command resumes.
 
-    The heads are trained first, then the whole network. Its feature set is model:NAME/VERSION.
+    The heads are trained first, then the whole network. The feature set of the saved model is model:NAME/VERSION.
     """
     options = {"weights": weights, "clips": clips, "frames": frames, "size": size}
     params = {option: value for option, value in options.items() if value is not None}

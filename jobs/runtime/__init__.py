@@ -1,1 +1,1 @@
-"""Ray session, bucket-wise work, metrics and command-line options shared by the jobs."""
+"""Ray session, work per bucket, metrics and command-line options shared by the jobs."""

@@ -1,4 +1,4 @@
-"""Bucket-wise work on Ray Data, and Python objects as rows of its datasets."""
+"""Run functions per bucket on Ray Data, and pass Python objects through its datasets."""
 
 from __future__ import annotations
 
@@ -29,25 +29,24 @@ def map_items(fn: Callable[[Any], T], items: Sequence[int] | Sequence[str]) -> I
 
 
 def bucket_dataset(log2_buckets: int) -> Dataset:
-    """Dataset of bucket numbers, `{"bucket": …}`, in order."""
+    """Return a dataset with one row `{"bucket": number}` per bucket, in order."""
     return _dataset("bucket", range(1 << log2_buckets))
 
 
 def object_batch(objects: Iterable[object]) -> pa.Table:
-    """Batch with one row per object, which Ray Data moves pickled; read it with `batch_objects` or `iter_objects`."""
+    """Return a batch with one row per object, pickled; read it with `batch_objects` or `iter_objects`."""
     from ray.data.extensions import ArrowPythonObjectArray
 
     return pa.table({_OBJECT: ArrowPythonObjectArray.from_objects(objects)})
 
 
 def batch_objects(batch: pa.Table) -> list[Any]:
-    """The objects of a batch that `object_batch` made."""
-    objects: list[Any] = batch[_OBJECT].to_pylist()
-    return objects
+    """Return the objects of a batch that `object_batch` made."""
+    return list(batch[_OBJECT].to_pylist())
 
 
 def iter_objects(dataset: Dataset) -> Iterator[Any]:
-    """Run a dataset whose batches come from `object_batch`, and yield their objects."""
+    """Execute a dataset whose batches come from `object_batch`, and yield their objects."""
     for row in dataset.iter_rows():
         yield row[_OBJECT]
 
@@ -55,7 +54,7 @@ def iter_objects(dataset: Dataset) -> Iterator[Any]:
 def _dataset(column: str, items: Sequence[int] | Sequence[str]) -> Dataset:
     import ray.data
 
-    # `from_items` builds the blocks here, without a task: nothing has to wait for a core that actors occupy.
+    # `from_items` builds the blocks in this process: a task for it could wait for a core that actors occupy.
     rows = [{column: item} for item in items]
     dataset = ray.data.from_items(rows, override_num_blocks=min(len(rows), MAX_TASKS))
     dataset.context.execution_options.preserve_order = True

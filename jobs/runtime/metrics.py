@@ -11,7 +11,7 @@ class BackfillMetrics:
     """Counters of one worker; Ray sums them over the workers and prefixes their names with `ray_`.
 
     Args:
-        feature_set: name of the set, a tag of each metric.
+        feature_set: name of the feature set, a tag of each metric.
     """
 
     def __init__(self, feature_set: str) -> None:
@@ -23,7 +23,7 @@ class BackfillMetrics:
         self._bytes = Counter("viral_backfill_read_bytes", "Bytes of the video files read.", tags)
 
     def record_decoded(self, post: DecodedPost) -> None:
-        """Count the bytes of a post's file."""
+        """Count the bytes read of a post's video file."""
         if "read" in post.stage_seconds and post.media and post.media.facts.bytes:
             self._bytes.inc(post.media.facts.bytes, self._tags)
 
@@ -37,7 +37,7 @@ class BackfillMetrics:
 
 
 class QueueGauge:
-    """Gauge of the driver: posts that have no row yet."""
+    """Gauge of posts that have no row yet, set by the driver."""
 
     def __init__(self, feature_set: str) -> None:
         from ray.util.metrics import Gauge
@@ -46,5 +46,5 @@ class QueueGauge:
         self._gauge = Gauge("viral_backfill_posts_waiting", "Posts that have no row yet.", ("feature_set",))
 
     def set(self, waiting: int) -> None:
-        """Set the number of posts that wait."""
+        """Set the number of posts that have no row yet."""
         self._gauge.set(waiting, self._tags)

@@ -27,12 +27,12 @@ _MODEL_PREFIX = "model:"
 def feature_set_options(function: Callable[P, R]) -> Callable[P, R]:
     """Add `--feature-set` and `--weights`."""
     for option in (
-        click.option("--weights", help="Of the set's networks: a name, a path, a URI, or `random` for a dry run."),
+        click.option("--weights", help="Weights of its networks: a name, path or URI, or `random` for a dry run."),
         click.option(
             "--feature-set",
             default="light",
             show_default=True,
-            help=f"{', '.join(FEATURE_SETS)}, a YAML file, or {_MODEL_PREFIX}NAME/VERSION for the set of that model.",
+            help=f"{', '.join(FEATURE_SETS)}, a YAML file, or {_MODEL_PREFIX}NAME/VERSION for the set of a saved model.",
         ),
     ):
         function = option(function)
@@ -40,7 +40,7 @@ def feature_set_options(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def draft_options(function: Callable[..., R]) -> Callable[..., R]:
-    """Add the options that describe a draft besides its video; the command receives them as `context`."""
+    """Add the options that describe a draft besides its video; the command receives them as one `context`."""
 
     @wraps(function)
     def with_context(
@@ -60,8 +60,8 @@ def draft_options(function: Callable[..., R]) -> Callable[..., R]:
 
     command: Callable[..., R] = with_context
     for option in (
-        click.option("--sound-uses", type=click.IntRange(0), help="Posts on the platform that already use the sound."),
-        click.option("--sound-posts", type=click.IntRange(0), help="Posts of the root that already use the sound."),
+        click.option("--sound-uses", type=click.IntRange(0), help="Posts on the whole platform that use the sound."),
+        click.option("--sound-posts", type=click.IntRange(0), help="Posts in the root that use the sound."),
         click.option("--sound-original/--sound-reused", default=None),
         click.option("--author-followers", type=click.IntRange(0)),
         click.option(
@@ -75,14 +75,14 @@ def draft_options(function: Callable[..., R]) -> Callable[..., R]:
 
 
 def resolve_feature_set(name: str, weights: str | None, store: Store) -> FeatureSet:
-    """Return the feature set that the options name; it finds its weights in the root.
+    """Return the feature set of `--feature-set` and `--weights`; its weights are looked up in the root.
 
     Raises:
-        ConfigError: unknown name, or an invalid file. TableError: no such model.
+        ConfigError: unknown name, invalid file, or `weights` for a set that has its own. TableError: no such model.
     """
     if name.startswith(_MODEL_PREFIX):
         if weights:
-            raise ConfigError("--weights is for the named sets: a model's feature set has its own")
+            raise ConfigError("--weights is for the named sets: the feature set of a model has its own")
         return feature_set_of(Registry(store).load(name.removeprefix(_MODEL_PREFIX)))
     if name.endswith((".yaml", ".yml")):
         if weights:

@@ -22,7 +22,7 @@ from types import TracebackType
 from viral.errors import ConfigError, ViralError
 from viral.storage.store import one_line
 
-_PREFIX, _LOCK = "viral-ray-", "in-use"  # of Ray's temporary folder, and its lock file
+_PREFIX, _LOCK = "viral-ray-", "in-use"  # start of the name of Ray's temporary folder, and the lock file in it
 _FILTER = """
 import sys
 for line in sys.stdin.buffer:
@@ -31,7 +31,7 @@ for line in sys.stdin.buffer:
         sys.stderr.buffer.flush()
 """
 CONNECT_TIMEOUT = 10.0  # seconds for a TCP connection: slow networks fit, and a wrong address fails soon
-FILTER_EXIT_TIMEOUT = 2.0  # seconds; the filter ends by itself when its last writer does, so no need to wait longer
+FILTER_EXIT_TIMEOUT = 2.0  # seconds; the filter exits by itself after its last writer, so a longer wait is pointless
 EXECUTOR_EXIT_TIMEOUT = 15.0  # seconds; on a busy machine an executor may still be starting actors
 LOCAL = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -81,25 +81,15 @@ def session(address: str | None = None, *, debug: bool = False) -> Iterator[None
 
 
 def check_resources(workers: int, cpus: float) -> None:
-    """Check that `workers` with `cpus` cores each fit on a single machine, where Ray would wait for them forever.
+    """Raise ConfigError if a single machine lacks the cores for `workers` with `cpus` each: Ray would wait forever.
 
-    A cluster may grow, so there nothing is checked.
-
-    Raises:
-        ConfigError: they do not fit.
+    Several machines pass unchecked, because a cluster may grow.
     """
     import ray
 
     cores = float(ray.cluster_resources().get("CPU", 0))
     if len(ray.nodes()) == 1 and 0 < cores < workers * cpus:
         raise ConfigError(f"{workers} workers need more than the {cores:.0f} cores of this machine: lower --workers")
-
-
-def has_gpus(workers: int) -> bool:
-    """Return whether the cluster has a GPU per worker."""
-    import ray
-
-    return bool(ray.cluster_resources().get("GPU", 0) >= workers)
 
 
 def _connect(target: str | None, folder: Path | None, *, debug: bool) -> None:
@@ -115,14 +105,14 @@ def _connect(target: str | None, folder: Path | None, *, debug: bool) -> None:
         return
     for name, value in LOCAL.items():
         os.environ.setdefault(name, value)
-    # With no token given, Ray would generate one and write it into the home directory.
+    # Without a token, Ray would generate one and write it into the home directory.
     os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     with _child_tmpdir(folder / "files"):
         ray.init(
             "local",
             include_dashboard=False,
             object_store_memory=OBJECT_STORE_BYTES,
-            _temp_dir=str(folder),  # RAY_TMPDIR is no alternative: it would outlast the session
+            _temp_dir=str(folder),  # not RAY_TMPDIR: the variable would outlive the session
             log_to_driver=debug,
             logging_level=level,
         )
@@ -130,7 +120,7 @@ def _connect(target: str | None, folder: Path | None, *, debug: bool) -> None:
 
 @contextmanager
 def _child_tmpdir(folder: Path) -> Iterator[None]:
-    """Set `TMPDIR` for the processes started meanwhile: if killed, they cannot remove their temporary files."""
+    """Point `TMPDIR` of child processes to `folder`: if killed, they leave temporary files behind."""
     folder.mkdir()
     before = os.environ.get("TMPDIR")
     os.environ["TMPDIR"] = str(folder)
@@ -143,7 +133,7 @@ def _child_tmpdir(folder: Path) -> Iterator[None]:
 
 
 def _check_reachable(target: str | None) -> None:
-    """Raise OSError if nothing listens at `host:port` or `ray://host:port`: Ray would retry for minutes."""
+    """Raise OSError if nothing listens at `host:port` or `ray://host:port`, where Ray would retry for minutes."""
     match = re.fullmatch(r"(?:ray://)?(.+):(\d+)", target or "")
     if match:
         socket.create_connection((match[1].strip("[]"), int(match[2])), timeout=CONNECT_TIMEOUT).close()
@@ -151,7 +141,7 @@ def _check_reachable(target: str | None) -> None:
 
 @contextmanager
 def _temporary_folder() -> Iterator[Path]:
-    """Create a locked folder for Ray's files, and remove those that killed processes left behind."""
+    """Create a locked folder for Ray's files, and remove the folders that killed processes left behind."""
     for lock in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*/{_LOCK}"):
         with suppress(OSError), lock.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the kernel releases it when the owner dies
@@ -160,7 +150,7 @@ def _temporary_folder() -> Iterator[Path]:
     try:
         with (folder / f"{_LOCK}.new").open("wb") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            (folder / f"{_LOCK}.new").rename(folder / _LOCK)  # renamed only once locked, so no other process removes it
+            (folder / f"{_LOCK}.new").rename(folder / _LOCK)  # renamed after locking, so no other process removes it
             yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -170,14 +160,14 @@ def _temporary_folder() -> Iterator[Path]:
 def _filtered_stderr() -> Iterator[None]:
     """Drop one warning of Ray's C++ core from stderr; Ray Data triggers it whenever it starts actors.
 
-    Ray 2.60.0 has no setting for it. A process filters, not a thread, so that messages which the core writes just
-    before it aborts this process still reach the terminal.
+    Ray 2.60.0 has no setting for it. The filter is a process, not a thread: what the core writes just before it aborts
+    this process still reaches the terminal.
     """
-    python = sys.stderr
-    if python is not sys.__stderr__ or python is None or python.fileno() != 2:
+    stderr = sys.stderr
+    if stderr is not sys.__stderr__ or stderr is None or stderr.fileno() != 2:
         yield  # a notebook or a test has replaced stderr: leave it alone
         return
-    with os.fdopen(os.dup(2), "w", buffering=1, encoding=python.encoding, errors=python.errors) as terminal:
+    with os.fdopen(os.dup(2), "w", buffering=1, encoding=stderr.encoding, errors=stderr.errors) as terminal:
         command = [sys.executable, "-I", "-S", "-c", _FILTER]
         child = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=terminal, start_new_session=True)  # noqa: S603 - our own interpreter
         assert child.stdin is not None, "PIPE"
@@ -187,14 +177,14 @@ def _filtered_stderr() -> Iterator[None]:
         try:
             yield
         finally:
-            sys.stderr = python
+            sys.stderr = stderr
             os.dup2(terminal.fileno(), 2)
             with suppress(subprocess.TimeoutExpired):
-                child.wait(FILTER_EXIT_TIMEOUT)  # it ends with its last writer, which may outlive this session
+                child.wait(FILTER_EXIT_TIMEOUT)  # it exits after its last writer, which may outlive this session
 
 
 def _release_frames(_kind: object, _error: object, trace: TracebackType | None) -> None:
-    """Clear the frames of an error while Ray is up: Ray Data's iterators need it when they are collected."""
+    """Clear the frames of an error while Ray is up: Ray Data's iterators need Ray when they are garbage-collected."""
     traceback.clear_frames(trace)
 
 
@@ -210,20 +200,20 @@ def _silence_ray(*, debug: bool) -> None:
     import ray._private.worker
     from ray.data import DataContext
 
-    # Ray prints errors of dying workers to stdout, where only the JSON summary may be, even with log_to_driver=False.
-    # There is no public switch: checked against Ray 2.60.0.
+    # Even with log_to_driver=False, Ray prints errors of dying workers to stdout, which is for the summary alone. There
+    # is no public switch: checked against Ray 2.60.0.
     ray._private.worker._worker_logs_enabled = debug
     context = DataContext.get_current()
-    context.raise_original_map_exception = True  # by default only its text comes back
+    context.raise_original_map_exception = True  # the default, UserCodeException, carries only its text
     context.enable_progress_bars = debug
     if not debug:
-        for name in ("ray.data", "ray.train", "ray.tune"):  # errors that they log are raised as well
+        for name in ("ray.data", "ray.train", "ray.tune"):  # the errors they log are also raised
             logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 @contextmanager
 def unwrapped() -> Iterator[None]:
-    """Re-raise the `ViralError` inside Ray's wrappers, if there is one; else the error itself."""
+    """Re-raise the `ViralError` inside Ray's wrappers; without one, the error itself."""
     import ray.exceptions
 
     try:
@@ -232,7 +222,7 @@ def unwrapped() -> Iterator[None]:
         for cause in _causes(error):
             # A RayTaskError also subclasses the class of its cause.
             if isinstance(cause, ViralError) and not isinstance(cause, ray.exceptions.RayError):
-                # Messages have one line; Ray Data appends another about its retries.
+                # Our messages have one line; Ray Data appends another about its retries.
                 raise type(cause)(str(cause).partition("\n")[0]) from error
         raise
 

@@ -1,4 +1,4 @@
-"""Build a study from the scorecards of its models, and the summary that the command prints."""
+"""Build the page of a study from the scorecards of its models, and the summary that the command prints."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from viral.tables import replaced
 from viral.tables.places import labels_prefix
 from viral.tables.schemas import LABELS
 
-CROWDED = 0.01  # lowest hundredth of the training labels' range: labels there can hardly be told apart
+CROWDED = 0.01  # lowest hundredth of the range of training labels: labels in it hardly differ
 Scorecards = Mapping[Experiment, tuple[Report, str]]
-"""Scorecard of each experiment, and the path of its page relative to the study's."""
+"""Scorecard of each experiment, and the path of its page relative to the study's folder."""
 
 
 @dataclass
 class StudySummary:
-    """URIs and main results of a study. `skipped` maps models that could not be trained to the reason."""
+    """URIs and main results of a study. `skipped` maps each model that could not be trained to the reason."""
 
     html: str
     json: str
@@ -70,7 +70,7 @@ def build_study(spec: StudySpec, store: Store, cards: Scorecards, skipped: dict[
 
 
 def _label_result(store: Store, experiment: Experiment, card: Report, result: SplitResult) -> LabelResult:
-    """Distribution of a label over the training split, whose values are read on this machine: one number per post."""
+    """Describe a label's training values, one number per post, which this machine reads all at once."""
     table, _ = replaced.open_current(store, labels_prefix(experiment.label_table), LABELS)
     parts = [rows.filter(pc.equal(rows["split"], "train"))["target"] for rows in table.scan(["split", "target"])]
     values = np.concatenate([part.to_numpy() for part in parts])
@@ -85,7 +85,7 @@ def _label_result(store: Store, experiment: Experiment, card: Report, result: Sp
 
 
 def summarise(store: Store, prefix: str, study: Study, models: int, reused: int) -> StudySummary:
-    """Summarise the main results."""
+    """Build the summary of the main results."""
     random = next((split for split in study.splits if split.split == "random"), None)
     constant = {label.definition: label.result.metric("constant", "rmse") for label in study.labels}
     return StudySummary(
@@ -103,7 +103,7 @@ def summarise(store: Store, prefix: str, study: Study, models: int, reused: int)
 
 
 def _lines(result: SplitResult) -> dict[str, str]:
-    """Metrics of each system, or why it has none."""
+    """Return the metrics of each system, or the reason why it has none."""
     return {system.name: system.unavailable or _format(system.metrics) for system in result.systems}
 
 

@@ -13,7 +13,6 @@ from viral.labels import LabelSpec
 
 SPLITS: tuple[Kind, ...] = ("time_author", "time", "author", "random")
 """Default splits, the headline first."""
-_TIMED = ("time_author", "time")
 
 
 @dataclass(frozen=True)
@@ -21,16 +20,16 @@ class StudySpec:
     """Settings of a study.
 
     Attributes:
-        name: folder below `studies/`.
+        name: name of the folder below `studies/`.
         labels: the first is studied under every split, the others under the headline split only.
-        kinds: splits, the headline first.
-        gap_days: for the time splits, days left out before the cut.
-        seeds: number of trainings of the headline's model.
-        author_fractions: fractions of the training authors for the learning curve, besides all of them.
-        resamples: of the bootstraps.
-        recipe: how the model is trained.
-        feature_set: its input; None: `light`, or `words` if no post has a video.
-        source: posts to ingest first; None: use those of the root.
+        kinds: kinds of splits, the headline first.
+        gap_days: for splits by time, days left out before the cut.
+        seeds: number of seeds to train the headline's model with.
+        author_fractions: points of the learning curve, as fractions of the training authors; 1 is added.
+        resamples: number of bootstrap resamples.
+        recipe: kind and settings of the model.
+        feature_set: input of the model; None: `light`, or `words` if no post has a video.
+        source: posts to ingest first; None: use the posts in the root.
     """
 
     name: str
@@ -38,7 +37,10 @@ class StudySpec:
     kinds: tuple[Kind, ...] = SPLITS
     gap_days: float = 0.0
     seeds: int = 3
-    author_fractions: tuple[float, ...] = (0.25, 0.5)  # two more points show whether the curve still rises
+    author_fractions: tuple[float, ...] = (
+        0.25,
+        0.5,
+    )  # with the full data, three points: enough to show whether the curve still rises
     resamples: int = 200
     recipe: Recipe = field(default_factory=Recipe)
     feature_set: FeatureSet | None = None
@@ -46,27 +48,27 @@ class StudySpec:
 
     @property
     def headline(self) -> Experiment:
-        """The experiment whose metrics are to be quoted."""
+        """Experiment whose results are the main results of the study."""
         return self.by_split[0]
 
     @property
     def by_split(self) -> tuple[Experiment, ...]:
-        """The first label under every split."""
+        """Experiments with the first label, one per split."""
         return tuple(self._experiment(kind) for kind in self.kinds)
 
     @property
     def by_seed(self) -> tuple[Experiment, ...]:
-        """The headline's model with each seed."""
+        """Experiments with the headline's label and split, one per seed."""
         return tuple(self._experiment(seed=seed) for seed in range(self.seeds))
 
     @property
     def learning_curve(self) -> tuple[Experiment, ...]:
-        """The headline's model on more and more authors."""
+        """Experiments with the headline's label and split, on growing fractions of the authors."""
         return tuple(self._experiment(author_fraction=fraction) for fraction in (*self.author_fractions, 1.0))
 
     @property
     def by_label(self) -> tuple[Experiment, ...]:
-        """Each label under the headline split."""
+        """Experiments under the headline split, one per label."""
         return tuple(self._experiment(label=label) for label in dict.fromkeys(self.labels))
 
     @property
@@ -78,5 +80,5 @@ class StudySpec:
         self, kind: Kind | None = None, *, label: LabelSpec | None = None, seed: int = 0, author_fraction: float = 1.0
     ) -> Experiment:
         kind = kind or self.kinds[0]
-        gap = self.gap_days if kind in _TIMED else 0.0
+        gap = self.gap_days if kind in ("time_author", "time") else 0.0
         return Experiment(label or self.labels[0], SplitSpec(kind, gap_days=gap), seed, author_fraction)

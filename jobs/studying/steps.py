@@ -1,4 +1,4 @@
-"""Steps of a study: label, train, evaluate. Results for unchanged data are reused."""
+"""Steps of a study: label, train, evaluate. Models and scorecards of unchanged data are reused."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from viral.storage.store import Store, read_json
 
 ENSEMBLE, STACKED = "ensemble", "stacked"
 KINDS = tuple(kind for kind in MODELS if kind not in ("sound", "video"))
-"""Models that can be studied: those trained on feature tables."""
+"""Kinds of models that can be studied: those that train on any feature table."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How the studied model is trained: its kind, and settings of that kind."""
+    """Kind and settings of the studied model: `members` of an ensemble, `config` and `workers` of a network."""
 
     kind: str = ENSEMBLE
     members: tuple[str, ...] = tuple(MEMBERS)
@@ -43,7 +43,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Experiment:
-    """One trained model of a study: label, split, seed, and the fraction of the training authors it is trained on."""
+    """Label, split, seed and fraction of the training authors of one model in a study."""
 
     label: LabelSpec
     split: SplitSpec
@@ -71,10 +71,10 @@ class StudyRunner:
         store: the root.
         prefix: folder of the study.
         feature_set: input of the models.
-        recipe: how they are trained.
-        resamples: of the bootstraps.
-        reused: number of models that existed already.
-        labelled: label tables that this run has written.
+        recipe: kind and settings of the models.
+        resamples: number of bootstrap resamples.
+        reused: number of scorecards reused from an earlier run.
+        labelled: label tables written by this run.
     """
 
     store: Store
@@ -106,13 +106,13 @@ class StudyRunner:
         return Report.model_validate_json(content), f"{copy}.html"
 
     def _label(self, experiment: Experiment) -> None:
-        """Write the label table once per run: that takes seconds, and the same posts give the same labels."""
+        """Write the label table once per run; it takes seconds, and the same posts give the same labels."""
         if experiment.label_table not in self.labelled:
             label.run(self.store, experiment.label, experiment.split, name=experiment.label_table)
             self.labelled.add(experiment.label_table)
 
     def _model(self, experiment: Experiment) -> str:
-        """`name/version` of the experiment's model: that of an earlier run if its identity is the same."""
+        """Return `name/version` of the experiment's model: an earlier one with the same identity, or a new one."""
         key = f"{self.prefix}/models/{experiment.model_name(self.recipe.kind)}.json"
         identity = self._identity(experiment)
         earlier = read_json(self.store, key)

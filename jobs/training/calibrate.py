@@ -26,13 +26,13 @@ from viral.scoring.reference import REFERENCE_COLUMNS, ROWS, Reference
 from viral.scoring.scorer import CALIBRATION, Scorer
 from viral.storage.store import Store
 
-MAX_VALIDATION_ROWS = 100_000  # validation posts to predict: more change no knot of the calibration
+MAX_VALIDATION_ROWS = 100_000  # validation posts to predict; more hardly change the calibration
 MAX_VALUES = 48_000_000  # vector components collected by the driver: 192 MB of float32
 
 
 @dataclass(frozen=True)
 class SamplingRates:
-    """Sampling rates: of training and validation posts with vectors, and of validation posts to predict."""
+    """Fractions of the posts to collect, by split, and of the validation posts to predict."""
 
     train: float
     validation: float
@@ -42,12 +42,12 @@ class SamplingRates:
 def calibrate(store: Store, saved: ModelVersion) -> Calibration | None:
     """Fit the calibration and the reference posts of a model, and store both beside it. Call it within a session.
 
-    The calibration is fitted on the validation split: no weight was learnt from it, though the best epoch and the
-    members' weights were chosen on it. The reference posts, which later posts are compared with, are a sample of the
-    training split.
+    The calibration is fitted on the validation split, which no network weight was learned from (it did select the best
+    epoch and the weights of ensemble members). The reference posts, for comparison with later posts, are a sample of
+    the training split.
 
     Returns:
-        None if no validation post has features; the model then stays uncalibrated.
+        None if no validation post has features: the model stays uncalibrated.
 
     Raises:
         TableError: the labels were rewritten after the model was trained.
@@ -63,9 +63,8 @@ def calibrate(store: Store, saved: ModelVersion) -> Calibration | None:
     train = sample.filter(pc.equal(sample["split"], "train"))
     validation = sample.filter(pc.equal(sample["split"], "validation"))
     batches = [from_table(scorer.streams, rows) for rows in (train, validation)]
-    Reference.fit(scorer.streams, batches[0], train.select(list(REFERENCE_COLUMNS)), batches[1]).save(
-        store, saved.prefix
-    )
+    reference = Reference.fit(scorer.streams, batches[0], train.select(list(REFERENCE_COLUMNS)), batches[1])
+    reference.save(store, saved.prefix)
     calibration = _fit(train, predicted)
     store.write(Registry.key(saved.name, saved.version, CALIBRATION), json.dumps(calibration.to_dict()).encode())
     return calibration
@@ -81,7 +80,7 @@ def _sampling_rates(data: LabelledFeatures, saved: ModelVersion) -> SamplingRate
 def _gather(
     data: LabelledFeatures, log2_buckets: int, model: str, rates: SamplingRates, bucket: int
 ) -> tuple[pa.Table, pa.Table]:
-    """Sample one bucket: posts of both splits with vectors, and validation posts with the model's predictions."""
+    """Sample a bucket: posts of both splits with their vectors, and validation posts with the model's predictions."""
     rows = data.read(log2_buckets, bucket, ("train", "validation"))
     ids, train = rows["post_id"].to_pylist(), rows["split"].to_numpy(zero_copy_only=False) == "train"
     sample = _mask(ids, np.where(train, rates.train, rates.validation))
@@ -96,7 +95,7 @@ def _mask(ids: Sequence[str], rates: npt.NDArray[np.float64]) -> pa.Array:
 
 
 def _predict(scorer: Scorer, rows: pa.Table) -> pa.Table:
-    """Add the columns of a model's predictions to the reference columns of the rows."""
+    """Return the reference columns of the rows, and the model's predictions as further columns."""
     table = rows.select(list(REFERENCE_COLUMNS))
     columns: Sequence[Any] = [[]] * 4
     if rows.num_rows:

@@ -1,4 +1,4 @@
-"""Clips of labelled posts, decoded each epoch by Ray Data on the free cores."""
+"""Clips of labelled posts, decoded anew in each epoch by Ray Data, on the cores that training leaves free."""
 
 from __future__ import annotations
 
@@ -27,13 +27,14 @@ if TYPE_CHECKING:
     from ray.data import Dataset
 
 MAX_TASKS = 4096  # one task per chunk up to this, then several chunks per task: bounds the scheduler's cost
-AHEAD_BYTES = 256 << 20  # decoded clips waiting for a worker: half a minute of GPU work, little of a node's memory
-PREFETCH_STEPS = 2  # steps whose clips are fetched ahead: one is used while the next arrives
+AHEAD_BYTES = 256 << 20  # 256 MiB of clips waiting for a worker: half a minute of GPU work, little of a node's memory
+PREFETCH_STEPS = 2  # steps to fetch ahead: one is used while the next arrives
+_CLIPS = pa.schema({"reason": pa.string(), "shape": pa.list_(pa.int64()), "pixels": pa.large_binary()})
 
 
 @dataclass(frozen=True)
 class Decoders:
-    """Decoding tasks per training worker, and the share of a core that each reserves."""
+    """Number of decoding tasks per training worker, and the cores (or fraction of one) that each reserves."""
 
     tasks: int
     cpus: float
@@ -41,15 +42,15 @@ class Decoders:
 
 @dataclass(frozen=True)
 class ClipSource:
-    """Ray Data function that maps chunks to tables of decoded posts.
+    """Function for Ray Data that decodes the posts of chunks.
 
     Args:
         data: the labelled posts.
         log2_buckets: the posts are read in 2^log2_buckets buckets.
-        spec: the network that the clips are for.
+        spec: the extractor whose network takes the clips.
         settings: limits of media and sandbox.
         split: the split to read.
-        epoch: seed and number of a training epoch, which determine order and clips; None: stored order, fixed clips.
+        epoch: seed and number of a training epoch, for random order and clips; None: stored order and fixed clips.
         clips: clips per post in training.
     """
 
@@ -62,23 +63,26 @@ class ClipSource:
     clips: int = 1
 
     def __call__(self, batch: pa.Table) -> Iterator[pa.Table]:
-        """Yield the posts of each chunk: targets, and `pixels` as bytes with `shape`, or a `reason` for failure."""
+        """Yield a table per chunk: ids, targets, and `pixels` (bytes) with a `shape`, or the `reason` of a failure."""
         for chunk in batch.to_pylist():
             yield self.table(ClipChunk(**chunk))
 
     def table(self, chunk: ClipChunk) -> pa.Table:
-        """Decode the posts of a chunk, in order."""
+        """Decode the posts of a chunk, in order; columns as described in `__call__`."""
         posts = self.data.read(self.log2_buckets, chunk.bucket, (self.split,))
         if self.epoch:
             posts = posts.take(epoch_order(posts.num_rows, chunk.bucket, *self.epoch))
         posts = posts.slice(chunk.start, chunk.stop - chunk.start)
         requests = [
             ExtractionRequest(row["post_id"], row["video_uri"], requests=(self._request(row["post_id"]),))
-            for row in _rows(posts)
+            for row in posts.select(["post_id", "video_uri"]).to_pylist()
         ]
         reader = _reader(self.data.posts.store.root, self.settings.model_dump_json())
-        decoded = [self._row(post) for post in reader.read(requests)]
-        return _joined(posts, decoded)
+        clips = pa.Table.from_pylist([self._row(post) for post in reader.read(requests)], schema=_CLIPS)
+        rows = posts.select(["post_id", *TARGETS])
+        for field in _CLIPS:
+            rows = rows.append_column(field, clips[field.name])
+        return rows
 
     def _request(self, post_id: str) -> Clips:
         spec = as_clip_network(self.spec)
@@ -88,17 +92,17 @@ class ClipSource:
 
     def _row(self, decoded: DecodedPost) -> dict[str, Any]:
         (request,) = decoded.request.requests or ()
-        assert isinstance(request, Clips), "table() requests clips"
+        assert isinstance(request, Clips), "`_request` returns clips"
         if decoded.media is None:
-            return {"reason": decoded.reason, "shape": None, "pixels": None}
+            return {"reason": decoded.reason}
         pixels = clip_pixels(as_clip_network(self.spec), decoded.media, request)
         if pixels is None:
-            return {"reason": UnreadableError.reason, "shape": None, "pixels": None}
-        return {"reason": None, "shape": list(pixels.shape), "pixels": pixels.tobytes()}
+            return {"reason": UnreadableError.reason}
+        return {"shape": list(pixels.shape), "pixels": pixels.tobytes()}
 
 
 def clip_tables(source: ClipSource, chunks: Sequence[ClipChunk], posts: int, decoders: Decoders) -> Iterable[pa.Table]:
-    """Yield the posts of the chunks in order, `posts` per table, decoding at most `AHEAD_BYTES` ahead."""
+    """Yield the posts of the chunks in order, `posts` per table; at most `AHEAD_BYTES` are decoded ahead."""
     if not chunks:
         return ()
     tables: Iterable[pa.Table] = _dataset(source, chunks, decoders).iter_batches(
@@ -122,24 +126,10 @@ def _dataset(source: ClipSource, chunks: Sequence[ClipChunk], decoders: Decoders
 
 @cache
 def _reader(root: str, settings: str) -> MediaReader:
-    """One sandbox per process: Ray reuses its processes from one epoch to the next."""
+    """Return the process's reader: one sandbox per process, which Ray reuses from one epoch to the next."""
     return MediaReader((), Store(root), Settings.model_validate_json(settings))
 
 
-def _rows(posts: pa.Table) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = posts.select(["post_id", "video_uri"]).to_pylist()
-    return rows
-
-
-def _joined(posts: pa.Table, decoded: Sequence[dict[str, Any]]) -> pa.Table:
-    schema = pa.schema({"reason": pa.string(), "shape": pa.list_(pa.int64()), "pixels": pa.large_binary()})
-    clips = pa.Table.from_pylist(list(decoded), schema=schema)
-    rows = posts.select(["post_id", *TARGETS])
-    for name in schema.names:
-        rows = rows.append_column(schema.field(name), clips[name])
-    return rows
-
-
 def pixels_of(row: dict[str, Any]) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Clips of a row, uint8 (C, T, H, W, 3)."""
+    """Return the clips of a row, uint8 (C, T, H, W, 3)."""
     return np.frombuffer(row["pixels"], np.uint8).reshape(row["shape"])

@@ -1,4 +1,4 @@
-"""One ensemble member trained by several workers of Ray Train: trees on more posts than one node can hold."""
+"""Train one ensemble member on several workers of Ray Train: trees on more posts than one node can hold."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from jobs.training.ensemble_member import MemberTask, TrainedMember
 from jobs.training.state import run_config
 from viral.storage.store import Store
 
-CPUS = 1.0  # per worker: LightGBM's threads are the cores that Ray gives it
+CPUS = 1.0  # per worker; LightGBM runs one thread per core that Ray reserves for it
 
 
 def train(store: Store, task: MemberTask, prefix: str) -> TrainedMember:
@@ -19,14 +19,14 @@ def train(store: Store, task: MemberTask, prefix: str) -> TrainedMember:
     from ray.train import ScalingConfig
     from ray.train.lightgbm import LightGBMTrainer
 
-    store.delete_below(prefix)  # leftovers of a killed run: this one starts over
+    store.delete_below(prefix)  # remains of a killed run: this run starts over
     trainer = LightGBMTrainer(
         run,
         train_loop_config={"task": task},
         scaling_config=ScalingConfig(
             num_workers=task.workers,
             resources_per_worker={"CPU": CPUS},
-            placement_strategy="SPREAD",  # one shard in the memory of each node
+            placement_strategy="SPREAD",  # one worker per node, as far as possible: each holds its shard in memory
         ),
         run_config=run_config(store, prefix),
     )

@@ -14,15 +14,14 @@ from viral.models.ensemble.rows import Layout, RowSource, WorkerGroup
 from viral.models.predictions import Floats, PredictionBatch
 from viral.models.train_config import Scaling
 
-MAX_VALIDATION_ROWS = 20_000  # more posts change no weight of a member visibly
+MAX_VALIDATION_ROWS = 20_000  # more posts hardly change the weights of the members
 
 
 @dataclass(frozen=True)
 class MemberTask:
     """Input of a task.
 
-    `rows` and `validation_rows` are the sizes of the splits. `workers` train a distributed member together; any other
-    member is one task.
+    `rows` and `validation_rows` are the sizes of the splits; a distributed member is trained on `workers` workers.
     """
 
     name: str
@@ -36,18 +35,18 @@ class MemberTask:
     workers: int = 1
 
     def source(self, split: str, rows: int, limit: int, group: WorkerGroup | None = None) -> RowSource:
-        """Rows of a split; a sample if there are more than `limit`."""
+        """Return the posts of a split, or a sample of about `limit` of its `rows` posts."""
         return RowSource(self.data, self.log2_buckets, split, self.scaling, min(1.0, limit / max(1, rows)), group)
 
     def limit(self, name: str) -> int:
-        """Maximum number of training posts of a member."""
+        """Return the maximum number of training posts of a member."""
         kind = member_class(name)
         return kind.max_rows * (self.workers if kind.distributed else 1)
 
 
 @dataclass(frozen=True)
 class TrainedMember:
-    """A fitted member, its chosen settings, and its predictions of the validation posts with their labels."""
+    """A fitted member, its best settings, and its predictions for the validation posts, with their labels."""
 
     name: str
     tensors: Arrays
@@ -58,7 +57,7 @@ class TrainedMember:
 
 
 def train(task: MemberTask, group: WorkerGroup | None = None) -> TrainedMember:
-    """Train one member, alone or as one worker of a group."""
+    """Train one member, in this process alone or as one worker of a group."""
     kind = member_class(task.name)
     validation = task.source("validation", task.validation_rows, MAX_VALIDATION_ROWS).read_all()
     source = task.source("train", task.rows, task.limit(task.name), group)

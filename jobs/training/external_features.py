@@ -1,4 +1,4 @@
-"""Import vectors computed elsewhere as a feature table to train on."""
+"""Import vectors computed elsewhere, as a feature table to train on."""
 
 from __future__ import annotations
 
@@ -24,20 +24,21 @@ from viral.storage.store import Store, one_line
 from viral.tables.bucketed import log2_buckets_for
 from viral.tables.schemas import LABELS, VECTOR, feature_schema
 
-MAX_ROWS = 4_000_000  # one machine reads them all, and each batch writes one file per bucket
-BATCH_ROWS = 8192  # bounds memory: 64 MiB of vectors of 2,048 float32
+MAX_ROWS = 4_000_000  # one machine reads them all, and each batch of rows adds one file per bucket
+BATCH_ROWS = 8192  # bounds memory: 64 MiB if vectors have 2,048 float32 values
 HASH_BYTES = 8 << 20  # per read while hashing; bounds memory
-RESERVED = (*LABELS.names, *feature_schema(()).names)
-_IMPORTED = "imported.json"  # written last: a table without it is incomplete and is imported again
-
+RESERVED = (*LABELS.names, *feature_schema(()).names)  # columns that labels and feature tables already have
+_IMPORTED = "imported.json"  # written last: a table without this file is incomplete and is imported again
 
 features_option = click.option(
-    "--features", metavar="URI", help="Instead of a set: a Parquet file or folder, one column per modality."
+    "--features",
+    metavar="URI",
+    help="Instead of --feature-set: a Parquet file or folder with a column of vectors per modality.",
 )
 
 
 def set_or_features(store: Store, feature_set: str, weights: str | None, features: str | None) -> FeatureSet:
-    """Return the feature set of these options. Raises as `resolve_feature_set` and `import_features` do."""
+    """Return the feature set of `--features`, else of the other options. Raises like the two functions it calls."""
     return import_features(store, features) if features else resolve_feature_set(feature_set, weights, store)
 
 
@@ -47,10 +48,10 @@ def import_features(store: Store, uri: str) -> FeatureSet:
     Args:
         store: the root.
         uri: a Parquet file or a folder of them, local or on S3, with `post_id` and one column of vectors per modality,
-            named after it; null where a post has none. Other columns are ignored.
+            named after the modality; null if a post has no vector. Other columns are ignored.
 
     Raises:
-        TableError: the table cannot be read, or has other columns.
+        TableError: the table cannot be read, or lacks these columns.
     """
     table = _ExternalTable.open(uri)
     feature_set = table.feature_set()
@@ -65,7 +66,7 @@ def import_features(store: Store, uri: str) -> FeatureSet:
 
 @dataclass(frozen=True)
 class _ExternalTable:
-    """The Parquet files of an external table."""
+    """Parquet files of a table computed elsewhere."""
 
     uri: str
     store: Store
@@ -85,7 +86,7 @@ class _ExternalTable:
         return cls(uri, store, tuple(keys))
 
     def feature_set(self) -> FeatureSet:
-        """One extractor per column of vectors; their first row sets the dimension. Raises TableError."""
+        """Return a set with one extractor per column of vectors, whose first vector sets the dimension."""
         schema = self._open(self.keys[0]).schema_arrow
         names = [field.name for field in schema if _is_vector(field.type)]
         if "post_id" not in schema.names or not names:
@@ -103,20 +104,22 @@ class _ExternalTable:
         return FeatureSet(name or "foreign", tuple(entries))
 
     def rows(self) -> int:
-        """Number of rows. Raises TableError if there are too many."""
+        """Count the rows. Raises TableError if there are too many."""
         count: int = sum(self._open(key).metadata.num_rows for key in self.keys)
         if count > MAX_ROWS:
             raise TableError(
-                f"{self.uri} has {count} rows: an external table is copied by one machine, at most {MAX_ROWS}"
+                f"{self.uri} has {count} rows: at most {MAX_ROWS} can be imported, because one machine copies them"
             )
         return count
 
     def batches(self, names: list[str]) -> Iterator[pa.Table]:
-        """`post_id` and the vectors, in batches of at most `BATCH_ROWS`. Raises TableError."""
+        """Yield `post_id` and the vectors, at most `BATCH_ROWS` rows at a time. Raises TableError."""
         for key in self.keys:
             parquet = self._open(key)
             if missing := {"post_id", *names} - set(parquet.schema_arrow.names):
-                raise TableError(f"{self.store.uri(key)} has no column {min(missing)}, which another file has")
+                raise TableError(
+                    f"{self.store.uri(key)} has no column {min(missing)}, but another file of the table has it"
+                )
             try:
                 for block in parquet.iter_batches(batch_size=BATCH_ROWS, columns=["post_id", *names]):
                     yield pa.Table.from_batches([block])
@@ -153,13 +156,12 @@ class _ExternalTable:
 
 
 def _is_vector(kind: pa.DataType) -> bool:
-    if not (pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)):
-        return False
-    return bool(pa.types.is_floating(kind.value_type) or pa.types.is_integer(kind.value_type))
+    is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    return bool(is_list and (pa.types.is_floating(kind.value_type) or pa.types.is_integer(kind.value_type)))
 
 
 def _as_features(batch: pa.Table, feature_set: FeatureSet, schema: pa.Schema) -> pa.Table:
-    """Convert rows to those that a backfill writes."""
+    """Convert rows to the form that a backfill writes."""
     count, ids = batch.num_rows, batch["post_id"].cast(pa.string())
     if ids.null_count:
         raise TableError("a row of the external table has no post_id")
@@ -176,7 +178,7 @@ def _vectors(column: pa.ChunkedArray, name: str, dim: int) -> pa.Array:
     lengths = pc.unique(pc.list_value_length(vectors.drop_null())).to_pylist()
     if lengths not in ([], [dim]):
         raise TableError(
-            f"the vectors in {name} have {dim} values, others {min(set(lengths) - {dim})}: give all the same length"
+            f"the vectors in {name} have {dim} values, others {min(set(lengths) - {dim})}: all need the same length"
         )
     values = vectors.drop_null().flatten()
     if values.null_count or not pc.all(pc.is_finite(values), min_count=0).as_py():

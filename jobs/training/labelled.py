@@ -1,4 +1,4 @@
-"""Training data of models on feature tables, and its statistics, computed on the cluster."""
+"""Training data of models, and its statistics, computed on the cluster."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from viral.tables import replaced
 from viral.tables.places import labels_prefix
 from viral.tables.schemas import LABELS
 
-MIN_ROWS = 8  # a smaller training split teaches nothing
+MIN_ROWS = 8  # nothing can be learned from fewer training posts
 
 
 def labelled_features(
@@ -27,17 +27,17 @@ def labelled_features(
 ) -> tuple[LabelledFeatures, dict[str, Any]]:
     """Join a feature table with a label table.
 
-    A post needs at least one of the `streams`; `author_fraction` limits the training split to some of its authors.
+    Posts without any of the `streams` are left out; `author_fraction` limits the training split to some authors.
 
     Returns:
-        The posts, and the metadata of the label table.
+        The joined posts, and the metadata of the label table.
 
     Raises:
         TableError: one of the tables is missing or empty.
     """
     features = features_table(store, feature_set)
     if not features.files():
-        tables = sorted({key.key.split("/")[1] for key in store.objects("features") if key.key.endswith(".parquet")})
+        tables = sorted({info.key.split("/")[1] for info in store.objects("features") if info.key.endswith(".parquet")})
         hint = f"there are {', '.join(tables)}" if tables else "backfill first (viral backfill)"
         raise TableError(f"there is no table {feature_set.table} in {store.root}: {hint}")
     labels, about = replaced.open_current(store, labels_prefix(label), LABELS)
@@ -45,49 +45,47 @@ def labelled_features(
 
 
 def training_data(store: Store, saved: ModelVersion, streams: tuple[Stream, ...]) -> LabelledFeatures:
-    """Return a model's features and labels. Raises TableError if the labels changed after the training."""
+    """Return the data that a model was trained on. Raises TableError if the labels have changed since."""
     name, fraction = saved.card["label"]["name"], author_fraction_of(saved)
     data, label = labelled_features(store, feature_set_of(saved), name, streams, author_fraction=fraction)
     if label != saved.card["label"]:
-        raise TableError(f"labels/{name} changed after {saved} was trained: train again, or label as before")
+        raise TableError(f"labels/{name} changed after {saved} was trained: train again, or label with the old options")
     return data
 
 
 def author_fraction_of(saved: ModelVersion) -> float:
-    """Fraction of the training split's authors that a model was trained on."""
+    """Return the fraction of the training split's authors that a model was trained on."""
     return float(saved.card.get("share", 1.0))
 
 
 def statistics_of(data: LabelledFeatures) -> Statistics:
-    """Compute the statistics of the training split and the hash of all data.
+    """Compute the statistics of the training split, and a hash of all splits.
 
     Raises:
         TableError: the training split is too small, or all or none of its posts are viral.
     """
     log2_buckets = data.log2_buckets()
     statistics = sum_statistics(map_buckets(partial(data.statistics, log2_buckets), log2_buckets))
-    labels = data.labels.prefix.rpartition("/")[0]  # without the name of the table version
+    labels = data.labels.prefix.rpartition("/")[0]  # without the version of the table
     if statistics.rows < MIN_ROWS:
         raise TableError(
-            f"{statistics.rows} posts of the training split of {labels} have features of "
-            f"{data.features.prefix}: at least {MIN_ROWS} are needed; ingest and backfill more"
+            f"{statistics.rows} posts of the training split of {labels} are in {data.features.prefix}: "
+            f"at least {MIN_ROWS} are needed; ingest and backfill more"
         )
     check_classes(float(statistics.moments["is_viral"].mean[0]), labels)
     return statistics
 
 
 def video_counts(data: LabelledVideos) -> VideoCounts:
-    """Count labelled videos and hash their data, without reading a video."""
-    log2_buckets, counts = data.log2_buckets(), VideoCounts()
-    for bucket_counts in map_buckets(partial(data.counts, log2_buckets), log2_buckets):
-        counts = counts + bucket_counts
-    return counts
+    """Count labelled videos by split, and hash their labels and addresses; no video is read."""
+    log2_buckets = data.log2_buckets()
+    return sum(map_buckets(partial(data.counts, log2_buckets), log2_buckets), VideoCounts())
 
 
-def check_classes(viral: float, labels: str) -> None:
-    """Raise TableError if all or none of the training posts are viral; `viral` is their fraction."""
-    if viral in (0.0, 1.0):
+def check_classes(viral_fraction: float, labels: str) -> None:
+    """Raise TableError if all or none of the training posts are viral, given the fraction of viral ones."""
+    if viral_fraction in (0.0, 1.0):
+        part = "all" if viral_fraction else "none"
         raise TableError(
-            f"{'all' if viral else 'none'} of the training posts is viral by {labels}: label with another --top, "
-            "or backfill more"
+            f"{part} of the training posts are viral by {labels}: label with another --top, or backfill more"
         )

@@ -28,7 +28,7 @@ def model_card(
     sources: list[str],
     state: dict[str, Any],
 ) -> dict[str, Any]:
-    """Build the card of a network: what a scorer needs, and notes for people."""
+    """Build the card of a network: the metadata that a scorer needs, and notes for its users."""
     return {
         "kind": "network",
         "config": asdict(task.model),
@@ -46,11 +46,8 @@ def model_card(
         "best_epoch": state["best_epoch"],
         "losses": state["losses"],
         "notes": [
-            *notes_of(spec.feature_set, sources),
-            *notes_of_absent(spec.streams, task.model.streams),
-            *_notes_of_split(spec, label["split"]["kind"]),
-            *_notes_of_start(spec, label),
-            *notes_of_author_fraction(spec.author_fraction),
+            *notes_of(spec.feature_set, sources, spec.streams, task.model.streams, spec.author_fraction),
+            *_notes_of_labels(spec, label),
         ],
         "share": spec.author_fraction,
         **({"continued_from": str(spec.start)} if spec.start else {}),
@@ -58,51 +55,45 @@ def model_card(
 
 
 def sources_of(store: Store) -> list[str]:
-    """Distinct sources of the posts, sorted."""
+    """Return the distinct sources of the posts, sorted."""
     tables = posts_table(store).scan(["source"])
     return sorted({source for rows in tables for source in rows["source"].unique().to_pylist()})
 
 
-def notes_of(feature_set: FeatureSet, sources: list[str]) -> list[str]:
-    """Notes on the training data, for any kind of model."""
-    notes = notes_of_sources(sources)
-    random = [spec.name for spec in feature_set.specs if spec.params().get("weights") == RANDOM]
-    if random:
-        notes.append(f"random weights in {', '.join(random)}: their vectors carry no learned meaning")
-    return notes
-
-
 def absent(available: Sequence[Stream], used: Sequence[Stream]) -> list[str]:
-    """Names of the streams that the model lacks because no training post has them."""
+    """Return the names of streams that the model does not use because no training post has them."""
     return [stream.name for stream in available if stream not in used]
 
 
-def notes_of_absent(available: Sequence[Stream], used: Sequence[Stream]) -> list[str]:
-    """Note on absent streams."""
-    missing = absent(available, used)
-    return [f"no training post has {', '.join(missing)}: the model does not look at it"] if missing else []
-
-
-def notes_of_author_fraction(fraction: float) -> list[str]:
-    """Note on a model that was trained on some of the authors only."""
-    return (
-        [f"trained on {fraction:.0%} of the training authors, to see what more of them bring"] if fraction < 1 else []
+def notes_of(
+    feature_set: FeatureSet,
+    sources: list[str],
+    available: Sequence[Stream],
+    used: Sequence[Stream],
+    author_fraction: float,
+) -> list[str]:
+    """Return the notes on the training data of a model on a feature table."""
+    random = ", ".join(spec.name for spec in feature_set.specs if spec.params().get("weights") == RANDOM)
+    missing = ", ".join(absent(available, used))
+    notes = (
+        (random, f"random weights in {random}: their vectors carry no learned meaning"),
+        (missing, f"no training post has {missing}: the model ignores it"),
+        (author_fraction < 1, f"trained on {author_fraction:.0%} of the training authors, for a learning curve"),
     )
+    return [*notes_of_sources(sources), *(note for applies, note in notes if applies)]
 
 
 def notes_of_sources(sources: list[str]) -> list[str]:
-    """Note on synthetic posts."""
-    return ["trained on a synthetic corpus: its scores say nothing of real videos"] if SYNTHETIC in sources else []
+    """Return a note if there are synthetic posts."""
+    return ["trained on a synthetic corpus: its scores say nothing about real videos"] if SYNTHETIC in sources else []
 
 
-def _notes_of_split(spec: TrainSpec, kind: str) -> list[str]:
-    if spec.architecture != "sound" or kind == "sound":
-        return []
-    return [f"its labels are split by {kind}: unless each is of a sound of its own, a sound may lie on both sides"]
-
-
-def _notes_of_start(spec: TrainSpec, label: dict[str, Any]) -> list[str]:
-    before = spec.start.card["label"] if spec.start else label
-    if before["split"] == label["split"] and before["name"] == label["name"]:
-        return []
-    return [f"continued from {spec.start}, trained on {before['name']} split otherwise: it may know its test posts"]
+def _notes_of_labels(spec: TrainSpec, label: dict[str, Any]) -> list[str]:
+    kind, before = label["split"]["kind"], spec.start.card["label"] if spec.start else label
+    notes = []
+    if spec.architecture == "sound" and kind != "sound":
+        notes.append(f"labels are split by {kind}, not by sound: posts with the same sound may be in different splits")
+    if before["split"] != label["split"] or before["name"] != label["name"]:
+        text = f"continued from {spec.start}, trained on {before['name']} or with another split"
+        notes.append(f"{text}: it may have seen test posts")
+    return notes

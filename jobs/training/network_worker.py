@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class NetworkTask:
-    """Input of a worker. `rows` is the size of the training split, `continued_from` names the model to start from."""
+    """Input of a worker: `rows` is the size of the training split, `continued_from` the model to start from."""
 
     model: FusionConfig
     train: TrainConfig
@@ -32,12 +32,10 @@ class NetworkTask:
 
 
 def run(config: dict[str, Any]) -> int:
-    """Train `config["task"]`, resuming from the newest checkpoint of the run, and report every few epochs.
+    """Train `config["task"]` from the newest checkpoint of the run, and report every few epochs.
 
-    A new run starts from the weights `config["start"]` (safetensors), or from random weights if that is None.
-
-    Returns:
-        The number of epochs done before this call.
+    Without a checkpoint, start from the weights `config["start"]` (safetensors); None: from random weights. Returns the
+    number of epochs done before this call.
     """
     import ray.train
     import ray.train.torch
@@ -58,7 +56,7 @@ def run(config: dict[str, Any]) -> int:
     set_statistics(model, task.means, task.scales)
     if config["start"] is not None:
         model.load_state_dict(load(config["start"]))
-    # Save a copy of the gradients, and the broadcast of buffers: these statistics never change.
+    # Save a copy of the gradients, and the broadcast of the buffers: the statistics in them never change.
     ddp_options = {"gradient_as_bucket_view": True, "broadcast_buffers": False}
     wrapped = ray.train.torch.prepare_model(model, parallel_strategy_kwargs=ddp_options)
     size = task.train.worker_batch_size(task.rows, world)
@@ -81,11 +79,11 @@ def run(config: dict[str, Any]) -> int:
 def epoch(
     learner: Learner, model: torch.nn.Module, shard: Shard, validation: Shard, size: int, state: Progress, rank: int = 0
 ) -> None:
-    """Train one epoch in batches of `size`, and validate. Seed, epoch and rank determine everything random."""
+    """Train one epoch in batches of `size`, and validate. All random numbers depend on seed, epoch and rank alone."""
     import torch
 
     seed = learner.config.seed
-    torch.manual_seed((seed << 20) + (state.epoch << 8) + rank)  # dropout is the same after a resume
+    torch.manual_seed((seed << 20) + (state.epoch << 8) + rank)  # a resumed run has the same dropout
     start = time.perf_counter()
     train_loss = learner.train(shard.shuffled(size, (seed, state.epoch, rank)))
     state.seconds += time.perf_counter() - start

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -16,24 +17,28 @@ from viral.tracking.curves import Tracking
 POSITIVE = click.FloatRange(0, min_open=True)
 
 Workers = int | tuple[int, int]
-"""A fixed number of workers, or a minimum and a maximum: then as many as the cluster has room for over time."""
+"""A fixed number of workers, or a minimum and a maximum: training then grows and shrinks with the cluster."""
 
 
 def workers_option(function: Callable[..., None]) -> Callable[..., None]:
-    """Add `--workers`: `2`, or `1-4`."""
+    """Add `--workers`: a number such as `2`, or a range such as `1-4`."""
     option = click.option(
-        "--workers", default="2", show_default=True, callback=lambda *call: _workers(call[-1]), help="Or a range: 1-4."
+        "--workers",
+        default="2",
+        show_default=True,
+        callback=lambda *call: _workers(call[-1]),
+        help="Number, or range: 1-4.",
     )
     return option(function)
 
 
 def _workers(text: str) -> Workers:
-    at_least, dash, at_most = text.partition("-")
-    if at_least.isdecimal() and int(at_least) > 0:
+    minimum, dash, maximum = text.partition("-")
+    if minimum.isdecimal() and int(minimum) > 0:
         if not dash:
-            return int(at_least)
-        if at_most.isdecimal() and int(at_most) >= int(at_least):
-            return int(at_least), int(at_most)
+            return int(minimum)
+        if maximum.isdecimal() and int(maximum) >= int(minimum):
+            return int(minimum), int(maximum)
     raise ConfigError(f"--workers takes a number, as in 2, or a range, as in 1-4: not {text!r}")
 
 
@@ -45,19 +50,18 @@ def tracking_options(function: Callable[..., None]) -> Callable[..., None]:
         function(*arguments, tracking=Tracking(mlflow, tensorboard), **options)
 
     folder = click.Path(file_okay=False, path_type=Path)
-    server = click.option(
-        "--mlflow", envvar="MLFLOW_TRACKING_URI", metavar="URI", help="Also log the curves to MLflow."
-    )
+    help_text = "Also log the curves to this MLflow server."
+    server = click.option("--mlflow", envvar="MLFLOW_TRACKING_URI", metavar="URI", help=help_text)
     return server(click.option("--tensorboard", type=folder, help="Also write the curves to this folder.")(call))
 
 
 def min_workers(workers: Workers) -> int:
-    """The minimum number of workers."""
+    """Return the minimum number of workers."""
     return workers if isinstance(workers, int) else workers[0]
 
 
 def train_options(function: Callable[..., None]) -> Callable[..., None]:
-    """Add `--epochs` and the other training options; the command receives them as one `config`."""
+    """Add the options of `TrainConfig`; the command receives them as one `config`."""
 
     @wraps(function)
     def call(*arguments: Any, viral_weight: str, **options: Any) -> None:
@@ -73,17 +77,25 @@ def train_options(function: Callable[..., None]) -> Callable[..., None]:
 
 _OPTIONS = (
     click.option("--epochs", default=TrainConfig.epochs, show_default=True, type=click.IntRange(1)),
-    click.option("--patience", default=TrainConfig.patience, show_default=True, type=click.IntRange(1), help="Epochs."),
+    click.option(
+        "--patience",
+        default=TrainConfig.patience,
+        show_default=True,
+        type=click.IntRange(1),
+        help="Epochs without improvement before training stops.",
+    ),
     click.option("--lr", "learning_rate", default=TrainConfig.learning_rate, show_default=True, type=POSITIVE),
     click.option(
-        "--batch-size", type=click.IntRange(1), help="Over all workers; by default chosen by the number of posts."
+        "--batch-size",
+        type=click.IntRange(1),
+        help="Posts per step over all workers; by default it grows with the data.",
     ),
     click.option(
         "--viral-weight",
         default="1",
         show_default=True,
         metavar="NUMBER",
-        help="Weight of a viral post; `balanced`: inverse to their frequency.",
+        help="Weight of a viral post in the loss; `balanced`: equal total weight of both classes.",
     ),
     click.option(
         "--focal", default=0.0, show_default=True, type=click.FloatRange(0), help="Gamma of the focal loss; 0: off."
@@ -95,10 +107,15 @@ _FIELDS = ("epochs", "patience", "learning_rate", "batch_size", "focal", "seed",
 
 
 def _weight(text: str) -> float:
+    with suppress(ValueError):
+        if 0 < (weight := float(text)) < 1e6:  # from there on, the other posts would hardly count
+            return weight
+    raise ConfigError(f"--viral-weight takes a number above 0 and below 1e6, or {BALANCED}")
+
+
+def parse_weights(pairs: Sequence[str], usage: str) -> dict[str, float] | None:
+    """Parse repeated `NAME=WEIGHT`; None if there are none. Raises ConfigError with the message `usage`."""
     try:
-        weight = float(text)
-    except ValueError:
-        weight = 0.0
-    if not 0 < weight < 1e6:  # more would drown every other post
-        raise ConfigError(f"--viral-weight takes a number above 0, or {BALANCED}")
-    return weight
+        return {name: float(weight) for name, weight in (pair.split("=") for pair in pairs)} or None
+    except ValueError as error:
+        raise ConfigError(usage) from error

@@ -1,10 +1,9 @@
 """`viral train … --tune N`: hyperparameter search by Ray Tune, before the model itself is trained.
 
-A trial trains with the workers' `Learner` in one process, on posts that all trials of a node share in the object
-store. A `TorchTrainer` per trial would spend seconds on starting a controller and workers, more than such a model takes
-to train. A trial therefore sees a sample of a large table; the best settings are then trained on all posts, by as many
-workers as usual. The search is random: successive halving of parallel trials depends on which trial reports first, so
-the same seed would give different models.
+A trial trains in one process, on posts that all trials of a node share in the object store: a sample, if the table is
+large. A `TorchTrainer` per trial would spend more seconds on starting a controller and workers than on training. The
+best settings are then trained on all posts by the usual workers. The search is random: successive halving of parallel
+trials depends on which trial reports first, so the same seed would give different models.
 """
 
 from __future__ import annotations
@@ -31,13 +30,13 @@ from viral.storage.store import Store, read_json
 if TYPE_CHECKING:
     from ray.data import Dataset
 
-MAX_BYTES = 256 << 20  # of posts in the object store, shared by all trials: a quarter of a local store
-SHAPE = ("width", "dropout", "modality_dropout")
-RATES = ("learning_rate", "weight_decay")
+MAX_BYTES = 256 << 20  # 256 MiB of posts in the object store, shared by all trials: a quarter of a local store
+SHAPE = ("width", "dropout", "modality_dropout")  # searched fields of FusionConfig
+RATES = ("learning_rate", "weight_decay")  # searched fields of TrainConfig
 
 
 def space() -> dict[str, Any]:
-    """Search space: rates log-uniform, the rest uniform."""
+    """Return the search space around the default settings: rates log-uniform, the rest uniform."""
     from ray import tune
 
     return {
@@ -51,18 +50,14 @@ def space() -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """Trials, best first, with settings, `validation_loss` and `best_epoch`, and the posts that each was trained on."""
+    """Trials, best first, with their settings and metrics, and the number of posts that each was trained on."""
 
     trials: list[dict[str, Any]]
     rows: int
 
-    def best_task(self, task: NetworkTask) -> NetworkTask:
-        """`task` with the settings of the best trial."""
-        return with_settings(task, self.trials[0])
-
 
 def with_settings(task: NetworkTask, settings: Mapping[str, Any]) -> NetworkTask:
-    """`task` with settings drawn from `space`."""
+    """Return `task` with settings drawn from `space`."""
     shape = {name: settings[name] for name in SHAPE}
     rates = {name: settings[name] for name in RATES}
     return replace(task, model=replace(task.model, **shape), train=replace(task.train, **rates))
@@ -76,19 +71,16 @@ def search(
     trials: int,
     prefix: str,
 ) -> SearchResult:
-    """Run `trials` trials, the settings of `task` first. The result stays below `prefix` for a restarted command."""
+    """Run `trials` trials, the first with the settings of `task`; store them below `prefix` for a restarted command."""
     stored = read_json(store, f"{prefix}/trials.json")
     if stored is not None:
         return SearchResult(**stored)
-    fraction = min(1.0, MAX_BYTES / (_row_bytes(task) * max(1, task.rows)))
+    row_bytes = 4 * sum(stream.dim for stream in task.model.streams)
+    fraction = min(1.0, MAX_BYTES / (row_bytes * max(1, task.rows)))
     splits = {split: _gather(dataset(data, split), fraction) for split in ("train", "validation")}
     result = SearchResult(_run_trials(store, task, splits, trials, prefix), splits["train"].num_rows)
     store.write(f"{prefix}/trials.json", json.dumps(asdict(result)).encode())
     return result
-
-
-def _row_bytes(task: NetworkTask) -> int:
-    return 4 * sum(stream.dim for stream in task.model.streams)
 
 
 def _gather(rows: Dataset, fraction: float) -> pa.Table:
@@ -99,7 +91,7 @@ def _gather(rows: Dataset, fraction: float) -> pa.Table:
         mask = [fraction >= 1 or zlib.crc32(f"tune {post}".encode()) < fraction * 2**32 for post in ids]
         batches.append(batch.filter(pa.array(mask, pa.bool_())))
     if not sum(map(len, batches)):
-        raise TableError("a split, train or validation, has no post with features: there is nothing to tune on")
+        raise TableError("no post of the training or the validation split has features: there is nothing to tune on")
     return pa.concat_tables(batches)
 
 
@@ -107,9 +99,8 @@ def _run_trials(
     store: Store, task: NetworkTask, splits: Mapping[str, pa.Table], trials: int, prefix: str
 ) -> list[dict[str, Any]]:
     os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")  # the model card stores the trials
-    os.environ.setdefault(
-        "TUNE_DISABLE_SIGINT_HANDLER", "1"
-    )  # Tune would stop the search at Ctrl-C, but let the command continue
+    # At Ctrl-C, Tune's own handler would stop the search but let the command continue.
+    os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
     from ray import tune
     from ray.tune.search.basic_variant import BasicVariantGenerator
 
@@ -131,11 +122,9 @@ def _run_trials(
     for result in results:
         if result.error:
             raise result.error
-    rows = [{**result.config, **{key: result.metrics[key] for key in REPORTED}} for result in results]
+    reported = ("validation_loss", "best_epoch", "epochs")
+    rows = [{**result.config, **{key: result.metrics[key] for key in reported}} for result in results]
     return sorted(rows, key=lambda row: float(row["validation_loss"]))
-
-
-REPORTED = ("validation_loss", "best_epoch", "epochs")
 
 
 def trial(settings: dict[str, Any], *, task: NetworkTask, splits: Mapping[str, pa.Table]) -> None:
@@ -146,7 +135,7 @@ def trial(settings: dict[str, Any], *, task: NetworkTask, splits: Mapping[str, p
 
 
 def train_trial(task: NetworkTask, splits: Mapping[str, pa.Table]) -> dict[str, Any]:
-    """Train in this process; return validation loss and number of the best epoch, and the number of epochs."""
+    """Train in this process; return the best epoch, its validation loss, and the number of epochs."""
     import torch
 
     from viral.models.fusion import set_statistics

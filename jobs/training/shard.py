@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
     from viral.models.training import TensorBatch
 
-CACHE_BYTES = 1 << 30  # 1 GiB of tensors per worker; a larger shard is streamed anew each epoch
+CACHE_BYTES = 1 << 30  # 1 GiB of tensors per worker: bounds memory; a larger shard is streamed anew each epoch
 SHUFFLE_ROWS = 8192  # window in which a streamed shard is shuffled; bounds memory
-READ_ROWS = 4096  # per batch while the cache fills; bounds the memory beside it
-VALIDATION_ROWS = 1024  # per validation batch; bounds memory, the loss does not depend on it
+READ_ROWS = 4096  # per batch while the cache is filled; bounds memory
+VALIDATION_ROWS = 1024  # per validation batch; bounds memory without changing the loss
 
 
 class Shard:
@@ -24,7 +24,7 @@ class Shard:
 
     Args:
         cached: the whole shard in memory; None if it is empty or too large.
-        source: called each epoch to stream the shard where it is not cached.
+        source: streams the shard if it is not cached; called each epoch, with options of `DataIterator.iter_batches`.
     """
 
     def __init__(self, cached: TensorBatch | None, source: Callable[..., Iterator[TensorBatch]]) -> None:
@@ -36,7 +36,7 @@ class Shard:
 
         Args:
             source: the worker's rows.
-            tensors: converts rows. It costs more than a training step, hence the cache.
+            tensors: converts rows to tensors, which takes longer than a training step: hence the cache.
         """
 
         def stream(**options: Any) -> Iterator[TensorBatch]:
@@ -45,7 +45,7 @@ class Shard:
         return cls(_cache(stream(batch_size=READ_ROWS)), stream)
 
     def ordered(self) -> Iterator[TensorBatch]:
-        """All rows, in the order of the dataset."""
+        """Yield all rows, in the order of the dataset."""
         if self.cached is None:
             yield from self.source(batch_size=VALIDATION_ROWS)
             return
@@ -53,7 +53,7 @@ class Shard:
             yield self.cached.take(slice(start, start + VALIDATION_ROWS))
 
     def shuffled(self, size: int, seed: Sequence[int]) -> Iterator[TensorBatch]:
-        """All rows shuffled by `seed`, in batches of `size`; a streamed shard is shuffled within a window."""
+        """Yield all rows in batches of `size`, shuffled by `seed`; a streamed shard is shuffled within a window."""
         rng = np.random.default_rng(seed)
         if self.cached is None:
             window = {"local_shuffle_buffer_size": SHUFFLE_ROWS, "local_shuffle_seed": int(rng.integers(1 << 31))}

@@ -17,15 +17,15 @@ class TrainSpec:
     """Settings of a network trained on a feature table.
 
     Attributes:
-        name: of the saved model.
-        feature_set: its feature table is the input.
-        label: the label table.
+        name: name of the saved model.
+        feature_set: feature set whose table is the input.
+        label: name of the label table.
         workers: number of Ray Train workers.
         gates: fixed weights of the streams; None: learn them.
         modality: use only the extractors of this modality.
         extractor: use only this extractor.
         architecture: one of `viral.models.networks.NETWORKS`.
-        start: model whose weights to start from.
+        start: saved model to continue from; None: start from random weights.
         author_fraction: fraction of the training split's authors to train on.
     """
 
@@ -42,7 +42,7 @@ class TrainSpec:
 
     @property
     def streams(self) -> tuple[Stream, ...]:
-        """The inputs. Raises ConfigError if the feature set has none of that modality or extractor."""
+        """Inputs of the network. Raises ConfigError if the feature set lacks the modality or extractor."""
         available = streams_of(self.feature_set)
         streams = tuple(stream for stream in available if self.modality in (None, stream.modality))
         streams = tuple(stream for stream in streams if self.extractor in (None, stream.name))

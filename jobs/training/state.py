@@ -1,13 +1,17 @@
-"""Training state of a network, and its checkpoints in Ray Train."""
+"""Training of a network by Ray Train: run, progress and checkpoints."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+import viral
+from jobs.training.options import Workers, min_workers
 from viral.storage.store import Store
 
 if TYPE_CHECKING:
@@ -15,10 +19,11 @@ if TYPE_CHECKING:
     from ray.train import Result, RunConfig
 
 STATE = "state.pt"
+WORKER_CPUS = 0.9  # leaves a tenth of each core to the tasks that read the data
 
 
 class StoppingCriteria(Protocol):
-    """When training ends."""
+    """Settings that decide when training ends."""
 
     @property
     def epochs(self) -> int:
@@ -35,7 +40,7 @@ class Checkpointable(Protocol):
     device: torch.device
 
     def state(self) -> dict[str, Any]:
-        """Return the state, as tensors and plain values only."""
+        """Return the state as tensors and plain values only."""
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Restore the result of `state`."""
@@ -45,8 +50,11 @@ class Checkpointable(Protocol):
 class Progress:
     """Progress of a training run; checkpoints store the fields by name.
 
-    `losses` are (training, validation) per epoch, `best` is the state dict of the best epoch, `seconds` the time in
-    training steps, and `skipped` counts posts of the last epoch that could not be used, by reason.
+    Attributes:
+        losses: training and validation loss of each epoch.
+        best: state dict of the best epoch.
+        seconds: time spent in training steps.
+        skipped: number of unusable posts in the last epoch, by reason.
     """
 
     epoch: int = 0
@@ -98,8 +106,27 @@ def report(model: torch.nn.Module, learner: Checkpointable, state: Progress, ran
         saved = {"model": model.state_dict(), "learner": learner.state(), "state": vars(state)}
         torch.save(saved, Path(folder, STATE))
         checkpoint = ray.train.Checkpoint.from_directory(folder)
-    # Ray lists a checkpoint only once its upload is complete, and waits for the last upload before it ends the run.
+    # A checkpoint counts once its upload is complete, and Ray waits for the last upload before it ends the run.
     ray.train.report(metrics, checkpoint=checkpoint, checkpoint_upload_mode=ray.train.CheckpointUploadMode.ASYNC)
+
+
+def run_identity(*parts: Any) -> str:
+    """Hash the data and settings of a run, to name it: a restarted command finds its checkpoints by that name."""
+    return hashlib.sha256(json.dumps([*parts, viral.__version__], sort_keys=True).encode()).hexdigest()[:12]
+
+
+def fit(
+    store: Store, prefix: str, worker: Callable[[dict[str, Any]], int], workers: Workers, config: Any, **options: Any
+) -> Result:
+    """Run `worker(config)` on each worker by Ray Train, with a GPU per worker if the cluster has enough."""
+    import ray
+    from ray.train import ScalingConfig
+    from ray.train.torch import TorchTrainer
+
+    gpus = bool(ray.cluster_resources().get("GPU", 0) >= min_workers(workers))
+    scaling = ScalingConfig(num_workers=workers, use_gpu=gpus, resources_per_worker={"CPU": WORKER_CPUS})
+    run = run_config(store, prefix)
+    return TorchTrainer(worker, train_loop_config=config, scaling_config=scaling, run_config=run, **options).fit()
 
 
 def run_config(store: Store, prefix: str) -> RunConfig:
@@ -112,12 +139,12 @@ def run_config(store: Store, prefix: str) -> RunConfig:
         storage_path=store.path(folder),
         storage_filesystem=store.filesystem,
         failure_config=FailureConfig(max_failures=3),  # a lost node or two; a bug in the code still fails soon
-        checkpoint_config=CheckpointConfig(num_to_keep=1),  # one is enough: it holds the best weights and the newest
+        checkpoint_config=CheckpointConfig(num_to_keep=1),  # the newest: it also contains the best weights so far
     )
 
 
 def final_checkpoint(result: Result) -> dict[str, Any]:
-    """Load the last checkpoint that `report` saved: `model`, `learner`, and the progress as `state`."""
+    """Load the last checkpoint of a run: `model`, `learner`, and the progress as `state`."""
     import torch
 
     with result.checkpoint.as_directory() as folder:

@@ -1,4 +1,4 @@
-"""Save a trained video network as a model that any scorer can use."""
+"""Save a trained video network as a model for scorers."""
 
 from __future__ import annotations
 
@@ -23,26 +23,17 @@ if TYPE_CHECKING:
     from jobs.training.specs import VideoSpec
     from jobs.training.video_worker import VideoTask
 
-BACKBONE = "backbone.safetensors"
+BACKBONE = "backbone.safetensors"  # file beside the model's weights
 
 
 def save(
-    store: Store,
-    spec: VideoSpec,
-    task: VideoTask,
-    counts: VideoCounts,
-    label: dict[str, Any],
-    state: dict[str, Any],
+    store: Store, spec: VideoSpec, task: VideoTask, counts: VideoCounts, label: dict[str, Any], state: dict[str, Any]
 ) -> int:
-    """Save the best epoch: the heads as the model, the backbone as weights of the model's feature set.
-
-    Returns:
-        The version.
-    """
-    from safetensors.torch import save as as_bytes
+    """Save the best epoch: the heads as the model, the backbone as weights of its feature set. Returns the version."""
+    from safetensors.torch import save as to_bytes
 
     registry = Registry(store)
-    heads: bytes = as_bytes(_strip("heads.", state["best"]))
+    heads: bytes = to_bytes(_strip("heads.", state["best"]))
     backbone = as_clip_network(spec.backbone).serialize(_strip("backbone.", state["best"]), task.resolve)
     card = _card(spec, task, counts, label, state, sources_of(store))
     version = registry.claim(spec.name)
@@ -56,7 +47,6 @@ def save(
 
 
 def _strip(prefix: str, state: Mapping[str, Any]) -> dict[str, Any]:
-    """Tensors whose names start with `prefix`, by the rest of their names."""
     return {name.removeprefix(prefix): value.contiguous() for name, value in state.items() if name.startswith(prefix)}
 
 
@@ -92,9 +82,9 @@ def _card(
 def _notes(spec: VideoSpec, config: VideoConfig, sources: list[str]) -> list[str]:
     notes = notes_of_sources(sources)
     if as_clip_network(spec.backbone).weights == RANDOM:
-        notes.append(f"its {spec.backbone.name} began at random weights: it knows no other videos than these")
+        notes.append(f"its {spec.backbone.name} began at random weights: it learned from these videos alone")
     if config.task == "viral":
-        notes.append("trained on P(viral) alone: its score is the mean of the training posts for every video")
+        notes.append("trained on P(viral) alone: the score of every video is the mean of the training posts")
     if config.task == "score":
-        notes.append("trained on the score alone: its P(viral) follows the score and is not calibrated")
+        notes.append("trained on the score alone: P(viral) is derived from the score and not calibrated")
     return notes

@@ -117,7 +117,7 @@ def test_a_model_of_it_scores_its_posts_and_no_file(flow, tmp_path):
     spec = TrainSpec("mine", chosen, "log_views", workers=1, architecture="concat")
     said = train_network.run(store, spec, TrainConfig(epochs=2))
     notes = Registry(store).load(said.model).card["notes"]
-    assert "no training post has words: the model does not look at it" in notes
+    assert "no training post has words: the model ignores it" in notes
     scored = score.run(store, said.model)
     assert (scored.scored, scored.without_features) == (CORPUS_POSTS, 0)
     judged = evaluate.run(store, said.model, resamples=50)
