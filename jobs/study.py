@@ -102,20 +102,12 @@ def _evaluate(spec: StudySpec, runner: StudyRunner, progress: ProgressCallback) 
 @click.option("--gap-days", default=0.0, show_default=True, help="For splits by time: days left out before the cut.")
 @click.option("--model", "kind", default="ensemble", show_default=True, type=click.Choice(KINDS))
 @click.option(
-    "--member",
-    "members",
-    multiple=True,
-    metavar="MEMBER",
-    help=f"For an ensemble, by default all: {', '.join(MEMBERS)}; repeatable.",
+    "--member", "members", multiple=True, metavar="MEMBER", help=f"For ensemble: {', '.join(MEMBERS)}; repeatable."
 )
 @click.option("--feature-set", help="By default light, or words if no post has a video.")
 @click.option("--weights", help="With --feature-set: see `viral backfill`.")
-@click.option(
-    "--seeds", default=3, show_default=True, type=click.IntRange(1), help="Seeds to train the headline's model with."
-)
-@click.option(
-    "--resamples", default=200, show_default=True, type=click.IntRange(100), help="Resamples of the bootstrap."
-)
+@click.option("--seeds", default=3, show_default=True, type=click.IntRange(1), help="Seeds for the headline's model.")
+@click.option("--resamples", default=200, show_default=True, type=click.IntRange(100), help="Bootstrap resamples.")
 @ray_options
 @root_options
 def command(

@@ -22,9 +22,7 @@ SOUND = "sound"  # name of the architecture, the default feature set and the def
 
 
 @click.command()
-@click.option(
-    "--feature-set", default=SOUND, show_default=True, help="A feature set or YAML file with the extractor logmel."
-)
+@click.option("--feature-set", default=SOUND, show_default=True, help="A set or YAML file with the extractor logmel.")
 @click.option("--label", default="log_views", show_default=True, help="Label table to learn.")
 @click.option("--name", help="Name of the saved model; by default MODEL, or that of --continue-from.")
 @workers_option

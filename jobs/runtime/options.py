@@ -32,7 +32,7 @@ def feature_set_options(function: Callable[P, R]) -> Callable[P, R]:
             "--feature-set",
             default="light",
             show_default=True,
-            help=f"{', '.join(FEATURE_SETS)}, a YAML file, or {_MODEL_PREFIX}NAME/VERSION for the set of a saved model.",
+            help=f"{', '.join(FEATURE_SETS)}, a YAML file, or {_MODEL_PREFIX}NAME/VERSION: the set of a saved model.",
         ),
     ):
         function = option(function)

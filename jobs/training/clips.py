@@ -126,7 +126,7 @@ def _dataset(source: ClipSource, chunks: Sequence[ClipChunk], decoders: Decoders
 
 @cache
 def _reader(root: str, settings: str) -> MediaReader:
-    """Return the process's reader: one sandbox per process, which Ray reuses from one epoch to the next."""
+    """Return the reader of this process; its sandbox stays open, because Ray reuses the process in later epochs."""
     return MediaReader((), Store(root), Settings.model_validate_json(settings))
 
 

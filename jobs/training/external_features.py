@@ -31,14 +31,12 @@ RESERVED = (*LABELS.names, *feature_schema(()).names)  # columns that labels and
 _IMPORTED = "imported.json"  # written last: a table without this file is incomplete and is imported again
 
 features_option = click.option(
-    "--features",
-    metavar="URI",
-    help="Instead of --feature-set: a Parquet file or folder with a column of vectors per modality.",
+    "--features", metavar="URI", help="Instead of --feature-set: a Parquet file or folder, one column per modality."
 )
 
 
 def set_or_features(store: Store, feature_set: str, weights: str | None, features: str | None) -> FeatureSet:
-    """Return the feature set of `--features`, else of the other options. Raises like the two functions it calls."""
+    """Return the feature set of `--features`, else of the other options. Raises TableError and ConfigError."""
     return import_features(store, features) if features else resolve_feature_set(feature_set, weights, store)
 
 
@@ -86,7 +84,7 @@ class _ExternalTable:
         return cls(uri, store, tuple(keys))
 
     def feature_set(self) -> FeatureSet:
-        """Return a set with one extractor per column of vectors, whose first vector sets the dimension."""
+        """Return a set of one extractor per column, with the dimension of its first vector. Raises TableError."""
         schema = self._open(self.keys[0]).schema_arrow
         names = [field.name for field in schema if _is_vector(field.type)]
         if "post_id" not in schema.names or not names:

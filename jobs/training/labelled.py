@@ -87,5 +87,5 @@ def check_classes(viral_fraction: float, labels: str) -> None:
     if viral_fraction in (0.0, 1.0):
         part = "all" if viral_fraction else "none"
         raise TableError(
-            f"{part} of the training posts are viral by {labels}: label with another --top, or backfill more"
+            f"{part} of the training posts are viral by {labels}: label with another --top or backfill more"
         )

@@ -21,13 +21,9 @@ Workers = int | tuple[int, int]
 
 
 def workers_option(function: Callable[..., None]) -> Callable[..., None]:
-    """Add `--workers`: a number such as `2`, or a range such as `1-4`."""
+    """Add `--workers`: a number (`2`) or a range (`1-4`)."""
     option = click.option(
-        "--workers",
-        default="2",
-        show_default=True,
-        callback=lambda *call: _workers(call[-1]),
-        help="Number, or range: 1-4.",
+        "--workers", default="2", show_default=True, callback=lambda *call: _workers(call[-1]), help="Or a range: 1-4."
     )
     return option(function)
 
@@ -77,19 +73,9 @@ def train_options(function: Callable[..., None]) -> Callable[..., None]:
 
 _OPTIONS = (
     click.option("--epochs", default=TrainConfig.epochs, show_default=True, type=click.IntRange(1)),
-    click.option(
-        "--patience",
-        default=TrainConfig.patience,
-        show_default=True,
-        type=click.IntRange(1),
-        help="Epochs without improvement before training stops.",
-    ),
+    click.option("--patience", default=TrainConfig.patience, show_default=True, type=click.IntRange(1), help="Epochs."),
     click.option("--lr", "learning_rate", default=TrainConfig.learning_rate, show_default=True, type=POSITIVE),
-    click.option(
-        "--batch-size",
-        type=click.IntRange(1),
-        help="Posts per step over all workers; by default it grows with the data.",
-    ),
+    click.option("--batch-size", type=click.IntRange(1), help="Over all workers; by default it grows with the data."),
     click.option(
         "--viral-weight",
         default="1",

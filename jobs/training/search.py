@@ -75,7 +75,7 @@ def search(
     stored = read_json(store, f"{prefix}/trials.json")
     if stored is not None:
         return SearchResult(**stored)
-    row_bytes = 4 * sum(stream.dim for stream in task.model.streams)
+    row_bytes = 4 * sum(stream.dim for stream in task.model.streams)  # float32
     fraction = min(1.0, MAX_BYTES / (row_bytes * max(1, task.rows)))
     splits = {split: _gather(dataset(data, split), fraction) for split in ("train", "validation")}
     result = SearchResult(_run_trials(store, task, splits, trials, prefix), splits["train"].num_rows)
