@@ -1,4 +1,4 @@
-"""The posts table → a feature table: one row per post, also for posts that cannot be processed."""
+"""The `viral backfill` command: fills a feature table with one row per post, even for posts that fail."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ from viral.tables.bucketed import BucketedTable, log2_buckets_for
 from viral.tables.places import posts_table
 from viral.tables.run_log import RunRecorder, record_run
 
-# Posts per chunk, the unit that one actor call decodes and writes as one file. Small enough that a killed worker loses
-# little and no worker is left alone with long videos at the end; large enough that 10^8 posts make some 25,000 files.
+# Posts per chunk, which one actor call processes and writes as one file. Chunks are small enough that a killed worker
+# loses little and all workers finish at about the same time, and large enough that 10^8 posts give some 25,000 files.
 MIN_CHUNK, MAX_CHUNK, CHUNKS_PER_WORKER = 4, 4096, 32
-CHUNKS_PER_BUCKET = 64  # upper limit: each chunk reads the files that the others of its bucket have written
-ROUNDS = 3  # one, and two more for posts that Ray drops when a decoding worker dies, see `_fill`
+CHUNKS_PER_BUCKET = 64  # at most, since each chunk reads the files that the other chunks of its bucket have written
+ROUNDS = 3  # one, plus two for posts that Ray drops when a decoding worker dies, see `_fill`
 
 
 @dataclass
@@ -61,7 +61,7 @@ class BackfillSummary:
 
 
 StatusCounts = Counter[tuple[str, str | None]]
-"""Rows by status and reason."""
+"""Number of rows by status and reason."""
 
 
 def run(
@@ -74,22 +74,22 @@ def run(
     progress: ProgressCallback = lambda _done, _total: None,
     debug: bool = False,
 ) -> BackfillSummary:
-    """Extract the features that are missing. It resumes after a kill; run again when complete, it reads no video.
+    """Extract the missing features. A killed backfill resumes when run again; a complete one reads no video.
 
-    Ray Data's own checkpoint would hold every id in the driver, and filters only at file reads. Here each bucket of
-    posts is compared with the same bucket of features on the cluster, so memory is bounded by the size of a bucket.
+    Each bucket of posts is compared with the same bucket of features on the cluster, so memory is bounded by the bucket
+    size. Ray Data's checkpoints would hold every id in the driver, and filter only when files are read.
 
     Args:
         store: root with the posts and the feature tables.
         feature_set: features to extract.
-        settings: limits of media and sandbox, and the shape of the job.
+        settings: limits on media and the sandbox, and the shape of the job.
         retry: failed posts to process again, as a new attempt each.
-        address: Ray cluster to join; None: this machine, or the session it already has.
+        address: Ray cluster to connect to; None: the current Ray session, or a new one on this machine.
         progress: called after each post.
-        debug: show Ray's own output.
+        debug: show the output of Ray.
 
     Raises:
-        TableError: there are no posts, or the feature set uses the popularity of sounds and its table is missing.
+        TableError: there are no posts, or the feature set needs the popularity of sounds and its table is missing.
         WeightsError: the weights of an extractor are missing.
     """
     feature_set = with_root_weights(feature_set, store)
@@ -97,7 +97,7 @@ def run(
     rows = posts_table(store).stored_rows()
     if not rows:
         raise TableError(f"the posts table of {store.root} is empty: ingest some first (viral ingest)")
-    sound_history(store, feature_set, rows)  # raises here, before any work, if it is missing
+    sound_history(store, feature_set, rows)  # fail before any work if it is missing
     write_feature_card(store, feature_set)
     sources = tables_sharing_extractors(store, feature_set)
     summary = BackfillSummary(
@@ -115,7 +115,7 @@ def run(
 
 @dataclass(frozen=True)
 class _BucketPlan:
-    """Work to do in a bucket: of its `posts`, `pending` are to be processed; `done` counts the rows of the others."""
+    """Work in a bucket: `pending` of its `posts` have to be processed; `done` counts the rows of the others."""
 
     bucket: int
     posts: int
@@ -126,14 +126,14 @@ class _BucketPlan:
 def _fill(spec: BackfillSpec, summary: BackfillSummary, progress: ProgressCallback) -> None:
     """Plan, extract, compact and count, until no post is pending.
 
-    More than one round is needed when a decoding worker dies: Ray restarts it and drops the posts that it had already
-    passed on, since it expects the same ones again.
+    A decoding worker that dies makes another round necessary: Ray reruns its chunk and drops as many posts as it had
+    received before, since it expects to get the same posts again.
 
     Raises:
-        ViralError: posts are pending after `ROUNDS` rounds.
+        ViralError: posts are still pending after `ROUNDS` rounds.
     """
     features, log2_buckets = features_table(spec.store, spec.feature_set), spec.log2_buckets
-    first = plans = _plan(spec, features)
+    first_plans = plans = _plan(spec, features)
     total = pending_posts = sum(plan.pending for plan in plans)
     summary.posts = sum(plan.posts for plan in plans)
     summary.done_before = summary.posts - total
@@ -141,7 +141,7 @@ def _fill(spec: BackfillSpec, summary: BackfillSummary, progress: ProgressCallba
         reported = _extract(spec, plans, summary, progress, total) if pending_posts else 0
         if pending_posts or features.needs_compaction(log2_buckets):
             counts = map_buckets(partial(_compact_bucket, features, log2_buckets), log2_buckets)
-            _set_counts(summary, _sum(counts) - _sum(plan.done for plan in first))
+            _set_counts(summary, _sum(counts) - _sum(plan.done for plan in first_plans))
         plans = _plan(spec, features) if reported < pending_posts else []
         pending_posts = sum(plan.pending for plan in plans)
         if not pending_posts:
@@ -158,7 +158,7 @@ def _plan(spec: BackfillSpec, features: BucketedTable) -> list[_BucketPlan]:
 
 
 def _chunks(plans: Sequence[_BucketPlan], workers: int) -> list[Chunk]:
-    """Split the pending posts into chunks of about the same size: few new posts among many old ones make few chunks."""
+    """Split the pending posts into chunks of about the same size."""
     pending_posts = sum(plan.pending for plan in plans)
     size = min(MAX_CHUNK, max(MIN_CHUNK, pending_posts // (workers * CHUNKS_PER_WORKER)))
     num_shards = {plan.bucket: min(CHUNKS_PER_BUCKET, -(-plan.pending // size)) for plan in plans}
@@ -166,7 +166,7 @@ def _chunks(plans: Sequence[_BucketPlan], workers: int) -> list[Chunk]:
 
 
 def _missing_weights(feature_set: FeatureSet) -> dict[str, str]:
-    """The optional extractors without weights, with the error. Raises WeightsError for one that is not optional."""
+    """Return the error of each optional extractor without weights. Raises WeightsError for a required one."""
     missing = feature_set.unavailable()
     for entry in feature_set.entries:
         if entry.spec.name in missing and not entry.optional:
@@ -177,17 +177,17 @@ def _missing_weights(feature_set: FeatureSet) -> dict[str, str]:
 def _extract(
     spec: BackfillSpec, plans: Sequence[_BucketPlan], summary: BackfillSummary, progress: ProgressCallback, total: int
 ) -> int:
-    """Process the pending posts; return how many were reported. One whose worker died after writing its row is not."""
-    waiting, pending_posts = QueueGauge(spec.feature_set.name), sum(plan.pending for plan in plans)
+    """Process the pending posts. Return how many were reported; a worker that dies may not report all it wrote."""
+    queue, pending_posts = QueueGauge(spec.feature_set.name), sum(plan.pending for plan in plans)
     done_before = total - pending_posts
     reported, chunks = 0, _chunks(plans, num_workers(spec))
     progress(done_before, total)
     for reported, seconds_by_stage in enumerate(iter_objects(stage_seconds(spec, chunks)), start=1):
         for stage, seconds in seconds_by_stage.items():
             summary.stage_seconds[stage] = summary.stage_seconds.get(stage, 0.0) + seconds
-        waiting.set(max(0, pending_posts - reported))
+        queue.set(max(0, pending_posts - reported))
         progress(min(done_before + reported, total), total)
-    waiting.set(0)
+    queue.set(0)
     return reported
 
 
@@ -199,7 +199,7 @@ def _plan_bucket(spec: BackfillSpec, posts: BucketedTable, features: BucketedTab
 
 
 def _compact_bucket(features: BucketedTable, log2_buckets: int, bucket: int) -> StatusCounts:
-    """Merge the files of a bucket where it pays, and count its rows."""
+    """Merge the files of a bucket where worthwhile, and count its rows."""
     features.compact(log2_buckets, bucket)
     return _count_rows(features, log2_buckets, bucket)
 
@@ -207,7 +207,7 @@ def _compact_bucket(features: BucketedTable, log2_buckets: int, bucket: int) -> 
 def _count_rows(
     features: BucketedTable, log2_buckets: int, bucket: int, without: pa.ChunkedArray | None = None
 ) -> StatusCounts:
-    """Count the rows of a bucket by status and reason, `without` those of these posts."""
+    """Count the rows of a bucket by status and reason, leaving out those of the posts in `without`."""
     rows = features.read(log2_buckets, bucket, ["post_id", "status", "reason"])
     if without is not None:
         rows = rows.filter(pc.invert(pc.is_in(rows["post_id"], without.combine_chunks())))
@@ -220,7 +220,7 @@ def _sum(counts: Iterable[StatusCounts]) -> StatusCounts:
 
 
 def _set_counts(summary: BackfillSummary, counts: StatusCounts) -> None:
-    """Replace the counts of a summary: `counts` covers all rounds so far."""
+    """Replace the counts of a summary by those of all rounds so far."""
     summary.ok = summary.partial = summary.failed = 0
     summary.reasons.clear()
     for (status, reason), count in counts.items():
@@ -234,9 +234,7 @@ def _set_counts(summary: BackfillSummary, counts: StatusCounts) -> None:
 @click.option("--retry-failed", is_flag=True, help="Process failed posts again, as a new attempt.")
 @click.option("--reason", "reasons", multiple=True, help="With --retry-failed: only posts that failed for this reason.")
 @click.option("--quarantined", is_flag=True, help="With --retry-failed: also posts that killed the decoder twice.")
-@click.option(
-    "--shape", type=click.Choice(["auto", "fused", "two-stage"]), help="Overrides the setting backfill.shape."
-)
+@click.option("--shape", type=click.Choice(["auto", "fused", "two-stage"]), help="Override the setting backfill.shape.")
 @ray_options
 @root_options
 def command(
@@ -251,7 +249,7 @@ def command(
     as_json: bool,
     debug: bool,
 ) -> None:
-    """Extract features from the videos of all posts; a post that cannot be processed becomes a row with its reason."""
+    """Extract features from the videos of all posts. A post that cannot be processed gets a row with the reason."""
     if (reasons or quarantined) and not retry_failed:
         raise ConfigError("--reason and --quarantined select the failed posts to retry: add --retry-failed")
     retry = Retry(datetime.now(UTC), reasons, quarantined) if retry_failed else None
@@ -259,11 +257,11 @@ def command(
     resolved_set = resolve_feature_set(feature_set, weights, store)
     if shape:
         settings = settings.model_copy(update={"backfill": settings.backfill.model_copy(update={"shape": shape})})
-    show = progress_bar("backfill")
+    show_progress = progress_bar("backfill")
 
     def work(record: RunRecorder) -> BackfillSummary:
         def progress(done: int, total: int) -> None:
-            show(done, total)
+            show_progress(done, total)
             record.progress(done, total)
 
         return run(store, resolved_set, settings, retry=retry, address=address, progress=progress, debug=debug)

@@ -1,4 +1,4 @@
-"""Lists and counts the posts that failed."""
+"""The `viral failures` command: counts and lists the posts that failed."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ class FailuresSummary:
 
 
 def iter_failures(store: Store, feature_set: FeatureSet, *, partial: bool = False) -> Iterator[dict[str, Any]]:
-    """Yield the newest attempt of each failed post, with `partial` also of each partial one."""
+    """Yield the newest attempt at each failed post; with `partial`, also at each partial post."""
     statuses = pa.array(["failed", "partial"] if partial else ["failed"])
     for attempts in _attempts(store, feature_set):
-        newest, in_quarantine = latest_per_key(attempts, "post_id", "attempt"), set(quarantined(attempts).to_pylist())
+        newest, quarantine = latest_per_key(attempts, "post_id", "attempt"), set(quarantined(attempts).to_pylist())
         for row in newest.filter(pc.is_in(newest["status"], statuses)).to_pylist():
-            yield {**row, "quarantined": row["post_id"] in in_quarantine}
+            yield {**row, "quarantined": row["post_id"] in quarantine}
 
 
 def summarise(store: Store, feature_set: FeatureSet) -> FailuresSummary:
@@ -69,7 +69,7 @@ def summarise(store: Store, feature_set: FeatureSet) -> FailuresSummary:
 
 
 def _attempts(store: Store, feature_set: FeatureSet) -> Iterator[pa.Table]:
-    """All attempts, one table per bucket."""
+    """Yield all attempts, one table per bucket."""
     features = features_table(store, feature_set)
     rows = features.stored_rows()
     if not rows:
@@ -97,15 +97,12 @@ def command(
     as_json: bool,
     debug: bool,
 ) -> None:
-    """Count the posts that failed, by reason, and list them; --json lists all of them, one per line."""
-    del debug  # an option of every command; there is nothing to debug here
+    """Count the failed posts by reason and list them; --json prints all of them, one per line."""
+    del debug  # every command has this option; here it has no effect
     store = Store.open(root)
     resolved_set = resolve_feature_set(feature_set, weights, store)
-    rows = (
-        row
-        for row in iter_failures(store, resolved_set, partial=partial)
-        if not only_reasons or row["reason"] in only_reasons
-    )
+    failures = iter_failures(store, resolved_set, partial=partial)
+    rows = (row for row in failures if not only_reasons or row["reason"] in only_reasons)
     if as_json:
         for row in rows:
             click.echo(json.dumps({**row, "finished_at": row["finished_at"].isoformat()}))

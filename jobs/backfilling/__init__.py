@@ -1,1 +1,1 @@
-"""Parts of the backfill job."""
+"""Ray stages and job shapes of the backfill."""

@@ -1,4 +1,4 @@
-"""The two shapes of a backfill on Ray Data: both stages in one actor, or decoding actors that feed encoding ones."""
+"""The two shapes of a backfill on Ray Data: both stages in one actor, or separate decoding and encoding actors."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from jobs.backfilling.stages import BackfillSpec, Chunk, DecodeChunk, EncodePost
 if TYPE_CHECKING:
     from ray.data import Dataset
 
-MAX_TASKS_IN_FLIGHT = 2  # chunks per actor, the running one included: no more of them wait behind a long video
-TWO_STAGE_BATCH_SIZE = 32  # posts sent to an encoder at once and written as one file: some 200 MB of frames and sound
+MAX_TASKS_IN_FLIGHT = 2  # chunks per actor: one runs and only one waits, possibly behind a long video
+TWO_STAGE_BATCH_SIZE = 32  # posts that an encoder gets and writes as one file: some 200 MB of frames and audio
 
 
 def stage_seconds(spec: BackfillSpec, chunks: Sequence[Chunk]) -> Dataset:
-    """Dataset that runs the backfill and yields the stage times of each post; shape `auto` uses two stages on GPUs."""
+    """Build the dataset that runs the backfill and yields the stage times of each post."""
     import ray
     import ray.data
 
@@ -38,19 +38,19 @@ def stage_seconds(spec: BackfillSpec, chunks: Sequence[Chunk]) -> Dataset:
 
 
 def num_workers(spec: BackfillSpec) -> int:
-    """Cores the backfill uses. Actor pools have this fixed size: an autoscaler adds the nodes that are missing."""
+    """Return the number of cores to use. Actor pools have a fixed size, for which an autoscaler adds missing nodes."""
     import ray
 
     return spec.settings.backfill.workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
 
 
 def _two_stage(dataset: Dataset, spec: BackfillSpec, workers: int, gpus: int) -> Dataset:
-    """One encoder per GPU, or without GPUs half of the workers; on a single core both stages share it."""
+    """Use one encoder per GPU, or half of the workers without GPUs; on a single core both stages share it."""
     from ray.data import ActorPoolStrategy
 
     cpus = 1.0 if workers > 1 else 0.5
     encoders = spec.settings.backfill.encoders or gpus or workers // 2
-    encoders = max(1, min(encoders, workers - 1))  # an encoder takes a core too, and at least one core has to decode
+    encoders = max(1, min(encoders, workers - 1))  # an encoder also takes a core, and at least one core must decode
     decoded = dataset.map_batches(
         DecodeChunk,
         fn_constructor_args=(spec,),

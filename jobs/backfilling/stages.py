@@ -1,4 +1,4 @@
-"""Ray actors of a backfill: posts in, files of the feature table out, and stage times for the driver."""
+"""Ray actors of a backfill: they decode and encode posts, write feature rows, and return stage times to the driver."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ POST_COLUMNS = (
 
 @dataclass(frozen=True)
 class BackfillSpec:
-    """Settings that all workers of a backfill share; posts and features are in 2^`log2_buckets` buckets."""
+    """Configuration shared by all workers of a backfill; it has 2^`log2_buckets` buckets of posts and features."""
 
     store: Store
     feature_set: FeatureSet
@@ -44,7 +44,7 @@ class BackfillSpec:
 
 @dataclass(frozen=True)
 class Chunk:
-    """Unit of work: one of `num_shards` shards of the pending posts of a bucket."""
+    """Unit of work: one of `num_shards` shards of the pending posts in a bucket."""
 
     bucket: int
     shard: int
@@ -52,7 +52,7 @@ class Chunk:
 
 
 class DecodeChunk:
-    """First stage: finds the pending posts of a chunk and decodes them in a sandbox."""
+    """First stage: selects the pending posts of a chunk and decodes them in a sandbox."""
 
     def __init__(self, spec: BackfillSpec) -> None:
         self.spec, self.metrics = spec, BackfillMetrics(spec.feature_set.name)
@@ -61,15 +61,15 @@ class DecodeChunk:
         self.stage = DecodeStage(spec.feature_set, spec.store, spec.settings)
 
     def __call__(self, batch: pa.Table) -> Iterator[pa.Table]:
-        """Decode the posts of each chunk and yield them in groups."""
+        """Yield the decoded posts of each chunk, in groups."""
         for chunk in _chunks(batch):
             for group in self.groups(chunk):
                 yield object_batch(group)
 
     def groups(self, chunk: Chunk) -> Iterator[list[DecodedPost]]:
-        """Yield the decoded posts of a chunk, a few at a time.
+        """Yield the decoded posts of a chunk, in groups of at most `ENCODE_BATCH_SIZE`.
 
-        Posts that have a row already are skipped: when Ray reruns a chunk after a worker died, no video is read twice.
+        Posts that already have a row are skipped, so that a chunk that Ray reruns after a crash reads no video twice.
         """
         log2_buckets, bucket = self.spec.log2_buckets, chunk.bucket
         posts = self.posts.read(log2_buckets, bucket, POST_COLUMNS)
@@ -86,7 +86,7 @@ class DecodeChunk:
 
 
 class EncodePosts:
-    """Second stage: turns decoded posts into rows of the feature table, with its networks on `device`."""
+    """Second stage: computes rows of the feature table from decoded posts, with the networks on `device`."""
 
     def __init__(self, spec: BackfillSpec, device: str = "cpu") -> None:
         import torch
@@ -98,25 +98,25 @@ class EncodePosts:
         self.stage = EncodeStage(spec.feature_set, device=device)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        """Write the rows of these posts, one file per bucket, and return their stage times."""
+        """Write the rows of decoded posts, one file per bucket, and return the stage times of each post."""
         return self.write(self.rows(batch_objects(batch)))
 
     def rows(self, posts: Sequence[DecodedPost]) -> pa.Table:
-        """The rows of the feature table for these posts."""
+        """Compute the rows of decoded posts."""
         rows = [feature_row(result, self.spec.feature_set) for result in self.stage.encode(posts)]
         return pa.Table.from_pylist(rows, schema=self.features.schema)
 
     def write(self, rows: pa.Table) -> pa.Table:
-        """Append rows to the table, and return the stage times of each post."""
+        """Append rows to the feature table, and return the stage times of each post."""
         self.features.append(rows, self.spec.log2_buckets)
         self.metrics.record_rows(rows)
         return object_batch(dict(seconds) for seconds in rows["stage_seconds"].to_pylist())
 
 
 class ExtractChunk:
-    """Both stages in one actor, which keeps the extractors and a sandbox for as long as the job lasts.
+    """Both stages in one actor, which keeps its extractors and sandbox until the job ends.
 
-    Ray gives it one core: the networks run on one thread while the sandbox's child process decodes the next file.
+    Ray gives it one core, on which the networks run while the child process of the sandbox decodes the next file.
     Decoded media never leave the actor.
     """
 
@@ -136,16 +136,16 @@ def _chunks(batch: pa.Table) -> list[Chunk]:
 
 
 def sound_history(store: Store, feature_set: FeatureSet, posts: int = 0) -> BucketedTable | None:
-    """The popularity of sounds before each post, if the feature set uses it; `posts` is the rows of the posts table.
+    """Open the table of earlier sound popularity if the set uses it; `posts` is the number of posts it must cover.
 
     Raises:
-        TableError: the table is missing, or was computed from fewer posts.
+        TableError: the table is missing or covers fewer posts.
     """
     return open_history(store, posts) if Popularity.name in feature_set.dims else None
 
 
 def extraction_request(post: dict[str, Any]) -> ExtractionRequest:
-    """The request of a row of the posts table: its video, and its context at the moment of posting."""
+    """Convert a row of the posts table to a request: its video, and its context at the moment of posting."""
     hashtags = post.get("hashtags")
     context = Context(
         caption=post["caption"],

@@ -62,7 +62,7 @@ def test_no_sound(paths: list[str], tmp_path: Path) -> None:
     media = decode(silent, plan, MediaLimits())
     assert media.audio(AudioTrack()) is None
     assert media.partial == ()
-    with pytest.raises(UnreadableError, match="no sound"):
+    with pytest.raises(UnreadableError, match="no audio"):
         read_audio(silent, 16000, MediaLimits())
 
 

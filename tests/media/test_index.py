@@ -8,7 +8,7 @@ from viral.media.index import FrameIndex, PacketInfo, build_index
 def reordered() -> FrameIndex:
     """Two open groups of pictures at 10 fps, in the order of the file: I0 P3 B1 B2, I6 B4 B5 P7."""
     shown = [0, 3, 1, 2, 6, 4, 5, 7]
-    return build_index([PacketInfo(n, None, 1, 10 + n, n in (0, 6)) for n in shown], tick=0.1, zero=0.0, fps=10)
+    return build_index([PacketInfo(n, None, 1, 10 + n, n in (0, 6)) for n in shown], time_base=0.1, origin=0.0, fps=10)
 
 
 def test_presentation_order_is_not_that_of_the_file() -> None:
@@ -33,7 +33,7 @@ def test_the_frame_shown_at_a_time_is_the_last_that_has_begun() -> None:
 
 
 def test_packets_without_times_are_spread_by_the_frame_rate() -> None:
-    index = build_index([PacketInfo(None, None, 0, 1, n == 0) for n in range(4)], tick=0.001, zero=2.0, fps=20)
+    index = build_index([PacketInfo(None, None, 0, 1, n == 0) for n in range(4)], time_base=0.001, origin=2.0, fps=20)
     np.testing.assert_allclose(index.pts_seconds, [0, 0.05, 0.1, 0.15])
     assert not index.exact
     assert abs(index.end - 0.2) < 1e-9
@@ -41,7 +41,7 @@ def test_packets_without_times_are_spread_by_the_frame_rate() -> None:
 
 def test_hidden_packets_are_not_shown_but_keep_their_place() -> None:
     facts = [PacketInfo(n - 2, None, 1, 1, n == 0, hidden=n < 2) for n in range(5)]
-    index = build_index(facts, tick=0.1, zero=0.0, fps=10)
+    index = build_index(facts, time_base=0.1, origin=0.0, fps=10)
     assert index.positions.tolist() == [2, 3, 4]
     assert index.pts_seconds[0] == 0.0
     assert index.decode_start(0) == 0

@@ -30,7 +30,7 @@ def test_a_frame_wanted_twice_in_one_shape_is_resized_once() -> None:
 
 
 def test_runs_reach_from_a_key_frame_to_the_last_wanted_frame() -> None:
-    index = build_index([PacketInfo(n, n, 1, 1, n % 10 == 0) for n in range(50)], tick=0.1, zero=0.0, fps=10)
+    index = build_index([PacketInfo(n, n, 1, 1, n % 10 == 0) for n in range(50)], time_base=0.1, origin=0.0, fps=10)
     found = [(run.first, run.last) for run in packet_ranges([3, 5, 12, 40], index)]
     assert found == [(0, 5), (10, 12), (40, 40)]
     assert [(run.first, run.last) for run in packet_ranges([9, 12], index)] == [(0, 12)]

@@ -11,7 +11,9 @@ SIZE = (8, 8)
 
 
 def steady(frames: int, keys: tuple[int, ...], fps: int = 10) -> FrameIndex:
-    return build_index([PacketInfo(n, n, 1, 1, n in keys) for n in range(frames)], tick=1 / fps, zero=0.0, fps=fps)
+    return build_index(
+        [PacketInfo(n, n, 1, 1, n in keys) for n in range(frames)], time_base=1 / fps, origin=0.0, fps=fps
+    )
 
 
 @pytest.mark.parametrize(
@@ -63,7 +65,7 @@ def test_a_step_that_is_no_whole_number_of_ticks_takes_every_second_frame() -> N
     # 30 fps as Matroska writes it, in milliseconds: 0, 33, 67, 100 …
     facts = [PacketInfo(round(n * 1000 / 30), None, 33, 1, n == 0) for n in range(60)]
     numbers = sample_frames(
-        Clips(count=1, frames=16, step=1 / 15, size=SIZE), build_index(facts, tick=1e-3, zero=0, fps=30)
+        Clips(count=1, frames=16, step=1 / 15, size=SIZE), build_index(facts, time_base=1e-3, origin=0, fps=30)
     )
     assert np.diff(numbers[0]).tolist() == [2] * 15
 
@@ -71,7 +73,7 @@ def test_a_step_that_is_no_whole_number_of_ticks_takes_every_second_frame() -> N
 def test_sampling_goes_by_time_where_the_frame_rate_varies() -> None:
     # Ten frames in the first second, one a second from there.
     ticks = [*range(10), 10, 20, 30]
-    index = build_index([PacketInfo(t, t, 1, 1, t == 0) for t in ticks], tick=0.1, zero=0.0, fps=4)
+    index = build_index([PacketInfo(t, t, 1, 1, t == 0) for t in ticks], time_base=0.1, origin=0.0, fps=4)
     assert sample_frames(Frames(SIZE, every=1.0), index).tolist() == [0, 10, 11, 12]
 
 

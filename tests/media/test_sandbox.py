@@ -64,7 +64,7 @@ def test_a_child_gives_what_this_process_would(paths: list[str]) -> None:
         ("exit", CrashedError, "exit status 7"),
         ("hang", TimedOutError, "sandbox.seconds = 1"),
         ("stutter", TimedOutError, "sandbox.seconds = 1"),
-        ("nonsense", CrashedError, "nonsense: UnpicklingError"),
+        ("nonsense", CrashedError, "malformed: UnpicklingError"),
         ("eat", OutOfMemoryError, "memory"),
         ("bad_alloc", OutOfMemoryError, "bad_alloc"),
         ("raise", CrashedError, "a fault of our own"),

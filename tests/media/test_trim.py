@@ -169,7 +169,7 @@ def test_times_and_pictures_count_from_the_windows_start(make: Make) -> None:
 def test_the_frame_on_the_screen_at_the_start_is_the_first() -> None:
     """A picture that stands still from 1 s to 2 s, as slideshows have it."""
     ticks = [*range(11), *range(20, 30)]
-    index = build_index([PacketInfo(t, t, 1, 1, t in (0, 20)) for t in ticks], tick=0.1, zero=0.0, fps=10)
+    index = build_index([PacketInfo(t, t, 1, 1, t in (0, 20)) for t in ticks], time_base=0.1, origin=0.0, fps=10)
     view = trim_frames(index, ClipWindow(1.55, 2.5), seen_seconds=3.2)
     assert view.first == 10
     assert view.index.pts_seconds == pytest.approx([0.0, 0.45, 0.55, 0.65, 0.75, 0.85])
@@ -245,7 +245,7 @@ def test_a_window_beyond_the_end_is_one_clear_error(make: Make, tmp_path: Path) 
         pytest.raises(EmptyWindowError, match=r"from 9 s to the end: the video lasts"),
     ):
         sandbox.decode(make("short.mp4"), SamplingPlan.from_requests([EVERY], ClipWindow(9.0)))
-    with pytest.raises(EmptyWindowError, match=r"no sound from 9 s to 10 s: it lasts 8\.3\d* s"):
+    with pytest.raises(EmptyWindowError, match=r"no audio from 9 s to 10 s: the audio lasts 8\.3\d* s"):
         decode(
             write_tone(tmp_path / "tone.mp3"),
             SamplingPlan.from_requests([AudioTrack()], ClipWindow(9.0, 10.0)),

@@ -1,4 +1,4 @@
-"""Selection of the posts a backfill has to process: those without a row and, on request, those that failed."""
+"""Selection of the posts that a backfill processes: those without a row and, on request, those that failed."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from viral.tables.bucketed import BucketedTable
 from viral.tables.latest import latest_per_key
 
 PROCESS_KILLING_REASONS = frozenset({CrashedError.reason, OutOfMemoryError.reason, TimedOutError.reason})
-# Attempts that end the decoding process before a post is quarantined. One can be bad luck, on a full machine for
-# example; twice means the file, and each further attempt would cost a new process and up to the time limit.
+# A post is quarantined after this many attempts that killed the decoding process. One can be chance, for example on a
+# busy machine; after two the file is to blame, and each further attempt would cost a process and up to the time limit.
 QUARANTINE_AFTER = 2
 
 
@@ -24,12 +24,12 @@ class Retry:
     """Which failed posts to process again.
 
     Attributes:
-        before: only posts whose newest attempt finished before this time: the start of the run.
-        reasons: only posts that failed, or are partial, for one of these reasons; empty: all failed posts.
+        before: start of the run; posts whose newest attempt finished later are left out.
+        reasons: reasons of the failed and partial posts to include; empty: all failed posts.
         quarantined: include posts in quarantine.
 
     Raises:
-        ConfigError: unknown reason.
+        ConfigError: a reason does not exist.
     """
 
     before: datetime
@@ -39,18 +39,18 @@ class Retry:
     def __post_init__(self) -> None:
         valid = reasons()
         if unknown := [reason for reason in self.reasons if reason not in valid]:
-            raise ConfigError(f"no post fails for the reason {unknown[0]!r}: choose from {', '.join(valid)}")
+            raise ConfigError(f"there is no reason {unknown[0]!r}: choose from {', '.join(valid)}")
 
 
 def pending(posts: pa.Table, features: BucketedTable, log2_buckets: int, bucket: int, retry: Retry | None) -> pa.Table:
-    """Select the posts of a bucket to process, and add a column `attempt` with the number of the attempt.
+    """Select the posts of a bucket to process, and add the number of the attempt as column `attempt`.
 
     Args:
-        posts: rows of that bucket of the posts table, with `post_id`.
+        posts: rows of the posts table in that bucket, with `post_id`.
         features: the feature table.
         log2_buckets: binary logarithm of the number of buckets.
         bucket: number of the bucket.
-        retry: which failed posts to include; None: none.
+        retry: failed posts to include; None: none.
     """
     newest, retried = _newest_attempts(features, log2_buckets, bucket, retry)
     index = pc.index_in(posts["post_id"], newest["post_id"].combine_chunks())
@@ -60,7 +60,7 @@ def pending(posts: pa.Table, features: BucketedTable, log2_buckets: int, bucket:
 
 
 def quarantined(versions: pa.Table) -> pa.Array:
-    """Ids of the posts in quarantine, from all attempts at some posts."""
+    """Return the ids of the posts in quarantine, given all attempts at some posts."""
     killed = versions.filter(pc.is_in(versions["reason"], pa.array(sorted(PROCESS_KILLING_REASONS))))
     counts = killed["post_id"].combine_chunks().value_counts()
     return counts.field("values").filter(pc.greater_equal(counts.field("counts"), QUARANTINE_AFTER))
@@ -69,7 +69,7 @@ def quarantined(versions: pa.Table) -> pa.Array:
 def _newest_attempts(
     features: BucketedTable, log2_buckets: int, bucket: int, retry: Retry | None
 ) -> tuple[pa.Table, pa.ChunkedArray]:
-    """The newest attempt at each post of a bucket, and a mask of those to retry."""
+    """Return the newest attempt at each post of a bucket, and a mask of the posts to retry."""
     if retry is None:
         newest = features.read(log2_buckets, bucket, ["post_id", "attempt"])
         return newest, pa.chunked_array([pa.array(np.zeros(newest.num_rows, bool))])

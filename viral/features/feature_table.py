@@ -1,4 +1,4 @@
-"""The feature table of a feature set, and its rows."""
+"""Feature table of a feature set."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from viral.tables.schemas import feature_schema, note_column
 
 
 def features_table(store: Store, feature_set: FeatureSet) -> BucketedTable:
-    """The feature table of a set. It keeps every attempt at a post; reading it gives the newest one per post."""
+    """Return the feature table of a set. It keeps all attempts at a post; `read` returns the newest one."""
     schema = feature_schema(feature_set.dims, feature_set.noted_extractors)
     return BucketedTable(store, feature_set.table, schema, key="post_id", newest_by="attempt", history=True)
 
 
 def load_features(store: Store, feature_set: FeatureSet, columns: Sequence[str] | None = None) -> pa.Table:
-    """Read the newest attempt of each post into memory, ordered by `post_id`."""
+    """Load the newest attempt at each post into memory, ordered by `post_id`."""
     return features_table(store, feature_set).read(columns=columns)
 
 
 def feature_row(result: ExtractionResult, feature_set: FeatureSet) -> dict[str, Any]:
-    """The row of a result in the feature table of a set; it is finished now."""
+    """Convert a result to a row of the feature table, with the current time as `finished_at`."""
     return {
         "post_id": result.post_id,
         "attempt": result.attempt,

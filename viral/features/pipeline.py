@@ -1,4 +1,4 @@
-"""From a post to its feature vectors: the one path that backfills, the endpoint and `viral score` share."""
+"""Extraction of feature vectors from posts, as used by backfills, the endpoint and `viral score`."""
 
 from __future__ import annotations
 
@@ -19,15 +19,11 @@ from viral.storage.store import Store
 from viral.weights.resolve import resolve_local
 from viral.weights.root import RootWeights
 
-ENCODE_BATCH_SIZE = 8  # posts: networks gain little from more, and the media of a batch must fit in memory
+ENCODE_BATCH_SIZE = 8  # posts; networks gain little from more, and the media of a batch must fit in memory
 
 
 class FeatureEncoder:
-    """Second half of the pipeline: runs extractors on decoded posts.
-
-    Args:
-        extractors: as `FeatureSet.build` loads them.
-    """
+    """Second half of the pipeline: runs extractors (from `FeatureSet.build`) on decoded posts."""
 
     def __init__(self, extractors: Sequence[Extractor]) -> None:
         self.extractors = extractors
@@ -35,7 +31,7 @@ class FeatureEncoder:
     def encode(self, posts: Sequence[DecodedPost]) -> Iterator[ExtractionResult]:
         """Yield the result of each post, in order."""
         inputs = [
-            # `media` without a video URI is empty: the extractors see a text-only post.
+            # A post without a video URI is text-only: extractors get None instead of its empty `media`.
             PostInput(None if post.request.video_uri is None else post.media, post.request.context)
             for post in posts
             if post.media
@@ -43,19 +39,22 @@ class FeatureEncoder:
         encoded, index = encode(self.extractors, inputs), 0
         for post in posts:
             if post.media is None:
-                yield _failed(post)
+                request, seconds = post.request, post.stage_seconds
+                yield ExtractionResult(
+                    request.post_id, "failed", post.reason, post.detail, stage_seconds=seconds, attempt=request.attempt
+                )
             else:
                 yield _extracted(post, post.media, encoded, index)
                 index += 1
 
 
 class Pipeline:
-    """Both halves in one process. It owns the extractors' weights and a child process: close it.
+    """Reads, decodes and encodes posts. It owns the weights of the extractors and a child process: call `close`.
 
     Args:
-        feature_set: which features to extract.
-        store: resolves keys below the root, and weights.
-        settings: limits of media and sandbox.
+        feature_set: features to extract.
+        store: root of the videos and of the weights.
+        settings: limits on media and the sandbox.
     """
 
     def __init__(self, feature_set: FeatureSet, store: Store, settings: Settings) -> None:
@@ -75,7 +74,7 @@ class Pipeline:
         self.reader.close()
 
     def extract(self, requests: Iterable[ExtractionRequest]) -> Iterator[ExtractionResult]:
-        """Yield the result of each request, in order; the next files are decoded while a batch is encoded."""
+        """Yield the result of each request, in order. The next files are decoded while a batch is encoded."""
         decoded = self.reader.read(requests)
         try:
             while posts := list(islice(decoded, ENCODE_BATCH_SIZE)):
@@ -84,26 +83,11 @@ class Pipeline:
             decoded.close()
 
     def extract_draft(self, video_uri: str | None, context: Context) -> ExtractionResult:
-        """Extract features of one draft; without a video, of its context alone."""
+        """Extract the features of one draft, from its context only if it has no video."""
         request = ExtractionRequest("draft", video_uri, context)
-        (result,) = (
-            self.encoder.encode([DecodedPost(request, Media(Facts()))])
-            if video_uri is None
-            else self.extract([request])
-        )
+        text_only = [DecodedPost(request, Media(Facts()))]
+        (result,) = self.encoder.encode(text_only) if video_uri is None else self.extract([request])
         return result
-
-
-def _failed(post: DecodedPost) -> ExtractionResult:
-    request = post.request
-    return ExtractionResult(
-        request.post_id,
-        "failed",
-        post.reason,
-        post.detail,
-        stage_seconds=post.stage_seconds,
-        attempt=request.attempt,
-    )
 
 
 def _extracted(post: DecodedPost, media: Media, encoded: EncodedBatch, index: int) -> ExtractionResult:
@@ -124,5 +108,5 @@ def _extracted(post: DecodedPost, media: Media, encoded: EncodedBatch, index: in
 
 
 def with_root_weights(feature_set: FeatureSet, store: Store) -> FeatureSet:
-    """Make a feature set resolve weights in the root, unless it has a resolver of its own."""
+    """Make a feature set look up weights in the root, unless it has its own way to resolve them."""
     return feature_set.with_resolve(RootWeights(store)) if feature_set.resolve is resolve_local else feature_set

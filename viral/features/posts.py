@@ -1,4 +1,4 @@
-"""The forms of a post between the posts table and a feature table: requested, decoded, extracted."""
+"""States of a post during extraction: requested, decoded, extracted."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from viral.media.window import ClipWindow
 
 @dataclass(frozen=True)
 class ExtractionRequest:
-    """One post to extract features from: where its video is, and its context at the moment of posting.
+    """A post to extract features from: the URI of its video, and its context at the moment of posting.
 
     Attributes:
-        requests: what to read from the file; None: the requests of its reader.
+        requests: what to read from the file; None: the requests of the `MediaReader`.
         window: read the file as if it had been cut to this window.
         attempt: number of this attempt at the post, from 0.
     """
@@ -31,10 +31,10 @@ class ExtractionRequest:
 
 @dataclass(frozen=True)
 class ExtractionResult:
-    """The features of one post: `status` is `ok`, `partial` or `failed`; the last two have a `reason`.
+    """Features of one post. `status` is `ok`, `partial` or `failed`; `partial` and `failed` come with a `reason`.
 
     Attributes:
-        vectors: by extractor; None where the post has nothing of its modality.
+        vectors: by extractor; None if the post lacks its modality.
         notes: by extractor, as JSON.
         stage_seconds: wall time of reading, decoding and each extractor.
     """
@@ -52,12 +52,12 @@ class ExtractionResult:
 
 @dataclass(frozen=True)
 class DecodedPost:
-    """A request with the media of its file, or the `reason` and `detail` of why there is none. It can be pickled.
+    """A request with the media of its file, or with the `reason` and `detail` of its failure. It can be pickled.
 
     Attributes:
         stage_seconds: wall time of reading and decoding.
         extractors: names of the extractors to run; None: all.
-        reused: features that another table already has of the post.
+        reused: features of the post copied from another table.
     """
 
     request: ExtractionRequest

@@ -1,4 +1,4 @@
-"""First half of the pipeline: fetches and decodes videos, a little ahead of the consumer."""
+"""First half of the pipeline: fetches and decodes videos, slightly ahead of the consumer."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from viral.media.requests import Request
 from viral.media.sandbox import Sandbox
 from viral.storage.store import Store, one_line
 
-# Files in work beyond the one waited for: one is decoded while the next is fetched. More would only fill memory, since
-# the sandbox decodes one file at a time.
+# Files in progress beyond the one that the consumer waits for: one is decoded while the next is fetched. More would
+# only fill memory, since the sandbox decodes one file at a time.
 PREFETCHED_FILES = 2
 
 
 class MediaReader:
-    """Reads the videos of posts: fetches each file, and decodes it in a sandboxed child process. Needs no torch.
+    """Reads the videos of posts: fetches each file and decodes it in a sandboxed child process. Needs no torch.
 
-    Its threads are the only concurrency around a decode: while one waits for the child, the other fetches the next
-    file. Call `close` to end the threads and the child.
+    While one of its two threads waits for the child, the other fetches the next file. Call `close` to end the threads
+    and the child.
 
     Args:
         requests: what to read from each file.
-        store: resolves keys below the root.
-        settings: limits of media and sandbox.
+        store: root of the videos.
+        settings: limits on media and the sandbox.
     """
 
     def __init__(self, requests: Iterable[Request], store: Store, settings: Settings) -> None:
@@ -45,7 +45,7 @@ class MediaReader:
         self._decoding = Lock()
 
     def read(self, requests: Iterable[ExtractionRequest]) -> Generator[DecodedPost, None, None]:
-        """Yield each post decoded, in order; requests are consumed as needed."""
+        """Yield the decoded posts, in order; requests are consumed as needed."""
         waiting: deque[Future[DecodedPost]] = deque()
         try:
             for request in requests:
@@ -57,10 +57,10 @@ class MediaReader:
         finally:
             for future in waiting:
                 if not future.cancel():
-                    future.exception()  # waits until its temporary file is removed
+                    future.exception()  # wait until its temporary file is removed
 
     def close(self) -> None:
-        """End the child process and the threads; a decode in progress fails."""
+        """End the child process and the threads; a running decode fails."""
         self.sandbox.kill()
         self._threads.shutdown(cancel_futures=True)
         self.sandbox.close()
@@ -82,8 +82,8 @@ class MediaReader:
         except PostError as error:
             reason, detail = error.reason, one_line(error)
         except (ViralError, OSError):
-            raise  # no child process, no space for a copy: not the post's fault
-        except Exception as error:  # noqa: BLE001 - an unforeseen error of a library costs one row, not the job
+            raise  # the child cannot start or the disk is full: not the post's fault
+        except Exception as error:  # noqa: BLE001 - an unexpected error of a library fails one post, not the job
             reason, detail = UnreadableError.reason, f"{type(error).__name__}: {one_line(error)}"
         seconds.setdefault("read", time.perf_counter() - started)
         return DecodedPost(request, None, reason, detail, seconds)

@@ -1,4 +1,4 @@
-"""Reuse of features that other tables have: adding an extractor to a set computes that one and copies the rest."""
+"""Reuse of features from other tables: for a set with a new extractor, only that extractor has to run."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ _ATTEMPT_COLUMNS = ("post_id", "attempt", "status", "reason", "detail")
 
 @dataclass(frozen=True)
 class SourceTable:
-    """A feature table to copy from, and its extractors that another set shares; `noted` are those with notes."""
+    """A feature table to copy from, and the `extractors` to copy; `noted` are those of them with notes."""
 
     table: BucketedTable
     extractors: tuple[str, ...]
     noted: tuple[str, ...] = ()
 
     def rows(self, log2_buckets: int, bucket: int) -> pa.Table:
-        """Read the reusable rows of a bucket: not of posts that failed, or that an extractor failed on."""
+        """Read the reusable rows of a bucket, which exclude failed posts and posts on which an extractor failed."""
         notes = map(note_column, self.noted)
         columns = [*_ATTEMPT_COLUMNS, *FACTS.names, *self.extractors, *notes]
         rows = self.table.read(log2_buckets, bucket, columns)
@@ -44,7 +44,7 @@ class SourceTable:
         return rows.filter(pc.invert(pc.or_(pc.equal(rows["status"], "failed"), extractor_failed)))
 
     def results(self, rows: pa.Table, post_ids: Sequence[str]) -> dict[str, ExtractionResult]:
-        """Convert the rows of these posts back to results, by post."""
+        """Convert the rows of these posts back to results, by post id."""
         rows = rows.filter(pc.is_in(rows["post_id"], pa.array(post_ids, pa.string())))
         return {row["post_id"]: self._result(row) for row in rows.to_pylist()}
 
@@ -61,14 +61,14 @@ class SourceTable:
 
 
 def write_feature_card(store: Store, feature_set: FeatureSet) -> None:
-    """Store which extractors a feature table has, so that other sets can find those that they share."""
+    """Store the extractors of a feature table, so that other feature sets can find shared ones."""
     card = {"set": feature_set.to_dict(), "fingerprints": feature_set.fingerprints}
     if read_json(store, f"{feature_set.table}/{_CARD}") != card:
         store.write(f"{feature_set.table}/{_CARD}", json.dumps(card, indent=1).encode())
 
 
 def tables_sharing_extractors(store: Store, feature_set: FeatureSet) -> list[SourceTable]:
-    """List the other tables of the root that share extractors with `feature_set`, the one with the most first."""
+    """List the other tables that share extractors with `feature_set`, the table that shares most first."""
     tables = []
     for info in store.objects("features"):
         prefix, _, file = info.key.rpartition("/")
@@ -86,9 +86,9 @@ def _shared(fingerprints: Mapping[str, str], others: Mapping[str, str]) -> tuple
 
 
 class DecodeStage:
-    """First stage of a backfill: looks up what other tables have of a post, and decodes its video for the rest.
+    """First stage of a backfill: looks up reusable features, and decodes videos for the remaining extractors.
 
-    A post's video is assumed to be the one that the other table's row was made from. Needs no torch; close it.
+    It assumes that the video of a post has not changed since another table was filled. Needs no torch. Call `close`.
     """
 
     def __init__(self, feature_set: FeatureSet, store: Store, settings: Settings) -> None:
@@ -99,7 +99,7 @@ class DecodeStage:
         self._cached_rows: list[pa.Table] = []
 
     def decode(self, requests: Sequence[ExtractionRequest], log2_buckets: int, bucket: int) -> Iterator[DecodedPost]:
-        """Yield each post of a bucket decoded, those first that can reuse features."""
+        """Yield the decoded posts of a bucket; posts with reused features come first."""
         rest = list(requests)
         for source, rows in zip(self.sources, self._rows(log2_buckets, bucket), strict=True):
             reused = source.results(rows, [request.post_id for request in rest])
@@ -109,7 +109,7 @@ class DecodeStage:
         yield from self._decode(tuple(self.feature_set.dims), rest, {})
 
     def _rows(self, log2_buckets: int, bucket: int) -> list[pa.Table]:
-        """Rows of each source table in a bucket. The last bucket is cached: a worker gets several of its chunks."""
+        """Read the rows of each source table in a bucket; cached, since a worker gets several chunks of a bucket."""
         if self._cached_bucket != (log2_buckets, bucket):
             self._cached_rows = [source.rows(log2_buckets, bucket) for source in self.sources]
             self._cached_bucket = (log2_buckets, bucket)
@@ -118,7 +118,7 @@ class DecodeStage:
     def _decode(
         self, extractors: tuple[str, ...], requests: Sequence[ExtractionRequest], reused: Mapping[str, ExtractionResult]
     ) -> Iterator[DecodedPost]:
-        """Decode for these extractors; where the facts are reused and no extractor needs the file, it is not read."""
+        """Decode for these extractors. Files that no extractor needs are not read if their facts are reused."""
         reader = self._reader(extractors)
         if reused and not reader.plan.requests:
             posts = (DecodedPost(request, Media(reused[request.post_id].facts)) for request in requests)
@@ -140,10 +140,7 @@ class DecodeStage:
 
 
 class EncodeStage:
-    """Second stage of a backfill: runs the extractors that a post still needs, and adds its reused features.
-
-    Extractors are loaded when they are first needed.
-    """
+    """Second stage of a backfill: runs the remaining extractors, loaded on first use, and adds reused features."""
 
     def __init__(self, feature_set: FeatureSet, *, device: str = "cpu") -> None:
         self.feature_set, self.device = feature_set, device
@@ -152,21 +149,21 @@ class EncodeStage:
     def encode(self, posts: Iterable[DecodedPost]) -> Iterator[ExtractionResult]:
         """Yield the result of each post, in order."""
         for extractors, group in groupby(posts, lambda post: post.extractors):
-            same_extractors = list(group)
-            results = self._encoder(extractors or ()).encode(same_extractors)
-            for result, post in zip(results, same_extractors, strict=True):
+            batch = list(group)
+            results = self._encoder(extractors or ()).encode(batch)
+            for result, post in zip(results, batch, strict=True):
                 yield _with_reused(result, post.reused)
 
     def _encoder(self, names: tuple[str, ...]) -> FeatureEncoder:
         if names not in self._encoders:
             entries = tuple(entry for entry in self.feature_set.entries if entry.spec.name in names)
-            subset = replace(self.feature_set, entries=entries) if names else None  # no set is empty
+            subset = replace(self.feature_set, entries=entries) if names else None  # a feature set cannot be empty
             self._encoders[names] = FeatureEncoder(subset.build(device=self.device) if subset else ())
         return self._encoders[names]
 
 
 def _with_reused(result: ExtractionResult, reused: ExtractionResult | None) -> ExtractionResult:
-    """Add reused features to a result, unless the post failed now."""
+    """Add reused features to a result, unless the post failed."""
     if reused is None or result.status == "failed":
         return result
     reason = result.reason or reused.reason

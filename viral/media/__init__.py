@@ -1,1 +1,1 @@
-"""Bytes to media: requests, the sampling plan, decoders, the sandbox."""
+"""Decoding of video and audio files: requests, sampling plans, decoders and the sandbox."""

@@ -1,4 +1,4 @@
-"""Audio to mono float32, at any number of sampling rates from one decode."""
+"""Decoding of audio to mono float32, at one or more sampling rates in one pass."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 
 Samples = npt.NDArray[np.float32]
 
-# Samples per frame of the resampler: codecs give about a thousand, and the cost of an array hardly depends on its size.
+# Samples per resampled frame. Codecs give about a thousand, and each array costs nearly the same whatever its size.
 FRAME_SAMPLES = 8192
 
-# Fraction of packets that may fail to decode before the audio counts as failed.
+# Players skip a few damaged packets too; above this fraction of failed packets, the audio counts as failed.
 MAX_FAILED_FRACTION = 0.1
 
 
 class AudioDecoder:
-    """Decodes the packets of one audio track to `Audio`, once per rate.
+    """Decoder of one audio track, with one `Audio` per rate.
 
-    Mono is the mean of the channels. Like players, it skips packets that fail. It drops samples after `max_seconds`.
+    Mono is the mean of the channels. Packets that fail to decode are skipped, and samples after `max_seconds` dropped.
     """
 
     def __init__(self, stream: AudioStream, rates: Iterable[int], max_seconds: float) -> None:
@@ -51,7 +51,7 @@ class AudioDecoder:
         self._start: float | None = None
 
     def feed(self, packet: Packet[Stream] | None) -> None:
-        """Decode one packet; None flushes the decoder."""
+        """Decode one packet, or flush the decoder with None."""
         import av
 
         self._fed += 1
@@ -63,12 +63,12 @@ class AudioDecoder:
         except (av.error.FFmpegError, ValueError):
             self._failed += 1
 
-    def start_seconds(self, zero: float) -> float:
-        """Time of the first sample relative to `zero`, in seconds of the file's clock; 0 where it is unknown."""
-        return 0.0 if self._start is None else self._start - zero
+    def start_seconds(self, origin: float) -> float:
+        """Return the time of the first sample in seconds after `origin` on the clock of the file; 0 if unknown."""
+        return 0.0 if self._start is None else self._start - origin
 
     def finish(self) -> dict[int, Audio] | None:
-        """Flush, and return the audio at each rate; None where it could not be decoded."""
+        """Flush the decoder and return the audio at each rate, or None if it could not be decoded."""
         import av
 
         self.feed(None)
@@ -81,7 +81,9 @@ class AudioDecoder:
             self._failed += 1
         if self._failed > MAX_FAILED_FRACTION * self._fed or not all(self._num_samples.values()):
             return None
-        return {rate: Audio(_in_range(np.concatenate(blocks)), rate) for rate, blocks in self._blocks.items()}
+        # Float codecs may hold any value: NaN, and peaks beyond full scale.
+        samples = {rate: np.nan_to_num(np.concatenate(blocks), copy=False) for rate, blocks in self._blocks.items()}
+        return {rate: Audio(np.clip(values, -1.0, 1.0), rate) for rate, values in samples.items()}
 
     def _resample(self, frame: AudioFrame | None) -> None:
         if not self._started and frame is not None:
@@ -89,7 +91,7 @@ class AudioDecoder:
         self._started = True
         for rate, resampler in self._resamplers.items():
             for block in resampler.resample(frame):
-                # ffmpeg's own downmix adds the channels at -3 dB each, which clips what both have in common.
+                # Not ffmpeg's downmix, which adds the channels at -3 dB each and so clips what they have in common.
                 self._append(rate, block.to_ndarray().mean(axis=0, dtype=np.float32))
 
     def _append(self, rate: int, samples: Samples) -> None:
@@ -99,25 +101,20 @@ class AudioDecoder:
         self._blocks[rate].append(samples)
 
 
-def _in_range(samples: Samples) -> Samples:
-    # Float codecs may hold any value: NaN, and peaks beyond full scale.
-    return np.clip(np.nan_to_num(samples, copy=False), -1.0, 1.0)
-
-
 def read_audio(path: str, rate: int, limits: MediaLimits) -> Audio:
-    """Decode the audio of any trusted media file in this process, with or without video.
+    """Decode the audio of a trusted media file, with or without video, in this process.
 
     Raises:
-        UnreadableError: it has no audio that can be decoded.
+        UnreadableError: the file has no audio that can be decoded.
     """
     with open_container(path) as container:
         stream = audio_stream(container)
         if stream is None or stream.codec_context is None:
-            raise UnreadableError("the file holds no sound that can be decoded")
+            raise UnreadableError("the file has no audio that can be decoded")
         decoder = AudioDecoder(stream, [rate], limits.max_seconds)
         for packet in read_packets(container, stream):
             decoder.feed(packet)
         audio = decoder.finish()
     if audio is None:
-        raise UnreadableError("the sound could not be decoded")
+        raise UnreadableError("the audio could not be decoded")
     return audio[rate]

@@ -1,7 +1,7 @@
-"""The decoding child: a program, run by `Sandbox`, that answers decode requests until its parent hangs up.
+"""The program that `Sandbox` runs as a child process: it answers decode requests until the connection is closed.
 
-A program rather than a fork or a spawn of `multiprocessing`, which would import the parent's main module again: in a
-Ray worker, all of Ray.
+It is not started by `multiprocessing`, which would import the main module of the parent again: in a Ray worker, all of
+Ray.
 """
 
 from __future__ import annotations
@@ -24,29 +24,29 @@ from viral.media.plan import SamplingPlan
 
 Decoder = Callable[[str, SamplingPlan, MediaLimits], Media]
 DecodeRequest = tuple[Decoder, str, SamplingPlan, MediaLimits]
-"""Sent as a pickle."""
+"""Decoder, path, plan and limits; sent as a pickle."""
 DecodeReply = tuple[str, str | Media]
-"""`OK` with the media, or a reason code with its detail. Sent as a pickle behind its size, as `HEADER` packs it."""
+"""`OK` with the media, or a reason code with its detail; sent as a `HEADER` with the size, then a pickle."""
 
 OK = "ok"
 HEADER = struct.Struct("!Q")
-PR_SET_PDEATHSIG = 1  # of linux/prctl.h
+PR_SET_PDEATHSIG = 1  # from linux/prctl.h
 
 
 def main(descriptor: int, parent: int, memory_bytes: int) -> None:
-    """Send an empty message when ready, then answer requests; end with the parent at the latest.
+    """Send an empty message when ready, then answer requests; the kernel kills the child when its parent dies.
 
     Args:
-        descriptor: socket that is connected to the parent.
+        descriptor: file descriptor of the socket that is connected to the parent.
         parent: process id of the parent.
-        memory_bytes: limit of address space, on top of what is mapped when all modules are loaded.
+        memory_bytes: limit on address space, beyond what is mapped once all modules are loaded.
     """
     _die_with(parent)
     import av
     import decord
     from PIL import Image
 
-    from viral.media import decode  # noqa: F401 - before memory is limited
+    from viral.media import decode  # noqa: F401 - loaded before memory is limited
 
     Image.init()
     av.logging.set_level(None)

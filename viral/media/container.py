@@ -1,4 +1,4 @@
-"""Opens media files by PyAV: local files of known containers only, with typed errors."""
+"""Opening and reading of local media files with PyAV."""
 
 from __future__ import annotations
 
@@ -16,14 +16,13 @@ from viral.errors import (
 )
 
 if TYPE_CHECKING:
-    import av
     from av.audio.stream import AudioStream
     from av.container import InputContainer
     from av.packet import Packet
     from av.stream import Stream
     from av.video.stream import VideoStream
 
-# Playlists (hls, concat, sdp …) are left out on purpose: they make ffmpeg open other files and URLs.
+# Formats that ffmpeg may open. Playlists (hls, concat, sdp …) are not among them: they refer to other files and URLs.
 CONTAINERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,live_flv,mpegts,mpeg,mpegvideo,asf,ogg,ivf,h264,hevc,m4v,obu,gif,"
     "mxf,nut,rm,dv,swf,mp3,wav,aac,ac3,eac3,flac,aiff,amr,caf,w64,opus"
@@ -37,7 +36,7 @@ def open_container(path: str) -> Iterator[InputContainer]:
 
     Raises:
         MissingObjectError: the file does not exist.
-        UnreadableError: it is empty, or in no known container.
+        UnreadableError: it is empty or in an unknown format.
         OutOfMemoryError: ffmpeg could not allocate memory.
     """
     import av
@@ -50,24 +49,20 @@ def open_container(path: str) -> Iterator[InputContainer]:
     try:
         container = av.open(str(absolute), options=dict(OPTIONS), metadata_errors="replace")
     except av.error.FFmpegError as error:
-        raise _post_error(error) from None
+        if isinstance(error, MemoryError):
+            raise OutOfMemoryError("ffmpeg could not allocate memory") from None
+        raise UnreadableError(f"ffmpeg: {error.strerror}") from None
     with container:
         yield container
 
 
-def _post_error(error: av.error.FFmpegError) -> UnreadableError | OutOfMemoryError:
-    if isinstance(error, MemoryError):
-        return OutOfMemoryError("ffmpeg could not allocate memory")
-    return UnreadableError(f"ffmpeg: {error.strerror}")
-
-
 def has_video(container: InputContainer) -> bool:
-    """Whether there is a video stream; cover art does not count."""
+    """Whether a file has a video stream other than cover art."""
     return bool(_video_streams(container))
 
 
 def video_stream(container: InputContainer) -> VideoStream:
-    """The main video stream, set to decode on one thread; cover art does not count.
+    """Return the main video stream other than cover art, set to decode on one thread.
 
     Raises:
         NoVideoStreamError: there is none.
@@ -76,11 +71,11 @@ def video_stream(container: InputContainer) -> VideoStream:
     streams = _video_streams(container)
     if not streams:
         kinds = ["cover art" if s.type == "video" else s.type for s in container.streams]
-        raise NoVideoStreamError(f"no moving picture, only {', '.join(kinds) or 'an empty container'}")
+        raise NoVideoStreamError(f"no video stream, only {', '.join(kinds) or 'an empty container'}")
     best = container.streams.best("video")
     stream = next((s for s in streams if s is best), streams[0])
     if stream.codec_context is None:
-        raise UnsupportedCodecError("no decoder for the codec of the picture")
+        raise UnsupportedCodecError("there is no decoder for the video codec")
     stream.codec_context.thread_count = 1
     return stream
 
@@ -92,25 +87,21 @@ def _video_streams(container: InputContainer) -> list[VideoStream]:
 
 
 def audio_stream(container: InputContainer) -> AudioStream | None:
-    """The audio stream that a player would play, or None."""
+    """Return the audio stream that ffmpeg prefers, as players do, or None."""
     streams = container.streams.audio
     best = container.streams.best("audio")
     return next((s for s in streams if s is best), streams[0] if streams else None)
 
 
 def read_packets(container: InputContainer, *streams: VideoStream | AudioStream) -> Iterator[Packet[Stream]]:
-    """Yield the packets of these streams until the file ends or breaks off, without damaged and empty ones."""
+    """Yield the packets of these streams, except damaged and empty ones, until the file ends or cannot be read on."""
     import av
 
-    packets = container.demux(*streams)
-    while True:
-        try:
-            packet = next(packets, None)
-        except MemoryError:
-            raise
-        except av.error.FFmpegError:
-            return
-        if packet is None:
-            return
-        if packet.size and not packet.is_corrupt:
-            yield packet
+    try:
+        for packet in container.demux(*streams):
+            if packet.size and not packet.is_corrupt:
+                yield packet
+    except MemoryError:
+        raise
+    except av.error.FFmpegError:
+        return

@@ -1,19 +1,20 @@
-"""Decoding of one file by a sampling plan, in one pass."""
+"""Decoding of one file by a sampling plan."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
-from viral.errors import MissingObjectError, TooLargeError, UnreadableError
+from viral.errors import TooLargeError, UnreadableError
 from viral.media.audio_only import decode_audio_only, is_audio_only
 from viral.media.container import open_container
 from viral.media.decord_frames import NAME as DECORD
 from viral.media.decord_frames import DecordRefusedError, decord_frames
 from viral.media.facts import collect_facts, is_truncated
-from viral.media.index import FrameIndex, Ints
+from viral.media.index import Ints
 from viral.media.limits import MediaLimits
 from viral.media.media import ClipBatch, FrameBatch, Media, Track
 from viral.media.plan import SamplingPlan, Shape, shapes_by_frame
@@ -26,21 +27,22 @@ from viral.media.scaler import Scaler
 from viral.media.trim import TrimmedTrack
 
 FramesByIndex = dict[int, dict[Shape, Image]]
-"""Decoded frames by number, each in the shapes that the plan needs."""
+"""Decoded frames by number, each in all shapes that the plan requests."""
 
 
 def decode(path: str, plan: SamplingPlan, limits: MediaLimits) -> Media:
-    """Answer all requests of a plan from one local file, decoding no more of it than they need.
+    """Answer all requests of a plan from one local file, decoding as little of it as possible.
 
-    With a window in the plan, the result is that of a file which was cut to it: times count from its start, and it has
-    only its own audio and packets. The size, the hash and the limits stay those of the whole file.
+    If the plan has a window, the result is that of a file cut to the window: times count from its start, and audio and
+    packets outside it are left out. Size, hash and limits still refer to the whole file.
 
-    Runs in this process: for untrusted files use `Sandbox`, which calls this in a child process.
+    This runs in the current process. For untrusted files use `Sandbox`, which runs it in a child process.
 
     Raises:
         PostError: the file cannot be used; the class says why.
     """
-    _check_bytes(path, limits)
+    if Path(path).is_file() and (size := Path(path).stat().st_size) > limits.max_bytes:
+        raise TooLargeError(f"the file has {size} bytes, more than media.max_bytes = {limits.max_bytes}")
     with open_container(path) as container:
         if is_audio_only(container, plan):
             return decode_audio_only(path, container, plan, limits)
@@ -53,52 +55,30 @@ def decode(path: str, plan: SamplingPlan, limits: MediaLimits) -> Media:
         raise UnreadableError("none of the requested frames could be decoded")
     tracks: dict[Request, Track] = {}
     for request, frames in samples.items():
-        track = _track(request, frames, decoded, trimmed)
-        if track is not None:
+        if track := _track(request, frames, decoded, trimmed):
             tracks[request] = track
-    for audio_request in plan.audio_requests:
-        if probed.audio:
-            tracks[audio_request] = probed.audio[audio_request.rate]
-    for packet_request in plan.packet_requests:
-        tracks[packet_request] = trimmed.packets
+    if probed.audio:
+        tracks |= {request: probed.audio[request.rate] for request in plan.audio_requests}
+    tracks |= dict.fromkeys(plan.packet_requests, trimmed.packets)
     return Media(collect_facts(path, probed, decoder), tracks, _partial_reasons(probed, shapes, decoded))
-
-
-def _check_bytes(path: str, limits: MediaLimits) -> None:
-    if not Path(path).is_file():
-        raise MissingObjectError(f"no file at {path}")
-    size = Path(path).stat().st_size
-    if size > limits.max_bytes:
-        raise TooLargeError(f"the file has {size} bytes, more than media.max_bytes = {limits.max_bytes}")
 
 
 def _decode_frames(
     path: str, shapes: Mapping[int, tuple[Shape, ...]], probed: Probe
 ) -> tuple[FramesByIndex, str | None]:
-    """Decode the frames, and name the decoder."""
+    """Return the decoded frames in their shapes, and the name of the decoder."""
     if not shapes:
         return {}, None
-    if _only_key_frames(shapes, probed.index):
-        try:
+    # Decord is used for key frames only: to reach other frames, it decodes all frames since the last key frame,
+    # whereas PyAV skips those that no frame refers to. Relative to a full decode by ffmpeg, key frames cost 0.13 with
+    # decord and 0.06 with PyAV, and the full feature set 0.77 and 0.33 (tests/bench/media.py).
+    if np.isin(list(shapes), probed.index.key_frames).all():
+        with suppress(DecordRefusedError):
             images = decord_frames(path, shapes, probed)
-            return {
-                number: {shape: resize(image, *shape) for shape in shapes[number]} for number, image in images
-            }, DECORD
-        except DecordRefusedError:
-            pass
+            return {n: {shape: resize(image, *shape) for shape in shapes[n]} for n, image in images}, DECORD
     scaler = Scaler(probed.geometry)
     frames = pyav_frames(probed.coded, shapes, probed.index)
     return {number: {shape: scaler.resize(frame, *shape) for shape in shapes[number]} for number, frame in frames}, PYAV
-
-
-def _only_key_frames(frames: Iterable[int], index: FrameIndex) -> bool:
-    """Whether all are key frames, which decord reads: it seeks them one by one.
-
-    Decord decodes everything between a key frame and a selected one, where PyAV skips what no other frame refers to.
-    As fractions of a full decode by ffmpeg, key frames alone cost 0.13 by decord and 0.06 by PyAV, both little; the
-    full feature set costs 0.77 and 0.33. Colours differ by a shade, see `Scaler`. Measured by tests/bench/media.py.
-    """
-    return bool(np.isin(list(frames), index.key_frames).all())
 
 
 def _track(
@@ -108,25 +88,21 @@ def _track(
     images = {number: by_shape[shape] for number, by_shape in decoded.items() if shape in by_shape}
     if not images or not frames.size:
         return None
-    shown = _nearest(frames, np.array(sorted(images), np.int64))
+    numbers = _nearest(frames, np.array(sorted(images), np.int64))
     batch = ClipBatch if isinstance(request, Clips) else FrameBatch
-    stacked = np.stack([images[int(number)] for number in shown.flat])
-    times = trimmed.index.pts_seconds[shown - trimmed.first]
-    return batch(stacked.reshape(*shown.shape, *stacked.shape[1:]), times)
+    stacked = np.stack([images[int(number)] for number in numbers.flat])
+    times = trimmed.index.pts_seconds[numbers - trimmed.first]
+    return batch(stacked.reshape(*numbers.shape, *stacked.shape[1:]), times)
 
 
 def _nearest(frames: Ints, decoded: Ints) -> Ints:
-    """Replace each frame that could not be decoded by the last decoded one before it, else by the first."""
+    """Replace frames that could not be decoded by the last decoded one before them, or else by the first one."""
     return decoded[np.clip(np.searchsorted(decoded, frames, side="right") - 1, 0, None)]
 
 
 def _partial_reasons(probed: Probe, shapes: Mapping[int, tuple[Shape, ...]], decoded: FramesByIndex) -> tuple[str, ...]:
-    reasons = []
-    lost = bool(decoded) and max(shapes) > max(decoded)
-    trimmed = probed.trimmed
-    end = float(trimmed.index.pts_seconds[max(decoded) - trimmed.first]) if lost else probed.seen_seconds
-    if is_truncated(probed.declared_seconds, probed.seen_seconds) or (lost and is_truncated(probed.seen_seconds, end)):
-        reasons.append("truncated")
-    if probed.audio is None:
-        reasons.append("audio_failed")
-    return tuple(reasons)
+    truncated = is_truncated(probed.declared_seconds, probed.seen_seconds)
+    if decoded and max(shapes) > max(decoded):  # the last selected frames could not be decoded
+        end = float(probed.trimmed.index.pts_seconds[max(decoded) - probed.trimmed.first])
+        truncated |= is_truncated(probed.seen_seconds, end)
+    return (*(["truncated"] if truncated else []), *(["audio_failed"] if probed.audio is None else []))

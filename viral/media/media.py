@@ -1,4 +1,4 @@
-"""Decoded media of one file."""
+"""Decoded media and facts of one file."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from viral.media.requests import AudioTrack, Clips, Frames, Packets, Request
 
 @dataclass(frozen=True)
 class Facts:
-    """Facts of a file: the columns `tables.FACTS`. `width` and `height` are as shown, after rotation.
+    """Facts of a file, the columns of `schemas.FACTS`. `width` and `height` are those after rotation.
 
-    `declared_seconds` is the duration by the header (None without one); `seen_seconds` is where the last packet ends.
+    `declared_seconds` is the duration in the header, if any; `seen_seconds` is the end time of the last packet.
     """
 
     container: str | None = None
@@ -58,7 +58,7 @@ class Audio:
 
 @dataclass(frozen=True)
 class PacketTrack:
-    """The coded video track, read without decoding, in order of presentation.
+    """The coded video track, read without decoding, in presentation order.
 
     `pts_seconds` float64 (P,), `sizes` int64 (P,) bytes, `key` bool (P,).
     """
@@ -73,10 +73,10 @@ Track = FrameBatch | ClipBatch | Audio | PacketTrack
 
 @dataclass(frozen=True)
 class Media:
-    """Result of a decode pass: the track of each request of the sampling plan, and the facts of the file.
+    """Result of a decode pass: one track per request of the sampling plan, and the facts of the file.
 
-    A request that the file cannot answer (it has no audio, for example) is not in `tracks`. `partial` has the reason
-    codes of failures that leave the rest of the file usable (`truncated`, `audio_failed`).
+    `tracks` lacks the requests that the file cannot answer, for example audio of a silent video. `partial` lists the
+    reason codes of failures that leave the rest of the file usable: `truncated`, `audio_failed`.
     """
 
     facts: Facts
@@ -84,21 +84,21 @@ class Media:
     partial: tuple[str, ...] = ()
 
     def frames(self, request: Frames) -> FrameBatch | None:
-        """The frames of a request, or None where the file cannot answer it."""
+        """Return the frames of a request, or None if the file cannot answer it."""
         track = self.tracks.get(request)
         return track if isinstance(track, FrameBatch) else None
 
     def clips(self, request: Clips) -> ClipBatch | None:
-        """The clips of a request, or None where the file cannot answer it."""
+        """Return the clips of a request, or None if the file cannot answer it."""
         track = self.tracks.get(request)
         return track if isinstance(track, ClipBatch) else None
 
     def audio(self, request: AudioTrack) -> Audio | None:
-        """The audio at the rate of a request, or None where the file has none."""
+        """Return the audio at the rate of a request, or None if the file has none."""
         track = self.tracks.get(request)
         return track if isinstance(track, Audio) else None
 
     def packets(self, request: Packets) -> PacketTrack | None:
-        """The coded video track, or None where it was not read."""
+        """Return the coded video track, or None if it was not requested."""
         track = self.tracks.get(request)
         return track if isinstance(track, PacketTrack) else None

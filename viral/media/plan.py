@@ -1,4 +1,4 @@
-"""Sampling plan: the requests of several extractors for one file, so that it is read once."""
+"""Sampling plan: the requests of all extractors for one file, which is then read once."""
 
 from __future__ import annotations
 
@@ -18,38 +18,38 @@ Shape = tuple[tuple[int, int], Fit]
 
 @dataclass(frozen=True)
 class SamplingPlan:
-    """Distinct requests in order, for a whole file or a `window` of it. Build it with `from_requests`."""
+    """Distinct requests in order, for a whole file or for a `window` of it. Use `from_requests` to build one."""
 
     requests: tuple[Request, ...]
     window: ClipWindow | None = None
 
     @classmethod
     def from_requests(cls, requests: Iterable[Request], window: ClipWindow | None = None) -> SamplingPlan:
-        """Build the plan that answers these requests, each once."""
+        """Build a plan, without duplicate requests."""
         return cls(tuple(dict.fromkeys(requests)), window)
 
     @property
     def frame_requests(self) -> tuple[Frames | Clips, ...]:
-        """The requests that need frames decoded."""
+        """Requests that need decoded frames."""
         return tuple(r for r in self.requests if isinstance(r, Frames | Clips))
 
     @property
     def audio_requests(self) -> tuple[AudioTrack, ...]:
-        """The requests for audio."""
+        """Requests for audio."""
         return tuple(r for r in self.requests if isinstance(r, AudioTrack))
 
     @property
     def packet_requests(self) -> tuple[Packets, ...]:
-        """The requests for the coded video track."""
+        """Requests for the coded video track."""
         return tuple(r for r in self.requests if isinstance(r, Packets))
 
     def sample(self, index: FrameIndex) -> dict[Frames | Clips, Ints]:
-        """The frame numbers that answer each frame request."""
+        """Return the frame numbers that answer each frame request."""
         return {request: sample_frames(request, index) for request in self.frame_requests}
 
 
 def shapes_by_frame(samples: Mapping[Frames | Clips, Ints]) -> dict[int, tuple[Shape, ...]]:
-    """The union of the sampled frames, in order, each with the distinct shapes to resize it to."""
+    """Return the numbers of all sampled frames, in order, each with the distinct shapes to resize it to."""
     shapes: dict[int, dict[Shape, None]] = {}
     for request, frames in samples.items():
         for frame in np.unique(frames):

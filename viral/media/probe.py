@@ -1,4 +1,4 @@
-"""First pass over a file: reads all packets, decodes the audio and the first frame."""
+"""First pass over a file: reads all packets, and decodes the audio and the first frame."""
 
 from __future__ import annotations
 
@@ -17,31 +17,29 @@ from viral.media.trim import TrimmedTrack, trim_audio, trim_frames
 from viral.media.window import ClipWindow
 
 if TYPE_CHECKING:
-    from av.audio.stream import AudioStream
     from av.container import InputContainer
     from av.packet import Packet
     from av.stream import Stream
     from av.video.frame import VideoFrame
-    from av.video.stream import VideoStream
 
 RIGHT_ANGLE = 90
-DEFAULT_FPS = 25.0  # for files without a frame rate; what ffmpeg assumes for raw streams
+DEFAULT_FPS = 25.0  # for files without a frame rate; the value that ffmpeg assumes for raw streams
 
-# Audio is decoded up to this far behind a window, since decoders and resamplers delay their output.
+# Audio is decoded up to this long after a window, since decoders and resamplers delay their output.
 AUDIO_MARGIN_SECONDS = 0.5
 
-# Video packets are kept up to this total, so that the file is not read twice. Enough for short videos.
+# Video packets up to this total size are kept in memory, so that the file is not read twice. Enough for short videos.
 MAX_CACHED_BYTES = 64 * MIB
 
 
 @dataclass(frozen=True)
 class FrameGeometry:
-    """Size of the frames as shown, and the counterclockwise quarter turns that show them upright."""
+    """Size of the upright frames, and the counterclockwise quarter turns that make them upright."""
 
     width: int
     height: int
     turns: int
-    plain: bool
+    progressive_8bit: bool
     """Progressive, and 8 bits per component."""
 
     @property
@@ -52,10 +50,10 @@ class FrameGeometry:
 
 @dataclass(frozen=True)
 class Probe:
-    """Result of the first pass. `audio` has a track per rate; None where the audio could not be decoded.
+    """Result of the first pass.
 
-    `index` covers the whole video track, as decoding needs it; everything else is trimmed to the window, the track as
-    `trimmed`.
+    `index` covers the whole video track, which decoding needs; everything else is trimmed to the window. `audio` has
+    one track per rate; None if the audio could not be decoded.
     """
 
     container: str
@@ -74,37 +72,34 @@ class Probe:
 def probe(
     container: InputContainer, rates: Iterable[int], limits: MediaLimits, window: ClipWindow | None = None
 ) -> Probe:
-    """Read all of an opened file once, as if it had been cut to the window.
+    """Read an opened file once, with audio at these rates, as if it had been cut to the window.
 
     Raises:
         PostError: the file cannot be used; the class says why.
     """
-    video, audio = video_stream(container), audio_stream(container)
-    _check_size(video, limits)
-    prober = _Prober(container, video, audio, tuple(rates), limits, window)
+    prober = _Prober(container, tuple(rates), limits, window)
     prober.read()
     return prober.result()
 
 
 def quarter_turns(frame: VideoFrame) -> int:
-    """Counterclockwise quarter turns that show the frame upright; other angles count as none."""
+    """Return the counterclockwise quarter turns that make a frame upright; 0 for angles between them."""
     return round(frame.rotation / RIGHT_ANGLE) % 4 if frame.rotation % RIGHT_ANGLE == 0 else 0
 
 
 class _Prober:
     def __init__(
-        self,
-        container: InputContainer,
-        video: VideoStream,
-        audio: AudioStream | None,
-        rates: tuple[int, ...],
-        limits: MediaLimits,
-        window: ClipWindow | None,
+        self, container: InputContainer, rates: tuple[int, ...], limits: MediaLimits, window: ClipWindow | None
     ) -> None:
-        self._container, self._video, self._audio, self._limits = container, video, audio, limits
-        self._window, self._has_audio = window, window is None
-        self._ticks = [float(stream.time_base or 0) for stream in container.streams]
-        self._zero = (container.start_time or 0) / 1e6
+        self._container, self._limits, self._window = container, limits, window
+        self._video, audio = video_stream(container), audio_stream(container)
+        self._audio, self._has_audio = audio, window is None  # with a window, its packets decide
+        width, height = self._video.codec_context.width, self._video.codec_context.height
+        if width * height > limits.max_pixels:
+            size = f"{width} x {height} pixels"
+            raise TooLargeError(f"the video has frames of {size}, more than media.max_pixels = {limits.max_pixels}")
+        self._time_bases = [float(stream.time_base or 0) for stream in container.streams]
+        self._origin = (container.start_time or 0) / 1e6
         self._packets: list[PacketInfo] = []
         self._cached: list[Packet[Stream]] | None = []
         self._cached_bytes = 0
@@ -128,9 +123,15 @@ class _Prober:
         if not self._first_frames:
             self._first_frames = decode_packet(self._video.codec_context, None)
         if not self._first_frames or all(packet.hidden for packet in self._packets):
-            raise UnreadableError("the picture decodes to no frame at all")
+            raise UnreadableError("no frame of the video could be decoded")
         fps = float(self._video.average_rate or 0) or None
-        index = self._index(fps or DEFAULT_FPS)
+        index = build_index(
+            self._packets,
+            time_base=self._time_bases[self._video.index],
+            origin=self._origin,
+            fps=fps or DEFAULT_FPS,
+            timed=self._container.format.name != "avi",  # AVI stores no times; ffmpeg may make up wrong ones
+        )
         decoder = self._video.codec_context
         return Probe(
             container=self._container.format.name,
@@ -146,22 +147,16 @@ class _Prober:
             coded=CodedVideo(self._container.name, decoder, self._cached, self._fed, tuple(self._first_frames)),
         )
 
-    def _index(self, fps: float) -> FrameIndex:
-        # AVI stores no presentation times: ffmpeg invents them, and wrongly for packed B-frames.
-        timed = self._container.format.name != "avi"
-        tick = self._ticks[self._video.index]
-        return build_index(self._packets, tick=tick, zero=self._zero, fps=fps, timed=timed)
-
     def _time_span(self, packet: Packet[Stream]) -> tuple[float, float] | None:
-        """Start and end of a packet in seconds; None where it has no time. The end counts towards the file's length."""
-        ticks = packet.pts if packet.pts is not None else packet.dts
-        if ticks is None:
+        """Return start and end of a packet in seconds, if it has a time; update and check the file's length."""
+        pts = packet.pts if packet.pts is not None else packet.dts
+        if pts is None:
             return None
-        tick = self._ticks[packet.stream_index]
-        start, end = ticks * tick - self._zero, (ticks + (packet.duration or 0)) * tick - self._zero
+        time_base = self._time_bases[packet.stream_index]
+        start, end = pts * time_base - self._origin, (pts + (packet.duration or 0)) * time_base - self._origin
         self._seen_seconds = max(self._seen_seconds, end)
         if self._seen_seconds > self._limits.max_seconds:
-            raise TooLongError(f"lasts longer than media.max_seconds = {self._limits.max_seconds:g}")
+            raise TooLongError(f"the file is longer than media.max_seconds = {self._limits.max_seconds:g}")
         return start, end
 
     def _add_audio(self, packet: Packet[Stream], span: tuple[float, float] | None) -> None:
@@ -174,13 +169,13 @@ class _Prober:
 
     def _add_video(self, packet: Packet[Stream]) -> None:
         if packet.is_keyframe and packet.has_sidedata("encryption_info"):
-            raise UnsupportedCodecError("the picture is encrypted")
+            raise UnsupportedCodecError("the video is encrypted")
         info = PacketInfo(
             packet.pts, packet.dts, packet.duration or 0, packet.size, packet.is_keyframe, packet.is_discard
         )
         self._packets.append(info)
         self._cache(packet)
-        # Like players, skip packets that fail to decode until there is a first frame.
+        # Like players, skip packets that fail to decode until a first frame comes out.
         if not self._first_frames:
             self._first_frames = decode_packet(self._video.codec_context, packet)
             self._fed += 1
@@ -198,7 +193,7 @@ class _Prober:
         if self._decoder is None or not self._has_audio:
             return {}
         audio = self._decoder.finish()
-        return audio and trim_audio(audio, self._window, self._decoder.start_seconds(self._zero))
+        return audio and trim_audio(audio, self._window, self._decoder.start_seconds(self._origin))
 
     def _audio_codec(self) -> str | None:
         if self._audio is None or not self._has_audio:
@@ -206,16 +201,8 @@ class _Prober:
         return self._audio.codec_context.codec.canonical_name if self._audio.codec_context is not None else "unknown"
 
 
-def _check_size(video: VideoStream, limits: MediaLimits) -> None:
-    width, height = video.codec_context.width, video.codec_context.height
-    if width * height > limits.max_pixels:
-        raise TooLargeError(
-            f"the picture has {width} x {height} pixels, more than media.max_pixels = {limits.max_pixels}"
-        )
-
-
 def declared_seconds(container: InputContainer, window: ClipWindow | None) -> float | None:
-    """Duration by the header, of the file or of the window of it; None where the header has none."""
+    """Return the duration in the header, trimmed to the window, or None if the header has none."""
     if not container.duration or container.duration <= 0:
         return None
     seconds = container.duration / 1e6

@@ -1,4 +1,4 @@
-"""Decoding of selected frames by PyAV: reads every codec of ffmpeg, and decodes only what the frames need."""
+"""Decoding of selected frames with PyAV, for every codec of ffmpeg; decodes only the packets the frames need."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class CodedVideo:
     """The packets of a video track in file order, and their decoder; valid while the file is open.
 
     Attributes:
-        path: of the file.
-        decoder: the track's decoder.
-        packets: None where they are too large to keep: they are then read from the file again.
-        fed: how many packets the decoder has received already.
-        decoded: the frames that it returned for them.
+        path: path of the file.
+        decoder: decoder of the track.
+        packets: None if they are too large to keep; they are then read from the file again.
+        fed: number of packets that the decoder has received already.
+        decoded: frames that it returned for them.
     """
 
     path: str
@@ -41,14 +41,14 @@ class CodedVideo:
 
 @dataclass
 class PacketRange:
-    """Packets `first` to `last`, by position in the file, that are decoded in one go."""
+    """Packets `first` to `last`, by position in the file, to decode without a break."""
 
     first: int
     last: int
 
 
 def packet_ranges(frames: Iterable[int], index: FrameIndex) -> list[PacketRange]:
-    """Ranges from a key frame to the last of the frames that need it; adjacent ranges are merged."""
+    """Return the packet ranges to decode, each from a key frame to a selected frame; adjacent ranges are merged."""
     merged: list[PacketRange] = []
     for first, last in sorted((index.decode_start(frame), int(index.positions[frame])) for frame in frames):
         if merged and first <= merged[-1].last + 1:
@@ -61,9 +61,9 @@ def packet_ranges(frames: Iterable[int], index: FrameIndex) -> list[PacketRange]
 def pyav_frames(video: CodedVideo, frames: Iterable[int], index: FrameIndex) -> Iterator[tuple[int, VideoFrame]]:
     """Yield (number, frame as coded) for the selected frames. Call it once per `CodedVideo`: the decoder moves on.
 
-    Packets between the ranges are read but not decoded: that needs neither seeking nor correct seek tables. Frames
-    that do not come out (a key flag may be wrong) are looked for in a decode of the whole file; those that still do not
-    come out are skipped.
+    Packets between the ranges are read but not decoded, so no seeking and no correct seek tables are needed. If frames
+    are missing afterwards, for example because a key flag is wrong, the whole file is decoded to find them. Frames that
+    cannot be decoded are left out.
     """
     missing = set(frames)
     if index.exact:
@@ -75,7 +75,7 @@ def pyav_frames(video: CodedVideo, frames: Iterable[int], index: FrameIndex) -> 
                 missing.discard(number)
                 yield number, frame
     if missing:
-        # Without distinct times, a frame is identified by its position in the output.
+        # Without unique times, frames are identified by their position in the output.
         for position, frame in enumerate(_decode_all(video.path, int(index.positions.max()))):
             number = number_of_pts.get(frame.pts) if index.exact and frame.pts is not None else position
             if number in missing:
@@ -85,10 +85,10 @@ def pyav_frames(video: CodedVideo, frames: Iterable[int], index: FrameIndex) -> 
 def _decode_ranges(
     video: CodedVideo, ranges: Sequence[PacketRange], selected_pts: frozenset[int]
 ) -> Iterator[VideoFrame]:
-    """Decode these ranges; frames that are neither selected nor referred to by others may be skipped."""
+    """Decode these ranges, skipping frames that are neither selected nor referred to by others where possible."""
     position = 0
     with _open_coded(video) as (decoder, packets):
-        # Not in interlaced video: a field that others refer to may share a packet with one that none does.
+        # Not in interlaced video: a packet may hold one field that others refer to and one that none refers to.
         can_skip = decoder.name in {"h264", "hevc"} and int(decoder.field_order) <= 1
         if video.packets is not None and ranges[0].first == 0:
             position = len(list(islice(packets, video.fed)))
@@ -107,7 +107,7 @@ def _decode_ranges(
 
 
 def _decode_all(path: str, last: int) -> Iterator[VideoFrame]:
-    # With a new decoder: one that has seen later parts of the file may hold other headers under the same number.
+    # Use a new decoder: one that has seen later parts of the file may hold their headers under the same ids.
     with open_container(path) as container:
         stream = video_stream(container)
         for packet in islice(read_packets(container, stream), last + 1):
@@ -126,7 +126,7 @@ def _open_coded(video: CodedVideo) -> Iterator[tuple[VideoCodecContext, Iterator
 
 
 def decode_packet(decoder: VideoCodecContext, packet: Packet[Stream] | None) -> list[VideoFrame]:
-    """Feed a packet (None flushes the decoder) and return the frames that come out; none where it is damaged."""
+    """Decode a packet (None flushes the decoder) and return the resulting frames; none if the packet is damaged."""
     import av
 
     try:

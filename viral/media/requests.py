@@ -1,6 +1,6 @@
-"""Requests of extractors to the decoder. A sampling plan is a set of them, answered in one decode pass.
+"""Requests that extractors send to the decoder. A sampling plan answers a set of them in one decode pass.
 
-All times are presentation times in seconds. Sampling is by time, never by index / fps, since frame rates vary.
+All times are presentation times in seconds. Frames are sampled by time, not by index / fps, since frame rates vary.
 """
 
 from __future__ import annotations
@@ -9,19 +9,19 @@ from dataclasses import dataclass
 from typing import Literal
 
 Choice = Literal["uniform", "key"]
-"""Where frames are taken: `uniform` at evenly spaced times (costs a decode up to the last of them), `key` at the key
-frames nearest to such times (costs next to nothing; fewer than `count` where the file has fewer)."""
+"""Which frames are taken: `uniform` takes those at evenly spaced times, which needs a decode up to the last one; `key`
+takes the key frames nearest to those times, which is cheap, but gives fewer than `count` if the file has fewer."""
 
 Fit = Literal["crop", "stretch", "inside"]
-"""How a frame is fitted to `size` = (height, width): `crop` scales the short side and cuts the centre, `stretch`
-ignores the aspect ratio, `inside` keeps the aspect ratio with the short side equal to min(size)."""
+"""How a frame is fitted to `size` = (height, width): `crop` scales it to cover `size` and cuts out the centre,
+`stretch` ignores the aspect ratio, `inside` keeps it and makes the short side min(size)."""
 
 
 @dataclass(frozen=True)
 class Frames:
-    """Single frames: either `count` of them, spread over the span, or one every `every` seconds.
+    """Single frames from `start` to `stop` seconds (None: the end of the video).
 
-    The span is `start` to `stop` seconds (None: the end). `count` frames are at the centres of as many equal parts.
+    Either one frame every `every` seconds, or `count` frames, at the centres of `count` equal parts of that span.
     """
 
     size: tuple[int, int]
@@ -41,10 +41,10 @@ class Frames:
 class Clips:
     """`count` clips of `frames` frames, `step` seconds apart within a clip, spread over the video.
 
-    With `choice="key"` each clip starts at the key frame nearest to the start of one of `count` equal parts, so only
-    the clips are decoded. With `choice="random"` each starts up to its own length behind a key frame drawn by `seed`:
-    at most twice the clips is decoded, and each epoch sees other clips. A clip that would run past the end repeats its
-    last frame.
+    With `choice="key"`, each clip starts at the key frame nearest to the start of one of `count` equal parts of the
+    video, so only the clips are decoded. With `choice="random"`, each clip starts within one clip length after a key
+    frame drawn with `seed`, so at most twice the length of the clips is decoded. A clip that runs past the end of the
+    video repeats the last frame.
     """
 
     count: int
@@ -57,7 +57,7 @@ class Clips:
 
     def __post_init__(self) -> None:
         if (self.choice == "random") != (self.seed is not None):
-            raise ValueError("Clips takes a seed with choice='random', and only then")
+            raise ValueError("Clips takes a seed if, and only if, choice is 'random'")
 
 
 @dataclass(frozen=True)
@@ -76,5 +76,5 @@ Request = Frames | Clips | AudioTrack | Packets
 
 
 def hook(*, seconds: float = 3.0, every: float, size: tuple[int, int], fit: Fit = "inside") -> Frames:
-    """Request the opening of the video: a frame every `every` seconds of its first `seconds`."""
+    """Request a frame every `every` seconds from the first `seconds` of the video."""
     return Frames(size=size, every=every, stop=seconds, fit=fit)

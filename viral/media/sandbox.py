@@ -25,11 +25,11 @@ from viral.media.plan import SamplingPlan
 # An interpreter with numpy, PyAV and decord starts in half a second; a machine under load may take far longer.
 START_SECONDS = 120.0
 
-# From the end of the connection to the end of the process: only the kernel's clean-up lies between.
+# Limit between the end of the connection and that of the process: only clean-up by the kernel happens in between.
 STOP_SECONDS = 5.0
 
-# The only classes and functions that a reply may be unpickled from: a decoder under the control of a hostile file must
-# not be able to run code in the parent.
+# The only classes and functions that the pickle of a reply may name: a decoder that a hostile file has taken over must
+# not run code in the parent.
 ALLOWED = {
     *(("viral.media.media", name) for name in ("Media", "Facts", "FrameBatch", "ClipBatch", "Audio", "PacketTrack")),
     *(("viral.media.requests", name) for name in ("Frames", "Clips", "AudioTrack", "Packets")),
@@ -40,8 +40,8 @@ ALLOWED = {
     ("numpy._core.multiarray", "scalar"),
 }
 
-# The only environment variables that the child inherits. It needs no credentials, and a decoder under the control of a
-# hostile file must not find any.
+# The only environment variables that the child inherits: a decoder that a hostile file has taken over must find no
+# credentials.
 CHILD_ENVIRONMENT = (
     *("PATH", "LD_LIBRARY_PATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX"),
     *("LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR"),
@@ -53,17 +53,16 @@ _ERRORS = {cls.reason: cls for cls in PostError.__subclasses__()}
 class _Child(NamedTuple):
     process: subprocess.Popen[bytes]
     connection: socket.socket
-    log: IO[bytes]
-    """Its standard error."""
+    log: IO[bytes]  # standard error
 
 
 class Sandbox:
-    """A child process that decodes files, one at a time, within a time limit and a memory limit.
+    """A child process that decodes files, one at a time, within limits on time and memory.
 
-    A file that crashes, hangs or exhausts the child costs that file alone: the next `decode` starts a new child.
-    A child is also replaced after `recycle_after` files, and ends with the thread that started it, however that ends.
+    If a file crashes, hangs or exhausts the child, only that file fails: the next `decode` starts a new child. A child
+    is also replaced after `recycle_after` files. The kernel kills it when the thread that started it ends.
 
-    It has no threads and no locks: the caller decodes from one thread at a time. Only `kill` may be called meanwhile.
+    Not thread-safe: call `decode` from one thread at a time. Only `kill` may be called while it runs.
 
     Args:
         limits: limits per file.
@@ -88,8 +87,8 @@ class Sandbox:
         """Decode a local file in the child.
 
         Raises:
-            PostError: the file cannot be used, or it hit a limit; the class says which.
-            ViralError: no child can be started.
+            PostError: the file cannot be used or exceeds a limit; the class says which.
+            ViralError: the child process cannot be started.
         """
         child = self._ready_child()
         self._files += 1
@@ -102,11 +101,11 @@ class Sandbox:
         except TimeoutError:
             self._stop()
             raise TimedOutError(f"decoding took longer than sandbox.seconds = {self._limits.seconds:g}") from None
-        except (EOFError, OSError):  # it ended before, or in the middle of, its reply
+        except (EOFError, OSError):  # the child ended before its reply was complete
             error = _cause_of_death(child)
             self._stop()
             raise error from None
-        except PostError:  # a reply that no decoder sends
+        except PostError:  # the reply is malformed
             self._stop()
             raise
         if status == OK and isinstance(value, Media):
@@ -116,13 +115,13 @@ class Sandbox:
         raise _ERRORS.get(status, CrashedError)(str(value))
 
     def kill(self) -> None:
-        """End the child at once and start no other; a `decode` that runs in another thread raises `CrashedError`."""
+        """Kill the child and prevent new ones; a `decode` running in another thread raises `CrashedError`."""
         self._closed = True
         if child := self._child:
             child.process.kill()
 
     def close(self) -> None:
-        """End the child and free its resources. No `decode` may be running."""
+        """Kill the child and free its resources. Must not be called while `decode` runs."""
         self.kill()
         self._stop()
 
@@ -138,7 +137,7 @@ class Sandbox:
             process = _spawn(child_end.fileno(), log.fileno(), self._limits.memory_bytes)
         child = self._child = _Child(process, connection, log)
         self._files = 0
-        if self._closed:  # by another thread, which may not have seen this child
+        if self._closed:  # by `kill` in another thread, which may have missed this child
             process.kill()
         try:
             _receive(connection, 0, time.monotonic() + START_SECONDS)
@@ -176,7 +175,7 @@ def _spawn(descriptor: int, log: int, memory_bytes: int) -> subprocess.Popen[byt
 
 
 def _receive(connection: socket.socket, max_bytes: int, deadline: float) -> io.BytesIO:
-    """Receive a message of the child; its deadline also holds in the middle of it."""
+    """Receive a message from the child before the deadline."""
     (size,) = HEADER.unpack(_receive_exactly(connection, HEADER.size, deadline).getbuffer())
     if size > max_bytes:  # more than the child's memory can hold
         raise CrashedError(f"the decoding process announced a reply of {size} bytes")
@@ -184,17 +183,17 @@ def _receive(connection: socket.socket, max_bytes: int, deadline: float) -> io.B
 
 
 def _receive_exactly(connection: socket.socket, size: int, deadline: float) -> io.BytesIO:
-    message = io.BytesIO(bytes(size))  # received into and unpickled from without a copy of several MB
-    rest = message.getbuffer()
-    while rest:
+    message = io.BytesIO(bytes(size))  # filled and unpickled in place: a copy would cost several MB
+    remaining = message.getbuffer()
+    while remaining:
         seconds = deadline - time.monotonic()
         if seconds <= 0:
             raise TimeoutError
         connection.settimeout(seconds)
-        received = connection.recv_into(rest)
+        received = connection.recv_into(remaining)
         if not received:
             raise EOFError
-        rest = rest[received:]
+        remaining = remaining[received:]
     return message
 
 
@@ -202,25 +201,25 @@ def _cause_of_death(child: _Child) -> PostError:
     try:
         code = child.process.wait(STOP_SECONDS)
     except subprocess.TimeoutExpired:
-        return CrashedError("the decoding process closed its connection without ending")
+        return CrashedError("the decoding process closed its connection but did not exit")
     message = _last_line(child.log)
     if "bad_alloc" in message or "MemoryError" in message or "allocate memory" in message:
         return OutOfMemoryError(f"decoding ran out of memory: {message}")
-    how = signal.Signals(-code).name if code < 0 else f"exit status {code}"
-    return CrashedError(f"the decoding process died of {how}" + (f": {message}" if message else ""))
+    cause = signal.Signals(-code).name if code < 0 else f"exit status {code}"
+    return CrashedError(f"the decoding process ended with {cause}" + (f": {message}" if message else ""))
 
 
 def _last_line(log: IO[bytes]) -> str:
     size = log.seek(0, io.SEEK_END)
     log.seek(max(0, size - 4096))  # enough for the last line of a traceback
     lines = log.read().decode(errors="replace").strip().splitlines()
-    return lines[-1][:200] if lines else ""  # the detail of a row stays readable
+    return lines[-1][:200] if lines else ""  # short enough for the detail of a failed row
 
 
 class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in ALLOWED:
-            raise CrashedError(f"the decoding process answered with {module}.{name}")
+            raise CrashedError(f"the reply of the decoding process names {module}.{name}")
         return super().find_class(module, name)
 
 
@@ -231,4 +230,4 @@ def _loads(reply: io.BytesIO) -> DecodeReply:
     except PostError:
         raise
     except Exception as error:  # malformed pickles raise exceptions of many types
-        raise CrashedError(f"the decoding process answered with nonsense: {type(error).__name__}") from error
+        raise CrashedError(f"the reply of the decoding process is malformed: {type(error).__name__}") from error

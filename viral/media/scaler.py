@@ -1,4 +1,4 @@
-"""Resizing of decoded frames by ffmpeg's swscale: antialiased bilinear, from any pixel format to small RGB."""
+"""Resizing of decoded frames with ffmpeg's swscale: antialiased bilinear, from any pixel format to RGB."""
 
 from __future__ import annotations
 
@@ -17,49 +17,38 @@ if TYPE_CHECKING:
 
 
 class Scaler:
-    """Makes upright RGB frames of one video.
+    """Converts decoded frames of one video to upright RGB.
 
-    `resize` skips the RGB frame at full size, which takes a third of the time. On real videos it differs from resizing
-    a full frame by 1 of 255 on average: swscale makes full frames that much too dark, here and in decord.
+    `resize` makes no RGB frame at full size, which is faster. On real videos the result differs from that of resizing a
+    full frame by 1 of 255 on average, because swscale makes full frames that much too dark.
     """
 
     def __init__(self, geometry: FrameGeometry) -> None:
         self._turns = geometry.turns
-        self._shown = (geometry.height, geometry.width)
+        self._size = (geometry.height, geometry.width)
         self._reformatters: dict[Size, VideoReformatter] = {}
 
     def to_rgb(self, frame: VideoFrame) -> Image:
-        """Convert a frame at full size to uint8 (H, W, 3)."""
-        from av.video.reformatter import Interpolation
-
-        return self._upright(self._reformat(frame, self._stored(self._shown), Interpolation.BILINEAR))
+        """Convert a frame to uint8 (H, W, 3) at full size."""
+        return self._reformat(frame, self._size, exact=False)
 
     def resize(self, frame: VideoFrame, size: Size, fit: Fit) -> Image:
-        """Resize a frame to (h, w), see `requests.Fit`."""
-        target = canvas_size(self._shown, size, fit)
-        if target[0] > self._shown[0] or target[1] > self._shown[1]:
-            # Left to Pillow, which makes no canvas: that of a thin frame may be huge.
+        """Resize a frame to `size` (h, w), see `requests.Fit`."""
+        canvas = canvas_size(self._size, size, fit)
+        if canvas[0] > self._size[0] or canvas[1] > self._size[1]:
+            # Pillow enlarges only the visible part: the whole canvas of a thin frame may be huge.
             return resize(self.to_rgb(frame), size, fit)
-        small = self._upright(self._reformat(frame, self._stored(target), _exact_bilinear()))
-        return small[crop(target, size, fit)]
+        return self._reformat(frame, canvas, exact=True)[crop(canvas, size, fit)]
 
-    def _reformat(self, frame: VideoFrame, size: Size, interpolation: int) -> Image:
+    def _reformat(self, frame: VideoFrame, size: Size, *, exact: bool) -> Image:
+        """Scale a frame, convert it to RGB and turn it upright; `size` is the upright size."""
+        from av.video.reformatter import Interpolation as Flag
         from av.video.reformatter import VideoReformatter
 
+        height, width = size[::-1] if self._turns % 2 else size
+        # By default swscale halves the chroma resolution of the small frame, and rounds differently from CPU to CPU.
+        flags = Flag.BILINEAR | Flag.FULL_CHR_H_INT | Flag.ACCURATE_RND | Flag.BITEXACT if exact else Flag.BILINEAR
         # A reformatter caches the filter of its last call, so there is one per size.
-        reformatter = self._reformatters.setdefault(size, VideoReformatter())
-        scaled = reformatter.reformat(frame, size[1], size[0], "rgb24", interpolation=interpolation, threads=1)
-        return scaled.to_ndarray().astype(np.uint8, copy=False)
-
-    def _stored(self, shown: Size) -> Size:
-        return shown[::-1] if self._turns % 2 else shown
-
-    def _upright(self, image: Image) -> Image:
-        return np.rot90(image, self._turns)
-
-
-def _exact_bilinear() -> int:
-    from av.video.reformatter import Interpolation as Flag
-
-    # By default swscale halves the chroma resolution of the small frame, and rounds differently from CPU to CPU.
-    return Flag.BILINEAR | Flag.FULL_CHR_H_INT | Flag.ACCURATE_RND | Flag.BITEXACT
+        reformatter = self._reformatters.setdefault((height, width), VideoReformatter())
+        scaled = reformatter.reformat(frame, width, height, "rgb24", interpolation=flags, threads=1)
+        return np.rot90(scaled.to_ndarray().astype(np.uint8, copy=False), self._turns)

@@ -1,4 +1,4 @@
-"""Trims the tracks of a file to a window, without encoding anything anew."""
+"""Trimming of the tracks of a file to a window, without re-encoding."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from viral.media.window import ClipWindow
 
 @dataclass(frozen=True)
 class TrimmedTrack:
-    """The frames of a video track within a window: frame n of `index` is frame `first` + n of the file.
+    """Frames of a video track within a window: frame n of `index` is frame `first` + n of the file.
 
-    Times count from the start of the window. `key` bool (P,) has the key frames of the file; in `index` the first frame
-    is one too, as in a file that was cut there.
+    Times count from the start of the window. `key` bool (P,) marks the key frames of the file; `index` also marks the
+    first frame, which would be a key frame in a file cut there.
     """
 
     index: FrameIndex
@@ -26,17 +26,17 @@ class TrimmedTrack:
 
     @property
     def packets(self) -> PacketTrack:
-        """The coded track. Key flags are the file's, since the first packet may be smaller than a key frame's."""
+        """The coded track, with the key flags of the file: the first packet may be smaller than a key frame."""
         return PacketTrack(self.index.pts_seconds, self.index.sizes, self.key)
 
 
 def trim_frames(index: FrameIndex, window: ClipWindow | None, seen_seconds: float) -> TrimmedTrack:
-    """Trim to the frame on the screen when the window starts, and those that begin before it stops.
+    """Keep the frame on screen at the start of the window, and all later frames that begin before its end.
 
     Args:
-        index: of the whole track.
+        index: frame index of the whole track.
         window: None for the whole track.
-        seen_seconds: where the last packet of the file ends; the last frame stays while there is only audio.
+        seen_seconds: end of the last packet of the file. If audio outlasts the video, the last frame stays on screen.
 
     Raises:
         EmptyWindowError: the window has no frame.
@@ -47,7 +47,7 @@ def trim_frames(index: FrameIndex, window: ClipWindow | None, seen_seconds: floa
     last = int(np.searchsorted(index.pts_seconds, window.until - TIME_TOLERANCE))
     if window.start >= seen_seconds or last <= first:
         span = f"the video lasts from {index.pts_seconds[0]:.3g} s to {max(index.end, seen_seconds):.3g} s"
-        raise EmptyWindowError(f"there is no picture from {window}: {span}")
+        raise EmptyWindowError(f"there is no video from {window}: {span}")
     end = index.end if index.end > window.start else seen_seconds
     key = index.key[first:last]
     trimmed = replace(
@@ -63,10 +63,10 @@ def trim_frames(index: FrameIndex, window: ClipWindow | None, seen_seconds: floa
 
 
 def trim_audio(audio: dict[int, Audio], window: ClipWindow | None, start_seconds: float) -> dict[int, Audio]:
-    """Trim the audio at each rate; rates without a sample in the window are dropped.
+    """Trim the audio, given by rate; drop rates without a sample in the window.
 
     Args:
-        audio: by rate.
+        audio: the whole track at each rate.
         window: None for the whole track.
         start_seconds: time of the first sample.
     """

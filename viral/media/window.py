@@ -1,4 +1,4 @@
-"""A time range of a video: the file is read as if it had been cut to it."""
+"""Time range of a video. With a window, a file is read as if it had been cut to that range."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from viral.errors import ConfigError
 
 @dataclass(frozen=True)
 class ClipWindow:
-    """Time range from `start` to `stop` (None: the end), in seconds of a video's own clock.
+    """Time range from `start` to `stop` (None: the end), in seconds from the start of the video.
 
     Raises:
         ConfigError: the range is empty.
@@ -21,19 +21,19 @@ class ClipWindow:
 
     def __post_init__(self) -> None:
         if not 0 <= self.start < self.until or not math.isfinite(self.start):
-            raise ConfigError(f"{self} is no part of a video: give a start from 0 on and a later stop")
+            raise ConfigError(f"{self} is no part of a video: the start must be at least 0 and the stop later")
 
     @property
     def until(self) -> float:
-        """The stop time; infinity for the end of the video."""
+        """The stop time, or infinity for the end of the video."""
         return math.inf if self.stop is None else self.stop
 
     def length(self, seconds: float) -> float:
-        """How much of a video of this length lies in the window."""
+        """Return how many of the `seconds` of a video lie in the window."""
         return max(0.0, min(self.until, seconds) - self.start)
 
     def overlaps(self, start: float, stop: float) -> bool:
-        """Whether any time from `start` to `stop` lies in the window."""
+        """Whether the range from `start` to `stop` overlaps the window."""
         return start < self.until and stop > self.start
 
     def __str__(self) -> str:
