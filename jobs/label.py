@@ -1,4 +1,4 @@
-"""Posts → a label table: the split, and targets fitted on its training part."""
+"""`viral label`: posts → a label table with the split, and targets fitted on the training split."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _TIME_KINDS = ("time", "time_author")
 class LabelSummary:
     """Counts of labelled posts, of dropped posts by reason, and of labelled posts by split.
 
-    `copies` are posts with the video of an earlier post, as far as it has features; they are unused.
+    `copies` are unused posts with the video of an earlier post; only posts with features are compared.
     """
 
     table: str
@@ -56,21 +56,21 @@ class LabelSummary:
 def run(
     store: Store, label: LabelSpec, split: SplitSpec, *, name: str | None = None, keep_copies: bool = False
 ) -> LabelSummary:
-    """Label every post that has the columns the definition requires, fitted on the training split alone.
+    """Label every post that has the required columns, fitted on the training split alone.
 
-    Loads thirteen narrow columns of all posts on this machine, about 800 bytes per post at the peak (measured at 10^6
-    posts), because a definition may compare any two posts (within a week, or of an author) and a split ranks all posts.
+    Loads `COLUMNS` of all posts on this machine, because a definition may compare any two posts (of a week, or of an
+    author) and a split ranks all posts. The peak is about 800 bytes per post (measured at 10^6 posts).
 
     Args:
         store: the root.
         label: the label.
         split: the kind of split.
-        name: name of the table; default: the definition's.
-        keep_copies: keep posts with the video of an earlier one in the split; the audit then refuses to evaluate a
-            model with such test posts.
+        name: name of the table; default: that of the definition.
+        keep_copies: keep posts with the video of an earlier post in the split; the audit then refuses to evaluate a
+            model on them.
 
     Raises:
-        TableError: no posts, or too few for the split.
+        TableError: there are no posts, or too few for the split.
         ConfigError: the definition or the split is not possible for these posts.
     """
     posts = all_posts(store)
@@ -104,13 +104,12 @@ def all_posts(store: Store) -> pa.Table:
 
 def label_rows(posts: pa.Table, parts: npt.NDArray[np.str_], labelled: AppliedLabel) -> pa.Table:
     """Build the rows of the label table from posts that all have a label."""
-    rates = {f"{name}_rate": pa.array(values, from_pandas=True) for name, values in log_rates(posts).items()}
     columns: dict[str, Any] = {
         **{name: posts[name] for name in ("post_id", "author_id", "posted_at")},
         "split": pa.array(parts.astype(object), pa.string()),
         "target": pa.array(labelled.target),
         "is_viral": pa.array(labelled.is_viral),
-        **rates,
+        **{f"{name}_rate": pa.array(values, from_pandas=True) for name, values in log_rates(posts).items()},
     }
     return pa.table(columns).select(LABELS.names).cast(LABELS)
 
@@ -124,8 +123,10 @@ def _replace(store: Store, name: str, rows: pa.Table, about: dict[str, Any]) -> 
 
 @click.command()
 @click.option("--definition", default="log_views", show_default=True, type=click.Choice(DEFINITIONS))
-@click.option("--top", default=0.25, show_default=True, help="The fraction of posts that is viral.")
-@click.option("--within", multiple=True, type=click.Choice(["week", "age", "duration"]), help="Compare within bins.")
+@click.option("--top", default=0.25, show_default=True, help="Fraction of posts that count as viral.")
+@click.option(
+    "--within", multiple=True, type=click.Choice(["week", "age", "duration"]), help="Compare posts within bins only."
+)
 @click.option(
     "--split",
     default="time_author",
@@ -133,9 +134,9 @@ def _replace(store: Store, name: str, rows: pa.Table, about: dict[str, Any]) -> 
     type=click.Choice(["time_author", "time", "author", "sound", "random"]),
     help="Test posts: newer posts by other authors, newer posts, other authors, other sounds, or any posts.",
 )
-@click.option("--gap-days", default=0.0, show_default=True, help="Days left out before the cut, for the time kinds.")
+@click.option("--gap-days", default=0.0, show_default=True, help="Days to leave out before each cut, if split by time.")
 @click.option("--seed", default=0, show_default=True, help="Random seed of the author, sound and random splits.")
-@click.option("--name", help="Name of the table; default: the definition's.")
+@click.option("--name", help="Name of the table; default: that of the definition.")
 @click.option(
     "--keep-copies", is_flag=True, help="Also use posts with the video of an earlier one; the audit rejects them."
 )
@@ -157,7 +158,7 @@ def command(
 
     After a backfill, posts with the video of an earlier post are left out of every part of the split.
     """
-    del debug  # an option of every command; this one has no debug output
+    del debug  # every command has this option, but this one has no debug output
     label = LabelSpec(definition, top, within)
     spec = SplitSpec(split, gap_days=gap_days, seed=seed)
     store = Store.open(root)

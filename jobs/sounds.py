@@ -1,7 +1,4 @@
-"""Posts → one row per sound, in a root of its own on which every other job can run, with sounds as posts.
-
-Also writes the table of each sound's popularity before each post.
-"""
+"""`viral sounds`: posts → one row per sound, and the popularity of each post's sound before the post."""
 
 from __future__ import annotations
 
@@ -35,7 +32,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class SoundsSummary:
-    """The root of the sounds, and counts of its content."""
+    """Root of the sounds, and counts of posts and sounds."""
 
     root: str
     posts: int = 0
@@ -47,11 +44,11 @@ class SoundsSummary:
 
 
 def run(store: Store, *, address: str | None = None, debug: bool = False) -> SoundsSummary:
-    """Aggregate the posts of each sound and merge the rows into the posts table of the sounds' root.
+    """Aggregate the posts of each sound into one row, in the posts table of a root of its own (`sounds_root`).
 
-    Also rewrites the table `sound_history` of the posts' root; a backfill that reads it meanwhile fails and asks to be
-    run again. Ray Data shuffles narrow columns by bucket of the sound. A task holds one bucket, so all posts of one
-    sound must fit in memory, at about 300 bytes each. Running it again without new posts changes no sound.
+    Also rewrites the table `sound_history`; a backfill that reads it meanwhile fails and asks to be run again.
+    Ray Data shuffles narrow columns by bucket of the sound. A task holds one bucket, so all posts of one sound must fit
+    in memory, at about 300 bytes each. A second run without new posts changes no sound.
 
     Raises:
         TableError: there are no posts, or none has a `sound_id`.
@@ -77,27 +74,29 @@ def _by_sound(store: Store, log2_buckets: int, columns: tuple[str, ...]) -> Grou
     def read(batch: pa.Table) -> pa.Table:
         [bucket] = batch["bucket"].to_pylist()
         rows = posts_table(store).read(log2_buckets, bucket, columns)
-        return rows.append_column(
-            "bucket", pa.array(bucket_of(rows["sound_id"].fill_null(""), log2_buckets), pa.int64())
-        )
+        return _with_bucket(rows, rows["sound_id"].fill_null(""), log2_buckets)
 
     rows = bucket_dataset(log2_buckets).map_batches(read, batch_size=1, batch_format="pyarrow")
     return rows.groupby("bucket", num_partitions=_partitions(log2_buckets))
 
 
+def _with_bucket(rows: pa.Table, keys: pa.ChunkedArray, log2_buckets: int) -> pa.Table:
+    return rows.append_column("bucket", pa.array(bucket_of(keys, log2_buckets), pa.int64()))
+
+
 def _partitions(log2_buckets: int) -> int:
-    """Number of shuffle partitions: Ray's default of 200 is too many for few buckets."""
+    """Number of shuffle partitions, because Ray's default of 200 is too many for few buckets."""
     return min(1 << log2_buckets, MAX_TASKS)
 
 
 def _write_history(store: Store, log2_buckets: int, posts: int) -> int:
-    """Rewrite the history table, shuffled back to buckets of posts; return the number of its rows."""
+    """Rewrite the history table, in buckets of posts; return the number of rows."""
     version = uuid.uuid4().hex[:12]
     table = replaced.begin(store, HISTORY_TABLE, SOUND_HISTORY, version)
 
     def compute(posts: pa.Table) -> pa.Table:
         rows = compute_history(posts)
-        return rows.append_column("bucket", pa.array(bucket_of(rows["post_id"], log2_buckets), pa.int64()))
+        return _with_bucket(rows, rows["post_id"], log2_buckets)
 
     def write(rows: pa.Table) -> pa.Table:
         table.append(rows, log2_buckets)
@@ -113,7 +112,7 @@ def _write_history(store: Store, log2_buckets: int, posts: int) -> int:
 
 
 def _merge_sounds(store: Store, log2_buckets: int) -> Dataset:
-    """Aggregate and merge each bucket of sounds; the dataset holds their counts."""
+    """Aggregate and merge each bucket of sounds; the dataset yields counts per bucket."""
 
     def merge(rows: pa.Table) -> pa.Table:
         bucket = int(rows["bucket"][0].as_py())
@@ -134,9 +133,9 @@ def _merge_sounds(store: Store, log2_buckets: int) -> Dataset:
 @ray_options
 @root_options
 def command(root: str, address: str | None, as_json: bool, debug: bool) -> None:
-    """Write one row per sound, aggregated from its posts, to ROOT/sounds: a root whose posts are sounds.
+    """Aggregate the posts of each sound into one row of ROOT/sounds, a root whose posts are sounds.
 
-    Also write the popularity of each post's sound before the post, which the extractor `popularity` reads.
+    Also compute the popularity of each post's sound before the post, which the extractor `popularity` reads.
     """
     store = Store.open(root)
     print_summary(record_run(store, "sounds", lambda _: run(store, address=address, debug=debug)), as_json=as_json)

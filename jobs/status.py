@@ -1,4 +1,4 @@
-"""The running and past runs of a root."""
+"""`viral status`: the running and past commands of a root."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from viral.tables.run_log import Run, runs
 @click.option("--last", default=10, show_default=True, type=click.IntRange(1), help="Number of runs to show.")
 @root_options
 def command(last: int, root: str, as_json: bool, debug: bool) -> None:
-    """Show the running and past runs of a root; --json prints one object per run."""
-    del debug  # an option of every command; this one has no debug output
+    """Show the running and past commands of a root; --json prints one object per run."""
+    del debug  # every command has this option, but this one has no debug output
     latest = runs(Store.open(root), last)
     for run in latest:
         click.echo(json.dumps(asdict(run)) if as_json else _line(run))

@@ -14,10 +14,12 @@ from viral.errors import ConfigError
 DEFAULT_FILE = "viral.yaml"
 
 
-class MediaSettings(BaseModel):
-    """Limits on the videos that are read."""
-
+class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid")
+
+
+class MediaSettings(_Section):
+    """Limits on the videos that are read."""
 
     # Far above any short video, so that only broken or foreign files exceed them.
     max_bytes: PositiveInt = Field(default=512 << 20, description="largest file")
@@ -25,57 +27,56 @@ class MediaSettings(BaseModel):
     max_pixels: PositiveInt = Field(default=8192 * 4320, description="largest frame: 8K")
 
 
-class SandboxSettings(BaseModel):
+class SandboxSettings(_Section):
     """Limits on the decoding of one file, in a child process."""
 
-    model_config = ConfigDict(extra="forbid")
-
+    # A short video decodes in less than one second: a minute means a hanging decoder, even on a busy machine.
     seconds: float = Field(default=60.0, gt=0, description="wall time per file")
+    # Some 20 RGB frames of `media.max_pixels`.
     memory_bytes: PositiveInt = Field(default=2 << 30, description="memory above what the child has at its start")
+    # A new child takes half a second to start, which 100 files share.
     recycle_after: PositiveInt = Field(
         default=100, description="files that a child decodes before it is replaced, because decord leaks memory"
     )
 
 
-class BackfillSettings(BaseModel):
+class BackfillSettings(_Section):
     """How a backfill uses a cluster."""
 
-    model_config = ConfigDict(extra="forbid")
-
     shape: Literal["auto", "fused", "two-stage"] = Field(
-        default="auto", description="decode and encode in one worker or in two; auto: two if there is a GPU"
+        default="auto", description="decode and encode in one worker or in two; auto: in two if there is a GPU"
     )
     workers: PositiveInt | None = Field(
-        default=None, description="CPU cores to use; unset: all. More than there are: an autoscaler adds them"
+        default=None, description="CPU cores to use, default all; an autoscaler adds the cores that are missing"
     )
     encoders: PositiveInt | None = Field(
-        default=None, description="workers of the second stage among these; unset: one per GPU, else half of them"
+        default=None, description="how many of these encode in two stages; default: one per GPU, without GPUs half"
     )
 
 
-class FetchSettings(BaseModel):
+class FetchSettings(_Section):
     """Limits on the fetching of one URL."""
 
-    model_config = ConfigDict(extra="forbid")
-
+    # The largest file (`media.max_bytes`) at 15 Mbit/s.
+    # Four stalled attempts and the pauses between them take less than half of it.
     seconds: float = Field(
-        default=300.0, gt=0, description="wall time per URL, all attempts, without waiting for its turn"
+        default=300.0, gt=0, description="wall time per URL with all attempts, without waiting for the rate limit"
     )
     stall_seconds: float = Field(default=30.0, gt=0, description="time without a byte before a connection is closed")
     attempts: PositiveInt = Field(default=4, description="requests per URL while it fails with a transient error")
     backoff_seconds: float = Field(default=1.0, gt=0, description="pause after the first failure; doubles each time")
 
 
-class ServeSettings(BaseModel):
-    """The HTTP endpoint."""
+class ServeSettings(_Section):
+    """Address and limits of the HTTP endpoint."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    host: str = "127.0.0.1"
-    port: int = Field(default=8000, ge=0, le=65535)
-    max_upload_bytes: PositiveInt = 256 << 20
-    max_replicas: PositiveInt = 4
-    max_queued: PositiveInt = Field(default=64, description="requests that wait at a replica; further ones get 503")
+    host: str = "127.0.0.1"  # loopback: the endpoint needs a key on any other host
+    port: int = Field(default=8000, ge=0, le=65535)  # the default of Ray Serve; 0 picks a free port
+    max_upload_bytes: PositiveInt = 256 << 20  # half of media.max_bytes: uploads are held in memory
+    max_replicas: PositiveInt = 4  # encoders at most; each takes a CPU core and loads all weights
+    # Even a single encoder answers 64 drafts within the request's timeout of 120 s if each takes less than 2 s.
+    max_queued: PositiveInt = Field(default=64, description="drafts that wait for an encoder; further ones get 503")
+    # Each check is one listing of the promotions, by each replica.
     follow_seconds: float = Field(default=5.0, gt=0, description="interval of the check for a new champion")
 
 
@@ -109,7 +110,7 @@ def load() -> Settings:
     """Load the settings of this process.
 
     Raises:
-        ConfigError: an invalid value, with its name, or a file that is no mapping of settings.
+        ConfigError: a value is invalid (the message names it), or the file is not a mapping of settings.
     """
     where = f"{DEFAULT_FILE} or the environment" if Path(DEFAULT_FILE).exists() else "the environment"
     try:

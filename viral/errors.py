@@ -1,21 +1,21 @@
 """Errors raised on purpose, and the reason codes that failed rows store.
 
 ViralError
-├── UsageError                  the request is wrong: one line with the fix, exit status 2
+├── UsageError                  the request is wrong: a message of one line with the fix, exit status 2
 │   ├── ConfigError             a setting, a column map or a feature set is unknown or invalid
 │   ├── RootError               the root is missing or not accessible
 │   ├── TableError              a table is missing, empty, or does not fit the request
-│   ├── PromotionError          a model that is not better than the champion cannot replace it
+│   ├── PromotionError          a model cannot replace the champion
 │   ├── SourceError             scraped data is not in the format of its source
-│   ├── LeakError               a model has seen what it is evaluated on; names the rows and columns
-│   └── WeightsError            pretrained weights are missing; names the command that downloads them
+│   ├── LeakError               a model has seen its test data
+│   └── WeightsError            pretrained weights are missing
 ├── StorageError                reading or writing the root failed (no space, no access, no response)
-├── FetchError                  one URL cannot be fetched: becomes a row of `fetches` with `reason`
+├── FetchError                  one URL cannot be fetched; stored as a row of `fetches` with `reason`
 │   ├── BadAddressError         bad_address
 │   ├── HostNotAllowedError     host_not_allowed
 │   ├── RateLimitedError        rate_limited
 │   └── PageError               page_error
-└── PostError                   one post cannot be processed: becomes a row with `reason`
+└── PostError                   one post cannot be processed; stored as a row with `reason`
     ├── UnreadableError         unreadable
     ├── NoVideoStreamError      no_video_stream
     ├── UnsupportedCodecError   unsupported_codec
@@ -37,7 +37,7 @@ from typing import ClassVar
 
 
 class ViralError(Exception):
-    """An error with a message for its user: one line that says what is wrong and how to fix it."""
+    """An error whose message tells the user, on one line, what is wrong and how to fix it."""
 
 
 class UsageError(ViralError):
@@ -65,7 +65,7 @@ class SourceError(UsageError):
 
 
 class LeakError(UsageError):
-    """A model has seen, or was fitted on, what it is evaluated on; the message names check, columns, rows and fix."""
+    """A model was fitted on, or can read, its test data; the message names check, columns, rows and fix."""
 
 
 class WeightsError(UsageError):
@@ -77,7 +77,7 @@ class StorageError(ViralError):
 
 
 class FetchError(ViralError):
-    """One URL cannot be fetched, for a reason that only the web has. It becomes a row."""
+    """One URL cannot be fetched, for a reason that only the web has; stored as a row of `fetches`."""
 
     reason: ClassVar[str] = "error"
 
@@ -95,7 +95,7 @@ class HostNotAllowedError(FetchError):
 
 
 class RateLimitedError(FetchError):
-    """The host keeps answering 429, or asks for a longer pause than the deadline permits."""
+    """The host keeps answering 429, or asks for a pause longer than the time that is left."""
 
     reason = "rate_limited"
 
@@ -107,7 +107,7 @@ class PageError(FetchError):
 
 
 class PostError(ViralError):
-    """One post cannot be processed. It becomes a row and never stops a job."""
+    """One post cannot be processed; stored as a row, and never stops a job."""
 
     reason: ClassVar[str] = "error"
     meaning: ClassVar[str] = ""
@@ -116,92 +116,79 @@ class PostError(ViralError):
 class UnreadableError(PostError):
     """No decoder can read the file."""
 
-    reason = "unreadable"
-    meaning = "no decoder can read the file, or it is empty"
+    reason, meaning = "unreadable", "no decoder can read the file, or it is empty"
 
 
 class NoVideoStreamError(PostError):
     """The file has no video stream."""
 
-    reason = "no_video_stream"
-    meaning = "the file has no video stream"
+    reason, meaning = "no_video_stream", "the file has no video stream"
 
 
 class UnsupportedCodecError(PostError):
     """The video codec is not supported, or the video is encrypted."""
 
-    reason = "unsupported_codec"
-    meaning = "no installed decoder knows the video codec, or the video is encrypted"
+    reason, meaning = "unsupported_codec", "no installed decoder knows the video codec, or the video is encrypted"
 
 
 class TooLongError(PostError):
     """The video is longer than the limit."""
 
-    reason = "too_long"
-    meaning = "the video is longer than media.max_seconds"
+    reason, meaning = "too_long", "the video is longer than media.max_seconds"
 
 
 class TooLargeError(PostError):
     """The file or its frames are larger than the limit."""
 
-    reason = "too_large"
-    meaning = "the file is larger than media.max_bytes, or a frame larger than media.max_pixels"
+    reason, meaning = "too_large", "the file is larger than media.max_bytes, or a frame larger than media.max_pixels"
 
 
 class TimedOutError(PostError):
     """Decoding took longer than the limit."""
 
-    reason = "timed_out"
-    meaning = "decoding took longer than sandbox.seconds"
+    reason, meaning = "timed_out", "decoding took longer than sandbox.seconds"
 
 
 class CrashedError(PostError):
     """The decoding process died."""
 
-    reason = "crashed"
-    meaning = "the decoding process died, by a segmentation fault for example"
+    reason, meaning = "crashed", "the decoding process died, by a segmentation fault for example"
 
 
 class OutOfMemoryError(PostError):
     """Decoding needed more memory than the limit."""
 
-    reason = "out_of_memory"
-    meaning = "decoding needed more memory than sandbox.memory_bytes"
+    reason, meaning = "out_of_memory", "decoding needed more memory than sandbox.memory_bytes"
 
 
 class MissingObjectError(PostError):
     """There is no file at the post's video URI."""
 
-    reason = "missing_object"
-    meaning = "there is no file at the post's video URI, or the post has none"
+    reason, meaning = "missing_object", "there is no file at the post's video URI, or the post has none"
 
 
 class AccessDeniedError(PostError):
     """The storage denies access to the video."""
 
-    reason = "access_denied"
-    meaning = "the storage denied access to the file"
+    reason, meaning = "access_denied", "the storage denied access to the file"
 
 
 class ReadError(PostError):
     """Reading the video from storage failed."""
 
-    reason = "storage_error"
-    meaning = "reading the file from storage failed, after retries"
+    reason, meaning = "storage_error", "reading the file from storage failed, after retries"
 
 
 class EmptyWindowError(PostError):
     """The requested window is outside the video."""
 
-    reason = "empty_window"
-    meaning = "the requested part of the video (by an explanation) lies outside it"
+    reason, meaning = "empty_window", "the requested part of the video (by an explanation) lies outside it"
 
 
 class ExtractorError(PostError):
     """An extractor failed on this post."""
 
-    reason = "extractor_error"
-    meaning = "an extractor failed on decoded media; the detail names it"
+    reason, meaning = "extractor_error", "an extractor failed on decoded media; the detail names it"
 
 
 def reasons() -> dict[str, str]:

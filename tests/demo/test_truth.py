@@ -42,6 +42,6 @@ def test_the_readme_says_what_is_planted() -> None:
     assert "synthetic" in text
     assert "No real person" in text
     assert "33 clips" in text
-    assert "+ 0.25 if its caption tells of a mishap" in text
+    assert "+ 0.25 if its caption describes a mishap" in text
     assert "1.4 x noise" in text
     assert "{" not in text

@@ -37,14 +37,14 @@ def test_a_root_that_does_not_exist(viral, command):
         (["backfill"], "is empty: ingest some first (viral ingest)"),
         (["label"], "is empty: ingest some first (viral ingest)"),
         (["train", "fusion"], "there is no table features/light-"),
-        (["train", "fusion", "--name", "a/b"], "'a/b' is no name"),
+        (["train", "fusion", "--name", "a/b"], "'a/b' is not a valid name"),
         (["train", "fusion", "--gate", "caption"], "--gate takes EXTRACTOR=WEIGHT"),
         (["train", "sound", "--continue-from", "hum/2"], "there is no model hum"),
         (["evaluate"], "there is no model fusion"),
-        (["evaluate", "--model", "../x"], "is no name"),
+        (["evaluate", "--model", "../x"], "is not a valid name"),
         (["score"], "name FILES to score, or --all"),
         (["score", "--all"], "there is no model fusion"),
-        (["score", "x.mp4", "--model", "a b"], "'a b' is no name"),
+        (["score", "x.mp4", "--model", "a b"], "'a b' is not a valid name"),
     ],
 )
 def test_an_empty_root(viral, tmp_path, arguments, message):

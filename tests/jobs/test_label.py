@@ -72,7 +72,7 @@ def test_what_cannot_be_labelled(tmp_path, trending):
     empty = Store.open(tmp_path)
     with pytest.raises(TableError, match="is empty: ingest some first"):
         label.run(empty, LabelSpec("log_views"), SplitSpec("author"))
-    with pytest.raises(ConfigError, match="is no name"):
+    with pytest.raises(ConfigError, match="is not a valid name"):
         label.run(trending, LabelSpec("log_views"), SplitSpec("author"), name="a/b")
     with pytest.raises(TableError):
         label.run(trending, LabelSpec("views_per_follower"), SplitSpec("author"))

@@ -129,7 +129,7 @@ def test_wrong_requests(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="there is no source 'excel': --source takes one of"):
         study.source_of(("excel", "posts.xls"), None)
     assert study.source_of(None, None) is None
-    with pytest.raises(ConfigError, match="is no name"):
+    with pytest.raises(ConfigError, match="is not a valid name"):
         study.run(Store.open(tmp_path), replace(spec(tmp_path), name="../up"), Settings())
 
 

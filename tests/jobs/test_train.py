@@ -71,7 +71,7 @@ def test_what_cannot_be_trained(store, flow, tmp_path):
         run(store, label="other")
     with pytest.raises(ConfigError, match="has no image: it has metadata, text, audio, editing"):
         run(store, modality="image")
-    with pytest.raises(ConfigError, match="is no name"):
+    with pytest.raises(ConfigError, match="is not a valid name"):
         run(store, name="a/b")
     with pytest.raises(ConfigError, match=r"40 workers need more than the \d+ cores"):
         run(store, workers=40)

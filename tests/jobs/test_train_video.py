@@ -168,6 +168,6 @@ def test_what_cannot_be_trained(trained: TrainedMember, tmp_path: Path) -> None:
         run(backbone=clip_network("r2plus1d", {}))
     with pytest.raises(TableError, match="at least 40 are needed"):
         run(workers=40)
-    with pytest.raises(ConfigError, match="is no name"):
+    with pytest.raises(ConfigError, match="is not a valid name"):
         train_video.run(trained.store, replace(SPEC, name="a/b"), CONFIG, Settings())
     assert not list(trained.store.objects("models/m"))

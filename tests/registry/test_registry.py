@@ -74,12 +74,12 @@ def test_what_is_not_there(any_store: Store) -> None:
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a b", "-a", "a" * 65, "ä", "a\n", "../posts"])
 def test_what_is_no_name(name: str, any_store: Store) -> None:
-    with pytest.raises(ConfigError, match="is no name: use letters"):
+    with pytest.raises(ConfigError, match="is not a valid name: use at most 64 letters"):
         check_name(name)
 
 
 def test_a_reference_cannot_leave_the_models(any_store: Store) -> None:
-    with pytest.raises(ConfigError, match=r"'\.\.' is no name"):
+    with pytest.raises(ConfigError, match=r"'\.\.' is not a valid name"):
         Registry(any_store).load("../posts")
     assert check_name("log_views-0.9") == "log_views-0.9"
 

@@ -43,7 +43,7 @@ def test_an_unfinished_generation_is_not_seen_and_goes_after_a_week(any_store: S
     any_store.write("labels/x/unfinished/_generation", week_ago.isoformat().encode())
     replace(any_store, "fourth", rows(3, 4))
     assert list(any_store.objects("labels/x/unfinished")) == []
-    with pytest.raises(TableError, match="labels/x was replaced meanwhile: run this again"):
+    with pytest.raises(TableError, match="labels/x was replaced meanwhile: run the command again"):
         replaced.commit(any_store, "labels/x", "unfinished", {})
     assert replaced.open_current(any_store, "labels/x", SCHEMA)[0].read()["value"].to_pylist() == [4, 4, 4]
 
@@ -61,7 +61,7 @@ def test_an_empty_table_is_a_table(any_store: Store) -> None:
 
 
 def test_no_table_names_those_there_are(any_store: Store) -> None:
-    with pytest.raises(TableError, match=r"no table labels/y in .*, nor any other in labels/: make one first"):
+    with pytest.raises(TableError, match=r"no table labels/y in .*, nor any other in labels/: create one first"):
         replaced.open_current(any_store, "labels/y", SCHEMA)
     replace(any_store, "first", rows(1, 1))
     with pytest.raises(TableError, match=r"no table labels/y in .*: there are x$"):
@@ -75,7 +75,7 @@ def test_who_reads_a_replaced_generation_is_told(any_store: Store) -> None:
     listed = reader.files()
     replace(any_store, "second", rows(20, 2))
     for read in (reader.read, lambda: reader.read(files=listed), lambda: list(reader.scan())):
-        with pytest.raises(TableError, match=r"^the table labels/x was replaced meanwhile: run this again$"):
+        with pytest.raises(TableError, match=r"^the table labels/x was replaced meanwhile: run the command again$"):
             read()
 
 

@@ -1,4 +1,4 @@
-"""Command groups that import a command when it is called, and the exit status of commands."""
+"""Command groups that import a command only when it is called, and the exit status of commands."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import click
 
 from viral.errors import ViralError
 
-BAD_INPUT = 2  # as click exits on bad usage
-INTERRUPTED = 130  # as shells report SIGINT: 128 + 2
+BAD_INPUT = 2  # click's exit status for wrong usage
+INTERRUPTED = 130  # a shell's exit status after SIGINT: 128 + 2
 
 
 class LazyGroup(click.Group):
     """Command group that imports a command's module only when it is called, so that `--help` answers at once.
 
     Args:
-        table: for each command the module that defines it as `command`, and its line in the overview.
-        attributes: of click.Group.
+        table: per command name, the module that defines it as `command`, and one line of help.
+        attributes: passed to click.Group.
     """
 
     def __init__(self, *, table: Mapping[str, tuple[str, str]], **attributes: Any) -> None:
@@ -28,11 +28,11 @@ class LazyGroup(click.Group):
         self.table = table
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """List the names in the order of the table."""
+        """List the command names in the order of the table."""
         return list(self.table)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import the module of the command."""
+        """Import the module of the command; None if there is no such command."""
         if cmd_name not in self.table:
             return None
         return cast("click.Command", importlib.import_module(self.table[cmd_name][0]).command)
@@ -49,7 +49,7 @@ def execute(entry: click.Command) -> None:
     `--debug` shows the traceback of a ViralError, too. Any other exception is a bug and always shows its traceback.
     """
     try:
-        # click's standalone mode would end an interrupted command with status 1 and no hint how to continue.
+        # In standalone mode, click would exit an interrupted command with status 1 and without the hint below.
         status = entry.main(standalone_mode=False)
     except click.ClickException as error:
         error.show()

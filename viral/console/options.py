@@ -14,11 +14,9 @@ R = TypeVar("R")
 def root_options(function: Callable[P, R]) -> Callable[P, R]:
     """Add the options of every command that works on a root: `--root`, `--json`, `--debug`."""
     for option in (
-        click.option("--debug", is_flag=True, help="Show Ray's own output, and traces of errors."),
+        click.option("--debug", is_flag=True, help="Show Ray's own output, and tracebacks."),
         click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON."),
-        click.option(
-            "--root", required=True, envvar="VIRAL_ROOT", help="Folder or s3://bucket/prefix that holds everything."
-        ),
+        click.option("--root", required=True, envvar="VIRAL_ROOT", help="Folder or s3://bucket/prefix with all data."),
     ):
         function = option(function)
     return function
@@ -27,5 +25,5 @@ def root_options(function: Callable[P, R]) -> Callable[P, R]:
 def ray_options(function: Callable[P, R]) -> Callable[P, R]:
     """Add the option of every command that runs on Ray: `--address`."""
     return click.option(
-        "--address", envvar="RAY_ADDRESS", default=None, help="Ray cluster to run on; absent: this machine."
+        "--address", envvar="RAY_ADDRESS", default=None, help="Ray cluster to run on; default: this machine."
     )(function)

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 ProgressCallback = Callable[[int, int], None]
-"""Called with the number of finished and of all items."""
+"""Called with the number of finished items and of all items."""
 
 
 def print_summary(summary: Any, *, as_json: bool) -> None:
@@ -56,12 +56,12 @@ def progress_bar(title: str, *, unit: str = "post") -> ProgressCallback:
     """Create a progress callback `(done, total)`: a bar with rate and time left on a terminal, silent elsewhere."""
     from tqdm import tqdm
 
-    bar_of = functools.cache(  # created by the first call, which knows the total
+    create_bar = functools.cache(  # on the first update, when the total is known
         lambda total: tqdm(desc=title, total=total, unit=unit, unit_scale=unit == "B", disable=None)
     )
 
     def update(done: int, total: int) -> None:
-        bar = bar_of(total)
+        bar = create_bar(total)
         bar.update(done - bar.n)
         if done >= total:
             bar.close()

@@ -1,4 +1,4 @@
-"""A synthetic corpus of short videos whose views depend on content in a planted, documented way."""
+"""Synthetic corpus of short videos whose views depend on their content by a documented formula."""
 
 from viral.demo.corpus import generate, new_clip
 from viral.demo.plan import PlannedPost, plan_posts

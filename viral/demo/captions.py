@@ -1,4 +1,4 @@
-"""Captions in one of two tones: a mishap that comes as a surprise, or a calm moment.
+"""Captions in one of two tones: a surprising mishap, or a calm moment.
 
 Only the described event depends on the tone. Length, punctuation, capitals, hashtags, mentions and the way the viewer
 is addressed are drawn independently of it.
@@ -14,8 +14,11 @@ from typing import Any
 
 import numpy as np
 
-_LENGTHS = (55, 130)  # characters without end and hashtags, drawn uniformly: the range that frame and event can fill
-_TOLERANCE = 3  # characters: frames this close to the drawn length are equally likely, so that captions vary
+_LENGTHS = (
+    55,
+    130,
+)  # characters without end and hashtags, drawn uniformly; events with openers and closers reach this range
+_TOLERANCE = 3  # characters from the drawn length: frames within it are equally likely, so that captions vary
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,7 @@ class Topic:
     mishap: tuple[str, ...]
 
 
-# Sentence templates. Drawing is by position, so reordering the file changes every corpus.
+# Sentence templates. They are drawn by position, so reordering the file changes every corpus.
 _TEMPLATES: dict[str, Any] = json.loads(files("viral.demo").joinpath("captions.json").read_text(encoding="utf-8"))
 TOPICS = {
     name: Topic(**{part: tuple(texts) for part, texts in topic.items()}) for name, topic in _TEMPLATES["topics"].items()
@@ -35,7 +38,7 @@ TOPICS = {
 
 
 def write_caption(rng: np.random.Generator, *, mishap: bool) -> str:
-    """Draw a caption of a tone; its length, frame and hashtags do not depend on the tone."""
+    """Draw a caption; its length, frame and hashtags do not depend on the tone."""
     topic = TOPICS[str(rng.choice(list(TOPICS)))]
     event = str(rng.choice(topic.mishap if mishap else topic.calm))
     friend, end = str(rng.choice(_TEMPLATES["friends"])), str(rng.choice(_TEMPLATES["ends"]))
@@ -45,7 +48,7 @@ def write_caption(rng: np.random.Generator, *, mishap: bool) -> str:
 
 
 def _frame(rng: np.random.Generator, event: str, friend: str, length: int) -> str:
-    """Add an opener and a closer to an event, to a sentence of about `length` characters."""
+    """Frame an event by an opener and a closer, so that the sentence has about `length` characters."""
     frames = product(_TEMPLATES["openers"], _TEMPLATES["closers"])
     texts: list[str] = [opener + event + closer.format(friend=friend) for opener, closer in frames]
     misses = np.array([abs(len(text) - length) for text in texts])

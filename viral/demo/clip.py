@@ -15,12 +15,12 @@ from viral.demo.spec import CorpusSpec
 if TYPE_CHECKING:
     from av import AudioStream, Packet, VideoStream
 
-_KEY_FRAME_SECONDS = 5  # the longest distance of key frames, where no cut is between them
+_KEY_FRAME_SECONDS = 5  # between key frames of a scene without cuts, at most
 _AUDIO_FRAME = 1024  # samples per frame of AAC
 
 
 def render(clip: Clip, spec: CorpusSpec, path: Path) -> None:
-    """Write the clip to `path`, through a temporary file, so that a file of that name is always complete.
+    """Write the clip to a temporary file and rename it to `path`, so that a file there is always complete.
 
     Raises:
         OSError: the folder cannot be written.
@@ -47,8 +47,8 @@ def _encode(clip: Clip, spec: CorpusSpec, path: Path) -> None:
 
 
 def _x264(spec: CorpusSpec) -> dict[str, str]:
-    # One thread gives the same bytes on every run; clips, not frames, are encoded in parallel. superfast is the fastest
-    # preset with key frames at cuts, as real encoders place them; a high scenecut finds cuts between flat frames, too.
+    # One thread gives the same bytes on every run; clips are encoded in parallel. superfast is the fastest preset that
+    # places key frames at cuts, as real encoders do; a high scenecut also finds cuts between flat frames.
     key_frames = f"keyint={_KEY_FRAME_SECONDS * spec.fps}:min-keyint=2:scenecut=90"
     return {"preset": "superfast", "crf": "30", "threads": "1", "x264-params": key_frames}
 

@@ -1,4 +1,4 @@
-"""Writing of a synthetic corpus: clips, the table of posts, and the planted truth."""
+"""Generation of a synthetic corpus: clips, the table of posts, and the planted truth."""
 
 from __future__ import annotations
 
@@ -42,19 +42,19 @@ NEW_FOLDER = "new"
 def generate(
     folder: Path, spec: CorpusSpec | None = None, *, workers: int = 2, progress: ProgressCallback | None = None
 ) -> Path:
-    """Write the corpus, or what is still missing of it, into `folder`; return the folder.
+    """Write the corpus, or its missing files, into `folder`; return the folder.
 
-    `posts.csv` is written last, so a folder with this file is complete and stays untouched.
+    `posts.csv` is written last: a folder with this file is complete and is left as it is.
 
     Args:
-        folder: a new or empty folder, or one with this corpus in part or in full.
+        folder: a new or empty folder, or one with all or part of this corpus.
         spec: the specification; default: 400 posts by 80 authors.
-        workers: processes that render; 1 renders in this process. With more, a script needs the usual
-            `if __name__ == "__main__"` around its calls.
+        workers: processes that render; 1 renders in this process. With more, a script must guard its calls by
+            `if __name__ == "__main__"`.
         progress: called after each clip.
 
     Raises:
-        RootError: the folder has other content.
+        RootError: the folder contains other files.
         StorageError: the folder cannot be written.
         ViralError: a rendering process died.
     """
@@ -66,7 +66,7 @@ def generate(
             return folder
         posts = plan_posts(spec)
         folder.mkdir(parents=True, exist_ok=True)
-        # Before any clip: this file identifies an incomplete corpus.
+        # Written before any clip, because this file identifies an incomplete corpus.
         _write(folder / TRUTH_FILE, json.dumps(truth(spec, posts), indent=1) + "\n")
         _write(folder / "README.txt", readme(spec))
         _render_missing(folder / "videos", spec, [post.clip for post in posts], workers, report)
@@ -75,11 +75,11 @@ def generate(
 
 
 def new_clip(folder: Path, spec: CorpusSpec | None = None) -> tuple[Path, dict[str, Any]]:
-    """Write one more clip, by an author outside the corpus, below `folder`/new; return its path and its metadata.
+    """Write one more clip, by an author outside the corpus, to `folder`/new; return its path and its metadata.
 
-    Its content is planted to do well: many cuts, a loud opening, a mishap. The dict has `caption`, `author_followers`,
-    `posted_at` and `truth`, with `content_score` and `corpus_share_below`, the fraction of the corpus's posts whose
-    content scores lower.
+    Its content is planted to get many views: many cuts, a loud opening, a mishap. The dict has `caption`,
+    `author_followers`, `posted_at` and `truth`, which includes `content_score` and `corpus_share_below`, the fraction of
+    the corpus with a lower content score.
 
     Raises:
         StorageError: the folder cannot be written.
@@ -104,7 +104,7 @@ def new_clip(folder: Path, spec: CorpusSpec | None = None) -> tuple[Path, dict[s
 
 
 def posts_csv(posts: Sequence[PlannedPost]) -> str:
-    """Write the posts as CSV, in columns of `schemas.POSTS`; unknown values are empty."""
+    """Format the posts as CSV with columns of `schemas.POSTS`; unknown values are empty."""
     rows = [_row(post) for post in posts]
     text = io.StringIO()
     table = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
@@ -153,7 +153,7 @@ def _plan_new_post(spec: CorpusSpec) -> PlannedPost:
 
 
 def _check(folder: Path, spec: CorpusSpec) -> None:
-    """Raise RootError if the folder has anything but this corpus."""
+    """Raise RootError if the folder contains anything but this corpus."""
     truth_file = folder / TRUTH_FILE
     if truth_file.exists():
         if not _is_truth_of(truth_file, spec):
@@ -187,13 +187,15 @@ def _run(jobs: Sequence[Callable[[], None]], workers: int) -> Iterator[None]:
     if min(workers, len(jobs)) <= 1:
         yield from (job() for job in jobs)
         return
-    # Spawned, because a fork of a process with threads (torch, a progress bar) can hang.
+    # Spawned, because forking a process with threads (torch, a progress bar) can hang.
     with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn")) as pool:
         futures = [pool.submit(job) for job in jobs]
         try:
             yield from (future.result() for future in as_completed(futures))
         except BrokenProcessPool as error:
-            raise ViralError("a rendering process died: run it again with fewer workers to continue") from error
+            raise ViralError(
+                "a rendering process died: run the command again with fewer workers to continue"
+            ) from error
         finally:
             pool.shutdown(cancel_futures=True)
 

@@ -15,25 +15,25 @@ from viral.demo.spec import CorpusSpec
 Array = npt.NDArray[np.float64]
 
 CUT_RATE = (0.15, 1.6)
-"""Cuts per second, drawn uniformly."""
+"""Cuts per second, drawn uniformly: from one cut in the shortest clip to about one in 0.6 seconds."""
 OPENING_DB = (-36.0, -14.0)
-"""Loudness of the opening in dBFS (root mean square), drawn uniformly."""
+"""Loudness of the opening in dBFS (root mean square), drawn uniformly: quieter to louder than the rest."""
 BODY_DB = (-28.0, -20.0)
-"""Loudness of the rest, drawn uniformly, without effect."""
+"""Loudness of the rest in dBFS, drawn uniformly; it has no effect on views."""
 BASE_LOG_VIEWS = 8.5  # about 4,900 views
-FIRST_DAY = datetime(2025, 1, 1, tzinfo=UTC)
-DAYS = 120
-DAYS_TO_SCRAPE = 30  # from the last post to the scrape: every post had time to collect its views
+FIRST_DAY, DAYS = datetime(2025, 1, 1, tzinfo=UTC), 120  # arbitrary: the time of posting has no effect on views
+DAYS_TO_SCRAPE = 30  # from the last post to the scrape, so that every post had time to collect views
 
-# Fractions of posts with a missing modality: enough of them in a corpus of 400 to exercise its handling.
+# Fractions of posts with a missing modality: 16 to 20 of 400, enough to exercise the handling of missing values.
 _NO_SOUND, _NO_CAPTION, _NO_FOLLOWERS = 0.05, 0.04, 0.04
 _FOLLOWER_CORRELATION = 0.7  # of log followers with the author's strength
+# Median reactions per view: invented, because no effect depends on them.
 _RATES = {"likes": 0.08, "comments": 0.006, "shares": 0.008, "saves": 0.01}
 
 
 @dataclass(frozen=True)
 class PlannedSound:
-    """Sound of a clip: the number of its tune, and the loudness of its opening and rest (dBFS, root mean square)."""
+    """Sound of a clip: number of the tune, and loudness of the opening and of the rest (dBFS, root mean square)."""
 
     number: int
     original: bool
@@ -43,7 +43,7 @@ class PlannedSound:
 
 @dataclass(frozen=True)
 class Clip:
-    """Input of the rendering of one clip. `cuts` are the first frames of new scenes; `seed` determines the look."""
+    """Plan of one clip. `cuts` are the indices of frames that begin a new scene; `seed` determines the look."""
 
     post_id: str
     seed: tuple[int, ...]
@@ -54,7 +54,7 @@ class Clip:
 
 @dataclass(frozen=True)
 class Author:
-    """An invented author. `strength` is in standard deviations."""
+    """An invented author. `strength`, in standard deviations, increases the views of all posts."""
 
     author_id: str
     strength: float
@@ -94,8 +94,8 @@ class PlannedPost:
 def plan_posts(spec: CorpusSpec) -> list[PlannedPost]:
     """Plan the posts of a corpus, ordered by posting time.
 
-    Traits are stratified, and shuffled independently of each other and of the author, so that even a small corpus has
-    the specified distributions and little accidental correlation.
+    Traits are stratified and shuffled independently of each other and of the author. Even a small corpus thus has the
+    specified distributions and little accidental correlation.
     """
     rng = np.random.default_rng([spec.seed, 0])
     authors = _authors(spec, rng)
@@ -178,9 +178,8 @@ def _authors(spec: CorpusSpec, rng: np.random.Generator) -> list[Author]:
 
 
 def _assign_authors(spec: CorpusSpec, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    activity = rng.dirichlet(
-        np.full(spec.authors, 4.0)
-    )  # concentration 4: some authors post a few times more than others
+    # Concentration 4: some authors post a few times more than others.
+    activity = rng.dirichlet(np.full(spec.authors, 4.0))
     additional = rng.choice(spec.authors, spec.posts - spec.authors, p=activity)
     return rng.permutation(np.concatenate([np.arange(spec.authors), additional]))
 
@@ -208,12 +207,12 @@ def _clips(spec: CorpusSpec, rng: np.random.Generator) -> list[Clip]:
 
 
 def _reactions(rng: np.random.Generator, views: int) -> dict[str, int]:
-    """Draw counts from the views, by rates that vary per post."""
+    """Draw the counts of reactions from the views, by rates that vary per post."""
     return {name: int(rng.binomial(views, rate * np.exp(rng.normal(0, 0.35)))) for name, rate in _RATES.items()}
 
 
 def _stratified(rng: np.random.Generator, count: int) -> Array:
-    """Draw one number per stratum: (0, 1) in `count` equal parts, shuffled."""
+    """Draw one number from each of `count` equal parts of (0, 1), in random order."""
     return (rng.permutation(count) + rng.uniform(0.01, 0.99, count)) / count
 
 
@@ -231,6 +230,6 @@ def _between(limits: tuple[float, float], uniform: Array) -> Array:
 
 
 def _z(value: float, limits: tuple[float, float]) -> float:
-    """Standardise a value by the uniform distribution between the limits."""
+    """Standardise a value by mean and standard deviation of the uniform distribution between the limits."""
     low, high = limits
     return float((value - (low + high) / 2) / ((high - low) / np.sqrt(12)))

@@ -18,7 +18,7 @@ Position = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class _Look:
-    """Look of all scenes of a clip, without effect on views."""
+    """Look of all scenes of a clip; it has no effect on views."""
 
     brightness: float
     colourfulness: float
@@ -80,7 +80,7 @@ def frames(clip: Clip, size: tuple[int, int], fps: int) -> Iterator[Picture]:
         scene = _scene(rng, look, size, hue, dark=dark)
         for index in range(last - first):
             yield scene.frame(index / fps)
-        # Another hue and the other brightness, so that cuts are visible in dull clips, too.
+        # Change hue and brightness, so that cuts are visible in dull clips, too.
         hue, dark = (hue + rng.uniform(0.25, 0.75)) % 1, not dark
 
 

@@ -1,4 +1,4 @@
-"""Music-like sound: chords, a beat and hiss, with the planned loudness of the opening and of the rest."""
+"""Synthetic music: chords, a beat and hiss, at the planned loudness of the opening and of the rest."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from viral.demo.spec import OPENING_SECONDS
 
 RATE = 24000  # Hz: half the bytes and the work of 48 kHz
 
-_SCALE = np.array([0, 2, 4, 7, 9])
-_CROSSFADE_SECONDS = 0.04
+_SCALE = np.array([0, 2, 4, 7, 9])  # semitones of the major pentatonic scale
+_CROSSFADE_SECONDS = 0.04  # long enough that the change of loudness makes no click
 
 Samples = npt.NDArray[np.float32]
 
 
 def make_sound(sound: PlannedSound, seconds: float, *, corpus_seed: int) -> Samples:
-    """Synthesise a track, mono float32 in [-1, 1] at `RATE`; equal numbers in a corpus give the same tune."""
+    """Synthesise a track, mono float32 in [-1, 1] at `RATE`; in a corpus, equal numbers give equal tunes."""
     rng = np.random.default_rng([corpus_seed, 2, sound.number])
     count = round(seconds * RATE)
     parts = [_chords(rng, count), _beat(rng, count), _hiss(rng, count)]

@@ -10,7 +10,7 @@ from viral.errors import ConfigError
 OPENING_SECONDS = 3.0
 """Length of the opening, the part of a clip whose loudness has an effect."""
 
-_MIN_FPS = 10  # at the highest cut rate, lower rates would put cuts on neighbouring frames
+_MIN_FPS = 10  # at the highest cut rate, lower frame rates would put cuts on neighbouring frames
 _MIN_SIDE = 64  # pixels: smaller frames have no room for shapes and caption bars
 
 
@@ -33,7 +33,7 @@ class CorpusSpec:
     noise 20 % of the variance of log views.
 
     Raises:
-        ConfigError: an impossible value.
+        ConfigError: a value is out of range.
     """
 
     posts: int = 400
@@ -46,7 +46,7 @@ class CorpusSpec:
     effects: Effects = field(default_factory=Effects)
 
     def __post_init__(self) -> None:
-        # Types as JSON restores them, so that specs compare equal whatever types were passed.
+        # Equal specs must compare equal, also if one was passed lists or integers.
         object.__setattr__(self, "seconds", (float(self.seconds[0]), float(self.seconds[1])))
         object.__setattr__(self, "size", (int(self.size[0]), int(self.size[1])))
         for invalid, message in self._checks():
@@ -60,7 +60,7 @@ class CorpusSpec:
             (self.authors < 1, f"a corpus needs at least one author, not {self.authors}"),
             (
                 self.posts < self.authors,
-                f"{self.posts} posts cannot be by {self.authors} authors: ask for at least one post an author",
+                f"{self.posts} posts cannot be by {self.authors} authors: ask for at least one post per author",
             ),
             (
                 not OPENING_SECONDS < shortest <= longest,

@@ -12,45 +12,45 @@ from viral.demo.plan import BASE_LOG_VIEWS, BODY_DB, CUT_RATE, OPENING_DB, Plann
 from viral.demo.spec import OPENING_SECONDS, CorpusSpec
 
 RECIPE = 1
-"""Version of the generator: to be increased when the same spec gives another corpus."""
+"""Version of the generator. Increase it when the same spec gives another corpus."""
 
 _CONTENT = ("cut_rate", "opening_loudness", "mishap")
 
 README = """\
-This folder is synthetic. A program drew every picture, every sound, every caption and every count.
-No real person, account, video or sound is in it, and nothing in it says anything about a real platform.
+This folder is synthetic: a program made every picture, sound, caption and count. No real person, account, video or
+sound is in it, and it says nothing about a real platform.
 
   videos/      {posts} clips of moving shapes and synthetic tones
-  posts.csv    one row a clip, as a scrape would give it
-  truth.json   what was planted, exactly; no model may read it
+  posts.csv    one row per clip, with the columns of a scrape
+  truth.json   the planted truth, for evaluation only: models must not read it
 
-Planted: the natural logarithm of the views of a post is
+The natural logarithm of the views of a post is
   {base}
   + {author:g} x the strength of its (invented) author
-  + {cut_rate:g} x its cuts a second
+  + {cut_rate:g} x its cuts per second
   + {opening_loudness:g} x the loudness of its first {opening:g} seconds, in decibels
-  + {mishap:g} if its caption tells of a mishap, - {mishap:g} if it tells of something calm
+  + {mishap:g} if its caption describes a mishap, - {mishap:g} if it describes a calm moment
   + {noise:g} x noise
-where strength, cuts and loudness are counted in standard deviations. The three traits are independent of each other,
-of the author and of the time of posting. So content explains {content:.0%} of the variance, the author
-{by_author:.0%} and noise {by_noise:.0%}. The number of followers tells of the author's strength with a correlation of
-about 0.7. Nothing else has an effect on views: not the colours, the motion, the tune, the topic, the hashtags, the
-hour or the length. Likes, comments, shares and saves are drawn from the views.
+where strength, cuts and loudness are standardised. The three traits of the content are independent of each other, of
+the author and of the time of posting. So content explains {content:.0%} of the variance, the author {by_author:.0%}
+and noise {by_noise:.0%}. The followers correlate with the author's strength (about 0.7). Nothing else has an effect on
+views: not the colours, the motion, the tune, the topic, the hashtags, the hour or the length. Likes, comments, shares
+and saves are drawn from the views.
 
-Missing on purpose: about 5 % of the clips have no sound, 4 % of the posts no caption, 4 % no count of followers.
-A trait that is missing adds nothing.
+Missing on purpose: the sound of about 5 % of the clips, the caption of 4 % of the posts and the follower count of 4 %.
+A missing trait adds nothing to the views.
 """
 
 
 def variance_shares(spec: CorpusSpec) -> dict[str, float]:
-    """Fraction of the variance of log views per term, by the spec."""
+    """Fraction of the variance of log views per term, as specified."""
     squares = {name: value**2 for name, value in asdict(spec.effects).items()} | {"noise": spec.noise**2}
     total = sum(squares.values()) or 1.0
     return {name: square / total for name, square in squares.items()}
 
 
 def truth(spec: CorpusSpec, posts: Sequence[PlannedPost]) -> dict[str, Any]:
-    """Collect everything that was planted, for JSON."""
+    """Collect the planted truth of a corpus, for JSON."""
     return {
         "synthetic": True,
         **identity(spec),
@@ -69,7 +69,7 @@ def identity(spec: CorpusSpec) -> dict[str, Any]:
 
 
 def post_truth(post: PlannedPost, spec: CorpusSpec) -> dict[str, Any]:
-    """Collect what was planted in one post; cut times in seconds, loudness in dBFS."""
+    """Collect the planted truth of one post; cut times in seconds, loudness in dBFS."""
     sound = post.clip.sound
     return {
         "post_id": post.clip.post_id,
@@ -87,7 +87,7 @@ def post_truth(post: PlannedPost, spec: CorpusSpec) -> dict[str, Any]:
 
 
 def readme(spec: CorpusSpec) -> str:
-    """Describe the corpus for people."""
+    """Describe the corpus as text."""
     shares = variance_shares(spec)
     return README.format(
         posts=spec.posts,

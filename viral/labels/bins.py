@@ -10,19 +10,19 @@ from viral.labels.columns import Array, Columns
 from viral.labels.daily_views import SECONDS_A_DAY
 from viral.labels.spec import Within
 
-# Edges of the bins, besides 0. They about double: what a day of age or a second of length adds falls with both.
+# Bin edges above 0. They about double, because a further day or second matters less the older or longer a post is.
 AGE_DAYS = (1, 2, 4, 7, 14, 30, 90, 365)
 DURATION_SECONDS = (15, 30, 60, 180)
 
-_THURSDAY = 3  # the epoch's day of the week, counted from Monday, on which weeks begin here
+_THURSDAY = 3  # weekday of the epoch, counted from Monday, on which a week begins
 
 
 def bin_keys(columns: Columns, within: Sequence[Within]) -> list[str]:
-    """Return the bin of each post, such as `week=2888,age=3`; empty where it is unknown."""
+    """Return the bin of each post, for example `week=2888,age=3`; an empty string where it is unknown."""
     by_name = {name: _bin_indices(columns, name) for name in within}
     unknown = np.isnan(np.sum(list(by_name.values()), axis=0))
     parts = [[f"{name}={index:.0f}" for index in indices] for name, indices in by_name.items()]
-    return ["" if lost else ",".join(key) for lost, key in zip(unknown, zip(*parts, strict=True), strict=True)]
+    return ["" if is_unknown else ",".join(key) for is_unknown, *key in zip(unknown, *parts, strict=True)]
 
 
 def _bin_indices(columns: Columns, name: Within) -> Array:

@@ -25,32 +25,29 @@ def numeric_columns(posts: pa.Table) -> dict[str, Array]:
     Raises:
         TableError: a column does not have the type of the posts table.
     """
+    converters = {**dict.fromkeys(_NUMBERS, _floats), **dict.fromkeys(_TIMES, _seconds), "author_id": _codes}
+    missing = np.full(posts.num_rows, np.nan)
     try:
-        numbers = {name: _floats(posts, name) for name in _NUMBERS}
-        times = {name: _seconds(posts, name) for name in _TIMES}
+        return {name: to(posts[name]) if name in posts.column_names else missing for name, to in converters.items()}
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise TableError(f"this is no posts table: {error}") from None
-    return {**numbers, **times, "author_id": _codes(posts)}
+        raise TableError(f"this is not a posts table: {error}") from None
 
 
-def _floats(posts: pa.Table, name: str) -> Array:
-    if name not in posts.column_names:
-        return np.full(posts.num_rows, np.nan)
-    values: Array = pc.fill_null(posts[name].cast(pa.float64()), np.nan).to_numpy()
+def positive(values: Array) -> Array:
+    """Replace numbers up to 0 by NaN, so that a post with such a divisor has no target."""
+    return np.where(values > 0, values, np.nan)
+
+
+def _floats(column: pa.ChunkedArray) -> Array:
+    values: Array = pc.fill_null(column.cast(pa.float64()), np.nan).to_numpy()
     return values
 
 
-def _seconds(posts: pa.Table, name: str) -> Array:
-    if name not in posts.column_names:
-        return np.full(posts.num_rows, np.nan)
-    micros = posts[name].cast(pa.timestamp("us", "UTC")).cast(pa.int64())
-    values: Array = pc.fill_null(pc.divide(micros.cast(pa.float64()), 1e6), np.nan).to_numpy()
-    return values
+def _seconds(column: pa.ChunkedArray) -> Array:
+    return _floats(column.cast(pa.timestamp("us", "UTC")).cast(pa.int64())) / 1e6
 
 
-def _codes(posts: pa.Table) -> Array:
-    if "author_id" not in posts.column_names:
-        return np.full(posts.num_rows, np.nan)
-    encoded = posts["author_id"].combine_chunks().dictionary_encode()
-    values: Array = pc.fill_null(encoded.indices.cast(pa.float64()), np.nan).to_numpy(zero_copy_only=False)
+def _codes(column: pa.ChunkedArray) -> Array:
+    codes = column.combine_chunks().dictionary_encode().indices.cast(pa.float64())
+    values: Array = pc.fill_null(codes, np.nan).to_numpy(zero_copy_only=False)
     return values

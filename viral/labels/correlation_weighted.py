@@ -1,8 +1,8 @@
-"""Views plus the other counts, each weighted by what it adds to the views.
+"""Views plus the other counts, each weighted by one minus its correlation with the views.
 
     virality = views + (1 - r(views, likes)) likes + (1 - r(views, comments)) comments + (1 - r(views, shares)) shares
 
-with Pearson's r over the training rows. Counts mostly follow the views closely, and then this is nearly the view count.
+with Pearson's r over the training rows. Where the counts follow the views closely, this is nearly the view count.
 `correlation_weighted` is the virality itself. `correlation_weighted_scaled` scales it to 0…1 by the minimum and maximum
 of the training rows, without clipping other posts; a few outliers leave most posts near 0.
 """
@@ -29,7 +29,7 @@ def _correlation(columns: Columns, name: str) -> float:
         if values.min() == values.max():
             raise TableError(
                 f"correlation_weighted cannot be fitted: {column} is the same in all {len(values)} training posts; "
-                "give more posts or choose another label, such as log_views"
+                "give more posts or choose another label, for example log_views"
             )
     return float(np.corrcoef(views, counts)[0, 1])
 

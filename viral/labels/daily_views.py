@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from viral.labels.columns import Array, Columns
+from viral.labels.columns import Array, Columns, positive
 from viral.labels.definition import Definition, Parameters
 
 SECONDS_A_DAY = 86_400.0
@@ -15,7 +15,7 @@ SECONDS_A_DAY = 86_400.0
 
 def _target(columns: Columns, _: Parameters) -> Array:
     days = (columns["scraped_at"] - columns["posted_at"]) / SECONDS_A_DAY
-    target: Array = np.log2(columns["views"] / np.where(days > 0, days, np.nan) + 1.0)
+    target: Array = np.log2(columns["views"] / positive(days) + 1.0)
     return target
 
 

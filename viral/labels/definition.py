@@ -22,10 +22,10 @@ class Definition:
 
     Attributes:
         name: the name on the command line and in label tables.
-        required: columns of which a post needs all; a post that lacks one is dropped.
-        target: columns (N,), parameters → target (N,), NaN where it is undefined.
-        undefined_reason: the reason for dropping a post with all required columns whose target is NaN.
-        fit: columns of the training rows with all required values → parameters. May raise TableError.
+        required: columns that a label needs; a post with a missing value in one is dropped.
+        target: computes the target (N,), NaN where it is undefined, from columns (N,) and parameters.
+        undefined_reason: reason for dropping a post whose target is NaN although it has all required values.
+        fit: computes the parameters from the training rows that have all required values. May raise TableError.
         log_scale: whether the target is the logarithm of a count, so that relative errors can be reported.
     """
 

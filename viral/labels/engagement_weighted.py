@@ -1,9 +1,8 @@
 """Fixed weights for all four counts: 0.4 likes + 0.3 views + 0.2 shares + 0.1 comments.
 
 `engagement_weighted_raw` adds the raw counts, so views dominate. `engagement_weighted` takes log1p of each count,
-scales it robustly (minus median, divided by interquartile range), and scales the sum to 0…1 by the minimum and maximum
-of the training rows, without clipping other posts. An interquartile range of 0 counts as 1, as in scikit-learn's
-RobustScaler.
+scales it as scikit-learn's RobustScaler does (minus the median, divided by the interquartile range, or by 1 if that is
+0), and scales the sum to 0…1 by the minimum and maximum of the training rows, without clipping other posts.
 """
 
 from __future__ import annotations
@@ -14,8 +13,9 @@ from viral.labels.columns import Array, Columns
 from viral.labels.definition import Definition, Parameters
 from viral.labels.scaling import fit_min_max, min_max_scale
 
+# From another system, so that models can be compared with it.
 _WEIGHTS = {"likes": 0.4, "views": 0.3, "shares": 0.2, "comments": 0.1}
-_NEEDS = ("views", "likes", "comments", "shares")
+_REQUIRED = ("views", "likes", "comments", "shares")
 
 
 def _raw(columns: Columns, _: Parameters) -> Array:
@@ -42,8 +42,8 @@ def _scalers(columns: Columns) -> Parameters:
 
 ENGAGEMENT_WEIGHTED = Definition(
     name="engagement_weighted",
-    required=_NEEDS,
+    required=_REQUIRED,
     target=lambda columns, parameters: min_max_scale(_robust(columns, parameters), parameters),
     fit=_scalers,
 )
-ENGAGEMENT_WEIGHTED_RAW = Definition(name="engagement_weighted_raw", required=_NEEDS, target=_raw)
+ENGAGEMENT_WEIGHTED_RAW = Definition(name="engagement_weighted_raw", required=_REQUIRED, target=_raw)

@@ -23,13 +23,13 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class AppliedLabel:
-    """Labels of N posts, K of which have the required columns.
+    """Labels of N posts, K of which have a label.
 
     Attributes:
-        mask: bool (N,), which posts have a label.
+        mask: bool (N,), True for the posts with a label.
         target: float64 (K,), finite.
         is_viral: bool (K,).
-        dropped: number of the other N - K posts by reason; a post counts once, under the first reason that applies.
+        dropped: number of posts without a label by reason; each counts once, under the first reason that applies.
     """
 
     mask: Mask
@@ -59,7 +59,7 @@ class FittedLabel:
         return AppliedLabel(mask, target[mask], viral, _count_dropped(label, columns, mask))
 
     def to_dict(self) -> dict[str, Any]:
-        """Serialise as plain JSON."""
+        """Convert to a dict for JSON."""
         return {
             "definition": self.spec.definition,
             "top_fraction": self.spec.top_fraction,
@@ -71,7 +71,7 @@ class FittedLabel:
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> FittedLabel:
-        """Restore from `to_dict`. Raises ConfigError if this version does not have the definition."""
+        """Restore from `to_dict`. Raises ConfigError if this version of the code lacks the definition."""
         spec = LabelSpec(stored["definition"], stored["top_fraction"], tuple(stored["within"]))
         return cls(spec, dict(stored["fitted"]), Threshold(stored["threshold"], dict(stored["bin_thresholds"])))
 
@@ -81,7 +81,7 @@ def fit(spec: LabelSpec, posts: pa.Table, train: Mask) -> FittedLabel:
 
     Args:
         spec: the label.
-        posts: a table with the columns of `schemas.POSTS`, all splits.
+        posts: the posts of all splits, with the columns of `schemas.POSTS`.
         train: bool (N,), the training rows.
 
     Raises:
@@ -125,5 +125,5 @@ def _why_unfittable(label: Definition, columns: Columns, train: Mask) -> str:
     if not train.any():
         return f"label {label.name} cannot be fitted: there are no training posts"
     empty = [name for name in label.required if np.isnan(columns[name][train]).all()]
-    problem = f"no training post has {' or '.join(empty)}" if empty else "no training post has all of these"
+    problem = f"no training post has {' or '.join(empty)}" if empty else "no training post has all of them"
     return f"label {label.name} needs {', '.join(label.required)}, but {problem}; choose another label"

@@ -1,7 +1,7 @@
 """Views relative to the author's earlier posts: log1p(views) - log1p(median views of the earlier posts).
 
-Earlier posts are those of the same author in the same table with a strictly earlier `posted_at`, in any split. A post
-without earlier ones is dropped.
+Earlier posts are the author's posts in this table, in any split, with a strictly earlier `posted_at`. A post without an
+earlier one is dropped.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ def _target(columns: Columns, _: Parameters) -> Array:
 
 def _earlier_median(columns: Columns) -> Array:
     author, posted, views = columns["author_id"], columns["posted_at"], columns["views"]
-    known = np.flatnonzero(~np.isnan(author + posted + views))
-    order = known[np.lexsort((posted[known], author[known]))].tolist()
+    complete = np.flatnonzero(~np.isnan(author + posted + views))
+    order = complete[np.lexsort((posted[complete], author[complete]))].tolist()
     median = np.full(len(views), np.nan)
     for _, posts in groupby(order, key=author.tolist().__getitem__):
-        seen: list[float] = []
+        earlier_views: list[float] = []
         for _, group in groupby(posts, key=posted.__getitem__):
             simultaneous = list(group)
-            if seen:
-                median[simultaneous] = _middle(seen)
+            if earlier_views:
+                median[simultaneous] = _median_of_sorted(earlier_views)
             for post in simultaneous:
-                insort(seen, float(views[post]))
+                insort(earlier_views, float(views[post]))
     return median
 
 
-def _middle(ascending: list[float]) -> float:
+def _median_of_sorted(ascending: list[float]) -> float:
     half = len(ascending) // 2
     return ascending[half] if len(ascending) % 2 else (ascending[half - 1] + ascending[half]) / 2
 

@@ -1,4 +1,4 @@
-"""Min-max scaling by the training rows."""
+"""Min-max scaling, fitted on the training rows."""
 
 from __future__ import annotations
 

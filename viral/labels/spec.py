@@ -14,11 +14,11 @@ Within = Literal["week", "age", "duration"]
 
 @dataclass(frozen=True)
 class LabelSpec:
-    """A label: its definition, and the fraction of posts that is viral.
+    """A label: its definition, and the fraction of posts that count as viral.
 
     Attributes:
         definition: one of `DEFINITIONS`.
-        top_fraction: fraction of posts that is viral, between 0 and 1.
+        top_fraction: fraction of posts that count as viral, between 0 and 1.
         within: compare posts within these bins only; several bins are combined.
 
     Raises:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from viral.errors import TableError
 from viral.labels.columns import Array
 
-SMALLEST_BIN = 20  # training posts of a bin with its own threshold: by the default fraction, 5 of them are viral
+SMALLEST_BIN = 20  # training posts that a bin needs for its own threshold: 5 viral ones by the default fraction
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Threshold:
     A threshold is the (1 - f) quantile of the training targets (linear interpolation). A target must exceed it, so at
     most the fraction f of the training posts is viral, rounded up to a whole post, and fewer if many posts tie at the
     threshold. `overall` also applies to a bin with fewer than `SMALLEST_BIN` training posts, with none above its own
-    quantile, or without training posts (such as a later week).
+    quantile, or without training posts (a later week, for example).
     """
 
     overall: float

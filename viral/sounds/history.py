@@ -1,4 +1,4 @@
-"""Popularity of each post's sound at the time of posting, which a prediction may use."""
+"""Popularity of each post's sound at the time of posting: known then, so models may use it."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ HISTORY_COLUMNS = ("post_id", "sound_id", "sound_uses", "posted_at", "scraped_at
 
 
 def compute_history(posts: pa.Table) -> pa.Table:
-    """Compute the popularity of each post's sound when it was posted, as `SOUND_HISTORY`, from all posts of each sound.
+    """Compute the popularity of each post's sound at the time of posting, as rows of `SOUND_HISTORY`.
 
-    Posts without a sound or a posting time have no row. Posts with equal posting times do not count as earlier.
+    Posts without a sound or a posting time get no row. Posts with equal posting times do not count as earlier.
 
     Args:
-        posts: with the columns `HISTORY_COLUMNS`.
+        posts: all posts of each sound, with the columns `HISTORY_COLUMNS`.
     """
     posts = posts.filter(pc.fill_null(pc.greater(pc.utf8_length(posts["sound_id"]), 0), False)).sort_by("sound_id")
     if not posts.num_rows:
@@ -36,10 +36,10 @@ def compute_history(posts: pa.Table) -> pa.Table:
 
 
 def open_history(store: Store, posts: int) -> BucketedTable:
-    """Open the table of `compute_history`, if it covers at least that many stored rows of posts.
+    """Open the table of `compute_history`; it must cover at least `posts` stored rows of posts.
 
     Raises:
-        TableError: there is no such table, or posts were added since.
+        TableError: there is no such table, or posts were added after it was computed.
     """
     try:
         table, about = replaced.open_current(store, HISTORY_TABLE, SOUND_HISTORY)

@@ -1,4 +1,4 @@
-"""Posts → one row per sound, in the columns of a posts table."""
+"""Aggregation of posts to one row per sound, with the columns of a posts table."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Rows = npt.NDArray[np.int64]
 
 
 def sounds_root(store: Store) -> Store:
-    """Return the root whose posts table holds the sounds of `store`: every job on posts runs on sounds there."""
+    """Return the root whose posts table holds the sounds of `store`; every job on posts can run there on sounds."""
     return Store(store.uri("sounds"))
 
 
@@ -29,11 +29,11 @@ def aggregate_sounds(posts: pa.Table, store: Store) -> pa.Table:
 
     A count is the lower median over the posts: a sum would grow with the number of scraped posts. `sound_uses` is the
     number of posts, or the source's own count if larger. `posted_at` is the first use. The audio is the source's file
-    of the sound if it is stored, else the video of the first use: the choice must not depend on how well a post did.
+    of the sound if it is stored, else the video of the first use: the choice does not depend on the success of a post.
 
     Args:
         posts: with the columns `SOUND_COLUMNS`.
-        store: the root of the posts; keys below it become absolute URIs, because the rows go to another root.
+        store: the root of the posts. Keys below it become absolute URIs, because the sounds have another root.
     """
     posts = posts.filter(pc.fill_null(pc.greater(pc.utf8_length(posts["sound_id"]), 0), False))
     rows = posts.take(pc.sort_indices(posts, [(name, "ascending") for name in ("sound_id", "posted_at", "post_id")]))
@@ -60,12 +60,12 @@ def aggregate_sounds(posts: pa.Table, store: Store) -> pa.Table:
 
 
 def _stored(uris: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Replace web URLs by null, so that stored files remain."""
+    """Replace web URLs by null; URIs of stored files remain."""
     return pc.if_else(pc.match_substring_regex(uris, "^https?://"), None, uris)
 
 
 def _first_valid(column: pa.ChunkedArray, sounds: Rows, starts: Rows) -> Rows:
-    """Index of the first row with a value per sound; of its first row if none has a value."""
+    """Index of the first row with a value, per sound; if it has none, of its first row."""
     valid_rows = np.flatnonzero(np.asarray(pc.is_valid(column.combine_chunks())))
     valid_sounds, indices = np.unique(sounds[valid_rows], return_index=True)
     first = starts.copy()
@@ -74,7 +74,7 @@ def _first_valid(column: pa.ChunkedArray, sounds: Rows, starts: Rows) -> Rows:
 
 
 def _medians(column: pa.ChunkedArray, sounds: Rows) -> pa.Array:
-    """Lower median of the non-null values per sound; null if there are none."""
+    """Lower median of the values per sound; null if all are null."""
     values, owners = column.drop_null().to_numpy(), sounds[np.asarray(pc.is_valid(column.combine_chunks()))]
     order = np.lexsort((values, owners))
     sizes = np.bincount(owners, minlength=int(sounds[-1]) + 1)
@@ -84,9 +84,8 @@ def _medians(column: pa.ChunkedArray, sounds: Rows) -> pa.Array:
     return pa.array(medians, mask=sizes == 0)
 
 
-def _absolute(uris: pa.ChunkedArray, store: Store) -> pa.Array:
-    return pa.array([_absolute_uri(uri, store) for uri in uris.to_pylist()], pa.string())
-
-
-def _absolute_uri(uri: str | None, store: Store) -> str | None:
-    return uri if uri is None or uri.startswith("/") or "://" in uri else store.uri(uri)
+def _absolute(uris: pa.ChunkedArray, store: Store) -> pa.ChunkedArray:
+    """Turn keys below the root into URIs."""
+    return pc.if_else(
+        pc.match_substring_regex(uris, "^/|://"), uris, pc.binary_join_element_wise(store.uri(""), uris, "/")
+    )

@@ -1,4 +1,4 @@
-"""Files of a root that is a local folder: the counterpart of `viral.storage.s3`."""
+"""Operations on a local folder: the counterpart of `viral.storage.s3`."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def atomic_write(final: Path) -> Iterator[Path]:
 
 
 def list_files(root: Path, prefix: str) -> Iterator[ObjectInfo]:
-    """List the files below `prefix`, with keys relative to `root`; skips temporary files and a missing folder."""
+    """List the files below `prefix`, with keys relative to `root`, without temporary files; empty without a folder."""
     for folder, _, names in os.walk(root / prefix, onerror=_raise_unless_missing):
         for name in names:
-            path = Path(folder, name)
-            if _is_temporary(name):
+            if name.startswith(".") and name.endswith(".tmp"):  # of `_temporary`
                 continue
+            path = Path(folder, name)
             with suppress(FileNotFoundError):  # deleted since its folder was listed
                 yield ObjectInfo(path.relative_to(root).as_posix(), path.stat().st_size)
 
@@ -50,7 +50,7 @@ def write_new(final: Path, data: bytes) -> bool:
 
 
 def delete(path: Path) -> None:
-    """Delete a folder with its content; ignores what another process has deleted already."""
+    """Delete a folder with its content; files that another process deletes meanwhile are ignored."""
     shutil.rmtree(path, onerror=_ignore_missing)
 
 
@@ -59,12 +59,8 @@ def _temporary(final: Path) -> Path:
     return final.with_name(f".{final.name}.{uuid.uuid4().hex}.tmp")
 
 
-def _is_temporary(name: str) -> bool:
-    return name.startswith(".") and name.endswith(".tmp")
-
-
 def _sync(path: Path) -> None:
-    """Flush the content to disk before the file is renamed: else a power cut can leave an empty file."""
+    """Flush the content to disk: a power cut after the file is renamed could otherwise leave it empty."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
 

@@ -1,4 +1,4 @@
-"""S3 operations that `pyarrow.fs` lacks: parallel listing, HEAD, conditional put, presigned URLs, multipart copies."""
+"""S3 operations that `pyarrow.fs` lacks: parallel listing, HEAD, conditional put, multipart copies."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import DeleteTypeDef, GetObjectOutputTypeDef
 
-READ_ATTEMPTS = 4  # requests for an object whose body breaks off: boto3 retries requests, not bodies
+READ_ATTEMPTS = 4  # boto3 retries a request that fails, but not a body that breaks off
 LISTING_THREADS = 16  # a request lists 1,000 keys in about 100 ms; more threads gain little and provoke SlowDown
 DENIED_CODES = {
     *("403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken"),
@@ -35,19 +35,19 @@ class ObjectInfo:
 
 
 def client() -> S3Client:
-    """Return the process's S3 client, with endpoint, region and credentials from the environment."""
+    """Return the S3 client of this process; endpoint, region and credentials come from the environment."""
     return _client(tuple(sorted(pair for pair in os.environ.items() if pair[0].startswith("AWS_"))))
 
 
 @functools.lru_cache(maxsize=4)
 def _client(environment: tuple[tuple[str, str], ...]) -> S3Client:  # noqa: ARG001 - the cache's key
-    """One client per state of the environment, so that a changed endpoint or key does not use an old connection."""
+    """Create one client per state of the environment, so that a changed endpoint or key takes effect."""
     import boto3
     from botocore.config import Config
 
     retries: Any = {"mode": "standard", "max_attempts": 6}  # their backoff adds up to at most 31 s
-    session = boto3.session.Session()  # the default session would keep the first credentials that it read
-    # Seconds, below botocore's 60: six attempts at a dead endpoint then end within minutes.
+    session = boto3.session.Session()  # boto3's default session caches the first credentials
+    # Below botocore's 60 s, so that six attempts at a dead endpoint end within minutes.
     return session.client("s3", config=Config(retries=retries, connect_timeout=10, read_timeout=30))
 
 
@@ -58,7 +58,7 @@ def split_uri(uri: str) -> tuple[str, str]:
 
 
 def head(uri: str) -> ObjectInfo | None:
-    """Get the size and ETag of the object at `uri`; None if there is none.
+    """Get the size and ETag of the object at `uri`; None if it does not exist.
 
     Raises:
         botocore.exceptions.ClientError: the storage denied the request or failed.
@@ -76,7 +76,7 @@ def head(uri: str) -> ObjectInfo | None:
 
 
 def get_object(uri: str) -> GetObjectOutputTypeDef:
-    """Request the object at `uri`; the response has its length, and its body as a stream.
+    """Request the object at `uri`; the response has the length and a stream of the content.
 
     Raises:
         botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError: the storage denied the request or failed.
@@ -87,7 +87,7 @@ def get_object(uri: str) -> GetObjectOutputTypeDef:
     bucket, key = split_uri(uri)
     try:
         return client().get_object(Bucket=bucket, Key=key)
-    except HTTPError as error:  # an error response that breaks off, which botocore does not wrap
+    except HTTPError as error:  # botocore does not wrap an error response that breaks off
         raise ConnectionClosedError(error=error, endpoint_url=uri) from error
 
 
@@ -103,15 +103,14 @@ def get(uri: str) -> bytes:
     for attempt in range(1, READ_ATTEMPTS + 1):
         try:
             body: bytes = get_object(uri)["Body"].read()
+            return body
         except ClientError as error:
             if error_code(error) in MISSING_CODES:
                 raise FileNotFoundError(uri) from error
             raise
-        except BotoCoreError:  # the body broke off: boto3 retries requests, not bodies
+        except BotoCoreError:
             if attempt == READ_ATTEMPTS:
                 raise
-        else:
-            return body
     raise AssertionError("the last attempt returns or raises")
 
 
@@ -122,14 +121,14 @@ def error_code(error: Exception) -> str:
 
 
 def common_prefixes(uri: str, name_prefix: str, delimiter: str) -> list[str]:
-    """List the distinct names below `uri`, cut after the first delimiter behind `name_prefix`; lists no objects."""
+    """List the distinct names below `uri`, cut after the first `delimiter` behind `name_prefix`."""
     bucket, prefix = split_uri(uri.rstrip("/"))
     pages = _pages(bucket, f"{prefix}/{name_prefix}", Delimiter=delimiter)
     return [entry["Prefix"][len(prefix) + 1 :] for page in pages for entry in page.get("CommonPrefixes", [])]
 
 
 def list_objects(uri: str, name_prefix: str = "") -> Iterator[ObjectInfo]:
-    """List every object below `uri` whose name there starts with `name_prefix`, its subfolders in parallel."""
+    """List all objects in the folder `uri` whose names start with `name_prefix`; list subfolders in parallel."""
     bucket, prefix = split_uri(uri.rstrip("/"))
     prefix = f"{prefix}/{name_prefix}" if prefix else name_prefix
     folders: list[str] = []
@@ -137,7 +136,7 @@ def list_objects(uri: str, name_prefix: str = "") -> Iterator[ObjectInfo]:
         folders += [entry["Prefix"] for entry in page.get("CommonPrefixes", [])]
         yield from _infos(page)
     with ThreadPoolExecutor(LISTING_THREADS) as pool:
-        # In chunks: `map` submits everything at once, and results would pile up ahead of a slow reader.
+        # In chunks, because `map` submits all calls at once, and their results would pile up ahead of a slow reader.
         for start in range(0, len(folders), 4 * LISTING_THREADS):
             for infos in pool.map(functools.partial(_list_below, bucket), folders[start : start + 4 * LISTING_THREADS]):
                 yield from infos
@@ -156,12 +155,12 @@ def _infos(page: Any) -> list[ObjectInfo]:
 
 
 def delete(uris: list[str]) -> None:
-    """Delete the objects at `uris`, all in one bucket; missing objects are ignored.
+    """Delete the objects at `uris`, which are in one bucket; ignore missing objects.
 
     Raises:
-        StorageError: some could not be deleted, which S3 reports in a successful response.
+        StorageError: an object could not be deleted; S3 reports this in a successful response.
     """
-    for start in range(0, len(uris), 1000):  # the most keys that S3 takes per request
+    for start in range(0, len(uris), 1000):  # S3's limit of keys per request
         batch = [split_uri(uri) for uri in uris[start : start + 1000]]
         bucket = batch[0][0]
         request: DeleteTypeDef = {"Objects": [{"Key": key} for _, key in batch], "Quiet": True}
@@ -171,7 +170,7 @@ def delete(uris: list[str]) -> None:
 
 
 def put_new(uri: str, data: bytes) -> bool:
-    """Write `data` unless there is an object at `uri`; return whether it was written."""
+    """Write `data` to `uri` unless an object exists there; return whether it was written."""
     from botocore.exceptions import ClientError
 
     bucket, key = split_uri(uri)
@@ -195,7 +194,7 @@ def upload(local: Path, uri: str) -> None:
     bucket, key = split_uri(uri)
     try:
         client().upload_file(str(local), bucket, key)
-    except S3UploadFailedError as error:  # not a botocore error, but wraps one
+    except S3UploadFailedError as error:  # wraps a botocore error
         raise StorageError(f"{uri}: {error}") from error
 
 
@@ -215,9 +214,3 @@ def download(uri: str, local: Path) -> None:
         if error_code(error) in MISSING_CODES:
             raise FileNotFoundError(uri) from error
         raise
-
-
-def presigned_url(uri: str, seconds: int) -> str:
-    """Create an HTTP URL that reads the object at `uri` without credentials; it expires after `seconds`."""
-    bucket, key = split_uri(uri)
-    return client().generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": key}, ExpiresIn=seconds)

@@ -1,10 +1,11 @@
-"""Objects below a root, which is `s3://bucket/prefix` or a local folder."""
+"""`Store`: the objects below a root, which is `s3://bucket/prefix` or a local folder."""
 
 from __future__ import annotations
 
 import errno
 import functools
 import io
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -23,7 +24,7 @@ from viral.storage.s3 import ObjectInfo
 class Store:
     """Objects below one root, by key. Cheap to create and to pickle; connections open on first use.
 
-    Writes are atomic: in a folder, a temporary file is renamed; on S3, an object appears when its upload completes.
+    Writes are atomic: in a folder, a temporary file is renamed; on S3, an object appears once its upload is complete.
     """
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
@@ -102,14 +103,14 @@ class Store:
                     temporary.write_bytes(data)
 
     def write_new(self, key: str, data: bytes) -> bool:
-        """Write `data` to `key` unless that exists; return whether it was written."""
+        """Write `data` to `key` unless an object exists there; return whether it was written."""
         with storage_errors(self.uri(key)):
             if self.on_s3:
                 return s3.put_new(self.uri(key), data)
             return local.write_new(Path(self.path(key)), data)
 
     def upload(self, file: Path, key: str) -> None:
-        """Copy a local file to `key`, on S3 as a multipart upload where it is large."""
+        """Copy a local file to `key`; on S3, large files as a multipart upload."""
         with storage_errors(self.uri(key)):
             if self.on_s3:
                 s3.upload(file, self.uri(key))
@@ -131,11 +132,11 @@ class Store:
                 shutil.copyfile(self.path(key), file)
 
     def objects(self, prefix: str, name_prefix: str = "") -> Iterator[ObjectInfo]:
-        """List every object below `prefix`, with keys relative to the root.
+        """List all objects below `prefix`, with keys relative to the root.
 
         Args:
-            prefix: the folder; there may be none.
-            name_prefix: list only objects whose name in that folder starts with this; S3 filters the listing itself.
+            prefix: a folder, which need not exist.
+            name_prefix: list only objects whose names in that folder start with this; S3 then lists no others.
         """
         with storage_errors(self.uri(prefix)):
             if self.on_s3:
@@ -156,7 +157,7 @@ class Store:
         return sorted({name[: end + 1] for name, end in ends if end >= 0})
 
     def delete(self, keys: list[str]) -> None:
-        """Delete the objects at `keys`; missing objects are ignored."""
+        """Delete the objects at `keys`; ignore missing objects."""
         with storage_errors(self.root):
             if self.on_s3:
                 s3.delete([self.uri(key) for key in keys])
@@ -172,11 +173,6 @@ class Store:
             with storage_errors(self.uri(prefix)):
                 local.delete(Path(self.path(prefix)))
 
-    def presigned_url(self, key: str, seconds: int) -> str:
-        """Create a URL that reads the object without credentials for `seconds`; in a folder, a `file://` URL."""
-        with storage_errors(self.uri(key)):
-            return s3.presigned_url(self.uri(key), seconds) if self.on_s3 else Path(self.path(key)).as_uri()
-
 
 @contextmanager
 def storage_errors(uri: str) -> Iterator[None]:
@@ -187,14 +183,10 @@ def storage_errors(uri: str) -> Iterator[None]:
         yield
     except (FileNotFoundError, ViralError):
         raise
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise StorageError(
-                f"no space left on the device while writing {uri}: free some and run it again"
-            ) from error
-        raise StorageError(f"{uri}: {one_line(error)}") from error
-    except (BotoCoreError, ClientError) as error:
-        raise StorageError(f"{uri}: {one_line(error)}") from error
+    except (OSError, BotoCoreError, ClientError) as error:
+        full = isinstance(error, OSError) and error.errno == errno.ENOSPC
+        message = f"no space left on the device while writing {uri}: free some space and run the command again"
+        raise StorageError(message if full else f"{uri}: {one_line(error)}") from error
 
 
 def one_line(error: BaseException) -> str:
@@ -205,10 +197,10 @@ def one_line(error: BaseException) -> str:
 def _check_folder(argument: str, root: Path) -> None:
     if "://" in argument:
         raise RootError(f"the root {argument} is neither a folder nor s3://bucket/prefix: correct --root")
-    if root.exists() and not root.is_dir():
-        raise RootError(f"the root {root} is not a folder: correct --root")
-    if not root.is_dir():
+    if not root.exists():
         raise RootError(f"the root {root} does not exist: create it (mkdir -p) or correct --root")
+    if not root.is_dir():
+        raise RootError(f"the root {root} is not a folder: correct --root")
 
 
 def _check_bucket(root: str) -> None:
@@ -228,8 +220,6 @@ def _check_bucket(root: str) -> None:
 
 def read_json(store: Store, key: str) -> dict[str, Any] | None:
     """Read the JSON object at `key`; None if there is no such object."""
-    import json
-
     try:
         return cast("dict[str, Any]", json.loads(store.read(key)))
     except FileNotFoundError:
@@ -237,7 +227,7 @@ def read_json(store: Store, key: str) -> dict[str, Any] | None:
 
 
 def open_uri(uri: str) -> BinaryIO:
-    """Open any file for reading, by path or `s3://` URI: the `open_file` argument of sources.
+    """Open a file for reading by path or `s3://` URI; the `open_file` argument of sources.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -246,5 +236,5 @@ def open_uri(uri: str) -> BinaryIO:
     if not uri.startswith("s3://"):
         return Path(uri).open("rb")
     folder, _, name = uri.rpartition("/")
-    # pyarrow's file cannot iterate over lines. A buffer of 1 MiB keeps S3 requests few.
+    # The buffer adds iteration over lines, which pyarrow's file lacks; 1 MiB keeps S3 requests few.
     return io.BufferedReader(cast("io.RawIOBase", Store(folder).open_input(name)), 1 << 20)

@@ -3,7 +3,7 @@
 A table is a folder of data files named `part-<log2_buckets>-<bucket>-<rows>-<digest>.parquet`. A file holds the rows of
 one bucket: those whose key hashes to `bucket` in its `log2_buckets` low bits. Writers only add whole files; readers
 merge the files of a bucket and keep the latest row per key. An interrupted or repeated write can therefore leave a row
-twice on disk, never twice in what is read, and compaction (write the merged file, then delete its inputs) can be
+twice on disk, but readers see it once, and compaction (write the merged file, then delete its inputs) can be
 interrupted at any moment.
 """
 
@@ -25,14 +25,14 @@ from viral.storage.store import Store, one_line, storage_errors
 from viral.tables.latest import SelectRows, all_versions, changed_rows, latest_per_key
 
 BUCKET_ROWS = 32_768  # rows that one task holds in memory: tens of MB with the vectors of the feature set `full`
-# A merge rewrites the whole bucket, so a few small files wait until they are this many beside the largest one, or hold
-# this fraction of its rows.
+# A merge rewrites the whole bucket, so it waits until there are this many files besides the largest one, or until
+# they hold this fraction of its rows.
 MERGE_FILES, MERGE_FRACTION = 8, 0.2
-LISTING_ATTEMPTS = 5  # listings before a reader gives up on files that other writers keep merging away
+LISTING_ATTEMPTS = 5  # before a reader gives up on files that other writers keep merging away
 _NAME = re.compile(r"part-(\d+)-(\d+)-(\d+)-[0-9a-f]+\.parquet$")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class DataFile:
     """One file of a table, described by its name."""
 
@@ -61,9 +61,9 @@ class BucketedTable:
         prefix: the table's folder below the root.
         schema: the columns to write; files with more columns can be read.
         key: the column that identifies a row.
-        newest_by: of two rows with the same key, the one with the larger value here is read (null is smallest).
+        newest_by: of rows with the same key, the one with the largest value in this column is read (null is smallest).
         history: keep older rows of a key for `versions`; otherwise merging drops them.
-        nested: also read data files in subfolders, where each of several writers has its own.
+        nested: also read data files in subfolders, one per writer.
     """
 
     def __init__(
@@ -87,22 +87,20 @@ class BucketedTable:
         prefixes = self._name_prefixes(log2_buckets, bucket) if log2_buckets and not self.nested else [""]
         infos = (info for name_prefix in prefixes for info in self.store.objects(self.prefix, name_prefix))
         files = (DataFile.parse(info.key) for info in infos)
-        return sorted(
-            (file for file in files if file and file.overlaps(log2_buckets, bucket)), key=lambda file: file.key
-        )
+        return sorted(file for file in files if file and file.overlaps(log2_buckets, bucket))
 
     def _name_prefixes(self, log2_buckets: int, bucket: int) -> Iterator[str]:
-        """Name prefixes of the files of a bucket: S3 then lists a few of the 25,000 files of a table of 10^8 rows."""
+        """Yield name prefixes that cover the files of a bucket, so that S3 lists few files of a large table."""
         for prefix in self.store.common_prefixes(self.prefix, "part-", "-"):
             written = int(prefix.strip("part-"))
             yield f"{prefix}{bucket & ((1 << written) - 1):06d}-" if written <= log2_buckets else prefix
 
     def stored_rows(self) -> int:
-        """Count the rows in all data files, from their names; a key that is not merged yet counts more than once."""
+        """Count the rows in all data files, from their names; unmerged rows of one key all count."""
         return sum(file.rows for file in self.files())
 
     def log2_buckets(self) -> int:
-        """Number of low hash bits that make buckets of at most about BUCKET_ROWS rows."""
+        """Number of low hash bits that split the table into buckets of at most about BUCKET_ROWS rows."""
         return log2_buckets_for(self.stored_rows())
 
     def append(self, rows: pa.Table, log2_buckets: int) -> list[str]:
@@ -139,7 +137,7 @@ class BucketedTable:
         for _ in range(LISTING_ATTEMPTS):
             try:
                 merged = self._merged(self._load_all(files, stored, log2_buckets, bucket), select)
-            except FileNotFoundError:  # merged by another process since the listing: its rows are in a newer file
+            except FileNotFoundError:  # another process merged the file after the listing
                 files = self.files(log2_buckets, bucket)
             else:
                 return merged if columns is None else merged.select(list(columns))
@@ -213,7 +211,7 @@ class BucketedTable:
         self, files: Sequence[DataFile], columns: list[str] | None, log2_buckets: int, bucket: int
     ) -> list[pa.Table]:
         overlapping = (file for file in files if file.overlaps(log2_buckets, bucket))
-        empty = self.schema.empty_table()  # first, so that its column order wins
+        empty = self.schema.empty_table()  # first, because the first table determines the column order
         return [
             empty.select(columns or empty.column_names),
             *(self._load(file, columns, log2_buckets, bucket) for file in overlapping),
@@ -247,7 +245,7 @@ class BucketedTable:
 
 
 def _worth_merging(files: Sequence[DataFile], log2_buckets: int) -> bool:
-    """Whether the files of a bucket are worth rewriting all its rows."""
+    """Whether there are enough files in a bucket to justify rewriting all its rows."""
     if not files:
         return False
     *smaller, largest = sorted(file.rows for file in files)

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 SelectRows = Callable[[pa.Table, str, str | None], pa.Table]
-"""Selects rows of a table, by its key and the column that orders the versions of a key."""
+"""Function of a table, its key column and the column that orders the versions of a key; returns the selected rows."""
 
 
 def latest_per_key(rows: pa.Table, key: str, newest_by: str | None) -> pa.Table:
@@ -29,15 +29,13 @@ def _sorted(rows: pa.Table, key: str, newest_by: str | None) -> pa.Table:
 
 
 def _last_of_runs(rows: pa.Table, names: list[str]) -> pa.Table:
-    """Last row of each run of rows that are equal in these columns."""
+    """Select the last row of each run of rows that are equal in these columns."""
     if rows.num_rows < 2:
         return rows
     changes = np.zeros(rows.num_rows - 1, bool)
     for name in names:
         column = rows[name].combine_chunks()
-        same = pc.equal(column[:-1], column[1:])
-        both_null = pc.and_(pc.is_null(column[:-1]), pc.is_null(column[1:]))
-        changes |= ~np.asarray(pc.or_(pc.fill_null(same, False), both_null))
+        changes |= ~_equal(column[:-1], column[1:])
     return rows.filter(pa.array(np.append(changes, True)))
 
 
@@ -47,11 +45,12 @@ def changed_rows(old: pa.Table, new: pa.Table, key: str) -> int:
         return int(new.num_rows)
     index = pc.index_in(new[key], old[key])
     after, before = new.filter(pc.is_valid(index)), old.take(index.drop_null())
-    same = [_same(after[name], before[name]) for name in after.column_names]
-    return int(new.num_rows - np.logical_and.reduce(same).sum())
+    unchanged = np.logical_and.reduce([_equal(after[name], before[name]) for name in after.column_names])
+    return int(new.num_rows - unchanged.sum())
 
 
-def _same(left: pa.ChunkedArray, right: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
+def _equal(left: pa.ChunkedArray, right: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
+    """Compare values elementwise; two nulls are equal."""
     if pa.types.is_nested(left.type):
         return np.array([a == b for a, b in zip(left.to_pylist(), right.to_pylist(), strict=True)], bool)
     equal = pc.fill_null(pc.equal(left, right), False)

@@ -1,4 +1,4 @@
-"""Where each table of a root is stored, and which names tables and models may have."""
+"""Location of each table below a root, and the valid names of tables and models."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def load_posts(store: Store, columns: Sequence[str] | None = None) -> pa.Table:
 
 
 def rejects_table(store: Store) -> BucketedTable:
-    """The scraped rows that could not be read as posts, with the reason."""
+    """The scraped rows that are not valid posts, with the reason."""
     return BucketedTable(store, "rejects", REJECTS, key="reject_id")
 
 
@@ -57,11 +57,11 @@ def fetches_table(store: Store) -> BucketedTable:
 
 
 def check_name(name: str) -> str:
-    """Return `name` if it is valid for a table or a model.
+    """Return `name` if a table or a model may have it.
 
     Raises:
-        ConfigError: it is not.
+        ConfigError: it has other characters, or is too long.
     """
     if not _NAME.fullmatch(name):
-        raise ConfigError(f"{name!r} is no name: use letters, digits, '.', '_' and '-', at most 64")
+        raise ConfigError(f"{name!r} is not a valid name: use at most 64 letters, digits, '.', '_' and '-'")
     return name

@@ -1,10 +1,11 @@
-"""Log of the commands that ran on a root: one small JSON object per run, updated while it runs."""
+"""Log of the commands run on a root: one small JSON object per run, updated while it runs."""
 
 from __future__ import annotations
 
 import json
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from threading import Event, Thread
@@ -16,8 +17,8 @@ from viral.storage.store import Store, one_line, read_json
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-HEARTBEAT_SECONDS = 5.0  # `viral status` is at most this old; one small write each
-SILENCE_LIMIT = timedelta(seconds=60)  # a running command without a heartbeat for so long was killed: 12 were missed
+HEARTBEAT_SECONDS = 5.0  # age limit of what `viral status` shows; each heartbeat is one small write
+SILENCE_LIMIT = timedelta(seconds=60)  # 12 missed heartbeats: the process was killed
 
 State = Literal["running", "finished", "failed", "killed"]
 
@@ -37,11 +38,11 @@ class Run:
 
     @property
     def key(self) -> str:
-        """Key of its JSON object; keys sort by start time."""
+        """Key of the JSON object; keys sort by start time."""
         return f"history/{self.started_at}-{self.command}-{self._suffix}.json"
 
     def __post_init__(self) -> None:
-        self._suffix = uuid.uuid4().hex[:6]  # tells runs apart that start in the same second
+        self._suffix = uuid.uuid4().hex[:6]  # distinguishes runs that start in the same second
 
     @property
     def seconds(self) -> float:
@@ -50,7 +51,7 @@ class Run:
 
     @property
     def seconds_left(self) -> float | None:
-        """Time left at the rate so far; None before the first progress and after the end."""
+        """Estimated time left, from the rate so far; None before the first progress and after the end."""
         if self.state != "running" or not self.done:
             return None
         return self.seconds * (self.total - self.done) / self.done
@@ -67,12 +68,10 @@ class RunRecorder:
         self.run.done, self.run.total = done, total
 
     def write(self) -> None:
-        """Write the state now. A failing write is ignored: it must not stop the run."""
+        """Write the state now; ignore a storage failure, which must not stop the run."""
         self.run.updated_at = _now()
-        try:
+        with suppress(StorageError):
             self.store.write(self.run.key, json.dumps(asdict(self.run), default=str).encode())
-        except StorageError:
-            return
 
 
 S = TypeVar("S", bound="DataclassInstance")
@@ -81,7 +80,7 @@ S = TypeVar("S", bound="DataclassInstance")
 def record_run(store: Store, command: str, work: Callable[[RunRecorder], S]) -> S:
     """Call `work` and return its summary; log the run as running, then as finished or failed.
 
-    If the process is killed, its record stays "running" without further heartbeats.
+    The record of a killed process stays "running", without further heartbeats.
     """
     recorder = RunRecorder(store, Run(command, _now(), _now()))
     recorder.write()

@@ -37,10 +37,10 @@ POSTS = pa.schema(
 `video_uri` is a key below the root, an absolute path, or an `s3://` URI."""
 
 SYNTHETIC = "synthetic"
-"""The `source` of generated posts; the card of a model trained on any of them notes it."""
+"""The `source` of generated posts. The card of a model trained on them says so."""
 
 COUNTS = ("views", "likes", "comments", "shares", "saves")
-"""Counts that exist only after posting: inputs of the label, never of a model."""
+"""Counts that exist only after posting: labels use them, models must not."""
 
 SOUND_HISTORY = pa.schema(
     [
@@ -62,7 +62,7 @@ REJECTS = pa.schema(
         pa.field("raw", pa.string()),
     ]
 )
-"""One scraped row that is no valid post. `reject_id` is a hash of the other columns, so repeats are stored once."""
+"""One scraped row that is not a valid post. `reject_id` is a hash of the other columns, so repeats are stored once."""
 
 FETCHES = pa.schema(
     [
@@ -117,7 +117,7 @@ _ATTEMPT = pa.schema(
 
 
 VECTOR = pa.list_(pa.float32())
-"""A vector. Not a fixed-size list, because pyarrow writes nulls of fixed-size lists to Parquet unreadably."""
+"""Type of a vector, of variable size because pyarrow cannot read nulls of fixed-size lists back from Parquet."""
 
 
 def feature_schema(extractors: Iterable[str], with_notes: Iterable[str] = ()) -> pa.Schema:
@@ -125,7 +125,7 @@ def feature_schema(extractors: Iterable[str], with_notes: Iterable[str] = ()) ->
 
     Args:
         extractors: names of the extractors, in order.
-        with_notes: those that also write a note: JSON, in a nullable column each.
+        with_notes: names of the extractors that also write a note (JSON, nullable).
     """
     vectors = [pa.field(name, VECTOR) for name in extractors]
     notes = [pa.field(note_column(name), pa.string()) for name in with_notes]
@@ -133,7 +133,7 @@ def feature_schema(extractors: Iterable[str], with_notes: Iterable[str] = ()) ->
 
 
 def note_column(extractor: str) -> str:
-    """Column of a feature table with the notes of an extractor."""
+    """Name of the column with the notes of an extractor."""
     return f"{extractor}_note"
 
 
@@ -171,8 +171,8 @@ PREDICTIONS = pa.schema(
 )
 """Prediction of one model for one post: P(viral), the score with its 90 % interval, the contribution of each modality.
 
-`known` is whether the post is in distribution, null if the model is not calibrated. `percentile` is among the model's
-reference posts, null unless `known` is true."""
+`known` is whether the post is in distribution, null if the model is not calibrated. `percentile` is relative to
+the model's reference posts, null unless `known` is true."""
 
 TEST_PREDICTIONS = pa.schema(
     [
