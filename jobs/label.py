@@ -124,9 +124,7 @@ def _replace(store: Store, name: str, rows: pa.Table, about: dict[str, Any]) -> 
 @click.command()
 @click.option("--definition", default="log_views", show_default=True, type=click.Choice(DEFINITIONS))
 @click.option("--top", default=0.25, show_default=True, help="Fraction of posts that count as viral.")
-@click.option(
-    "--within", multiple=True, type=click.Choice(["week", "age", "duration"]), help="Compare posts within bins only."
-)
+@click.option("--within", multiple=True, type=click.Choice(["week", "age", "duration"]), help="Compare within bins.")
 @click.option(
     "--split",
     default="time_author",

@@ -30,7 +30,7 @@ class MediaSettings(_Section):
 class SandboxSettings(_Section):
     """Limits on the decoding of one file, in a child process."""
 
-    # A short video decodes in less than one second: a minute means a hanging decoder, even on a busy machine.
+    # A short video decodes in less than a second, so a minute leaves room for longer ones and a busy machine.
     seconds: float = Field(default=60.0, gt=0, description="wall time per file")
     # Some 20 RGB frames of `media.max_pixels`.
     memory_bytes: PositiveInt = Field(default=2 << 30, description="memory above what the child has at its start")

@@ -14,10 +14,7 @@ from typing import Any
 
 import numpy as np
 
-_LENGTHS = (
-    55,
-    130,
-)  # characters without end and hashtags, drawn uniformly; events with openers and closers reach this range
+_LENGTHS = (55, 130)  # characters without end and hashtags, drawn uniformly: framed events cover this range
 _TOLERANCE = 3  # characters from the drawn length: frames within it are equally likely, so that captions vary
 
 
