@@ -78,8 +78,8 @@ def new_clip(folder: Path, spec: CorpusSpec | None = None) -> tuple[Path, dict[s
     """Write one more clip, by an author outside the corpus, to `folder`/new; return its path and its metadata.
 
     Its content is planted to get many views: many cuts, a loud opening, a mishap. The dict has `caption`,
-    `author_followers`, `posted_at` and `truth`, with `content_score` and `corpus_share_below`, the fraction of the corpus
-    with a lower content score.
+    `author_followers`, `posted_at` and `truth`, with `content_score` and `corpus_share_below`: the fraction of the
+    corpus with a lower content score.
 
     Raises:
         StorageError: the folder cannot be written.
