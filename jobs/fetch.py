@@ -1,4 +1,4 @@
-"""`viral fetch`: download videos by URL, page or feed into the root, and record each URL in a ledger."""
+"""`viral fetch`: download videos by URL, page or feed into the root, and record every URL in a ledger."""
 
 from __future__ import annotations
 
@@ -42,21 +42,21 @@ from viral.storage.store import Store
 from viral.tables.bucketed import log2_buckets_for
 from viral.tables.places import fetches_table, posts_table
 
-MAX_ROUNDS = 3  # the requested URLs, the entries of their feeds, and the entries of feeds among those
-MAX_CONNECTIONS = 8  # per site, one for each request per second of its rate; browsers open six
-CPUS_PER_SITE = 0.25  # a task mostly waits for the network
+MAX_ROUNDS = 3  # the requested URLs, then the entries of feeds, then the entries of feeds in feeds
+MAX_CONNECTIONS = 8  # per site; browsers open six
+CPUS_PER_SITE = 0.25  # a task mostly waits for the network, so four can share a core
 
 
 @dataclass(frozen=True)
 class FetchRequest:
-    """URLs to fetch, and the hosts they may come from.
+    """URLs to fetch, and how to fetch them.
 
     Args:
         urls: URLs of videos, pages or feeds.
         list_file: path or `s3://` URI of a file with one URL per line.
-        posts: fetch the pages of all posts without a video too.
+        posts: also fetch the pages of all posts without a video.
         allowed: hosts, with their subdomains, whose terms of use the user accepts.
-        rate: requests per second and allowed host, over the whole cluster.
+        rate: requests per second and allowed host, from the whole cluster.
         retry_failed: retry URLs that failed or were skipped before.
         cookie_text: content of a cookie file.
     """
@@ -78,7 +78,7 @@ class FetchRequest:
 
 @dataclass
 class FetchSummary:
-    """Number of URLs by result: `urls = done_before + failed_before + feeds + done + skipped + failed`."""
+    """Counts of a run: `urls = done_before + failed_before + feeds + done + skipped + failed`."""
 
     urls: int = 0
     done_before: int = 0
@@ -103,25 +103,25 @@ def run(
     progress: ProgressCallback = lambda _done, _total: None,
     debug: bool = False,
 ) -> FetchSummary:
-    """Fetch the URLs that the ledger does not have. The same call resumes a killed run; feeds are read again each time.
+    """Fetch the URLs that are not in the ledger. Feeds are always read again. A repeated call resumes a killed run.
 
     Raises:
-        ConfigError: a host is not allowed, or an entry is no URL. TableError: `posts` is set and there are none.
+        ConfigError: a host is not allowed, or an entry is not a URL. TableError: `posts` is set, but there are none.
     """
     started = time.monotonic()
     plan, posts_log2_buckets = _plan(store, request)
     summary = FetchSummary()
     store.delete_below(plan.staging)
     try:
-        stage_urls(plan, _urls(request))  # fails on bad URLs before Ray starts
+        stage_urls(plan, _urls(request))  # before Ray starts, because bad URLs fail here
         with session(address, debug=debug):
             if request.posts:
                 stage_posts(plan, posts_log2_buckets)
             rounds = _run_rounds(plan, request, settings, summary, progress)
             for counts, size in count_results(plan, rounds):
                 _add_counts(summary, counts, size)
-            # Merge the ledger files of all tasks.
-            list(map_buckets(partial(_compact, store, plan.log2_buckets), plan.log2_buckets))
+            merge = partial(fetches_table(store).merge, None, plan.log2_buckets)  # the ledger files of all tasks
+            list(map_buckets(merge, plan.log2_buckets))
             if request.posts:
                 summary.posts_with_video = attach_videos(plan, posts_log2_buckets)
         fetches_table(store).drop_superseded(plan.log2_buckets)
@@ -132,7 +132,7 @@ def run(
 
 
 def _plan(store: Store, request: FetchRequest) -> tuple[FetchPlan, int]:
-    """Build the plan with enough buckets for both the URLs and the ledger; also the log2 buckets of the posts."""
+    """Build the plan, with enough buckets for the URLs and the ledger; also return the log2 buckets of the posts."""
     posts = posts_table(store).stored_rows() if request.posts else 0
     if request.posts and not posts:
         raise TableError(f"the posts table of {store.root} is empty: ingest some first (viral ingest)")
@@ -149,7 +149,7 @@ def _urls(request: FetchRequest) -> Iterator[str]:
 def _run_rounds(
     plan: FetchPlan, request: FetchRequest, settings: Settings, summary: FetchSummary, progress: ProgressCallback
 ) -> int:
-    """Fetch the requested URLs, then the entries of feeds among them, and so on; return the number of rounds."""
+    """Fetch the requested URLs, then the entries of feeds, and so on; return the number of rounds."""
     for round_ in range(MAX_ROUNDS):
         counts = plan_round(plan, round_, retry_failed=request.retry_failed)
         for states in counts.values():
@@ -173,18 +173,18 @@ def _fetch(
     settings: Settings,
     progress: ProgressCallback,
 ) -> None:
-    """Run one task per site. They share one rate limiter, because several sites may redirect to the same host."""
+    """Run one task per site. All tasks share a rate limiter, because several sites may redirect to the same host."""
     import ray
 
-    # It survives the loss of its node, with empty token buckets.
+    # Ray restarts a lost actor, which then does not know of earlier requests and starts to count at zero.
     limiter = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(RateLimiterActor).remote(request.rate)
     task = ray.remote(_fetch_site).options(num_cpus=CPUS_PER_SITE)
     running = [task.remote(plan, round_, site, request, settings, limiter) for site in todo]
     progress(0, total := sum(todo.values()))
     while running:
-        finished, running = ray.wait(running, timeout=1)  # in seconds: how often the progress bar moves
+        finished, running = ray.wait(running, timeout=1)  # in seconds, between updates of the progress bar
         ray.get(finished)
-        # A restarted task counts some URLs again, and a restarted actor starts at zero.
+        # A restarted task counts some URLs twice.
         progress(min(total, ray.get(limiter.finished.remote())) if running else total, total)
     ray.kill(limiter)
 
@@ -192,18 +192,10 @@ def _fetch(
 def _fetch_site(
     plan: FetchPlan, round_: int, site: str, request: FetchRequest, settings: Settings, limiter: Any
 ) -> None:
-    connections = min(MAX_CONNECTIONS, math.ceil(request.rate))  # one for each request per second
-    with (
-        Fetcher(
-            plan.store,
-            settings,
-            plan.hosts,
-            RemoteRateLimiter(limiter),
-            cookie_text=request.cookie_text,
-            connections=connections,
-        ) as fetcher,
-        Ledger(plan.store, plan.log2_buckets) as ledger,
-    ):
+    connections = min(MAX_CONNECTIONS, math.ceil(request.rate))  # one per request per second
+    rate_limiter, cookies = RemoteRateLimiter(limiter), request.cookie_text
+    fetcher = Fetcher(plan.store, settings, plan.hosts, rate_limiter, cookie_text=cookies, connections=connections)
+    with fetcher, Ledger(plan.store, plan.log2_buckets) as ledger:
         for result in fetcher.fetch_all(_remaining_tasks(plan, round_, site)):
             stage_listed_urls(plan, round_ + 1, result.listed_urls)
             ledger.add(result)
@@ -211,17 +203,13 @@ def _fetch_site(
 
 
 def _remaining_tasks(plan: FetchPlan, round_: int, site: str) -> Iterator[FetchTask]:
-    """Yield the tasks of a site, minus those that this Ray task finished before its node was lost."""
+    """Yield the tasks of a site, without those that this Ray task finished before it was restarted."""
     for bucket in range(1 << plan.log2_buckets):
         rows = plan.todo(round_, site).read(plan.log2_buckets, bucket).to_pylist()
         ledger = plan.ledger(bucket, ["url", "attempts"]) if rows else {}
         for row in rows:
             if row["url"] not in ledger or ledger[row["url"]]["attempts"] <= row["attempts"]:
                 yield FetchTask(row["url"], site, row["post_id"], row["attempts"])
-
-
-def _compact(store: Store, log2_buckets: int, bucket: int) -> None:
-    fetches_table(store).merge(None, log2_buckets, bucket)
 
 
 def _add_counts(summary: FetchSummary, counts: Counter[tuple[str, str, str]], size: int) -> None:
@@ -249,9 +237,9 @@ def _add_reasons(summary: FetchSummary, reason: str, count: int) -> None:
     "allowed",
     multiple=True,
     metavar="HOST",
-    help="Allow a site with its subdomains; its terms of use are yours to honour. Repeatable.",
+    help="Allow a site with its subdomains; you accept its terms of use. Repeatable.",
 )
-@click.option("--rate", default=1.0, show_default=True, help="Requests per second to a site, over the whole cluster.")
+@click.option("--rate", default=1.0, show_default=True, help="Requests per second to a site, from the whole cluster.")
 @click.option("--retry-failed", is_flag=True, help="Retry URLs that failed or were skipped before.")
 @click.option("--cookies", "cookie_file", metavar="FILE", help="Cookie file in Netscape's format, of mode 600.")
 @ray_options
@@ -271,15 +259,14 @@ def command(
 ) -> None:
     """Download videos into the root, by URL of a file, a page or a feed.
 
-    They are stored once in videos/, named by their SHA-256, with info files that `viral ingest yt_dlp ROOT/videos`
-    reads. The table `fetches` records each URL: those done are not fetched again, failed ones only with --retry-failed.
+    Videos are stored in videos/, named by their SHA-256, with info files that `viral ingest yt_dlp ROOT/videos` reads.
+    The table `fetches` records every URL: a downloaded one is not fetched again, a failed one only with --retry-failed.
     """
-    text = read_cookies(Path(cookie_file)) if cookie_file else None
-    request = FetchRequest(urls, list_file, posts, allowed, rate, retry_failed, text)
+    cookie_text = read_cookies(Path(cookie_file)) if cookie_file else None
+    request = FetchRequest(urls, list_file, posts, allowed, rate, retry_failed, cookie_text)
     progress = progress_bar("fetch", unit="video")
-    print_summary(
-        run(Store.open(root), request, load(), address=address, progress=progress, debug=debug), as_json=as_json
-    )
+    summary = run(Store.open(root), request, load(), address=address, progress=progress, debug=debug)
+    print_summary(summary, as_json=as_json)
 
 
 if __name__ == "__main__":

@@ -26,9 +26,9 @@ from viral.tables.places import posts_table, rejects_table
 from viral.tables.run_log import record_run
 from viral.tables.schemas import POSTS, REJECTS
 
-ROW_BYTES = 400  # of scraped text per post, a rough guess that only sets the number of buckets
+ROW_BYTES = 400  # scraped bytes per post, a rough guess that only sets the number of buckets
 _POST_ID = "{post_id}"
-_SUFFIXES: dict[str, str | tuple[str, ...]] = {  # of the files that a folder contributes
+_SUFFIXES: dict[str, str | tuple[str, ...]] = {  # files to read in a folder
     "yt_dlp": ".info.json",
     "csv": ".csv",
     "parquet": ".parquet",
@@ -39,17 +39,17 @@ _SUFFIXES: dict[str, str | tuple[str, ...]] = {  # of the files that a folder co
 
 @dataclass(frozen=True)
 class IngestSource:
-    """Files of scraped data, and how to read them.
+    """Files of scraped data and how to read them.
 
     Args:
-        kind: an adapter of `viral.sources`.
+        kind: name of an adapter, one of `viral.sources.SOURCES`.
         files: paths or `s3://` URIs of files or folders.
         columns: for `csv` and `parquet`: post column → column of the file.
-        video_uri: template for the video of posts without a `video_uri`: `videos/{post_id}.mp4`.
-        name: value of the posts' column `source`; by default the adapter's name.
+        video_uri: template of `video_uri` for posts without one, for example `videos/{post_id}.mp4`.
+        name: value of the column `source` of the posts; by default the name of the adapter.
 
     Raises:
-        ConfigError: `video_uri` lacks `{post_id}`, or has other placeholders.
+        ConfigError: `video_uri` lacks `{post_id}`, or has other braces.
     """
 
     kind: str
@@ -63,13 +63,13 @@ class IngestSource:
             literal = self.video_uri.replace(_POST_ID, "")
             if literal == self.video_uri or "{" in literal or "}" in literal:
                 raise ConfigError(
-                    f"--video-uri {self.video_uri!r} must hold {_POST_ID} and no other braces: videos/{_POST_ID}.mp4"
+                    f"--video-uri {self.video_uri!r} must contain {_POST_ID} and no other braces: videos/{_POST_ID}.mp4"
                 )
 
 
 @dataclass
 class IngestSummary:
-    """Number of rows by result: `rows = posts + duplicates + rejects`."""
+    """Counts of a run: `rows = posts + duplicates + rejects`; `changed` counts the posts that are new or updated."""
 
     files: int = 0
     rows: int = 0
@@ -84,10 +84,8 @@ class IngestSummary:
 def run(store: Store, source: IngestSource, *, address: str | None = None, debug: bool = False) -> IngestSummary:
     """Read the files of a source on the cluster, and merge their posts and rejects into the tables.
 
-    Idempotent: the same call again changes nothing, and recovers from a killed run.
-
-    Raises:
-        SourceError, ConfigError: the files or the column map cannot be used.
+    A repeated call changes nothing, and completes a killed run. Raises SourceError or ConfigError if the files or the
+    column map cannot be used.
     """
     files = _files(source)
     log2_buckets = max(log2_buckets_for(sum(size for _, size in files) // ROW_BYTES), posts_table(store).log2_buckets())
@@ -98,7 +96,7 @@ def run(store: Store, source: IngestSource, *, address: str | None = None, debug
             summary.posts += posts
             summary.changed += changed
     for table in (posts_table(store), rejects_table(store)):
-        table.drop_superseded(log2_buckets)  # files that the merge replaced
+        table.drop_superseded(log2_buckets)  # data files that the merge replaced
     store.delete_below(staging)
     summary.table_rows = posts_table(store).stored_rows()
     summary.duplicates = summary.rows - summary.rejects - summary.posts  # the merge keeps one row per post
@@ -106,7 +104,7 @@ def run(store: Store, source: IngestSource, *, address: str | None = None, debug
 
 
 def _stage(store: Store, staging: str, source: IngestSource, files: Sequence[str], log2_buckets: int) -> IngestSummary:
-    """Read each file in a task, and stage its rows by bucket for `_merge_bucket`."""
+    """Stage the rows of all files by bucket, with one task per file."""
     store.delete_below(staging)
     summary = IngestSummary(files=len(files))
     for rows, reasons in map_items(partial(_stage_file, store, staging, source, log2_buckets), files):
@@ -120,17 +118,17 @@ def _stage(store: Store, staging: str, source: IngestSource, files: Sequence[str
 def _stage_file(
     store: Store, staging: str, source: IngestSource, log2_buckets: int, file: str
 ) -> tuple[int, dict[str, int]]:
-    """Stage the posts and rejects of one file; return its row count, and how many were rejected for each reason."""
+    """Stage the posts and rejects of one file; return its number of rows, and the number of rejects per reason."""
     rows, reasons = 0, dict[str, int]()
-    # A folder per file, so that a rerun task replaces its own rows.
-    folder = hashlib.sha256(file.encode()).hexdigest()[:16]
-    base = file.rpartition("/")[0]
-    for number, parsed in enumerate(read(source.kind, file, open_uri, columns=source.columns, base_uri=base)):
-        prefix = f"{staging}/%s/{folder}-{number:06d}"  # `read` yields the same batches again
-        BucketedTable(store, prefix % "posts", POSTS, key="post_id", newest_by="scraped_at").append(
-            _complete(parsed.posts, source), log2_buckets
-        )
-        BucketedTable(store, prefix % "rejects", REJECTS, key="reject_id").append(parsed.rejects, log2_buckets)
+    file_id = hashlib.sha256(file.encode()).hexdigest()[:16]
+    batches = read(source.kind, file, open_uri, columns=source.columns, base_uri=file.rpartition("/")[0])
+    for number, parsed in enumerate(batches):
+        # A folder per batch: a task that Ray reruns reads the same batches, and replaces its own rows.
+        folder = f"{file_id}-{number:06d}"
+        posts = BucketedTable(store, f"{staging}/posts/{folder}", POSTS, key="post_id", newest_by="scraped_at")
+        posts.append(_complete(parsed.posts, source), log2_buckets)
+        rejects = BucketedTable(store, f"{staging}/rejects/{folder}", REJECTS, key="reject_id")
+        rejects.append(parsed.rejects, log2_buckets)
         rows += parsed.rows
         for reason in parsed.rejects["reason"].to_pylist():
             reasons[reason] = reasons.get(reason, 0) + 1
@@ -138,7 +136,7 @@ def _stage_file(
 
 
 def _merge_bucket(store: Store, staging: str, log2_buckets: int, bucket: int) -> tuple[int, int]:
-    """Merge one bucket of the staged rows into the tables; return how many posts it had and how many changed."""
+    """Merge one bucket of the staged rows into the tables; return its number of posts, and how many changed."""
     staged_posts = BucketedTable(store, f"{staging}/posts", POSTS, key="post_id", newest_by="scraped_at", nested=True)
     staged_rejects = BucketedTable(store, f"{staging}/rejects", REJECTS, key="reject_id", nested=True)
     posts, rejects = staged_posts.read(log2_buckets, bucket), staged_rejects.read(log2_buckets, bucket)
@@ -148,24 +146,23 @@ def _merge_bucket(store: Store, staging: str, log2_buckets: int, bucket: int) ->
 
 
 def _complete(posts: pa.Table, source: IngestSource) -> pa.Table:
-    """Set the name of the source, and `video_uri` by the template where it is null."""
+    """Set `source` to the user's name, and `video_uri` by the template where it is null."""
     if source.name:
         names = pa.array([source.name] * posts.num_rows, pa.string())
         posts = posts.set_column(posts.column_names.index("source"), POSTS.field("source"), names)
     if source.video_uri:
         pairs = zip(posts["post_id"].to_pylist(), posts["video_uri"].to_pylist(), strict=True)
         uris = [uri or source.video_uri.replace(_POST_ID, post_id) for post_id, uri in pairs]
-        posts = posts.set_column(
-            posts.column_names.index("video_uri"), POSTS.field("video_uri"), pa.array(uris, pa.string())
-        )
+        column = posts.column_names.index("video_uri")
+        posts = posts.set_column(column, POSTS.field("video_uri"), pa.array(uris, pa.string()))
     return posts
 
 
 def _files(source: IngestSource) -> list[tuple[str, int]]:
-    """Files to read, with their sizes; a folder is expanded to the files below it with the adapter's suffix."""
+    """List the files to read with their sizes in bytes; of a folder, the files with the suffix of the adapter."""
     files = [file for name in source.files for file in _expand(name, _SUFFIXES[source.kind])]
     if not files:
-        raise SourceError(f"no {source.kind} file at {', '.join(source.files)}: name files, or folders that hold some")
+        raise SourceError(f"no {source.kind} file at {', '.join(source.files)}: name files, or folders with such files")
     return files
 
 
@@ -204,9 +201,13 @@ def _identity(source: IngestSource) -> str:
 @click.command()
 @click.argument("kind", type=click.Choice(SOURCES), metavar="SOURCE")
 @click.argument("files", nargs=-1, required=True)
-@click.option("--map", "pairs", multiple=True, metavar="OURS=THEIRS", help="For csv, parquet: a column's name there.")
-@click.option("--map-file", type=click.Path(dir_okay=False), help="The map as YAML: {post_id: id, views: plays, …}.")
-@click.option("--video-uri", help="Template for posts without a video: videos/{post_id}.mp4.")
+@click.option(
+    "--map", "pairs", multiple=True, metavar="OURS=THEIRS", help="For csv and parquet: post column=file column."
+)
+@click.option(
+    "--map-file", type=click.Path(dir_okay=False), help="YAML file with such a map: {post_id: id, views: plays, …}."
+)
+@click.option("--video-uri", help="Video of posts without one, as videos/{post_id}.mp4.")
 @click.option("--name", help="Value of the posts' column `source`; by default SOURCE.")
 @ray_options
 @root_options
@@ -225,18 +226,16 @@ def command(
     """Read scraped data into the posts table.
 
     SOURCE is one of csv, parquet, trending_json, tiktok_api, yt_dlp; FILES are files or folders. Bad rows go to the
-    rejects table with their reason; the newest scrape of a post wins.
+    rejects table with their reason. Of several scrapes of a post, the newest is stored.
     """
-    columns = column_map(pairs, map_file)
-    source = IngestSource(kind, files, columns or None, video_uri, name)
+    source = IngestSource(kind, files, column_map(pairs, map_file) or None, video_uri, name)
     store = Store.open(root)
-    print_summary(
-        record_run(store, "ingest", lambda _: run(store, source, address=address, debug=debug)), as_json=as_json
-    )
+    summary = record_run(store, "ingest", lambda _: run(store, source, address=address, debug=debug))
+    print_summary(summary, as_json=as_json)
 
 
 def column_map(pairs: Sequence[str], file: str | None) -> dict[str, str]:
-    """Merge the column maps of `--map-file` and `--map`; the latter wins.
+    """Merge the column maps of `--map-file` and `--map`, which takes precedence.
 
     Raises:
         ConfigError: the file or an option is not a map.
@@ -248,7 +247,7 @@ def column_map(pairs: Sequence[str], file: str | None) -> dict[str, str]:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"cannot read the column map {file}: {one_line(error)}") from error
     if not isinstance(columns, dict):
-        raise ConfigError(f"{file} holds no column map: write lines like `post_id: id`")
+        raise ConfigError(f"{file} is not a column map: write lines like `post_id: id`")
     if malformed := [pair for pair in pairs if "=" not in pair]:
         raise ConfigError(f"--map {malformed[0]} is not OURS=THEIRS, as in --map post_id=id")
     return {str(target): str(name) for target, name in [*columns.items(), *(pair.split("=", 1) for pair in pairs)]}

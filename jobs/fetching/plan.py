@@ -1,4 +1,4 @@
-"""Plan of a fetch: the URLs to fetch, minus those that the ledger has done, and the posts that get their videos."""
+"""Plan of a fetch: staging of the URLs to fetch, comparison with the ledger, and videos of posts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,8 +23,8 @@ from viral.tables.bucketed import BucketedTable
 from viral.tables.places import fetches_table, posts_table
 from viral.tables.schemas import FETCHES, POSTS
 
-BATCH_URLS = 50_000  # staged at once: bounds the memory for a long list
-MAX_HOSTS_IN_ERROR = 5  # enough to see what is missing, on one line
+BATCH_URLS = 50_000  # URLs per batch: bounds the memory for a long list
+MAX_HOSTS_IN_ERROR = 5  # they fit on one line
 
 TASKS = pa.schema(
     [
@@ -41,7 +41,7 @@ ATTACHED = pa.schema(
 
 @dataclass(frozen=True)
 class FetchPlan:
-    """Staging tables of one run. Round 0 has the requested URLs, each later one those that feeds list."""
+    """Staging tables of one run. Round 0 fetches the requested URLs, later rounds those that feeds list."""
 
     store: Store
     staging: str
@@ -49,30 +49,30 @@ class FetchPlan:
     log2_buckets: int
 
     def tasks(self, round_: int) -> BucketedTable:
-        """All tasks of a round, done or not."""
+        """Table of all tasks of a round, done or not."""
         return BucketedTable(self.store, f"{self.staging}/tasks/{round_}", TASKS, key="url")
 
     def todo(self, round_: int, site: str = "") -> BucketedTable:
-        """Tasks of a round that are left to do, at one site or at all."""
+        """Table of the tasks of a round that are left to do, of one site or of all."""
         # An IPv6 address has colons, which are not safe in a file name.
         name = f"/{site.replace(':', '_')}" if site else ""
         return BucketedTable(self.store, f"{self.staging}/todo/{round_}{name}", TASKS, key="url", nested=True)
 
     def ledger(self, bucket: int, columns: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """Ledger rows of a bucket by URL."""
+        """Read a bucket of the ledger; return URL → row."""
         rows = fetches_table(self.store).read(self.log2_buckets, bucket, columns).to_pylist()
         return {row["url"]: row for row in rows}
 
     def attached(self) -> BucketedTable:
-        """Posts whose video has been fetched."""
+        """Table of the posts whose video has been fetched."""
         return BucketedTable(self.store, f"{self.staging}/attached", ATTACHED, key="post_id")
 
 
 def stage_urls(plan: FetchPlan, urls: Iterable[str]) -> None:
-    """Stage the requested URLs, batch by batch.
+    """Stage the requested URLs in batches.
 
     Raises:
-        ConfigError: an entry is no http(s) URL, or its host is not allowed.
+        ConfigError: an entry is not an http(s) URL, or its host is not allowed.
     """
     urls = iter(urls)
     unknown: set[str] = set()
@@ -85,7 +85,7 @@ def stage_urls(plan: FetchPlan, urls: Iterable[str]) -> None:
                 unknown.add(url_host(url))
             except BadAddressError as error:
                 raise ConfigError(f"{error}: correct it") from error
-        if len(unknown) >= MAX_HOSTS_IN_ERROR:  # no need to read on
+        if len(unknown) >= MAX_HOSTS_IN_ERROR:  # enough for the error
             break
         plan.tasks(0).append(_task_table(rows), plan.log2_buckets)
     if unknown:
@@ -93,7 +93,7 @@ def stage_urls(plan: FetchPlan, urls: Iterable[str]) -> None:
 
 
 def read_url_list(file: str) -> Iterator[str]:
-    """Yield the URLs of a file, one per line, skipping empty lines and comments (`#`).
+    """Yield the URLs of a file with one per line; skip empty lines and comments (`#`).
 
     Raises:
         SourceError: the file cannot be read.
@@ -110,7 +110,7 @@ def read_url_list(file: str) -> Iterator[str]:
 
 
 def stage_listed_urls(plan: FetchPlan, round_: int, urls: Iterable[str]) -> None:
-    """Stage the URLs that a feed lists; those of other hosts have no site, and are skipped later."""
+    """Stage the URLs that a feed lists; those of hosts that are not allowed get no site and are refused later."""
     rows = []
     for url in map(strip_fragment, urls):
         try:
@@ -145,20 +145,20 @@ def _stage_posts(plan: FetchPlan, log2_buckets: int, bucket: int) -> list[str]:
         except HostNotAllowedError:
             unknown.add(url_host(url))
         except BadAddressError:
-            continue  # without a URL: `viral backfill` reports missing_object for the post
+            continue  # no URL: `viral backfill` reports `missing_object` for the post
     plan.tasks(0).append(_task_table(rows), plan.log2_buckets)
     return sorted(unknown)[:MAX_HOSTS_IN_ERROR]
 
 
 def _without_video(posts: pa.Table) -> pa.Array:
-    """Mask of posts without a video, or with one that is still on the web."""
+    """Mask of the posts without a video in the root: without `video_uri`, or with a web address."""
     return pc.or_kleene(pc.is_null(posts["video_uri"]), pc.match_substring_regex(posts["video_uri"], "^https?://"))
 
 
 def plan_round(plan: FetchPlan, round_: int, *, retry_failed: bool) -> dict[str, Counter[str]]:
-    """Stage what a round has to do; return, per site, the number of URLs by state.
+    """Stage the tasks that are left to do in a round; return site → number of URLs per state.
 
-    The states are `todo`, `done`, `failed`, and for URLs without a site `refused`, which the ledger gets at once.
+    The states are `todo`, `done`, `failed` and `refused`. A URL without a site is refused, and recorded in the ledger.
     """
     counts: dict[str, Counter[str]] = {}
     for bucket_counts in map_buckets(partial(_plan_bucket, plan, round_, retry_failed), plan.log2_buckets):
@@ -177,7 +177,7 @@ def _plan_bucket(plan: FetchPlan, round_: int, retry_failed: bool, bucket: int) 
         entry = ledger.get(url)
         state = _task_state(entry, retry_failed)
         if state == "todo" and not site:
-            state = "refused"  # its host is not allowed
+            state = "refused"
             refused_urls.append(url)
         elif state == "todo":
             todo.setdefault(site, []).append({**task, "attempts": entry["attempts"] if entry else 0})
@@ -189,17 +189,16 @@ def _plan_bucket(plan: FetchPlan, round_: int, retry_failed: bool, bucket: int) 
 
 
 def _new_tasks(plan: FetchPlan, round_: int, bucket: int) -> list[dict[str, Any]]:
-    """Tasks of this round that no earlier round had."""
+    """Read the tasks of a round without those of earlier rounds."""
     tasks = plan.tasks(round_).read(plan.log2_buckets, bucket)
     for earlier in range(round_):  # feeds repeat their entries
         urls = plan.tasks(earlier).read(plan.log2_buckets, bucket, ["url"])["url"].combine_chunks()
         tasks = tasks.filter(pc.invert(pc.is_in(tasks["url"], urls)))
-    rows: list[dict[str, Any]] = tasks.to_pylist()
-    return rows
+    return cast("list[dict[str, Any]]", tasks.to_pylist())
 
 
 def _refused_rows(urls: Sequence[str]) -> pa.Table:
-    """Ledger rows of listed URLs whose host is not allowed."""
+    """Build the ledger rows of URLs whose host is not allowed."""
     now, reason = datetime.now(UTC), HostNotAllowedError.reason
     rows = [
         {"url": url, "host": url_host(url), "status": "skipped", "reason": reason, "attempts": 0, "fetched_at": now}
@@ -217,7 +216,7 @@ def _task_state(entry: dict[str, Any] | None, retry_failed: bool) -> str:
 
 
 def count_results(plan: FetchPlan, rounds: int) -> Iterator[tuple[Counter[tuple[str, str, str]], int]]:
-    """Yield, per bucket, this run's URLs counted by (host, status, reason), and the bytes fetched."""
+    """Count the URLs of this run by (host, status, reason), and the fetched bytes; yield the counts of each bucket."""
     for round_ in range(rounds):
         yield from map_buckets(partial(_count_results, plan, round_), plan.log2_buckets)
 
@@ -234,7 +233,7 @@ def _count_results(plan: FetchPlan, round_: int, bucket: int) -> tuple[Counter[t
 
 
 def attach_videos(plan: FetchPlan, posts_log2_buckets: int) -> int:
-    """Set `video_uri` of the posts whose video was fetched in this run or before; return how many posts changed."""
+    """Set `video_uri` of the posts whose video was fetched in this run or earlier; return how many posts changed."""
     list(map_buckets(partial(_stage_attached, plan, posts_log2_buckets), plan.log2_buckets))
     posts = sum(map_buckets(partial(_attach, plan, posts_log2_buckets), posts_log2_buckets))
     posts_table(plan.store).drop_superseded(posts_log2_buckets)
@@ -255,7 +254,7 @@ def _attach(plan: FetchPlan, log2_buckets: int, bucket: int) -> int:
     attached, table = plan.attached().read(log2_buckets, bucket), posts_table(plan.store)
     ids = attached["post_id"].combine_chunks()
     posts = table.read(log2_buckets, bucket)
-    posts = posts.filter(pc.and_(_without_video(posts), pc.is_in(posts["post_id"], ids)))  # a video set meanwhile stays
+    posts = posts.filter(pc.and_(_without_video(posts), pc.is_in(posts["post_id"], ids)))  # keep a video set meanwhile
     if posts.num_rows:
         uris = attached["video_uri"].take(pc.index_in(posts["post_id"], ids))
         column = POSTS.get_field_index("video_uri")

@@ -1,4 +1,4 @@
-"""Rate limit of a whole cluster: one actor that all fetch tasks share."""
+"""Rate limiter of a whole cluster: one actor that all fetch tasks share."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from viral.fetching.rate_limit import TokenBuckets
 
 
 class RateLimiterActor(TokenBuckets):
-    """Schedules the requests of the whole cluster and counts finished URLs: one actor per run."""
+    """Actor that schedules the requests of the whole cluster and counts finished URLs; one per run."""
 
     def __init__(self, rate: float) -> None:
         super().__init__(rate)
         self._finished = 0
 
     def count(self) -> None:
-        """Count one more finished URL."""
+        """Count one finished URL."""
         self._finished += 1
 
     def finished(self) -> int:
@@ -24,13 +24,13 @@ class RateLimiterActor(TokenBuckets):
 
 
 class RemoteRateLimiter:
-    """The actor as a `RateLimiter` for a fetch task."""
+    """`RateLimiter` that calls the actor, for a fetch task."""
 
     def __init__(self, actor: Any) -> None:
         self.actor = actor
 
     def reserve(self, site: str) -> float:
-        """Reserve the next request to `site`; returns the seconds to wait before it."""
+        """Reserve the time of the next request to `site`; return the seconds to wait until then."""
         import ray
 
         return float(ray.get(self.actor.reserve.remote(site)))

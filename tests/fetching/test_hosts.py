@@ -80,7 +80,7 @@ def test_no_host(host):
 
 def test_what_a_refusal_says():
     message = str(not_allowed_error(["www.tiktok.com"]))
-    assert "terms of use are yours to honour" in message
+    assert "accept the terms of use" in message
     assert message.endswith("add --allow-host tiktok.com")
     assert "b.example --allow-host" not in str(not_allowed_error([]))
 

@@ -136,7 +136,7 @@ def test_what_is_no_request(run, website, any_store, tmp_path):
         ({"urls": (website("x"),), "rate": 0.0}, ConfigError, "--rate 0"),
         ({"posts": True}, TableError, "posts table .* is empty"),
         ({"list_file": str(tmp_path / "no")}, SourceError, "cannot read the list"),
-        ({"urls": ("file:///etc/passwd",)}, ConfigError, "no http"),
+        ({"urls": ("file:///etc/passwd",)}, ConfigError, "not an http"),
         ({"urls": ("http://u:p@127.0.0.1/",)}, ConfigError, "--cookies FILE"),
         ({"urls": ("https://www.tiktok.com/@a",)}, ConfigError, "terms of use .* --allow-host tiktok.com$"),
         ({"urls": (website("x"),), "allowed": ()}, ConfigError, "--allow-host 127.0.0.1"),

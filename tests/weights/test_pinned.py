@@ -38,9 +38,9 @@ def test_other_bytes_and_none_are_refused(any_store: Store) -> None:
     with pytest.raises(WeightsError, match="there are no weights at"):
         resolve(NAME)
     any_store.write(KEY, b"others")
-    with pytest.raises(WeightsError, match=f"are not those of SHA-256 {DIGEST[:12]}"):
+    with pytest.raises(WeightsError, match=f"do not have the SHA-256 {DIGEST[:12]}"):
         resolve(NAME)
-    with pytest.raises(WeightsError, match="ends in no SHA-256"):
+    with pytest.raises(WeightsError, match="does not end in a SHA-256"):
         split_pinned(f"{KEY}#sha256=123")
 
 

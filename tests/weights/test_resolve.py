@@ -40,7 +40,7 @@ def test_files_that_are_not_the_published_ones_are_refused(tmp_path: Path, folde
     path = tmp_path / folder / CATALOGUE["resnet50-imagenet"].file
     path.parent.mkdir(parents=True)
     path.write_bytes(b"half a download")
-    with pytest.raises(WeightsError, match="is not the published resnet50-imagenet: delete it"):
+    with pytest.raises(WeightsError, match="differs from the published resnet50-imagenet: delete it"):
         find_weights("resnet50-imagenet")
 
 

@@ -1,1 +1,1 @@
-"""Download of videos into the store, by URL, page or feed, from allowed hosts and at a limited rate."""
+"""Download of videos by URL, page or feed into the store, from allowed hosts and at a limited rate."""

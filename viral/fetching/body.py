@@ -15,13 +15,14 @@ if TYPE_CHECKING:
 
     from viral.fetching.deadline import Deadline
 
-MAX_PAGE_BYTES = 32 << 20  # decoded; yt-dlp keeps several copies of a page in memory
+MAX_PAGE_BYTES = 32 << 20  # after decompression; yt-dlp holds several copies of a page in memory
 
 
 class ResponseBody(io.RawIOBase):
-    """Decoded body of `response`, streamed on demand until the deadline.
+    """Decompressed body of `response`, read from the network on demand.
 
-    Reading raises ReadError if the connection breaks, TimedOutError, and TooLargeError above MAX_PAGE_BYTES.
+    Reading raises ReadError if the connection breaks, TimedOutError after the deadline, and TooLargeError above
+    MAX_PAGE_BYTES.
     """
 
     def __init__(self, response: httpx.Response, deadline: Deadline) -> None:
@@ -54,5 +55,7 @@ class ResponseBody(io.RawIOBase):
             raise connection_error(error, url) from error
         self._size += len(chunk)
         if self._size > MAX_PAGE_BYTES:
-            raise TooLargeError(f"{url} is no video, and larger than any page: {MAX_PAGE_BYTES} bytes")
+            raise TooLargeError(
+                f"{url} is not a video, and as a page it is too large: more than {MAX_PAGE_BYTES} bytes"
+            )
         return chunk

@@ -1,4 +1,4 @@
-"""Session cookies, read from a file that only its owner can read, never from the command line."""
+"""Session cookies, from a file that only its owner can read; never from the command line."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ def read_cookies(path: Path) -> str:
     """
     try:
         with path.open(encoding="utf-8") as file:
-            info = os.fstat(file.fileno())  # of the opened file: the path might change
+            info = os.fstat(file.fileno())  # of the open file, because the path may be replaced
             text = file.read()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read the cookies of {path}: {error}") from error
     if not stat.S_ISREG(info.st_mode) or info.st_mode & 0o077 or info.st_uid != os.geteuid():
-        raise ConfigError(f"others can read the cookies in {path}: make it yours alone (chmod 600 {path})")
+        raise ConfigError(f"{path} must be your own file that only you can read: run chmod 600 {path}")
     cookie_jar(text)
     return text
 
 
 def cookie_jar(text: str | None) -> YoutubeDLCookieJar:
-    """Parse the content of a cookie file into a jar for yt-dlp and httpx; empty for None.
+    """Parse the content of a cookie file into a jar for yt-dlp and httpx; None gives an empty jar.
 
     Raises:
         ConfigError: the text is not in Netscape format.
@@ -46,7 +46,7 @@ def cookie_jar(text: str | None) -> YoutubeDLCookieJar:
     jar = YoutubeDLCookieJar(io.StringIO(text or ""))
     if text:
         try:
-            _check_lines(text)  # yt-dlp would print a malformed line, with its secret
+            _check_lines(text)  # yt-dlp would print the secret of a malformed line
             jar.load()
         except (LoadError, ValueError) as error:
             raise ConfigError("the cookie file is not in Netscape's format: export it as cookies.txt") from error

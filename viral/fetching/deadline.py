@@ -8,7 +8,7 @@ from viral.errors import TimedOutError
 
 
 class Deadline:
-    """Deadline in `seconds` from now; waiting for the rate limiter extends it."""
+    """Deadline in `seconds` from its creation; waiting for the rate limiter extends it."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
@@ -26,7 +26,7 @@ class Deadline:
         return remaining
 
     def sleep_extended(self, seconds: float) -> None:
-        """Sleep, and move the deadline by as much."""
+        """Sleep, and extend the deadline by the same time."""
         if seconds > 0:
             time.sleep(seconds)
-            self._end += seconds  # the wait is not caused by the URL
+            self._end += seconds  # the URL does not cause the wait

@@ -1,4 +1,4 @@
-"""Download of one video file to disk, within the size limit; recognised by its first bytes."""
+"""Download of one video file to disk, within the size limit."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from viral.fetching.signatures import HEAD_BYTES, container_extension
 
 @dataclass(frozen=True)
 class Download:
-    """A complete file: size, SHA-256 and extension of its container."""
+    """Facts of a downloaded video: size in bytes, SHA-256, and file extension of the container."""
 
     bytes: int
     sha256: str
@@ -33,15 +33,15 @@ def download(
     deadline: Deadline,
     headers: Mapping[str, str] | None = None,
 ) -> Download | None:
-    """Download the video at `url` to `path`; None, after reading its head only, if it is no video.
+    """Download the video at `url` to `path`; return None, after its first bytes, if it is not a video.
 
-    A connection that breaks before the declared length is retried from the start. Without a declared length, HTTP
-    marks the end by closing the connection, so a break is not detected.
+    A connection that breaks before the declared length is retried from the start. Without a declared length a break is
+    not detected, because a closed connection is then the regular end.
 
     Raises:
         PostError, FetchError: the download failed.
     """
-    headers = {**(headers or {}), "Accept-Encoding": "identity"}  # size and hash are those of the bytes sent
+    headers = {**(headers or {}), "Accept-Encoding": "identity"}  # no compression: the size limit counts the sent bytes
     for attempt in range(1, client.settings.attempts + 1):
         response = client.send(url, deadline, headers=headers)
         try:
@@ -64,9 +64,10 @@ def _check_declared_size(response: httpx.Response, max_bytes: int) -> None:
 
 
 def _save(response: httpx.Response, path: Path, max_bytes: int, deadline: Deadline) -> Download | None:
-    chunks = response.iter_bytes()
-    head = _read_head(chunks)
-    if not head:  # an empty body
+    chunks, head = response.iter_bytes(), b""
+    while len(head) < HEAD_BYTES and (chunk := next(chunks, b"")):
+        head += chunk
+    if not head:
         raise UnreadableError(f"{response.url} is empty")
     extension = container_extension(head)
     if extension is None:
@@ -74,15 +75,6 @@ def _save(response: httpx.Response, path: Path, max_bytes: int, deadline: Deadli
     with path.open("wb") as file:
         size, digest = _copy(head, chunks, file, max_bytes, deadline, str(response.url))
     return Download(size, digest, extension)
-
-
-def _read_head(chunks: Iterator[bytes]) -> bytes:
-    head = b""
-    for chunk in chunks:
-        head += chunk
-        if len(head) >= HEAD_BYTES:
-            break
-    return head
 
 
 def _copy(

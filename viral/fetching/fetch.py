@@ -1,4 +1,4 @@
-"""Fetch URLs into the store, several at once; one result per URL."""
+"""Fetch URLs into the store, several at the same time."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from viral.fetching.sidecar import info_json, info_key, video_key
 from viral.storage.store import Store, one_line, storage_errors
 
 FEED = "feed"
-"""Reason of a feed's row: the feed itself is done, the URLs it lists follow."""
+"""Value of `reason` for a feed. Its status is `done`, and the URLs that it lists are fetched later."""
 
 
 @dataclass(frozen=True)
 class FetchTask:
-    """A URL to fetch, its site, the post it belongs to, and the number of earlier attempts."""
+    """URL to fetch, with its site, the post that it belongs to, and the number of earlier attempts."""
 
     url: str
     site: str
@@ -42,7 +42,7 @@ class FetchTask:
 
 @dataclass(frozen=True)
 class FetchResult:
-    """Result of one URL: the columns of `schemas.FETCHES`, and `listed_urls`, the entries of a feed."""
+    """Result of one URL: the columns of `schemas.FETCHES`, and the URLs that a feed lists."""
 
     url: str
     host: str
@@ -59,15 +59,15 @@ class FetchResult:
 
 
 class Fetcher:
-    """Fetches URLs within limits. Owns connections and threads: use it as a context manager.
+    """Downloader of URLs into a store. Owns connections and threads: use it as a context manager.
 
     Args:
-        store: receives videos and their info files.
-        settings: limits of `media` and `fetch`.
-        hosts: the allowed hosts.
+        store: receives the videos and their info files.
+        settings: limits, from the sections `media` and `fetch`.
+        hosts: allowed hosts.
         rate_limiter: schedules the requests.
         cookie_text: content of a cookie file.
-        connections: URLs fetched at once.
+        connections: number of URLs to fetch at the same time.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Fetcher:
         self._cookies = cookie_jar(cookie_text)
         self._client = LimitedClient(hosts, settings.fetch, rate_limiter, self._cookies)
         self._pool = ThreadPoolExecutor(connections)
-        self._thread_local = local()  # holds the page reader of each thread
+        self._thread_local = local()  # with a page reader per thread
 
     def __enter__(self) -> Self:
         return self
@@ -96,21 +96,17 @@ class Fetcher:
             self._pool.shutdown(cancel_futures=True)  # before the connections close
 
     def fetch_all(self, tasks: Iterable[FetchTask]) -> Iterator[FetchResult]:
-        """Yield the results in the order of the tasks; reads at most `connections` tasks ahead."""
+        """Fetch the URLs and yield the results in the order of the tasks, with `connections` tasks in progress."""
         pending: deque[Future[FetchResult]] = deque()
         for task in tasks:
             pending.append(self._pool.submit(self.fetch, task))
-            if len(pending) > self.connections:  # keeps the order, and bounds what is read ahead
+            if len(pending) > self.connections:  # limits how far `tasks` is read ahead
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()
 
     def fetch(self, task: FetchTask) -> FetchResult:
-        """Fetch one URL; a failure is part of the result.
-
-        Raises:
-            StorageError: the store cannot be written, which is no fault of the URL.
-        """
+        """Fetch one URL; the result describes a failure. Raises StorageError if the store cannot be written."""
         fields: dict[str, Any] = {"url": task.url, "host": task.site, "post_id": task.post_id}
         fields["attempts"] = task.attempts + 1
         try:
@@ -129,11 +125,11 @@ class Fetcher:
                 return {"reason": FEED, "listed_urls": page.urls}
             file = download(self._client, page.media_url, path, max_bytes, deadline, page.headers)
             if file is None:
-                raise UnreadableError(f"{page.media_url}: the page calls it a video, but its first bytes are not one")
+                raise UnreadableError(f"{page.media_url} is not a video, although the page names it as one")
             return self._store(file, path, task, page.info)
 
     def _store(self, file: Download, path: Path, task: FetchTask, info: Mapping[str, Any] | None) -> dict[str, Any]:
-        """Upload the video unless it exists, then its info file: no info file is ever without its video."""
+        """Upload the video unless it exists, then its info file, so that every info file has its video."""
         key = video_key(file)
         if not self.store.exists(key):  # the key is the hash of the content
             self.store.upload(path, key)
@@ -142,7 +138,7 @@ class Fetcher:
 
     @property
     def _pages(self) -> PageReader:
-        """This thread's page reader: yt-dlp is not thread-safe."""
+        """Page reader of the current thread, because yt-dlp is not thread-safe."""
         if not hasattr(self._thread_local, "pages"):
             self._thread_local.pages = PageReader(self._client, self._cookies, self.settings.media.max_seconds)
         pages: PageReader = self._thread_local.pages
@@ -151,7 +147,7 @@ class Fetcher:
 
 @contextmanager
 def _unlinked_file() -> Iterator[Path]:
-    """Path of a temporary file without a directory entry, which even a killed process does not leave behind."""
+    """Yield the path of a temporary file without a directory entry: even a killed process leaves no file behind."""
     with tempfile.TemporaryFile() as file:
         yield Path(f"/proc/self/fd/{file.fileno()}")
 

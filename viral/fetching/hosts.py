@@ -1,4 +1,4 @@
-"""Allowed hosts: only those that the user names, who thereby accepts their terms of use."""
+"""Allowed hosts: the user names each host and thereby accepts its terms of use."""
 
 from __future__ import annotations
 
@@ -10,20 +10,18 @@ import httpx
 
 from viral.errors import BadAddressError, ConfigError, HostNotAllowedError
 
-MAX_URL_LENGTH = 8192  # common limit of servers for a request line (nginx, Apache); longer ones are junk
+MAX_URL_LENGTH = 8192  # limit of nginx and Apache for a request line
 _NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 
 
 class AllowedHosts:
-    """Host names with their subdomains; single-label names and IP addresses match exactly.
-
-    Loopback and private addresses are treated like any other.
+    """Host names with their subdomains. Names without a dot and IP addresses, also private ones, match exactly.
 
     Args:
         hosts: names or IP addresses, without scheme, port and path.
 
     Raises:
-        ConfigError: an entry is no host.
+        ConfigError: an entry is not a host.
     """
 
     def __init__(self, hosts: Iterable[str]) -> None:
@@ -31,40 +29,41 @@ class AllowedHosts:
         self.sites = tuple(sorted(name for name in names if not any(_is_subdomain(name, site) for site in names)))
 
     def site(self, url: str) -> str:
-        """The allowed host that `url` belongs to; rates, tasks and counts are per site.
+        """Return the allowed host that `url` belongs to: its site, the unit of rate limits, tasks and counts.
 
         Raises:
-            BadAddressError: no http(s) URL. HostNotAllowedError: its host is not allowed.
+            BadAddressError: it is not an http(s) URL. HostNotAllowedError: its host is not allowed.
         """
         host = url_host(url)
         for site in self.sites:
             if host == site or _is_subdomain(host, site):
                 return site
-        raise HostNotAllowedError(f"{host} is not allowed: its terms of use are yours to honour; {_allow_option(host)}")
+        raise HostNotAllowedError(f"{host} is not allowed; to accept its terms of use, add {_allow_option(host)}")
 
 
 def not_allowed_error(hosts: Iterable[str]) -> ConfigError:
-    """Error of a command whose URLs belong to hosts that it does not allow."""
+    """Build the error of a command whose URLs belong to hosts that are not allowed."""
     names = sorted(hosts)
-    subject = f"{', '.join(names)} {'is an outside site' if len(names) == 1 else 'are outside sites'}"
     options = " ".join(_allow_option(name) for name in names)
-    return ConfigError(f"{subject}, whose terms of use are yours to honour: to fetch from there, add {options}")
+    return ConfigError(
+        f"not allowed: {', '.join(names)}; to accept the terms of use and fetch from there, add {options}"
+    )
 
 
 def url_host(url: str) -> str:
     """Host of an http(s) URL, in lower case and ASCII.
 
     Raises:
-        BadAddressError: not such a URL, or one with a user name or password.
+        BadAddressError: it is not an http(s) URL, or contains a user name or password.
     """
     try:
         parsed = httpx.URL(url) if len(url) <= MAX_URL_LENGTH else None
     except (httpx.InvalidURL, ValueError) as error:
-        raise BadAddressError(f"{url[:200]!r} is no address: {error}") from error
+        raise BadAddressError(f"{url[:200]!r} is not a URL: {error}") from error
     if parsed is None or parsed.scheme not in ("http", "https") or not parsed.host:
-        raise BadAddressError(f"{url[:200]!r} is no http:// or https:// address")
-    if parsed.userinfo:  # it would be stored in the ledger
-        raise BadAddressError(f"an address of {parsed.host} holds a user name or a password: use --cookies FILE")
+        raise BadAddressError(f"{url[:200]!r} is not an http:// or https:// URL")
+    if parsed.userinfo:  # the ledger would store it
+        raise BadAddressError(f"a URL of {parsed.host} contains a user name or a password: use --cookies FILE")
     return _ascii_host(parsed)
 
 
@@ -85,12 +84,12 @@ def _normalise(host: str) -> str:
         name = ""
     malformed = any(mark in host for mark in "/@?#") or f"{name}:" in host
     if malformed or not (_is_ip_address(name) or _NAME.fullmatch(name)):
-        raise ConfigError(f"--allow-host {host!r} is no host: write tiktok.com, without scheme, port and path")
+        raise ConfigError(f"--allow-host {host!r} is not a host: write tiktok.com, without scheme, port and path")
     return name
 
 
 def _is_subdomain(host: str, site: str) -> bool:
-    return host.endswith(f".{site}") and "." in site and not _is_ip_address(site)  # "com" must not allow all of .com
+    return host.endswith(f".{site}") and "." in site and not _is_ip_address(site)  # `com` must not allow all of .com
 
 
 def _is_ip_address(host: str) -> bool:
@@ -102,4 +101,4 @@ def _is_ip_address(host: str) -> bool:
 
 
 def _allow_option(host: str) -> str:
-    return f"--allow-host {host.removeprefix('www.')}"  # suggest the site with all its subdomains
+    return f"--allow-host {host.removeprefix('www.')}"  # suggest the whole site

@@ -1,4 +1,4 @@
-"""HTTP client with limits: allowed hosts only, rate-limited, retries on transient failures, and a deadline."""
+"""HTTP client with allowed hosts, a rate limit per site, retries of transient failures, and a deadline per URL."""
 
 from __future__ import annotations
 
@@ -28,31 +28,27 @@ from viral.fetching.hosts import AllowedHosts
 from viral.fetching.rate_limit import RateLimiter
 from viral.storage.store import one_line
 
-MAX_REDIRECTS = 10  # above any sane chain; browsers follow 20
+MAX_REDIRECTS = 10  # real chains are shorter; browsers follow 20
 _TRANSIENT = {408, 425, 429, 500, 502, 503, 504}  # timeouts, overload and gateway errors
 _MISSING, _DENIED = {404, 410}, {401, 402, 403, 407, 451}  # RFC 9110, and 451 of RFC 7725
-_MAX_BACKOFF_SECONDS = 60.0  # longer pauses would use up most of fetch.seconds
+_MAX_BACKOFF_SECONDS = 60.0  # longer waits would use up most of fetch.seconds
 
 
 class LimitedClient:
     """HTTP client for allowed hosts. Thread-safe; use it as a context manager.
 
     Args:
-        hosts: the allowed hosts, also for redirects.
-        settings: attempts and time limits.
+        hosts: allowed hosts of URLs and of redirects.
+        settings: number of attempts and time limits.
         rate_limiter: schedules the requests.
-        cookies: sent to the hosts they belong to, and updated from responses.
+        cookies: cookie jar for requests and responses.
     """
 
     def __init__(
-        self,
-        hosts: AllowedHosts,
-        settings: FetchSettings,
-        rate_limiter: RateLimiter,
-        cookies: CookieJar | None = None,
+        self, hosts: AllowedHosts, settings: FetchSettings, rate_limiter: RateLimiter, cookies: CookieJar | None = None
     ) -> None:
         self.hosts, self.settings, self.rate_limiter = hosts, settings, rate_limiter
-        # Many sites refuse unknown clients.
+        # Like a browser, because many sites refuse unknown clients.
         self._client = httpx.Client(cookies=cookies, headers={"User-Agent": "Mozilla/5.0"})
 
     def __enter__(self) -> Self:
@@ -72,11 +68,11 @@ class LimitedClient:
         headers: Mapping[str, str] | None = None,
         content: bytes | None = None,
     ) -> httpx.Response:
-        """Send a request, retry transient failures, and return the response, of any status, unread. Close it.
+        """Send a request, retry transient failures, and return the unread response of any status. The caller closes it.
 
         Raises:
-            BadAddressError, HostNotAllowedError: the URL, or the target of a redirect.
-            ReadError, TimedOutError, RateLimitedError: no response.
+            BadAddressError, HostNotAllowedError: the URL or the target of a redirect is invalid or not allowed.
+            ReadError, TimedOutError, RateLimitedError: there is no response.
         """
         self.hosts.site(url)  # raises before any attempt
         for attempt in range(1, self.settings.attempts + 1):
@@ -101,14 +97,16 @@ class LimitedClient:
         Raises:
             TimedOutError: the deadline would pass.
         """
-        jitter = random.uniform(0.5, 1.0)  # noqa: S311 - clients that failed together retry apart
+        jitter = random.uniform(0.5, 1.0)  # noqa: S311 - spreads clients that failed at the same time
         seconds = min(_MAX_BACKOFF_SECONDS, self.settings.backoff_seconds * 2 ** (attempt - 1)) * jitter
         if deadline.remaining() <= seconds:
-            raise TimedOutError(f"{url} keeps failing: gave up near fetch.seconds = {deadline.seconds:g}")
+            raise TimedOutError(
+                f"{url} keeps failing: gave up, because fetch.seconds = {deadline.seconds:g} are nearly over"
+            )
         time.sleep(seconds)
 
     def _follow_redirects(self, request: httpx.Request, deadline: Deadline) -> httpx.Response:
-        for _ in range(MAX_REDIRECTS + 1):  # not by httpx: each hop must be allowed and limited
+        for _ in range(MAX_REDIRECTS + 1):  # not by httpx: each request needs an allowed host and its turn
             site = self.hosts.site(str(request.url))
             deadline.sleep_extended(self.rate_limiter.reserve(site))
             seconds = min(self.settings.stall_seconds, deadline.remaining())
@@ -121,7 +119,7 @@ class LimitedClient:
         raise BadAddressError(f"{request.url} redirects more than {MAX_REDIRECTS} times")
 
     def _wait_to_retry(self, response: httpx.Response, deadline: Deadline, attempt: int) -> None:
-        """Sleep for the response's `Retry-After` and pause the site for all clients; without one, back off."""
+        """Pause the site for all clients and sleep for the seconds of `Retry-After`; without that header, back off."""
         seconds = retry_after(response)
         if seconds is None:
             self.backoff(deadline, attempt, str(response.url))
@@ -136,7 +134,7 @@ def retry_after(response: httpx.Response) -> float | None:
     """Seconds of the `Retry-After` header, which may be a number or a date; None without a valid one."""
     text = response.headers.get("retry-after", "").strip()
     if text.isascii() and text.isdigit():
-        return float(text[:9])  # caps it at 30 years
+        return float(text[:9])  # nine digits: 30 years
     try:
         return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time()) if text else None
     except ValueError:
@@ -144,11 +142,7 @@ def retry_after(response: httpx.Response) -> float | None:
 
 
 def check_status(response: httpx.Response) -> None:
-    """Raise the error of a status other than 200.
-
-    Raises:
-        MissingObjectError, AccessDeniedError, RateLimitedError, ReadError: see `status_error`.
-    """
+    """Raise `status_error` unless the status is 200."""
     if response.status_code != 200:
         raise status_error(response.status_code, str(response.url))
 
@@ -168,5 +162,5 @@ def connection_error(error: httpx.RequestError, url: str) -> PostError | FetchEr
     if isinstance(error, httpx.UnsupportedProtocol):
         return BadAddressError(one_line(error))
     if isinstance(error, httpx.TimeoutException):
-        return TimedOutError(f"{url} falls silent")
+        return TimedOutError(f"{url} stopped responding")
     return ReadError(f"{url}: {one_line(error)}")

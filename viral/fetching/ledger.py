@@ -1,4 +1,4 @@
-"""Ledger of fetched URLs, written as soon as each result is known."""
+"""Ledger of fetched URLs, written after every URL."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from viral.storage.store import Store
 from viral.tables.places import fetches_table
 from viral.tables.schemas import FETCHES
 
-MAX_SINGLE_FILES = 500  # one-row files before a merge: bounds both the files to list and the rows written twice
+MAX_SINGLE_FILES = 500  # one-row files before a merge: each is a file to list and a row written twice
 
 
 class Ledger:
-    """Appends each result to the table at once: a killed process loses only fetches in progress.
+    """Writer of the table of fetched URLs. Each result is written at once: a killed process loses only open fetches.
 
-    One-row files are merged after every MAX_SINGLE_FILES results: the merged files are written before the single ones
-    are deleted, so it is safe to interrupt at any moment.
+    After MAX_SINGLE_FILES results, the one-row files are merged. The merged files are written before the one-row files
+    are deleted, so a merge may be interrupted at any time.
 
     Args:
         store: the root.
-        log2_buckets: buckets of the merged files, as in `BucketedTable`.
+        log2_buckets: log2 of the number of buckets of the merged files, as in `BucketedTable`.
     """
 
     def __init__(self, store: Store, log2_buckets: int) -> None:

@@ -1,14 +1,14 @@
 """Reading of web pages with yt-dlp: the URL of a page's video, or the URLs that a feed lists.
 
-yt-dlp only reads pages. All its requests go through `LimitedClient`, with its limits and allowed hosts, and the video
-is downloaded like any other file. That restricts fetching to videos offered as one file with sound: HLS and DASH, whose
-parts ffmpeg would have to join, are not supported.
+yt-dlp only reads pages: `LimitedClient` sends all its requests, within the limits and to allowed hosts only, and the
+video is downloaded like any other file. Only videos offered as one file with sound are supported, not HLS and DASH,
+whose parts ffmpeg would have to join.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
 
     from yt_dlp import YoutubeDL
 
-MAX_FEED_URLS = 50_000  # some 5 MB of memory
-MAX_HOPS = 5  # from page to page, against loops
-_TRANSFER_HEADERS = ("content-encoding", "content-length", "transfer-encoding")  # the body is passed on decoded
-_SINGLE_FILE = "b[protocol=https]/b[protocol=http]"  # yt-dlp's format selector: best with video and sound
+MAX_FEED_URLS = 50_000  # bounds the memory: about 5 MB at 100 bytes per URL
+MAX_HOPS = 5  # pages that refer to another page: more than real sites need, and a loop ends soon
+_TRANSFER_HEADERS = ("content-encoding", "content-length", "transfer-encoding")  # yt-dlp gets the decoded body
+_SINGLE_FILE = "b[protocol=https]/b[protocol=http]"  # yt-dlp's selector of the best format with video and sound
 
 
 @dataclass(frozen=True)
 class Page:
-    """A page with one video."""
+    """Page with one video: the URL of the file, the headers to request it with, and yt-dlp's metadata."""
 
     media_url: str
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -43,18 +43,18 @@ class Page:
 
 @dataclass(frozen=True)
 class Feed:
-    """A page that lists other pages: the first MAX_FEED_URLS of their URLs."""
+    """Page that lists other pages: their URLs, at most MAX_FEED_URLS."""
 
     urls: tuple[str, ...]
 
 
 class PageReader:
-    """Reads pages with yt-dlp, one at a time. Not thread-safe.
+    """Reader of web pages with yt-dlp, one page at a time. Not thread-safe.
 
     Args:
-        client: sends the requests.
-        cookies: the cookie jar of the client.
-        max_seconds: longest video.
+        client: HTTP client that sends the requests.
+        cookies: cookie jar of that client.
+        max_seconds: duration limit; longer videos are an error.
     """
 
     def __init__(self, client: LimitedClient, cookies: CookieJar, max_seconds: float) -> None:
@@ -68,21 +68,22 @@ class PageReader:
             self._responses.pop().close()
 
     def supports(self, url: str) -> bool:
-        """Whether yt-dlp has an extractor for that site."""
+        """Whether yt-dlp has an extractor for the site of `url`."""
         return any(extractor.suitable(url) for key, extractor in self._ydl._ies.items() if key != "Generic")
 
     def read(self, url: str, deadline: Deadline) -> Page | Feed:
         """Read the page at `url`.
 
         Raises:
-            PostError, FetchError: no video, no access, no response.
+            PostError, FetchError: the page has no video, denies access, or does not respond.
         """
         self.close()
         self._deadline = deadline
         try:
             info = self._info(url)
             if "entries" in info:
-                return Feed(tuple(islice(_entry_urls(info["entries"]), MAX_FEED_URLS)))
+                urls = (_entry_url(entry) for entry in info["entries"] if entry)
+                return Feed(tuple(islice((url for url in urls if url), MAX_FEED_URLS)))
             info = self._ydl.process_ie_result(info, download=False)
         except (PostError, FetchError):
             raise
@@ -96,18 +97,18 @@ class PageReader:
             if info.get("_type", "video") != "url":  # a video or a feed
                 return info
             info = self._extract(info["url"], info.get("ie_key"))
-        raise PageError(f"{url} refers to another address, which refers to another, more than {MAX_HOPS} times")
+        raise PageError(f"{url} leads through more than {MAX_HOPS} pages that refer to another page")
 
     def _extract(self, url: str, key: str | None) -> dict[str, Any]:
         key = key or next(name for name, extractor in self._ydl._ies.items() if extractor.suitable(url))
         info = self._ydl.extract_info(url, ie_key=key, download=False, process=False)
         if not info:
-            raise PageError(f"{url}: yt-dlp finds nothing")
+            raise PageError(f"{url}: yt-dlp found nothing")
         self._ydl.add_default_extra_info(info, self._ydl.get_info_extractor(key), url)
         return cast("dict[str, Any]", info)
 
     def _request(self, request: Any) -> Any:
-        """Send a request of yt-dlp with our client, and translate our errors to those it expects."""
+        """Send a request of yt-dlp with the client, and raise errors of the types that yt-dlp expects."""
         from yt_dlp.networking.common import Response
         from yt_dlp.networking.exceptions import HTTPError, TransportError
 
@@ -125,7 +126,7 @@ class PageReader:
         headers = {name: value for name, value in received.headers.items() if name not in _TRANSFER_HEADERS}
         body = io.BufferedReader(ResponseBody(received, self._deadline))
         response = Response(body, str(received.url), headers, received.status_code)
-        if received.status_code >= 400:  # yt-dlp expects it raised
+        if received.status_code >= 400:  # yt-dlp expects an exception
             raise HTTPError(response)
         return response
 
@@ -134,8 +135,8 @@ def _youtube_dl(send: Any, cookies: CookieJar) -> YoutubeDL:
     from yt_dlp import YoutubeDL
     from yt_dlp.networking.common import Request
 
-    class ClientYoutubeDL(YoutubeDL):  # type: ignore[misc]  # it has no annotations
-        """yt-dlp with all requests sent by `send`."""
+    class ClientYoutubeDL(YoutubeDL):  # type: ignore[misc]  # yt-dlp has no annotations
+        """yt-dlp that sends all requests with `send`."""
 
         def urlopen(self, req: Any) -> Any:
             request = Request(req) if isinstance(req, str) else req
@@ -154,8 +155,8 @@ def _youtube_dl(send: Any, cookies: CookieJar) -> YoutubeDL:
             "playlist_items": "1",
             "format": _SINGLE_FILE,
             "extractor_retries": 0,  # LimitedClient retries
-            "allow_unplayable_formats": False,  # they are encrypted
-            "check_formats": False,  # it would send a request per format
+            "allow_unplayable_formats": False,  # these are encrypted
+            "check_formats": False,  # that would send a request per format
         }
     )
     youtube_dl.cookiejar = cookies
@@ -163,7 +164,7 @@ def _youtube_dl(send: Any, cookies: CookieJar) -> YoutubeDL:
 
 
 class _SilentLogger:
-    """Discards yt-dlp's messages; its errors are raised as well."""
+    """Logger that discards yt-dlp's messages; yt-dlp raises its errors too."""
 
     def debug(self, message: str) -> None: ...
 
@@ -174,14 +175,8 @@ class _SilentLogger:
     def error(self, message: str) -> None: ...
 
 
-def _entry_urls(entries: Iterable[Mapping[str, Any] | None]) -> Iterator[str]:
-    for entry in entries:
-        if entry and (url := _entry_url(entry)):
-            yield url
-
-
 def _entry_url(entry: Mapping[str, Any]) -> str | None:
-    """URL of a feed's entry: its page, or the file itself if one page has several videos."""
+    """URL of a feed entry: the page of its video, or the video file if one page has several videos."""
     if entry.get("_type") in ("url", "url_transparent"):
         return cast("str | None", entry.get("url"))
     formats = entry.get("formats") or [{}]
@@ -190,7 +185,7 @@ def _entry_url(entry: Mapping[str, Any]) -> str | None:
 
 def _page(info: Mapping[str, Any], url: str, max_seconds: float) -> Page:
     if info.get("is_live"):  # its download would not end
-        raise NoVideoStreamError(f"{url} is live: fetch it when it is over")
+        raise NoVideoStreamError(f"{url} is a live stream: fetch it after its end")
     if (info.get("duration") or 0) > max_seconds:
         raise TooLongError(f"{url} lasts {info['duration']:.0f} s, more than media.max_seconds = {max_seconds:g}")
     if not info.get("url"):
@@ -209,7 +204,7 @@ def _page_error(error: Exception, url: str) -> PostError | FetchError:
         if isinstance(cause, HTTPError):
             return status_error(cause.status, url)
         if isinstance(cause, UnsupportedError):
-            return NoVideoStreamError(f"there is no video at {url} that yt-dlp finds")
+            return NoVideoStreamError(f"yt-dlp found no video at {url}")
         if isinstance(cause, GeoRestrictedError):
             return AccessDeniedError(f"{url}: {_message(cause)}")
     message = _message(error)

@@ -1,4 +1,4 @@
-"""Rate limit of requests per site."""
+"""Limit of the request rate per site."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from typing import Protocol
 
 
 class RateLimiter(Protocol):
-    """Schedules requests, for one process (`TokenBuckets`) or a cluster (`RemoteRateLimiter`)."""
+    """Scheduler of requests, for one process (`TokenBuckets`) or a cluster (`RemoteRateLimiter`)."""
 
     def reserve(self, site: str) -> float:
-        """Reserve the next request to `site`; returns the seconds to wait before it."""
+        """Reserve the time of the next request to `site`; return the seconds to wait until then."""
 
     def pause(self, site: str, seconds: float) -> None:
-        """Schedule no request to `site` for `seconds`, because the site requested it."""
+        """Schedule no request to `site` for `seconds`, because the site asked for a pause."""
 
 
 class TokenBuckets:
-    """A token bucket per site, of capacity one so that there are no bursts.
+    """Rate limiter with a token bucket per site. The capacity is one token, so that there are no bursts.
 
-    In any t seconds at most 1 + rate · t requests are scheduled.
+    At most 1 + rate · t requests per site are scheduled in any t seconds.
 
     Args:
         rate: requests per second and site.
@@ -30,7 +30,7 @@ class TokenBuckets:
         self._next: dict[str, float] = {}
 
     def reserve(self, site: str) -> float:
-        """Reserve the next request to `site`; returns the seconds to wait before it."""
+        """Reserve the time of the next request to `site`; return the seconds to wait until then."""
         now = time.monotonic()
         start = max(now, self._next.get(site, now))  # unused capacity does not accumulate
         self._next[site] = start + self.interval

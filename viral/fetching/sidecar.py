@@ -1,4 +1,4 @@
-"""Info file next to a video: yt-dlp's metadata or a substitute, in the format that `viral ingest yt_dlp` reads."""
+"""Info file next to a video, in the format that `viral ingest yt_dlp` reads: yt-dlp's metadata or a substitute."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any
 from viral.fetching.download import Download
 
 VIDEO_FILE = "video_file"
-"""Our own field of an info file: the name of the video in the same folder, which several info files may share."""
+"""Field that only `viral` writes: the file name of the video in the same folder. Info files may share a video."""
 
 _GENERIC_EXTRACTORS = (None, "Generic", "HTML5MediaEmbed")  # yt-dlp's extractors for any site
 
-# Signed addresses, headers and cookies of the user, and fields that are useless without them.
+# Fields with signed URLs, headers or cookies of the user, and fields that are useless without these.
 _EXCLUDED = {
     *("url", "formats", "requested_formats", "requested_downloads", "requested_subtitles", "fragments"),
     *("http_headers", "cookies", "manifest_url", "fragment_base_url", "thumbnails", "thumbnail"),
@@ -24,21 +24,21 @@ _EXCLUDED = {
 
 
 def video_key(file: Download) -> str:
-    """Key of the video: named by its content, so that equal videos are stored once."""
+    """Key of the video, named by the hash of its content, so that equal videos are stored once."""
     return f"videos/{file.sha256}.{file.extension}"
 
 
 def info_key(file: Download, url: str) -> str:
-    """Key of the info file: one per URL, because a repost is another post."""
-    # 48 bits of the URL's hash: a video has few URLs.
+    """Key of the info file: one per URL, because a repost is a different post."""
+    # 48 bits of the URL's hash are enough, because a video has few URLs.
     return f"videos/{file.sha256}-{hashlib.sha256(url.encode()).hexdigest()[:12]}.info.json"
 
 
 def info_json(file: Download, url: str, post_id: str | None, info: Mapping[str, Any] | None) -> bytes:
-    """Content of the info file: yt-dlp's metadata `info`, or for a plain file (None) the facts of the download.
+    """Content of the info file: yt-dlp's metadata `info` if there is any, completed by the facts of the download.
 
-    The identifier is that of the post or of yt-dlp; for a video of a site without an extractor it is the SHA-256,
-    because yt-dlp would name many of them `index`.
+    Its `id` is `post_id`, or else that of yt-dlp. For a site without an extractor it is the SHA-256, because yt-dlp
+    would call many of these videos `index`.
     """
     public = _public_values(info) if info else {}
     site_id = public.get("id") if public.get("extractor_key") not in _GENERIC_EXTRACTORS else None
@@ -55,7 +55,7 @@ def info_json(file: Download, url: str, post_id: str | None, info: Mapping[str, 
 
 
 def _public_values(value: Any) -> Any:
-    """The value as JSON types, without the excluded fields and yt-dlp's private ones."""
+    """Convert a value to JSON types, without the excluded fields and yt-dlp's private ones."""
     if isinstance(value, Mapping):
         return {
             str(name): _public_values(field)

@@ -1,17 +1,17 @@
-"""Video containers by their first bytes; file names and Content-Type headers are not trusted."""
+"""Video containers, recognised by their first bytes: file names and Content-Type headers may be wrong."""
 
 from __future__ import annotations
 
 HEAD_BYTES = 512
-"""Bytes that `container_extension` needs: two transport packets, 2 · 192, are the longest signature."""
+"""Bytes that `container_extension` needs: its longest signature is two transport packets of 192 bytes."""
 
-# Images and audio in ISO containers.
+# Brands of images and audio in ISO containers.
 _NOT_VIDEO_BRANDS = (b"avif", b"avis", b"heic", b"heix", b"heif", b"mif1", b"msf1", b"M4A ", b"M4B ", b"crx ")
-_TS, _M2TS = 188, 192  # bytes per packet; an M2TS packet starts with a timestamp of 4
+_TS, _M2TS = 188, 192  # bytes per packet; an M2TS packet starts with a timestamp of 4 bytes
 
 
 def container_extension(head: bytes) -> str | None:
-    """File extension of the video container that starts with `head`: `mp4`, `webm`, …; None if it is no video.
+    """File extension of the video container that starts with `head`: `mp4`, `webm`, …; None if it is not a video.
 
     Signatures: ISO/IEC 14496-12 (boxes), RFC 8794 (EBML), ISO/IEC 13818-1 (transport and program streams).
     """
@@ -27,14 +27,14 @@ def container_extension(head: bytes) -> str | None:
         return "ogv"
     if head.startswith(b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"):  # ASF
         return "wmv"
-    if head.startswith((b"\x00\x00\x01\xba", b"\x00\x00\x01\xb3")):  # program stream, or video alone
+    if head.startswith((b"\x00\x00\x01\xba", b"\x00\x00\x01\xb3")):  # program stream, or a bare video stream
         return "mpg"
     return "ts" if _is_transport_stream(head) else None
 
 
 def _iso_extension(head: bytes) -> str | None:
     if head[4:8] != b"ftyp":
-        return "mp4" if head[4:8] == b"styp" else "mov"  # QuickTime before ftyp
+        return "mp4" if head[4:8] == b"styp" else "mov"  # QuickTime files older than ftyp
     brand = head[8:12]
     if brand in _NOT_VIDEO_BRANDS:
         return None
@@ -44,7 +44,5 @@ def _iso_extension(head: bytes) -> str | None:
 
 
 def _is_transport_stream(head: bytes) -> bool:
-    for size, first in ((_TS, 0), (_M2TS, 4)):
-        if len(head) > first + size and head[first] == head[first + size] == 0x47:  # sync byte of each packet
-            return True
-    return False
+    starts = ((0, _TS), (4, 4 + _M2TS))  # of the first two packets, where the sync byte is 0x47
+    return any(len(head) > second and head[first] == head[second] == 0x47 for first, second in starts)

@@ -1,4 +1,4 @@
-"""Adapters for scraped data, one per file: every row becomes a post, or a reject with its reason."""
+"""Adapters for scraped data, one per file: every row becomes a post, or a reject with a reason."""
 
 from viral.sources.parsed import ParsedBatch
 from viral.sources.reading import SOURCES, read

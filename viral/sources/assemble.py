@@ -25,7 +25,7 @@ from viral.sources.values import (
 )
 from viral.tables.schemas import POSTS, REJECTS, TIMESTAMP
 
-_FOREIGN_KEYS = ("author_id", "sound_id")  # keys of other entities than the post
+_FOREIGN_KEYS = ("author_id", "sound_id")  # they identify an author and a sound, not the post
 _ABSOLUTE_URI = re.compile(r"^(?:/|[A-Za-z][A-Za-z0-9+.-]*://)")  # an absolute path or a URI
 
 
@@ -34,14 +34,14 @@ def assemble(
 ) -> ParsedBatch:
     """Parse all columns of a batch. Rows with an unreadable value become rejects, the others posts.
 
-    An `author_id` or `sound_id` that lost digits to floating point becomes null: two of them may stand for the same
-    rounded number, and a wrong key is worse than none. A `post_id` that lost digits makes its row a reject.
+    An `author_id` or `sound_id` that lost digits to floating point becomes null: different identifiers may round to the
+    same number, and a wrong key is worse than none. A row whose `post_id` lost digits is rejected.
 
     Args:
         batch: the rows.
         source: name of the adapter, default of the column `source`.
-        file: origin of the rows, recorded in the rejects.
-        base_uri: folder that relative `video_uri`s are resolved against; None leaves them unchanged.
+        file: path or URI of the file, recorded in the rejects.
+        base_uri: folder that relative values of `video_uri` are resolved against; None leaves them unchanged.
         scraped_at: default of the column `scraped_at`; UTC if it is naive.
     """
     columns: dict[str, pa.Array] = {}
@@ -56,7 +56,8 @@ def assemble(
     columns["source"] = pc.fill_null(columns["source"], source)
     columns["video_uri"] = _resolve_uris(columns["video_uri"], base_uri)
     if scraped_at is not None:
-        columns["scraped_at"] = pc.fill_null(columns["scraped_at"], pa.scalar(_utc(scraped_at), TIMESTAMP))
+        default = scraped_at if scraped_at.tzinfo else scraped_at.replace(tzinfo=UTC)
+        columns["scraped_at"] = pc.fill_null(columns["scraped_at"], pa.scalar(default, TIMESTAMP))
     broken = [*batch.broken, *(_reject(batch, i, reasons[i]) for i in reasons)]
     rows = len(batch.rows) + len(batch.broken)
     return ParsedBatch(_posts(columns, reasons), _reject_table(broken, source, file), rows)
@@ -85,19 +86,16 @@ def _parser(dtype: pa.DataType) -> Callable[[pa.Array], ParsedColumn]:
 
 def _parse_post_ids(raw: pa.Array) -> ParsedColumn:
     values, faults = parse_identifiers(raw)
-    null_word = pc.is_in(pc.utf8_lower(values), value_set=pa.array(["nan", "null", "none", "undefined"]))
-    missing = pc.indices_nonzero(pc.or_kleene(null_word, pc.is_null(values))).to_pylist()
+    null_text = pc.is_in(pc.utf8_lower(values), value_set=pa.array(["nan", "null", "none", "undefined"]))
+    missing = pc.indices_nonzero(pc.or_kleene(null_text, pc.is_null(values))).to_pylist()
     return values, dict.fromkeys(missing, "is missing") | faults
 
 
 def _resolve_uris(uris: pa.Array, base_uri: str | None) -> pa.Array:
     if base_uri is None:
         return uris
-    base = base_uri.rstrip("/")
-    resolved = [
-        uri if uri is None or _ABSOLUTE_URI.match(uri) else f"{base}/{uri.removeprefix('./')}"
-        for uri in uris.to_pylist()
-    ]
+    base, paths = base_uri.rstrip("/"), uris.to_pylist()
+    resolved = [p if p is None or _ABSOLUTE_URI.match(p) else f"{base}/{p.removeprefix('./')}" for p in paths]
     return pa.array(resolved, pa.string())
 
 
@@ -111,8 +109,7 @@ def _posts(columns: dict[str, pa.Array], reasons: dict[int, list[str]]) -> pa.Ta
 
 
 def _reject(batch: RawBatch, i: int, reasons: list[str]) -> BrokenRow:
-    raw = json.dumps(batch.raw(i), ensure_ascii=False, default=str)
-    return BrokenRow(int(batch.rows[i]), "; ".join(reasons), raw)
+    return BrokenRow(int(batch.rows[i]), "; ".join(reasons), json.dumps(batch.raw(i), ensure_ascii=False, default=str))
 
 
 def _reject_table(broken: list[BrokenRow], source: str, file: str) -> pa.Table:
@@ -124,9 +121,5 @@ def _reject_row(reject: BrokenRow, source: str, file: str) -> dict[str, object]:
     raw = reject.raw[:MAX_RAW_CHARACTERS].encode("utf-8", "replace").decode()  # half a surrogate pair cannot be stored
     content = json.dumps([source, file, reject.row, reject.reason, raw])
     reject_id = hashlib.blake2b(content.encode(), digest_size=16).hexdigest()  # 128 bits: no collisions among rejects
-    origin = {"reject_id": reject_id, "source": source, "file": file}
-    return {**origin, "row": reject.row, "reason": reject.reason, "raw": raw}
-
-
-def _utc(time: datetime) -> datetime:
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
+    values = (reject_id, source, file, reject.row, reject.reason, raw)
+    return dict(zip(REJECTS.names, values, strict=True))

@@ -1,4 +1,4 @@
-"""Column map of a table: post column → column of the file, checked before any row is read."""
+"""Column map of a CSV or Parquet file: post column → column of the file, checked before any row is read."""
 
 from __future__ import annotations
 
@@ -14,31 +14,29 @@ def resolve_columns(available: Sequence[str], columns: Mapping[str, str] | None,
 
     Args:
         available: columns of the file.
-        columns: the user's map; None uses the columns of the file with the names of post columns.
-        file: for messages.
+        columns: the user's map; None maps every column of the file that has the name of a post column.
+        file: path or URI, for error messages.
 
     Raises:
-        ConfigError: the map names a post column or a column of the file that does not exist, or lacks `post_id`.
-        SourceError: there is neither a map nor a column `post_id`, or the file has a column twice.
+        ConfigError: the map names a column that the posts table or the file does not have, or lacks `post_id`.
+        SourceError: there is neither a map nor a column `post_id`, or the file has two columns of one name.
     """
     if columns is None:
         column_map = {name: name for name in POSTS.names if name in available}
         if "post_id" not in column_map:
-            raise SourceError(f"{file} has no column 'post_id'; map one to it. It has: {', '.join(available)}")
+            raise SourceError(f"{file} has no column 'post_id'; map a column to it. It has: {', '.join(available)}")
     else:
         column_map = dict(columns)
         _check(column_map, available, file)
     duplicates = [name for name, count in Counter(available).items() if count > 1 and name in column_map.values()]
-    if duplicates:  # either column might be meant
-        raise SourceError(f"{file} has the column {duplicates[0]!r} more than once: rename one")
+    if duplicates:  # the name is ambiguous
+        raise SourceError(f"{file} has the column {duplicates[0]!r} more than once: rename the others")
     return column_map
 
 
 def _check(column_map: Mapping[str, str], available: Sequence[str], file: str) -> None:
     if unknown := [name for name in column_map if name not in POSTS.names]:
-        raise ConfigError(
-            f"the column map fills {unknown[0]!r}, which no post has; a post has: {', '.join(POSTS.names)}"
-        )
+        raise ConfigError(f"{unknown[0]!r} in the column map is not a post column; these are: {', '.join(POSTS.names)}")
     if "post_id" not in column_map:
         raise ConfigError(f"the column map lacks 'post_id'; {file} has: {', '.join(available)}")
     if missing := [name for name in column_map.values() if name not in available]:

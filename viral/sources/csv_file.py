@@ -17,18 +17,17 @@ from viral.sources.columns import resolve_columns
 from viral.sources.json_stream import OpenFile
 from viral.sources.parsed import MAX_RAW_CHARACTERS, BrokenRow, RawBatch
 
-# A row must fit into one block; larger blocks only cost memory.
-_BLOCK_BYTES = 8 << 20
+_BLOCK_BYTES = 8 << 20  # a row must fit into one block; larger blocks only cost memory
 
 
 def raw_batches(
     open_file: OpenFile, file: str, columns: Mapping[str, str] | None, batch_rows: int
 ) -> Iterator[RawBatch]:
-    """Yield the rows of a CSV file in batches. Rows with too few or too many values are broken rows.
+    """Yield the rows of a CSV file in batches. A row with too few or too many values becomes a `BrokenRow`.
 
     Raises:
         ConfigError: the column map does not fit the file.
-        SourceError: the file is no CSV, or has no column for `post_id`.
+        SourceError: the file is not CSV, or has no column for `post_id`.
     """
     names = _header(open_file, file)
     column_map = resolve_columns(names, columns, file)
@@ -42,7 +41,7 @@ def raw_batches(
 
 @dataclass
 class _RowNumbers:
-    """Row numbers in the file: pyarrow skips malformed rows and reports them separately, to `skip`."""
+    """Counter of row numbers: pyarrow leaves malformed rows out of its blocks and reports them to `skip`."""
 
     width: int
     malformed: dict[int, tuple[str, str]] = field(default_factory=dict)
@@ -54,8 +53,8 @@ class _RowNumbers:
         return "skip"
 
     def take(self, size: int) -> tuple[npt.NDArray[np.int64], list[BrokenRow]]:
-        """Numbers (size,) of the next good rows, and the malformed rows before the last of them."""
-        # All rows from here on are good or malformed.
+        """Return the numbers (size,) of the next good rows, and the malformed rows that come before the last one."""
+        # Every row from here on is either good or malformed.
         candidates = np.arange(self.last + 1, self.last + size + len(self.malformed) + 1)
         malformed = np.array(list(self.malformed), dtype=np.int64)
         good = np.setdiff1d(candidates, malformed, assume_unique=True)[:size]
@@ -75,7 +74,7 @@ def _header(open_file: OpenFile, file: str) -> list[str]:
         try:
             return list(reader.schema.names)
         except UnicodeDecodeError:
-            raise SourceError(f"{file} is not UTF-8: save it as CSV in UTF-8") from None
+            raise SourceError(f"{file} is not UTF-8: save it in UTF-8") from None
 
 
 def _open_csv(stream: object, file: str, names: list[str], numbers: _RowNumbers) -> csv.CSVStreamingReader:
@@ -85,7 +84,7 @@ def _open_csv(stream: object, file: str, names: list[str], numbers: _RowNumbers)
             # With threads, pyarrow does not number the malformed rows.
             read_options=csv.ReadOptions(use_threads=False, block_size=_BLOCK_BYTES),
             parse_options=csv.ParseOptions(newlines_in_values=True, invalid_row_handler=numbers.skip),
-            # As bytes: in text columns, a single byte that is not UTF-8 would fail the whole file.
+            # Read bytes: with text columns, a single byte that is not UTF-8 would fail the whole file.
             convert_options=csv.ConvertOptions(
                 column_types=dict.fromkeys(names, pa.binary()), strings_can_be_null=False, check_utf8=False
             ),

@@ -18,21 +18,17 @@ _SEPARATORS = re.compile(rf"[\s,;|{_HASHES}\[\]'\"]+")  # covers Python and JSON
 def parse_hashtags(column: pa.Array | None, captions: pa.Array) -> pa.Array:
     """Hashtags of each post: lower case, without `#`, in order, unique.
 
-    Falls back to the caption where the column has none, because scrapers differ. Null where both are missing, an empty
-    list where the caption has none.
+    Where the column has none, they are taken from the caption, because not every scraper lists them. The result is null
+    where both are missing, and an empty list where the caption has no hashtag.
     """
-    in_captions = _from_captions(captions)
+    in_captions = [None if text is None else _normalise(_TAG.findall(text)) for text in captions.to_pylist()]
     in_column = _from_column(column) if column is not None else [None] * len(in_captions)
     tags = [own or fallback for own, fallback in zip(in_column, in_captions, strict=True)]
     return pa.array(tags, pa.list_(pa.string()))
 
 
-def _from_captions(captions: pa.Array) -> list[list[str] | None]:
-    return [None if caption is None else _normalise(_TAG.findall(caption)) for caption in captions.to_pylist()]
-
-
 def _from_column(column: pa.Array) -> list[list[str] | None]:
-    """Hashtags of lists, or of text separated by commas or spaces; None for null or empty values."""
+    """Hashtags from lists, or from text separated by commas or spaces; None for null or empty values."""
     split = (_SEPARATORS.split(value) if isinstance(value, str) else value for value in column.to_pylist())
     return [(_normalise(value) or None) if value else None for value in split]  # fall back to the caption
 

@@ -1,4 +1,4 @@
-"""JSON objects to raw columns: each post column is the first value found along its paths."""
+"""Conversion of JSON objects to raw columns: a post column takes the first value that its paths lead to."""
 
 from __future__ import annotations
 
@@ -18,34 +18,34 @@ RawRow = dict[str, str | list[str] | None]
 
 
 class WrongShapeError(ValueError):
-    """A row does not have the source's structure. Internal to `viral.sources`: the row becomes a reject."""
+    """Error of a row without the source's structure. Internal to `viral.sources`: the row becomes a reject."""
 
 
 def get_path(row: Row, path: str) -> object:
-    """Value at a dotted path; None if a step is missing.
+    """Value at a dotted path; None if a key is missing.
 
     Raises:
-        WrongShapeError: a step leads into a value that is no object.
+        WrongShapeError: a value before the end of the path is not an object.
     """
     value: Any = row
-    for step in path.split("."):
+    for key in path.split("."):
         if value is None:
             return None
         if not isinstance(value, dict):
-            raise WrongShapeError(f"{path}: {step!r} is sought in {_describe(value)}, not in an object")
-        value = value.get(step)
+            raise WrongShapeError(f"{path}: expected an object with {key!r}, but it is {_describe(value)}")
+        value = value.get(key)
     return value
 
 
 def first_text(row: Row, *paths: str) -> str | None:
-    """First value along the paths that is neither missing nor empty, as text.
+    """First value at one of the paths that is neither missing nor empty, as text.
 
     Raises:
         WrongShapeError: a path leads to an object or an array.
     """
     for path in paths:
         value = get_path(row, path)
-        if isinstance(value, dict | list):  # the source has another structure than expected
+        if isinstance(value, dict | list):
             raise WrongShapeError(f"{path} is {_describe(value)}, not a single value")
         if value is not None and value != "":
             return _text(value)
@@ -56,26 +56,25 @@ def list_of_texts(row: Row, path: str, key: str) -> list[str]:
     """Values of `key` in the objects of the array at `path`, as text; empty if there is no array.
 
     Raises:
-        WrongShapeError: the value is no array of objects.
+        WrongShapeError: the value at `path` is not an array of objects.
     """
     items = get_path(row, path) or []
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise WrongShapeError(f"{path} is not an array of objects")
-    return [_text(item[key]) for item in items if item.get(key)]  # TikTok lists mentions as entries without a hashtag
+    return [
+        _text(item[key]) for item in items if item.get(key)
+    ]  # TikTok lists mentions of users as entries without a hashtag
 
 
 def extract_texts(row: Row, paths: Paths) -> RawRow:
-    """Columns of one row, as text."""
-    return {column: first_text(row, *options) for column, options in paths.items()}
+    """Extract the columns of one row, as text."""
+    return {column: first_text(row, *column_paths) for column, column_paths in paths.items()}
 
 
 def to_batches(
-    rows: Iterable[tuple[int, object] | BrokenRow],
-    extract: Callable[[Row], RawRow],
-    labels: Paths,
-    batch_rows: int,
+    rows: Iterable[tuple[int, object] | BrokenRow], extract: Callable[[Row], RawRow], labels: Paths, batch_rows: int
 ) -> Iterator[RawBatch]:
-    """Extract the columns of rows, and group them into batches of at most `batch_rows`."""
+    """Extract the columns of numbered rows, and group the rows into batches of at most `batch_rows`."""
     good: list[tuple[int, Row, RawRow]] = []
     broken: list[BrokenRow] = []
     for row in rows:
@@ -106,7 +105,7 @@ def _batch(good: Sequence[tuple[int, Row, RawRow]], broken: Sequence[BrokenRow],
         columns={column: _array([raw.get(column) for _, _, raw in good]) for column in present},
         rows=np.array([number for number, _, _ in good], dtype=np.int64),
         raw=lambda i: good[i][1],
-        labels={column: paths[0] for column, paths in labels.items()},  # the preferred path names the column
+        labels={column: paths[0] for column, paths in labels.items()},  # messages name the preferred path
         broken=broken,
     )
 
@@ -119,8 +118,7 @@ def _array(values: Sequence[str | list[str] | None]) -> pa.Array:
 def _text(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"  # JSON spelling, which `parse_booleans` reads
-    # JSON may contain half a surrogate pair, which UTF-8 cannot encode.
-    return str(value).encode("utf-8", "replace").decode()
+    return str(value).encode("utf-8", "replace").decode()  # JSON may hold half a surrogate pair: no UTF-8 for it
 
 
 def _describe(value: object) -> str:

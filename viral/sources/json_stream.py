@@ -1,4 +1,4 @@
-"""Streaming of rows from a JSON file of any size: an array, an object that contains one, or one object per line."""
+"""Streaming of rows from a JSON file of any size: an array, an object with an array, or one object per line."""
 
 from __future__ import annotations
 
@@ -22,16 +22,17 @@ _MAX_LINE_BYTES = 1 << 24  # far above a post's 20 kB; bounds the memory for a f
 def stream_rows(open_file: OpenFile, file: str, *, key: str, row_key: str) -> Iterator[tuple[int, object] | BrokenRow]:
     """Yield the rows of a JSON file with their numbers from 1, in bounded memory.
 
-    A truncated file yields the rows before the break and one `BrokenRow`; in a file of lines, only bad lines are lost.
+    A file that breaks off yields the rows before the break and one `BrokenRow`. With one object per line, a bad line
+    loses only its own row.
 
     Args:
-        open_file: opens a path or URI for reading; called up to three times.
-        file: the file.
+        open_file: opens a path or URI for reading; called more than once.
+        file: path or URI of the file.
         key: name of the array with the rows, if the file is an object.
-        row_key: a key of every row, which distinguishes a file that is one row from other files.
+        row_key: a key that every row has; an object with it at the top level is a row itself.
 
     Raises:
-        SourceError: the file is no JSON from its start, or has neither rows nor an array `key`.
+        SourceError: the start of the file is not JSON, or the file has neither rows nor an array `key`.
     """
     if PurePosixPath(file).suffix in _LINE_SUFFIXES:
         return _lines(open_file, file)
@@ -42,7 +43,7 @@ def stream_rows(open_file: OpenFile, file: str, *, key: str, row_key: str) -> It
 
 
 def _row_prefix(open_file: OpenFile, file: str, key: str, row_key: str) -> str:
-    """Prefix of the rows in ijson's notation, determined from the start of the file."""
+    """Return the prefix of the rows in ijson's notation; reads only the start of the file."""
     keys: list[str] = []
     with _open(open_file, file) as stream:
         try:
@@ -59,7 +60,7 @@ def _row_prefix(open_file: OpenFile, file: str, key: str, row_key: str) -> str:
         return ""
     raise SourceError(
         f"{file} holds no posts: expected an array, an object with {key!r}, or posts with {row_key!r}; "
-        f"it holds {', '.join(keys[:20]) or 'a single value'}"  # enough to recognise the file
+        f"it holds {', '.join(keys[:20]) or 'a single value'}"  # 20 keys suffice to recognise a file
     )
 
 
@@ -67,11 +68,11 @@ def _items(open_file: OpenFile, file: str, prefix: str) -> Iterator[tuple[int, o
     row = 0
     with _open(open_file, file) as stream:
         try:
-            # As floats: a Decimal does not serialise back to JSON.
+            # Floats, because a Decimal cannot be written back as JSON.
             for row, item in enumerate(ijson.items(stream, prefix, multiple_values=True, use_float=True), start=1):
                 yield row, item
         except ijson.JSONError as error:
-            yield BrokenRow(row + 1, f"the JSON breaks off here, what follows is lost: {_message(error)}", "")
+            yield BrokenRow(row + 1, f"the JSON breaks off here, later rows are lost: {_message(error)}", "")
 
 
 def _lines(open_file: OpenFile, file: str) -> Iterator[tuple[int, object] | BrokenRow]:
@@ -93,7 +94,7 @@ def _first_line_is_json(open_file: OpenFile, file: str) -> bool:
 
 
 def _open(open_file: OpenFile, file: str) -> BinaryIO:
-    """Open the file after its byte order mark, which ijson does not accept."""
+    """Open the file and skip its byte order mark, which ijson does not accept."""
     stream = open_file(file)
     if stream.read(len(_BOM)) == _BOM:
         return stream

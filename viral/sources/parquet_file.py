@@ -1,4 +1,4 @@
-"""Parquet adapter; reads only the mapped columns."""
+"""Parquet adapter, which reads only the mapped columns."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def raw_batches(
 
     Raises:
         ConfigError: the column map does not fit the file.
-        SourceError: the file is no Parquet, has no column for `post_id`, or a column of a type that a post cannot hold.
+        SourceError: the file is not Parquet, has no column for `post_id`, or has a column of an unsuitable type.
     """
     with open_file(file) as stream:
         try:
@@ -46,7 +46,7 @@ def _batch(block: pa.RecordBatch, column_map: Mapping[str, str], start: int, fil
 
 
 def _raw_column(column: pa.Array, target: str, name: str, file: str) -> pa.Array:
-    """The column as text; as timestamps or lists if both it and the post column are."""
+    """Convert a column to text, or to timestamps or lists where the post column has that type too."""
     dtype = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     target_type = POSTS.field(target).type
     if pa.types.is_timestamp(target_type) and (pa.types.is_timestamp(dtype) or pa.types.is_date(dtype)):
@@ -54,5 +54,5 @@ def _raw_column(column: pa.Array, target: str, name: str, file: str) -> pa.Array
     if pa.types.is_list(target_type) and (pa.types.is_list(dtype) or pa.types.is_large_list(dtype)):
         return column.cast(pa.list_(pa.string()))
     if pa.types.is_nested(dtype) or pa.types.is_binary(dtype) or pa.types.is_temporal(dtype):
-        raise SourceError(f"{file}: column {name!r} is of type {column.type}, which cannot be a post's {target!r}")
-    return column.cast(pa.string())  # numbers too: the parsers of text check them
+        raise SourceError(f"{file}: column {name!r} is of type {column.type}, which does not fit {target!r}")
+    return column.cast(pa.string())  # numbers too: the text parsers check them

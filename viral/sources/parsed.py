@@ -10,12 +10,12 @@ import numpy.typing as npt
 import pyarrow as pa
 
 MAX_RAW_CHARACTERS = 4096
-"""Characters of its raw row that a reject stores: enough to see the fault, little in a table of many rejects."""
+"""Length limit of the raw row in a reject: enough to see the fault, and small in a table of many rejects."""
 
 
 @dataclass(frozen=True)
 class ParsedBatch:
-    """`posts` (schema `schemas.POSTS`) and `rejects` (schema `schemas.REJECTS`): each of the `rows` rows is in one."""
+    """Tables `posts` (`schemas.POSTS`) and `rejects` (`schemas.REJECTS`), and the number of rows they came from."""
 
     posts: pa.Table
     rejects: pa.Table
@@ -26,7 +26,7 @@ def merge_batches(batches: Iterable[ParsedBatch], max_rows: int) -> Iterator[Par
     """Concatenate consecutive batches up to `max_rows` rows."""
     pending: list[ParsedBatch] = []
     for batch in batches:
-        if pending and sum(earlier.rows for earlier in pending) + batch.rows > max_rows:
+        if pending and sum(p.rows for p in pending) + batch.rows > max_rows:
             yield _concat(pending)
             pending = []
         pending.append(batch)
@@ -41,7 +41,7 @@ def _concat(batches: Sequence[ParsedBatch]) -> ParsedBatch:
 
 @dataclass(frozen=True)
 class BrokenRow:
-    """A row that could not be split into columns, or one that is rejected. `row` counts from 1."""
+    """A rejected row: its number in the file, from 1, the reason, and its original text."""
 
     row: int
     reason: str
@@ -52,9 +52,9 @@ class BrokenRow:
 class RawBatch:
     """Rows of a source, split into post columns but not yet parsed.
 
-    `columns` maps a column of `schemas.POSTS` to an array (N,) of the source's text; `hashtags` may be lists of text
-    and a time may be a timestamp. `rows` int64 (N,) are the row numbers in the file, from 1. `labels` maps a column to
-    its name in the source, for messages. `raw(i)` is the i-th row in the source's form.
+    `columns` maps a column of `schemas.POSTS` to an array (N,) of text; `hashtags` may be lists of text, and times may
+    be timestamps. `rows` int64 (N,) are the row numbers in the file, from 1. `labels` maps a column to its name in the
+    source, for messages. `raw(i)` returns the i-th row as the source wrote it. `broken` are rows without columns.
     """
 
     columns: Mapping[str, pa.Array]

@@ -1,7 +1,7 @@
-"""TikTok's own video objects, from the library TikTokApi (`Video.as_dict`) or TikTok's web pages.
+"""Adapter for TikTok's own video objects, from the library TikTokApi (`Video.as_dict`) or TikTok's web pages.
 
-A JSON array, an object with `itemList` (at any depth), or one object per line. Video URLs expire, so `video_uri` stays
-null until `viral fetch` downloads the posts by `page_url`.
+The file is a JSON array, an object with `itemList` (at any depth), or one object per line. Video URLs expire, so
+`video_uri` stays null until `viral fetch` downloads the videos by `page_url`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from viral.sources.parsed import RawBatch
 
 PATHS: Paths = {
     "post_id": ("id",),
-    "author_id": ("author.id", "author.uniqueId"),  # the numeric id outlives renaming
+    "author_id": ("author.id", "author.uniqueId"),  # the numeric id survives a change of name
     "posted_at": ("createTime",),
     "caption": ("desc",),
     "sound_id": ("music.id",),
@@ -22,7 +22,7 @@ PATHS: Paths = {
     "sound_original": ("music.original",),
     "sound_uri": ("music.playUrl",),
     "duration_seconds": ("video.duration",),
-    "views": ("statsV2.playCount", "stats.playCount"),  # V2 has exact counts as text, the older field numbers
+    "views": ("statsV2.playCount", "stats.playCount"),  # V2 has exact counts, as text
     "likes": ("statsV2.diggCount", "stats.diggCount"),
     "comments": ("statsV2.commentCount", "stats.commentCount"),
     "shares": ("statsV2.shareCount", "stats.shareCount"),
@@ -32,7 +32,7 @@ PATHS: Paths = {
 
 
 def raw_batches(open_file: OpenFile, file: str, batch_rows: int) -> Iterator[RawBatch]:
-    """Yield the posts of a file in batches. Raises SourceError if the file has no such objects."""
+    """Yield the posts of a file in batches. Raises SourceError if the file has no video objects."""
     return to_batches(stream_rows(open_file, file, key="itemList", row_key="id"), _extract, PATHS, batch_rows)
 
 

@@ -1,4 +1,4 @@
-"""Parsing of a column of times in the formats that people and programs write."""
+"""Parser of a column of times in the formats that people and programs write."""
 
 from __future__ import annotations
 
@@ -12,32 +12,25 @@ from viral.tables.schemas import TIMESTAMP
 
 _NUMBER = r"^[0-9]+(?:\.[0-9]+)?(?:[eE]\+?[0-9]{1,2})?$"  # epoch, perhaps written as a float
 _DATE = r"^(?:19|20)[0-9]{6}$"  # yt-dlp's upload_date
-_ISO = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[ T].+)?$"  # the time of day is left to the cast
+_ISO = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[ T].+)?$"  # the cast checks the time of day
 _ZONE = r"(?:Z|[+-][0-9]{2}(?::?[0-9]{2})?)$"  # Z, +01, +0100 or +01:00
 _CLOCK = r"[ T][0-9]{2}:"  # a zone needs a time: `-05` also ends a date
-# 10^11 seconds are in the year 5138, 10^11 milliseconds in 1973: no post is from either.
-_MIN_MILLISECONDS = 1e11
-_FIRST = datetime(1990, 1, 1, tzinfo=UTC)  # before any platform; not an Arrow scalar, which would import pandas
-_LAST = datetime(2100, 1, 1, tzinfo=UTC)  # beyond: a misread number
+_MIN_MILLISECONDS = 1e11  # as seconds, this is the year 5138; as milliseconds, 1973: no post is from either
+_FIRST = datetime(1990, 1, 1, tzinfo=UTC)  # before any platform; an Arrow scalar would import pandas
+_LAST = datetime(2100, 1, 1, tzinfo=UTC)  # later times are misread numbers
 
 
 def parse_times(raw: pa.Array) -> ParsedColumn:
     """Parse epoch seconds or milliseconds, ISO 8601 with or without a zone (default: UTC), or `YYYYMMDD`.
 
-    A time outside 1990 to 2100 is a fault: another number, or a zero for a missing time.
-
-    Args:
-        raw: text; or timestamps, which are only converted (without a zone: from UTC).
-
-    Returns:
-        timestamp[us, UTC] (N,) and the faults.
+    A time before 1990 or after 2100 is a fault: it is another number, or a zero that stands for a missing time.
+    Timestamps are only converted, from UTC if they have no zone. Returns timestamp[us, UTC] (N,) and the faults.
     """
     if pa.types.is_timestamp(raw.type):
         return raw.cast(TIMESTAMP, safe=False), {}
     text = strip_nulls(raw)
     value = pc.coalesce(_iso(text), _epoch(text))
-    plausible = pc.and_(pc.greater_equal(value, _FIRST), pc.less(value, _LAST))
-    good = pc.fill_null(plausible, False)
+    good = pc.fill_null(pc.and_(pc.greater_equal(value, _FIRST), pc.less(value, _LAST)), False)
     bad = pc.and_(pc.is_valid(text), pc.invert(good))
     return pc.if_else(good, value, pa.scalar(None, TIMESTAMP)), find_faults(text, bad, _not_a_time)
 

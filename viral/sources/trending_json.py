@@ -1,7 +1,7 @@
-"""Dump of the scraper `tiktok-scraper`: `{"collector": [...]}`, or only the array.
+"""Adapter for dumps of the scraper `tiktok-scraper`: `{"collector": [...]}`, or only the array.
 
-It lacks saves and the time of scraping. Video URLs expire, so `video_uri` stays null until `viral fetch` downloads the
-posts by `page_url`.
+A dump lacks saves and the time of scraping. Video URLs expire, so `video_uri` stays null until `viral fetch` downloads
+the videos by `page_url`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from viral.sources.parsed import RawBatch
 
 PATHS: Paths = {
     "post_id": ("id",),
-    "author_id": ("authorMeta.id", "authorMeta.name"),  # the numeric id outlives renaming
+    "author_id": ("authorMeta.id", "authorMeta.name"),  # the numeric id survives a change of name
     "posted_at": ("createTime",),
     "caption": ("text",),
     "sound_id": ("musicMeta.musicId",),
@@ -32,7 +32,7 @@ PATHS: Paths = {
 
 
 def raw_batches(open_file: OpenFile, file: str, batch_rows: int) -> Iterator[RawBatch]:
-    """Yield the posts of a dump in batches. Raises SourceError if the file is no such dump."""
+    """Yield the posts of a dump in batches. Raises SourceError if the file is not a dump."""
     return to_batches(stream_rows(open_file, file, key="collector", row_key="id"), _extract, PATHS, batch_rows)
 
 

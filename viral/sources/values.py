@@ -1,7 +1,7 @@
-"""Parsing of a column of counts, durations, booleans or identifiers in the formats that people and programs write.
+"""Parsers of columns of counts, durations, booleans or identifiers in the formats that people and programs write.
 
-Each parser takes an array of text and returns the values and the faults, index → message. Empty text and the spellings
-of a missing value (`nan`, `null`, `None` …) become null, without a fault.
+Each parser takes an array of text and returns the values and the faults, index → message. Empty text and, except in
+identifiers, the spellings of a missing value (`nan`, `null`, `None` …) become null, without a fault.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ Faults = dict[int, str]
 ParsedColumn = tuple[pa.Array, Faults]
 
 # Tuples, because creating an Arrow array at import time would import pandas.
-_NULL_WORDS = ("", "nan", "nat", "null", "none", "na", "n/a", "<na>", "undefined")
+_NULL_SPELLINGS = ("", "nan", "nat", "null", "none", "na", "n/a", "<na>", "undefined")
 _COUNT = (
     r"^(?P<digits>[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?P<fraction>(?:\.[0-9]+)?)"  # digits, perhaps grouped by threes
     r"(?P<power>(?:[eE]\+?[0-9]{1,2})?)[ \x{00A0}]?(?P<suffix>[KkMmBb]?)$"  # exponent and unit, perhaps after a space
@@ -25,12 +25,11 @@ _DURATION = (
     r"(?P<seconds>[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]{1,2})?)$"  # or seconds alone
 )
 _SUFFIXES = ("", "k", "m", "b")
-_SCALES = (1.0, 1e3, 1e6, 1e9)  # of the suffixes
+_SCALES = (1.0, 1e3, 1e6, 1e9)  # one per suffix
 _MAX_EXACT = 2.0**53  # float64 is exact up to here
 _TRUE = ("true", "t", "yes", "y", "1", "1.0")
 _FALSE = ("false", "f", "no", "n", "0", "0.0")
-# An exponent with a sign or a point: written by spreadsheets, never by a platform.
-_EXPONENT = r"^[0-9]+(?:\.[0-9]+[eE]\+?|[eE]\+)[0-9]+$"
+_EXPONENT = r"^[0-9]+(?:\.[0-9]+[eE]\+?|[eE]\+)[0-9]+$"  # with a point or a sign: from a spreadsheet, not a platform
 _POINT_ZERO = r"^[0-9]+\.0*$"  # a whole number written as a float
 _LONG_POINT_ZERO = r"^[0-9]{16,}\.0*$"  # more digits than a float64 holds
 
@@ -44,30 +43,24 @@ def strip_text(raw: pa.Array) -> pa.Array:
 def strip_nulls(raw: pa.Array) -> pa.Array:
     """Strip white space; empty text and spellings of a missing value become null."""
     trimmed = pc.utf8_trim_whitespace(raw)
-    missing = pc.is_in(pc.utf8_lower(trimmed), value_set=pa.array(_NULL_WORDS))
+    missing = pc.is_in(pc.utf8_lower(trimmed), value_set=pa.array(_NULL_SPELLINGS))
     return pc.if_else(missing, pa.scalar(None, pa.string()), trimmed)
 
 
 def find_faults(raw: pa.Array, bad: pa.Array, describe: Callable[[str], str]) -> Faults:
-    """Messages for the values where `bad` is true: the shortened value and its description."""
+    """Return index → message for the values where `bad` is true: the shortened value and its description."""
     indices = pc.indices_nonzero(pc.fill_null(bad, False)).to_pylist()
     return {i: f"{_shorten(raw[i].as_py())} {describe(raw[i].as_py())}" for i in indices}
 
 
 def parse_counts(raw: pa.Array) -> ParsedColumn:
-    """Parse non-negative integers: `12`, `1,234`, `12.0`, `541.2K`, `1.4M`, `2B`.
+    """Parse non-negative integers (`12`, `1,234`, `12.0`, `541.2K`, `1.4M`, `2B`) to int64 (N,), and the faults.
 
-    A comma groups three digits; `1,4M` and `3 videos` are ambiguous, hence faults. Abbreviated counts are as exact as
-    their digits: `541.2K` becomes 541,200. The limit is 2^53.
-
-    Returns:
-        int64 (N,) and the faults.
+    A comma groups three digits; `1,4M` and `3 videos` are faults, because they are ambiguous. An abbreviated count is
+    as exact as its digits: `541.2K` becomes 541,200. The limit is 2^53.
     """
     text = strip_nulls(raw)
-    parts = pc.extract_regex(text, _COUNT)
-    digits, fraction, power, suffix = (
-        pc.struct_field(parts, name) for name in ("digits", "fraction", "power", "suffix")
-    )
+    digits, fraction, power, suffix = pc.extract_regex(text, _COUNT).flatten()
     number = pc.binary_join_element_wise(pc.replace_substring(digits, ",", ""), fraction, power, "").cast(pa.float64())
     scale = pa.array(_SCALES).take(pc.index_in(pc.utf8_lower(suffix), value_set=pa.array(_SUFFIXES)))
     value = pc.round(pc.multiply(number, scale))
@@ -78,25 +71,15 @@ def parse_counts(raw: pa.Array) -> ParsedColumn:
 
 
 def parse_durations(raw: pa.Array) -> ParsedColumn:
-    """Parse durations in seconds: a number (`31`, `25.68`), or a clock (`00:31`, `1:02:03`).
-
-    Returns:
-        float64 (N,) and the faults.
-    """
+    """Parse durations, as seconds (`31`, `25.68`) or a clock (`00:31`, `1:02:03`), to float64 (N,), and the faults."""
     text = strip_nulls(raw)
-    parts = pc.extract_regex(text, _DURATION)
-    hours, minutes, seconds = (_number(pc.struct_field(parts, name)) for name in ("hours", "minutes", "seconds"))
+    hours, minutes, seconds = (_number(part) for part in pc.extract_regex(text, _DURATION).flatten())
     value = pc.add(pc.add(pc.multiply(hours, 3600.0), pc.multiply(minutes, 60.0)), seconds)
-    bad = pc.and_(pc.is_valid(text), pc.is_null(value))
-    return value, find_faults(text, bad, lambda _: "is not a duration")
+    return value, find_faults(text, pc.and_(pc.is_valid(text), pc.is_null(value)), lambda _: "is not a duration")
 
 
 def parse_booleans(raw: pa.Array) -> ParsedColumn:
-    """Parse booleans: `true`, `yes`, `1` and their opposites, in any case.
-
-    Returns:
-        bool (N,) and the faults.
-    """
+    """Parse `true`, `yes`, `1` and their opposites, in upper or lower case, to bool (N,), and the faults."""
     text = strip_nulls(raw)
     lower = pc.utf8_lower(text)
     true, false = (pc.is_in(lower, value_set=pa.array(spellings)) for spellings in (_TRUE, _FALSE))
@@ -107,13 +90,10 @@ def parse_booleans(raw: pa.Array) -> ParsedColumn:
 
 
 def parse_identifiers(raw: pa.Array) -> ParsedColumn:
-    """Parse identifiers as text. One that lost digits to floating point becomes null, with a fault.
+    """Parse identifiers to string (N,), and the faults. One that lost digits to floating point becomes null, a fault.
 
-    `7.5e+18` and `7506832682593094656.0` stand for any of some thousand identifiers; `12.0` is still `12`. The loss is
-    not detectable in a number written out as an integer again (`7506832682593095000`).
-
-    Returns:
-        string (N,) and the faults.
+    `7.5e+18` and `7506832682593094656.0` may stand for a thousand identifiers or more; `12.0` is still `12`. The loss
+    cannot be detected where the rounded number was written as an integer (`7506832682593095000`).
     """
     text = strip_text(raw)
     exponent = pc.match_substring_regex(text, _EXPONENT)
@@ -132,5 +112,5 @@ def _not_a_count(value: str) -> str:
     return "is negative" if value.startswith("-") else "is not a count"
 
 
-def _shorten(value: str, limit: int = 80) -> str:  # a line of a terminal
+def _shorten(value: str, limit: int = 80) -> str:  # fits a line of a terminal
     return repr(value if len(value) <= limit else value[:limit] + "…")

@@ -1,6 +1,6 @@
-"""One `*.info.json` of yt-dlp: a post with its video in the same folder, under the same stem.
+"""Adapter for one `*.info.json` of yt-dlp: a post with its video in the same folder, under the same stem.
 
-`epoch`, when yt-dlp ran, is the time of scraping. TikTok's share count is `repost_count`. A sound has a title but no
+The time of scraping is `epoch`, when yt-dlp ran. TikTok's share count is `repost_count`. A sound has a title but no
 identifier, so `sound_id` stays null.
 """
 
@@ -16,7 +16,7 @@ from viral.sources.parsed import MAX_RAW_CHARACTERS, BrokenRow, RawBatch
 
 PATHS: Paths = {
     "post_id": ("id",),
-    "author_id": ("uploader_id", "uploader", "channel_id"),  # sites differ in which they have
+    "author_id": ("uploader_id", "uploader", "channel_id"),  # the fields that a site fills differ
     "posted_at": ("timestamp", "upload_date"),  # upload_date has no time of day
     "scraped_at": ("epoch",),  # when yt-dlp ran
     "caption": ("description", "title"),
@@ -33,7 +33,7 @@ PATHS: Paths = {
 
 
 def raw_batches(open_file: OpenFile, file: str, batch_rows: int) -> Iterator[RawBatch]:
-    """Yield the one post of a file. Other files are broken rows, so that a folder of files is read to its end."""
+    """Yield the post of a file. A file without a video becomes a `BrokenRow`, so that the rest of a folder is read."""
     return to_batches([_read(open_file, file)], lambda row: _extract(row, file), PATHS, batch_rows)
 
 
@@ -42,10 +42,9 @@ def _read(open_file: OpenFile, file: str) -> tuple[int, object] | BrokenRow:
         content = stream.read()
     try:
         row = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        return BrokenRow(
-            1, f"the file is not JSON: {error}", content[: 2 * MAX_RAW_CHARACTERS].decode("utf-8", "replace")
-        )
+    except (ValueError, RecursionError) as error:  # RecursionError: deeply nested input
+        text = content[: 2 * MAX_RAW_CHARACTERS].decode("utf-8", "replace")
+        return BrokenRow(1, f"the file is not JSON: {error}", text)
     if isinstance(row, dict) and row.get("_type", "video") != "video":  # a playlist or a channel
         return BrokenRow(1, f"_type is {row['_type']!r}, not a video", json.dumps(row)[:MAX_RAW_CHARACTERS])
     return 1, row
@@ -56,7 +55,7 @@ def _extract(row: Row, file: str) -> RawRow:
 
 
 def _video_uri(row: Row, file: str) -> str | None:
-    if video_file := first_text(row, "video_file"):  # from `viral fetch`: several info files may share one video
+    if video_file := first_text(row, "video_file"):  # written by `viral fetch`: info files may share a video
         return PurePosixPath(video_file).name
     extension = first_text(row, "ext")
     stem = PurePosixPath(file).name.removesuffix(".json").removesuffix(".info")

@@ -1,4 +1,4 @@
-"""Local cache of weights, `<name>/<file>` with a manifest, written by one process at a time."""
+"""Local cache of weights: a folder per name, with the files and a manifest. One process writes it at a time."""
 
 from __future__ import annotations
 
@@ -16,14 +16,12 @@ from viral.weights.manifest import MANIFEST, Manifest, file_digest
 
 
 def weights_folder() -> Path:
-    """Weights folder of this machine: `$VIRAL_WEIGHTS`, or one in the user's cache."""
+    """Weights folder of this machine: `$VIRAL_WEIGHTS`, or by default a folder in the user's cache."""
     return Path(os.environ.get("VIRAL_WEIGHTS", _user_cache() / "viral" / "weights"))
 
 
 def find_local(weights: PretrainedWeights) -> Path | None:
-    """Folder of this machine that holds published weights; None if there is none.
-
-    Searches the weights folder, by the name of the weights and of the file, and torch hub's cache.
+    """Search the weights folder and torch hub's cache for published weights; return their folder, or None.
 
     Raises:
         WeightsError: the files differ from the published ones or from their manifest.
@@ -37,7 +35,7 @@ def find_local(weights: PretrainedWeights) -> Path | None:
 
 
 def verify(weights: PretrainedWeights, folder: Path) -> Path:
-    """Return `folder` after comparing its files with its manifest; write the manifest if files were copied by hand.
+    """Compare the files of `folder` with its manifest and return `folder`. Files copied by hand get a manifest.
 
     Raises:
         WeightsError: a file is missing or has changed.
@@ -49,8 +47,7 @@ def verify(weights: PretrainedWeights, folder: Path) -> Path:
         with suppress(OSError):  # in a read-only folder only the published hashes can be verified
             write_manifest(folder, manifest)
         return folder
-    fault = manifest.mismatch(folder) or _unpublished(weights, manifest)
-    if fault:
+    if fault := manifest.mismatch(folder) or _unpublished(weights, manifest):
         raise WeightsError(
             f"{fault}: delete {folder} and run `viral weights fetch {weights.name}` or `viral weights put` again"
         )
@@ -58,10 +55,10 @@ def verify(weights: PretrainedWeights, folder: Path) -> Path:
 
 
 def add_to_cache(weights: PretrainedWeights, paths: Mapping[str, Path], manifest: Manifest) -> Path:
-    """Copy files, then their manifest, into the weights folder; a no-op if the same content is there already.
+    """Copy files, then their manifest, into the weights folder; do nothing if it has the same content.
 
     Raises:
-        WeightsError: the folder has other content, or cannot be written.
+        WeightsError: the folder has different content, or cannot be written.
     """
 
     def fill(folder: Path) -> None:
@@ -76,35 +73,33 @@ def add_to_cache(weights: PretrainedWeights, paths: Mapping[str, Path], manifest
 
 
 def cache_object(uri: str, name: str, download: Callable[[Path], None]) -> Path:
-    """Local copy of one version of an object outside the catalogue, downloaded once per machine.
+    """Return the local copy of an object outside the catalogue, after downloading it once per machine and version.
 
     Args:
-        uri: its address.
-        name: its folder below the weights folder; unique per version.
-        download: copies it to a path.
+        uri: address of the object.
+        name: folder of this version, below the weights folder.
+        download: downloads the object to a path.
 
     Raises:
         WeightsError: the copy has changed since its download, or cannot be written.
     """
-    file = uri.rsplit("/", 1)[-1]  # keeps the suffix, which selects the format
+    file = uri.rsplit("/", 1)[-1]  # with the suffix, which selects the format
 
     def fill(folder: Path) -> None:
         download(folder / file)
         write_manifest(folder, Manifest.from_files(uri, {file: folder / file}, source=uri))
 
     folder = fill_once(weights_folder() / name, fill)
-    fault = read_manifest(folder).mismatch(folder)
-    if fault:
+    if fault := read_manifest(folder).mismatch(folder):
         raise WeightsError(f"{fault}: delete {folder}")
     return folder / file
 
 
 def check_same_content(new: Manifest, old: Manifest, location: str) -> None:
-    """Refuse to replace weights of the same name by others: feature tables may depend on them. Raises WeightsError."""
+    """Raise WeightsError if `new` would replace different weights of that name: feature tables may depend on them."""
     if new.digest != old.digest:
-        raise WeightsError(
-            f"{location} holds another {old.name} (of {old.created_at}, from {old.source}): delete it first"
-        )
+        origin = f"{old.created_at}, from {old.source}"
+        raise WeightsError(f"{location} holds a different {old.name} (of {origin}): delete it first")
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -119,28 +114,31 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 
 def fill_once(final: Path, fill: Callable[[Path], object]) -> Path:
-    """Return the folder `final`; if it does not exist, `fill` fills a staging folder that is then renamed to it.
+    """Return the folder `final`. If it does not exist, call `fill` with a staging folder and rename that to `final`.
 
-    One process fills it while the others wait; the leftovers of a killed process are removed by the next.
+    One process fills the folder while the others wait.
 
     Raises:
-        WeightsError: no space, no access.
+        WeightsError: the folder cannot be written, or the disk is full.
     """
     if not final.is_dir():
-        with staging_folder(final) as unfinished:  # waits for the lock
-            if not final.is_dir():  # another process may have filled it
-                fill(unfinished)
-                _sync(unfinished)
-                unfinished.rename(final)
+        with staging_folder(final) as folder:  # waits for the lock
+            if not final.is_dir():  # another process may have filled it meanwhile
+                fill(folder)
+                for path in folder.rglob("*"):  # flush all files first: a power cut must not leave empty ones
+                    if path.is_file():
+                        with path.open("rb") as file:
+                            os.fsync(file.fileno())
+                folder.rename(final)
     return final
 
 
 @contextmanager
 def staging_folder(final: Path) -> Iterator[Path]:
-    """An empty folder next to `final`, locked for one process and deleted at the end of the block.
+    """Create an empty folder next to `final`, lock it for one process, and delete it at the end of the block.
 
     Raises:
-        WeightsError: no space, no access.
+        WeightsError: the folder cannot be written, or the disk is full.
     """
     folder = final.with_name(f".{final.name}.part")
     try:
@@ -165,28 +163,20 @@ def _user_cache() -> Path:
 
 
 def _find_loose_file(weights: WeightsFile) -> Path | None:
-    """Folder with the file but no manifest: the layout before manifests existed, and that of torch hub."""
+    """Search for the file without a manifest, as torch hub stores it and `viral` did before it had manifests."""
     hub = Path(os.environ.get("TORCH_HOME", _user_cache() / "torch")) / "hub" / "checkpoints"
     folder = next((folder for folder in (weights_folder(), hub) if (folder / weights.file).is_file()), None)
     if folder and not file_digest(folder / weights.file).startswith(weights.published[weights.file]):
         raise WeightsError(
-            f"{folder / weights.file} is not the published {weights.name}: "
+            f"{folder / weights.file} differs from the published {weights.name}: "
             f"delete it and run `viral weights fetch {weights.name}`"
         )
     return folder
 
 
 def _unpublished(weights: PretrainedWeights, manifest: Manifest) -> str | None:
-    """Describe the first file whose hash in the manifest is not the published one."""
+    """Describe the first file whose hash in the manifest differs from the published hash."""
     for file, digest in weights.published.items():
         if file not in manifest.files or not manifest.files[file].sha256.startswith(digest):
-            return f"{file} of {weights.name} is not the published one"
+            return f"{file} of {weights.name} differs from the published file"
     return None
-
-
-def _sync(folder: Path) -> None:
-    """Flush the files to disk before the folder is renamed, so that a power cut leaves no empty files in it."""
-    for path in folder.rglob("*"):
-        if path.is_file():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())

@@ -1,4 +1,4 @@
-"""Catalogue of the published weights that extractors may name: source, licence and SHA-256."""
+"""Catalogue of published pretrained weights for the extractors, with source, licence and SHA-256."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _DIGEST_IN_NAME = re.compile(r"-([0-9a-f]{8})\.[a-z]+$")  # torch hub's conventi
 
 @dataclass(frozen=True)
 class Licence:
-    """Terms of use: the SPDX name where there is one, the page that states it, and further conditions."""
+    """Licence: its SPDX name if it has one, the page that states it, and a note on further conditions."""
 
     name: str
     url: str
@@ -26,14 +26,14 @@ UNSTATED = Licence("unstated", "", "ask the publisher")
 
 @dataclass(frozen=True)
 class WeightsFile:
-    """A single published file. The eight SHA-256 digits that torch hub puts into a file name are verified.
+    """Published weights of a single file.
 
     Attributes:
-        name: the name in `viral weights`.
+        name: name in `viral weights`.
         url: download address.
-        sha256: of the file; empty if unknown.
-        size: in bytes.
-        licence: its terms.
+        sha256: SHA-256 of the file; if empty, only the eight digits that torch hub puts into file names are verified.
+        size: size in bytes.
+        licence: terms of use.
     """
 
     name: str
@@ -49,12 +49,12 @@ class WeightsFile:
 
     @property
     def files(self) -> tuple[str, ...]:
-        """The file, as a tuple, like `HubModel.files`."""
+        """File name as a tuple, for the interface of `HubModel`."""
         return (self.file,)
 
     @property
     def digest(self) -> str:
-        """First digits of the SHA-256, as given in the file name; empty if the name has none."""
+        """First digits of the SHA-256 from the file name; empty if the name has none."""
         match = _DIGEST_IN_NAME.search(self.file)
         return match[1] if match else ""
 
@@ -65,57 +65,57 @@ class WeightsFile:
 
     @property
     def source(self) -> str:
-        """Address of the publication."""
+        """Download address."""
         return self.url
 
     def path_in(self, folder: Path) -> Path:
-        """Path that a resolver returns for weights stored in `folder`: the file."""
+        """Path of the weights if they are stored in `folder`: the file."""
         return folder / self.file
 
 
 @dataclass(frozen=True)
 class HubModel:
-    """A model of several files in one folder, from a repository of the Hugging Face hub.
+    """Published weights of several files in one folder, from a repository of the Hugging Face hub.
 
     Attributes:
-        name: the name in `viral weights`.
+        name: name in `viral weights`.
         repo: `owner/name` on the hub.
         files: the files of the repository that are needed.
-        revision: the commit to fetch. A branch (`main`) is pinned by the first fetch, which records the commit.
-        sha256: per file whose hash is published. The others are trusted on first use: the manifest records the hash
-            of the first fetch or put, and every later read verifies it.
-        size: of all files, in bytes, approximately.
-        licence: its terms.
+        revision: commit or branch to fetch; the manifest records the commit of a branch.
+        sha256: published hash per file. Files without one are trusted on first use: the manifest records the hash of
+            the first fetch or put, and every later read verifies it.
+        size: approximate size of all files in bytes.
+        licence: terms of use.
     """
 
     name: str
     repo: str
     files: tuple[str, ...]
-    revision: str = "main"  # the manifest records its commit
+    revision: str = "main"
     sha256: Mapping[str, str] = field(default_factory=dict, hash=False)  # a dict has no hash
     size: int | None = None
     licence: Licence = UNSTATED
 
     @property
     def published(self) -> dict[str, str]:
-        """SHA-256 of each file; empty if it is not published."""
+        """SHA-256 of each file; empty for a file whose hash is not published."""
         return {file: self.sha256.get(file, "") for file in self.files}
 
     @property
     def source(self) -> str:
-        """Address of the publication."""
+        """Address of the repository."""
         return f"https://huggingface.co/{self.repo}"
 
     def path_in(self, folder: Path) -> Path:
-        """Path that a resolver returns for a model stored in `folder`: the folder."""
+        """Path of the weights if they are stored in `folder`: the folder."""
         return folder
 
 
 PretrainedWeights = WeightsFile | HubModel
 
 Resolver = Callable[[str | PretrainedWeights], Path]
-"""Maps catalogued weights, or the path or URI of a file, to a local file (for a hub model: its folder); raises
-WeightsError if there is none."""
+"""Function from catalogued weights, or the path or URI of a file, to the local file, or to the folder of a hub model.
+Raises WeightsError if the weights are missing."""
 
 
 @runtime_checkable
@@ -123,11 +123,13 @@ class DigestResolver(Protocol):
     """A `Resolver` that knows the digest of catalogued weights without downloading them."""
 
     def digest(self, weights: PretrainedWeights) -> str | None:
-        """One SHA-256 over all files; None if only reading the files would tell."""
+        """One SHA-256 over all files; None if the files would have to be read for it."""
 
 
 def _torchvision(data: str) -> Licence:
-    note = f"licence of the code; torchvision warns that for weights the terms of the data, {data}, may bind their use"
+    note = (
+        f"licence of the code; torchvision warns that the terms of the training data, {data}, may apply to the weights"
+    )
     return Licence("BSD-3-Clause", "https://github.com/pytorch/vision#pre-trained-model-license", note)
 
 
@@ -153,7 +155,7 @@ def _whisper(size: str, files: tuple[str, ...] = _WHISPER) -> HubModel:
     return HubModel(f"whisper-{size}", repo, files, licence=_mit(repo))
 
 
-# Hashes: the publisher gives the eight digits in each file name; users of the files report the whole ones.
+# Hashes: the publisher puts eight digits into each file name; the full hashes come from users of the files.
 _ALL: tuple[PretrainedWeights, ...] = (
     # Version 1: trained without label smoothing, which costs transfer (Kornblith et al. 2021, arXiv 2010.16402).
     WeightsFile(
@@ -186,7 +188,7 @@ _ALL: tuple[PretrainedWeights, ...] = (
         ("config.json", "pytorch_model.bin"),
         licence=_mit("google/vivit-b-16x2-kinetics400"),
     ),
-    # No extractor takes these unless they are catalogue_entry.
+    # For non-commercial use only, so no extractor uses it by default.
     HubModel(
         "videomae-kinetics400",
         "MCG-NJU/videomae-base-finetuned-kinetics",

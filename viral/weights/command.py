@@ -1,4 +1,4 @@
-"""`viral weights`: list pretrained weights, and fetch or put them once for all nodes of a root."""
+"""`viral weights`: list pretrained weights, download them (fetch), or add them from local files (put)."""
 
 from __future__ import annotations
 
@@ -36,26 +36,22 @@ R = TypeVar("R")
 
 @click.group()
 def command() -> None:
-    """Pretrained weights: in the root, where all nodes read them, or without --root on this machine.
+    """Manage pretrained weights in the root, where all nodes read them, or without --root on this machine.
 
-    On a machine they are in $VIRAL_WEIGHTS, by default ~/.cache/viral/weights. Only `fetch` opens a connection.
+    The folder on a machine is $VIRAL_WEIGHTS, by default ~/.cache/viral/weights. Only `fetch` opens a connection.
     """
 
 
 def _options(function: Callable[P, R]) -> Callable[P, R]:
-    for option in (
-        click.option("--debug", is_flag=True, help="Show traces of errors."),
-        click.option("--root", envvar="VIRAL_ROOT", help="Folder or s3://bucket/prefix; default: this machine."),
-    ):
-        function = option(function)
-    return function
+    root = click.option("--root", envvar="VIRAL_ROOT", help="Folder or s3://bucket/prefix; default: this machine.")
+    return root(click.option("--debug", is_flag=True, help="Show traces of errors.")(function))
 
 
 @command.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 @_options
 def list_weights(root: str | None, as_json: bool, debug: bool) -> None:
-    """List the catalogue: name, size, licence, SHA-256, and where the weights are present."""
+    """List the catalogue: name, size, licence, SHA-256, and whether the root and this machine have the weights."""
     del debug  # `execute` reads it for all commands
     rows = list(weights_rows(_store(root)))
     for line in [json.dumps(dataclasses.asdict(row)) for row in rows] if as_json else format_rows(rows):
@@ -68,10 +64,10 @@ def list_weights(root: str | None, as_json: bool, debug: bool) -> None:
 @click.option("--accept-licence", "accepted", is_flag=True, help="Accept a licence without commercial use.")
 @_options
 def fetch_weights(names: tuple[str, ...], source: str | None, accepted: bool, root: str | None, debug: bool) -> None:
-    """Download weights once from their publisher, verified by their hash."""
+    """Download weights from their publisher and verify their hash."""
     del debug
     store = _store(root)
-    for weights in [catalogue_entry(name) for name in names]:
+    for weights in [catalogue_entry(name) for name in names]:  # a wrong name fails before any download
         click.echo(f"{weights.name:<24} {fetch(weights, store, source, accepted=accepted)}")
 
 
@@ -80,7 +76,7 @@ def fetch_weights(names: tuple[str, ...], source: str | None, accepted: bool, ro
 @click.argument("path", type=click.Path(path_type=Path))
 @_options
 def put_weights(name: str, path: Path, root: str | None, debug: bool) -> None:
-    """Add weights from a local file or folder, verified by their hash."""
+    """Add weights from a local file or folder and verify their hash."""
     del debug
     click.echo(f"{name:<24} {put(catalogue_entry(name), path, _store(root))}")
 
@@ -88,25 +84,22 @@ def put_weights(name: str, path: Path, root: str | None, debug: bool) -> None:
 def fetch(
     weights: PretrainedWeights, store: Store | None = None, source: str | None = None, *, accepted: bool = False
 ) -> str:
-    """Download published weights into a root, or onto this machine; a no-op if they are there already.
+    """Download published weights into a root or onto this machine, unless present; return their path or URI.
 
     Args:
-        weights: what to download.
-        store: the root; None: this machine.
-        source: mirror address or local path; by default the publisher's.
+        weights: weights to download.
+        store: the root; None for this machine.
+        source: mirror address or local path; by default the publisher's address.
         accepted: whether the user accepts a licence without commercial use.
 
-    Returns:
-        Their path or URI.
-
     Raises:
-        WeightsError: the licence is not accepted, the download failed, or the bytes are not the published ones.
+        WeightsError: the licence is not accepted, the download failed, or a hash differs from the published one.
     """
     licence = weights.licence
     if not (licence.commercial or accepted):
         raise WeightsError(
-            f"{weights.name} is {licence.name}, not for commercial use ({licence.url}): "
-            "if that fits your use, add --accept-licence"
+            f"the licence of {weights.name}, {licence.name}, forbids commercial use ({licence.url}): "
+            "if you can accept that, add --accept-licence"
         )
     if store is None:
         final = weights_folder() / weights.name
@@ -122,10 +115,10 @@ def fetch(
 
 
 def put(weights: PretrainedWeights, path: Path, store: Store | None = None) -> str:
-    """Copy weights from a file or a folder into a root, or onto this machine, and return their path or URI.
+    """Copy weights from a file or a folder into a root or onto this machine, and return their path or URI.
 
     Raises:
-        WeightsError: a file is missing or not the published one, or other content is there already.
+        WeightsError: a file is missing or differs from the published one, or the target has different content.
     """
     if path.is_file() and isinstance(weights, WeightsFile):
         paths = {weights.file: path}
@@ -133,7 +126,7 @@ def put(weights: PretrainedWeights, path: Path, store: Store | None = None) -> s
         paths = {file: path / file for file in weights.files}
     else:
         expected = "the file or a folder that holds" if isinstance(weights, WeightsFile) else "a folder that holds"
-        raise WeightsError(f"{path} is not what {weights.name} needs: give {expected} {', '.join(weights.files)}")
+        raise WeightsError(f"cannot read {weights.name} from {path}: give {expected} {', '.join(weights.files)}")
     manifest = Manifest.from_published(weights, paths, str(path.absolute()))
     if store:
         return RootWeights(store).put(weights, paths, manifest)

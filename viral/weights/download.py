@@ -1,4 +1,4 @@
-"""Download of pretrained weights: the only code that opens a connection for them, for `viral weights fetch` alone."""
+"""Download of pretrained weights for `viral weights fetch`, the only command that opens a connection for them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from viral.storage.store import one_line
 from viral.weights.catalogue import HubModel, PretrainedWeights
 from viral.weights.manifest import file_digest
 
-TIMEOUT_SECONDS = 30.0  # without a byte: ample for a live connection, and a dead one ends
+TIMEOUT_SECONDS = 30.0  # without a byte: ample for a live connection, and a dead one fails in time
 _CHUNK_BYTES = 1 << 20  # one progress update per MiB: some 100 to 500 per file
 
 
@@ -23,32 +23,31 @@ def download(
     source: str | None = None,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> str:
-    """Download published weights into a folder.
+    """Download published weights into a folder; return the address of the file or of the repository's commit.
 
     Args:
-        weights: what to download.
-        folder: where its files go.
+        weights: weights to download.
+        folder: receives the files.
         source: for a single file, a mirror or a local path to use instead of the publisher.
-        progress: called with the bytes so far and in total, for a single file; the hub has its own.
-
-    Returns:
-        The address they came from, for a repository that of the commit.
+        progress: for a single file, called with the bytes so far and in total; the hub's client has its own bar.
 
     Raises:
-        WeightsError: the download failed, or the bytes differ from those that the hub announced.
+        WeightsError: the download failed, or a file differs from the hash that the hub announced.
     """
     address = source or weights.source
     try:
         if isinstance(weights, HubModel):
             if source:
-                raise WeightsError(f"{weights.name} has several files: bring them here and run `viral weights put`")
+                raise WeightsError(
+                    f"{weights.name} has several files: copy them to this machine and run `viral weights put`"
+                )
             return _from_hub(weights, folder)
         if address.startswith(("http://", "https://")):
             _from_web(address, folder / weights.file, progress)
         else:
             shutil.copyfile(address, folder / weights.file)
     except (httpx.HTTPError, OSError, RuntimeError) as error:
-        fix = f"bring the files here by hand and run `viral weights put {weights.name} PATH`"
+        fix = f"copy the files to this machine and run `viral weights put {weights.name} PATH`"
         raise WeightsError(f"cannot download {address} ({one_line(error)}): {fix}") from error
     return address
 
@@ -63,7 +62,7 @@ def _from_web(url: str, path: Path, progress: Callable[[int, int], None]) -> Non
 
 
 def _from_hub(model: HubModel, folder: Path) -> str:
-    """Download all files of one commit: the first file pins the revision, so a later push cannot mix versions."""
+    """Download all files of one commit: the first file fixes the revision, so a later push cannot mix versions."""
     from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
 
     revision = model.revision

@@ -12,7 +12,7 @@ from viral.weights.catalogue import CATALOGUE, PretrainedWeights
 from viral.weights.manifest import combined_digest, file_digest
 from viral.weights.root import RootWeights
 
-ABSENT, PRESENT = "absent", "there"
+ABSENT, PRESENT = "absent", "there"  # values in `--json`
 
 
 @dataclass(frozen=True)
@@ -20,15 +20,15 @@ class WeightsRow:
     """One row of the list; the fields are the keys of `--json`.
 
     Attributes:
-        name: of the weights.
-        size: in bytes; None if it is not published.
-        licence: its name.
+        name: name of the weights.
+        size: size in bytes; None if it is not published.
+        licence: name of the licence.
         commercial: whether the licence allows commercial use.
-        stated: the page that states the licence.
+        stated: page that states the licence.
         note: further conditions of use.
-        sha256: over all files; None if it is not known yet.
-        trust: `published`: the publisher's hash; `first use`: the hash of the first copy, verified since.
-        files: SHA-256 per file, as far as it is known.
+        sha256: SHA-256 over all files; None if a file has neither a published hash nor a copy.
+        trust: `published` if the publisher's hash is verified, `first use` if that of the first copy is.
+        files: SHA-256 per file, without those that are unknown.
         places: `root` and `machine` → `there`, `absent`, or a description of the damage.
     """
 
@@ -45,19 +45,18 @@ class WeightsRow:
 
 
 def weights_rows(store: Store | None) -> Iterator[WeightsRow]:
-    """Yield a row per catalogued weights: a root is judged by its manifests, this machine by the bytes."""
+    """Yield a row per catalogued weights. In a root only the manifests are read, on this machine the files."""
     return (_row(weights, RootWeights(store) if store else None) for weights in CATALOGUE.values())
 
 
 def format_rows(rows: list[WeightsRow]) -> Iterator[str]:
-    """Format the rows as aligned lines, followed by the notes, each once."""
+    """Format the rows as aligned lines, followed by the notes on licences."""
     width = max(len(row.name) for row in rows)
     for row in rows:
         terms = row.licence if row.commercial else f"{row.licence} (no commercial use)"
-        places = ", ".join(
-            place if state == PRESENT else f"{place}: {state}" for place, state in row.places.items() if state != ABSENT
-        )
-        yield f"{row.name:<{width}}  {_size(row.size):>7}  {terms:<18} {_hash(row):<24} {places or '-'}"
+        states = [(name, state) for name, state in row.places.items() if state != ABSENT]
+        locations = ", ".join(name if state == PRESENT else f"{name}: {state}" for name, state in states)
+        yield f"{row.name:<{width}}  {_size(row.size):>7}  {terms:<18} {_hash(row):<24} {locations or '-'}"
     yield from dict.fromkeys(f"{row.licence} ({row.stated}): {row.note}" for row in rows if row.note)
     if any(row.trust != "published" for row in rows):
         yield "first use: no hash is published; the first fetch or put records one in a manifest, later reads verify it"
@@ -73,12 +72,12 @@ def _hash(row: WeightsRow) -> str:
 
 
 def _row(weights: PretrainedWeights, root: RootWeights | None) -> WeightsRow:
-    places, root_files = {}, dict[str, str]()
+    locations, root_files = {}, dict[str, str]()
     if root:
-        places["root"], root_files = _root_state(weights, root)
-    places["machine"], local_files = _local_state(weights)
+        locations["root"], root_files = _root_state(weights, root)
+    locations["machine"], local_files = _local_state(weights)
     files = {file: digest for file, digest in weights.published.items() if digest} | (root_files or local_files)
-    complete = all(len(files.get(file, "")) == 64 for file in weights.files)  # hex digits of a whole SHA-256
+    complete = all(len(files.get(file, "")) == 64 for file in weights.files)  # hex digits of a full SHA-256
     return WeightsRow(
         name=weights.name,
         size=weights.size,
@@ -89,7 +88,7 @@ def _row(weights: PretrainedWeights, root: RootWeights | None) -> WeightsRow:
         sha256=combined_digest({file: files[file] for file in weights.files}) if complete else None,
         trust="published" if all(weights.published.values()) else "first use",
         files=files,
-        places=places,
+        places=locations,
     )
 
 

@@ -27,13 +27,13 @@ class ManifestEntry:
 
 @dataclass(frozen=True)
 class Manifest:
-    """Record of weights when they were fetched: written once, after all files, and verified on every read.
+    """Record of fetched or put weights, written once, after all files. Every read compares the files with it.
 
     Attributes:
-        name: of the weights.
-        files: entry per file name, relative to the folder.
-        licence: its name.
-        source: an address, a commit of a repository, or the path they were put from.
+        name: name of the weights.
+        files: file name, relative to the folder → entry.
+        licence: name of the licence.
+        source: address, commit of a repository, or local path that the files came from.
         created_at: ISO 8601 time; `at` in the JSON file.
     """
 
@@ -45,7 +45,7 @@ class Manifest:
 
     @classmethod
     def from_published(cls, weights: PretrainedWeights, paths: Mapping[str, Path], source: str) -> Manifest:
-        """Build the manifest of downloaded files, given by name, after comparing them with the published hashes.
+        """Build the manifest of files (name → path) after comparing them with the published hashes.
 
         Raises:
             WeightsError: a file is missing, or differs from the published one.
@@ -55,26 +55,28 @@ class Manifest:
                 raise WeightsError(f"{source} lacks {file}, which {weights.name} needs: add it")
             if not file_digest(paths[file]).startswith(digest):
                 raise WeightsError(
-                    f"{file} is not what was published as {weights.name}: its SHA-256 begins with "
+                    f"{file} differs from the published {weights.name}: its SHA-256 begins with "
                     f"{file_digest(paths[file])[:12]}, not with {digest[:12]}; get it again from {weights.source}"
                 )
         return cls.from_files(weights.name, paths, source=source, licence=weights.licence.name)
 
     @classmethod
     def from_files(cls, name: str, paths: Mapping[str, Path], *, source: str, licence: str = "") -> Manifest:
-        """Build the manifest of files, given by name, from their current content."""
+        """Build the manifest of files (name → path) from their current content."""
         files = {file: ManifestEntry(file_digest(path), path.stat().st_size) for file, path in paths.items()}
         return cls(name, files, licence, source, datetime.now(UTC).isoformat(timespec="seconds"))
 
     @classmethod
     def from_json(cls, data: bytes, uri: str) -> Manifest:
-        """Parse a manifest file; `uri` is for the message. Raises WeightsError."""
+        """Parse the content of the manifest file at `uri`. Raises WeightsError if it is invalid."""
         try:
             fields: dict[str, Any] = json.loads(data)
             files = {file: ManifestEntry(**entry) for file, entry in fields.pop("files").items()}
             return cls(files=files, created_at=fields.pop("at"), **fields)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise WeightsError(f"{uri} is no manifest of weights: delete its folder, and fetch or put again") from error
+            raise WeightsError(
+                f"{uri} is not a manifest of weights: delete its folder, and fetch or put again"
+            ) from error
 
     def to_json(self) -> bytes:
         """Content of the manifest file."""
@@ -98,14 +100,14 @@ class Manifest:
 
 
 def combined_digest(hashes: Mapping[str, str]) -> str:
-    """One SHA-256 over the hashes of several files; for a single file its own hash, whatever its name."""
+    """One SHA-256 over the names and hashes of several files; for a single file, its hash."""
     if len(hashes) == 1:
         return next(iter(hashes.values()))
     return hashlib.sha256("".join(f"{hashes[file]}  {file}\n" for file in sorted(hashes)).encode()).hexdigest()
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file, cached until its size or modification time changes."""
+    """SHA-256 of a file, cached until the file's size or modification time changes."""
     stat = path.stat()
     return _digest(path, stat.st_size, stat.st_mtime_ns)
 

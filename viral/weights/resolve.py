@@ -1,4 +1,4 @@
-"""Resolve pretrained weights to local files, identify and read them. Never opens a connection."""
+"""Resolve pretrained weights to local files, identify them by content, and read them, without a connection."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import torch
 
 RANDOM = "random"
-"""Name of seeded random weights: they exercise the pipeline without meaning."""
+"""Name of seeded random weights, for trying the pipeline: their vectors carry no information."""
 
 
 def catalogue_entry(name: str) -> PretrainedWeights:
@@ -27,19 +27,19 @@ def catalogue_entry(name: str) -> PretrainedWeights:
         WeightsError: the catalogue has no such name; the message lists its names.
     """
     if name not in CATALOGUE:
-        raise WeightsError(f"no weights are named {name!r}: choose from {', '.join(CATALOGUE)}")
+        raise WeightsError(f"there are no weights {name!r}: choose from {', '.join(CATALOGUE)}")
     return CATALOGUE[name]
 
 
 def find_weights(name: str, resolve: Resolver | None = None) -> Path:
-    """Local file of published weights; for a hub model its folder.
+    """Local file of published weights, or the folder of a hub model.
 
     Args:
-        name: one of CATALOGUE.
-        resolve: locates them; by default on this machine only.
+        name: name in CATALOGUE.
+        resolve: locates the weights; by default on this machine only.
 
     Raises:
-        WeightsError: they are missing, or their bytes have changed.
+        WeightsError: the weights are missing, or their content has changed.
     """
     return (resolve or resolve_local)(catalogue_entry(name))
 
@@ -47,22 +47,21 @@ def find_weights(name: str, resolve: Resolver | None = None) -> Path:
 def weights_identity(weights: str, names: Mapping[str, str], resolve: Resolver) -> str:
     """Identify weights by content, not location, for the fingerprint of a feature set.
 
-    A published file whose name contains its hash is identified by its name. Files given by path or URI, and catalogued
-    weights that are trusted on first use, are identified by their SHA-256, so that vectors of two different copies are
-    never mixed.
+    A published file whose name contains its hash is identified by its name. All other weights are identified by their
+    SHA-256, so that vectors of two different copies are never mixed.
 
     Args:
         weights: a name, `random`, a path or a URI.
         names: names that the extractor accepts → names in CATALOGUE.
-        resolve: locates them.
+        resolve: locates the weights.
 
     Raises:
-        WeightsError: they have to be read, and are missing.
+        WeightsError: the files have to be read for their hash, but are missing.
     """
     if weights == RANDOM:
         return RANDOM
     if weights not in names:
-        _, digest = split_pinned(weights)  # a pinned URI needs no access to the file
+        _, digest = split_pinned(weights)  # a pinned URI is not read
         return f"sha256:{digest or file_digest(resolve(weights))}"
     entry = catalogue_entry(names[weights])
     if isinstance(entry, WeightsFile) and entry.digest:
@@ -81,7 +80,7 @@ def _content_digest(weights: PretrainedWeights, resolve: Resolver) -> str:
 
 
 def missing_weights_error(weights: PretrainedWeights, searched: str, option: str = "") -> WeightsError:
-    """Error for weights that are missing where they were `searched`, with the command that fetches them."""
+    """Build the error of missing weights, with the command that fetches them; `searched` says where they are not."""
     return WeightsError(
         f"the weights {weights.name} are not {searched}: run `viral weights fetch {weights.name}{option}`, "
         "or pass `--weights random` to try the pipeline without them"
@@ -105,9 +104,7 @@ def resolve_local(weights: str | PretrainedWeights) -> Path:
         raise WeightsError(f"cannot read weights from {uri} here: copy the file to this machine and give its path")
     path = Path(unquote(parts.path)) if parts.scheme else Path(uri).expanduser()
     if not path.is_file():
-        raise WeightsError(
-            f"there are no weights at {uri}: give a name of the catalogue, `random`, or the path of a file"
-        )
+        raise WeightsError(f"there are no weights at {uri}: give a name of the catalogue, `random`, or a file's path")
     return check_pinned(path, digest)
 
 
@@ -126,10 +123,10 @@ def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)  # executes nothing
+        state = torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__  # torch explains at length
-        raise WeightsError(f"{path} holds no weights that can be read safely: {reason}") from error
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__  # the rest is torch's advice
+        raise WeightsError(f"{path} does not hold weights that can be read safely: {reason}") from error
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise WeightsError(f"{path} is no state dict of tensors: save the model's state_dict() itself")
+        raise WeightsError(f"{path} is not a state dict of tensors: save only the model's state_dict()")
     return state

@@ -1,4 +1,4 @@
-"""Weights of a root, `weights/<name>/<file>` with a manifest, shared by all nodes that work on the root."""
+"""Weights in a root, shared by all nodes: `weights/<name>/<file>`, with a manifest per name."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ SCHEME = "root:"
 
 @dataclass(frozen=True)
 class RootWeights:
-    """Resolver of weights for work on a root; picklable, and the `resolve` of its feature sets.
+    """Resolver of weights for work on a root: the `resolve` of its feature sets. Picklable.
 
-    Every node uses the root's copy of catalogued weights: a copy on the machine if its bytes are the same; otherwise a
-    root in a folder is read in place, and one on S3 is downloaded once per machine. Weights that the root lacks may be
-    on the machine (`viral weights fetch` without `--root`).
+    Every node uses the weights of the root. If the machine has a copy of the same content, that is used; otherwise a
+    root in a folder is read in place, and a root on S3 is downloaded once per machine. Weights that the root lacks are
+    taken from the machine (`viral weights fetch` without `--root`).
     """
 
     store: Store
 
     def __call__(self, weights: str | PretrainedWeights) -> Path:
-        """Local file (for a hub model: folder) of catalogued weights, of a path or URI, or of a key below the root.
+        """Resolve catalogued weights, a path, a URI or a key below the root to a local file, or a hub model's folder.
 
         Raises:
-            WeightsError: they are missing, or their bytes have changed.
+            WeightsError: the weights are missing, or their content has changed.
             StorageError: the storage refused or failed.
         """
         if not isinstance(weights, str):
@@ -58,7 +58,7 @@ class RootWeights:
         return self.store.uri(_prefix(weights))
 
     def manifest(self, weights: PretrainedWeights) -> Manifest | None:
-        """The root's manifest of catalogued weights; None if the root lacks them, or their upload is unfinished."""
+        """Manifest of weights in the root; None if the root lacks the weights, or their upload is unfinished."""
         key = f"{_prefix(weights)}/{MANIFEST}"
         try:
             return Manifest.from_json(self.store.read(key), self.store.uri(key))
@@ -66,15 +66,15 @@ class RootWeights:
             return None
 
     def digest(self, weights: PretrainedWeights) -> str | None:
-        """One SHA-256 over all files by the root's manifest, against which reads verify the bytes."""
+        """One SHA-256 over all files, from the root's manifest; None if the root lacks the weights."""
         manifest = self.manifest(weights)
         return manifest.digest if manifest else None
 
     def put(self, weights: PretrainedWeights, paths: Mapping[str, Path], manifest: Manifest) -> str:
-        """Upload files, then their manifest, to the root, and return their address; a no-op if they are there already.
+        """Upload files, then their manifest, unless the root has them; return their address in the root.
 
         Raises:
-            WeightsError: the root has other content. StorageError: the storage refused or failed.
+            WeightsError: the root has different content. StorageError: the storage refused or failed.
         """
         uri, existing = self.uri(weights), self.manifest(weights)
         if existing:
@@ -82,21 +82,22 @@ class RootWeights:
         if not existing or self.mismatch(weights, existing):
             for file, path in paths.items():
                 self.store.upload(path, f"{_prefix(weights)}/{file}")
-            self.store.write(f"{_prefix(weights)}/{MANIFEST}", manifest.to_json())  # last: marks the upload as complete
+            self.store.write(
+                f"{_prefix(weights)}/{MANIFEST}", manifest.to_json()
+            )  # last, because it marks the upload as complete
         return uri
 
     def mismatch(self, weights: PretrainedWeights, manifest: Manifest) -> str | None:
-        """Describe the first file that is missing or has another size than in the manifest; reads no content."""
+        """Describe the first file that is missing or whose size differs from the manifest; None if all sizes match."""
         sizes = {info.key: info.size for info in self.store.objects(_prefix(weights))}
         for file, entry in manifest.files.items():
             key = f"{_prefix(weights)}/{file}"
             if sizes.get(key) != entry.size:
-                return f"{self.store.uri(key)} {'has changed its size' if key in sizes else 'is missing'}"
+                return f"{self.store.uri(key)} {'has changed in size' if key in sizes else 'is missing'}"
         return None
 
     def _folder(self, weights: PretrainedWeights, manifest: Manifest) -> Path:
-        local = _same_local_copy(weights, manifest)
-        if local:
+        if local := _same_local_copy(weights, manifest):
             return local
         if not self.store.on_s3:
             return verify(weights, Path(self.store.path(_prefix(weights))))
@@ -111,8 +112,7 @@ class RootWeights:
             except FileNotFoundError as error:
                 raise WeightsError(f"{self.uri(weights)} lacks {file}: fetch or put it again") from error
         if manifest.mismatch(folder):
-            uri = self.uri(weights)
-            raise WeightsError(f"{uri} does not match its manifest: delete it, and fetch or put it again")
+            raise WeightsError(f"{self.uri(weights)} differs from its manifest: delete it, and fetch or put it again")
         write_manifest(folder, manifest)
 
     def _local_copy(self, weights: PretrainedWeights) -> Path:
@@ -129,7 +129,9 @@ class RootWeights:
             info = s3.head(uri)
         if info is None:
             raise WeightsError(f"there are no weights at {name}: correct the address")
-        version = hashlib.sha256(f"{uri}\n{info.etag}".encode()).hexdigest()[:32]  # per version of the object
+        version = hashlib.sha256(f"{uri}\n{info.etag}".encode()).hexdigest()[
+            :32
+        ]  # a new name per version of the object
         return cache_object(uri, f"object-{version}", lambda path: _download(uri, info, path))
 
 
@@ -140,14 +142,14 @@ def _prefix(weights: PretrainedWeights) -> str:
 def _root_key(uri: str) -> str:
     key = uri.removeprefix(SCHEME)
     if not key or key.startswith("/") or ".." in key.split("/"):
-        raise WeightsError(f"{uri} is no key below the root: write {SCHEME}folder/file")
+        raise WeightsError(f"{uri} is not a key below the root: write {SCHEME}folder/file")
     return key
 
 
 def _same_local_copy(weights: PretrainedWeights, manifest: Manifest) -> Path | None:
     try:
         folder = find_local(weights)
-    except WeightsError:  # the machine's copy is damaged: use the root's
+    except WeightsError:  # the machine's copy is damaged
         return None
     return folder if folder and not manifest.mismatch(folder) else None
 
@@ -160,4 +162,4 @@ def _download(uri: str, info: s3.ObjectInfo, path: Path) -> None:
     except FileNotFoundError:
         after = None
     if after != info or path.stat().st_size != info.size:  # replaced during the download
-        raise WeightsError(f"{uri} changed while it was read: run it again")
+        raise WeightsError(f"{uri} changed while it was read: run the command again")
