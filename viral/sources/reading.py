@@ -17,7 +17,7 @@ _JSON = {
     "yt_dlp": yt_dlp.raw_batches,
 }
 _TABLES = {"csv": csv_file.raw_batches, "parquet": parquet_file.raw_batches}
-_RAW_ROWS = 5_000  # per raw batch: a JSON post takes some 20 kB as Python objects, so 100 MB
+_RAW_ROWS = 5_000  # per raw batch: a JSON post takes about 20 kB as Python objects, so 100 MB
 
 SOURCES = (*_JSON, *_TABLES)
 """Names of the adapters."""

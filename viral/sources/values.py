@@ -64,8 +64,8 @@ def parse_counts(raw: pa.Array) -> ParsedColumn:
     number = pc.binary_join_element_wise(pc.replace_substring(digits, ",", ""), fraction, power, "").cast(pa.float64())
     scale = pa.array(_SCALES).take(pc.index_in(pc.utf8_lower(suffix), value_set=pa.array(_SUFFIXES)))
     value = pc.round(pc.multiply(number, scale))
-    whole = pc.or_(pc.not_equal(suffix, ""), pc.equal(value, number))  # without a unit, a fraction is no count
-    good = pc.fill_null(pc.and_(whole, pc.less_equal(value, _MAX_EXACT)), False)
+    is_whole = pc.or_(pc.not_equal(suffix, ""), pc.equal(value, number))  # without a unit, a fraction is not a count
+    good = pc.fill_null(pc.and_(is_whole, pc.less_equal(value, _MAX_EXACT)), False)
     count = pc.if_else(good, value, pa.scalar(None, pa.float64())).cast(pa.int64())
     return count, find_faults(text, pc.and_(pc.is_valid(text), pc.invert(good)), _not_a_count)
 

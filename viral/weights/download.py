@@ -14,7 +14,7 @@ from viral.weights.catalogue import HubModel, PretrainedWeights
 from viral.weights.manifest import file_digest
 
 TIMEOUT_SECONDS = 30.0  # without a byte: ample for a live connection, and a dead one fails in time
-_CHUNK_BYTES = 1 << 20  # one progress update per MiB: some 100 to 500 per file
+_CHUNK_BYTES = 1 << 20  # one progress update per MiB: about 100 to 500 per file
 
 
 def download(
