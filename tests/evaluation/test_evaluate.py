@@ -145,9 +145,9 @@ def test_one_class_constant_scores_and_a_single_post(judge: Judge) -> None:
     ("column", "values", "message"),
     [
         ("probability", np.full(120, 1.5), "probabilities are 0 to 1"),
-        ("probability", np.full(120, np.nan), "120 values that are no numbers"),
+        ("probability", np.full(120, np.nan), "120 NaN or infinite values"),
         ("score", np.full(119, 1.0), "119 rows for 120 test posts"),
-        ("high", np.full(120, np.inf), "no numbers"),
+        ("high", np.full(120, np.inf), "NaN or infinite"),
     ],
 )
 def test_predictions_that_cannot_be(judge: Judge, column: str, values: np.ndarray, message: str) -> None:

@@ -71,13 +71,13 @@ def test_only_common_posts_count(predictions):
 
 def test_what_cannot_be_compared_is_refused(predictions):
     first = predictions(1.0)
-    with pytest.raises(TableError, match="no post is a test post of both"):
+    with pytest.raises(TableError, match="have no test post in common"):
         compare(first.slice(0, 10), first.slice(10))
     index = first.column_names.index("target")
     moved = first.set_column(
         index, first.schema.field("target"), pa.array(np.asarray(first["target"]) + np.eye(270)[0])
     )
-    with pytest.raises(TableError, match="target of 1 test posts is not the same for both: evaluate both anew"):
+    with pytest.raises(TableError, match="target of 1 test posts differs between the two models: evaluate both again"):
         compare(first, moved)
 
 

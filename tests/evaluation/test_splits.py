@@ -69,7 +69,7 @@ def test_a_sound_is_on_one_side_and_on_the_same_as_its_row_among_sounds() -> Non
     bare = posts.drop_columns("sound_id")
     with pytest.raises(TableError, match="no column sound_id"):
         assign(bare, SplitSpec("sound"))
-    with pytest.raises(TableError, match="no post names its sound"):
+    with pytest.raises(TableError, match="no post has a sound_id"):
         assign(bare.append_column("sound_id", pa.nulls(posts.num_rows, pa.string())), SplitSpec("sound"))
 
 

@@ -1,7 +1,6 @@
-"""Metrics of a model that sees only some modalities.
+"""Ablation: metrics of a model with some modalities hidden, without retraining.
 
-The model is not retrained. Training hides modalities at random, so it can predict without one; a model retrained
-without it could make up for more.
+Training hides modalities at random, so a model can predict without some. A retrained model might lose less.
 """
 
 from __future__ import annotations
@@ -19,12 +18,12 @@ from viral.evaluation.quick_bootstrap import RESAMPLES, AuthorDraws
 from viral.evaluation.report.sections import Ablation, AblationResult
 from viral.models.predictions import PredictionBatch
 
-MAX_EXHAUSTIVE = 4  # modalities: every subset of four is 14 scorings, of five already 30
+MAX_EXHAUSTIVE = 4  # modalities: four have 14 subsets to score, five already 30
 
 
 @dataclass(frozen=True)
 class MaskedPredictions:
-    """Predictions from the shown modalities only; each (rows,), NaN for posts that have none of them."""
+    """Predictions from the shown modalities only; each (rows,), NaN for posts without any of them."""
 
     shown: tuple[str, ...]
     probability: Floats
@@ -32,43 +31,43 @@ class MaskedPredictions:
 
 
 def modality_subsets(modalities: Sequence[str]) -> tuple[tuple[str, ...], ...]:
-    """Subsets to show: all but one, one alone and, up to `MAX_EXHAUSTIVE` modalities, all others; largest first."""
+    """Return the subsets to evaluate, largest first: all of them, or of many modalities all but one and one alone."""
     count = len(modalities)
     sizes = range(count - 1, 0, -1) if count <= MAX_EXHAUSTIVE else (count - 1, 1)
     return tuple(subset for size in sizes for subset in combinations(modalities, size))
 
 
 def mask_modalities(batch: Batch, streams: Sequence[Stream], shown: Sequence[str]) -> Batch:
-    """Hide all other modalities of the posts; a post may be left with nothing."""
+    """Hide all modalities of the posts except `shown`; posts may have none left."""
     visible = np.array([stream.modality in shown for stream in streams])
     hidden = {stream.name for stream, is_visible in zip(streams, visible, strict=True) if not is_visible}
-    # Hidden streams look like absent ones: zeros, and not present.
+    # A hidden stream equals an absent one: zeros, and not present.
     vectors = {name: np.zeros_like(column) if name in hidden else column for name, column in batch.vectors.items()}
     return Batch(vectors, batch.present & visible)
 
 
 def ablate(
     labels: Labels,
-    whole: PredictionBatch,
+    full: PredictionBatch,
     masked: Sequence[MaskedPredictions],
     average: tuple[float, float],
     *,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Ablation:
-    """ROC-AUC, Spearman and RMSE of each subset, with paired intervals of the difference to the whole.
+    """Return ROC-AUC, Spearman and RMSE of each subset, and their differences to all modalities with paired intervals.
 
     Args:
-        labels: the posts that were scored again.
-        whole: the model's predictions from all modalities.
-        masked: its predictions from each subset.
-        average: share of viral posts and mean score of the training posts, the prediction for posts with no modality
-            left. Leaving these posts out would compare different posts.
+        labels: the scored posts.
+        full: predictions from all modalities.
+        masked: predictions from each subset.
+        average: share of viral posts and mean score of the training posts, predicted for posts with no modality left.
+            Without these posts the subsets would be compared on different posts.
         resamples: draws of whole authors, at most `quick_bootstrap.RESAMPLES`.
         seed: seed of the draws.
     """
     draws = AuthorDraws.from_authors(labels.authors, resamples=resamples, seed=seed)
-    reference, *results = draws.evaluate(labels, [whole, *(_filled(subset, average) for subset in masked)])
+    reference, *results = draws.evaluate(labels, [full, *(_fill(subset, average) for subset in masked)])
     subsets = [
         AblationResult(
             shown=subset.shown,
@@ -88,7 +87,7 @@ def ablate(
     )
 
 
-def _filled(masked: MaskedPredictions, average: tuple[float, float]) -> PredictionBatch:
+def _fill(masked: MaskedPredictions, average: tuple[float, float]) -> PredictionBatch:
     available = np.isfinite(masked.score)
     probability, score = (
         np.where(available, column, mean)

@@ -1,4 +1,4 @@
-"""Points of the plots of a report."""
+"""Points of the plots in a report."""
 
 from __future__ import annotations
 
@@ -12,21 +12,20 @@ _SCATTER_POINTS = 800  # more dots overlap, and each is an element of the page
 
 
 def plots(y: Floats, viral: Bools, score: Floats, probability: Floats, threshold: float, seed: int) -> report.Plots:
-    """Points of every plot of one model.
+    """Compute the points of every plot of one model.
 
     Args:
-        y: the score that each post reached, (rows,).
-        viral: whether it is viral, (rows,).
-        score: the score predicted, (rows,).
-        probability: that it is viral, (rows,).
-        threshold: a post is called viral from this probability on.
-        seed: of the sample of posts in the scatter plot.
+        y: actual score of each post, (rows,).
+        viral: whether each post is viral, (rows,).
+        score: predicted score, (rows,).
+        probability: predicted probability of viral, (rows,).
+        threshold: lowest probability at which a post is called viral.
+        seed: seed of the sample of posts in the scatter plot.
     """
     from sklearn import metrics as sk
 
-    both = bool(viral.any() and not viral.all())
     roc = precision_recall = None
-    if both:
+    if viral.any() and not viral.all():
         false_positive, true_positive, _ = sk.roc_curve(viral, probability)
         precision, recall, _ = sk.precision_recall_curve(viral, probability)
         roc, precision_recall = _curve(false_positive, true_positive), _curve(recall[::-1], precision[::-1])
@@ -42,7 +41,6 @@ def plots(y: Floats, viral: Bools, score: Floats, probability: Floats, threshold
 
 
 def _curve(x: Floats, y: Floats) -> report.Curve:
-    # Evenly spaced points, both ends included.
     index = np.unique(np.linspace(0, len(x) - 1, min(len(x), _CURVE_POINTS)).round().astype(int))
     return report.Curve(x=tuple(x[index].tolist()), y=tuple(y[index].tolist()))
 

@@ -1,4 +1,4 @@
-"""Posts that repeat the video of an earlier post: in two parts of a split they would leak."""
+"""Posts that repeat the video of an earlier post: copies in two parts of a split would leak."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 
 def later_duplicates(posts: pa.Table) -> npt.NDArray[np.bool_]:
-    """Mask of the posts that have the file of an earlier post, (N,); False for posts without a hash.
+    """Return a mask of the posts with the same video file as an earlier post, (N,); False for posts without a hash.
 
     Args:
         posts: `post_id`, `posted_at` (null sorts last) and `sha256`.

@@ -1,4 +1,4 @@
-"""Evaluate predictions against labels: arrays in, report out, no input or output."""
+"""Evaluate predictions against labels: from arrays to a report, without reading or writing files."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from viral.errors import TableError
 from viral.evaluation.baselines.baselines import BASELINES, Unavailable
 from viral.evaluation.bootstrap import metrics
-from viral.evaluation.bootstrap.by_author import AuthorBootstrap, Replicates, subtract
+from viral.evaluation.bootstrap.by_author import AuthorBootstrap, Floats, Replicates, subtract
 from viral.evaluation.bootstrap.pairs import sample_rows
 from viral.evaluation.bootstrap.replicates import replicates
 from viral.evaluation.bootstrap.settings import EvaluationSettings
@@ -21,11 +20,10 @@ from viral.evaluation.labels import Labels
 from viral.evaluation.report import report
 from viral.models.predictions import PredictionBatch
 
-Floats = npt.NDArray[np.float64]
 Baselines = Mapping[str, PredictionBatch | Unavailable]
 
-_EXAMPLES = 6  # best and worst each: two rows of cards on the page
-_MIN_AUTHORS = 5  # with five test posts or more each: fewer authors say little about ranking within authors
+_EXAMPLES = 6  # of the best and of the worst predictions: two rows of cards on the page
+_MIN_AUTHORS = 5  # with at least five test posts each: fewer authors say little about the ranking within authors
 
 
 @dataclass(frozen=True)
@@ -34,8 +32,8 @@ class Details:
 
     Attributes:
         contributions: share of each modality in each prediction, (rows,), NaN where the post lacks it.
-        captions: by post id.
-        images: a frame as a data URI, by post id.
+        captions: captions by post id.
+        images: one frame as a data URI, by post id.
     """
 
     contributions: Mapping[str, Floats] | None = None
@@ -65,24 +63,24 @@ def evaluate(
         labels: the test posts.
         model: predictions of the model, with or without intervals.
         baselines: predictions of each baseline, or why it has none.
-        about: what is evaluated.
-        split: how the posts were divided.
-        details: for the modalities and the examples of the page.
-        threshold: a post is called viral from this probability on.
-        level: of the model's intervals and of the bootstrap's.
+        about: description of the model and the posts.
+        split: how the posts were split.
+        details: facts for the modalities and examples of the page.
+        threshold: lowest probability at which a post is called viral.
+        level: level of the model's intervals and of the bootstrap intervals.
         k: length of the list for NDCG@K and recall@K; None: a tenth of the posts.
-        quartile: 75th percentile of the training posts' scores; None: no accuracy at it.
+        quartile: 75th percentile of the training posts' scores; None: without accuracy at the 75th percentile.
         log_scale: whether the score is the logarithm of a count; only then MAPE is defined.
-        resamples: draws of the bootstrap, at least one; with a thousand, nine systems take 13 s of processor time on
+        resamples: number of bootstrap draws, at least one; with 1,000, nine systems take 13 s of processor time on
             10,000 posts and 42 s on 100,000 (`tests/bench/scorecard.py`).
         seed: seed of the bootstrap.
 
     Raises:
-        TableError: no posts, columns of different lengths, or values that cannot be predictions.
+        TableError: no posts, columns of different lengths, or invalid predictions.
     """
     _check(labels, model, baselines)
     details = details or Details()
-    compared = sample_rows(labels.authors, seed)
+    pair_rows = sample_rows(labels.authors, seed)
     settings = EvaluationSettings(
         threshold=threshold,
         level=level,
@@ -91,15 +89,15 @@ def evaluate(
         log_scale=log_scale,
         resamples=resamples,
         seed=seed,
-        compared_posts=len(compared),
-        compared_authors=len(np.unique(labels.authors[compared])),
+        compared_posts=len(pair_rows),
+        compared_authors=len(np.unique(labels.authors[pair_rows])),
     )
     bootstrap = AuthorBootstrap(labels.authors, resamples, seed, level)
     available = {name: batch for name, batch in baselines.items() if isinstance(batch, PredictionBatch)}
     systems = {report.MODEL: model} | available
     tops = {name: _author_tops(labels, batch) for name, batch in systems.items()}
     values = {name: _metrics(labels, batch, tops[name], settings) for name, batch in systems.items()}
-    resampled = replicates(bootstrap, labels, systems, settings, compared, tops)
+    resampled = replicates(bootstrap, labels, systems, settings, pair_rows, tops)
     best, worst = _examples(labels, model, details)
     return report.Report(
         about=about,
@@ -117,7 +115,7 @@ def evaluate(
 def _check(labels: Labels, model: PredictionBatch, baselines: Baselines) -> None:
     count = len(labels.y)
     if not count:
-        raise TableError("no test posts to judge the model on: choose a split that leaves some")
+        raise TableError("no test posts to evaluate the model on: choose a split with test posts")
     columns = {f"labels.{name}": getattr(labels, name) for name in ("post_ids", "authors", "is_viral", "y")}
     columns |= {f"model.{name}": getattr(model, name) for name in ("probability", "score", "low", "high")}
     for name, baseline in baselines.items():
@@ -131,9 +129,9 @@ def _check(labels: Labels, model: PredictionBatch, baselines: Baselines) -> None
         if name == "labels.post_ids":
             continue
         if bad := int((~np.isfinite(column)).sum()):
-            raise TableError(f"{name} has {bad} values that are no numbers: leave those posts out, or predict them")
+            raise TableError(f"{name} has {bad} NaN or infinite values: leave these posts out, or predict them")
         if name.endswith("probability") and (column.min() < 0 or column.max() > 1):
-            raise TableError(f"{name} goes from {column.min():g} to {column.max():g}: probabilities are 0 to 1")
+            raise TableError(f"{name} ranges from {column.min():g} to {column.max():g}: probabilities are 0 to 1")
 
 
 def _author_tops(labels: Labels, batch: PredictionBatch) -> AuthorTops | None:
@@ -172,9 +170,7 @@ def _systems(
         if isinstance(baseline, Unavailable):
             systems.append(report.System(name=name, describes=doc, unavailable=baseline.reason))
         else:
-            estimates = {
-                metric: bootstrap.estimate(value, resampled[name][metric]) for metric, value in values[name].items()
-            }
+            estimates = {key: bootstrap.estimate(value, resampled[name][key]) for key, value in values[name].items()}
             systems.append(report.System(name=name, describes=doc, metrics=estimates))
     return systems
 
@@ -183,19 +179,14 @@ def _differences(
     bootstrap: AuthorBootstrap, values: Mapping[str, metrics.Metrics], resampled: Mapping[str, Replicates]
 ) -> list[report.Difference]:
     model, model_resampled = values[report.MODEL], resampled[report.MODEL]
-    return [
-        report.Difference(
-            baseline=name,
-            metrics={
-                metric: bootstrap.estimate(
-                    subtract(model[metric], value), model_resampled[metric] - resampled[name][metric]
-                )
-                for metric, value in baseline.items()
-            },
-        )
-        for name, baseline in values.items()
-        if name != report.MODEL
-    ]
+    differences = []
+    for name in list(values)[1:]:  # the model comes first
+        estimates = {
+            key: bootstrap.estimate(subtract(model[key], value), model_resampled[key] - resampled[name][key])
+            for key, value in values[name].items()
+        }
+        differences.append(report.Difference(baseline=name, metrics=estimates))
+    return differences
 
 
 def _modalities(details: Details) -> tuple[report.Modality, ...]:
@@ -213,10 +204,8 @@ def _examples(
     """The predictions with the smallest and the largest errors; no post is in both."""
     order = np.lexsort((np.asarray(labels.post_ids), np.abs(model.score - labels.y)))
     count = min(_EXAMPLES, len(order) // 2)
-    best, worst = (
-        tuple(_example(labels, model, details, int(row)) for row in rows)
-        for rows in (order[:count], order[::-1][:count])
-    )
+    ends = order[:count], order[::-1][:count]
+    best, worst = (tuple(_example(labels, model, details, int(row)) for row in rows) for rows in ends)
     return best, worst
 
 

@@ -1,4 +1,4 @@
-"""Calibration and interval coverage per group of posts, such as by language or by followers of the author."""
+"""Calibration and interval coverage per group of posts, for example by language or by followers of the author."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from viral.evaluation.quick_bootstrap import RESAMPLES
 from viral.evaluation.report.sections import Group, Grouping
 from viral.models.predictions import PredictionBatch
 
-MIN_POSTS = 20  # smaller groups are merged into `OTHERS`
+MIN_POSTS = 20  # smaller groups are merged into `OTHERS`: their intervals would be too wide to say anything
 OTHERS = "others"
 UNKNOWN = "unknown"
 TIERS = ("under 1k", "1k to 10k", "10k to 100k", "100k to 1M", "over 1M")
 _EDGES = (1e3, 1e4, 1e5, 1e6)
-_MIN_AUTHORS = 5  # with fewer the bootstrap interval is too narrow, since it draws the same authors again and again
+_MIN_AUTHORS = 5  # with fewer the bootstrap interval is too narrow, since all draws have nearly the same authors
 
 
 def follower_tiers(followers: Floats) -> list[str]:
-    """Follower tier of each author (rows,); NaN: unknown."""
+    """Return the follower tier of each author (rows,); NaN: unknown."""
     tiers = np.searchsorted(_EDGES, followers, side="right")
     return [TIERS[tier] if finite else UNKNOWN for tier, finite in zip(tiers, np.isfinite(followers), strict=True)]
 
@@ -38,16 +38,16 @@ def group_calibration(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Grouping:
-    """Interval coverage, mean probability and share of viral posts of each group.
+    """Compute interval coverage, mean probability and share of viral posts of each group.
 
-    There is no binned calibration error: on twenty posts it is far above zero for a perfect model.
+    No binned calibration error: on twenty posts it is far above zero for a perfect model.
 
     Args:
-        by: what the groups are by, in words.
+        by: property by which the posts are grouped, in words.
         names: group of each post, (rows,).
         labels: the test posts.
         predictions: the model's predictions.
-        order: groups that come first, in this order; the rest follows by size.
+        order: groups that come first, in this order; the others follow by size.
         resamples: draws of whole authors, at most `quick_bootstrap.RESAMPLES`.
         seed: seed of the draws.
     """
@@ -60,7 +60,7 @@ def group_calibration(
 
 
 def _merge_small(names: Sequence[str]) -> list[str]:
-    """Rename all groups that are too small to `OTHERS`; a single one keeps its name."""
+    """Rename all small groups to `OTHERS`; a single small group keeps its name."""
     small = {name for name, count in Counter(names).items() if count < MIN_POSTS}
     return [OTHERS if name in small else name for name in names] if len(small) > 1 else list(names)
 
@@ -71,7 +71,9 @@ def _sort_key(order: Sequence[str], name: str) -> tuple[bool, bool, int]:
 
 def _group(name: str, rows: Rows, labels: Labels, predictions: PredictionBatch, resamples: int, seed: int) -> Group:
     authors, viral, probability = labels.authors[rows], labels.is_viral[rows], predictions.probability[rows]
-    covered = _covered(labels, predictions, rows)
+    covered: Bools | None = None
+    if predictions.low is not None and predictions.high is not None:
+        covered = (predictions.low[rows] <= labels.y[rows]) & (labels.y[rows] <= predictions.high[rows])
 
     def measure(drawn: Rows) -> Metrics:
         gap = float(probability[drawn].mean() - viral[drawn].mean())
@@ -94,12 +96,3 @@ def _group(name: str, rows: Rows, labels: Labels, predictions: PredictionBatch, 
         observed=float(viral.mean()),
         gap=estimates["gap"],
     )
-
-
-def _covered(labels: Labels, predictions: PredictionBatch, rows: Rows) -> Bools | None:
-    """Whether each score lies within its interval, ends included."""
-    if predictions.low is None or predictions.high is None:
-        return None
-    y = labels.y[rows]
-    covered: Bools = (predictions.low[rows] <= y) & (y <= predictions.high[rows])
-    return covered

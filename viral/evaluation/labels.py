@@ -1,4 +1,4 @@
-"""Targets of the posts that predictions are judged on."""
+"""Targets of the posts that a model is evaluated on."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class Labels:
 
     Attributes:
         post_ids: one id per post.
-        authors: author code of each post, as from `splits.author_codes`.
-        y: the score that each post reached.
-        is_viral: whether it is viral.
-        posted_at: posting time, datetime64[us], UTC; only for evaluation over time.
+        authors: author code of each post, from `splits.author_codes`.
+        y: actual score of each post.
+        is_viral: whether each post is viral.
+        posted_at: posting time, datetime64[us], UTC; needed only for evaluation over time.
     """
 
     post_ids: Sequence[str]

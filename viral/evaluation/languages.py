@@ -33,5 +33,5 @@ _NAMES = {
 
 
 def language_name(code: str) -> str:
-    """Name of a language; rare ones keep their code."""
+    """Return the English name of a language code; for a rare language, the code."""
     return _NAMES.get(code, code)

@@ -20,18 +20,16 @@ from viral.models.predictions import PredictionBatch
 
 Columns = Mapping[str, npt.NDArray[Any]]
 
-# Classification metrics, regression metrics, then interval metrics.
+# Classification, regression and interval metrics, in this order.
 COMPARED_METRICS = ("roc_auc", "pr_auc", "brier", "ece", "spearman", "rmse", "mae", "coverage", "width", "pinball")
-
-# Metrics that can make one model better: coverage and width mean nothing without each other.
+# Metrics that can decide which model is better: neither coverage nor width can without the other.
 DECISIVE_METRICS = tuple(name for name in COMPARED_METRICS if name not in ("coverage", "width"))
-
 _CLASSIFICATION, _REGRESSION, _INTERVALS = COMPARED_METRICS[:4], COMPARED_METRICS[4:7], COMPARED_METRICS[7:]
 
 
 @dataclass(frozen=True)
 class MetricPair:
-    """One metric of two models, and the first minus the second with its paired interval."""
+    """One metric of two models, and their difference (first minus second) with its paired interval."""
 
     one: float | None
     other: float | None
@@ -40,13 +38,13 @@ class MetricPair:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two models on the test posts that they share; the field names are keys of the stored changelog.
+    """Two models on their common test posts; the field names are keys of the stored changelog.
 
     Attributes:
-        posts: number of shared test posts.
-        authors: number of their authors.
-        only_one: test posts of the first model alone, left out.
-        only_other: test posts of the second model alone, left out.
+        posts: number of common test posts.
+        authors: number of authors of these posts.
+        only_one: number of test posts of the first model only, left out.
+        only_other: number of test posts of the second model only, left out.
         figures: each metric of both models.
     """
 
@@ -70,12 +68,12 @@ def compare(
     Args:
         first: test predictions of the first model.
         second: test predictions of the second model.
-        names: metrics of `COMPARED_METRICS`.
-        resamples: draws of the bootstrap.
+        names: metrics of `COMPARED_METRICS` to compute.
+        resamples: number of bootstrap draws.
         seed: seed of the bootstrap.
 
     Raises:
-        TableError: no post is in both, or the labels of one differ.
+        TableError: no common post, or a post whose labels differ.
     """
     shared = _shared(first, second)
     columns = [{name: rows[name].to_numpy() for name in rows.column_names} for rows in shared]
@@ -92,9 +90,9 @@ def compare(
     resampled = list(replicates(bootstrap, labels, models, settings, np.zeros(0, np.int64)).values())
     pairs = {}
     for name in names:
-        one, other = (metrics_of[name] for metrics_of in values)
-        draws = resampled[0][name] - resampled[1][name]
-        pairs[name] = MetricPair(one, other, bootstrap.estimate(subtract(one, other), draws))
+        one, other = values[0][name], values[1][name]
+        difference = bootstrap.estimate(subtract(one, other), resampled[0][name] - resampled[1][name])
+        pairs[name] = MetricPair(one, other, difference)
     posts = shared[0].num_rows
     return Comparison(posts, len(np.unique(labels.authors)), first.num_rows - posts, second.num_rows - posts, pairs)
 
@@ -106,15 +104,15 @@ def _shared(first: pa.Table, second: pa.Table) -> tuple[pa.Table, pa.Table]:
     index = pc.index_in(first["post_id"], value_set=second["post_id"].combine_chunks())
     first, second = first.filter(pc.is_valid(index)), second.take(pc.drop_null(index))
     if not first.num_rows:
-        raise TableError("no post is a test post of both: they were evaluated on different tables; evaluate both anew")
+        raise TableError("the two models have no test post in common: evaluate both again on the same label table")
     for name in ("target", "is_viral"):
         if changed := pc.sum(pc.not_equal(first[name], second[name])).as_py():
-            raise TableError(f"{name} of {changed} test posts is not the same for both: evaluate both anew")
+            raise TableError(f"{name} of {changed} test posts differs between the two models: evaluate both again")
     return first, second
 
 
 def _metrics(labels: Labels, model: PredictionBatch, names: tuple[str, ...]) -> metrics.Metrics:
-    """The named metrics of one model; kinds without a name are not computed."""
+    """Compute only the kinds of metrics that `names` needs."""
     assert model.low is not None and model.high is not None, "stored test predictions have intervals"
     values: metrics.Metrics = {}
     if set(names) & set(_CLASSIFICATION):

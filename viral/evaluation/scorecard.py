@@ -7,11 +7,11 @@ from viral.registry.registry import Registry
 from viral.storage.store import Store, read_json
 
 FILE = "scorecard.json"
-MAIN_METRICS = ("roc_auc", "spearman", "rmse", "brier", "coverage")  # columns of a listing of models
+MAIN_METRICS = ("roc_auc", "spearman", "rmse", "brier", "coverage")  # columns of `viral models list`
 
 
 def read_metrics(store: Store, name: str, version: int) -> dict[str, Estimate]:
-    """All metrics of a model version with their intervals; empty if it was not evaluated."""
+    """Return all metrics of a model version with their intervals; empty if it was not evaluated."""
     scorecard = read_json(store, Registry.key(name, version, FILE)) or {"systems": []}
     stored = (system["figures"] for system in scorecard["systems"] if system["name"] == "model")
     return {metric: Estimate(**estimate) for metric, estimate in next(stored, {}).items()}

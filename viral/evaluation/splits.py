@@ -1,7 +1,7 @@
 """Splits of posts into training, validation and test parts.
 
-Time splits cut at a point in time: every later post is newer than every earlier one, with a gap as long as the label
-takes to form. Author, sound and random splits use a keyed hash, never the order of rows.
+Time splits cut at a point in time, with a gap as long as the label's horizon. Author, sound and random splits use a
+keyed hash, never the order of rows.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ Kind = Literal["time_author", "time", "author", "sound", "random"]
 PARTS = ("train", "validation", "test", "unused")
 
 _DAY = 86_400_000_000  # microseconds
-_RANKED_BELOW = 1000  # hashes: with fewer, cuts by hash value could leave a part empty or lopsided
-_MIN_USED = 0.1  # share of the posts: a split that drops more than nine in ten is refused
+_RANKED_BELOW = 1000  # hashes: with fewer, cuts by hash value could give an empty part or shares far from the wanted
+_MIN_USED = 0.1  # share of the posts: a split that leaves out more than nine in ten describes too few of them
 
 _Bools = npt.NDArray[np.bool_]
 _Ints = npt.NDArray[np.int64]
@@ -31,16 +31,16 @@ _Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class SplitSpec:
-    """How posts are divided.
+    """How to split posts.
 
     Attributes:
-        kind: `time_author` (the headline) tests on new posts by new authors, `time` on new posts, `author` on other
-            authors' posts of any time, `sound` on posts with other sounds, for models with audio inputs: authors share
-            sounds, so every other kind has the same sound in several parts. `random` tests on any posts, to show how
-            optimistic that is.
+        kind: posts to test on. `time_author` (for the headline results): new posts by new authors. `time`: new posts.
+            `author`: posts by other authors, of any time. `sound`: posts with other sounds, for models with audio
+            inputs, since all other kinds have the same sounds in several parts. `random`: any posts, which is too
+            optimistic and serves for comparison.
         test: share of the used posts (`author`, `sound`: of the authors, sounds) to test on.
         validation: share to select and calibrate models on.
-        gap_days: days left out before each cut of the time kinds: the horizon of the label.
+        gap_days: days left out before each cut of the time kinds, usually the horizon of the label.
         seed: key of the hash for `author`, `sound` and `random`.
     """
 
@@ -54,12 +54,10 @@ class SplitSpec:
         if self.kind not in get_args(Kind):
             raise ConfigError(f"split kind {self.kind!r} does not exist: choose one of {', '.join(get_args(Kind))}")
         if not (self.test > 0 and self.validation > 0 and self.test + self.validation < 1):
-            raise ConfigError(
-                f"split shares test={self.test} and validation={self.validation} leave no room: "
-                "both must be above 0 and their sum below 1"
-            )
+            shares = f"test={self.test} and validation={self.validation}"
+            raise ConfigError(f"split shares {shares} are invalid: both must be above 0 and their sum below 1")
         if not 0 <= self.gap_days < float("inf"):
-            raise ConfigError(f"gap_days={self.gap_days} is not a length of time: give 0 or more days")
+            raise ConfigError(f"gap_days={self.gap_days} is invalid: give 0 or more days")
 
 
 @dataclass(frozen=True)
@@ -72,15 +70,15 @@ class PartCount:
 
 
 def assign(posts: pa.Table, spec: SplitSpec) -> npt.NDArray[np.str_]:
-    """Assign each post to `train`, `validation`, `test` or `unused`, whatever the order of rows.
+    """Assign each post to `train`, `validation`, `test` or `unused`, independently of the order of rows.
 
-    The time kinds make the latest cut that leaves `test` of the posts (those in the gap not counted) after it, then cut
-    the earlier posts once more for `validation`. Posts within `gap_days` before a cut are `unused`; for `time_author`
-    so are posts after a cut by authors with posts before it. Posts of the same instant stay together.
+    The time kinds cut at the latest time that leaves the share `test` of the posts (without the gap) after it, then cut
+    the earlier posts again for `validation`. Posts within `gap_days` before a cut are `unused`, and for `time_author`
+    also posts after a cut by authors with posts before it. Posts with equal times get the same part.
 
-    `author`, `sound` and `random` use a hash of `author_id`, `sound_id` or `post_id` keyed with `seed`. From 1,000
-    authors (sounds, posts) on, each stays in its part whatever is added. Below that they are ranked by hash and cut at
-    the shares, so additions may move those next to a cut.
+    `author`, `sound` and `random` use a hash of `author_id`, `sound_id` or `post_id` keyed with `seed`. With 1,000 or
+    more authors (sounds, posts), new ones do not change the parts of the old ones. Fewer are ranked by hash and cut at
+    the shares, so new ones may move those next to a cut.
 
     Args:
         posts: columns `post_id`, `author_id` (null or empty: the post is its own author), `posted_at` (timestamp), and
@@ -104,18 +102,18 @@ def assign(posts: pa.Table, spec: SplitSpec) -> npt.NDArray[np.str_]:
 
 
 def counts(parts: npt.NDArray[np.str_], authors: _Ints) -> list[PartCount]:
-    """Posts and authors of each part, in the order of `PARTS`. `authors` are the codes of `author_codes`."""
+    """Count the posts and authors of each part, in the order of `PARTS`. `authors` come from `author_codes`."""
     masks = [(part, parts == part) for part in PARTS]
     return [PartCount(part, int(mask.sum()), len(np.unique(authors[mask]))) for part, mask in masks]
 
 
 def author_codes(posts: pa.Table) -> _Ints:
-    """Integer code of each row's author; a post without author gets its own code."""
+    """Return the integer code of each row's author; a post without author gets its own code."""
     return value_codes(posts, "author_id")
 
 
 def value_codes(posts: pa.Table, name: str) -> _Ints:
-    """Integer code of each value of a string column; a row without a value gets its own code."""
+    """Return the integer code of each value of a string column; a row without a value gets its own code."""
     column = _chunk(posts[name]).cast(pa.string())
     present = pc.and_(pc.is_valid(column), pc.not_equal(pc.fill_null(column, ""), ""))
     encoded = pc.if_else(present, column, None).dictionary_encode()
@@ -135,10 +133,10 @@ def _require_columns(posts: pa.Table, spec: SplitSpec) -> None:
     if missing:
         raise TableError(f"the posts have no column {', '.join(missing)}: a split needs {', '.join(needed)}")
     if spec.kind == "sound" and posts["sound_id"].null_count == posts.num_rows:
-        raise TableError("no post names its sound: use another kind of split, or ingest posts with sound_id")
+        raise TableError("no post has a sound_id: use another kind of split, or ingest posts with sound_id")
     if spec.kind in ("time", "time_author") and (timeless := posts["posted_at"].null_count):
         raise ConfigError(
-            f"{timeless} of {posts.num_rows} posts have no posting time, which split kind {spec.kind!r} needs: "
+            f"{timeless} of {posts.num_rows} posts have no posting time, required by split kind {spec.kind!r}: "
             "leave them out, or use kind 'author'"
         )
 
@@ -147,7 +145,7 @@ def _require_columns(posts: pa.Table, spec: SplitSpec) -> None:
 
 
 def _hashes(kind: str, values: Iterable[str], seed: int) -> npt.NDArray[np.uint64]:
-    """Eight bytes of BLAKE2b per value. The kind is part of the key, so hashes of posts and authors are independent."""
+    """64-bit BLAKE2b hash of each value. With the kind in the key, hashes of posts and authors are independent."""
     key = f"{kind}:{seed}".encode()
     digests = (hashlib.blake2b(str(v).encode(), digest_size=8, key=key).digest() for v in values)
     return np.frombuffer(b"".join(digests), dtype=">u8").astype(np.uint64)
@@ -165,7 +163,7 @@ def _owner_hashes(posts: pa.Table, codes: _Ints, spec: SplitSpec) -> npt.NDArray
 def _by_hash(hashes: npt.NDArray[np.uint64], spec: SplitSpec, noun: str) -> npt.NDArray[np.str_]:
     count = len(hashes)
     if count < 3:
-        raise TableError(f"{count} {noun} cannot be split in three: add posts, or use another kind of split")
+        raise TableError(f"{count} {noun} cannot be split into three parts: add posts, or use another kind of split")
     if count >= _RANKED_BELOW:
         position = hashes / 2.0**64
         test_end, validation_end = spec.test, spec.test + spec.validation
@@ -188,7 +186,7 @@ def _rank_cuts(count: int, spec: SplitSpec) -> tuple[int, int]:
 
 def _by_time(posts: pa.Table, spec: SplitSpec) -> npt.NDArray[np.str_]:
     posted = np.asarray(_chunk(posts["posted_at"]).cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()))
-    # Must not lie before a cut: the time of the post or, for `time_author`, of its author's first post.
+    # A post may be after a cut only if this time is: its own or, for `time_author`, its author's first posting time.
     earliest = posted
     if spec.kind == "time_author":
         authors = author_codes(posts)
@@ -209,21 +207,16 @@ def _by_time(posts: pa.Table, spec: SplitSpec) -> npt.NDArray[np.str_]:
 def _cut(posted: _Ints, earliest: _Ints, rows: _Bools, share: float, spec: SplitSpec) -> tuple[_Bools, _Bools]:
     """Masks of the rows after the cut and before its gap, for the latest cut with `share` of the used rows after it."""
     times = np.sort(posted[rows])
-    # Candidate cuts are the distinct posting times; each needs used rows on both sides.
-    moments = np.unique(times)
-    after = len(times) - np.searchsorted(np.sort(earliest[rows]), moments)
+    candidates = np.unique(times)
+    after = len(times) - np.searchsorted(np.sort(earliest[rows]), candidates)
     gap = round(spec.gap_days * _DAY)
-    before = np.searchsorted(times, moments - gap)
+    before = np.searchsorted(times, candidates - gap)
     enough = np.flatnonzero((before > 0) & (after > 0) & (after >= share * (after + before)))
     if not len(enough):
-        raise TableError(_too_few(times, spec))
-    moment = moments[enough[-1]]
-    return rows & (earliest >= moment), rows & (posted < moment - gap)
-
-
-def _too_few(times: _Ints, spec: SplitSpec) -> str:
-    days = (times[-1] - times[0]) / _DAY if len(times) else 0.0
-    return (
-        f"{len(times)} posts over {days:.1f} days cannot be cut by kind {spec.kind!r} with gap_days={spec.gap_days:g} "
-        "into non-empty parts: use a smaller gap_days, more posts, or kind 'author'"
-    )
+        days = (times[-1] - times[0]) / _DAY if len(times) else 0.0
+        raise TableError(
+            f"{len(times)} posts over {days:.1f} days cannot be cut by kind {spec.kind!r} with gap_days="
+            f"{spec.gap_days:g} into non-empty parts: use a smaller gap_days, more posts, or kind 'author'"
+        )
+    cut = candidates[enough[-1]]
+    return rows & (earliest >= cut), rows & (posted < cut - gap)

@@ -18,10 +18,10 @@ def save(store: Store, name: str, version: int, rows: pa.Table, *, label: str | 
 
     Args:
         store: the root.
-        name: of the model.
-        version: of the model.
+        name: name of the model.
+        version: version of the model.
         rows: posts with `split`, `author_id` and the columns of `TEST_PREDICTIONS` except `author`.
-        label: the label table of these test posts, if it is not the one that the model was trained on.
+        label: label table of these posts, if it differs from the one that the model was trained on.
     """
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
@@ -34,15 +34,15 @@ def save(store: Store, name: str, version: int, rows: pa.Table, *, label: str | 
 
 
 def exists(store: Store, name: str, version: int, label: str) -> bool:
-    """Whether predictions for the test posts of another label table are stored."""
+    """Return whether predictions for the test posts of another label table are stored."""
     return store.exists(Registry.key(name, version, _file(label)))
 
 
 def read(store: Store, name: str, version: int, *, label: str | None = None) -> pa.Table:
-    """Rows of `TEST_PREDICTIONS`, by post id: of the model's own label table, or of another one.
+    """Return the rows of `TEST_PREDICTIONS`, sorted by post id, for the model's own label table or another one.
 
     Raises:
-        TableError: the model was not evaluated, or by a version of viral that stored no predictions.
+        TableError: the model was not evaluated, or evaluated by a version of viral that stored no predictions.
     """
     import pyarrow.parquet as pq
 

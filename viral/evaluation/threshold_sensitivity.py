@@ -27,16 +27,16 @@ def evaluate_thresholds(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> tuple[ThresholdResult, ...]:
-    """ROC-AUC and PR-AUC of one ranking under several thresholds for viral.
+    """Return ROC-AUC and PR-AUC of one ranking under several thresholds for viral.
 
-    Posts rank by score, which does not depend on the threshold; by probability if all scores are equal. A fraction
-    that no training post lies above, because of ties, is left out.
+    Posts are ranked by score, which does not depend on the threshold, or by probability if all scores are equal. A
+    fraction is left out if ties leave no training post above its threshold.
 
     Args:
         labels: the test posts.
         predictions: the model's predictions.
-        train: targets of the training posts, (training rows,), to fit the thresholds on, as the label's own is.
-        fractions: share of the training posts to count as viral.
+        train: scores of the training posts, (training rows,), to fit the thresholds on, as for the label itself.
+        fractions: shares of the training posts to count as viral.
         resamples: draws of whole authors, at most `quick_bootstrap.RESAMPLES`.
         seed: seed of the draws.
     """

@@ -172,7 +172,7 @@ def test_a_post_without_time_has_nothing_earlier() -> None:
         ("followers_only", {"followers": np.full(50, np.nan)}, "no training post has a follower count"),
         ("text_linear", {"captions": None}, "no captions"),
         ("text_linear", {"captions": [None] * 25 + ["words"] * 25}, "no word occurs in the captions of two training"),
-        ("system_a", {"vectors": {}}, "the feature set lacks two of them"),
+        ("system_a", {"vectors": {}}, "at least two of them are unavailable"),
         ("system_b", {"metadata": None}, "no metadata"),
         ("system_b", {"metadata": np.full((50, 2), np.nan)}, "no training post has metadata"),
         ("system_c", {"vectors": None}, "needs r2plus1d, which the feature set does not have"),

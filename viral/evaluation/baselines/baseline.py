@@ -1,4 +1,4 @@
-"""Inputs of the baselines, and the reason why one is unavailable."""
+"""Inputs of the baselines, helpers to select rows, and the result of an unavailable baseline."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ class Inputs:
     """Columns of all posts of all parts, (rows,) unless noted; NaN: unknown.
 
     Attributes:
-        y: the score that each post reached.
-        is_viral: whether it is viral.
-        duration: seconds of video.
-        followers: the author's followers.
+        y: actual score of each post.
+        is_viral: whether each post is viral.
+        duration: length of the video in seconds.
+        followers: number of followers of the author.
         hour: hour of posting, 0 to 24.
-        authors: a code for each author (`splits.author_codes`).
-        posted_at: posting time, in any increasing unit.
+        authors: author code of each post, from `splits.author_codes`.
+        posted_at: posting time, in any unit.
         metadata: facts known at the time of posting, (rows, columns).
-        captions: caption of each post, None where it has none.
-        vectors: by extractor (rows, dim), NaN where a post has none or was not sampled to limit memory.
+        captions: caption of each post, None if it has none.
+        vectors: vectors (rows, dim) by extractor, NaN for posts without a vector and for posts left out to save memory.
     """
 
     y: Floats
@@ -45,18 +45,18 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Unavailable:
-    """Reason why a baseline has no predictions for this corpus and split."""
+    """Result of a baseline without predictions for this corpus and split; `reason` says why."""
 
     reason: str
 
 
 def row_indices(rows: Rows) -> Ints:
-    """Row indices from a mask or from indices."""
+    """Convert a mask or indices to row indices."""
     return np.flatnonzero(rows) if rows.dtype == np.bool_ else rows.astype(np.int64)
 
 
 def sample(rows: Ints, limit: int) -> Ints:
-    """At most `limit` of the rows, by a fixed random draw, in ascending order."""
+    """Draw at most `limit` of the rows at random, with a fixed seed and in the given order."""
     if len(rows) <= limit:
         return rows
     return rows[np.sort(np.random.default_rng(0).permutation(len(rows))[:limit])]

@@ -18,17 +18,17 @@ from viral.models.predictions import PredictionBatch
 
 __all__ = ["BASELINES", "Inputs", "Unavailable", "fit_predict"]
 
-_PRIOR = 1.0  # average posts added to an author's own: one viral post alone is no probability of 1
+_PRIOR = 1.0  # average posts added to each author's history: one viral post must not give a probability of 1
 
 
 def fit_predict(name: str, inputs: Inputs, train: Rows, test: Rows) -> PredictionBatch | Unavailable:
-    """Fit one baseline on the training rows and predict the test rows. Deterministic.
+    """Fit one baseline on the training rows and predict the test rows; equal inputs give equal predictions.
 
     Args:
         name: one of `BASELINES`.
         inputs: all posts.
         train: rows to fit on, as a mask or as indices.
-        test: rows to predict.
+        test: rows to predict, as a mask or as indices.
 
     Raises:
         ConfigError: unknown baseline.
@@ -42,15 +42,15 @@ def fit_predict(name: str, inputs: Inputs, train: Rows, test: Rows) -> Predictio
 
 
 def _constant(inputs: Inputs, train: Rows, test: Rows) -> PredictionBatch:
-    """The average of the training posts."""
+    """Share of viral posts and mean score of the training posts."""
     count = len(inputs.y[test])
     return PredictionBatch(np.full(count, inputs.is_viral[train].mean()), np.full(count, inputs.y[train].mean()))
 
 
 def _majority(inputs: Inputs, train: Rows, test: Rows) -> PredictionBatch:
-    """The majority class of the training posts and the median of their scores: the accuracy to beat.
+    """Majority class and median score of the training posts: the accuracy to beat.
 
-    An earlier system (E), a convolutional network on the sound, did no better than this.
+    An earlier system (E), a convolutional network on the sound, was no better than this.
     """
     count = len(inputs.y[test])
     majority = float(inputs.is_viral[train].mean() > 0.5)
@@ -88,10 +88,10 @@ def _boosted(noun: str, columns: Any, inputs: Inputs, train: Rows, test: Rows) -
 
 
 def _author_earlier_median(inputs: Inputs, train: Rows, test: Rows) -> PredictionBatch | Unavailable:
-    """Median score of the author's earlier training posts, and the share of them that was viral."""
+    """Median score and share of viral posts of the author's earlier training posts."""
     if inputs.authors is None or inputs.posted_at is None:
         return Unavailable("the corpus has no authors or no posting times")
-    median, viral, count = _earlier(inputs, inputs.authors, inputs.posted_at, train, test).T
+    median, viral, count = _author_history(inputs, inputs.authors, inputs.posted_at, train, test).T
     if not count.any():
         return Unavailable("no test post has an earlier training post by its author, as in every author-disjoint split")
     rate = inputs.is_viral[train].mean()
@@ -99,39 +99,41 @@ def _author_earlier_median(inputs: Inputs, train: Rows, test: Rows) -> Predictio
     return PredictionBatch((viral + _PRIOR * rate) / (count + _PRIOR), score)
 
 
-def _earlier(inputs: Inputs, authors: Ints, posted: Floats, train: Rows, test: Rows) -> Floats:
-    """Median score, viral posts and posts among the author's training posts before each test post, (test rows, 3)."""
+def _author_history(inputs: Inputs, authors: Ints, posted: Floats, train: Rows, test: Rows) -> Floats:
+    """Per test post, of the author's earlier training posts: median score, viral posts, posts; (test rows, 3)."""
     test_authors, test_times = authors[test], posted[test]
     usable = np.flatnonzero(np.isin(authors[train], test_authors) & ~np.isnan(posted[train]))
-    past = usable[np.lexsort((posted[train][usable], authors[train][usable]))]
-    past_authors, times = authors[train][past], posted[train][past]
-    scores, viral = inputs.y[train][past], inputs.is_viral[train][past]
-    order = np.lexsort((test_times, test_authors))
-    distinct, starts = np.unique(test_authors[order], return_index=True)
+    order = usable[np.lexsort((posted[train][usable], authors[train][usable]))]
+    past_authors, times = authors[train][order], posted[train][order]
+    scores, viral = inputs.y[train][order], inputs.is_viral[train][order]
+    test_order = np.lexsort((test_times, test_authors))
+    distinct, starts = np.unique(test_authors[test_order], return_index=True)
     firsts, ends = (np.searchsorted(past_authors, distinct, side=side) for side in ("left", "right"))
     result = np.zeros((len(test_authors), 3))
-    for first, end, rows in zip(firsts, ends, np.split(order, starts[1:]), strict=True):
+    for first, end, rows in zip(firsts, ends, np.split(test_order, starts[1:]), strict=True):
         if first < end:
-            own = slice(first, end)
-            result[rows] = _running(times[own], scores[own], viral[own], test_times[rows])
+            past = slice(first, end)
+            result[rows] = _statistics_before(times[past], scores[past], viral[past], test_times[rows])
     return result
 
 
-def _running(times: Floats, scores: Floats, viral: npt.NDArray[np.bool_], test_times: Floats) -> list[list[float]]:
-    """Median, viral posts and posts of one author before each test time, ascending; none before NaN, which is last."""
+def _statistics_before(
+    times: Floats, scores: Floats, viral: npt.NDArray[np.bool_], test_times: Floats
+) -> list[list[float]]:
+    """Median score, viral posts and posts of one author before each test time; zeros for a time of NaN.
+
+    All times are ascending, NaN last.
+    """
     rows = []
     earlier: list[float] = []
     viral_before = np.concatenate([[0.0], np.cumsum(viral)])
     for count in np.where(np.isnan(test_times), 0, np.searchsorted(times, test_times)):
         for score in scores[len(earlier) : count].tolist():
             insort(earlier, score)
-        rows.append([_median(earlier), viral_before[count], float(count)] if count else [0.0, 0.0, 0.0])
+        # `earlier` is sorted: its middle element, or the mean of the middle two, is the median.
+        median = (earlier[(count - 1) // 2] + earlier[count // 2]) / 2 if count else 0.0
+        rows.append([median, viral_before[count], float(count)])
     return rows
-
-
-def _median(ordered: list[float]) -> float:
-    low, high = ordered[(len(ordered) - 1) // 2], ordered[len(ordered) // 2]
-    return (low + high) / 2
 
 
 BASELINES: dict[str, Callable[[Inputs, Rows, Rows], PredictionBatch | Unavailable]] = {
@@ -148,4 +150,4 @@ BASELINES: dict[str, Callable[[Inputs, Rows, Rows], PredictionBatch | Unavailabl
     "system_c": system_c,
     "system_d": system_d,
 }
-"""By name; the page shows the docstring of each."""
+"""Baselines by name; the page shows their docstrings."""

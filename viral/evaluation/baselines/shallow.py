@@ -1,4 +1,4 @@
-"""Quick models shared by several baselines, with untuned settings."""
+"""Models shared by several baselines: quick to fit, with untuned settings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _TREES = 100  # LightGBM's default
 
 
 def fit_linear(x: Any, x_test: Any, inputs: Inputs, rows: Ints, *, penalty: float = 1.0) -> PredictionBatch:
-    """Logistic regression for the probability, ridge regression for the score.
+    """Fit logistic regression for the probability and ridge regression for the score, and predict the test posts.
 
     Args:
         x: features of the training posts, (rows, columns), dense or sparse.
@@ -33,20 +33,19 @@ def fit_linear(x: Any, x_test: Any, inputs: Inputs, rows: Ints, *, penalty: floa
 
 
 def boosting(matrix: Floats, inputs: Inputs, rows: Rows, test: Rows) -> PredictionBatch:
-    """Gradient-boosted trees fitted on some rows of a matrix (all rows, columns), on its test rows."""
+    """Fit gradient-boosted trees on some rows of a matrix (all posts, columns) and predict its test rows."""
     probability = _boost("binary", matrix, inputs.is_viral.astype(np.float64), rows).predict(matrix[test])
     score = _boost("regression", matrix, inputs.y, rows).predict(matrix[test])
     return PredictionBatch(np.clip(probability, 0, 1), score)
 
 
 def _boost(objective: str, matrix: Floats, target: Floats, train: Rows) -> Any:
-    """LightGBM on the training rows of the matrix; it handles NaN itself."""
     import lightgbm
 
     rows = len(target[train])
     settings = {
         "objective": objective,
-        # Slower and with smaller trees than the defaults (0.1 and 31), since there may be few posts.
+        # A lower rate and smaller trees than the defaults (0.1 and 31), since there may be few posts.
         "learning_rate": 0.05,
         "num_leaves": 15,
         # LightGBM's default of 20 allows no split on a few dozen posts.

@@ -1,4 +1,4 @@
-"""Linear models of the words of the caption."""
+"""Linear models of the words in the caption."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from viral.evaluation.baselines.shallow import fit_linear
 from viral.models.predictions import PredictionBatch
 
 _MAX_CAPTIONS = 10_000  # to fit on: keeps the fit to seconds
-_MAX_TERMS = 20_000  # the most frequent ones: bounds the size of the models
+_MAX_TERMS = 20_000  # the most frequent terms: limits the size of the models
 _PENALTY = 3.0  # untuned
-# Hashtags and mentions are words; in scripts without spaces (Thai, Lao, Japanese, Chinese) each letter is a word.
+# Hashtags and mentions are words; in scripts without spaces (Thai, Lao, Japanese, Chinese) each character is a word.
 _WORD = r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff]|[#@]?\w+"
 
 

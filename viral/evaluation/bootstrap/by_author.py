@@ -1,6 +1,6 @@
 """Bootstrap by author: confidence intervals of metrics from resampled authors.
 
-Posts of one author are correlated, so whole authors are drawn with all their posts. Drawing single posts gives
+Posts of one author are correlated, so each draw takes an author with all posts. Drawing single posts would give
 intervals several times too narrow.
 """
 
@@ -31,7 +31,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class AuthorBootstrap:
-    """Draws authors with replacement. Equal seeds draw equal authors for every model, so differences are paired.
+    """Draws authors with replacement. Equal seeds draw the same authors for every model, so differences are paired.
 
     Attributes:
         authors: author code of each row, (rows,).
@@ -57,33 +57,34 @@ class AuthorBootstrap:
         return int(self.author_index.max()) + 1
 
     def counts(self, resample: int) -> Floats:
-        """How often one resample draws each author, (num_authors,), whole numbers.
+        """Return how often one resample draws each author, (num_authors,).
 
-        Every resample has its own generator, so threads may draw them in any order.
+        Each resample has its own generator, so threads may draw resamples in any order.
         """
         drawn = np.random.default_rng([self.seed, resample]).integers(self.num_authors, size=self.num_authors)
         return np.bincount(drawn, minlength=self.num_authors).astype(np.float64)
 
     def draws(self) -> Iterator[Rows]:
-        """Row indices of each resample, ascending, each row repeated as often as its author was drawn."""
+        """Yield the ascending row indices of each resample; a row occurs as often as its author was drawn."""
         rows = np.arange(len(self.authors))
         for resample in range(self.resamples):
             yield np.repeat(rows, self.counts(resample)[self.author_index].astype(np.int64))
 
     def replicates(self, metrics: Callable[[Rows], Mapping[str, float | None]]) -> Replicates:
-        """Every metric in each resample, (resamples,), NaN where undefined.
+        """Compute every metric in each resample, (resamples,), NaN where undefined.
 
         Args:
-            metrics: maps the rows of a resample (some repeated) to metrics by name.
+            metrics: maps the row indices of a resample to metrics by name.
         """
-        rows = [metrics(drawn) for drawn in self.draws()]
-        names = rows[0] if rows else {}
-        return {name: np.array([_nan(row[name]) for row in rows]) for name in names}
+        results = [metrics(rows) for rows in self.draws()]
+        names = results[0] if results else {}
+        # As a float array, None becomes NaN.
+        return {name: np.array([result[name] for result in results], dtype=np.float64) for name in names}
 
     def estimate(self, value: float | None, replicates: Floats) -> Estimate:
-        """Percentile interval of one metric, widened to contain the metric itself.
+        """Return a metric with its percentile interval, widened to contain the metric.
 
-        The percentile interval may miss it: resamples repeat posts, which biases some metrics (calibration error).
+        Otherwise the interval may miss it: resamples repeat posts, which biases some metrics (calibration error).
         """
         defined = replicates[np.isfinite(replicates)]
         if value is None or len(defined) < max(1, _MIN_DEFINED * len(replicates)):
@@ -91,20 +92,7 @@ class AuthorBootstrap:
         low, high = np.quantile(defined, [(1 - self.level) / 2, (1 + self.level) / 2])
         return Estimate(value, min(float(low), value), max(float(high), value))
 
-    def interval(self, metric: Callable[[Rows], float | None]) -> Estimate:
-        """A metric of all rows, with its interval."""
-        replicates = self.replicates(lambda rows: {"metric": metric(rows)})["metric"]
-        return self.estimate(metric(np.arange(len(self.authors))), replicates)
-
-    def difference(self, first: Callable[[Rows], float | None], second: Callable[[Rows], float | None]) -> Estimate:
-        """The metric of the first model minus that of the second, on the same resamples."""
-        return self.interval(lambda rows: subtract(first(rows), second(rows)))
-
 
 def subtract(first: float | None, second: float | None) -> float | None:
-    """First minus second; None if either is undefined."""
+    """Return first minus second; None if either is undefined."""
     return None if first is None or second is None else first - second
-
-
-def _nan(value: float | None) -> float:
-    return float("nan") if value is None else value

@@ -1,6 +1,6 @@
-"""Areas under the ROC and the precision-recall curve, of weighted rows.
+"""Areas under the ROC and the precision-recall curve of weighted rows.
 
-They equal scikit-learn's for the same rows repeated (tests check this). Both curves bend at viral rows only.
+They equal scikit-learn's areas for repeated rows (tests check this). Both need sums at viral rows only.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class RankedProbability:
     Attributes:
         order: the rows, by probability.
         viral: positions of the viral rows in this order, (viral rows,).
-        group_last: index into `viral` of the last row of each group of equal probabilities, (groups,).
+        group_last: index into `viral` of the last viral row of each group of equal probabilities, (groups,).
         groups: index of these groups among all groups of the order, (groups,).
     """
 
@@ -42,7 +42,7 @@ class RankedProbability:
         return cls(order, viral, last, group[last])
 
     def metrics(self, counts: Floats) -> dict[str, float]:
-        """Both areas in one resample, NaN if it has one class only; `counts` (authors,) as in `Order.resample`."""
+        """Return both areas in one resample, NaN if it has one class only; `counts` as in `Order.resample`."""
         weighted = self.order.resample(counts)
         hits = np.cumsum(weighted.weights[self.viral])[self.group_last]
         viral, total = float(hits[-1]) if len(hits) else 0.0, weighted.total
@@ -52,7 +52,7 @@ class RankedProbability:
         through = weighted.cumulative[self.order.ends[self.groups]]
         start = self.order.starts[self.groups]
         before = np.where(start > 0, weighted.cumulative[start - 1], 0.0)
-        # Mann and Whitney's U from centred ranks: 0 where viral rows rank as high as all rows.
+        # Mann-Whitney U from centred ranks: 0 if viral rows rank as high as all rows on average.
         above = float(group_hits @ (before + through - total)) / 2
         return {
             "roc_auc": 0.5 - above / (viral * (total - viral)),

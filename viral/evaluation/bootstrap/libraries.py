@@ -8,10 +8,10 @@ import tempfile
 
 
 def matplotlib_without_cache() -> None:
-    """Import matplotlib without leaving a file behind. Call it before any other import of matplotlib.
+    """Import matplotlib without leaving a file behind; call this before any other import of matplotlib.
 
-    On its first import matplotlib writes a list of fonts below `$MPLCONFIGDIR` or the home directory. Here that folder
-    is temporary and deleted on return; a `$MPLCONFIGDIR` that is set stays in use.
+    The first import of matplotlib writes a list of fonts to `$MPLCONFIGDIR` or the home directory. If the variable is
+    not set, this function sets it to a temporary folder until it returns.
     """
     if "matplotlib.font_manager" in sys.modules or os.environ.get("MPLCONFIGDIR"):
         return

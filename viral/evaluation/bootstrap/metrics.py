@@ -1,7 +1,6 @@
-"""Metrics of predictions: one dict per kind of question. `report/glossary.py` explains each metric.
+"""Metrics of predictions, computed with scikit-learn, scipy and numpy. `report/glossary.py` explains each metric.
 
-Point values come from scikit-learn and scipy; calibration error, coverage and width from numpy. An undefined metric (a
-single class, a constant column, no rows) is None.
+An undefined metric (a single class, a constant column, no rows) is None.
 """
 
 from __future__ import annotations
@@ -22,16 +21,16 @@ TieBreaker = npt.NDArray[np.int64]
 Metrics = dict[str, float | None]
 
 TOP_FRACTION = 0.2  # stored metric names contain it: `top20_precision`
-_MIN_GROUP = 5  # posts of a group: the fewest of which a fifth is a whole post
+_MIN_GROUP = 5  # the smallest group whose top 20 % is a whole post
 
 
 def classification(y: npt.ArrayLike, p: npt.ArrayLike, threshold: float = 0.5) -> Metrics:
-    """ROC-AUC, PR-AUC, accuracy, precision, recall, F1, Brier score and expected calibration error (15 bins).
+    """Return ROC-AUC, PR-AUC, accuracy, precision, recall, F1, Brier score and expected calibration error (15 bins).
 
     Args:
         y: whether each post is viral, (rows,).
-        p: the probability that it is, (rows,), within 0 to 1.
-        threshold: a post is called viral from this probability on.
+        p: predicted probability of viral, (rows,), within 0 to 1.
+        threshold: lowest probability at which a post is called viral.
     """
     truth, probability = np.asarray(y, dtype=bool), np.asarray(p, dtype=np.float64)
     names = ("roc_auc", "pr_auc", "accuracy", "precision", "recall", "f1", "brier", "ece")
@@ -57,13 +56,13 @@ def _classification(y: Bools, p: Floats, called: Bools) -> list[float | None]:
 
 
 def regression(y: npt.ArrayLike, pred: npt.ArrayLike, *, log_scale: bool = False) -> Metrics:
-    """MSE, RMSE, MAE, MAPE, nMSE (MSE over the variance of `y`), R2, and three correlations (Kendall's is tau-b).
+    """Return MSE, RMSE, MAE, MAPE, nMSE (MSE over the variance of `y`), R2 and three correlations (Kendall: tau-b).
 
     Args:
-        y: the score that each post reached, (rows,).
-        pred: the score predicted, (rows,).
+        y: actual score of each post, (rows,).
+        pred: predicted score, (rows,).
         log_scale: whether the score is the logarithm of a count. Otherwise MAPE is None, since small counts would
-            dominate it. It is None too where some `y` is 0.
+            dominate it. MAPE is also None if any `y` is 0.
     """
     truth, predicted = np.asarray(y, dtype=np.float64), np.asarray(pred, dtype=np.float64)
     names = ("mse", "rmse", "mae", "mape", "nmse", "r2", "spearman", "pearson", "kendall")
@@ -93,11 +92,11 @@ def _regression(y: Floats, pred: Floats, with_mape: bool) -> list[float | None]:
 
 
 def accuracy_above(y: npt.ArrayLike, pred: npt.ArrayLike, threshold: float) -> Metrics:
-    """Share of posts whose score and predicted score lie on the same side of a threshold.
+    """Return the share of posts whose actual and predicted score are on the same side of a threshold.
 
     Args:
-        y: the score that each post reached, (rows,).
-        pred: the score predicted, (rows,).
+        y: actual score of each post, (rows,).
+        pred: predicted score, (rows,).
         threshold: the 75th percentile of the training posts' scores.
     """
     truth, called = np.asarray(y, dtype=np.float64) > threshold, np.asarray(pred, dtype=np.float64) > threshold
@@ -110,10 +109,10 @@ def accuracy_above(y: npt.ArrayLike, pred: npt.ArrayLike, threshold: float) -> M
 
 
 def _correlation(measure: Callable[[Floats, Floats], Any], y: Floats, pred: Floats) -> float | None:
-    if _constant(y) or _constant(pred):
-        return None
     from scipy import stats
 
+    if _constant(y) or _constant(pred):
+        return None
     with warnings.catch_warnings():
         # A nearly constant column still has a correlation.
         warnings.simplefilter("ignore", stats.NearConstantInputWarning)
@@ -128,62 +127,48 @@ def ranking(
     *,
     tie_breaker: TieBreaker | None = None,
 ) -> Metrics:
-    """NDCG@K, recall@K, pairwise accuracy and precision of the top 20 %, of one list sorted by `pred`.
+    """Return NDCG@K, recall@K, pairwise accuracy and top-20 % precision of the posts sorted by `pred`.
 
     The NDCG gain is the percentile of `y`, since a score may be negative. Recall@K is the share of the viral posts
-    among the first K. Pairwise accuracy is the probability that of two posts with different `y` the better one ranks
-    higher, a tie in `pred` counting half: (Somers' D + 1) / 2, from Kendall's tau-b.
+    among the first K. Pairwise accuracy is the probability that the better of two posts with different `y` ranks
+    higher, with ties in `pred` counted as half: (Somers' D + 1) / 2, computed from Kendall's tau-b.
 
     Args:
-        y: the score that each post reached, (rows,).
-        pred: sort key of the posts, (rows,).
-        is_viral: (rows,).
+        y: actual score of each post, (rows,).
+        pred: predicted score, (rows,).
+        is_viral: whether each post is viral, (rows,).
         k: length of the top list.
-        tie_breaker: order among equal posts, lowest first, (rows,); None: `fixed_tie_breaker`.
+        tie_breaker: order of posts with equal `pred`, lowest first, (rows,); None: `fixed_tie_breaker`.
     """
     truth, predicted = np.asarray(y, dtype=np.float64), np.asarray(pred, dtype=np.float64)
     viral = np.asarray(is_viral, dtype=bool)
     if _constant(predicted):
         return dict.fromkeys(("ndcg_at_k", "recall_at_k", "pairwise_accuracy", "top20_precision"))
+    from scipy import stats
+    from sklearn import metrics
+
     with _unchecked():
-        return {
-            "ndcg_at_k": _ndcg(truth, predicted, k),
-            "recall_at_k": _recall(viral, _highest(predicted, k, tie_breaker)),
+        recall = metrics.recall_score(viral, _highest(predicted, k, tie_breaker), zero_division=math.nan)
+        values: Metrics = {"ndcg_at_k": None, "recall_at_k": _number(recall)}
+        if _constant(truth):
+            return values | {"pairwise_accuracy": None, "top20_precision": None}
+        gain = stats.rankdata(truth) / len(truth)
+        actual_top, predicted_top = (top(column, tie_breaker=tie_breaker) for column in (truth, predicted))
+        return values | {
+            "ndcg_at_k": _number(metrics.ndcg_score(gain[None], predicted[None], k=k)),
             "pairwise_accuracy": _pairwise(truth, predicted),
-            "top20_precision": None
-            if _constant(truth)
-            else top_precision(top(truth, tie_breaker=tie_breaker), top(predicted, tie_breaker=tie_breaker)),
+            "top20_precision": top_precision(actual_top, predicted_top),
         }
 
 
-def _ndcg(y: Floats, pred: Floats, k: int) -> float | None:
-    from scipy import stats
-    from sklearn import metrics
-
-    if _constant(y):
-        return None
-    gain = stats.rankdata(y) / len(y)
-    return _number(metrics.ndcg_score(gain[None], pred[None], k=k))
-
-
-def _recall(viral: Bools, listed: Bools) -> float | None:
-    from sklearn import metrics
-
-    return _number(metrics.recall_score(viral, listed, zero_division=math.nan))
-
-
 def _pairwise(y: Floats, pred: Floats) -> float | None:
-    tau = None if _constant(y) else _correlation(_tau_b, y, pred)
+    from scipy import stats
+
+    tau = _correlation(stats.kendalltau, y, pred)  # tau-b is the default variant
     if tau is None:
         return None
-    # tau-b divides by both numbers of untied pairs, Somers' D by that of `y` alone.
+    # tau-b divides by the root of the untied pairs of `pred` times those of `y`, Somers' D by those of `y`.
     return (tau * math.sqrt(_untied_pairs(pred) / _untied_pairs(y)) + 1) / 2
-
-
-def _tau_b(y: Floats, pred: Floats) -> Any:
-    from scipy import stats
-
-    return stats.kendalltau(y, pred, variant="b")
 
 
 def _untied_pairs(values: Floats) -> float:
@@ -198,10 +183,10 @@ def top(
     *,
     tie_breaker: TieBreaker | None = None,
 ) -> Bools:
-    """Mask of the highest `fraction` of the values, at least one: of all, or of each group with five posts or more.
+    """Return a mask of the highest `fraction` of all values, or of the values in each group of five posts or more.
 
-    The tie breaker orders equal values, by default a fixed shuffle: neither the order of rows nor a constant column
-    helps.
+    At least one value per group is marked. The tie breaker orders equal values, by default by a fixed shuffle, so a
+    constant column or sorted rows give no advantage.
     """
     column = np.asarray(values, dtype=np.float64)
     if groups is None:
@@ -209,9 +194,8 @@ def top(
     order = np.lexsort((fixed_tie_breaker(len(column)) if tie_breaker is None else tie_breaker, -column, groups))
     _, starts, sizes = np.unique(groups[order], return_index=True, return_counts=True)
     limits = np.where(sizes >= _MIN_GROUP, np.maximum(1, np.round(fraction * sizes)), 0)
-    rank = np.arange(len(column)) - np.repeat(starts, sizes)
+    rank = np.arange(len(column)) - np.repeat(starts, sizes)  # from 0 within each group
     mask = np.zeros(len(column), dtype=bool)
-    # `rank` counts from 0 within each group, in the sorted order.
     mask[order] = rank < np.repeat(limits, sizes)
     return mask
 
@@ -224,12 +208,12 @@ def _highest(column: Floats, count: int, tie_breaker: TieBreaker | None) -> Bool
 
 
 def fixed_tie_breaker(count: int) -> TieBreaker:
-    """A fixed shuffle that orders equal values, (count,)."""
+    """Return a fixed shuffle that orders equal values, (count,)."""
     return np.random.default_rng(0).permutation(count)
 
 
 def top_precision(actual: Bools, predicted: Bools) -> float | None:
-    """Share of the posts marked in `predicted` that are marked in `actual`."""
+    """Return the share of the posts marked in `predicted` that are marked in `actual`."""
     from sklearn import metrics
 
     with _unchecked():
@@ -237,25 +221,25 @@ def top_precision(actual: Bools, predicted: Bools) -> float | None:
 
 
 def intervals(y: npt.ArrayLike, low: npt.ArrayLike, high: npt.ArrayLike, level: float = 0.9) -> Metrics:
-    """Coverage and mean width of the intervals, and the pinball loss of their two ends.
+    """Return coverage and mean width of the intervals, and the pinball loss of their two ends.
 
     Args:
-        y: the score that each post reached, (rows,).
+        y: actual score of each post, (rows,).
         low: predicted quantile (1 - level) / 2, (rows,).
         high: predicted quantile (1 + level) / 2, (rows,).
         level: nominal coverage.
     """
-    truth, bottom, ceiling = (np.asarray(column, dtype=np.float64) for column in (y, low, high))
+    truth, lower, upper = (np.asarray(column, dtype=np.float64) for column in (y, low, high))
     if not len(truth):
         return dict.fromkeys(("coverage", "width", "pinball"))
     from sklearn import metrics
 
     tail = (1 - level) / 2
     with _unchecked():
-        losses = [metrics.mean_pinball_loss(truth, q, alpha=a) for q, a in ((bottom, tail), (ceiling, 1 - tail))]
+        losses = [metrics.mean_pinball_loss(truth, q, alpha=a) for q, a in ((lower, tail), (upper, 1 - tail))]
         return {
-            "coverage": _number(((bottom <= truth) & (truth <= ceiling)).mean()),
-            "width": _number(np.abs(ceiling - bottom).mean()),
+            "coverage": _number(((lower <= truth) & (truth <= upper)).mean()),
+            "width": _number(np.abs(upper - lower).mean()),
             "pinball": _number(np.mean(losses)),
         }
 

@@ -1,7 +1,7 @@
-"""Rows sorted once, so that a resample of authors only sums weights.
+"""Rows sorted once for all resamples of authors.
 
-A resample draws each author a whole number of times, and each row counts as often as its author. All rank metrics of a
-resample follow from the running sum of these weights in the sorted order.
+The weight of a row is how often a resample draws its author. All rank metrics of a resample follow from the running
+sum of the weights in the sorted order.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Order:
 
     Attributes:
         rows: row indices in this order, (rows,).
-        author_index: author of each, in this order, (rows,).
+        author_index: author of each row, in this order, (rows,).
         ends: last row of each group of equal values, (groups,).
         group: group of each row, (rows,); None if all values differ.
     """
@@ -47,7 +47,7 @@ class Order:
         return np.append(0, self.ends[:-1] + 1)
 
     def resample(self, counts: Floats) -> WeightedOrder:
-        """The order of one resample that draws each author `counts` (authors,) times."""
+        """Return the order of one resample that draws each author `counts` (authors,) times."""
         weights = counts[self.author_index]
         # numpy sums integers several times faster than floats.
         return WeightedOrder(self, weights, np.cumsum(weights.astype(np.int64)).astype(np.float64))
@@ -84,7 +84,7 @@ class WeightedOrder:
 
     @cached_property
     def ranks(self) -> Floats:
-        """Shared rank of each group, from the highest value down, minus the mean rank, (groups,)."""
+        """Rank of each group of equal values, from the highest value down, minus the mean rank, (groups,)."""
         ranks: Floats = (self.before + self.through - self.cumulative[-1]) / 2
         return ranks
 
@@ -95,17 +95,17 @@ class WeightedOrder:
 
     @cached_property
     def rank_sum_of_squares(self) -> float:
-        """Sum of the squared centred ranks: 0 only if all values of the resample are equal."""
+        """Sum of the squared centred ranks of all rows; 0 only if all values of the resample are equal."""
         return float((self.sizes * self.ranks) @ self.ranks)
 
     def expand(self, values: Floats) -> Floats:
-        """Values per group, (groups,), as values per row, (rows,)."""
+        """Repeat values per group, (groups,), for each row, (rows,)."""
         return values if self.order.group is None else values[self.order.group]
 
     def head(self, count: int) -> Floats:
-        """How often each row is among the first `count`, up to the last such row, (rows or fewer,)."""
+        """Return how often each row is among the first `count`, (rows,), cut after the last such row."""
         last = min(int(np.searchsorted(self.cumulative, count)), len(self.cumulative) - 1)
         weights = self.weights[: last + 1].copy()
-        # The last row may be in the list with only some of its repeats.
+        # Only some repeats of the last row may be among the first `count`.
         weights[last] -= max(0.0, self.cumulative[last] - count)
         return weights

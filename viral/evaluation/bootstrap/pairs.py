@@ -1,8 +1,8 @@
-"""Kendall's tau-b and pairwise accuracy, of weighted rows: each pair is compared once for all resamples.
+"""Kendall's tau-b and pairwise accuracy of weighted rows: each pair is compared once for all resamples.
 
-Concordant minus discordant pairs are summed per pair of authors. A resample weights that table by how often it draws
-the two. The cost grows with the square of the rows, so a large test set is sampled. The values equal those of `metrics`
-for the same rows repeated (tests check this).
+Concordant minus discordant pairs are summed per pair of authors. A resample weights each sum by how often it draws both
+authors. The cost grows with the square of the rows, so a large test set is sampled. The values equal those of `metrics`
+for repeated rows (tests check this).
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ import numpy.typing as npt
 
 from viral.evaluation.bootstrap.order import Floats, Order, Rows
 
-# Half a second per system, growing with the square. Row codes are int16, enough for 32,767.
+# Half a second per system; the time grows with the square. Values are coded as int16: at most 32,767 rows.
 MAX_ROWS, MAX_AUTHORS = 10_000, 2_000
 METRICS = ("kendall", "pairwise_accuracy")
 _BLOCK = 128  # rows compared with all others at a time: the intermediate arrays fit in the processor's cache
 
 
 def sample_rows(authors: npt.NDArray[np.int64], seed: int) -> Rows:
-    """All rows, or the rows of as many random authors as stay within both limits.
+    """Return all rows, or the rows of as many random authors as `MAX_ROWS` and `MAX_AUTHORS` allow.
 
-    Authors with more rows than `MAX_ROWS` are never drawn.
+    Authors with more than `MAX_ROWS` rows are left out of a sample.
     """
     codes, inverse, sizes = np.unique(authors, return_inverse=True, return_counts=True)
     if len(authors) <= MAX_ROWS and len(codes) <= MAX_AUTHORS:
@@ -39,7 +39,7 @@ class Pairs:
     """The pairs of rows of one system.
 
     Attributes:
-        concordance: concordant minus discordant pairs of each two authors, (authors, authors).
+        concordance: concordant minus discordant pairs per pair of authors, (authors, authors).
         untied_y: number of pairs with different `y` in each resample, (resamples,).
         order: the rows by predicted score.
     """
@@ -51,7 +51,7 @@ class Pairs:
     @classmethod
     def from_scores(cls, y: Floats, score: Floats, author_index: Rows, untied_y: Floats) -> Pairs:
         """Compare all pairs of at most `MAX_ROWS` rows; `y`, `score` and `author_index` are (rows,)."""
-        # Rows of one author become adjacent, so that `reduceat` sums per author.
+        # Sort by author, so that `reduceat` can sum per author.
         rows = np.argsort(author_index, kind="stable")
         starts = np.flatnonzero(np.diff(author_index[rows], prepend=-1))
         truth, predicted = (_codes(column[rows]) for column in (y, score))
@@ -60,32 +60,27 @@ class Pairs:
             block = slice(start, start + _BLOCK)
             signs = (predicted[:, None] > predicted[block]).view(np.int8)
             signs = signs - (predicted[:, None] < predicted[block]).view(np.int8)
-            # +1 for a concordant pair, -1 for a discordant one; each pair counts once, from its higher `y`.
+            # +1 for a concordant pair, -1 for a discordant one. Each pair counts once, in the row with the higher `y`.
             signs *= (truth[:, None] > truth[block]).view(np.int8)
             np.add.reduceat(signs, starts, axis=0, dtype=np.int16, out=by_author[:, block])
         concordance = np.add.reduceat(by_author, starts, axis=1, dtype=np.int32).astype(np.float64)
         return cls(concordance, untied_y, Order.from_values(score, author_index, rows))
 
     def metrics(self, counts: Floats) -> dict[str, Floats]:
-        """Both metrics, (resamples,), NaN where undefined; `counts` is (resamples, authors)."""
+        """Return both metrics, (resamples,), NaN where undefined; `counts` is (resamples, authors)."""
         concordance = ((counts @ self.concordance) * counts).sum(axis=1)
         untied_score = untied_pairs(self.order, counts)
         defined = (self.untied_y > 0) & (untied_score > 0)
         with np.errstate(divide="ignore", invalid="ignore"):
             tau = np.clip(concordance / np.sqrt(self.untied_y) / np.sqrt(untied_score), -1, 1)
             accuracy = (concordance / self.untied_y + 1) / 2
-        columns = zip(METRICS, (tau, accuracy), strict=True)
-        return {name: np.where(defined, values, np.nan) for name, values in columns}
+        return {name: np.where(defined, v, np.nan) for name, v in zip(METRICS, (tau, accuracy), strict=True)}
 
 
 def untied_pairs(order: Order, counts: Floats) -> Floats:
-    """Number of pairs with different values in each resample, (resamples,), from counts (resamples, authors)."""
-
-    def untied(drawn: Floats) -> float:
-        weighted = order.resample(drawn)
-        return float(weighted.cumulative[-1] ** 2 - (weighted.sizes**2).sum()) / 2
-
-    return np.array([untied(drawn) for drawn in counts])
+    """Count the pairs with different values in each resample, (resamples,), from counts (resamples, authors)."""
+    resamples = map(order.resample, counts)
+    return np.array([(weighted.total**2 - (weighted.sizes**2).sum()) / 2 for weighted in resamples])
 
 
 def _codes(values: Floats) -> npt.NDArray[np.int16]:

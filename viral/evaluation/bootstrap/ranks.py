@@ -1,6 +1,6 @@
-"""Metrics of a sorted list, of weighted rows: Spearman, NDCG@K, recall@K, precision of the top 20 %.
+"""Rank metrics of weighted rows: Spearman, NDCG@K, recall@K, top-20 % precision.
 
-They equal those of `metrics` for the same rows repeated (tests check this), at a few sums per resample.
+They equal the values of `metrics` for repeated rows (tests check this), and need only a few sums per resample.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ class RankedLabels:
     """Labels sorted once.
 
     Attributes:
-        order: the rows by the score that each post reached.
-        viral: 1 for a viral post, else 0, (rows,), in the order of the table.
-        k: length of the top list for all rows.
+        order: the rows by actual score.
+        viral: 1 for a viral post, else 0, (rows,), unsorted.
+        k: length of the top list of all rows; a resample scales it to its own number of rows.
     """
 
     order: Order
@@ -33,26 +33,26 @@ class RankedLabels:
     k: int
 
     def resample(self, counts: Floats) -> WeightedLabels:
-        """The labels of one resample that draws each author `counts` (authors,) times."""
+        """Return the labels of one resample that draws each author `counts` (authors,) times."""
         weighted = self.order.resample(counts)
         return WeightedLabels(weighted, max(1, round(self.k * weighted.total / len(self.viral))))
 
 
 @dataclass(frozen=True)
 class WeightedLabels:
-    """The labels of one resample, shared by all systems. `k` is the length of its top list."""
+    """The labels of one resample, shared by all systems. `k` is the length of the top list."""
 
     weighted: WeightedOrder
     k: int
 
     @cached_property
     def varies(self) -> bool:
-        """Whether two scores differ."""
+        """Whether any two actual scores differ."""
         return self.weighted.rank_sum_of_squares > 0
 
     @cached_property
     def ranks(self) -> Floats:
-        """Centred rank of each row, from the highest score to the lowest, (rows,)."""
+        """Centred rank of each row, from the highest actual score to the lowest, (rows,)."""
         return self.weighted.expand(self.weighted.ranks)
 
     @cached_property
@@ -62,7 +62,7 @@ class WeightedLabels:
 
     @cached_property
     def top_weights(self) -> Floats:
-        """How often each row is in the top 20 %, from the highest score to the lowest, (rows,)."""
+        """How often each row is in the top 20 %, from the highest actual score to the lowest, (rows,)."""
         weights, head = np.zeros(len(self.weighted.weights)), self.weighted.head(self.top_count)
         weights[: len(head)] = head
         return weights
@@ -74,7 +74,7 @@ class WeightedLabels:
         return np.append(0.0, np.cumsum(1 / np.log2(ranks + 2)))
 
     def gain(self, ranks: Floats) -> Floats:
-        """NDCG gain of a row: the share of rows that score no higher, ties counting half."""
+        """Return the NDCG gain of rows: the share of rows that score no higher, with ties counted as half."""
         return (0.5 + self.weighted.total / 2 - ranks) / self.weighted.total
 
     @cached_property
@@ -84,9 +84,9 @@ class WeightedLabels:
         return float(discounts @ self.gain(self.weighted.ranks[: len(discounts)]))
 
     def group_discounts(self, weighted: WeightedOrder) -> Floats:
-        """Sum of the discounts of the ranks of each group of equal rows, for the groups that begin within K."""
+        """Sum the discounts of the ranks of each group of equal values, for the groups that begin within K."""
         cumulative = self.cumulative_discounts
-        # A group that crosses rank K gets the discounts of its ranks up to K.
+        # A group that crosses rank K has the discounts of its ranks up to K.
         count = int(np.searchsorted(weighted.before, len(cumulative) - 1))
         last = np.minimum(weighted.through[:count], len(cumulative) - 1)
         return cumulative[last.astype(np.int64)] - cumulative[weighted.before[:count].astype(np.int64)]
@@ -113,7 +113,7 @@ class RankedScore:
         return cls(order, np.argsort(labels.order.rows)[order.rows], labels.viral[order.rows])
 
     def metrics(self, counts: Floats, labels: WeightedLabels) -> dict[str, float]:
-        """The metrics of one resample, NaN where undefined; `counts` (authors,) as in `Order.resample`."""
+        """Return the metrics of one resample, NaN where undefined; `counts` as in `Order.resample`."""
         weighted = self.order.resample(counts)
         if not weighted.rank_sum_of_squares:
             return dict.fromkeys(("spearman", "ndcg_at_k", "recall_at_k", "top20_precision"), math.nan)
@@ -134,7 +134,7 @@ class RankedScore:
         return float(head @ self.viral[: len(head)]) / viral if viral else math.nan
 
     def _dcg(self, weighted: WeightedOrder, labels: WeightedLabels, ranks: Floats) -> float:
-        """Rows with equal scores share the mean of their gains, as in scikit-learn."""
+        """DCG in which rows with equal predicted scores get the mean of their gains, as in scikit-learn."""
         discounts = labels.group_discounts(weighted)
         rows = int(self.order.ends[len(discounts) - 1]) + 1
         gains = weighted.weights[:rows] * labels.gain(ranks[:rows])

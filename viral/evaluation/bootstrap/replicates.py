@@ -1,12 +1,12 @@
-"""All metrics of all systems in each resample of authors, without copying a row.
+"""All metrics of all systems in each resample of authors.
 
-`metrics` would need the rows of each resample and one library call per metric: minutes where this takes seconds.
+Rows are weighted instead of copied: this takes seconds, calling `metrics` on the rows of each resample minutes.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -32,20 +32,20 @@ def replicates(
     labels: Labels,
     systems: Mapping[str, PredictionBatch],
     settings: EvaluationSettings,
-    compared: Rows,
+    pair_rows: Rows,
     author_tops: Mapping[str, AuthorTops | None] | None = None,
 ) -> dict[str, Replicates]:
-    """Every metric of every system in each resample, (resamples,), NaN where undefined.
+    """Compute every metric of every system in each resample, (resamples,), NaN where undefined.
 
-    All systems share the draws of authors, so the difference of two is paired.
+    All systems use the same draws of authors, so differences between systems are paired.
 
     Args:
         bootstrap: draws the authors of the posts.
         labels: the posts.
         systems: predictions of each system.
         settings: threshold, level, K and quartile of the metrics.
-        compared: rows for Kendall and pairwise accuracy, of whole authors, from `pairs.sample_rows`.
-        author_tops: of each system; where missing, the metric within authors is undefined.
+        pair_rows: rows for Kendall and pairwise accuracy, from `pairs.sample_rows`.
+        author_tops: of each system; without them the metric within authors is undefined.
     """
     from threadpoolctl import threadpool_limits
 
@@ -62,12 +62,16 @@ def replicates(
     def block(resamples: range) -> dict[str, Replicates]:
         return block_metrics(weighted, ranked, [bootstrap.counts(resample) for resample in resamples])
 
-    # BLAS threads would spin while they wait for each other: ten times the time on a busy machine.
+    # With BLAS threads, which spin while they wait for each other, a busy machine takes ten times as long.
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1)) as threads:
         blocks = list(threads.map(block, _blocks(bootstrap)))
         scores = {name: batch.score for name, batch in systems.items()}
-        pairs = _pairs(threads, bootstrap, labels, scores, compared)
-    return {name: _concatenate([metrics[name] for metrics in blocks]) | pairs[name] for name in systems}
+        pairs = _pairs(threads, bootstrap, labels, scores, pair_rows)
+    return {
+        name: {metric: np.concatenate([block[name][metric] for block in blocks]) for metric in blocks[0][name]}
+        | pairs[name]
+        for name in systems
+    }
 
 
 def _blocks(bootstrap: AuthorBootstrap) -> list[range]:
@@ -76,11 +80,7 @@ def _blocks(bootstrap: AuthorBootstrap) -> list[range]:
 
 
 def _pairs(
-    threads: ThreadPoolExecutor,
-    bootstrap: AuthorBootstrap,
-    labels: Labels,
-    scores: Mapping[str, Floats],
-    rows: Rows,
+    threads: ThreadPoolExecutor, bootstrap: AuthorBootstrap, labels: Labels, scores: Mapping[str, Floats], rows: Rows
 ) -> dict[str, Replicates]:
     if not len(rows):
         return {name: dict.fromkeys(METRICS, np.full(bootstrap.resamples, np.nan)) for name in scores}
@@ -92,7 +92,3 @@ def _pairs(
         lambda score: Pairs.from_scores(y, score[rows], index, untied).metrics(counts), scores.values()
     )
     return dict(zip(scores, metrics, strict=True))
-
-
-def _concatenate(blocks: Sequence[Replicates]) -> Replicates:
-    return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}

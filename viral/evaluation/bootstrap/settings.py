@@ -1,4 +1,4 @@
-"""Settings of an evaluation, and the base class of its records."""
+"""Settings of an evaluation, and the base class of all records in a scorecard."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Frozen(BaseModel):
-    """Immutable part of a scorecard that JSON can store; renamed fields are read and written under their old keys."""
+    """Immutable record of a scorecard; renamed fields have their old JSON keys as aliases."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True)
 
@@ -15,15 +15,15 @@ class EvaluationSettings(Frozen):
     """How the metrics were computed.
 
     Attributes:
-        threshold: a post is called viral from this probability on.
-        level: of the model's intervals and of the bootstrap's.
+        threshold: lowest probability at which a post is called viral.
+        level: level of the model's intervals and of the bootstrap intervals.
         k: length of the top list.
         quartile: 75th percentile of the training posts' scores.
         log_scale: whether the score is the logarithm of a count.
         resamples: number of bootstrap draws.
         seed: seed of the bootstrap.
-        compared_posts: posts whose pairs give the intervals of Kendall and pairwise accuracy: all, or a sample of a
-            large test split. All other intervals come from all test posts.
+        compared_posts: number of posts that give the intervals of Kendall and pairwise accuracy: all, or a sample of a
+            large test split. All other intervals use all test posts.
         compared_authors: number of authors of these posts.
     """
 

@@ -1,6 +1,6 @@
-"""Metrics that follow from sums over rows, of weighted rows: one matrix product gives those of many resamples.
+"""Metrics of weighted rows that follow from sums over rows: one matrix product gives the sums of many resamples.
 
-They equal those of `metrics` for the same rows repeated (tests check this).
+They equal the values of `metrics` for repeated rows (tests check this).
 """
 
 from __future__ import annotations
@@ -37,22 +37,22 @@ class AuthorSums:
         return cls(("rows", *columns), np.stack(sums, axis=1))
 
     def resample(self, counts: Floats) -> Columns:
-        """The sums in each resample, (resamples,), from how often each draws each author, (resamples, authors)."""
+        """Return the sums in each resample, (resamples,), from its author counts, (resamples, authors)."""
         return dict(zip(self.names, (counts @ self.table).T, strict=True))
 
 
 def classification_columns(viral: Bools, probability: Floats, threshold: float) -> Columns:
-    """Columns whose sums give the classification metrics; each (rows,)."""
+    """Return columns whose sums give the classification metrics; each (rows,)."""
     called, error = probability >= threshold, viral - probability
     bins = calibration_bins(probability)
-    # A bin adds |sum of errors| / rows: mean probability and frequency differ by the mean error of the bin.
+    # Each bin adds |sum of errors| / rows to the calibration error.
     by_bin = {f"bin_{i}": np.where(bins == i, error, 0.0) for i in range(CALIBRATION_BINS + 1)}
     masks = {"viral": viral, "called": called, "hits": viral & called}
     return {name: mask.astype(np.float64) for name, mask in masks.items()} | {"brier": error**2} | by_bin
 
 
 def classification(sums: Mapping[str, Floats]) -> Columns:
-    """Metrics from the sums of `classification_columns`, each (resamples,)."""
+    """Return the metrics from the sums of `classification_columns`, each (resamples,)."""
     rows, viral, called, hits = (sums[name] for name in ("rows", "viral", "called", "hits"))
     gaps = np.stack([np.abs(sums[f"bin_{i}"]) for i in range(CALIBRATION_BINS + 1)])
     return {
@@ -66,9 +66,9 @@ def classification(sums: Mapping[str, Floats]) -> Columns:
 
 
 def regression_columns(y: Floats, score: Floats) -> Columns:
-    """Columns whose sums give the regression metrics; each (rows,).
+    """Return columns whose sums give the regression metrics; each (rows,).
 
-    Scores are centred on their median, so that a variance as the difference of two large sums loses little precision.
+    Scores are centred on their median, so that computing a variance from two sums loses little precision.
     """
     truth, predicted, error = y - np.median(y), score - np.median(score), np.abs(y - score)
     relative = {"share": error / np.maximum(np.abs(y), np.finfo(np.float64).eps), "zeros": (y == 0).astype(np.float64)}
@@ -77,9 +77,9 @@ def regression_columns(y: Floats, score: Floats) -> Columns:
 
 
 def regression(sums: Mapping[str, Floats], *, log_scale: bool) -> Columns:
-    """Metrics from the sums of `regression_columns`, each (resamples,); NaN or infinite where a column is constant.
+    """Return the metrics from the sums of `regression_columns`, each (resamples,).
 
-    Rounding may hide that a column is constant, so the caller masks those resamples.
+    In resamples with a constant column some are NaN, infinite or rounding errors; the caller masks these.
     """
     rows, y, score = (sums[name] for name in ("rows", "y", "s"))
     mse, y_squares, score_squares = sums["squared"] / rows, sums["yy"] - y**2 / rows, sums["ss"] - score**2 / rows
@@ -96,7 +96,7 @@ def regression(sums: Mapping[str, Floats], *, log_scale: bool) -> Columns:
 
 
 def interval_columns(y: Floats, low: Floats, high: Floats, level: float) -> Columns:
-    """Coverage, width and pinball loss of each row, (rows,); their means are the metrics."""
+    """Return coverage, width and pinball loss of each row, (rows,); their means are the metrics."""
     tail = (1 - level) / 2
     losses = [np.maximum(alpha * (y - end), (alpha - 1) * (y - end)) for end, alpha in ((low, tail), (high, 1 - tail))]
     return {

@@ -1,4 +1,4 @@
-"""All metrics of one system in resamples of authors, from columns sorted and summed once."""
+"""All metrics of one system in resamples of authors, with columns sorted and summed only once."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ AuthorTops = tuple[Bools, Bools]
 
 @dataclass(frozen=True)
 class WeightedSystem:
-    """One system, prepared for any resample. `means` names the metrics that are the mean of a column."""
+    """One system, prepared for any resample. `mean_names` are the metrics that are means of a column."""
 
     score: RankedScore
     probability: RankedProbability
     sums: AuthorSums
-    means: tuple[str, ...]
+    mean_names: tuple[str, ...]
     within_author: bool
     log_scale: bool
 
@@ -61,21 +61,21 @@ class WeightedSystem:
         )
 
     def rank_metrics(self, counts: Floats, labels: WeightedLabels) -> dict[str, float]:
-        """The metrics of the order in one resample that draws each author `counts` (authors,) times."""
+        """Return the rank metrics in one resample that draws each author `counts` (authors,) times."""
         return self.score.metrics(counts, labels) | self.probability.metrics(counts)
 
     def sum_metrics(self, counts: Floats, y_varies: Bools, both_vary: Bools) -> Columns:
-        """The other metrics of many resamples, (resamples,), NaN where undefined.
+        """Return the other metrics in many resamples, (resamples,), NaN where undefined.
 
         Args:
             counts: how often each resample draws each author, (resamples, authors).
-            y_varies: resamples with two different scores, (resamples,).
-            both_vary: resamples with two different scores and two different predicted scores, (resamples,).
+            y_varies: whether the actual scores of a resample differ, (resamples,).
+            both_vary: whether both its actual and its predicted scores differ, (resamples,).
         """
         with np.errstate(divide="ignore", invalid="ignore"):
             sums = self.sums.resample(counts)
             metrics = from_sums.classification(sums) | from_sums.regression(sums, log_scale=self.log_scale)
-            metrics |= {name: sums[name] / sums["rows"] for name in self.means}
+            metrics |= {name: sums[name] / sums["rows"] for name in self.mean_names}
             within = sums["within"] / sums["called_within"] if self.within_author else np.full(len(counts), np.nan)
         masks = {"nmse": y_varies, "r2": y_varies, "pearson": both_vary}
         metrics |= {name: np.where(defined, metrics[name], np.nan) for name, defined in masks.items()}
@@ -85,7 +85,7 @@ class WeightedSystem:
 def block_metrics(
     systems: dict[str, WeightedSystem], labels: RankedLabels, block: Sequence[Floats]
 ) -> dict[str, Columns]:
-    """All metrics of all systems, (resamples,); `block` has the author counts (authors,) of each resample."""
+    """Return all metrics of all systems, (resamples,); `block` has the author counts (authors,) of each resample."""
     varies: list[bool] = []
     by_rank: dict[str, list[dict[str, float]]] = {name: [] for name in systems}
     for counts in block:
@@ -104,9 +104,8 @@ def block_metrics(
 def _mean_columns(y: Floats, predictions: PredictionBatch, settings: EvaluationSettings) -> Columns:
     means = {}
     if settings.quartile is not None:
-        means["accuracy_at_75"] = ((y > settings.quartile) == (predictions.score > settings.quartile)).astype(
-            np.float64
-        )
+        correct = (y > settings.quartile) == (predictions.score > settings.quartile)
+        means["accuracy_at_75"] = correct.astype(np.float64)
     if predictions.low is not None and predictions.high is not None:
         means |= from_sums.interval_columns(y, predictions.low, predictions.high, settings.level)
     return means
