@@ -22,7 +22,7 @@ Kind = Literal["time_author", "time", "author", "sound", "random"]
 PARTS = ("train", "validation", "test", "unused")
 
 _DAY = 86_400_000_000  # microseconds
-_RANKED_BELOW = 1000  # hashes: with fewer, cuts by hash value could give an empty part or shares far from the wanted
+_RANKED_BELOW = 1000  # hashes: with fewer, cuts by hash value may give an empty part or very different shares
 _MIN_USED = 0.1  # share of the posts: a split that leaves out more than nine in ten describes too few of them
 
 _Bools = npt.NDArray[np.bool_]
