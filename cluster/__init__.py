@@ -1,1 +1,1 @@
-"""Commands, and the machines that they run on."""
+"""The `viral` command line, with the demo and the endpoint."""

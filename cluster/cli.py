@@ -27,7 +27,7 @@ COMMANDS = {
     "status": ("jobs.status", "Show current and past runs."),
     "weights": ("viral.weights.command", "List, download or import pretrained weights."),
 }
-"""Per command the module that defines it as `command`, and its line in `viral --help`."""
+"""Module that defines each command as `command`, and its line in `viral --help`."""
 
 
 @click.group(cls=LazyGroup, table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})

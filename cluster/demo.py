@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ RESAMPLES = 200  # enough for rough intervals; the demo should end within minute
 
 @dataclass(frozen=True)
 class DemoSummary:
-    """Summary of the steps, and their results."""
+    """Results of all steps, as `--json` prints them."""
 
     root: str
     corpus: str
@@ -72,15 +72,15 @@ def run(root: Path, spec: CorpusSpec, settings: Settings, *, keep_serving: bool,
             trained = train_network.run(store, TrainSpec("demo", light, "log_views", WORKERS), TrainConfig())
         with step("evaluate: on authors outside the training split, against baselines"):
             scorecard = evaluate.run(store, trained.model, resamples=RESAMPLES)
-            for name, figures in scorecard.figures.items():
-                click.echo(f"   {name:<22} {figures}")
+            for system, metrics in scorecard.figures.items():
+                click.echo(f"   {system:<22} {metrics}")
         clip, facts = new_clip(corpus, spec)
         with (
             step("serve: start the endpoint, score one new clip over HTTP"),
             _endpoint(store, trained.model, settings) as url,
         ):
-            answer = _post_clip(url, clip, facts)
-            click.echo(json.dumps(answer, indent=1))
+            response = _post_clip(url, clip, facts)
+            click.echo(json.dumps(response, indent=1))
             _print_next_steps(root, scorecard.html, trained.model, url if keep_serving else None, clip)
             if keep_serving:
                 wait_for_stop()
@@ -91,7 +91,7 @@ def run(root: Path, spec: CorpusSpec, settings: Settings, *, keep_serving: bool,
         backfill=asdict(backfilled),
         train=asdict(trained),
         figures=scorecard.figures,
-        answer=answer,
+        answer=response,
         expected=facts["truth"],
         seconds=time.monotonic() - started,
     )
@@ -99,20 +99,18 @@ def run(root: Path, spec: CorpusSpec, settings: Settings, *, keep_serving: bool,
 
 @contextmanager
 def step(title: str) -> Iterator[None]:
-    """Print the title of a step, and its time."""
+    """Print the title of a step, then its duration."""
     click.echo(f"\n— {title}")
     started = time.monotonic()
     yield
     click.echo(f"   {time.monotonic() - started:.0f} s")
 
 
-@contextmanager
-def _endpoint(store: Store, model: str, settings: Settings) -> Iterator[str]:
+def _endpoint(store: Store, model: str, settings: Settings) -> AbstractContextManager[str]:
     """Run the endpoint, on another port if the configured one is taken."""
     port = free_port(settings.serve.host, settings.serve.port)
     settings = settings.model_copy(update={"serve": settings.serve.model_copy(update={"port": port})})
-    with running(EndpointSpec(store.root, model, settings)) as url:
-        yield url
+    return running(EndpointSpec(store.root, model, settings))
 
 
 def _post_clip(url: str, clip: Path, facts: dict[str, Any]) -> dict[str, Any]:
@@ -120,8 +118,8 @@ def _post_clip(url: str, clip: Path, facts: dict[str, Any]) -> dict[str, Any]:
     with clip.open("rb") as file:
         reply = httpx.post(f"{url}/v1/score", data=fields, files={"file": (clip.name, file, "video/mp4")}, timeout=120)
     reply.raise_for_status()
-    answer: dict[str, Any] = reply.json()
-    return answer
+    body: dict[str, Any] = reply.json()
+    return body
 
 
 def _print_next_steps(root: Path, scorecard: str, model: str, url: str | None, clip: Path) -> None:
@@ -132,9 +130,10 @@ def _print_next_steps(root: Path, scorecard: str, model: str, url: str | None, c
         f"  viral serve --root {root} --model {model}",
     ]
     if url:
-        lines.append(
-            f"  curl -F file=@{clip} -F caption='your words' {url}/v1/score\nServing at {url}; Ctrl-C stops it."
-        )
+        lines += [
+            f"  curl -F file=@{clip} -F caption='your words' {url}/v1/score",
+            f"Serving at {url}; Ctrl-C stops it.",
+        ]
     click.echo("\n".join(lines))
 
 

@@ -30,13 +30,13 @@ def command(
     model: str, host: str | None, port: int | None, root: str, address: str | None, as_json: bool, debug: bool
 ) -> None:
     """Serve a model over HTTP until Ctrl-C or SIGTERM."""
-    del as_json  # an option of all commands; this one prints no summary
+    del as_json  # part of the common options; this command prints no summary
     settings = load()
     changed = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
     settings.serve = settings.serve.model_copy(update=changed)
     spec = EndpointSpec(Store.open(root).root, model, settings)
     if address is None:
-        spec = resolve(spec)  # before Ray starts, so that errors come at once
+        spec = resolve(spec)  # before Ray starts, to fail fast
     with session(address, debug=debug):
         # Ray's own handler would end the processes that still serve requests.
         signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -1,4 +1,4 @@
-"""The HTTP API: validates requests, calls the backend, answers in JSON. Knows nothing of Ray."""
+"""The HTTP API on FastAPI: validates requests, calls the backend and returns JSON. Independent of Ray."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from serve.schemas import EncodedDraft, ErrorResponse, Health, ScoreInput, Score
 from serve.settings import digest
 from viral.errors import UsageError
 from viral.extractors.extractor import Vector
-from viral.features.posts import ExtractionResult
 from viral.scoring.author import compare_with_author
 from viral.scoring.scorer import Score
 
@@ -28,16 +27,16 @@ ERROR_STATUSES = (401, 403, 404, 411, 413, 415, 422, 500, 503, 504)
 
 
 class OverloadedError(Exception):
-    """The backend cannot take the request now: its queue is full, or a replica died. The client may retry."""
+    """The backend cannot take the request now (full queue, dead replica, unreadable storage). The client may retry."""
 
 
 @dataclass(frozen=True)
 class Backend:
-    """The calls that the API makes.
+    """Functions that the API calls.
 
-    `encode` turns a draft into vectors; `score` scores vectors with the named model version and gives None if that
-    model uses none of them. `ready` gives what is not running yet, or None; `model` gives the version that is served,
-    or None while it is unknown. `encode` and `score` may raise OverloadedError.
+    `encode` extracts the vectors of a draft. `score` scores vectors with a model version, and returns None if the model
+    uses none of them. `ready` returns None, or a message about what is not running. `model` returns the served version,
+    None while it is unknown. `encode` and `score` may raise OverloadedError.
     """
 
     encode: Callable[[ScoreInput], Awaitable[EncodedDraft]]
@@ -48,7 +47,7 @@ class Backend:
 
 @dataclass(frozen=True)
 class ApiConfig:
-    """Settings of the API: the root whose files clients may name, the digest of the key, and the limits."""
+    """Settings of the API: the root that clients may read videos from, the digest of the API key, and limits."""
 
     root: str
     key_digest: str | None
@@ -59,7 +58,7 @@ class ApiConfig:
 def api(config: ApiConfig, backend: Backend) -> FastAPI:
     """Build the application: `POST /v1/score`, `GET /healthz` and `GET /openapi.json`.
 
-    FastAPI's documentation pages are off: they load a script from the network, which would see the API key.
+    FastAPI's documentation pages are disabled: they load a third-party script, which could read the API key.
     """
     app = FastAPI(
         title="viral",
@@ -72,7 +71,7 @@ def api(config: ApiConfig, backend: Backend) -> FastAPI:
 
     @app.get("/healthz", response_model=Health, responses={503: {"model": ErrorResponse}})
     async def healthz() -> Health:
-        """Readiness of the endpoint, and the model version that it serves. Needs no key."""
+        """Report whether the endpoint is ready, and which model version it serves. Needs no API key."""
         missing, model = await backend.ready(), await backend.model()
         if missing or model is None:
             detail = missing or "no replica has reported its model yet"
@@ -83,7 +82,7 @@ def api(config: ApiConfig, backend: Backend) -> FastAPI:
 
     @app.post("/v1/score", response_model=ScoreResponse, responses=errors, openapi_extra=dict(request_bodies()))
     async def score(request: Request) -> JSONResponse:
-        """Score a draft: a form with the video in `file`, or JSON with its `uri`; either may have only text fields."""
+        """Score a draft: a form with the video in `file`, or JSON with the video's `uri` or without a video."""
         _authorise(request, config.key_digest)
         draft = await parse_request(request, config.root, config.max_upload_bytes)
         return JSONResponse(response_body(*await _score(draft, config, backend)))
@@ -106,7 +105,8 @@ async def _score(draft: ScoreInput, config: ApiConfig, backend: Backend) -> tupl
             result = encoded.result
             if result.status == "failed":
                 raise post_error(result.reason or "failed", (result.detail or "").replace(f"{config.root}/", ""))
-            score = await backend.score(result.vectors, encoded.model) if _has_vectors(result) else None
+            has_vectors = any(vector is not None for vector in result.vectors.values())
+            score = await backend.score(result.vectors, encoded.model) if has_vectors else None
     except OverloadedError:
         detail = "the endpoint is busy, try again in a moment"
         raise ApiError(HTTPStatus.SERVICE_UNAVAILABLE, "busy", detail, {"Retry-After": "1"}) from None
@@ -123,7 +123,3 @@ def _compare_with_author(score: Score, views: Sequence[int]) -> Score:
         return compare_with_author(score, views)
     except UsageError as error:
         raise ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, "bad_field", str(error)) from error
-
-
-def _has_vectors(result: ExtractionResult) -> bool:
-    return any(vector is not None for vector in result.vectors.values())

@@ -67,7 +67,7 @@ class ChampionWatcher:
                 self._try_load(promotion)
 
     def _try_load(self, promotion: Promotion) -> bool:
-        """Load the promoted version; False if it failed."""
+        """Load the promoted version, and return whether that succeeded."""
         version = f"{self.name}/{promotion.version}"
         try:
             self.load(Registry(self.store).load(version))

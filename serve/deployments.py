@@ -1,4 +1,4 @@
-"""The deployments behind the ingress: `EncoderDeployment` makes vectors, `ModelDeployment` scores them.
+"""The deployments behind the ingress: `EncoderDeployment` extracts vectors, `ModelDeployment` scores them.
 
 They scale separately: decoding and extraction take seconds, scoring takes well under a millisecond.
 """
@@ -49,7 +49,7 @@ class EncoderDeployment:
     """Decodes drafts in a sandbox and runs the extractors, with the same `Pipeline` as a backfill.
 
     A new champion is loaded in a thread while the old one goes on serving, and then replaces it. Each result names the
-    model version whose feature set made the vectors.
+    model version that its vectors were extracted for.
     """
 
     def __init__(self, spec: EndpointSpec) -> None:
@@ -76,18 +76,18 @@ class EncoderDeployment:
                 previous.pipeline.close()
 
     async def model(self) -> str:
-        """The model version in service."""
+        """Return the served model version."""
         assert self.served
         return self.served.model
 
     async def __call__(self, draft: ScoreInput) -> EncodedDraft:
-        """Extract the vectors of a draft; the result has the reason if that failed."""
+        """Extract the vectors of a draft; the result reports a failure."""
         return await asyncio.to_thread(self._encode, draft)
 
     def _encode(self, draft: ScoreInput) -> EncodedDraft:
         if draft.content is None:
             return self._run(draft.uri, draft)
-        # A temporary file without a name disappears with this process, even if the process is killed.
+        # An unnamed temporary file disappears with this process, even if the process is killed.
         with tempfile.TemporaryFile(prefix="viral-upload-") as file:
             file.write(draft.content)
             file.flush()
@@ -113,15 +113,15 @@ def _explain(
         return to_json(explain_vectors(scorer, result.vectors, before=draft.context.posted_at))
     try:
         return explain(Rescorer(served.pipeline, scorer), Draft(uri, draft.context)).to_dict()
-    except UsageError:  # the score itself is fine; the error's own text would show file names of this machine
-        return {"refused": "its video could not be read in parts"}
+    except UsageError:  # the score itself is fine; the error's message may contain local file names
+        return {"refused": "parts of the video could not be decoded"}
 
 
 class ModelDeployment:
     """Holds the weights and scores concurrent requests as one batch.
 
-    Vectors are scored by the model version that they were made for: the current one, the previous one while requests
-    for it are under way, or a newer one, which is loaded on its first request.
+    Vectors are scored by the model version that they were extracted for. The two versions loaded last stay in memory;
+    another one is loaded on its first request.
     """
 
     def __init__(self, spec: EndpointSpec) -> None:
@@ -134,10 +134,7 @@ class ModelDeployment:
 
     @serve.batch(max_batch_size=BATCH_POSTS, batch_wait_timeout_s=BATCH_SECONDS)  # type: ignore[untyped-decorator]  # Ray has no types
     async def __call__(self, rows: list[dict[str, Vector | None]], models: list[str]) -> list[Score | None]:
-        """Score each row with the model version that its vectors were made for.
-
-        None for a row that has none of that model's inputs.
-        """
+        """Score each row with its model version; None for a row that has none of that model's inputs."""
         scores: list[Score | None] = [None] * len(rows)
         for model in dict.fromkeys(models):
             scorer = await self._scorer(model)

@@ -1,4 +1,4 @@
-"""The Serve application: its deployments and their resources, and how it is started and stopped."""
+"""The Ray Serve application: deployments with their resources, start and stop."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ def build(spec: EndpointSpec, key: str | None = None) -> Application:
     """Build the application of an endpoint for `ray.serve.run`.
 
     Args:
-        spec: the endpoint. A model without a version means the newest one now, for all replicas; with
-            `name@champion` each replica follows promotions.
-        key: the digest of the API key; None lets everyone in.
+        spec: settings of the endpoint. A model without a version is pinned to the newest one; with `name@champion` each
+            replica follows promotions.
+        key: the digest of the API key; None disables authentication.
 
     Raises:
         TableError: no such model.
@@ -57,11 +57,7 @@ def build(spec: EndpointSpec, key: str | None = None) -> Application:
         **common,
         ray_actor_options={"num_cpus": ENCODER_CPUS},
         max_ongoing_requests=ENCODER_ONGOING,
-        autoscaling_config={
-            "min_replicas": 1,
-            "max_replicas": limits.max_replicas,
-            "target_ongoing_requests": ENCODER_ONGOING,
-        },
+        autoscaling_config={"max_replicas": limits.max_replicas, "target_ongoing_requests": ENCODER_ONGOING},
     )
     model = serve.deployment(ModelDeployment, name="Model").options(
         **common, ray_actor_options={"num_cpus": MODEL_CPUS}, max_ongoing_requests=MODEL_ONGOING
@@ -76,12 +72,12 @@ def build(spec: EndpointSpec, key: str | None = None) -> Application:
 
 
 def app(arguments: dict[str, str]) -> Application:
-    """Application builder for Serve's own tools: `serve run serve.endpoint:app root=… model=…`.
+    """Build the application for Serve's own tools: `serve run serve.endpoint:app root=… model=…`.
 
-    A key is required, because the host that these tools bind is not known here.
+    An API key is required, because the host to which these tools bind is unknown here.
 
     Raises:
-        ConfigError: other arguments, or no key. Also the errors of `build`.
+        ConfigError: other arguments, or no key. Also all errors of `build`.
     """
     if set(arguments) != {"root", "model"}:
         raise ConfigError("the endpoint takes root=… and model=…")
@@ -90,11 +86,10 @@ def app(arguments: dict[str, str]) -> Application:
 
 
 def resolve(spec: EndpointSpec) -> EndpointSpec:
-    """Fix the port and the model's version, and check before Ray starts all that can be checked.
+    """Choose the port, pin the model's version and check the settings. Does not need Ray.
 
     Raises:
-        ConfigError: the endpoint would be open to others without a key, or the port is taken. Also the errors of
-            `build`.
+        ConfigError: no API key for a host beyond loopback, or the port is taken. Also all errors of `build`.
     """
     settings = spec.settings.serve
     key_digest(settings.host)
@@ -106,7 +101,7 @@ def resolve(spec: EndpointSpec) -> EndpointSpec:
 
 
 def _pin(spec: EndpointSpec) -> EndpointSpec:
-    """Replace a model name by its newest version; leave `name@champion`, which replicas follow."""
+    """Replace a model name by its newest version; `name@champion` stays, as the replicas follow it."""
     saved = Registry(Store(spec.root)).load(spec.model)
     feature_set_of(saved)
     return spec if champion_name(spec.model) else replace(spec, model=str(saved))
@@ -125,20 +120,20 @@ def free_port(host: str, preferred: int) -> int:
                 probe.bind((host, port))
                 return int(probe.getsockname()[1])
         except OSError as error:
-            failed = error
-    raise ConfigError(f"cannot serve on {host}: {one_line(failed)}")
+            last_error = error
+    raise ConfigError(f"cannot serve on {host}: {one_line(last_error)}")
 
 
 @contextmanager
 def running(spec: EndpointSpec, *, debug: bool = False) -> Iterator[str]:
     """Run the endpoint on the connected Ray session for the duration of the block; yields its URL.
 
-    Serve itself is not shut down, as it may hold other applications of the cluster by then. If Serve already runs, its
-    host and port override the settings; beyond loopback they need a key as well.
+    Serve itself is not shut down at the end, as it may run other applications by then. If Serve already runs, its host
+    and port replace those of the settings.
 
     Raises:
         ConfigError: an endpoint is already running.
-        ViralError: the endpoint does not start. Also the errors of `resolve`.
+        ViralError: the endpoint does not start. Also all errors of `resolve`.
     """
     from ray import serve
     from ray.serve.context import _disconnect
@@ -160,11 +155,11 @@ def running(spec: EndpointSpec, *, debug: bool = False) -> Iterator[str]:
         yield url
     finally:
         serve.delete(NAME)
-        _disconnect()  # else the client is cached, and used in the next Ray session of this process
+        _disconnect()  # otherwise this process would reuse the client in its next Ray session
 
 
 def _with_address_of_serve(spec: EndpointSpec) -> EndpointSpec:
-    """Take over the address that Serve has on this cluster; it has one for all applications."""
+    """Replace host and port by those of the running Serve, which all its applications share."""
     from ray.serve.context import _get_global_client
 
     options = _get_global_client().http_config

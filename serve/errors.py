@@ -18,11 +18,11 @@ STATUSES = {
     TooLargeError.reason: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     ReadError.reason: HTTPStatus.SERVICE_UNAVAILABLE,
 }
-"""HTTP status by `reason` of `viral.errors`; any other reason is the draft's fault, 422."""
+"""HTTP status by `reason` of `viral.errors`; any other reason is an unusable draft, 422."""
 
 
 class ApiError(Exception):
-    """A request that is answered with an error."""
+    """An error response, raised anywhere in a request."""
 
     def __init__(self, status: int, reason: str, detail: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(detail)
@@ -30,12 +30,12 @@ class ApiError(Exception):
 
 
 def post_error(reason: str, detail: str) -> ApiError:
-    """The error for a post without vectors."""
+    """Return the error for a draft that cannot be scored."""
     return ApiError(STATUSES.get(reason, HTTPStatus.UNPROCESSABLE_ENTITY), reason, detail)
 
 
 def fields_error(error: ValidationError | RequestValidationError) -> ApiError:
-    """The error for invalid fields: names the first of them, without its value."""
+    """Return the error for invalid fields; it names the first one, without its value."""
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"]) or "body"
     message = "no such field" if first["type"] == "extra_forbidden" else first["msg"]
@@ -43,14 +43,14 @@ def fields_error(error: ValidationError | RequestValidationError) -> ApiError:
 
 
 def install_handlers(app: FastAPI) -> None:
-    """Install handlers that answer all errors in this shape, those of the framework included."""
-    app.add_exception_handler(ApiError, _answer)
+    """Give all errors of the application this body, including those of FastAPI itself."""
+    app.add_exception_handler(ApiError, _to_response)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(Exception, _internal)
 
 
-def _answer(_: Request, error: Exception) -> JSONResponse:
+def _to_response(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, ApiError)
     return JSONResponse({"reason": error.reason, "detail": error.detail}, error.status, error.headers)
 
@@ -59,15 +59,15 @@ def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     reason = HTTPStatus(error.status_code).name.lower()
     headers = dict(error.headers) if error.headers else None
-    return _answer(request, ApiError(error.status_code, reason, str(error.detail), headers))
+    return _to_response(request, ApiError(error.status_code, reason, str(error.detail), headers))
 
 
 def _invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    return _answer(request, fields_error(error))
+    return _to_response(request, fields_error(error))
 
 
 def _internal(request: Request, _: Exception) -> JSONResponse:
-    """A bug: the traceback is in the log, the client gets none of it."""
+    """Answer a bug; the traceback is logged, and hidden from the client."""
     detail = "the endpoint failed; its log says why"
-    return _answer(request, ApiError(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", detail))
+    return _to_response(request, ApiError(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", detail))

@@ -21,20 +21,14 @@ from viral.errors import StorageError
 from viral.extractors.extractor import Vector
 from viral.scoring.scorer import Score
 
-STATUS_CACHE_SECONDS = 1.0  # /healthz needs no key: this bounds the load that it can put on Serve's controller
-MODEL_TIMEOUT_SECONDS = 2.0  # shorter than a client's patience with /healthz; a busy encoder may not answer in time
-_TRANSIENT = (
-    BackPressureError,
-    DeploymentUnavailableError,
-    ReplicaUnavailableError,
-    RayActorError,
-    StorageError,
-)
+STATUS_CACHE_SECONDS = 1.0  # /healthz needs no key: the cache bounds the load on Serve's controller
+MODEL_TIMEOUT_SECONDS = 2.0  # shorter than clients wait for /healthz; a busy encoder may take longer
+_TRANSIENT = (BackPressureError, DeploymentUnavailableError, ReplicaUnavailableError, RayActorError, StorageError)
 
 
 @serve.ingress()
 class Ingress:
-    """Serves `api`. The application is built in the replica, as FastAPI loses its annotations when it is pickled.
+    """Serves the HTTP API. Each replica builds the application, as FastAPI loses its annotations when pickled.
 
     Args:
         config: settings of the API.
@@ -45,7 +39,7 @@ class Ingress:
 
     def __init__(self, config: ApiConfig, model: str, encoder: DeploymentHandle, scorer: DeploymentHandle) -> None:
         self.config, self.encoder, self.scorer = config, encoder, scorer
-        self.status_time, self.missing = 0.0, cast("str | None", None)
+        self.status_time, self.problem = 0.0, cast("str | None", None)
         self.follows = champion_name(model) is not None
         self.model_time, self.model = 0.0, None if self.follows else model
 
@@ -63,7 +57,7 @@ class Ingress:
             return cast("Score | None", await self.scorer.remote(dict(vectors), model))
 
     async def _model(self) -> str | None:
-        """The model version of the last request; without a recent request, the one that an encoder reports."""
+        """Return the pinned version, or that of the last request; if that was over a second ago, ask an encoder."""
         if self.follows and time.monotonic() - self.model_time > STATUS_CACHE_SECONDS:
             self.model_time = time.monotonic()
             with suppress(OverloadedError, TimeoutError), _as_overloaded():
@@ -72,22 +66,22 @@ class Ingress:
         return self.model
 
     async def _ready(self) -> str | None:
-        """Serve's health checks of the replicas; a request to a replica would queue behind those of clients."""
+        """Check Serve's states of the replicas; a request to a replica would queue behind those of clients."""
         if time.monotonic() - self.status_time > STATUS_CACHE_SECONDS:
-            self.missing, self.status_time = await asyncio.to_thread(_missing), time.monotonic()
-        return self.missing
+            self.problem, self.status_time = await asyncio.to_thread(_not_running), time.monotonic()
+        return self.problem
 
 
 @contextmanager
 def _as_overloaded() -> Iterator[None]:
-    """Turn transient failures into OverloadedError: full queues, dead replicas, a storage that cannot be read."""
+    """Convert transient failures (full queue, dead replica, unreadable storage) to OverloadedError."""
     try:
         yield
     except _TRANSIENT as error:
         raise OverloadedError from error
 
 
-def _missing() -> str | None:
+def _not_running() -> str | None:
     name = serve.get_replica_context().app_name
     for deployment, overview in serve.status().applications[name].deployments.items():
         if not overview.replica_states.get("RUNNING"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from http import HTTPStatus
 from pathlib import Path, PurePosixPath
-from typing import Any, TypeVar
+from typing import Any
 
 from fastapi import Request
 from pydantic import ValidationError
@@ -16,9 +16,7 @@ from serve.schemas import LISTS, ScoreFields, ScoreInput, ScoreRequest
 
 FORM_OVERHEAD = 64 << 10  # room for the other fields of a form with the largest video
 JSON_BYTES = 1 << 20  # the longest caption and 200 hashtags, escaped, fit several times over
-FORM_FIELDS = 20  # twice the fields that there are
-
-F = TypeVar("F", bound=ScoreFields)
+FORM_FIELDS = 20  # twice the number of fields of a draft
 
 
 async def parse_request(request: Request, root: str, max_upload_bytes: int) -> ScoreInput:
@@ -42,13 +40,13 @@ async def parse_request(request: Request, root: str, max_upload_bytes: int) -> S
     )
 
 
-def _check_length(request: Request, limit: int, shown_limit: int) -> None:
-    """Check the declared length before the body is read; the server cuts a body that is longer than declared."""
+def _check_length(request: Request, limit: int, reported_limit: int) -> None:
+    """Check the Content-Length before the body is read; the server truncates a longer body."""
     length = request.headers.get("content-length", "")
     if not length.isascii() or not length.isdigit():
         raise ApiError(HTTPStatus.LENGTH_REQUIRED, "length_required", "send the length of the body (Content-Length)")
     if int(length) > limit:
-        raise _too_large(shown_limit)
+        raise _too_large(reported_limit)
 
 
 def _too_large(limit: int) -> ApiError:
@@ -61,12 +59,17 @@ async def _parse_form(form: FormData, limit: int) -> ScoreInput:
         raise _bad_field("the form has no file field `file`")
     if (file.size or 0) > limit:
         raise _too_large(limit)
-    fields = _validate(ScoreFields, _text_fields(form))
-    return ScoreInput(fields.context(), content=await file.read(), author_views=fields.views(), explain=fields.explain)
+    try:
+        fields = ScoreFields.model_validate(_text_fields(form))
+    except ValidationError as error:
+        raise fields_error(error) from error
+    return ScoreInput(
+        fields.context(), content=await file.read(), author_views=fields.author_views, explain=fields.explain
+    )
 
 
 def _text_fields(form: FormData) -> dict[str, Any]:
-    """The form's fields without the file and without empty ones; lists are split at blanks and commas."""
+    """Return the non-empty fields besides the file, with lists split at spaces and commas."""
     pairs = [(name, value) for name, value in form.multi_items() if name != "file" and value != ""]
     repeated = [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]
     if repeated:
@@ -84,28 +87,19 @@ def _parse_json(body: bytes, root: str) -> ScoreInput:
     except ValidationError as error:
         raise fields_error(error) from error
     uri = None if fields.uri is None else below_root(fields.uri, root)
-    return ScoreInput(fields.context(), uri=uri, author_views=fields.views(), explain=fields.explain)
-
-
-def _validate(model: type[F], values: dict[str, Any]) -> F:
-    try:
-        return model.model_validate(values)
-    except ValidationError as error:
-        raise fields_error(error) from error
+    return ScoreInput(fields.context(), uri=uri, author_views=fields.author_views, explain=fields.explain)
 
 
 def below_root(uri: str, root: str) -> str:
-    """Return the storage key of a URI below the root; clients may name nothing else.
-
-    Symbolic links that lead out of a root's folder are rejected too.
+    """Return the storage key of a URI below the root.
 
     Raises:
-        ApiError: the URI lies outside the root.
+        ApiError: the URI lies outside the root, possibly by a symbolic link.
     """
     key = uri.removeprefix(f"{root}/")
     outside = key.startswith("/") or "://" in key or ".." in PurePosixPath(key).parts
     if outside or not (root.startswith("s3://") or _resolves_below(Path(root), key)):
-        detail = "only videos below the endpoint's root may be named: upload it instead"
+        detail = "the URI is outside the endpoint's root: upload the video instead"
         raise ApiError(HTTPStatus.FORBIDDEN, "outside_root", detail)
     return key
 
@@ -113,7 +107,7 @@ def below_root(uri: str, root: str) -> str:
 def _resolves_below(root: Path, key: str) -> bool:
     try:
         return (root / key).resolve().is_relative_to(root.resolve())
-    except (OSError, RuntimeError):  # the name is too long, or links form a circle: nothing that can be read
+    except (OSError, RuntimeError):  # name too long, or a loop of links: reading it fails anyway
         return True
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
@@ -14,7 +14,8 @@ from viral.features.posts import ExtractionResult
 from viral.scoring.scorer import Score
 
 LISTS = ("hashtags", "author_views")
-"""Fields with several values; a form sends them as one text, separated by blanks or commas."""
+"""Fields with several values; in a form, one text separated by spaces or commas."""
+_Count = Annotated[int, Field(ge=0, le=10**12)]  # far above any real count
 
 
 def _without_null_bytes(uri: str) -> str:
@@ -31,36 +32,28 @@ class ScoreFields(BaseModel):
     caption: Annotated[str | None, Field(max_length=10_000)] = None
     hashtags: Annotated[
         list[Annotated[str, Field(max_length=200)]] | None,
-        Field(max_length=200, description="in a form: one field, separated by blanks or commas"),
+        Field(max_length=200, description="in a form: one field, separated by spaces or commas"),
     ] = None
-    posted_at: Annotated[
-        datetime | None, Field(description="planned time of posting, ISO 8601; UTC if it has no zone")
-    ] = None
-    author_followers: Annotated[int | None, Field(ge=0, le=10**12)] = None
+    posted_at: Annotated[datetime | None, Field(description="planned time of posting, ISO 8601; UTC by default")] = None
+    author_followers: _Count | None = None
     sound_original: bool | None = None
-    sound_posts_before: Annotated[
-        int | None, Field(ge=0, le=10**12, description="posts of the root that already use the sound")
-    ] = None
-    sound_uses_before: Annotated[
-        int | None, Field(ge=0, le=10**12, description="posts anywhere that already use the sound")
-    ] = None
-
+    sound_posts_before: Annotated[_Count | None, Field(description="earlier posts of the root with the sound")] = None
+    sound_uses_before: Annotated[_Count | None, Field(description="earlier uses of the sound anywhere")] = None
     author_views: Annotated[
-        list[Annotated[int, Field(ge=0, le=10**12)]] | None,
+        list[_Count] | None,
         Field(
             min_length=1,
             max_length=1000,
             description="views of the author's earlier posts, to compare the score with; no model sees them. "
-            "In a form: one field, separated by blanks or commas",
+            "In a form: one field, separated by spaces or commas",
         ),
     ] = None
-
     explain: Annotated[
         bool, Field(description="also explain the score: modalities, hook curve, segments, what-if, nearest posts")
     ] = False
 
     def context(self) -> Context:
-        """The input of the extractors."""
+        """Return the context for the extractors."""
         return Context(
             caption=self.caption,
             hashtags=None if self.hashtags is None else tuple(self.hashtags),
@@ -71,13 +64,9 @@ class ScoreFields(BaseModel):
             sound_uses_before=self.sound_uses_before,
         )
 
-    def views(self) -> tuple[int, ...] | None:
-        """Views of the author's earlier posts."""
-        return None if self.author_views is None else tuple(self.author_views)
-
 
 class ScoreRequest(ScoreFields):
-    """A draft whose video lies below the endpoint's root, or that has no video yet."""
+    """A draft without video, or with a video below the endpoint's root."""
 
     uri: Annotated[
         str | None,
@@ -87,25 +76,16 @@ class ScoreRequest(ScoreFields):
 
 
 class ScoreResponse(BaseModel):
-    """A score. It is based on `modalities` only; `missing` names those that the draft lacks."""
+    """The score of a draft."""
 
     probability: Annotated[float, Field(description="P(viral), calibrated, as the label's top fraction defines it")]
-    percentile: Annotated[
-        float | None, Field(description="of 100 posts outside the training split, how many score lower")
-    ]
-    known: Annotated[
-        bool | None,
-        Field(description="false: unlike anything in training, so the score is that of an average post"),
-    ]
+    percentile: Annotated[float | None, Field(description="percent of posts outside training that score lower")]
+    known: Annotated[bool | None, Field(description="false if unlike all training posts: the score is then average")]
     score: Annotated[float, Field(description="predicted median of the label")]
-    interval: Annotated[tuple[float, float], Field(description="contains the label in 90 of 100 cases (conformal)")]
-    relative_to_author: Annotated[
-        dict[str, float] | None, Field(description="comparison with the posts in `author_views`")
-    ]
+    interval: Annotated[tuple[float, float], Field(description="90 % prediction interval of the label (conformal)")]
+    relative_to_author: Annotated[dict[str, float] | None, Field(description="comparison with `author_views`")]
     rates: Annotated[dict[str, float], Field(description="log rates of likes, comments and shares to views")]
-    modalities: Annotated[
-        dict[str, float], Field(description="contribution of each modality of the draft; they sum to one")
-    ]
+    modalities: Annotated[dict[str, float], Field(description="contribution per modality of the draft; sums to one")]
     missing: Annotated[list[str], Field(description="modalities that the draft lacks")]
     label: str
     model: Annotated[str, Field(description="name/version")]
@@ -121,7 +101,7 @@ class ScoreResponse(BaseModel):
 
 
 class Health(BaseModel):
-    """The endpoint is ready."""
+    """State of an endpoint that is ready."""
 
     status: str
     model: Annotated[str, Field(description="name/version")]
@@ -137,18 +117,18 @@ class ErrorResponse(BaseModel):
 
 @dataclass(frozen=True)
 class ScoreInput:
-    """A parsed request: the context of a draft, and its video as bytes or URI; without either, a text-only draft."""
+    """A parsed request: the context of a draft and its video, as bytes or URI; without either, a text-only draft."""
 
     context: Context
     content: bytes | None = None
     uri: str | None = None
-    author_views: tuple[int, ...] | None = None
+    author_views: Sequence[int] | None = None
     explain: bool = False
 
 
 @dataclass(frozen=True)
 class EncodedDraft:
-    """A draft's vectors, the model version that they are for (`name/version`), and the explanation, if requested."""
+    """Vectors of a draft, the model version (`name/version`) they were extracted for, and the explanation, if any."""
 
     result: ExtractionResult
     model: str
@@ -156,7 +136,7 @@ class EncodedDraft:
 
 
 def response_body(encoded: EncodedDraft, score: Score) -> dict[str, Any]:
-    """The body of a `ScoreResponse`."""
+    """Return the JSON body of a `ScoreResponse`."""
     result = encoded.result
     return {
         **score.to_dict(),
@@ -169,11 +149,11 @@ def response_body(encoded: EncodedDraft, score: Score) -> dict[str, Any]:
 
 
 def request_bodies() -> Mapping[str, Any]:
-    """OpenAPI schemas of the two bodies of `POST /v1/score`."""
+    """Return the OpenAPI schemas of the two bodies of `POST /v1/score`."""
     form = ScoreFields.model_json_schema()
     form["properties"] = {"file": {"type": "string", "format": "binary"}, **form["properties"]}
     for name in LISTS:
-        form["properties"][name] = {"type": "string", "description": "separated by blanks or commas"}
+        form["properties"][name] = {"type": "string", "description": "separated by spaces or commas"}
     form |= {"title": "Upload", "description": "A video and its context.", "required": ["file"]}
     schemas = {"multipart/form-data": form, "application/json": ScoreRequest.model_json_schema()}
     content = {kind: {"schema": schema} for kind, schema in schemas.items()}

@@ -16,7 +16,7 @@ MIN_KEY = 16  # characters; 64 random bits even if they are hexadecimal digits
 
 @dataclass(frozen=True)
 class EndpointSpec:
-    """An endpoint: a model of a root (`name/version`, or `name@champion`), and the settings."""
+    """Settings of an endpoint: storage root, model (`name`, `name/version` or `name@champion`), and limits."""
 
     root: str
     model: str
@@ -24,21 +24,21 @@ class EndpointSpec:
 
 
 def key_digest(host: str | None) -> str | None:
-    """Return the digest of the key in `$VIRAL_API_KEY`; None if there is no key, which only loopback allows.
+    """Return the digest of the API key in `$VIRAL_API_KEY`; None without a key, which only loopback allows.
 
-    Ray and Serve see only the digest, as they store and show the arguments of deployments.
+    Only the digest is passed on, because Ray and Serve store and show the arguments of deployments.
 
     Args:
         host: the host that the endpoint binds; None if unknown.
 
     Raises:
-        ConfigError: the endpoint would be open to others without a key, or the key is too short.
+        ConfigError: no key for a host beyond loopback, or a key that is too short.
     """
     key = os.environ.get(KEY_VARIABLE)
     if key is None:
         if not _is_loopback(host):
-            where = f"serving on {host} is open to others" if host else "the endpoint may be open to others"
-            raise ConfigError(f"{where}: set {KEY_VARIABLE} in the environment, or bind 127.0.0.1 (viral serve)")
+            problem = f"serving on {host} is open to others" if host else "the endpoint may be open to others"
+            raise ConfigError(f"{problem}: set {KEY_VARIABLE} in the environment, or bind 127.0.0.1 (viral serve)")
         return None
     if len(key) < MIN_KEY:
         raise ConfigError(f"{KEY_VARIABLE} is shorter than {MIN_KEY} characters: use a longer one")

@@ -21,8 +21,8 @@ def still(colour: tuple[int, int, int], *, frames: int = 24) -> Media:
     """A video of one colour, 4 s long, with two key frames."""
     picture = np.broadcast_to(np.array(colour, np.uint8), (frames, 199, 112, 3))
     tracks: dict[Request, Track] = {
-        CRAFT.opening: FrameBatch(picture, np.arange(frames) * 0.125),
-        CRAFT.whole: FrameBatch(picture[:2], np.array([0.0, 2.0])[: min(2, frames)]),
+        CRAFT.opening_frames: FrameBatch(picture, np.arange(frames) * 0.125),
+        CRAFT.video_frames: FrameBatch(picture[:2], np.array([0.0, 2.0])[: min(2, frames)]),
         Packets(): PacketTrack(np.arange(120) / 30, np.where(np.arange(120) % 60, 50, 9000), np.arange(120) % 60 == 0),
     }
     return Media(Facts(width=576, height=1024, seen_seconds=4.0), tracks)

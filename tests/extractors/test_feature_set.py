@@ -54,7 +54,7 @@ def test_unknown_things_are_refused() -> None:
         (lambda: FeatureSet.named("light", weights="random"), "no extractor that takes weights"),
         (lambda: FeatureSet.named("full", weights={"caption": "x"}), "choose from resnet50, r2plus1d"),
         (lambda: FeatureSet.from_dict({"name": "a", "extractor": []}), "choose from name, extractors, fingerprint"),
-        (lambda: FeatureSet.from_dict({"name": "a"}), "a feature set is written"),
+        (lambda: FeatureSet.from_dict({"name": "a"}), "a feature set has the form"),
         (lambda: FeatureSet.from_dict({"name": "a", "extractors": []}), "has no extractors"),
         (lambda: FeatureSet.from_dict({"name": "a", "extractors": ["caption", "caption"]}), "twice"),
         (lambda: FeatureSet.from_dict({"name": "a", "extractors": [{"params": {}}]}), "needs a name"),

@@ -1,1 +1,1 @@
-"""Decoded media to vectors: one extractor a file."""
+"""Extractors, one per file: decoded media to feature vectors."""

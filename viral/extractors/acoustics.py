@@ -28,27 +28,19 @@ _DESCRIPTORS = (
     "loudness",
 )
 _SPAN = (
-    *(f"{name}_{pooled}" for pooled in ("mean", "std") for name in _DESCRIPTORS),
+    *(f"{name}_{statistic}" for statistic in ("mean", "std") for name in _DESCRIPTORS),
     "loudness_max",
     "silence_share",
 )
 
-ACOUSTIC_COLUMNS = (
-    *_SPAN,
-    *(f"opening_{name}" for name in _SPAN),
-    "opening_loudness_difference",
-    "tempo",
-)
+ACOUSTIC_COLUMNS = (*_SPAN, *(f"opening_{name}" for name in _SPAN), "opening_loudness_difference", "tempo")
 """The columns of the vector. Frequencies are in Hz, loudness in dBFS, tempo in beats per minute, the rest has no unit.
-`opening_` columns cover the first 3 s; the difference is the opening's mean loudness minus the whole track's."""
+`opening_` columns cover the first 3 s; the difference is the mean loudness of the opening minus that of the track."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Acoustics(ExtractorSpec):
-    """Mean and standard deviation of classical audio descriptors, as `ACOUSTIC_COLUMNS`.
-
-    Absent if there is no audio track; a silent track has finite values.
-    """
+    """Classical audio descriptors, as `ACOUSTIC_COLUMNS`; absent without an audio track. Silence has finite values."""
 
     name: ClassVar[str] = "acoustics"
     modality: ClassVar[str] = "audio"
@@ -77,8 +69,7 @@ def _pool(frames: Descriptors) -> Vector:
     rows = np.column_stack([frames.spectral, frames.crossings, frames.onsets, loudness])
     opening = rows[frames.times < OPENING_SECONDS]
     difference = opening[:, -1].mean() - rows[:, -1].mean()
-    values = [*_span(rows), *_span(opening), difference, tempo(frames.onsets)]
-    return np.array(values, dtype=np.float32)
+    return np.array([*_span(rows), *_span(opening), difference, tempo(frames.onsets)], dtype=np.float32)
 
 
 def _span(rows: npt.NDArray[np.float64]) -> list[float]:

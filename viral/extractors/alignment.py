@@ -15,14 +15,13 @@ from viral.extractors.network import inference
 from viral.extractors.transcript import Transcript
 from viral.extractors.whisperx_library import load_aligner
 
-KNOWN_ALIGNERS = ("wav2vec2-base-960h",)
-"""Aligners in `CATALOGUE`, for English only: many others on the hub forbid commercial use."""
-
-NEEDED = ("config.json", "preprocessor_config.json", "vocab.json")
+ALIGNMENT_MODELS = ("wav2vec2-base-960h",)
+"""Aligners in `CATALOGUE`, for English only, as many others forbid commercial use."""
+REQUIRED_FILES = ("config.json", "preprocessor_config.json", "vocab.json")
 
 
 class Aligners:
-    """Aligners by language, loaded with the first post in the language.
+    """Aligners by language, each loaded on the first post in its language.
 
     Args:
         folders: by language, the folder of a wav2vec 2.0 model with a CTC head, as saved by transformers.
@@ -35,9 +34,7 @@ class Aligners:
         self._lock = Lock()
 
     def __call__(self, transcript: Transcript, samples: npt.NDArray[np.float32]) -> list[dict[str, Any]] | None:
-        """Return the words with start and end in seconds and score, where available.
-
-        None if there is no aligner for the language.
+        """Return the words with start, end (seconds) and score, as far as available; None without an aligner.
 
         Raises:
             WeightsError: the folder of the language is not an aligner.
@@ -46,9 +43,7 @@ class Aligners:
             return None
         import whisperx
 
-        segments = [
-            {"start": part.start, "end": part.end, "text": part.text} for part in transcript.segments if part.text
-        ]
+        segments = [{"start": s.start, "end": s.end, "text": s.text} for s in transcript.segments if s.text]
         with self._lock, inference(self._device, "float32"):
             model, alphabet = self._aligner(transcript.language)
             result = whisperx.align(segments, model, alphabet, samples, self._device)

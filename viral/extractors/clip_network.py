@@ -24,10 +24,7 @@ BACKBONES = ("r2plus1d", "vivit", "videomae")
 
 
 class ClipNetwork(Protocol):
-    """A spec that can create its network and prepare clips as the network's input.
-
-    A `NetworkSpec` that requests only clips is one.
-    """
+    """A spec that creates its network and prepares clips as input: any `NetworkSpec` that requests only clips."""
 
     weights: str
 
@@ -36,16 +33,16 @@ class ClipNetwork(Protocol):
         """The clips of a post."""
 
     def pixels(self, post: PostInput) -> npt.NDArray[np.uint8] | None:
-        """Those clips as input of the network: uint8 (C, T, H, W, 3); None if there are none."""
+        """Return the clips as input of the network, uint8 (C, T, H, W, 3); None if the post has none."""
 
     def load_network(self, resolve: Resolver) -> torch.nn.Module:
         """Return the backbone with the weights of the spec. Raises WeightsError."""
 
     def serialize(self, state: Mapping[str, torch.Tensor], resolve: Resolver) -> bytes:
-        """Serialise the fine-tuned tensors as a file that `weights` of a spec with the same parameters can name."""
+        """Serialise fine-tuned tensors as a file for the `weights` of a spec with the same parameters."""
 
     def features(self, network: torch.nn.Module, pixels: torch.Tensor) -> torch.Tensor:
-        """Features of clips: uint8 (N, T, H, W, 3) to float32 (N, …). Differentiable."""
+        """Compute the features of clips: uint8 (N, T, H, W, 3) to float32 (N, …). Differentiable."""
 
     def pool(self, features: torch.Tensor) -> torch.Tensor:
         """Pool the features of a post's clips, (C, …), into one vector (dim,)."""
@@ -55,7 +52,7 @@ def clip_network(name: str, params: Mapping[str, Any]) -> ExtractorSpec:
     """Return the spec of a backbone.
 
     Raises:
-        ConfigError: not a backbone, or invalid parameters.
+        ConfigError: the extractor is not one of `BACKBONES`, or a parameter is invalid.
     """
     if name not in BACKBONES:
         raise ConfigError(f"{name!r} cannot be trained on clips: choose from {', '.join(BACKBONES)}")
@@ -63,7 +60,7 @@ def clip_network(name: str, params: Mapping[str, Any]) -> ExtractorSpec:
 
 
 def as_clip_network(spec: ExtractorSpec) -> ClipNetwork:
-    """Cast the spec of a backbone to its second interface."""
+    """Cast the spec of a backbone to `ClipNetwork`."""
     return cast("ClipNetwork", spec)
 
 

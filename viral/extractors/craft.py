@@ -14,45 +14,42 @@ from viral.extractors.spec import Encode, ExtractorSpec, Resolver
 from viral.media.media import FrameBatch, Media
 from viral.media.requests import Frames, Packets, Request, hook
 
-_EVERY = 0.2  # on 43 real TikToks the cheap mode finds as many cuts as at 0.125
-_DENSE_EVERY = 0.125  # at 0.2 the dense mode misses cuts
+_EVERY = 0.2  # seconds; on 43 real TikToks the cheap mode finds as many cuts as at 0.125
+_DENSE_EVERY = 0.125  # seconds; at 0.2 the dense mode misses cuts
 _MIN_SECONDS = 0.125  # avoids a division by zero for a single frame
 _SIZE = (112, 112)  # statistics of light and change need no detail
 _MIN_BITS = 1e-4  # so that the logarithm is finite
 
-_LOOK = tuple(
-    f"{name}_{pooled}"
-    for pooled in ("mean", "std")
-    for name in ("brightness", "contrast", "colourfulness", "saturation")
-)
+_LIGHT = ("brightness", "contrast", "colourfulness", "saturation")
+_APPEARANCE = tuple(f"{name}_{statistic}" for statistic in ("mean", "std") for name in _LIGHT)
 CRAFT_COLUMNS = (
     "cuts_per_second",
     "log_shot_seconds",
     "log_bits_per_pixel",
     "bits_variation",
     "motion",
-    *_LOOK,
+    *_APPEARANCE,
     "opening_cuts_per_second",
     "opening_first_cut",
     "opening_motion",
     "opening_motion_max",
-    *(f"opening_{name}" for name in _LOOK),
+    *(f"opening_{name}" for name in _APPEARANCE),
     "opening_brightness_difference",
     "opening_colourfulness_difference",
 )
 """The columns of the vector. Brightness and contrast (mean and standard deviation of luma), saturation, and motion
 (change of a pixel within 0.2 s, with `dense` 0.125 s) are fractions of full scale; colourfulness is that of Hasler and
 Süsstrunk; `log_bits_per_pixel` is the decimal logarithm for predicted frames and rises with motion; `opening_first_cut`
-is in seconds, 3 without a cut; a difference is the opening's mean minus the whole video's."""
+is in seconds, 3 without a cut; a `_difference` is the mean of the opening minus that of the video."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Craft(ExtractorSpec):
     """Editing features of a video, as `CRAFT_COLUMNS`.
 
-    Only the opening is decoded; the rest is estimated from key frames and packet sizes, at a small part of the cost,
-    and `motion` is that of the opening. With `dense` the whole video is decoded and sampled at 8 fps, at the cost of a
-    full decode: choose it if cuts matter more than time.
+    By default only the opening is decoded fully; key frames and packet sizes stand for the rest at a fraction of the
+    cost, and `motion` is that of the opening. `dense` decodes the whole video and samples it at 8 fps: choose it if
+    cuts matter more than time.
     """
 
     dense: bool = False
@@ -64,13 +61,13 @@ class Craft(ExtractorSpec):
     revision: ClassVar[str] = "2"
 
     @property
-    def opening(self) -> Frames:
+    def opening_frames(self) -> Frames:
         """The frames of the first 3 s at 5 fps, with `dense` at 8 fps."""
         return hook(seconds=OPENING_SECONDS, every=_DENSE_EVERY if self.dense else _EVERY, size=_SIZE)
 
     @property
-    def whole(self) -> Frames:
-        """Eight key frames, shared with the image networks; with `dense`, the whole video at 8 fps."""
+    def video_frames(self) -> Frames:
+        """Eight key frames, the ones of the image networks; with `dense`, the whole video at 8 fps."""
         if self.dense:
             return Frames(every=_DENSE_EVERY, size=_SIZE, fit="inside")
         return Frames(count=8, size=_SIZE, choice="key", fit="inside")
@@ -78,7 +75,7 @@ class Craft(ExtractorSpec):
     @property
     def needs(self) -> tuple[Request, ...]:
         """The opening, the whole video, the packets."""
-        return (self.opening, self.whole, Packets())
+        return (self.opening_frames, self.video_frames, Packets())
 
     def load(self, device: str, resolve: Resolver) -> Encode:
         """Return the encoder; there is nothing to load."""
@@ -86,42 +83,32 @@ class Craft(ExtractorSpec):
 
     def _encode(self, post: PostInput) -> Vector | None:
         media = post.media
-        opening = media.frames(self.opening) if media else None
-        whole = media.frames(self.whole) if media else None
-        if media is None or opening is None or whole is None or not len(opening.data) or not len(whole.data):
+        opening = media.frames(self.opening_frames) if media else None
+        video = media.frames(self.video_frames) if media else None
+        if media is None or opening is None or video is None or not len(opening.data) or not len(video.data):
             return None
-        opening_look, whole_look = _look(opening.data), _look(whole.data)
-        values = [
-            *self._pace(media, opening, whole),
-            *whole_look,
-            *_opening_pace(media, opening),
-            *opening_look,
-            opening_look[0] - whole_look[0],
-            opening_look[2] - whole_look[2],
-        ]
-        return np.array(values, dtype=np.float32)
+        of_opening, of_video = _appearance(opening.data), _appearance(video.data)
+        difference = [of_opening[i] - of_video[i] for i in (0, 2)]  # of brightness and colourfulness
+        pace, opening_pace = self._pace(media, opening, video), _opening_pace(media, opening)
+        return np.array([*pace, *of_video, *opening_pace, *of_opening, *difference], dtype=np.float32)
 
-    def _pace(self, media: Media, opening: FrameBatch, whole: FrameBatch) -> list[float]:
-        seconds = _seconds(media, whole)
-        cuts = len(picture_cuts(whole) if self.dense else _cheap_cuts(media, opening, whole))
-        motion = differences((whole if self.dense else opening).data) / 255
+    def _pace(self, media: Media, opening: FrameBatch, video: FrameBatch) -> list[float]:
+        seconds = _seconds(media, video)
+        cuts = len(picture_cuts(video) if self.dense else _cheap_cuts(media, opening, video))
+        motion = differences((video if self.dense else opening).data) / 255
         return [cuts / seconds, np.log1p(seconds / (cuts + 1)), *_bits(media), _mean(motion)]
 
 
-def _cheap_cuts(media: Media, opening: FrameBatch, whole: FrameBatch) -> npt.NDArray[np.float64]:
+def _cheap_cuts(media: Media, opening: FrameBatch, video: FrameBatch) -> npt.NDArray[np.float64]:
     opening_cuts = picture_cuts(opening)
     packets = media.packets(Packets())
     if packets is None:
         return opening_cuts
     candidates = packet_cuts(packets)
-    return np.concatenate(
-        [opening_cuts, confirm_cuts(candidates[candidates >= OPENING_SECONDS], _joined(opening, whole))]
-    )
-
-
-def _joined(opening: FrameBatch, whole: FrameBatch) -> FrameBatch:
-    times, first = np.unique(np.concatenate([opening.pts_seconds, whole.pts_seconds]), return_index=True)
-    return FrameBatch(np.concatenate([opening.data, whole.data])[first], times)
+    later = candidates[candidates >= OPENING_SECONDS]
+    times, first = np.unique(np.concatenate([opening.pts_seconds, video.pts_seconds]), return_index=True)
+    frames = FrameBatch(np.concatenate([opening.data, video.data])[first], times)
+    return np.concatenate([opening_cuts, confirm_cuts(later, frames)])
 
 
 def _opening_pace(media: Media, opening: FrameBatch) -> list[float]:
@@ -142,16 +129,15 @@ def _bits(media: Media) -> list[float]:
     return [float(np.log10(max(bits.mean(), _MIN_BITS))), float(bits.std() / max(bits.mean(), _MIN_BITS))]
 
 
-def _look(frames: npt.NDArray[np.uint8]) -> list[float]:
-    looks = np.array([_frame_look(frame) for frame in frames])
-    return [*looks.mean(0), *looks.std(0)]
+def _appearance(frames: npt.NDArray[np.uint8]) -> list[float]:
+    rows = np.array([_light(frame) for frame in frames])
+    return [*rows.mean(0), *rows.std(0)]
 
 
-def _frame_look(frame: npt.NDArray[np.uint8]) -> list[float]:
-    # Every fourth pixel: same statistics, and all pixels would cost half as much as decoding.
+def _light(frame: npt.NDArray[np.uint8]) -> list[float]:
+    # A quarter of the pixels has the same statistics; all pixels would cost half as much as decoding.
     pixels = frame[::2, ::2].reshape(-1, 3).astype(np.float32) / np.float32(255)
-    # Luma of ITU-R BT.601.
-    luma = pixels @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
+    luma = pixels @ np.array([0.299, 0.587, 0.114], dtype=np.float32)  # of ITU-R BT.601
     highest, lowest = pixels.max(1), pixels.min(1)
     saturation = (highest - lowest) / np.maximum(highest, 1e-6)
     return [float(luma.mean()), float(luma.std()), colourfulness(pixels), float(saturation.mean())]

@@ -1,4 +1,4 @@
-"""Frame-wise audio descriptors with librosa's definitions, computed by torchaudio.
+"""Frame-wise audio descriptors as defined by librosa, computed by torchaudio.
 
 librosa itself compiles on first use and writes caches, which fails on a worker with a read-only home.
 """
@@ -19,7 +19,7 @@ WINDOW = 2048
 HOP = 512
 """librosa's defaults: windows of 93 ms every 23 ms, centred on their times."""
 
-# librosa's defaults too, up to _DYNAMIC_RANGE.
+# The next seven are librosa's defaults too.
 MFCCS = 20
 _BINS = WINDOW // 2 + 1
 _MELS = 128
@@ -68,26 +68,24 @@ class Analyser:
         padded = np.pad(samples, WINDOW // 2)
         count = 1 + len(samples) // HOP
         blocks = [self._block(padded, first, min(first + _BLOCK, count)) for first in range(0, count, _BLOCK)]
-        shape, mel = (torch.cat(parts) for parts in zip(*blocks, strict=True))
+        spectral, mel = (torch.cat(parts) for parts in zip(*blocks, strict=True))
         decibels = audio.amplitude_to_DB(mel[None], 10.0, _FLOOR, 0.0, _DYNAMIC_RANGE)[0]
-        rises = torch.diff(decibels, dim=0, prepend=decibels[:1]).clamp(min=0).mean(1)
+        onsets = torch.diff(decibels, dim=0, prepend=decibels[:1]).clamp(min=0).mean(1)
         return Descriptors(
-            spectral=torch.cat([shape, decibels @ self._cosines], dim=1).double().numpy(),
+            spectral=torch.cat([spectral, decibels @ self._cosines], dim=1).double().numpy(),
             crossings=_crossings(samples, count),
             rms=_rms(padded, count),
-            onsets=rises.double().numpy(),
+            onsets=onsets.double().numpy(),
             times=np.arange(count) * HOP / RATE,
         )
 
     def _block(self, padded: npt.NDArray[np.float32], first: int, last: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Pitches, centroid, bandwidth and roll-off (F, 15), and mel power (F, 128), of windows `first` to `last`."""
+        """Return pitches, centroid, bandwidth and roll-off (F, 15), and mel power (F, 128), of a range of windows."""
         import torch
         import torchaudio.functional as audio
 
-        piece = torch.from_numpy(padded[first * HOP : (last - 1) * HOP + WINDOW])
-        magnitude = audio.spectrogram(
-            piece, 0, self._window, WINDOW, HOP, WINDOW, 1.0, normalized=False, center=False
-        ).T
+        block, window = torch.from_numpy(padded[first * HOP : (last - 1) * HOP + WINDOW]), self._window
+        magnitude = audio.spectrogram(block, 0, window, WINDOW, HOP, WINDOW, 1.0, normalized=False, center=False).T
         power = magnitude**2
         pitches = power @ self._pitches
         pitches = pitches / _or_one(pitches.amax(1, keepdim=True))
@@ -95,13 +93,13 @@ class Analyser:
         centroid = weights @ self._frequencies
         spread = (self._frequencies - centroid[:, None]) ** 2
         bandwidth = (weights * spread).sum(1).sqrt()
-        below = magnitude.cumsum(1)
-        roll_off = self._frequencies[(below >= _ROLL_OFF * below[:, -1:]).byte().argmax(1)]
+        cumulative = magnitude.cumsum(1)
+        roll_off = self._frequencies[(cumulative >= _ROLL_OFF * cumulative[:, -1:]).byte().argmax(1)]
         return torch.cat([pitches, torch.stack([centroid, bandwidth, roll_off], 1)], 1), power @ self._mels
 
 
 def tempo(onsets: _Array) -> float:
-    """Tempo in beats per minute: the strongest autocorrelation lag of the onsets under a prior; 0 without onsets.
+    """Estimate beats per minute from the autocorrelation of the onsets, weighted by a prior; 0 without onsets.
 
     Source: Ellis 2007, Beat tracking by dynamic programming (log-normal prior around 120, one octave wide).
     """
@@ -116,7 +114,7 @@ def tempo(onsets: _Array) -> float:
 
 
 def _or_one(totals: torch.Tensor) -> torch.Tensor:
-    """The totals, with zeros replaced by 1, to divide by."""
+    """Replace zeros by 1, to divide by the totals."""
     return totals + (totals <= _FLOOR)
 
 
@@ -128,8 +126,7 @@ def _rms(padded: npt.NDArray[np.float32], count: int) -> _Array:
 
 
 def _crossings(samples: npt.NDArray[np.float32], count: int) -> _Array:
-    # Edge padding, as padding with zeros would add crossings.
-    negative = np.pad(samples, WINDOW // 2, mode="edge") < -_FLOOR
+    negative = np.pad(samples, WINDOW // 2, mode="edge") < -_FLOOR  # padding with zeros would add crossings
     changes = np.concatenate([[0], np.cumsum(negative[1:] != negative[:-1])])
     starts = np.arange(count) * HOP
     fraction: _Array = (changes[starts + WINDOW - 1] - changes[starts]) / WINDOW
@@ -137,7 +134,7 @@ def _crossings(samples: npt.NDArray[np.float32], count: int) -> _Array:
 
 
 def _pitch_filters() -> _Array:
-    """The weight of each frequency for each pitch class, (1025, 12), for A = 440 Hz.
+    """Return the weight of each frequency for each pitch class, (1025, 12), with A at 440 Hz.
 
     Gaussian bumps around the pitches, with less weight away from the middle octaves. Source: Ellis 2007, Chroma feature
     analysis and synthesis; the same numbers as `librosa.filters.chroma`.
@@ -151,6 +148,5 @@ def _pitch_filters() -> _Array:
     bumps = np.exp(-0.5 * (2 * away / widths[:, None]) ** 2)
     bumps /= np.linalg.norm(bumps, axis=1, keepdims=True)
     bumps *= np.exp(-0.5 * ((steps[:, None] / _PITCHES - 5) / 2) ** 2)
-    # The formula starts at A; the columns start at C.
-    filters: _Array = np.roll(bumps, -3, axis=1)[:_BINS]
+    filters: _Array = np.roll(bumps, -3, axis=1)[:_BINS]  # the formula starts at A, the columns at C
     return filters

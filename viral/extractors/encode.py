@@ -1,4 +1,4 @@
-"""Runs the extractors of a feature set over a batch. Backfill, training and serving all use it."""
+"""Run the extractors of a feature set over a batch, in backfill, training and serving alike."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class EncodedBatch:
     """Results of a batch: per post, vectors, notes and errors by extractor name.
 
     Attributes:
-        vectors: every extractor; None if the modality is absent or the extractor failed.
-        notes: the extractors that returned a note, as compact JSON with sorted keys.
-        errors: the extractors that failed, with a one-line message (the row's reason is `ExtractorError.reason`).
-        seconds: time of each extractor for the whole batch.
+        vectors: vector of every extractor; None if the modality is absent or the extractor failed.
+        notes: notes of the extractors that returned one, as compact JSON with sorted keys.
+        errors: one-line messages of the extractors that failed (the row's reason is `ExtractorError.reason`).
+        seconds: time per extractor for the whole batch.
     """
 
     vectors: list[dict[str, Vector | None]]
@@ -81,14 +81,14 @@ def _run(extractor: Extractor, posts: Sequence[PostInput]) -> list[_Result]:
 def _validate(extractor: Extractor, output: ExtractorOutput) -> _Result:
     if output is None:
         return _Result()
-    if isinstance(output, VectorWithNote) != extractor.has_note:
-        raise ValueError(f"{'a' if isinstance(output, VectorWithNote) else 'no'} note, contrary to its spec")
-    vector = output.vector if isinstance(output, VectorWithNote) else output
+    vector, note = (output.vector, output.note) if isinstance(output, VectorWithNote) else (output, None)
+    if (note is not None) != extractor.has_note:
+        raise ValueError(f"{'no' if note is None else 'a'} note, contrary to its spec")
     if vector.shape != (extractor.dim,) or vector.dtype != np.float32:
         raise ValueError(f"a vector {vector.dtype} {vector.shape}, not float32 ({extractor.dim},)")
     if not np.isfinite(vector).all():
         raise ValueError(f"{np.count_nonzero(~np.isfinite(vector))} values are not finite")
-    return _Result(vector, _to_json(output.note) if isinstance(output, VectorWithNote) else None)
+    return _Result(vector, None if note is None else _to_json(note))
 
 
 def _to_json(note: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Feature columns imported from a table: vectors without an extractor that could make more of them."""
+"""Feature columns imported from a table; no extractor can compute them for other posts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class ExternalFeatures(ExtractorSpec):
         name: name of the column.
         modality: the modality shown to users.
         length: length of the vectors.
-        digest: hash of the imported table, so that vectors of another table are never mistaken for these.
+        digest: hash of the imported table, to tell its vectors from those of other tables.
     """
 
     name: str  # type: ignore[misc]  # a parameter here, not a constant of the class
@@ -40,10 +40,10 @@ class ExternalFeatures(ExtractorSpec):
         return REGISTRY_NAME
 
     def check(self, resolve: Resolver) -> None:
-        """Raise WeightsError: no extractor makes these vectors."""
+        """Raise WeightsError: no extractor computes these vectors."""
         raise WeightsError(
-            f"the vectors {self.name} came with a table (viral train --features): no extractor makes them "
-            "from a video; score the posts of that table with viral score --all"
+            f"the vectors {self.name} came with a table (viral train --features): no extractor computes "
+            "them from a video; score the posts of that table with viral score --all"
         )
 
     def load(self, device: str, resolve: Resolver) -> Encode:

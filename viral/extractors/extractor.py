@@ -15,15 +15,14 @@ from viral.media.requests import Request
 
 Vector = npt.NDArray[np.float32]
 
-OPENING_SECONDS = 3.0  # the hook, with the length that `media.requests.hook` has
+OPENING_SECONDS = 3.0  # the hook; the default of `media.requests.hook`
 
 
 @dataclass(frozen=True)
 class VectorWithNote:
-    """A vector, and a note about the post in words, for example a timed transcript.
+    """A vector with a JSON-serialisable note about the post, for example a timed transcript.
 
-    The note is JSON-serialisable. The feature table stores it beside the vector for people and search; models never
-    see it.
+    The feature table stores notes for people and search; models never see them.
     """
 
     vector: Vector
@@ -36,10 +35,10 @@ ExtractorOutput = Vector | VectorWithNote | None
 
 @dataclass(frozen=True)
 class Context:
-    """A post's facts at the moment of posting: with the video itself, all that a model may see.
+    """Facts known at the moment of posting: besides the video itself, the only input of a model.
 
-    It has no field for counts that arise after posting, so none can leak into a feature. `sound_posts_before` counts
-    earlier posts of the same root with the sound, `sound_uses_before` earlier uses anywhere.
+    There is no field for counts after posting, so none can leak into a feature. `sound_posts_before` counts earlier
+    posts of the same root with the sound, `sound_uses_before` earlier uses anywhere.
     """
 
     caption: str | None = None
@@ -65,11 +64,11 @@ class Extractor(Protocol):
 
     @property
     def name(self) -> str:
-        """Its column in the feature table, and its stream in a model."""
+        """Name of its column in the feature table, and of its stream in a model."""
 
     @property
     def modality(self) -> str:
-        """The modality shown to users: `metadata`, `text`, `audio`, `editing`, `image`, `video`, `screen`, `faces`."""
+        """Modality shown to users: metadata, text, audio, speech, editing, image, video, screen or faces."""
 
     @property
     def dim(self) -> int:

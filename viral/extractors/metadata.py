@@ -1,4 +1,4 @@
-"""Metadata features: posting time, author, form of the caption, and facts of the file."""
+"""Metadata features: posting time, author, form of the caption, and facts about the file."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ METADATA_COLUMNS = (
     "has_audio",
     "media_known",
 )
-"""The columns of the vector. `log_x` is log(1 + x); hours and weekdays are in UTC; the aspect ratio is width by height;
-a `_known` flag is 1 if the columns before it are known, otherwise all are 0."""
+"""The columns of the vector. `log_x` is log(1 + x); hours and weekdays are in UTC; `aspect_ratio` is width by height; a
+`_known` flag is 1 if the columns before it are known, otherwise they and the flag are 0."""
 
 _T = TypeVar("_T")
 
@@ -62,12 +62,9 @@ _EMOJI = re.compile(
 
 @dataclass(frozen=True, kw_only=True)
 class Metadata(ExtractorSpec):
-    """Posting time, form of the caption, the author's followers and facts of the file, as `METADATA_COLUMNS`.
+    """Posting time, form of the caption, the author's followers and facts about the file, as `METADATA_COLUMNS`.
 
-    Nothing that arises after posting: `Context` has no field for it. Absent if nothing at all is known.
-
-    Args:
-        author: whether to include the author's followers; without them a model sees only the post.
+    Absent if the post has neither media nor context. With `author=False`, the author's followers are left out.
     """
 
     author: bool = True
@@ -79,7 +76,7 @@ class Metadata(ExtractorSpec):
     revision: ClassVar[str] = "1"
 
     def identity(self, resolve: Resolver) -> dict[str, Any]:
-        """Its parameters; empty with the default, as in feature sets from before `author` existed."""
+        """The parameters; none for the default, to keep the fingerprints from before `author` existed."""
         return {} if self.author else self.params()
 
     def load(self, device: str, resolve: Resolver) -> Encode:
@@ -130,8 +127,7 @@ def _columns(
 
 
 def _clock(posted_at: datetime) -> list[float]:
-    # A time without a zone is UTC, as in the posts table.
-    time = posted_at.astimezone(UTC) if posted_at.tzinfo else posted_at
+    time = posted_at.astimezone(UTC) if posted_at.tzinfo else posted_at  # UTC without a zone, as in the posts table
     hour = 2 * math.pi * (time.hour + time.minute / 60) / 24
     weekday = 2 * math.pi * time.weekday() / 7
     return [math.sin(hour), math.cos(hour), math.sin(weekday), math.cos(weekday)]

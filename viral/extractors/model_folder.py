@@ -11,33 +11,32 @@ from viral.weights.manifest import combined_digest, file_digest
 from viral.weights.resolve import find_weights, weights_identity
 
 
-def model_folder(weights: str, known: Collection[str], needed: Collection[str], resolve: Resolver) -> Path:
+def model_folder(weights: str, names: Collection[str], required: Collection[str], resolve: Resolver) -> Path:
     """Return the folder of a model.
 
     Args:
-        weights: the name of a known model, or the path of a folder.
-        known: the names of known models, as in `CATALOGUE`.
-        needed: file name patterns, each of which must match a file.
-        resolve: locates known models.
+        weights: one of `names`, or the path of a folder.
+        names: names of models in `CATALOGUE`.
+        required: file name patterns, each of which must match a file.
+        resolve: locates the models in `CATALOGUE`.
 
     Raises:
-        WeightsError: the model is not on this machine, or incomplete.
+        WeightsError: the model is not on this machine, or a file is missing.
     """
-    folder = find_weights(weights, resolve) if weights in known else Path(weights).expanduser()
+    folder = find_weights(weights, resolve) if weights in names else Path(weights).expanduser()
     if not folder.is_dir():
-        raise WeightsError(f"no model at {weights}: give {', '.join(known)}, or the path of a folder")
-    if missing := [pattern for pattern in needed if not any(folder.glob(pattern))]:
-        raise WeightsError(f"the model in {folder} lacks {missing[0]}: it needs {', '.join(needed)}")
+        raise WeightsError(f"no model at {weights}: give {', '.join(names)}, or the path of a folder")
+    if missing := [pattern for pattern in required if not any(folder.glob(pattern))]:
+        raise WeightsError(f"the model in {folder} lacks {missing[0]}: it needs {', '.join(required)}")
     return folder
 
 
-def folder_identity(weights: str, known: Collection[str], needed: Collection[str], resolve: Resolver) -> str:
-    """Identify a model in a fingerprint: `weights_identity` of a known model, else a SHA-256 over its files.
+def folder_identity(weights: str, names: Collection[str], required: Collection[str], resolve: Resolver) -> str:
+    """Identify a model in a fingerprint: by `weights_identity` if it is in `names`, else by a SHA-256 of its files.
 
-    Raises:
-        WeightsError: as `model_folder`.
+    Arguments and errors are those of `model_folder`.
     """
-    if weights in known:
+    if weights in names:
         return weights_identity(weights, {weights: weights}, resolve)
-    files = sorted(path for path in model_folder(weights, known, needed, resolve).iterdir() if path.is_file())
+    files = sorted(path for path in model_folder(weights, names, required, resolve).iterdir() if path.is_file())
     return f"sha256:{combined_digest({path.name: file_digest(path) for path in files})}"

@@ -34,7 +34,7 @@ _SEED = 0  # of random weights, which must be the same on every machine
 class NetworkSpec(ExtractorSpec):
     """An extractor with a network. `weights` is a name in `pretrained`, `random`, or a file's path or URI.
 
-    The defaults fit torchvision's networks: one file of weights, and a head that is a single layer.
+    The default methods fit torchvision's networks: one file of weights, and a head that is a single layer.
     """
 
     weights: str
@@ -45,17 +45,17 @@ class NetworkSpec(ExtractorSpec):
     head: ClassVar[str] = "fc"
     """The classification layer, which is removed."""
     batch_size: ClassVar[int] = 64
-    """Frames or clips per forward pass; takes some GB of GPU memory."""
+    """Frames or clips per forward pass on a GPU; takes some GB of memory."""
     mean: ClassVar[tuple[float, float, float]]
     std: ClassVar[tuple[float, float, float]]
 
     @property
     def version(self) -> str:
-        """The revision; marks random weights."""
+        """The revision, with a suffix for random weights."""
         return f"{self.revision}-{RANDOM}" if self.weights == RANDOM else self.revision
 
     def identity(self, resolve: Resolver) -> dict[str, Any]:
-        """The parameters; unnamed weights are identified by the SHA-256 of their files."""
+        """The parameters; weights without a name are identified by the SHA-256 of their files."""
         _, digest = split_pinned(self.weights)
         if digest or self.weights == RANDOM or self.weights in self.pretrained:
             return self.params() | {"weights": weights_identity(self.weights, self.pretrained, resolve)}
@@ -94,11 +94,11 @@ class NetworkSpec(ExtractorSpec):
             return [self.pool(part).cpu().numpy() if len(part) else None for part in per_post]
 
     def pixels(self, post: PostInput) -> npt.NDArray[np.uint8] | None:
-        """Input of the network: uint8 (N, …, H, W, 3); None if the post has no video."""
+        """Return the input of the network, uint8 (N, …, H, W, 3); None if the post has no video."""
         raise NotImplementedError
 
     def files(self, resolve: Resolver) -> tuple[Path, ...]:
-        """Local files of the weights, the one with the tensors last. Raises WeightsError."""
+        """Return the local files of the weights, the one with the tensors last. Raises WeightsError."""
         name = self.pretrained.get(self.weights)
         return (find_weights(name, resolve) if name else resolve(self.weights),)
 
@@ -115,11 +115,11 @@ class NetworkSpec(ExtractorSpec):
         return network
 
     def adapt_state_dict(self, state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Select the tensors of the backbone from a file, under their names in it."""
+        """Select the backbone's tensors in a published file, and rename them if necessary."""
         return {key: value for key, value in state.items() if not key.startswith(f"{self.head}.")}
 
     def features(self, network: torch.nn.Module, pixels: torch.Tensor) -> torch.Tensor:
-        """Features of frames or clips: uint8 (N, …, H, W, 3) to float32 (N, …). Differentiable."""
+        """Compute the features of frames or clips: uint8 (N, …, H, W, 3) to float32 (N, …). Differentiable."""
         features: torch.Tensor = network(self._normalised(pixels)).float()
         return features
 
@@ -141,7 +141,7 @@ class NetworkSpec(ExtractorSpec):
         """Return the backbone with the weights of the spec. Raises WeightsError."""
         import torch
 
-        # Random weights are the same everywhere, and the caller's random state is left alone.
+        # A fixed seed gives the same random weights everywhere; fork_rng preserves the caller's random state.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(_SEED)
             network = self.build_backbone(resolve)
@@ -166,7 +166,7 @@ class NetworkSpec(ExtractorSpec):
 
 @contextmanager
 def inference(device: str, precision: Precision) -> Iterator[None]:
-    """Inference mode in a precision; on a GPU without TF32 and with deterministic algorithms."""
+    """Enable inference mode in a precision; on a GPU, disable TF32 and use deterministic algorithms."""
     import torch
 
     with ExitStack() as stack:

@@ -33,12 +33,12 @@ OCR_COLUMNS = (
     "bottom",
 )
 """The columns before the embedding. `share_of_time` is the fraction of the time with text, `opening_share` the fraction
-of the frames of the first 3 s; areas are fractions of the picture; `lines_mean` is the number of lines per frame; words
-and characters are counted in the distinct lines, as log(1 + n); `renewal` is distinct lines per line, 1 if every frame
-has new text; `confidence` is the mean over lines; `top`, `middle` and `bottom` are the fractions of the text's area in
-the thirds of the picture. All are 0 without text."""
+of the frames of the first 3 s; areas are fractions of the picture; `lines_mean` is the number of lines per frame;
+`log_words` and `log_characters` count the distinct lines, as log(1 + n); `renewal` is distinct lines per line, 1 if
+every frame has new text; `confidence` is the mean over lines; `top`, `middle` and `bottom` are the fractions of the
+text's area in the thirds of the picture. All are 0 without text."""
 
-_SHORT_SIDE = 480  # reads subtitles of 3 % of the height as well as the full 576, at under half the cost
+_SHORT_SIDE = 480  # subtitles of 3 % of the height are read as well as at 576, at under half the cost
 
 ReadLines = Callable[[Image], tuple[TextLine, ...]]
 Embed = Callable[[str], Vector]
@@ -49,7 +49,7 @@ class OCR(ExtractorSpec):
     """Text in up to `frames` key frames and three frames of the opening.
 
     The vector is `OCR_COLUMNS` and the embedding of the distinct lines, 384 values of unit length, or zeros without
-    text. It is absent only without frames, as the lack of text is itself a feature. The note has the distinct `lines`.
+    text. Absent only without frames, as the lack of text is a feature too. The note has the distinct `lines`.
 
     Source: PP-OCR, Du et al. 2020, arXiv 2009.09941; models PP-OCRv6 small (Apache-2.0) in the wheel `rapidocr`.
     """
@@ -65,7 +65,7 @@ class OCR(ExtractorSpec):
 
     @property
     def frame_sample(self) -> FrameSample:
-        """The frames to read."""
+        """The frames to search for text."""
         return FrameSample(short_side=_SHORT_SIDE, keyframes=self.frames)
 
     @property
@@ -98,7 +98,7 @@ class OCR(ExtractorSpec):
 
 
 def ocr_vector(text: ScreenText, embed: Embed) -> Vector:
-    """Return `OCR_COLUMNS` and the embedding of a text."""
+    """Return the values of `OCR_COLUMNS`, followed by the embedding of the text."""
     joined = " ".join(text.distinct)
     embedding = embed(joined) if joined else np.zeros(SENTENCE_DIM, np.float32)
     return np.concatenate([np.array(_statistics(text), np.float32), embedding])
@@ -106,19 +106,13 @@ def ocr_vector(text: ScreenText, embed: Embed) -> Vector:
 
 def _statistics(text: ScreenText) -> list[float]:
     counts = [len(lines) for lines in text.lines]
-    # Boxes may overlap at their margins.
-    areas = [min(1.0, sum(line.area for line in lines)) for lines in text.lines]
+    areas = [min(1.0, sum(line.area for line in lines)) for lines in text.lines]  # boxes may overlap
     has_text = np.array(counts) > 0
     confidences = [line.confidence for line in text.all_lines()]
     return [
-        text.times.mean(has_text),
-        text.times.mean(areas),
-        max(areas),
-        text.times.opening_mean(has_text),
-        text.times.opening_mean(areas),
-        text.times.mean(counts),
-        float(np.log1p(len(text.words))),
-        float(np.log1p(sum(map(len, text.distinct)))),
+        *(text.times.mean(has_text), text.times.mean(areas), max(areas)),
+        *(text.times.opening_mean(has_text), text.times.opening_mean(areas), text.times.mean(counts)),
+        *(float(np.log1p(n)) for n in (len(text.words), sum(map(len, text.distinct)))),
         len(text.distinct) / max(sum(counts), 1),
         float(np.mean(confidences)) if confidences else 0.0,
         *_thirds(text),

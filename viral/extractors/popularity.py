@@ -12,15 +12,15 @@ from viral.extractors.extractor import PostInput, Vector
 from viral.extractors.spec import Encode, ExtractorSpec, Resolver
 
 POPULARITY_COLUMNS = ("log_posts_before", "posts_known", "log_uses_before", "uses_known")
-"""The columns of the vector: log(1 + x) of the root's earlier posts with the sound, and of the uses that an earlier
-scrape counted. The flag after each is 1 if the number is known; an unknown number is 0."""
+"""The columns of the vector: log(1 + x) of the number of earlier posts in the root with the sound, and of earlier uses
+anywhere, each followed by a flag. The flag is 1 if the number is known; an unknown number is 0."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Popularity(ExtractorSpec):
     """The popularity of the sound at the moment of posting, as `POPULARITY_COLUMNS`; absent if unknown.
 
-    In a backfill the numbers come from the table that `viral sounds` derives from the posts.
+    A backfill reads the numbers from the table that `viral sounds` derives from the posts.
     """
 
     name: ClassVar[str] = "popularity"

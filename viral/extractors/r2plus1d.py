@@ -16,7 +16,7 @@ from viral.media.requests import Clips
 if TYPE_CHECKING:
     import torch
 
-_HEIGHT, _WIDTH = 128 / 112, 171 / 112  # of the resized frame, as multiples of the side of the centre crop
+_HEIGHT, _WIDTH = 128 / 112, 171 / 112  # of the resized frame, as multiples of the side of the crop
 _FRAMES_PER_SECOND = 15  # as torchvision trained it (references/video_classification, --frame-rate 15)
 
 
@@ -25,14 +25,14 @@ class R2Plus1D(NetworkSpec):
     """Pooled features of R(2+1)D-18, averaged over `clips` clips that begin at key frames.
 
     A clip has 16 frames, resized to 128x171 and cropped to the centre 112x112, as in torchvision's Kinetics-400
-    transform. The weights are trained for this; fewer `frames` or another crop `size` fit them less.
+    transform. The weights were trained with these; other `frames` or `size` suit them less.
     Source: Tran et al. 2018, arXiv 1711.11248; torchvision's Kinetics-400 weights.
     """
 
     weights: str = "kinetics400"
     clips: Annotated[int, Field(ge=1)] = 3
     frames: Annotated[int, Field(ge=2)] = 16  # as the weights were trained
-    size: Annotated[int, Field(ge=32)] = 112  # the same
+    size: Annotated[int, Field(ge=32)] = 112  # as the weights were trained
 
     name: ClassVar[str] = "r2plus1d"
     modality: ClassVar[str] = "video"
@@ -45,10 +45,8 @@ class R2Plus1D(NetworkSpec):
     @property
     def needs(self) -> tuple[Clips]:
         """Clips of about a second, at 128x171."""
-        step = 1 / _FRAMES_PER_SECOND
-        return (
-            Clips(count=self.clips, frames=self.frames, step=step, size=self._resized, choice="key", fit="stretch"),
-        )
+        size, step = self._resized, 1 / _FRAMES_PER_SECOND
+        return (Clips(count=self.clips, frames=self.frames, step=step, size=size, choice="key", fit="stretch"),)
 
     def pixels(self, post: PostInput) -> npt.NDArray[np.uint8] | None:
         """Centre crops of the clips, uint8 (C, T, 112, 112, 3)."""
@@ -63,7 +61,7 @@ class R2Plus1D(NetworkSpec):
         return round(self.size * _HEIGHT), round(self.size * _WIDTH)
 
     def network(self) -> torch.nn.Module:
-        """R(2+1)D-18."""
+        """Create R(2+1)D-18."""
         from torchvision.models.video import r2plus1d_18
 
         network: torch.nn.Module = r2plus1d_18(weights=None)

@@ -43,10 +43,10 @@ def extractor_class(name: str) -> type[ExtractorSpec]:
     Raises:
         ConfigError: unknown name; the message lists the extractors.
     """
-    known = {**EXTRACTORS, **_NAMED_BY_PARAMETER}
-    if name not in known:
+    classes = {**EXTRACTORS, **_NAMED_BY_PARAMETER}
+    if name not in classes:
         raise ConfigError(f"no extractor is named {name!r}: choose from {', '.join(EXTRACTORS)}")
-    module, _, attribute = known[name].partition(":")
+    module, _, attribute = classes[name].partition(":")
     spec_class: type[ExtractorSpec] = getattr(import_module(module), attribute)
     return spec_class
 

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from viral.extractors.image_network import ImageNetworkSpec
-
-if TYPE_CHECKING:
-    import torch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,10 +19,3 @@ class ResNet50(ImageNetworkSpec):
     dim: ClassVar[int] = 2048
     revision: ClassVar[str] = "2"
     pretrained: ClassVar[dict[str, str]] = {"imagenet": "resnet50-imagenet"}
-
-    def network(self) -> torch.nn.Module:
-        """ResNet-50."""
-        from torchvision.models import resnet50
-
-        network: torch.nn.Module = resnet50(weights=None)
-        return network

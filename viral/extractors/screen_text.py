@@ -19,8 +19,8 @@ Image = npt.NDArray[np.uint8]
 _REQUIREMENT = "rapidocr==3.10.0"
 DETECTOR = PackagedWeights(_REQUIREMENT, "rapidocr", "models/PP-OCRv6_det_small.onnx", "090f04ab")
 RECOGNISER = PackagedWeights(_REQUIREMENT, "rapidocr", "models/PP-OCRv6_rec_small.onnx", "6f327246")
-_MIN_CONFIDENCE = 0.6
-_MIN_LETTERS = 2  # a single letter is nearly always an object that looks like one: a ring, a pole, an ear
+_MIN_CONFIDENCE = 0.6  # stricter than RapidOCR's default of 0.5
+_MIN_LETTERS = 2  # a single letter is nearly always an object that looks like one, for example a ring
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class TextLine:
 
 @dataclass(frozen=True)
 class ScreenText:
-    """On-screen text of a video: per sampled frame its lines, from top to bottom."""
+    """On-screen text of a video: the lines of each sampled frame, from top to bottom."""
 
     times: FrameTimes
     lines: tuple[tuple[TextLine, ...], ...]
@@ -63,7 +63,7 @@ class ScreenText:
 
 
 def line_reader(threads: int) -> Callable[[Image], tuple[TextLine, ...]]:
-    """Return a reader of images, uint8 RGB (H, W, 3). `threads` also sets OpenCV's threads for the whole process.
+    """Return a reader of uint8 RGB images (H, W, 3). `threads` also sets OpenCV's threads for the whole process.
 
     PP-OCRv6 small reads Latin, Chinese and Japanese script, but drops Vietnamese vowels with two diacritics. It reads
     no other script (Korean, Cyrillic, Arabic, Thai, ...); for Cyrillic and Arabic it returns nothing.
@@ -71,7 +71,7 @@ def line_reader(threads: int) -> Callable[[Image], tuple[TextLine, ...]]:
     Raises:
         WeightsError: the package or one of its models is missing. Nothing is ever downloaded.
     """
-    # Explicit paths: RapidOCR downloads models that it has to look for itself.
+    # Without explicit paths RapidOCR would download the models.
     models = {"Det.model_path": str(DETECTOR.find()), "Rec.model_path": str(RECOGNISER.find())}
     import cv2
     from rapidocr import RapidOCR
@@ -106,7 +106,7 @@ def _lines(result: Any, height: int, width: int) -> tuple[TextLine, ...]:
 
 
 def _area(box: npt.NDArray[np.float32]) -> float:
-    """The area of a quadrilateral, (4, 2), by the shoelace formula."""
+    """Return the area of a quadrilateral, (4, 2), by the shoelace formula."""
     x, y = np.asarray(box, np.float64).T
     return float(abs(x @ np.roll(y, -1) - y @ np.roll(x, -1)) / 2)
 

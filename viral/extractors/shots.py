@@ -40,10 +40,10 @@ variation of the shots' lengths; `short_share` the fraction of shots under 1 s; 
 class Shots(ExtractorSpec):
     """Shots detected by TransNetV2, as `SHOT_COLUMNS`: more accurate than the cuts of `craft`, and far more expensive.
 
-    It decodes the whole video and passes a frame every `every` seconds to the network, which was trained at 25 to 30
-    fps. Of 19 visible cuts in five TikToks it finds 18; at 15 fps, half the cost, it finds 16 and misses dim ones.
-    `craft` finds 15, with three false positives. A second of video takes the network about half a second on one core,
-    a fifth of a second in `bfloat16` if the processor supports it, with the same cuts.
+    The whole video is decoded, and the network, trained at 25 to 30 fps, gets a frame every `every` seconds. It finds
+    18 of 19 visible cuts in five TikToks; at 15 fps, half the cost, 16. `craft` finds 15, with three false positives.
+    The network takes about 0.5 s per second of video on one core, or 0.2 s in `bfloat16` if the processor supports it,
+    with the same cuts.
     """
 
     every: Annotated[float, Field(gt=0, le=0.1)] = 1 / 30
@@ -57,7 +57,7 @@ class Shots(ExtractorSpec):
 
     @property
     def needs(self) -> tuple[Frames]:
-        """All frames, at twice the network's size, so that bars can be cropped."""
+        """All frames, at twice the network's input size, so that black bars can be cropped."""
         return (Frames(every=self.every, size=(2 * INPUT[0], 2 * INPUT[1]), fit="stretch"),)
 
     def check(self, resolve: Resolver) -> None:

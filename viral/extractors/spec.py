@@ -12,12 +12,12 @@ from viral.media.requests import Request
 from viral.weights.catalogue import Resolver as Resolver
 
 Encode = Callable[[PostInput], ExtractorOutput]
-"""Encodes one post. Taking a single post, it cannot depend on the rest of a batch."""
+"""Encodes a single post, so the output cannot depend on the rest of a batch."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExtractorSpec(ABC):
-    """An extractor by name and parameters, which are the fields of the subclass. Creating a spec loads nothing."""
+    """Name and parameters of an extractor; the parameters are the subclass's fields. Creating a spec loads nothing."""
 
     name: ClassVar[str]
     modality: ClassVar[str]
@@ -40,7 +40,7 @@ class ExtractorSpec(ABC):
 
     @property
     def tokens(self) -> int:
-        """Number of equally long tokens in a vector, one after the other (time steps, for example)."""
+        """Number of tokens (for example, time steps) of equal length whose concatenation is the vector."""
         return 1
 
     @property
@@ -75,7 +75,7 @@ class ExtractorSpec(ABC):
 
 @dataclass(frozen=True)
 class _SpecProperties:
-    """The part of the extractor protocol that the spec implements."""
+    """Properties of the extractor protocol, delegated to the spec."""
 
     spec: ExtractorSpec
 
@@ -121,7 +121,7 @@ class LoadedExtractor(_SpecProperties):
 
 @dataclass(frozen=True)
 class BatchedExtractor(_SpecProperties):
-    """A spec with its weights on a GPU, which needs the frames of several posts at once to be busy.
+    """A spec with its weights on a GPU; encodes several posts at once, as one would not use the GPU fully.
 
     The last digits of a vector then depend on its neighbours in the batch: see `NetworkSpec.batch_size`.
     """

@@ -1,14 +1,16 @@
-"""Speech features (amount, pace, timing, clarity, language), and the transcript."""
+"""Speech features (amount, pace, timing, clarity and language), with the transcript as note."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
-from viral.extractors.alignment import KNOWN_ALIGNERS, NEEDED, Aligners
+from viral.extractors.alignment import ALIGNMENT_MODELS, REQUIRED_FILES, Aligners
 from viral.extractors.extractor import OPENING_SECONDS, PostInput, VectorWithNote
 from viral.extractors.model_folder import folder_identity, model_folder
 from viral.extractors.spec import Encode, Resolver
@@ -17,7 +19,6 @@ from viral.extractors.transcript import Transcript
 from viral.extractors.transcription import TRACK
 
 _PAUSE_SECONDS = 0.3  # shorter silences occur within words or between them
-
 LANGUAGES = ("en", "es", "pt", "fr", "de", "it", "ru", "tr", "ar", "hi", "id", "vi", "th", "ja", "ko", "zh")
 
 SPEECH_COLUMNS = (
@@ -37,9 +38,9 @@ SPEECH_COLUMNS = (
 )
 """The columns of the vector. `share` is the fraction of the track with speech, `opening_share` that of its first 3 s,
 `begins` the start of the first turn. A pause is a silence of at least 0.3 s between two turns. Times are in seconds;
-pauses are 0 if there are none. Words are given per second of speech, and as log(words + 1). A segment's confidence is
-the geometric mean of its token probabilities, averaged over segments by length. One `language_` is 1, the others 0. All
-but words, confidence and language depend only on voice activity, not on the weights."""
+pauses are 0 if there are none. `words_per_second` refers to seconds of speech, `log_words` is log(words + 1). A
+segment's confidence is the geometric mean of its token probabilities; `confidence_mean` weights segments by length. One
+`language_` is 1, the others 0. The columns before `words_per_second` depend only on voice activity."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +49,7 @@ class Speech(SpokenSpec):
 
     The note has `text`, `language`, `language_confidence`, `turns` (start and end), `segments` (start, end, text,
     confidence) and, if `aligners` has the language, `words` (word, start, end, score). `aligners` maps languages to
-    names in `KNOWN_ALIGNERS` or folders of wav2vec 2.0 models; they do not change the vector.
+    names in `ALIGNMENT_MODELS` or folders of wav2vec 2.0 models; they do not change the vector.
     """
 
     name: ClassVar[str] = "speech"
@@ -62,23 +63,19 @@ class Speech(SpokenSpec):
 
     def identity(self, resolve: Resolver) -> dict[str, Any]:
         """The parameters, with weights and aligners identified by content. Raises WeightsError."""
-        aligners = {
-            language: folder_identity(name, KNOWN_ALIGNERS, NEEDED, resolve) for language, name in self.aligners.items()
-        }
+        identify = partial(folder_identity, names=ALIGNMENT_MODELS, required=REQUIRED_FILES, resolve=resolve)
+        aligners = {language: identify(name) for language, name in self.aligners.items()}
         return super().identity(resolve) | {"aligners": aligners}
 
     def check(self, resolve: Resolver) -> None:
         """Check that the weights and all aligners are available. Raises WeightsError."""
         super().check(resolve)
-        for name in self.aligners.values():
-            model_folder(name, KNOWN_ALIGNERS, NEEDED, resolve)
+        self._aligner_folders(resolve)
 
     def load(self, device: str, resolve: Resolver) -> Encode:
         """Load WhisperX; aligners are loaded on first use. Raises ConfigError and WeightsError."""
-        folders = {
-            language: model_folder(name, KNOWN_ALIGNERS, NEEDED, resolve) for language, name in self.aligners.items()
-        }
-        transcribe, align = self.transcriber(device, resolve), Aligners(folders, device)
+        align = Aligners(self._aligner_folders(resolve), device)
+        transcribe = self.transcriber(device, resolve)
 
         def encode(post: PostInput) -> VectorWithNote | None:
             transcript = transcribe(post)
@@ -89,12 +86,16 @@ class Speech(SpokenSpec):
 
         return encode
 
+    def _aligner_folders(self, resolve: Resolver) -> dict[str, Path]:
+        find = partial(model_folder, names=ALIGNMENT_MODELS, required=REQUIRED_FILES, resolve=resolve)
+        return {language: find(name) for language, name in self.aligners.items()}
+
 
 def _vector(transcript: Transcript) -> np.ndarray[Any, np.dtype[np.float32]]:
     opening = min(OPENING_SECONDS, transcript.seconds)
     pauses = [pause for pause in transcript.pauses if pause >= _PAUSE_SECONDS]
-    lengths = np.array([max(part.end - part.start, 1e-3) for part in transcript.segments] or [1.0])
-    confidences = np.array([part.confidence for part in transcript.segments] or [0.0])
+    lengths = np.array([max(segment.end - segment.start, 1e-3) for segment in transcript.segments] or [1.0])
+    confidences = np.array([segment.confidence for segment in transcript.segments] or [0.0])
     values = [
         transcript.speech_seconds() / transcript.seconds,
         transcript.speech_seconds(opening) / opening,
@@ -119,9 +120,6 @@ def _note(transcript: Transcript, words: list[dict[str, Any]] | None) -> dict[st
         "language": transcript.language,
         "language_confidence": round(transcript.language_confidence, 4),
         "turns": transcript.turns,
-        "segments": [
-            {"start": part.start, "end": part.end, "text": part.text, "confidence": round(part.confidence, 4)}
-            for part in transcript.segments
-        ],
+        "segments": [asdict(part) | {"confidence": round(part.confidence, 4)} for part in transcript.segments],
     }
     return note if words is None else note | {"words": words}

@@ -1,4 +1,4 @@
-"""Base class of extractors of speech: the Whisper model, and how it runs."""
+"""Base class of extractors of speech: the Whisper model and its parameters."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from viral.extractors.spec import ExtractorSpec, Resolver
 from viral.extractors.transcription import TRACK, Precision, Transcriber, transcriber
 from viral.media.requests import AudioTrack
 
-KNOWN_WHISPER = ("whisper-tiny", "whisper-base", "whisper-small", "whisper-large-v3")
+WHISPER_MODELS = ("whisper-tiny", "whisper-base", "whisper-small", "whisper-large-v3")
 """Allowed names for `weights`, all in `CATALOGUE`; larger models give better transcripts."""
 
 # Without tokenizer.json faster-whisper would download one.
-_NEEDED = ("config.json", "model.bin", "tokenizer.json", "vocabulary.*")
+_REQUIRED_FILES = ("config.json", "model.bin", "tokenizer.json", "vocabulary.*")
 
 
 @dataclass(frozen=True, kw_only=True)
 class SpokenSpec(ExtractorSpec):
-    """An extractor of speech. `weights` is a name in `KNOWN_WHISPER`, or the path of a folder in CTranslate2's format.
+    """An extractor of speech. `weights` is a name in `WHISPER_MODELS`, or the path of a folder in CTranslate2's format.
 
-    Extractors of a set with the same parameters share models and transcripts.
+    Extractors with the same parameters share models and transcripts.
     """
 
     weights: str = "whisper-small"
@@ -36,14 +36,13 @@ class SpokenSpec(ExtractorSpec):
 
     def identity(self, resolve: Resolver) -> dict[str, Any]:
         """The parameters; a folder of weights is identified by the SHA-256 of its files. Raises WeightsError."""
-        return self.params() | {"weights": folder_identity(self.weights, KNOWN_WHISPER, _NEEDED, resolve)}
+        return self.params() | {"weights": folder_identity(self.weights, WHISPER_MODELS, _REQUIRED_FILES, resolve)}
 
     def check(self, resolve: Resolver) -> None:
         """Check that the weights are available. Raises WeightsError."""
-        model_folder(self.weights, KNOWN_WHISPER, _NEEDED, resolve)
+        model_folder(self.weights, WHISPER_MODELS, _REQUIRED_FILES, resolve)
 
     def transcriber(self, device: str, resolve: Resolver) -> Transcriber:
         """Return the transcriber of these parameters. Raises ConfigError and WeightsError."""
-        return transcriber(
-            model_folder(self.weights, KNOWN_WHISPER, _NEEDED, resolve), device, self.language, self.precision
-        )
+        folder = model_folder(self.weights, WHISPER_MODELS, _REQUIRED_FILES, resolve)
+        return transcriber(folder, device, self.language, self.precision)

@@ -13,7 +13,7 @@ _WITHOUT_SPACES = frozenset({"zh", "ja", "yue", "th", "lo", "km", "my"})
 
 @dataclass(frozen=True)
 class SpeechSegment:
-    """Up to 30 s of speech, decoded at once; `confidence` is the geometric mean of its token probabilities."""
+    """Up to 30 s of speech, transcribed in one pass. `confidence` is the geometric mean of the token probabilities."""
 
     start: float
     end: float
@@ -37,18 +37,18 @@ class Transcript:
     @property
     def text(self) -> str:
         """The whole text, in one line."""
-        joined = "" if self.language in _WITHOUT_SPACES else " "
-        return joined.join(segment.text for segment in self.segments if segment.text)
+        separator = "" if self.language in _WITHOUT_SPACES else " "
+        return separator.join(segment.text for segment in self.segments if segment.text)
 
     @property
     def word_count(self) -> int:
-        """Number of words; in a language without spaces each letter or digit counts as one."""
+        """Number of words; in a language without spaces, the number of letters and digits."""
         if self.language in _WITHOUT_SPACES:
             return sum(character.isalnum() for character in self.text)
         return len(self.text.split())
 
     def speech_seconds(self, until: float | None = None) -> float:
-        """Seconds of speech, up to the time `until` of the track."""
+        """Return the seconds of speech, up to the time `until` of the track."""
         stop = self.seconds if until is None else until
         return sum(max(0.0, min(end, stop) - start) for start, end in self.turns)
 

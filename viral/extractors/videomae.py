@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -32,12 +31,6 @@ class VideoMAE(VideoTransformerSpec):
     short_side: ClassVar[int] = 224
     has_class_token: ClassVar[bool] = False
 
-    def config(self, values: Mapping[str, Any]) -> Any:
-        """Create a `VideoMAEConfig`."""
-        from transformers import VideoMAEConfig
-
-        return VideoMAEConfig.from_dict(dict(values))
-
     def model(self, config: Any) -> torch.nn.Module:
         """Create a `VideoMAEModel`."""
         from transformers import VideoMAEModel
@@ -46,7 +39,7 @@ class VideoMAE(VideoTransformerSpec):
         return model
 
     def norm(self, config: Any) -> torch.nn.Module:
-        """The norm of a fine-tuned model; other models normalise their own states."""
+        """Create the final norm of a fine-tuned model, else the identity, as other models end with their own norm."""
         import torch
 
         return torch.nn.LayerNorm(config.hidden_size) if config.use_mean_pooling else torch.nn.Identity()

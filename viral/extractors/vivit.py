@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 class ViViT(VideoTransformerSpec):
     """ViViT with joint space-time attention. A clip is every 2nd of 64 frames at 25 fps, 2.6 s.
 
-    A single token is the class token; several tokens leave it out. Source: Arnab et al. 2021, arXiv 2103.15691; its
+    A single token is the class token; several tokens omit it. Source: Arnab et al. 2021, arXiv 2103.15691; its
     Kinetics-400 weights (MIT). Sampling and scaling as in scenic's `vivit_base_k400.py`: short side 256,
     centre crop 224, pixels from -1 to 1 (`VivitImageProcessor` would by default scale them once more).
     """
@@ -33,20 +32,8 @@ class ViViT(VideoTransformerSpec):
     short_side: ClassVar[int] = 256
     has_class_token: ClassVar[bool] = True
 
-    def config(self, values: Mapping[str, Any]) -> Any:
-        """Create a `VivitConfig`."""
-        from transformers import VivitConfig
-
-        return VivitConfig.from_dict(dict(values))
-
     def model(self, config: Any) -> torch.nn.Module:
         """Create a `VivitModel`."""
         from transformers import VivitModel
 
         return VivitModel(config, add_pooling_layer=False)
-
-    def norm(self, config: Any) -> torch.nn.Module:
-        """Identity: the model ends with its own norm."""
-        import torch
-
-        return torch.nn.Identity()

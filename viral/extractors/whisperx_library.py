@@ -1,4 +1,4 @@
-"""Loading of WhisperX: without log noise, downloads or telemetry."""
+"""Loading of WhisperX without log noise, downloads and telemetry."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def load_whisperx() -> None:
         logger.setLevel(logging.ERROR)
     logging.getLogger("lightning.pytorch.utilities.migration").setLevel(logging.WARNING)
     with warnings.catch_warnings():
-        # torchcodec decodes files; WhisperX gets arrays here.
+        # torchcodec would decode files, but WhisperX gets arrays here.
         warnings.filterwarnings("ignore", message=r"\s*torchcodec is not installed")
         import whisperx.alignment
         import whisperx.asr
@@ -38,8 +38,8 @@ class _OneSentence:
 def load_aligner(language: str, folder: str, device: str) -> tuple[Any, dict[str, Any]]:
     """Load a wav2vec 2.0 model and its alphabet, for WhisperX's `align`. Raises ValueError.
 
-    `align` splits segments into sentences with NLTK data, which it would download. Sentences are not used here, so it
-    gets a splitter that needs no data.
+    `align` would download NLTK data to split segments into sentences. Sentences are not used here, so the splitter is
+    replaced by one that needs no data.
     """
     load_whisperx()
     import whisperx.alignment

@@ -1,11 +1,11 @@
-"""Wording features of captions: language, sentiment, calls to action, and hashtags."""
+"""Wording features of captions: language, sentiment, calls to action and hashtags."""
 
 from __future__ import annotations
 
 import hashlib
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
@@ -21,13 +21,13 @@ LANGUAGES = (
     *("en", "es", "pt", "fr", "de", "it", "nl", "pl", "ru", "uk", "tr"),
     *("ar", "fa", "hi", "id", "ms", "tl", "vi", "th", "ja", "ko", "zh"),
 )
-_VARIETIES = {"arz": "ar", "ary": "ar", "yue": "zh", "wuu": "zh"}
-_NO_LANGUAGE = "zxx"
-_MIN_CONFIDENCE = 0.3  # of a detected language: below are captions of a word or two, and names
-_MIN_OTHER = 0.5  # probability of an unlisted language, above which it is believed
+_VARIETIES = {"arz": "ar", "ary": "ar", "yue": "zh", "wuu": "zh"}  # spoken varieties, counted as their language
+_NO_LANGUAGE = "zxx"  # py3langid's label for a text without language
+_MIN_CONFIDENCE = 0.3  # of a detected language; names and captions of one or two words stay below
+_MIN_OTHER = 0.5  # smallest probability at which a language outside LANGUAGES is accepted
 
 HASHTAG_BUCKETS = 16
-_MAX_CHARACTERS = 2000  # of a caption that are read: VADER's time grows with their square
+_MAX_CHARACTERS = 2000  # a longer caption is cut off, as VADER's time grows with the square of its length
 
 WORDING_COLUMNS = (
     *(f"language_{code}" for code in LANGUAGES),
@@ -54,8 +54,8 @@ signed hashed bag of the distinct hashtags, of about unit length."""
 _LINK = re.compile(r"https?://\S+|www\.\S+")
 _SPACE = re.compile(r"[^\S\n]+")
 _QUESTION = "?\uff1f"
-_ENDS = f".!\u2026\u3002\uff01{_QUESTION}"
-_SENTENCE = re.compile(rf"[^\n{_ENDS}]+[{_ENDS}]*")
+_SENTENCE_ENDS = f".!\u2026\u3002\uff01{_QUESTION}"
+_SENTENCE = re.compile(rf"[^\n{_SENTENCE_ENDS}]+[{_SENTENCE_ENDS}]*")
 _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
 _PART = re.compile(r"\b(?:part|pt|parte|partie|teil|phần|tập|ep|episode|day|día|dia|jour|tag|ngày)\.? ?#?\d+", re.I)
 
@@ -66,10 +66,10 @@ Sentiment = Callable[[str], Mapping[str, float]]
 
 @dataclass(frozen=True, kw_only=True)
 class Wording(ExtractorSpec):
-    """Features of the caption that `metadata` lacks, as `WORDING_COLUMNS`.
+    """Language, sentiment, phrasing and hashtags of the caption, as `WORDING_COLUMNS`.
 
-    Absent without caption and hashtags. The language is py3langid's guess among 22 and "other", from the text without
-    hashtags, mentions and links. Phrases and pronouns cover few languages, sentiment only English.
+    Absent without caption and hashtags. py3langid detects one of 22 languages or "other" in the text without hashtags,
+    mentions and links. Phrases and pronouns cover few languages, sentiment only English.
     Source: VADER, Hutto and Gilbert 2014; hashing, Weinberger et al. 2009, arXiv 0902.2206.
     """
 
@@ -87,7 +87,7 @@ class Wording(ExtractorSpec):
 
 
 def language_detector() -> Callable[[str], str | None]:
-    """Load the language model; returns a function from a caption to its language code, None if uncertain."""
+    """Load the language model. Returns a function that maps a caption to its language code, None if uncertain."""
     detect = _detector()
     return lambda caption: detect(_without_mentions(_text(caption.strip()[:_MAX_CHARACTERS])))[0]
 
@@ -111,7 +111,7 @@ def _encode(detect: DetectLanguage, sentiment: Sentiment, post: PostInput) -> Ve
         float(language is not None and language not in LANGUAGES),
         confidence,
         *_sentiment(sentiment, plain, english=language == "en"),
-        *_address(plain),
+        *_questions_and_pronouns(plain),
         *map(float, find_calls(text).values()),
         *_numbers(plain),
         *_hash_hashtags(tags),
@@ -133,9 +133,7 @@ def _collapse_spaces(text: str) -> str:
 
 
 def _hashtags(context: Context) -> set[str]:
-    tags: Iterable[str] = context.hashtags or ()
-    if context.hashtags is None:
-        tags = HASHTAG.findall(context.caption or "")
+    tags = HASHTAG.findall(context.caption or "") if context.hashtags is None else context.hashtags
     return {tag.strip().lstrip("#").casefold() for tag in tags} - {""}
 
 
@@ -146,7 +144,7 @@ def _detect(rank: Callable[[str], list[tuple[str, float]]], text: str) -> tuple[
         return None, 0.0
     if _VARIETIES.get(best, best) not in LANGUAGES and probability >= _MIN_OTHER:
         return best, probability
-    # Only the listed languages compete, or short captions would be taken for one of a hundred rare ones.
+    # Choose among LANGUAGES only, or short captions would be assigned to one of a hundred rare languages.
     totals = dict.fromkeys(LANGUAGES, 0.0)
     for code, value in ranked:
         if (listed := _VARIETIES.get(code, code)) in totals:
@@ -163,7 +161,7 @@ def _sentiment(sentiment: Sentiment, text: str, *, english: bool) -> tuple[float
     return (scores["compound"], scores["pos"], scores["neg"], 1.0)
 
 
-def _address(text: str) -> tuple[float, ...]:
+def _questions_and_pronouns(text: str) -> tuple[float, ...]:
     sentences = _SENTENCE.findall(text)
     questions = [sentence for sentence in sentences if sentence[-1] in _QUESTION]
     asks = any(not SECOND_PERSON.isdisjoint(split_words(question)) for question in questions)

@@ -15,8 +15,7 @@ from viral.extractors.spoken import SpokenSpec
 class Words(SpokenSpec):
     """The all-MiniLM-L6-v2 embedding of the caption followed by the transcript; absent if both are missing.
 
-    Only the beginning of long speech counts (see `sentence_encoder`). The transcript is shared with `speech` if both
-    have the same parameters.
+    Long speech is truncated (see `sentence_encoder`). The transcript is shared with `speech` if the parameters agree.
     """
 
     name: ClassVar[str] = "words"
