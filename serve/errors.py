@@ -43,7 +43,7 @@ def fields_error(error: ValidationError | RequestValidationError) -> ApiError:
 
 
 def install_handlers(app: FastAPI) -> None:
-    """Give all errors of the application this body, including those of FastAPI itself."""
+    """Answer all errors, including those of FastAPI itself, with the body `{reason, detail}`."""
     app.add_exception_handler(ApiError, _to_response)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)

@@ -23,7 +23,7 @@ class ExternalFeatures(ExtractorSpec):
     """
 
     name: str  # type: ignore[misc]  # a parameter here, not a constant of the class
-    modality: str  # type: ignore[misc]  # the same
+    modality: str  # type: ignore[misc]  # as for `name`
     length: int
     digest: str
 
@@ -31,12 +31,12 @@ class ExternalFeatures(ExtractorSpec):
 
     @property
     def dim(self) -> int:
-        """The length of its vectors."""
+        """Length of the vectors."""
         return self.length
 
     @property
     def registry_name(self) -> str:
-        """The name of its class in the registry."""
+        """Name of the class in the registry."""
         return REGISTRY_NAME
 
     def check(self, resolve: Resolver) -> None:

@@ -64,7 +64,7 @@ class Extractor(Protocol):
 
     @property
     def name(self) -> str:
-        """Name of its column in the feature table, and of its stream in a model."""
+        """Name of the column in the feature table, and of the stream in a model."""
 
     @property
     def modality(self) -> str:
@@ -72,7 +72,7 @@ class Extractor(Protocol):
 
     @property
     def dim(self) -> int:
-        """The length of its vectors."""
+        """Length of the vectors."""
 
     @property
     def version(self) -> str:
@@ -80,7 +80,7 @@ class Extractor(Protocol):
 
     @property
     def has_note(self) -> bool:
-        """Whether it returns `VectorWithNote`; its feature table then has a column of notes."""
+        """Whether outputs are `VectorWithNote`; the feature table then has a column of notes."""
 
     @property
     def needs(self) -> tuple[Request, ...]:

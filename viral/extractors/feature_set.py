@@ -166,7 +166,7 @@ class FeatureSet:
 
     @property
     def table(self) -> str:
-        """The name of its feature table."""
+        """Name of the feature table."""
         return f"features/{self.name}-{self.fingerprint}"
 
     @property

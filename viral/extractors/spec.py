@@ -24,18 +24,18 @@ class ExtractorSpec(ABC):
     revision: ClassVar[str]
     """Incremented by hand whenever the same input and parameters would give another vector or note."""
     has_note: ClassVar[bool] = False
-    """Whether it returns `VectorWithNote`."""
+    """Whether outputs are `VectorWithNote`."""
     columns: ClassVar[tuple[str, ...]] = ()
     """Names of the leading vector entries; entries of an embedding have none."""
 
     @property
     @abstractmethod
     def dim(self) -> int:
-        """The length of its vectors."""
+        """Length of the vectors."""
 
     @property
     def registry_name(self) -> str:
-        """The name of its class in the registry."""
+        """Name of the class in the registry."""
         return self.name
 
     @property
@@ -54,7 +54,7 @@ class ExtractorSpec(ABC):
         return ()
 
     def params(self) -> dict[str, Any]:
-        """Its parameters by name."""
+        """Return the parameters by name."""
         return asdict(self)
 
     def identity(self, resolve: Resolver) -> dict[str, Any]:

@@ -85,7 +85,7 @@ class Transcriber:
             return self._transcripts[id(media)]
 
     def _remember(self, media: Media, transcript: Transcript | None) -> None:
-        """Cache a transcript for the lifetime of its media, which is not hashable, so its id is the key."""
+        """Cache a transcript by the id of its media (which is not hashable) until the media object is deleted."""
         self._transcripts[id(media)] = transcript
         weakref.finalize(media, self._transcripts.pop, id(media), None).atexit = False
 
