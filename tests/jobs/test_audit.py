@@ -142,11 +142,12 @@ def test_sounds_on_both_sides(store):
     relabelled(store, rows, about)
     posts = posts_table(store)
     test = ids(rows, "test")[0]
-    both = posts.read().filter(pc.is_in(posts.read()["post_id"], pa.array([ids(rows, "train")[0], test])))
-    scraped = pc.add(pc.coalesce(both["scraped_at"], both["posted_at"]), pa.scalar(10**12, pa.duration("us")))
-    both = both.set_column(both.column_names.index("scraped_at"), "scraped_at", scraped)
-    both = both.set_column(both.column_names.index("sound_id"), "sound_id", pa.array(["hit", "hit"]))
-    posts.append(both, 0)
+    pair = (ids(rows, "train")[0], test)
+    changed = posts.read()
+    scraped = pc.add(pc.coalesce(changed["scraped_at"], changed["posted_at"]), pa.scalar(10**12, pa.duration("us")))
+    changed = changed.set_column(changed.column_names.index("scraped_at"), "scraped_at", scraped)
+    sounds = pa.array(["hit" if post in pair else None for post in changed["post_id"].to_pylist()], pa.string())
+    posts.append(changed.set_column(changed.column_names.index("sound_id"), "sound_id", sounds), 0)
     assert f"(sound_id, 1 post: {test})" in leak_message(store, resaved(store, label=about))
 
 
