@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import fcntl
 import json
 import os
 import socket
@@ -10,29 +12,96 @@ import sys
 import time
 import urllib.request
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from jobs.runtime.session import session
 from tests import planted
+from viral.demo import CorpusSpec, generate
 from viral.storage import s3
 from viral.storage.store import Store
 
 os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")  # a test that forgot to start Ray fails at once
 PROJECT = Path(__file__).resolve().parent.parent
+CORPUS_POSTS = 44  # enough for three splits by author and for a quarter of viral posts in each
+CLIPS = CorpusSpec(posts=CORPUS_POSTS, authors=15, seconds=(3.1, 4.5), size=(192, 108), fps=12, seed=5)
+MadeOnce = Callable[[str, Callable[[Path], None]], Path]
 S3_STARTS_WITHIN = 60.0  # seconds; it imports for two or three of them, longer where the cores are busy
 
 
 @pytest.fixture(scope="session")
-def shared_data() -> Path:
-    """The folder of real data beside the project, or `$VIRAL_TEST_DATA`."""
+def data_folder() -> Path | None:
+    """The folder of real data beside the project, or `$VIRAL_TEST_DATA`; None where there is none."""
     folder = Path(os.environ.get("VIRAL_TEST_DATA", PROJECT.parent / "shared" / "data"))
-    if not folder.is_dir():
-        pytest.skip(f"no real data at {folder}: set VIRAL_TEST_DATA to a folder that holds it")
-    return folder
+    return folder if folder.is_dir() else None
+
+
+@pytest.fixture(scope="session")
+def shared_data(data_folder: Path | None) -> Path:
+    """The folder of real data; tests that are about real files skip without it."""
+    if data_folder is None:
+        pytest.skip("no real data beside the project: set VIRAL_TEST_DATA to a folder that holds it")
+    return data_folder
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> MadeOnce:
+    """Make a folder once per run: the first process to ask makes it, the others wait for it. Read only."""
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def get(name: str, make: Callable[[Path], None]) -> Path:
+        with (base / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not (base / name).exists():
+                unfinished = base / f"{name}.unfinished"
+                unfinished.mkdir()
+                make(unfinished)
+                unfinished.rename(base / name)
+        return base / name
+
+    return get
+
+
+@pytest.fixture(scope="session")
+def corpus(made_once: MadeOnce) -> Path:
+    """A synthetic corpus of `CORPUS_POSTS` posts, one of them without a caption. Read only."""
+
+    def make(folder: Path) -> None:
+        generate(folder, CLIPS, workers=1)
+        with (folder / "posts.csv").open(encoding="utf-8", newline="") as file:
+            posts = list(csv.DictReader(file))
+        posts[1]["caption"] = ""
+        with (folder / "posts.csv").open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, posts[0])
+            writer.writeheader()
+            writer.writerows(posts)
+
+    return made_once("corpus", make)
+
+
+@pytest.fixture(scope="session")
+def clips(corpus: Path) -> list[Path]:
+    """The videos of the synthetic corpus, shortest first."""
+    with (corpus / "posts.csv").open(encoding="utf-8", newline="") as file:
+        posts = sorted(csv.DictReader(file), key=lambda post: float(post["duration_seconds"]))
+    return [corpus / post["video_uri"] for post in posts]
+
+
+@pytest.fixture(scope="session")
+def videos(data_folder: Path | None, made_once: MadeOnce) -> list[Path]:
+    """Real TikToks, the smallest first; where there are none, four synthetic clips of seven seconds."""
+    if data_folder is None:
+        spec = CorpusSpec(posts=4, authors=2, seconds=(7.0, 8.0), size=(480, 270), seed=6)
+        folder = made_once("videos", lambda made: generate(made, spec, workers=1) and None)
+    else:
+        folder = data_folder / "tiktok_videos"
+    return sorted((folder / "videos").glob("*.mp4"), key=lambda path: path.stat().st_size)
 
 
 @pytest.fixture(scope="session")
@@ -63,6 +132,35 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             server.wait()
 
 
+class SharedRay:
+    """Ray on this machine, for all tests that run jobs in this process."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+
+    def up(self) -> None:
+        """Start it, or start it again where the tests of the endpoint, which have one of their own, have ended it."""
+        import ray
+
+        if not ray.is_initialized():
+            self._stack.close()
+            self._stack.enter_context(session())
+
+
+@pytest.fixture(scope="session")
+def shared_ray(s3_server: str) -> Iterator[SharedRay]:
+    """Ray for the tests of this process; its workers know the S3 server."""
+    del s3_server
+    with ExitStack() as stack:
+        yield SharedRay(stack)
+
+
+@pytest.fixture(scope="module")
+def ray_session(shared_ray: SharedRay) -> None:
+    """This process is connected to the Ray that its tests share."""
+    shared_ray.up()
+
+
 @pytest.fixture
 def s3_root(s3_server: str) -> str:
     """A root in a fresh bucket."""
@@ -79,6 +177,13 @@ def any_root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     root = tmp_path / "root"
     root.mkdir()
     return str(root)
+
+
+@pytest.fixture
+def folder_store(tmp_path: Path) -> Store:
+    """The store at an empty root in a folder."""
+    (tmp_path / "root").mkdir()
+    return Store.open(tmp_path / "root")
 
 
 @pytest.fixture

@@ -22,8 +22,6 @@ from viral.extractors.speech import SPEECH_COLUMNS, Speech
 from viral.extractors.transcription import TRACK, Transcriber
 from viral.features.pipeline import Pipeline
 from viral.features.posts import ExtractionRequest
-from viral.media.audio import read_audio
-from viral.media.limits import MediaLimits
 from viral.media.media import Facts, Media
 from viral.storage.store import Store
 from viral.weights.resolve import resolve_local
@@ -141,26 +139,6 @@ def test_a_post_is_transcribed_once(whisper: Path, cases: Path, monkeypatch: pyt
     del samples
     gc.collect()
     assert ids.isdisjoint(calls[0]._transcripts)
-
-
-def test_whisper_computes_on_as_many_threads_as_torch(whisper: Path, cases: Path) -> None:
-    import torch
-
-    def threads() -> int:
-        return sum(1 for _ in Path("/proc/self/task").iterdir())
-
-    samples, grown = read_audio(str(cases / SILENCES), TRACK.rate, MediaLimits()).samples, []
-    before = torch.get_num_threads()
-    try:
-        for count in (1, 3):
-            torch.set_num_threads(count)
-            transcriber = Transcriber(whisper, "cpu", None, "float32")
-            before_first = threads()
-            transcriber._detect_language(samples)  # its threads start with its first work
-            grown.append(threads() - before_first)
-    finally:
-        torch.set_num_threads(before)
-    assert grown[1] - grown[0] == 2
 
 
 def both(whisper: Path, samples: list[PostInput]) -> EncodedBatch:

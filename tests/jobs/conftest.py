@@ -1,25 +1,25 @@
-"""One Ray for all tests of jobs, the 43 real videos taken through every job once, and `viral` as a process."""
+"""A small corpus taken through every job once, and `viral` as a process."""
 
 from __future__ import annotations
 
-import csv
-import fcntl
+import io
 import json
 import os
 import pickle
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
+from cluster.cli import main
 from jobs import backfill, evaluate, ingest, label, score, train_network
-from jobs.runtime.session import session
 from jobs.training.specs import TrainSpec
+from tests.conftest import MadeOnce, SharedRay
 from viral.config import Settings
 from viral.evaluation.splits import SplitSpec
 from viral.extractors.feature_set import FeatureSet
@@ -27,50 +27,9 @@ from viral.labels import LabelSpec
 from viral.models.train_config import TrainConfig
 from viral.storage.store import Store
 
-TIKTOK_VIDEOS = {
-    "post_id": "id",
-    "author_id": "username",
-    "posted_at": "create_time",
-    "caption": "video_description",
-    "duration_seconds": "duration",
-    "views": "views_t1",
-    "likes": "likes_t1",
-    "comments": "comments_t1",
-    "shares": "shares_t1",
-    "video_uri": "file",
-}
 CONFIG = TrainConfig(epochs=20)
 
 Viral = Callable[..., subprocess.CompletedProcess[str]]
-
-
-class SharedRay:
-    """Ray on this machine, for all tests that run jobs in this process."""
-
-    def __init__(self, stack: ExitStack) -> None:
-        self._stack = stack
-
-    def up(self) -> None:
-        """Start it, or start it again where the tests of the endpoint, which have one of their own, have ended it."""
-        import ray
-
-        if not ray.is_initialized():
-            self._stack.close()
-            self._stack.enter_context(session())
-
-
-@pytest.fixture(scope="session")
-def shared_ray(s3_server: str) -> Iterator[SharedRay]:
-    """Ray for the tests of this process; its workers know the S3 server."""
-    del s3_server
-    with ExitStack() as stack:
-        yield SharedRay(stack)
-
-
-@pytest.fixture(scope="module")
-def ray_session(shared_ray: SharedRay) -> None:
-    """This process is connected to the Ray that its tests share."""
-    shared_ray.up()
 
 
 @pytest.fixture(scope="session")
@@ -80,13 +39,31 @@ def environment() -> dict[str, str]:
 
 
 @pytest.fixture
-def viral(environment: dict[str, str]) -> Viral:
+def viral(shared_ray: SharedRay, monkeypatch: pytest.MonkeyPatch) -> Viral:
+    """Run `viral` in this process, on the Ray that tests share: a process of its own would start one, for seconds."""
+
+    def call(*arguments: str | Path, **more: str) -> subprocess.CompletedProcess[str]:
+        shared_ray.up()
+        line = ["viral", *map(str, arguments)]
+        monkeypatch.setattr(sys, "argv", line)
+        for name, value in more.items():
+            monkeypatch.setenv(name, value)
+        output, errors = io.StringIO(), io.StringIO()
+        with redirect_stdout(output), redirect_stderr(errors), pytest.raises(SystemExit) as ended:
+            main()
+        return subprocess.CompletedProcess(line, ended.value.code or 0, output.getvalue(), errors.getvalue())
+
+    return call
+
+
+@pytest.fixture
+def viral_process(environment: dict[str, str]) -> Viral:
     """Run `viral` as a process of its own, with a Ray of its own."""
 
-    def call(*arguments: str | Path, timeout: float = 400, **more: str) -> subprocess.CompletedProcess[str]:
+    def call(*arguments: str | Path, **more: str) -> subprocess.CompletedProcess[str]:
         command = [str(Path(sys.executable).with_name("viral")), *map(str, arguments)]
         return subprocess.run(
-            command, capture_output=True, text=True, check=False, timeout=timeout, env={**environment, **more}
+            command, capture_output=True, text=True, check=False, timeout=400, env={**environment, **more}
         )
 
     return call
@@ -97,7 +74,6 @@ class Flow:
     """A root that went through all jobs, with what each said."""
 
     store: Store
-    columns: dict[str, str]
     feature_set: FeatureSet
     config: TrainConfig
     ingested: ingest.IngestSummary
@@ -109,44 +85,35 @@ class Flow:
 
 
 @pytest.fixture(scope="session")
-def tiktoks(shared_ray: SharedRay, shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Flow:
-    """The 43 real videos, ingested, extracted, labelled, learnt from, judged and scored. Read only.
+def flow(shared_ray: SharedRay, corpus: Path, made_once: MadeOnce, tmp_path_factory: pytest.TempPathFactory) -> Flow:
+    """The synthetic corpus, ingested, extracted, labelled, trained on, evaluated and scored. Read only.
 
-    Made by the first process of a run that asks for it; the others wait for it, and each has a copy.
+    Made by the first process of a run that asks for it; each process has its own copy.
     """
+
+    def make(folder: Path) -> None:
+        shared_ray.up()
+        (folder / "root").mkdir()
+        source = ingest.IngestSource("csv", (str(corpus / "posts.csv"),))
+        (folder / "flow.pickle").write_bytes(pickle.dumps(all_jobs(Store.open(folder / "root"), source, "fused")))
+
+    made = made_once("flow", make)
     shared_ray.up()
-    folder = tmp_path_factory.getbasetemp()
-    folder = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "tiktoks"
-    folder.mkdir(exist_ok=True)
-    root, said = folder / "root", folder / "flow.pickle"
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not said.exists():
-            root.mkdir()
-            said.write_bytes(pickle.dumps(_flow(Store.open(root), shared_data)))
-    own = tmp_path_factory.mktemp("tiktoks") / "root"
-    shutil.copytree(root, own)
-    return replace(pickle.loads(said.read_bytes()), store=Store.open(own))
+    own = tmp_path_factory.mktemp("flow") / "root"
+    shutil.copytree(made / "root", own)
+    return replace(pickle.loads((made / "flow.pickle").read_bytes()), store=Store.open(own))
 
 
-def _flow(store: Store, shared_data: Path) -> Flow:
+def all_jobs(store: Store, source: ingest.IngestSource, name: str) -> Flow:
+    """Take posts through every job."""
     light = FeatureSet.named("light")
-    source = ingest.Source("csv", (str(shared_data / "tiktok_videos" / "posts.csv"),), TIKTOK_VIDEOS)
     ingested = ingest.run(store, source)
     filled = backfill.run(store, light, Settings())
     labelled = label.run(store, LabelSpec("log_views"), SplitSpec("author"))
-    trained = train_network.run(store, TrainSpec("tiktoks", light, "log_views"), CONFIG)
+    trained = train_network.run(store, TrainSpec(name, light, "log_views"), CONFIG)
     judged = evaluate.run(store, trained.model, resamples=100)
     scored = score.run(store, trained.model)
-    return Flow(store, TIKTOK_VIDEOS, light, CONFIG, ingested, filled, labelled, trained, judged, scored)
-
-
-@pytest.fixture(scope="session")
-def shortest(shared_data: Path) -> list[str]:
-    """The names of the eight shortest of the real videos, shortest first."""
-    with (shared_data / "tiktok_videos" / "posts.csv").open(encoding="utf-8", newline="") as file:
-        posts = list(csv.DictReader(file))
-    return [post["id"] for post in sorted(posts, key=lambda post: float(post["duration"]))[:8]]
+    return Flow(store, light, CONFIG, ingested, filled, labelled, trained, judged, scored)
 
 
 @pytest.fixture

@@ -135,7 +135,8 @@ def test_where_one_thing_alone_matters_its_modality_has_the_largest_share(plante
     torch.manual_seed(0)
     model = network(FusionConfig(streams))
     moments = {
-        name: compute_moments(array[batch.present[:, index]]) for index, (name, array) in enumerate(batch.vectors.items())
+        name: compute_moments(array[batch.present[:, index]])
+        for index, (name, array) in enumerate(batch.vectors.items())
     }
     set_statistics(
         model,

@@ -110,6 +110,7 @@ def test_a_score_does_not_depend_on_its_neighbours() -> None:
 
 
 def test_a_score_does_not_depend_on_the_number_of_threads() -> None:
+    """To the last bit on some processors; on others the matrix library sums in an order that depends on it."""
     scorer, posts, threads = Scorer(saved(LARGE)), some_posts(BLOCK, LARGE), torch.get_num_threads()
     try:
         scores = []
@@ -118,7 +119,10 @@ def test_a_score_does_not_depend_on_the_number_of_threads() -> None:
             scores.append(scorer.score(posts))
     finally:
         torch.set_num_threads(threads)
-    assert scores[0] == scores[1] == scores[2]
+    for others in scores[1:]:
+        for score, other in zip(scores[0], others, strict=True):
+            assert score.probability == pytest.approx(other.probability, abs=1e-6)
+            assert (score.low, score.score, score.high) == pytest.approx((other.low, other.score, other.high), rel=1e-6)
 
 
 def test_every_subset_of_streams_is_scored(scorer: Scorer) -> None:
@@ -160,7 +164,7 @@ def test_vectors_of_another_feature_set_are_refused(scorer: Scorer) -> None:
         f"model fusion/3 was trained on feature set mini-{MINI.fingerprint}, not on other-{other.fingerprint}: "
         "backfill and score with mini"
     )
-    with pytest.raises(TableError, match="a vector of metadata has not"):
+    with pytest.raises(TableError, match="a vector of metadata does not have"):
         scorer.score([{"metadata": np.ones(3, np.float32)}])
 
 
