@@ -34,6 +34,13 @@ MadeOnce = Callable[[str, Callable[[Path], None]], Path]
 S3_STARTS_WITHIN = 60.0  # seconds; it imports for two or three of them, longer where the cores are busy
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test that starts Ray as slow."""
+    for item in items:
+        if {"shared_ray", "temporary", "cluster"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session")
 def data_folder() -> Path | None:
     """The folder of real data beside the project, or `$VIRAL_TEST_DATA`; None where there is none."""
