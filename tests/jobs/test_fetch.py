@@ -27,6 +27,9 @@ SETTINGS = Settings(
     media={"max_bytes": 100_000}, fetch={"attempts": 2, "backoff_seconds": 0.05, "stall_seconds": 5, "seconds": 30}
 )
 
+ON_A_FOLDER = pytest.mark.parametrize("any_root", ["folder"], indirect=True)
+"""For what does not depend on the storage."""
+
 
 @pytest.fixture
 def run(ray_session, any_store):
@@ -81,6 +84,7 @@ def test_ingest_reads_what_was_fetched(run, website, any_store):
         assert Store(post["video_uri"].rpartition("/")[0]).exists(post["video_uri"].rpartition("/")[2])
 
 
+@ON_A_FOLDER
 def test_a_feed_is_looked_at_again_for_what_is_new(run, ledger, website):
     inner = website(f"feed/inner?items={website('video/deep')}")
     items = [website("video/a"), website("html?src=/video/b"), inner, "http://127.0.0.3/x"]
@@ -93,6 +97,7 @@ def test_a_feed_is_looked_at_again_for_what_is_new(run, ledger, website):
     assert len(website.asked("video")) == 3
 
 
+@ON_A_FOLDER
 def test_posts_without_a_video_get_theirs(run, website, any_store, monkeypatch):
     monkeypatch.setattr(fetch, "log2_buckets_for", lambda rows: 2)
 
@@ -124,12 +129,14 @@ def test_posts_without_a_video_get_theirs(run, website, any_store, monkeypatch):
     assert (run(posts=True).posts_with_video, len(website.asked("video/p"))) == (1, 1)
 
 
+@ON_A_FOLDER
 def test_a_list(run, ledger, website, tmp_path):
     (tmp_path / "list.txt").write_text(f"# mine\n\n {website('video/a')} \r\n{website('video/b')}#t=3\n")
     assert run(list_file=str(tmp_path / "list.txt")).done == 2
     assert set(ledger()) == {"/video/a", "/video/b"}
 
 
+@ON_A_FOLDER
 def test_what_is_no_request(run, website, any_store, tmp_path):
     for request, error, message in (
         ({}, ConfigError, "nothing to fetch"),
@@ -161,6 +168,7 @@ def test_what_is_no_request(run, website, any_store, tmp_path):
     assert list(any_store.objects("fetches")) == list(any_store.objects("staging")) == []
 
 
+@ON_A_FOLDER
 def test_the_rate_holds_for_each_host_over_all_tasks(run, website):
     # A host that the tasks of two sites lead to is limited too.
     near = [website(f"redirect?to={website(f'video/n{n}', THERE)}") for n in range(4)]

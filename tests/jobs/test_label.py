@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 from jobs import ingest, label
@@ -43,16 +45,23 @@ def test_the_weights_of_virality_are_fitted_on_the_training_split_and_stored(tre
         assert row["target"] == pytest.approx(by_hand)
 
 
-def test_the_same_again_is_the_same_table_and_another_name_another(trending):
+@pytest.fixture
+def store(flow, tmp_path) -> Store:
+    """A copy of the root of the corpus."""
+    shutil.copytree(flow.store.root, tmp_path / "root", ignore=shutil.ignore_patterns("models", "predictions"))
+    return Store.open(tmp_path / "root")
+
+
+def test_the_same_again_is_the_same_table_and_another_name_another(store):
     split = SplitSpec("author", seed=3)
-    label.run(trending, LabelSpec("log_views"), split, name="mine")
-    first, about = read(trending, "mine")
-    label.run(trending, LabelSpec("log_views"), split, name="mine")
-    again, about_again = read(trending, "mine")
+    label.run(store, LabelSpec("log_views"), split, name="mine")
+    first, about = read(store, "mine")
+    label.run(store, LabelSpec("log_views"), split, name="mine")
+    again, about_again = read(store, "mine")
     assert (first.equals(again), about == about_again) == (True, True)
-    assert len([info for info in trending.objects("labels/mine") if info.key.endswith(".parquet")]) == 1
-    label.run(trending, LabelSpec("log_views"), SplitSpec("author", seed=4), name="other")
-    assert read(trending, "other")[0]["split"].to_pylist() != first["split"].to_pylist()
+    assert len([info for info in store.objects("labels/mine") if info.key.endswith(".parquet")]) == 1
+    label.run(store, LabelSpec("log_views"), SplitSpec("author", seed=4), name="other")
+    assert read(store, "other")[0]["split"].to_pylist() != first["split"].to_pylist()
 
 
 def test_posts_that_lack_what_is_needed_are_dropped_and_counted(ray_session, tmp_path):

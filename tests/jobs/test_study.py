@@ -17,6 +17,7 @@ from jobs.studying.steps import Experiment, Recipe
 from viral.config import Settings
 from viral.errors import ConfigError, TableError
 from viral.evaluation.splits import SplitSpec
+from viral.evaluation.study.page import render
 from viral.evaluation.study.study import Study
 from viral.extractors.feature_set import FeatureSet
 from viral.labels import LabelSpec
@@ -86,7 +87,7 @@ def test_a_planted_author_effect_flatters_at_random(tmp_path: Path, ray_session:
     assert all(Registry(store).versions(name) == [1] for name in Registry(store).names())
     found = Study.model_validate_json(store.read("studies/quick/study.json"))
     page = store.read("studies/quick/study.html").decode()
-    assert found.to_html() == page
+    assert render(found) == page
 
     assert [each.split for each in found.splits] == ["time_author", "random"]
     model, median = (each for each in found.flattery if each.system in ("model", "metadata_gbm"))

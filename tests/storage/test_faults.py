@@ -92,16 +92,15 @@ def _wait(port: int) -> None:
 
 
 @pytest.mark.slow
-def test_a_backfill_comes_to_the_same(root: str, faulty: Path, tmp_path: Path, shared_data: Path) -> None:
+def test_a_backfill_comes_to_the_same(root: str, faulty: Path, tmp_path: Path, clips: list[Path]) -> None:
     """To the table of a folder, row for row, with posts whose file is broken or missing among the others."""
     (tmp_path / "root").mkdir()
     (tmp_path / "set.yaml").write_text(json.dumps(SET.to_dict()))
-    videos = sorted((shared_data / "tiktok_videos" / "videos").glob("*.mp4"), key=lambda path: path.stat().st_size)
     local_store, s3_store = Store.open(tmp_path / "root"), Store.open(root)
     for store in (local_store, s3_store):
-        for number, video in enumerate(videos[:4]):
+        for number, video in enumerate(clips[-4:]):
             store.upload(video, f"videos/{number}.mp4")
-        store.write("videos/4.mp4", videos[0].read_bytes()[:30_000])
+        store.write("videos/4.mp4", clips[0].read_bytes()[:10_000])
         posts = [
             {"post_id": f"{number}", "source": "test", "video_uri": f"videos/{number % 6}.mp4"} for number in range(36)
         ]
