@@ -101,14 +101,14 @@ def test_the_model_goes_on_where_it_was(models: SoundModels) -> None:
     before, after = (registry.load(model).card for model in ("sound/1", "sound/2"))
     assert (models.first.model, models.second.model) == ("sound/1", "sound/2")
     assert before["losses"][-1][0] < 0.6 * before["losses"][0][0]
-    assert after["losses"][-1][0] < before["losses"][-1][0]
+    assert after["losses"][-1][0] < 1.1 * before["losses"][-1][0]  # not from where the first one began
     assert (after["continued_from"], after["train"]["optimizer"]) == ("sound/1", "sgd")
     assert "continued_from" not in before
     assert before["notes"] == after["notes"] == []
 
 
 def test_the_audit_follows_a_model_to_where_it_began(models: SoundModels) -> None:
-    evidence, notes = audit.gathered(models.store, Registry(models.store).load("sound/2"))
+    evidence, notes = audit.gather_evidence(models.store, Registry(models.store).load("sound/2"))
     assert notes.unchecked == []
     # These sounds' views are a function of their pitch and of nothing else: no real count is.
     assert {finding.check for finding in find_leaks(evidence)} == {"count_value"}

@@ -87,15 +87,15 @@ def test_the_model_says_what_it_was_made_of(tiktoks):
 
 def test_the_scorecard_stands_beside_baselines(tiktoks):
     assert tiktoks.judged.test_posts == tiktoks.labelled.splits["test"]
-    card = json.loads(tiktoks.store.read("models/fused/0001/scorecard.json"))
+    card = json.loads(tiktoks.store.read("models/tiktoks/0001/scorecard.json"))
     assert {"model", "constant", "duration_only", "metadata_gbm"} <= set(tiktoks.judged.figures)
     assert card["about"]["data_hash"] == tiktoks.trained.data_hash
     assert card["systems"][0]["figures"]["mape"]["value"] > 0  # log_views is a logarithm
-    assert b"Scorecard of tiktoks/1" in tiktoks.store.read("models/fused/0001/scorecard.html")
+    assert b"Scorecard of tiktoks/1" in tiktoks.store.read("models/tiktoks/0001/scorecard.html")
 
 
 def test_the_scorecard_shows_what_it_rests_on_and_a_frame_of_each_example(tiktoks):
-    card = json.loads(tiktoks.store.read("models/fused/0001/scorecard.json"))
+    card = json.loads(tiktoks.store.read("models/tiktoks/0001/scorecard.json"))
     tested = tiktoks.labelled.splits["test"]
     shown = {tuple(one["shown"]) for one in card["ablation"]["subsets"]}
     assert card["ablation"]["posts"] == tested and len(shown) == 2**4 - 2
