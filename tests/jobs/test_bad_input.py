@@ -56,7 +56,8 @@ def test_a_csv_without_ids(viral, tmp_path):
     (tmp_path / "p.csv").write_text("id,views\n1,2\n")
     (tmp_path / "root").mkdir()
     assert_refused(
-        viral("ingest", "csv", tmp_path / "p.csv", "--root", tmp_path / "root"), "has no column 'post_id'; map one"
+        viral("ingest", "csv", tmp_path / "p.csv", "--root", tmp_path / "root"),
+        "has no column 'post_id'; map a column to it",
     )
     assert written(tmp_path / "root") == []
 

@@ -123,7 +123,8 @@ class Cluster:
         answer = file or self.folder / "answer.pickle"
         command = [sys.executable, str(Path(__file__).with_name("chaos_storage.py")), what, str(answer)]
         with (self.folder / "storage.log").open("wb") as log:
-            process = self.storage.start(*command, env=self.environment, output=log)
+            single = {**self.environment, "OMP_NUM_THREADS": "1"}  # as Ray sets it for a worker of one CPU
+            process = self.storage.start(*command, env=single, output=log)
             assert process.wait(WITHIN) == 0, self.logs()
         return pickle.loads(answer.read_bytes()) if what in ("alone", "table", "losses") else None
 
