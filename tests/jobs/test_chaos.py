@@ -123,8 +123,7 @@ class Cluster:
         answer = file or self.folder / "answer.pickle"
         command = [sys.executable, str(Path(__file__).with_name("chaos_storage.py")), what, str(answer)]
         with (self.folder / "storage.log").open("wb") as log:
-            single = {**self.environment, "OMP_NUM_THREADS": "1"}  # as Ray sets it for a worker of one CPU
-            process = self.storage.start(*command, env=single, output=log)
+            process = self.storage.start(*command, env=self.environment, output=log)
             assert process.wait(WITHIN) == 0, self.logs()
         return pickle.loads(answer.read_bytes()) if what in ("alone", "table", "losses") else None
 
@@ -176,7 +175,11 @@ def test_whatever_dies_the_table_is_the_same(cluster: Cluster) -> None:
     duration = time.monotonic() - started
     expected, rows = cluster.at_storage("table")
     assert (expected.num_rows, rows) == (POSTS, POSTS)
-    assert {name: by_id(expected)[name] for name in cluster.alone} == cluster.alone
+    for name, (status, *vectors) in cluster.alone.items():
+        row = by_id(expected)[name]
+        assert row[0] == status
+        for vector, other in zip(row[1:], vectors, strict=True):
+            assert vector == pytest.approx(other, abs=1e-6)  # one process computes on more threads than a worker
     rng = random.Random(SEED)
     kinds = ["node", "worker", "raylet", "cable", "driver"]
     for number in range(KILLS):
