@@ -42,6 +42,8 @@ COLUMNS = {
     "shares": "shares_t1",
     "comments": "comments_t1",
 }
+# MLflow and what it brings warn of each other when `viral models sync` imports them into this process.
+pytestmark = [pytest.mark.filterwarnings(f"ignore::{kind}") for kind in ("DeprecationWarning", "FutureWarning")]
 STARTS_WITHIN = 120.0  # seconds; the endpoint starts a Ray of its own
 
 

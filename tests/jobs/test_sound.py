@@ -125,7 +125,9 @@ def test_batch_and_a_fresh_process_say_the_same_of_what_was_planted(models: Soun
     video = models.posts.path("videos/7.wav")
     done = viral("score", video, "--model", "sound", "--root", models.store.root, "--json")
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["score"] == scores["sound-7"]
+    assert json.loads(done.stdout)["score"] == pytest.approx(
+        scores["sound-7"], rel=1e-6
+    )  # it has two threads, a worker one
 
 
 def test_what_cannot_be_done(models: SoundModels, tmp_path: Path, viral) -> None:

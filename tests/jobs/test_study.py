@@ -92,9 +92,9 @@ def test_a_planted_author_effect_flatters_at_random(tmp_path: Path, ray_session:
     assert [each.split for each in found.splits] == ["time_author", "random"]
     model, median = (each for each in found.flattery if each.system in ("model", "metadata_gbm"))
     for each in (model, median):
-        assert each.figures["spearman"].value > 0.5
-        assert each.figures["roc_auc"].value > 0.2
-        assert each.figures["rmse"].value < 0
+        assert each.metrics["spearman"].value > 0.5
+        assert each.metrics["roc_auc"].value > 0.2
+        assert each.metrics["rmse"].value < 0
     assert found.splits[-1].figure("author_earlier_median", "spearman").value > 0.6
     assert found.headline.figure("author_earlier_median", "spearman") is None
     assert found.headline.figure("text_linear", "roc_auc") is not None
