@@ -124,7 +124,7 @@ def tuned(rows: Any, streams: Any, trials: int) -> Forecast:
     """The best of many random settings, by the validation split, which also says when to stop; the same inputs."""
     batch, parts = from_table(streams, rows), rows["split"].to_numpy()
     width = sum(stream.dim for stream in streams)
-    x = Layout(streams, np.zeros(width, np.float32), np.ones(width, np.float32)).gaps(batch)
+    x = Layout(streams, np.zeros(width, np.float32), np.ones(width, np.float32)).with_nan(batch)
     targets = {
         "regression": rows["target"].to_numpy(),
         "binary": rows["is_viral"].to_numpy(zero_copy_only=False).astype(float),

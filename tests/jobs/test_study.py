@@ -95,16 +95,16 @@ def test_a_planted_author_effect_flatters_at_random(tmp_path: Path, ray_session:
         assert each.metrics["spearman"].value > 0.5
         assert each.metrics["roc_auc"].value > 0.2
         assert each.metrics["rmse"].value < 0
-    assert found.splits[-1].figure("author_earlier_median", "spearman").value > 0.6
-    assert found.headline.figure("author_earlier_median", "spearman") is None
-    assert found.headline.figure("text_linear", "roc_auc") is not None
+    assert found.splits[-1].metric("author_earlier_median", "spearman").value > 0.6
+    assert found.headline.metric("author_earlier_median", "spearman") is None
+    assert found.headline.metric("text_linear", "roc_auc") is not None
     half, whole = (each.part("train").authors for each in found.curve)
     assert 0.25 * whole < half < 0.75 * whole
     assert "50% of the training authors" in Registry(store).load(found.curve[0].model).card["notes"][0]
     views, scaled = found.labels
     assert scaled.crowded > 0.3 > views.crowded
-    assert scaled.judged.figure("constant", "rmse").value < 0.5
-    for each in (*found.splits, *found.curve, *(label.judged for label in found.labels)):
+    assert scaled.result.metric("constant", "rmse").value < 0.5
+    for each in (*found.splits, *found.curve, *(label.result for label in found.labels)):
         assert store.exists(f"studies/quick/{each.scorecard}")
         assert f'href="{each.scorecard}"' in page
 
