@@ -38,8 +38,6 @@ def command(
     if address is None:
         spec = resolve(spec)  # before Ray starts, to fail fast
     with session(address, debug=debug):
-        # Ray's own handler would end the processes that still serve requests.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
         with running(spec, debug=debug) as url:
             click.echo(f"serving {spec.model} at {url} (POST /v1/score, GET /healthz, /openapi.json); Ctrl-C stops it")
             wait_for_stop()

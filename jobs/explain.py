@@ -12,7 +12,7 @@ from jobs.scoring.files import render_score, uri_of
 from viral.config import load
 from viral.console.commands import execute
 from viral.console.options import root_options
-from viral.errors import ConfigError
+from viral.errors import ConfigError, UsageError
 from viral.explain import ASSOCIATIONS
 from viral.explain.drafts import rank
 from viral.explain.explanation import explain, to_json
@@ -21,7 +21,7 @@ from viral.explain.variants import Draft, Rescorer, Variant
 from viral.explain.whatif import CHANGES, Change, parse_change
 from viral.extractors.extractor import Context
 from viral.features.pipeline import Pipeline
-from viral.scoring.scorer import Scorer
+from viral.scoring.scorer import Score, Scorer
 from viral.storage.store import Store
 
 
@@ -56,16 +56,23 @@ def rank_files(store: Store, model: str, files: tuple[str, ...], context: Contex
     """Print several files by score, with the probability that one does better than another.
 
     Raises:
-        UsageError: a file cannot be scored.
+        UsageError: some files cannot be scored; the others are printed first.
     """
-    scorer = Scorer.load(store, model)
+    scorer, scores, failures = Scorer.load(store, model), dict[str, Score](), list[str]()
     with Pipeline(scorer.feature_set, store, load()) as pipeline:
-        scores = Rescorer(pipeline, scorer)([Variant(Draft(uri_of(file), context)) for file in files])
-    ranking = rank(dict(zip(files, scores, strict=True)), scorer.pair_residuals)
+        rescorer = Rescorer(pipeline, scorer)
+        for file in files:
+            try:
+                (scores[file],) = rescorer([Variant(Draft(uri_of(file), context))])
+            except UsageError as error:
+                failures.append(str(error))
+    ranking = rank(scores, scorer.pair_residuals)
     if as_json:
         click.echo(json.dumps({**to_json({"ranking": ranking})["ranking"], "meaning": ASSOCIATIONS}))
-        return
-    click.echo("\n".join([*lines(ranking), ASSOCIATIONS]))
+    else:
+        click.echo("\n".join([*lines(ranking), ASSOCIATIONS]))
+    if failures:
+        raise UsageError(f"{len(failures)} of {len(files)} files have no score: {'; '.join(failures)}")
 
 
 @click.command()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-import json
 import math
 import time
 from collections import Counter
@@ -38,9 +36,11 @@ from viral.fetching.cookies import read_cookies
 from viral.fetching.fetch import FEED, Fetcher, FetchTask
 from viral.fetching.hosts import AllowedHosts
 from viral.fetching.ledger import Ledger
+from viral.storage.lock import exclusive
 from viral.storage.store import Store
 from viral.tables.bucketed import log2_buckets_for
 from viral.tables.places import fetches_table, posts_table
+from viral.tables.staging import staging_folder
 
 MAX_ROUNDS = 3  # the requested URLs, then the entries of feeds, then the entries of feeds in feeds
 MAX_CONNECTIONS = 8  # per site; browsers open six
@@ -105,14 +105,15 @@ def run(
 ) -> FetchSummary:
     """Fetch the URLs that are not in the ledger. Feeds are always read again. A repeated call resumes a killed run.
 
+    Runs on one root wait for each other: together they would send more requests to a host than `rate` allows.
+
     Raises:
         ConfigError: a host is not allowed, or an entry is not a URL. TableError: `posts` is set, but there are none.
     """
     started = time.monotonic()
-    plan, posts_log2_buckets = _plan(store, request)
     summary = FetchSummary()
-    store.delete_below(plan.staging)
-    try:
+    with exclusive(store, "fetch"), staging_folder(store, "fetch") as folder:
+        plan, posts_log2_buckets = _plan(store, request, folder)
         stage_urls(plan, _urls(request))  # before Ray starts, because bad URLs fail here
         with session(address, debug=debug):
             if request.posts:
@@ -125,20 +126,16 @@ def run(
             if request.posts:
                 summary.posts_with_video = attach_videos(plan, posts_log2_buckets)
         fetches_table(store).drop_superseded(plan.log2_buckets)
-    finally:
-        store.delete_below(plan.staging)
     summary.wall_seconds = time.monotonic() - started
     return summary
 
 
-def _plan(store: Store, request: FetchRequest) -> tuple[FetchPlan, int]:
+def _plan(store: Store, request: FetchRequest, staging: str) -> tuple[FetchPlan, int]:
     """Build the plan, with enough buckets for the URLs and the ledger; also return the log2 buckets of the posts."""
     posts = posts_table(store).stored_rows() if request.posts else 0
     if request.posts and not posts:
         raise TableError(f"the posts table of {store.root} is empty: ingest some first (viral ingest)")
     rows = fetches_table(store).stored_rows() + sum(1 for _ in _urls(request)) + posts
-    name = json.dumps([request.urls, request.list_file, request.posts, request.allowed])
-    staging = f"staging/fetch-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
     return FetchPlan(store, staging, AllowedHosts(request.allowed), log2_buckets_for(rows)), log2_buckets_for(posts)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -12,6 +10,7 @@ from pathlib import Path
 import click
 import pyarrow as pa
 
+from jobs.ingesting.staging import MergedCounts, ParsedCounts, Staging, merge, split, split_groups, stage
 from jobs.runtime.buckets import map_buckets, map_items
 from jobs.runtime.session import session
 from viral.console.commands import execute
@@ -21,12 +20,14 @@ from viral.errors import ConfigError, SourceError, StorageError
 from viral.sources import SOURCES, read
 from viral.storage import s3
 from viral.storage.store import Store, one_line, open_uri
-from viral.tables.bucketed import BucketedTable, log2_buckets_for
+from viral.tables.bucketed import log2_buckets_for
 from viral.tables.places import posts_table, rejects_table
 from viral.tables.run_log import record_run
-from viral.tables.schemas import POSTS, REJECTS
+from viral.tables.schemas import POSTS
+from viral.tables.staging import staging_folder
 
-ROW_BYTES = 400  # scraped bytes per post, a rough guess that only sets the number of buckets
+GROUP_BYTES, GROUP_FILES = 16 << 20, 1000  # of scraped data that a task parses: some seconds of work
+MAX_BARE = 0.5  # fraction of posts with nothing but an id: more than a scrape with gaps has
 _POST_ID = "{post_id}"
 _SUFFIXES: dict[str, str | tuple[str, ...]] = {  # files to read in a folder
     "yt_dlp": ".info.json",
@@ -81,71 +82,92 @@ class IngestSummary:
     table_rows: int = 0
 
 
-def run(store: Store, source: IngestSource, *, address: str | None = None, debug: bool = False) -> IngestSummary:
+def run(
+    store: Store, source: IngestSource, *, force: bool = False, address: str | None = None, debug: bool = False
+) -> IngestSummary:
     """Read the files of a source on the cluster, and merge their posts and rejects into the tables.
 
-    A repeated call changes nothing, and completes a killed run. Raises SourceError or ConfigError if the files or the
-    column map cannot be used.
+    A repeated call changes nothing, and completes a killed run. Runs may overlap.
+
+    Args:
+        store: the root.
+        source: the files, and how to read them.
+        force: accept posts that mostly hold nothing but an id.
+        address: Ray cluster to connect to; None: the current Ray session, or a new one on this machine.
+        debug: show the output of Ray.
+
+    Raises:
+        SourceError: the files cannot be used, or most posts hold nothing but an id. ConfigError: the column map does
+        not fit. StorageError: rows were lost on the way.
     """
-    files = _files(source)
-    log2_buckets = max(log2_buckets_for(sum(size for _, size in files) // ROW_BYTES), posts_table(store).log2_buckets())
-    staging = f"staging/ingest-{_identity(source)}"
-    with session(address, debug=debug):
-        summary = _stage(store, staging, source, [name for name, _ in files], log2_buckets)
-        for posts, changed in map_buckets(partial(_merge_bucket, store, staging, log2_buckets), log2_buckets):
-            summary.posts += posts
-            summary.changed += changed
-    for table in (posts_table(store), rejects_table(store)):
+    groups = _groups(_files(source))
+    posts, rejects = posts_table(store), rejects_table(store)
+    with session(address, debug=debug), staging_folder(store, "ingest") as folder:
+        staging = Staging(store, folder)
+        parsed = sum(map_items(partial(_stage, staging, source), groups), ParsedCounts())
+        if parsed.bare > parsed.posts * MAX_BARE and not force:
+            raise _mostly_bare(source, parsed)
+        log2_buckets = max(log2_buckets_for(parsed.posts), posts.log2_buckets())
+        if log2_buckets:
+            list(map_items(partial(split, staging, log2_buckets), split_groups(staging)))
+        merged = sum(map_buckets(partial(merge, staging, log2_buckets), log2_buckets), MergedCounts())
+        if (merged.staged, merged.rejects) != (parsed.posts, parsed.reject_reasons.total()):
+            raise StorageError(
+                f"{merged.staged + merged.rejects} of {parsed.rows} rows were found in {store.uri(folder)}: "
+                "something else deletes there; run the command again"
+            )
+    for table in (posts, rejects):
         table.drop_superseded(log2_buckets)  # data files that the merge replaced
-    store.delete_below(staging)
-    summary.table_rows = posts_table(store).stored_rows()
-    summary.duplicates = summary.rows - summary.rejects - summary.posts  # the merge keeps one row per post
-    return summary
+    return IngestSummary(
+        files=sum(len(group.files) for group in groups),
+        rows=parsed.rows,
+        posts=merged.posts,
+        duplicates=merged.staged - merged.posts,
+        rejects=merged.rejects,
+        reject_reasons=dict(parsed.reject_reasons),
+        changed=merged.changed,
+        table_rows=posts.stored_rows(),
+    )
 
 
-def _stage(store: Store, staging: str, source: IngestSource, files: Sequence[str], log2_buckets: int) -> IngestSummary:
-    """Stage the rows of all files by bucket, with one task per file."""
-    store.delete_below(staging)
-    summary = IngestSummary(files=len(files))
-    for rows, reasons in map_items(partial(_stage_file, store, staging, source, log2_buckets), files):
-        summary.rows += rows
-        summary.rejects += sum(reasons.values())
-        for reason, count in reasons.items():
-            summary.reject_reasons[reason] = summary.reject_reasons.get(reason, 0) + count
-    return summary
+@dataclass(frozen=True)
+class _FileGroup:
+    """Files that one task parses."""
+
+    number: int
+    files: tuple[str, ...]
 
 
-def _stage_file(
-    store: Store, staging: str, source: IngestSource, log2_buckets: int, file: str
-) -> tuple[int, dict[str, int]]:
-    """Stage the posts and rejects of one file; return its number of rows, and the number of rejects per reason."""
-    rows, reasons = 0, dict[str, int]()
-    file_id = hashlib.sha256(file.encode()).hexdigest()[:16]
-    batches = read(source.kind, file, open_uri, columns=source.columns, base_uri=file.rpartition("/")[0])
-    for number, parsed in enumerate(batches):
-        # A folder per batch: a task that Ray reruns reads the same batches, and replaces its own rows.
-        folder = f"{file_id}-{number:06d}"
-        posts = BucketedTable(store, f"{staging}/posts/{folder}", POSTS, key="post_id", newest_by="scraped_at")
-        posts.append(_complete(parsed.posts, source), log2_buckets)
-        rejects = BucketedTable(store, f"{staging}/rejects/{folder}", REJECTS, key="reject_id")
-        rejects.append(parsed.rejects, log2_buckets)
-        rows += parsed.rows
-        for reason in parsed.rejects["reason"].to_pylist():
-            reasons[reason] = reasons.get(reason, 0) + 1
-    return rows, reasons
+def _groups(files: Sequence[tuple[str, int]]) -> list[_FileGroup]:
+    """Group files, given with their sizes in bytes: a task per small file would cost more than its parsing."""
+    groups: list[list[str]] = []
+    size = GROUP_BYTES
+    for file, file_bytes in files:
+        if size + file_bytes > GROUP_BYTES or len(groups[-1]) == GROUP_FILES:
+            groups.append([])
+            size = 0
+        groups[-1].append(file)
+        size += file_bytes
+    return [_FileGroup(number, tuple(group)) for number, group in enumerate(groups)]
 
 
-def _merge_bucket(store: Store, staging: str, log2_buckets: int, bucket: int) -> tuple[int, int]:
-    """Merge one bucket of the staged rows into the tables; return its number of posts, and how many changed."""
-    staged_posts = BucketedTable(store, f"{staging}/posts", POSTS, key="post_id", newest_by="scraped_at", nested=True)
-    staged_rejects = BucketedTable(store, f"{staging}/rejects", REJECTS, key="reject_id", nested=True)
-    posts, rejects = staged_posts.read(log2_buckets, bucket), staged_rejects.read(log2_buckets, bucket)
-    changed = posts_table(store).merge(posts, log2_buckets, bucket)
-    rejects_table(store).merge(rejects, log2_buckets, bucket)
-    return posts.num_rows, changed
+def _stage(staging: Staging, source: IngestSource, group: _FileGroup) -> ParsedCounts:
+    batches = (
+        batch
+        for file in group.files
+        for batch in read(source.kind, file, open_uri, columns=source.columns, base_uri=file.rpartition("/")[0])
+    )
+    return stage(staging, group.number, batches, partial(_complete, source))
 
 
-def _complete(posts: pa.Table, source: IngestSource) -> pa.Table:
+def _mostly_bare(source: IngestSource, parsed: ParsedCounts) -> SourceError:
+    return SourceError(
+        f"{parsed.bare} of {parsed.posts} posts hold nothing but an id: {source.kind} is not the source of "
+        f"{', '.join(source.files)}, or its columns have other names (--map); add --force to store them all the same"
+    )
+
+
+def _complete(source: IngestSource, posts: pa.Table) -> pa.Table:
     """Set `source` to the user's name, and `video_uri` by the template where it is null."""
     if source.name:
         names = pa.array([source.name] * posts.num_rows, pa.string())
@@ -193,11 +215,6 @@ def _files_in(folder: str, suffixes: str | tuple[str, ...]) -> list[tuple[str, i
     return sorted((store.uri(info.key), info.size) for info in store.objects("") if info.key.endswith(suffixes))
 
 
-def _identity(source: IngestSource) -> str:
-    text = json.dumps([source.kind, source.files, dict(source.columns or {}), source.video_uri, source.name])
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
 @click.command()
 @click.argument("kind", type=click.Choice(SOURCES), metavar="SOURCE")
 @click.argument("files", nargs=-1, required=True)
@@ -209,6 +226,7 @@ def _identity(source: IngestSource) -> str:
 )
 @click.option("--video-uri", help="Video of posts without one, as videos/{post_id}.mp4.")
 @click.option("--name", help="Value of the posts' column `source`; by default SOURCE.")
+@click.option("--force", is_flag=True, help="Store the posts even if most hold nothing but an id.")
 @ray_options
 @root_options
 def command(
@@ -218,6 +236,7 @@ def command(
     map_file: str | None,
     video_uri: str | None,
     name: str | None,
+    force: bool,
     root: str,
     address: str | None,
     as_json: bool,
@@ -226,12 +245,15 @@ def command(
     """Read scraped data into the posts table.
 
     SOURCE is one of csv, parquet, trending_json, tiktok_api, yt_dlp; FILES are files or folders. Bad rows go to the
-    rejects table with their reason. Of several scrapes of a post, the newest is stored.
+    rejects table with their reason. Of several scrapes of a post, the newest known value of each column is stored.
     """
     source = IngestSource(kind, files, column_map(pairs, map_file) or None, video_uri, name)
     store = Store.open(root)
-    summary = record_run(store, "ingest", lambda _: run(store, source, address=address, debug=debug))
+    summary = record_run(store, "ingest", lambda _: run(store, source, force=force, address=address, debug=debug))
     print_summary(summary, as_json=as_json)
+    if summary.rejects and not summary.posts:
+        reason = max(summary.reject_reasons, key=lambda name: summary.reject_reasons[name])
+        raise SourceError(f"all {summary.rejects} rows were rejected, most because: {reason}")
 
 
 def column_map(pairs: Sequence[str], file: str | None) -> dict[str, str]:

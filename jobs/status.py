@@ -32,8 +32,8 @@ def _line(run: Run) -> str:
         parts.append(f"{run.done} of {run.total}")
     if run.seconds_left is not None:
         parts.append(f"about {run.seconds_left:.0f} s left, {run.done / max(1.0, run.seconds):.1f} per second")
-    if run.error:
-        parts.append(run.error)
+    if run.state in ("failed", "killed"):
+        parts += [run.error or "its process is gone", f"to go on, run viral {run.command} as before"]
     elif run.state == "finished":
         parts.append(
             ", ".join(f"{name} {value}" for name, value in run.summary.items() if isinstance(value, int | str))

@@ -106,7 +106,7 @@ def run(store: Store, spec: EnsembleSpec, *, address: str | None = None, debug: 
             seed=spec.seed,
             workers=spec.workers,
         )
-        trained = _train_members(store, task, spec.members, spec.name)
+        trained = _train_members(store, task, spec.members)
         if spec.weights is not None:
             weights = normalise_weights(spec.members, spec.weights)
         else:
@@ -155,7 +155,7 @@ def validation_rows(data: LabelledFeatures, label: str) -> int:
     return count
 
 
-def _train_members(store: Store, task: MemberTask, members: Sequence[str], model: str) -> list[TrainedMember]:
+def _train_members(store: Store, task: MemberTask, members: Sequence[str]) -> list[TrainedMember]:
     """Train the members that use one task in parallel, one core each; then the distributed members, one by one."""
     import ray
 
@@ -169,7 +169,7 @@ def _train_members(store: Store, task: MemberTask, members: Sequence[str], model
         progress(len(running) - len(left), len(tasks))
     trained: dict[str, TrainedMember] = {member.name: member for member in ray.get(running)}
     for member in distributed:
-        trained[member.name] = ensemble_distributed.train(store, member, f"runs/{model}-trees-{member.name}")
+        trained[member.name] = ensemble_distributed.train(store, member)
         progress(len(trained), len(tasks))
     return [trained[name] for name in members]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 import pyarrow as pa
@@ -31,6 +31,7 @@ from viral.models.networks import FUSIONS, check_architecture
 from viral.models.start import check_start, saved_config, saved_scaling
 from viral.models.train_config import Scaling, TrainConfig
 from viral.registry.registry import Registry
+from viral.storage.lock import exclusive
 from viral.storage.store import Store
 from viral.tables.places import check_name
 from viral.tables.run_log import record_run
@@ -88,20 +89,36 @@ def run(
         check_resources(min_workers(spec.workers), WORKER_CPUS)
         statistics = statistics_of(data)
         task = _task(spec, config, data, statistics)
-        search_prefix = f"runs/{spec.name}-search-{trials}-{_identity(spec, task, statistics)}"
-        tuned = search(store, task, data, _dataset, trials, search_prefix) if trials else None
-        task = with_settings(task, tuned.trials[0]) if tuned else task
-        run_prefix = f"runs/{spec.name}-{_identity(spec, task, statistics)}"
-        result = _fit(store, spec, task, data, run_prefix)
-        state = final_checkpoint(result)
-        card = model_card(spec, task, statistics, label, sources_of(store), state["state"])
-        card |= {"search": asdict(tuned)} if tuned else {}
-        version = Registry(store).save(spec.name, card, _best_weights(state["state"]["best"]))
-        calibrate(store, Registry(store).load(f"{spec.name}/{version}"))
+        # Another run on the same data would write to the same checkpoints.
+        with exclusive(store, f"{spec.name}-{_identity(spec, task, statistics)}"):
+            summary, card = _train(store, spec, task, data, statistics, label, trials)
+    tracking.log(store, spec.name, int(summary.model.rpartition("/")[2]), card)
+    return summary
+
+
+def _train(
+    store: Store,
+    spec: TrainSpec,
+    task: NetworkTask,
+    data: LabelledFeatures,
+    statistics: Statistics,
+    label: dict[str, Any],
+    trials: int,
+) -> tuple[TrainSummary, dict[str, Any]]:
+    """Search, train, save and calibrate; return the summary and the model card."""
+    search_prefix = f"runs/{spec.name}-search-{trials}-{_identity(spec, task, statistics)}"
+    tuned = search(store, task, data, _dataset, trials, search_prefix) if trials else None
+    task = with_settings(task, tuned.trials[0]) if tuned else task
+    run_prefix = f"runs/{spec.name}-{_identity(spec, task, statistics)}"
+    result = _fit(store, spec, task, data, run_prefix)
+    progress = final_checkpoint(result)["state"]
+    card = model_card(spec, task, statistics, label, sources_of(store), progress)
+    card |= {"search": asdict(tuned)} if tuned else {}
+    version = Registry(store).save(spec.name, card, _best_weights(progress["best"]))
+    calibrate(store, Registry(store).load(f"{spec.name}/{version}"))
     for prefix in (run_prefix, search_prefix):
         store.delete_below(prefix)
-    tracking.log(store, spec.name, version, card)
-    return TrainSummary(
+    summary = TrainSummary(
         model=f"{spec.name}/{version}",
         rows=statistics.rows,
         epochs=card["epochs"],
@@ -109,8 +126,9 @@ def run(
         validation_loss=card["losses"][card["best_epoch"] - 1][1],
         data_hash=statistics.data_hash,
         resumed_at_epoch=int(result.return_value),
-        samples_per_second=statistics.rows * card["epochs"] / state["state"]["seconds"],
+        samples_per_second=statistics.rows * card["epochs"] / progress["seconds"],
     )
+    return summary, card
 
 
 def _task(spec: TrainSpec, config: TrainConfig, data: LabelledFeatures, statistics: Statistics) -> NetworkTask:

@@ -26,6 +26,7 @@ from viral.extractors.feature_set import ExtractorEntry, FeatureSet
 from viral.models.fusion_config import FusionConfig
 from viral.models.train_config import Precision, Scaling
 from viral.models.video_config import Task, VideoConfig
+from viral.storage.lock import exclusive
 from viral.storage.store import Store
 from viral.tables import replaced
 from viral.tables.places import check_name, labels_prefix, posts_table
@@ -77,10 +78,11 @@ def run(
         backbone = spec.backbone.identity(task.resolve)
         identity = run_identity(asdict(task.train), asdict(task.heads), spec.workers, backbone, counts.data_hash)
         prefix = f"runs/{spec.name}-{identity}"
-        result = fit(store, prefix, video_worker.run, spec.workers, {"task": task})
-        state = final_checkpoint(result)["state"]
-    version = save(store, spec, task, counts, about, state)
-    store.delete_below(prefix)
+        with exclusive(store, f"{spec.name}-{identity}"):  # another run on the same data has the same checkpoints
+            result = fit(store, prefix, video_worker.run, spec.workers, {"task": task})
+            state = final_checkpoint(result)["state"]
+            version = save(store, spec, task, counts, about, state)
+            store.delete_below(prefix)
     return VideoSummary(
         model=f"{spec.name}/{version}",
         posts=sum(counts.posts["train"]),

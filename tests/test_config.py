@@ -49,9 +49,11 @@ def test_an_empty_file_sets_nothing() -> None:
         ("sandbox: {seconds: 0}", "setting sandbox.seconds in .*: Input should be greater than 0"),
         ("serve: {port: 70000}", "setting serve.port in .*: Input should be less than or equal to 65535"),
         ("sandbox: 3", "setting sandbox in .*: Input should be a valid dictionary"),
-        ("just words", "cannot read settings from viral.yaml"),
-        ("a: [", "cannot read settings from viral.yaml or the environment: while parsing a flow node"),
-        (b"\xff\xfe\xff", "cannot read settings from viral.yaml"),
+        ("just words", "/.*/viral.yaml is no mapping of settings: write lines like `sandbox: {seconds: 30}`"),
+        ("- sandbox", "/.*/viral.yaml is no mapping of settings"),
+        ("3", "/.*/viral.yaml is no mapping of settings"),
+        ("a: [", "cannot read /.*/viral.yaml: while parsing a flow node"),
+        (b"\xff\xfe\xff", "cannot read /.*/viral.yaml"),
     ],
 )
 def test_a_file_that_does_not_fit(text: str | bytes, message: str) -> None:
@@ -65,7 +67,15 @@ def test_a_file_that_does_not_fit(text: str | bytes, message: str) -> None:
     ("name", "value", "message"),
     [
         ("VIRAL_SANDBOX__SECONDS", "soon", "setting sandbox.seconds in the environment: Input should be a valid"),
-        ("VIRAL_SANDBOX__SECOND", "3", "setting sandbox.second in the environment: no such setting"),
+        (
+            "VIRAL_SANDBOX__SECOND",
+            "3",
+            "there is no setting VIRAL_SANDBOX__SECOND: did you mean VIRAL_SANDBOX__SECONDS",
+        ),
+        ("VIRAL_SANDBX__SECONDS", "3", "there is no setting VIRAL_SANDBX__SECONDS: did you mean VIRAL_SANDBOX__SEC"),
+        ("VIRAL_SANDBOX_SECONDS", "3", "there is no setting VIRAL_SANDBOX_SECONDS: did you mean VIRAL_SANDBOX__SEC"),
+        ("viral_foo__bar", "3", "there is no setting viral_foo__bar: did you mean one of VIRAL_MEDIA__MAX_BYTES, "),
+        ("VIRAL_APIKEY", "3", "there is no setting VIRAL_APIKEY: did you mean VIRAL_API_KEY"),
         ("VIRAL_SANDBOX", "{bad", 'cannot read settings from the environment: .*field "sandbox"'),
     ],
 )
@@ -73,3 +83,12 @@ def test_an_environment_that_does_not_fit(name: str, value: str, message: str, m
     monkeypatch.setenv(name, value)
     with pytest.raises(ConfigError, match=f"^{message}"):
         load()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("VIRAL_SERVE_PORT", "tcp://10.0.0.1:80"), ("VIRAL_TEST_DATA", "/x"), ("VIRAL_WEIGHTS", "/y")]
+)
+def test_variables_of_others(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kubernetes sets the first in every pod beside a service named viral-serve."""
+    monkeypatch.setenv(name, value)
+    assert load() == Settings()

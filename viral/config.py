@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import difflib
+import os
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
+import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
-from yaml import YAMLError
 
 from viral.errors import ConfigError
 
 DEFAULT_FILE = "viral.yaml"
+PREFIX, DELIMITER = "VIRAL_", "__"
+OTHER_VARIABLES = ("VIRAL_ROOT", "VIRAL_API_KEY", "VIRAL_WEIGHTS")  # read by commands, not by `Settings`
+_SIMILARITY = 0.85  # of names that differ by a letter or two: 1 for equal ones
 
 
 class _Section(BaseModel):
@@ -84,7 +89,7 @@ class Settings(BaseSettings):
     """All settings. `VIRAL_SANDBOX__SECONDS=30` in the environment overrides `sandbox.seconds` of the file."""
 
     model_config = SettingsConfigDict(
-        env_prefix="VIRAL_", env_nested_delimiter="__", yaml_file=DEFAULT_FILE, extra="forbid"
+        env_prefix=PREFIX, env_nested_delimiter=DELIMITER, yaml_file=DEFAULT_FILE, extra="forbid"
     )
 
     media: MediaSettings = MediaSettings()
@@ -106,12 +111,48 @@ class Settings(BaseSettings):
         return init_settings, env_settings, YamlConfigSettingsSource(settings_cls)
 
 
+def check_environment() -> None:
+    """Raise ConfigError if a variable of the environment looks like a setting that does not exist."""
+    settings = [
+        f"{PREFIX}{section}{DELIMITER}{name}".upper()
+        for section, field in Settings.model_fields.items()
+        for name in cast("type[BaseModel]", field.annotation).model_fields
+    ]
+    for name, value in os.environ.items():
+        upper = name.upper()
+        # Kubernetes describes services in variables such as VIRAL_SERVE_PORT=tcp://10.0.0.1:8000.
+        if not upper.startswith(PREFIX) or upper in {*settings, *OTHER_VARIABLES} or value.startswith("tcp://"):
+            continue
+        similar = difflib.get_close_matches(upper, [*settings, *OTHER_VARIABLES], n=1, cutoff=_SIMILARITY)
+        if similar or DELIMITER in name:
+            known = similar[0] if similar else f"one of {', '.join(settings)}"
+            raise ConfigError(f"there is no setting {name}: did you mean {known}? Correct or unset it")
+
+
+def _check_file() -> None:
+    """Raise ConfigError if `viral.yaml` is not a mapping."""
+    try:
+        content = yaml.safe_load(Path(DEFAULT_FILE).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return
+    except (ValueError, yaml.YAMLError, OSError) as error:
+        raise ConfigError(f"cannot read {Path(DEFAULT_FILE).absolute()}: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict | None):
+        raise ConfigError(
+            f"{Path(DEFAULT_FILE).absolute()} is no mapping of settings: write lines like `sandbox: {{seconds: 30}}`, "
+            "or run in another folder"
+        )
+
+
 def load() -> Settings:
     """Load the settings of this process.
 
     Raises:
-        ConfigError: a value is invalid (the message names it), or the file is not a mapping of settings.
+        ConfigError: a value is invalid (the message names it), a variable is no setting, or the file is not a mapping
+            of settings.
     """
+    check_environment()
+    _check_file()
     where = f"{DEFAULT_FILE} or the environment" if Path(DEFAULT_FILE).exists() else "the environment"
     try:
         return Settings()
@@ -120,5 +161,5 @@ def load() -> Settings:
         name = ".".join(str(part) for part in first["loc"])
         unknown = first["type"] == "extra_forbidden"
         raise ConfigError(f"setting {name} in {where}: {'no such setting' if unknown else first['msg']}") from error
-    except (ValueError, YAMLError, OSError) as error:
+    except ValueError as error:  # a section in the environment that is no JSON
         raise ConfigError(f"cannot read settings from {where}: {' '.join(str(error).split())}") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -37,6 +36,7 @@ from viral.scoring.scorer import Scorer
 from viral.storage.store import Store
 from viral.tables.bucketed import BucketedTable, log2_buckets_for
 from viral.tables.schemas import LABELS, SYNTHETIC, TIMESTAMP
+from viral.tables.staging import staging_folder
 
 DRIFT = "drift"
 SUMMARY_METRICS = ("predicted", "happened", "ece", "coverage", "roc_auc", "residual", "unknown")
@@ -173,13 +173,10 @@ def _predict(store: Store, saved: ModelVersion, newer: pa.Table) -> pa.Table:
     fraction = MAX_POSTS / max(1, newer.num_rows)
     if fraction < 1:
         newer = newer.filter(pa.array([is_sampled(post, fraction) for post in newer["post_id"].to_pylist()]))
-    prefix = f"runs/{DRIFT}-{uuid.uuid4().hex[:12]}"
-    labels = BucketedTable(store, prefix, LABELS, key="post_id")
-    try:
+    with staging_folder(store, DRIFT) as folder:
+        labels = BucketedTable(store, folder, LABELS, key="post_id")
         labels.append(newer, log2_buckets_for(newer.num_rows))
         return predict_test_posts(store, saved, labels)
-    finally:
-        store.delete_below(prefix)
 
 
 def predict_test_posts(store: Store, saved: ModelVersion, labels: BucketedTable) -> pa.Table:

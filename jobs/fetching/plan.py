@@ -21,7 +21,8 @@ from viral.fetching.hosts import AllowedHosts, not_allowed_error, strip_fragment
 from viral.storage.store import Store, open_uri
 from viral.tables.bucketed import BucketedTable
 from viral.tables.places import fetches_table, posts_table
-from viral.tables.schemas import FETCHES, POSTS
+from viral.tables.posts import without_video
+from viral.tables.schemas import FETCHES, POST_VIDEOS
 
 BATCH_URLS = 50_000  # URLs per batch: bounds the memory for a long list
 MAX_HOSTS_IN_ERROR = 5  # they fit on one line
@@ -33,9 +34,6 @@ TASKS = pa.schema(
         pa.field("post_id", pa.string()),
         pa.field("attempts", pa.int32()),
     ]
-)
-ATTACHED = pa.schema(
-    [pa.field("post_id", pa.string(), nullable=False), pa.field("video_uri", pa.string(), nullable=False)]
 )
 
 
@@ -64,8 +62,8 @@ class FetchPlan:
         return {row["url"]: row for row in rows}
 
     def attached(self) -> BucketedTable:
-        """Table of the posts whose video has been fetched."""
-        return BucketedTable(self.store, f"{self.staging}/attached", ATTACHED, key="post_id")
+        """Table of the posts whose video has been fetched, in the buckets of the posts."""
+        return BucketedTable(self.store, f"{self.staging}/attached", POST_VIDEOS, key="post_id", newest_by="fetched_at")
 
 
 def stage_urls(plan: FetchPlan, urls: Iterable[str]) -> None:
@@ -138,7 +136,7 @@ def stage_posts(plan: FetchPlan, posts_log2_buckets: int) -> None:
 def _stage_posts(plan: FetchPlan, log2_buckets: int, bucket: int) -> list[str]:
     posts = posts_table(plan.store).read(log2_buckets, bucket, ["post_id", "page_url", "video_uri"])
     rows, unknown = [], set[str]()
-    for post in posts.filter(_without_video(posts)).to_pylist():
+    for post in posts.filter(without_video(posts)).to_pylist():
         url = strip_fragment(post["page_url"] or post["video_uri"] or "")
         try:
             rows.append({"url": url, "site": plan.hosts.site(url), "post_id": post["post_id"]})
@@ -148,11 +146,6 @@ def _stage_posts(plan: FetchPlan, log2_buckets: int, bucket: int) -> list[str]:
             continue  # no URL: `viral backfill` reports `missing_object` for the post
     plan.tasks(0).append(_task_table(rows), plan.log2_buckets)
     return sorted(unknown)[:MAX_HOSTS_IN_ERROR]
-
-
-def _without_video(posts: pa.Table) -> pa.Array:
-    """Mask of the posts without a video in the root: without `video_uri`, or with a web address."""
-    return pc.or_kleene(pc.is_null(posts["video_uri"]), pc.match_substring_regex(posts["video_uri"], "^https?://"))
 
 
 def plan_round(plan: FetchPlan, round_: int, *, retry_failed: bool) -> dict[str, Counter[str]]:
@@ -204,7 +197,7 @@ def _refused_rows(urls: Sequence[str]) -> pa.Table:
         {"url": url, "host": url_host(url), "status": "skipped", "reason": reason, "attempts": 0, "fetched_at": now}
         for url in urls
     ]
-    return pa.Table.from_pylist([{name: row.get(name) for name in FETCHES.names} for row in rows], schema=FETCHES)
+    return _table(rows, FETCHES)
 
 
 def _task_state(entry: dict[str, Any] | None, retry_failed: bool) -> str:
@@ -233,34 +226,31 @@ def _count_results(plan: FetchPlan, round_: int, bucket: int) -> tuple[Counter[t
 
 
 def attach_videos(plan: FetchPlan, posts_log2_buckets: int) -> int:
-    """Set `video_uri` of the posts whose video was fetched in this run or earlier; return how many posts changed."""
+    """Store which posts got a video in this run or earlier; return how many are new."""
     list(map_buckets(partial(_stage_attached, plan, posts_log2_buckets), plan.log2_buckets))
-    posts = sum(map_buckets(partial(_attach, plan, posts_log2_buckets), posts_log2_buckets))
-    posts_table(plan.store).drop_superseded(posts_log2_buckets)
-    return posts
+    attached = sum(map_buckets(partial(_attach, plan, posts_log2_buckets), posts_log2_buckets))
+    posts_table(plan.store).videos.drop_superseded(posts_log2_buckets)
+    return attached
 
 
 def _stage_attached(plan: FetchPlan, posts_log2_buckets: int, bucket: int) -> None:
-    ledger = plan.ledger(bucket, ["url", "video_uri"])
+    ledger = plan.ledger(bucket, ["url", "video_uri", "sha256", "fetched_at"])
     rows = [
-        {"post_id": task["post_id"], "video_uri": row["video_uri"]}
+        {**row, "post_id": task["post_id"]}
         for task in plan.tasks(0).read(plan.log2_buckets, bucket, ["url", "post_id"]).to_pylist()
         if task["post_id"] and (row := ledger.get(task["url"])) and row["video_uri"]
     ]
-    plan.attached().append(pa.Table.from_pylist(rows, schema=ATTACHED), posts_log2_buckets)
+    plan.attached().append(_table(rows, POST_VIDEOS), posts_log2_buckets)
 
 
 def _attach(plan: FetchPlan, log2_buckets: int, bucket: int) -> int:
-    attached, table = plan.attached().read(log2_buckets, bucket), posts_table(plan.store)
-    ids = attached["post_id"].combine_chunks()
-    posts = table.read(log2_buckets, bucket)
-    posts = posts.filter(pc.and_(_without_video(posts), pc.is_in(posts["post_id"], ids)))  # keep a video set meanwhile
-    if posts.num_rows:
-        uris = attached["video_uri"].take(pc.index_in(posts["post_id"], ids))
-        column = POSTS.get_field_index("video_uri")
-        table.merge(posts.set_column(column, POSTS.field(column), uris), log2_buckets, bucket)
-    return int(posts.num_rows)
+    return posts_table(plan.store).videos.merge(plan.attached().read(log2_buckets, bucket), log2_buckets, bucket)
 
 
 def _task_table(rows: Sequence[dict[str, Any]]) -> pa.Table:
-    return pa.Table.from_pylist([{name: row.get(name) for name in TASKS.names} for row in rows], schema=TASKS)
+    return _table(rows, TASKS)
+
+
+def _table(rows: Sequence[dict[str, Any]], schema: pa.Schema) -> pa.Table:
+    """Build a table from rows that may lack nullable columns or have others."""
+    return pa.Table.from_pylist([{name: row.get(name) for name in schema.names} for row in rows], schema=schema)

@@ -22,10 +22,10 @@ def map_buckets(fn: Callable[[int], T], log2_buckets: int) -> Iterator[T]:
     return map_items(fn, range(1 << log2_buckets))
 
 
-def map_items(fn: Callable[[Any], T], items: Sequence[int] | Sequence[str]) -> Iterator[T]:
+def map_items(fn: Callable[[Any], T], items: Sequence[Any]) -> Iterator[T]:
     """Call `fn(item)` on the cluster and yield the results, of any type, in order. Ray reruns a task that dies."""
-    rows = _dataset("item", items).map_batches(partial(_map_batch, fn), batch_size=1, batch_format="pyarrow")
-    return iter_objects(rows)
+    numbers = _dataset("item", range(len(items)))
+    return iter_objects(numbers.map_batches(partial(_map_batch, fn, items), batch_size=1, batch_format="pyarrow"))
 
 
 def bucket_dataset(log2_buckets: int) -> Dataset:
@@ -51,7 +51,7 @@ def iter_objects(dataset: Dataset) -> Iterator[Any]:
         yield row[_OBJECT]
 
 
-def _dataset(column: str, items: Sequence[int] | Sequence[str]) -> Dataset:
+def _dataset(column: str, items: Sequence[int]) -> Dataset:
     import ray.data
 
     # `from_items` builds the blocks in this process: a task for it could wait for a core that actors occupy.
@@ -61,5 +61,5 @@ def _dataset(column: str, items: Sequence[int] | Sequence[str]) -> Dataset:
     return dataset
 
 
-def _map_batch(fn: Callable[[Any], object], batch: pa.Table) -> pa.Table:
-    return object_batch(fn(item) for item in batch["item"].to_pylist())
+def _map_batch(fn: Callable[[Any], object], items: Sequence[Any], batch: pa.Table) -> pa.Table:
+    return object_batch(fn(items[number]) for number in batch["item"].to_pylist())

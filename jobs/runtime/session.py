@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import re
 import secrets
-import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -15,14 +14,16 @@ import tempfile
 import threading
 import traceback
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, chdir, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
+import viral
 from viral.errors import ConfigError, ViralError
 from viral.storage.store import one_line
+from viral.storage.temporary import remove_abandoned, temporary_folder
 
-_PREFIX, _LOCK = "viral-ray-", "in-use"  # start of the name of Ray's temporary folder, and the lock file in it
+_PREFIX = "viral-ray-"  # start of the name of Ray's temporary folder
 _FILTER = """
 import sys
 for line in sys.stdin.buffer:
@@ -46,6 +47,8 @@ LOCAL = {
     "LOG_NAME_UPDATE_INTERVAL_S": "1",
 }
 """Environment of a local Ray. The names are internal to Ray: checked against 2.60.0."""
+# Of 107 bytes for the path of a Unix socket, Ray and our folder take 86.
+MAX_SOCKET_BASE = 21
 OBJECT_STORE_BYTES = 1 << 30  # 1 GiB: only vectors, ids and decoded, resized frames pass through it
 
 
@@ -68,7 +71,9 @@ def session(address: str | None = None, *, debug: bool = False) -> Iterator[None
         return
     target = address or os.environ.get("RAY_ADDRESS")
     with ExitStack() as stack:
-        folder = None if target else stack.enter_context(_temporary_folder())
+        base = _socket_base()
+        remove_abandoned(_PREFIX, base)
+        folder = stack.enter_context(temporary_folder(_PREFIX, base))
         if not debug:
             stack.enter_context(_filtered_stderr())
         stack.callback(ray.shutdown)
@@ -92,14 +97,40 @@ def check_resources(workers: int, cpus: float) -> None:
         raise ConfigError(f"{workers} workers need more than the {cores:.0f} cores of this machine: lower --workers")
 
 
-def _connect(target: str | None, folder: Path | None, *, debug: bool) -> None:
+def _socket_base() -> Path | None:
+    """Return a folder for Ray's sockets whose path is short enough; None for the default one of temporary files."""
+    if len(os.fsencode(tempfile.gettempdir())) <= MAX_SOCKET_BASE:
+        return None
+    if not os.access("/tmp", os.W_OK):  # noqa: S108 - a folder of its own is created in it
+        raise ConfigError(f"the path of TMPDIR is too long for Ray's sockets: use at most {MAX_SOCKET_BASE} characters")
+    return Path("/tmp")  # noqa: S108
+
+
+@contextmanager
+def _isolated(folder: Path) -> Iterator[None]:
+    """Start Ray in a folder of ours, from which its workers import modules; keep this process's signal handlers.
+
+    In the user's folder, a file like `numpy.py` would replace a package.
+    """
+    main = threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(signal.SIGTERM)
+    safe = folder / "empty"
+    safe.mkdir()
+    with chdir(safe):
+        yield
+    if main and callable(before):  # Ray's own handler would end the process without a word
+        signal.signal(signal.SIGTERM, before)
+
+
+def _connect(target: str | None, folder: Path, *, debug: bool) -> None:
     import ray
 
     level = logging.INFO if debug else logging.ERROR
-    if folder is None:
+    if target:
         try:
             _check_reachable(target)
-            ray.init(target, log_to_driver=debug, logging_level=level)
+            with _isolated(folder):
+                ray.init(target, log_to_driver=debug, logging_level=level)
         except (OSError, ValueError) as error:
             raise ConfigError(f"no Ray cluster answers at {target}: {one_line(error)}") from error
         return
@@ -107,7 +138,8 @@ def _connect(target: str | None, folder: Path | None, *, debug: bool) -> None:
         os.environ.setdefault(name, value)
     # Without a token, Ray would generate one and write it into the home directory.
     os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-    with _child_tmpdir(folder / "files"):
+    _add_to_path()
+    with _child_tmpdir(folder / "files"), _isolated(folder):
         ray.init(
             "local",
             include_dashboard=False,
@@ -116,6 +148,14 @@ def _connect(target: str | None, folder: Path | None, *, debug: bool) -> None:
             log_to_driver=debug,
             logging_level=level,
         )
+
+
+def _add_to_path() -> None:
+    """Let workers import this code where it is not installed: from a checkout."""
+    code = str(Path(viral.__file__).parent.parent)
+    paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    if "site-packages" not in Path(code).parts and code not in paths:
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [code, *paths]))
 
 
 @contextmanager
@@ -137,23 +177,6 @@ def _check_reachable(target: str | None) -> None:
     match = re.fullmatch(r"(?:ray://)?(.+):(\d+)", target or "")
     if match:
         socket.create_connection((match[1].strip("[]"), int(match[2])), timeout=CONNECT_TIMEOUT).close()
-
-
-@contextmanager
-def _temporary_folder() -> Iterator[Path]:
-    """Create a locked folder for Ray's files, and remove the folders that killed processes left behind."""
-    for lock in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*/{_LOCK}"):
-        with suppress(OSError), lock.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the kernel releases it when the owner dies
-            shutil.rmtree(lock.parent, ignore_errors=True)
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
-    try:
-        with (folder / f"{_LOCK}.new").open("wb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            (folder / f"{_LOCK}.new").rename(folder / _LOCK)  # renamed after locking, so no other process removes it
-            yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

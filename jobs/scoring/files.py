@@ -13,7 +13,7 @@ from viral.errors import UsageError
 from viral.extractors.extractor import Context
 from viral.features.pipeline import Pipeline
 from viral.features.posts import ExtractionRequest, ExtractionResult
-from viral.scoring.author import compare_with_author
+from viral.scoring.author import check_comparable, compare_with_author
 from viral.scoring.scorer import Score, Scorer
 from viral.storage.store import Store
 
@@ -35,17 +35,23 @@ def score_files(
         UsageError: some files could not be scored, or the label cannot be compared with views.
     """
     scorer = Scorer.load(store, model)
+    if views:
+        check_comparable(scorer.label)  # before any file is read
     failures = []
     with Pipeline(scorer.feature_set, store, load()) as pipeline:
         for features in pipeline.extract(ExtractionRequest(file, uri_of(file), context) for file in files):
             if features.status == "failed":
                 failures.append(f"{features.post_id}: {features.detail} ({features.reason})")
-            else:
+                continue
+            try:
                 (score,) = scorer.score([features.vectors])
-                score = compare_with_author(score, views) if views else score
-                click.echo(_to_json(features, score) if as_json else render_score(features, score))
+            except UsageError as error:  # the file has nothing that the model reads
+                failures.append(f"{features.post_id}: {error}")
+                continue
+            score = compare_with_author(score, views) if views else score
+            click.echo(_to_json(features, score) if as_json else render_score(features, score))
     if failures:
-        raise UsageError("; ".join(failures))
+        raise UsageError(f"{len(failures)} of {len(files)} files have no score: {'; '.join(failures)}")
 
 
 def uri_of(file: str) -> str:

@@ -7,33 +7,31 @@ from typing import Any
 from jobs.training.ensemble_member import MemberTask, TrainedMember
 from jobs.training.state import run_config
 from viral.storage.store import Store
+from viral.tables.staging import staging_folder
 
 CPUS = 1.0  # per worker; LightGBM runs one thread per core that Ray reserves for it
 
 
-def train(store: Store, task: MemberTask, prefix: str) -> TrainedMember:
-    """Train one member on `task.workers` workers, each with a shard of the buckets; Ray's files go below `prefix`.
+def train(store: Store, task: MemberTask) -> TrainedMember:
+    """Train one member on `task.workers` workers, each with a shard of the buckets.
 
     During training the workers talk over open ports of their nodes, without encryption or authentication.
     """
     from ray.train import ScalingConfig
     from ray.train.lightgbm import LightGBMTrainer
 
-    store.delete_below(prefix)  # remains of a killed run: this run starts over
-    trainer = LightGBMTrainer(
-        run,
-        train_loop_config={"task": task},
-        scaling_config=ScalingConfig(
-            num_workers=task.workers,
-            resources_per_worker={"CPU": CPUS},
-            placement_strategy="SPREAD",  # one worker per node, as far as possible: each holds its shard in memory
-        ),
-        run_config=run_config(store, prefix),
-    )
-    try:
+    with staging_folder(store, "train") as folder:
+        trainer = LightGBMTrainer(
+            run,
+            train_loop_config={"task": task},
+            scaling_config=ScalingConfig(
+                num_workers=task.workers,
+                resources_per_worker={"CPU": CPUS},
+                placement_strategy="SPREAD",  # one worker per node, as far as possible: each holds its shard in memory
+            ),
+            run_config=run_config(store, folder),
+        )
         trained: TrainedMember = trainer.fit().return_value
-    finally:
-        store.delete_below(prefix)
     return trained
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from jobs import backfill, evaluate, ingest, label, score, train_network
 from jobs.training.specs import TrainSpec
-from tests.media.streams import streams_of
+from tests.media.streams import copy_streams
 from viral.config import Settings
 from viral.errors import TableError, WeightsError
 from viral.evaluation.splits import SplitSpec
@@ -38,7 +38,7 @@ def store(ray_session, tmp_path) -> Store:
 
 def test_posts_that_lack_something_and_files_that_are_broken(store, clips, tmp_path):
     good = clips[-1]
-    silent, sound = streams_of(good, "video", tmp_path), streams_of(good, "audio", tmp_path)
+    silent, sound = copy_streams(good, "video", tmp_path), copy_streams(good, "audio", tmp_path)
     broken, empty, text = tmp_path / "broken.mp4", tmp_path / "empty.mp4", tmp_path / "text.mp4"
     broken.write_bytes(good.read_bytes()[:2000])
     empty.write_bytes(b"")

@@ -124,9 +124,10 @@ def test_posts_without_a_video_get_theirs(run, website, any_store, monkeypatch):
     again = run(posts=True)
     assert (again.urls, again.failed_before, again.posts_with_video) == (1, 1, 0)
 
-    # A newer scrape without a video does not cause another download.
+    # A newer scrape without a video neither hides the fetched one nor causes another download.
     posts_table(any_store).merge(pa.Table.from_pylist([posts[0]], schema=POSTS), 0, 0)
-    assert (run(posts=True).posts_with_video, len(website.asked("video/p"))) == (1, 1)
+    assert (run(posts=True).posts_with_video, len(website.asked("video/p"))) == (0, 1)
+    assert {row["post_id"]: row for row in posts_table(any_store).read().to_pylist()} == table
 
 
 @ON_A_FOLDER

@@ -116,7 +116,7 @@ def test_where_the_videos_lie_by_a_template(store, tmp_path):
 
 @pytest.mark.parametrize("template", ["videos/{id}.mp4", "videos/{}.mp4", "videos/{post_id", "videos/{post_id.x}.mp4"])
 def test_a_template_that_names_something_else_is_refused(store, tmp_path, template):
-    (tmp_path / "p.csv").write_text("post_id\n1\n")
+    (tmp_path / "p.csv").write_text("post_id,views\n1,2\n")
     with pytest.raises(ConfigError, match="--video-uri"):
         ingest.run(store, IngestSource("csv", (str(tmp_path / "p.csv"),), video_uri=template))
 
@@ -124,8 +124,8 @@ def test_a_template_that_names_something_else_is_refused(store, tmp_path, templa
 def test_an_ingest_that_was_killed_leaves_nothing_in_the_way(store, tmp_path):
     (tmp_path / "p.csv").write_text("post_id\n1\n")
     source = IngestSource("csv", (str(tmp_path / "p.csv"),))
-    store.write(f"staging/ingest-{ingest._identity(source)}/posts/x/part-00-000000-1-ab.parquet", b"half")
-    assert ingest.run(store, source).posts == 1
+    store.write("staging/ingest-0123456789abcdef/posts/x/part-00-000000-1-ab.parquet", b"half")
+    assert ingest.run(store, source, force=True).posts == 1
     assert [info.key.split("/")[0] for info in store.objects("")] == ["posts"]
 
 
@@ -143,6 +143,62 @@ def test_what_a_task_raises_comes_as_itself(store, tmp_path):
     with pytest.raises(SourceError, match="has no column 'post_id'"):
         ingest.run(store, IngestSource("csv", (str(tmp_path / "p.csv"),)))
     assert contents(store) == {}
+
+
+def test_the_wrong_source_is_refused_and_nulls_nothing(store, shared_data, tmp_path):
+    """Ingested as `tiktok_api`, these posts had an id and nothing else, and hid what was known of them."""
+    right = IngestSource("trending_json", (str(shared_data / "trending_dec2020"),))
+    ingest.run(store, right)
+    before = contents(store)
+    ids = posts_table(store).read(columns=["post_id"])["post_id"].to_pylist()
+    (tmp_path / "wrong.jsonl").write_text("\n".join(json.dumps({"id": post, "plays": 3}) for post in ids[:719]))
+    wrong = IngestSource("tiktok_api", (str(tmp_path / "wrong.jsonl"),))
+    with pytest.raises(SourceError, match=r"^719 of 719 posts hold nothing but an id: tiktok_api is not the source of"):
+        ingest.run(store, wrong)
+    assert contents(store) == before
+    forced = ingest.run(store, wrong, force=True)
+    assert (forced.posts, forced.table_rows) == (719, 1000)
+    known = posts_table(store).read(columns=["views", "caption", "author_id", "posted_at"])
+    assert [known[name].null_count for name in known.column_names] == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("name", ["research_list.json", "zeeschuimer.ndjson"])
+@pytest.mark.parametrize("kind", ["tiktok_api", "trending_json"])
+def test_exports_of_other_tools_never_become_posts_of_an_id(store, shared_data, name, kind):
+    before = contents(store)
+    source = IngestSource(kind, (str(shared_data / "trouble" / name),))
+    try:
+        summary = ingest.run(store, source)
+    except SourceError:
+        assert contents(store) == before
+    else:  # the rows are rejects, or have more than an id
+        assert summary.rejects == summary.rows or posts_table(store).read()["views"].null_count == 0
+
+
+def test_groups_of_files_hold_every_row_once(store, tmp_path, monkeypatch):
+    """Small groups, many writes and splits: as for 10^5 info files."""
+    monkeypatch.setattr(ingest, "GROUP_FILES", 3)
+    monkeypatch.setattr(ingest, "log2_buckets_for", lambda rows: 2)
+    folder = tmp_path / "scraped"
+    folder.mkdir()
+    for number in range(20):
+        (folder / f"{number}.info.json").write_text(json.dumps({"id": f"v{number % 15}", "view_count": number}))
+    (folder / "bad.info.json").write_text("{")
+    summary = ingest.run(store, IngestSource("yt_dlp", (str(folder),)))
+    assert (summary.files, summary.rows, summary.posts, summary.duplicates, summary.rejects) == (21, 21, 15, 5, 1)
+    assert posts_table(store).read()["post_id"].to_pylist() == sorted(f"v{number}" for number in range(15))
+    assert list(store.objects("staging")) == []
+
+
+def test_all_rows_rejected_is_no_success(viral, tmp_path):
+    (tmp_path / "p.csv").write_text("post_id,views\n,1\n1,many\n2,some\n")
+    (tmp_path / "root").mkdir()
+    done = viral("ingest", "csv", tmp_path / "p.csv", "--root", tmp_path / "root", "--json")
+    assert done.returncode == 2
+    assert json.loads(done.stdout)["rejects"] == 3
+    assert done.stderr.startswith("error: all 3 rows were rejected, most because: ")
+    assert done.stderr.count("\n") == 1
+    assert rejects_table(Store(tmp_path / "root")).stored_rows() == 3
 
 
 def test_a_folder_of_info_files(store, shared_data, tmp_path):

@@ -11,7 +11,13 @@ SECONDS = 8.3
 """How long a tone lasts."""
 
 
-def streams_of(source: Path, kind: str, folder: Path) -> Path:
+def kinds(path: Path) -> set[str]:
+    """Kinds of the streams of a file: `video`, `audio`, …"""
+    with av.open(str(path)) as container:
+        return {stream.type for stream in container.streams}
+
+
+def copy_streams(source: Path, kind: str, folder: Path) -> Path:
     """Copy the streams of one kind (`video` or `audio`), packet by packet, into a file of their own."""
     target = folder / f"{source.stem}-{kind}.mp4"
     with av.open(str(source)) as original, av.open(str(target), "w") as copy:

@@ -15,8 +15,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from viral.errors import AccessDeniedError, MissingObjectError, PostError, ReadError, TooLargeError
-from viral.media.locate import DOWNLOAD_ATTEMPTS, local_video, remove_stale_copies
+from viral.errors import MissingObjectError, PostError, ReadError, StorageError, TooLargeError
+from viral.media.locate import DOWNLOAD_ATTEMPTS, is_readable, local_video
 from viral.storage import s3
 from viral.storage.store import Store
 
@@ -54,19 +54,6 @@ def test_by_key_and_by_address(any_store: Store, scratch: Path) -> None:
 def test_what_is_no_file_address(tmp_path: Path, uri: str) -> None:
     """As yt-dlp names files, with two slashes."""
     assert refusal(Store(tmp_path), uri).reason == "missing_object"
-
-
-def test_copies_of_processes_that_were_killed_are_removed(scratch: Path, s3_root: str) -> None:
-    dead = subprocess.Popen(["true"])
-    dead.wait()
-    (scratch / f"viral-video-{dead.pid}-abc").mkdir()
-    (scratch / f"viral-video-{dead.pid}-abc" / "video.mp4").write_bytes(b"left")
-    store = Store.open(s3_root)
-    store.write("a.mp4", b"content")
-    with local_video(store, "a.mp4", MIB) as path:
-        remove_stale_copies()
-        assert path.read_bytes() == b"content"
-        assert list(scratch.iterdir()) == [path.parent]
 
 
 def test_a_file_address(tmp_path: Path) -> None:
@@ -113,15 +100,39 @@ def test_the_size_limit_is_exact(any_store: Store, scratch: Path) -> None:
     assert list(scratch.iterdir()) == []
 
 
-def test_what_the_storage_does_not_hand_out(s3_root: str, s3_server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_that_the_storage_does_not_know_stops_the_run(
+    s3_root: str, s3_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = Store(s3_root)
     store.write("a.mp4", b"1")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAWRONG")
     httpx.post(f"{s3_server}/moto-api/reset-auth", content=b"0").raise_for_status()
     try:
-        assert isinstance(refusal(store, "a.mp4"), AccessDeniedError)
+        message = r"InvalidAccessKeyId: renew the credentials"
+        with pytest.raises(StorageError, match=message) as caught, local_video(store, "a.mp4", MIB):
+            pytest.fail("there is nothing to open")
+        assert "\n" not in str(caught.value)
+        assert not is_readable(store, "a.mp4")
     finally:
         httpx.post(f"{s3_server}/moto-api/reset-auth", content=b"inf").raise_for_status()
+    assert is_readable(store, "a.mp4")
+
+
+def test_no_credentials_stop_the_run(s3_root: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(StorageError, match="NoCredentialsError: renew"), local_video(Store(s3_root), "a.mp4", MIB):
+        pytest.fail("there is nothing to open")
+
+
+def test_a_bucket_that_is_gone_stops_the_run_if_it_is_the_roots(s3_root: str, tmp_path: Path) -> None:
+    bucket = s3.split_uri(s3_root)[0]
+    s3.client().delete_bucket(Bucket=bucket)
+    assert isinstance(refusal(Store(tmp_path), f"s3://{bucket}/a.mp4"), MissingObjectError)
+    gone = pytest.raises(StorageError, match=f"there is no bucket {bucket} any more")
+    with gone, local_video(Store(s3_root), "a.mp4", MIB):
+        pytest.fail("there is nothing to open")
 
 
 READER = """

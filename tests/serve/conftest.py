@@ -20,6 +20,7 @@ import pytest
 from jobs.runtime.session import session
 from serve.endpoint import free_port, running
 from serve.settings import KEY_VARIABLE, EndpointSpec
+from tests.media.streams import copy_streams, kinds
 from viral.config import SandboxSettings, ServeSettings, Settings
 from viral.demo import CorpusSpec, generate
 from viral.extractors.feature_set import FeatureSet
@@ -106,34 +107,13 @@ def clip(root: Path) -> Path:
 @pytest.fixture(scope="session")
 def silent(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The clip without its sound track."""
-    return only(clip, "video", tmp_path_factory.mktemp("silent") / "silent.mp4")
+    return copy_streams(clip, "video", tmp_path_factory.mktemp("silent"))
 
 
 @pytest.fixture(scope="session")
 def sound(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The clip's sound track alone."""
-    return only(clip, "audio", tmp_path_factory.mktemp("sound") / "sound.mp4")
-
-
-def kinds(path: Path) -> set[str]:
-    import av
-
-    with av.open(str(path)) as container:
-        return {stream.type for stream in container.streams}
-
-
-def only(source: Path, kind: str, target: Path) -> Path:
-    """A copy with the streams of one kind, packet by packet."""
-    import av
-
-    with av.open(str(source)) as source_file, av.open(str(target), "w") as target_file:
-        old = next(stream for stream in source_file.streams if stream.type == kind)
-        new = target_file.add_stream_from_template(old)
-        for packet in source_file.demux(old):
-            if packet.dts is not None:
-                packet.stream = new
-                target_file.mux(packet)
-    return target
+    return copy_streams(clip, "audio", tmp_path_factory.mktemp("sound"))
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import struct
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 SLOW_DOWN = (
     b"<?xml version='1.0'?><Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
@@ -20,13 +21,16 @@ STALL_SECONDS = 1.0
 
 
 class Proxy(ThreadingHTTPServer):
-    """Forwards requests to `upstream`; one in `every`, drawn with a seed, gets a fault."""
+    """Forwards requests to `upstream`; one in `every`, drawn with a seed, gets a fault.
+
+    While the file `denied` exists, every request is denied with the code that it holds.
+    """
 
     daemon_threads = True
 
-    def __init__(self, port: int, upstream: tuple[str, int], every: int, seed: int) -> None:
+    def __init__(self, port: int, upstream: tuple[str, int], every: int, seed: int, denied: Path) -> None:
         super().__init__(("127.0.0.1", port), Handler)
-        self.upstream, self.every = upstream, every
+        self.upstream, self.every, self.denied = upstream, every, denied
         self.random, self.lock = random.Random(seed), threading.Lock()
 
     def fault(self) -> str | None:
@@ -54,6 +58,11 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Forward the request, or inject a fault."""
         body = self.rfile.read(int(self.headers.get("content-length") or 0)) if not self._chunked() else self._chunks()
+        if self.server.denied.exists():
+            code = self.server.denied.read_text()
+            body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>Denied.</Message></Error>"
+            self._answer(403, {}, body.encode())
+            return
         fault = self.server.fault()
         if fault:
             print(f"{fault} {self.command} {self.path[:80]}", flush=True)
@@ -116,12 +125,14 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def main() -> None:
-    """`python faulty_proxy.py PORT UPSTREAM_PORT EVERY SEED`: run until killed; print each fault on stdout."""
+    """`python faulty_proxy.py PORT UPSTREAM_PORT EVERY SEED DENIED_FILE`: run until killed; print each fault on stdout."""
     parser = argparse.ArgumentParser()
     for name in ("port", "upstream", "every", "seed"):
         parser.add_argument(name, type=int)
+    parser.add_argument("denied", type=Path)
     options = parser.parse_args()
-    Proxy(options.port, ("127.0.0.1", options.upstream), options.every, options.seed).serve_forever()
+    upstream = ("127.0.0.1", options.upstream)
+    Proxy(options.port, upstream, options.every, options.seed, options.denied).serve_forever()
 
 
 if __name__ == "__main__":

@@ -30,14 +30,17 @@ SCHEMA = pa.schema([pa.field("post_id", pa.string(), nullable=False), pa.field("
 
 
 @pytest.fixture
-def faulty(s3_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The S3 server through the proxy; the file that names the faults that were dealt out."""
+def faulty(
+    s3_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Iterator[Path]:
+    """The S3 server through the proxy; the file that names the faults that were dealt out, one request in ten."""
     s3.client().create_bucket(Bucket=(bucket := f"faulty-{uuid.uuid4().hex[:8]}"))
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     script, log = Path(__file__).with_name("faulty_proxy.py"), tmp_path / "faults.log"
-    command = [sys.executable, str(script), str(port), str(urlsplit(s3_server).port), "10", "7"]
+    command = [sys.executable, str(script), str(port), str(urlsplit(s3_server).port)]
+    command += [str(getattr(request, "param", 10)), "7", str(tmp_path / "denied")]
     with log.open("wb") as output, subprocess.Popen(command, stdout=output) as proxy:
         try:
             _wait(port)
@@ -46,6 +49,9 @@ def faulty(s3_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
             yield log
         finally:
             proxy.terminate()
+
+
+WITHOUT_FAULTS = pytest.mark.parametrize("faulty", [10**9], indirect=True)
 
 
 @pytest.fixture
@@ -118,3 +124,40 @@ def test_a_backfill_comes_to_the_same(root: str, faulty: Path, tmp_path: Path, c
     faults = faulty.read_text().splitlines()
     print(f"{len(faults)} faults dealt out")
     assert len(faults) >= 20
+
+
+@pytest.mark.slow
+@WITHOUT_FAULTS
+@pytest.mark.parametrize("code", ["ExpiredToken", "AccessDenied"])
+def test_credentials_that_expire_stop_a_backfill_and_mark_no_post(
+    root: str, faulty: Path, tmp_path: Path, clips: list[Path], code: str
+) -> None:
+    store, denied = Store.open(root), tmp_path / "denied"
+    (tmp_path / "set.yaml").write_text(json.dumps(SET.to_dict()))
+    for number, video in enumerate(clips[:4]):
+        store.upload(video, f"videos/{number}.mp4")
+    posts = [
+        {"post_id": f"{number}", "source": "test", "video_uri": f"videos/{number % 4}.mp4"} for number in range(80)
+    ]
+    posts_table(store).append(pa.Table.from_pylist(posts, schema=POSTS), 0)
+    command = [str(Path(sys.executable).with_name("viral")), "backfill", "--root", store.root, "--json"]
+    command += ["--feature-set", str(tmp_path / "set.yaml")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        until = time.monotonic() + 280
+        while features_table(store, SET).stored_rows() < 4 and time.monotonic() < until:
+            time.sleep(0.1)
+        denied.write_text(code)
+        output, errors = running.communicate(timeout=200)
+    denied.unlink()
+    assert (running.returncode, output) == (2, ""), errors
+    assert errors.startswith("error: ")
+    assert errors.count("\n") == 1, errors
+    assert code in errors
+    rows = features_table(store, SET).read()
+    print(f"{rows.num_rows} of 80 posts were done when the storage began to deny")
+    assert 4 <= rows.num_rows < 80
+    assert set(rows["status"].to_pylist()) == {"ok"}
+    again = subprocess.run(command, capture_output=True, text=True, timeout=280)
+    assert again.returncode == 0, again.stderr
+    summary = json.loads(again.stdout)
+    assert (summary["ok"], summary["done_before"]) == (80 - rows.num_rows, rows.num_rows)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import io
+import os
+import signal
 import sys
 from collections.abc import Mapping
+from types import FrameType
 from typing import Any, cast
 
 import click
@@ -12,7 +16,11 @@ import click
 from viral.errors import ViralError
 
 BAD_INPUT = 2  # click's exit status for wrong usage
-INTERRUPTED = 130  # a shell's exit status after SIGINT: 128 + 2
+INTERRUPTED, TERMINATED = 130, 143  # a shell's exit status after SIGINT and SIGTERM: 128 + 2, 128 + 15
+
+
+class TerminatedError(KeyboardInterrupt):
+    """The process got SIGTERM; it ends as after Ctrl-C."""
 
 
 class LazyGroup(click.Group):
@@ -47,8 +55,17 @@ def execute(entry: click.Command) -> None:
     """Run a command and exit with 0 on success, or with 2 and one line on stderr after a ViralError.
 
     `--debug` shows the traceback of a ViralError, too. Any other exception is a bug and always shows its traceback.
+    SIGINT and SIGTERM end it after its temporary files are removed.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a file name need not be text, nor the terminal UTF-8
+    before = signal.signal(signal.SIGTERM, _terminate)
     try:
+        if any(name.upper().startswith("VIRAL_") for name in os.environ):
+            from viral.config import check_environment
+
+            check_environment()  # a misspelt setting would be ignored
         # In standalone mode, click would exit an interrupted command with status 1 and without the hint below.
         status = entry.main(standalone_mode=False)
     except click.ClickException as error:
@@ -59,7 +76,14 @@ def execute(entry: click.Command) -> None:
             raise
         click.echo(f"error: {error}", err=True)
         status = BAD_INPUT
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted: run the same command again to continue", err=True)
-        status = INTERRUPTED
+    except (click.Abort, KeyboardInterrupt) as error:
+        terminated = isinstance(error, TerminatedError) or isinstance(error.__context__, TerminatedError)
+        click.echo(f"{'terminated' if terminated else 'interrupted'}: run the same command again to continue", err=True)
+        status = TERMINATED if terminated else INTERRUPTED
+    finally:
+        signal.signal(signal.SIGTERM, before)
     sys.exit(status)
+
+
+def _terminate(_number: int, _frame: FrameType | None) -> None:
+    raise TerminatedError

@@ -9,15 +9,17 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Lock
 
 from viral.config import Settings
-from viral.errors import PostError, UnreadableError, ViralError
+from viral.errors import AccessDeniedError, PostError, UnreadableError, ViralError
+from viral.features.access import AccessGuard
 from viral.features.posts import DecodedPost, ExtractionRequest
 from viral.media.limits import MediaLimits
-from viral.media.locate import local_video, remove_stale_copies
+from viral.media.locate import COPIES, local_video
 from viral.media.media import Facts, Media
 from viral.media.plan import SamplingPlan
 from viral.media.requests import Request
 from viral.media.sandbox import Sandbox
 from viral.storage.store import Store, one_line
+from viral.storage.temporary import remove_abandoned
 
 # Files in progress beyond the one that the consumer waits for: one is decoded while the next is fetched. More would
 # only fill memory, since the sandbox decodes one file at a time.
@@ -25,7 +27,7 @@ PREFETCHED_FILES = 2
 
 
 class MediaReader:
-    """Reads the videos of posts: fetches each file and decodes it in a sandboxed child process. Needs no torch.
+    """Reads the videos of posts: fetches each file and decodes it in a child process. Needs no torch.
 
     While one of its two threads waits for the child, the other fetches the next file. Call `close` to end the threads
     and the child.
@@ -40,7 +42,8 @@ class MediaReader:
         self.store, self.plan = store, SamplingPlan.from_requests(requests)
         self.limits = MediaLimits(**settings.media.model_dump(), **settings.sandbox.model_dump())
         self.sandbox = Sandbox(self.limits)
-        remove_stale_copies()
+        self._access = AccessGuard(store)
+        remove_abandoned(COPIES)
         self._threads = ThreadPoolExecutor(PREFETCHED_FILES, thread_name_prefix="reader")
         self._decoding = Lock()
 
@@ -72,6 +75,7 @@ class MediaReader:
         try:
             with local_video(self.store, request.video_uri, self.limits.max_bytes) as path:
                 seconds["read"] = time.perf_counter() - started
+                self._access.read(request.video_uri or "")
                 with self._decoding:
                     started = time.perf_counter()
                     try:
@@ -80,6 +84,8 @@ class MediaReader:
                         seconds["decode"] = time.perf_counter() - started
                     return DecodedPost(request, media, stage_seconds=seconds)
         except PostError as error:
+            if isinstance(error, AccessDeniedError):
+                self._access.denied(request.video_uri or "", error)
             reason, detail = error.reason, one_line(error)
         except (ViralError, OSError):
             raise  # the child cannot start or the disk is full: not the post's fault

@@ -23,21 +23,14 @@ from viral.errors import (
 )
 from viral.storage import s3
 from viral.storage.store import Store, one_line
+from viral.storage.temporary import temporary_folder
 
 # boto3 retries requests, but not downloads that break off: these attempts cover them.
 DOWNLOAD_ATTEMPTS = 3
 RETRY_SECONDS = 120.0  # start no further attempt after this time: the retries of boto3 itself add up
 
 NO_SUCH_FILE = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP}
-_PREFIX = "viral-video-"
-
-
-def remove_stale_copies() -> None:
-    """Remove temporary copies of videos that killed processes on this machine left behind."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*-*"):
-        owner = folder.name.removeprefix(_PREFIX).partition("-")[0]
-        if owner.isdecimal() and not Path("/proc", owner).exists():
-            shutil.rmtree(folder, ignore_errors=True)
+COPIES = "viral-video-"  # start of the names of temporary folders
 
 
 @contextmanager
@@ -48,7 +41,21 @@ def local_video(store: Store, video_uri: str | None, max_bytes: int) -> Iterator
 
     Raises:
         MissingObjectError, AccessDeniedError, TooLargeError, ReadError: the video cannot be read.
+        StorageError: no video can be read, because the credentials are missing or expired, the region is wrong or the
+            bucket of the root is gone.
     """
+    uri = resolve(store, video_uri)
+    if not uri.startswith("s3://"):
+        yield _readable_file(Path(uri), max_bytes)
+        return
+    with temporary_folder(COPIES) as folder:
+        path = folder / f"video{Path(uri).suffix[:8]}"  # the suffix of a key can be of any length
+        _download(store, uri, path, max_bytes)
+        yield path
+
+
+def resolve(store: Store, video_uri: str | None) -> str:
+    """Return the absolute path or the `s3://` URI of a video. Raises MissingObjectError: it has neither."""
     if not video_uri:
         raise MissingObjectError("the post has no video URI")
     if "://" in video_uri and not video_uri.startswith(("s3://", "file://")):
@@ -59,12 +66,21 @@ def local_video(store: Store, video_uri: str | None, max_bytes: int) -> Iterator
             uri = unquote(urlsplit(uri).path)
         except ValueError as error:
             raise MissingObjectError(f"{uri} is not the URI of a file: write file:///path") from error
-    uri = uri if uri.startswith(("s3://", "/")) else store.uri(uri)
-    if uri.startswith("s3://"):
-        with _temporary_copy(uri, max_bytes) as path:
-            yield path
-    else:
-        yield _readable_file(Path(uri), max_bytes)
+    return uri if uri.startswith(("s3://", "/")) else store.uri(uri)
+
+
+def is_readable(store: Store, video_uri: str) -> bool:
+    """Whether a video is not denied; it may be missing."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    uri = resolve(store, video_uri)
+    if not uri.startswith("s3://"):
+        return os.access(uri, os.R_OK) or not Path(uri).exists()
+    try:
+        s3.get_object(uri)["Body"].close()
+    except (BotoCoreError, ClientError) as error:
+        return s3.error_code(error) not in s3.DENIED_CODES
+    return True
 
 
 def _readable_file(path: Path, max_bytes: int) -> Path:
@@ -91,18 +107,7 @@ def _check_size(uri: str, size: int, max_bytes: int) -> None:
         raise TooLargeError(f"{uri} has {size} bytes, more than media.max_bytes = {max_bytes}")
 
 
-@contextmanager
-def _temporary_copy(uri: str, max_bytes: int) -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
-    try:
-        path = folder / f"video{Path(uri).suffix[:8]}"  # the suffix of a key can be of any length
-        _download(uri, path, max_bytes)
-        yield path
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _download(uri: str, path: Path, max_bytes: int) -> None:
+def _download(store: Store, uri: str, path: Path, max_bytes: int) -> None:
     from botocore.exceptions import BotoCoreError, ClientError
 
     deadline = time.monotonic() + RETRY_SECONDS
@@ -112,9 +117,9 @@ def _download(uri: str, path: Path, max_bytes: int) -> None:
         except (BotoCoreError, ClientError, OSError) as error:
             if isinstance(error, OSError) and error.errno == errno.ENOSPC:
                 raise StorageError(f"no space left in {tempfile.gettempdir()} to download {uri}: free some") from error
-            failure = _as_post_error(uri, error)
+            failure = _as_viral_error(store, uri, error)
             last = attempt == DOWNLOAD_ATTEMPTS or time.monotonic() > deadline
-            if last or not isinstance(failure, ReadError):
+            if last or not isinstance(failure, ReadError | AccessDeniedError):
                 raise failure from error
             time.sleep(random.uniform(0, 2.0**attempt))  # noqa: S311 - jitter keeps workers from retrying at the same time
         else:
@@ -129,10 +134,17 @@ def _download_once(uri: str, path: Path, max_bytes: int) -> None:
         shutil.copyfileobj(body, file, 1 << 20)  # 1 MiB per block
 
 
-def _as_post_error(uri: str, error: Exception) -> PostError:
+def _as_viral_error(store: Store, uri: str, error: Exception) -> PostError | StorageError:
+    """Convert an error of a download: of this object, or of the whole run."""
     code = s3.error_code(error)
+    if code in s3.CREDENTIAL_CODES:
+        return StorageError(f"{uri}: {code}: renew the credentials and run the same command again")
+    if code in s3.REGION_CODES:
+        return StorageError(f"{uri}: {code}: set AWS_REGION or AWS_ENDPOINT_URL to that of the bucket")
+    if code == "NoSuchBucket" and store.on_s3 and s3.split_uri(uri)[0] == s3.split_uri(store.root)[0]:
+        return StorageError(f"there is no bucket {s3.split_uri(uri)[0]} any more: restore it, or correct --root")
     if code in s3.MISSING_CODES or code == "ParamValidationError":  # an invalid bucket name
         return MissingObjectError(f"there is no object {uri}")
     if code in s3.DENIED_CODES:
-        return AccessDeniedError(f"{uri}: {code}")
+        return AccessDeniedError(f"{uri} is denied ({code})")
     return ReadError(f"{uri}: {one_line(error)}")

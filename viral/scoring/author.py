@@ -14,6 +14,12 @@ VIEW_LABELS = ("log_views",)
 """Labels that are a function of the views alone, so that earlier posts can be put on the same scale."""
 
 
+def check_comparable(label: str) -> None:
+    """Raise UsageError unless views can be compared with scores of a label."""
+    if label not in VIEW_LABELS:
+        raise UsageError(f"views cannot be compared with {label}: use a model of {' or '.join(VIEW_LABELS)}")
+
+
 def compare_with_author(score: Score, views: Sequence[int]) -> Score:
     """Return the score with `relative_to_author`: how it compares with the author's earlier posts.
 
@@ -27,8 +33,7 @@ def compare_with_author(score: Score, views: Sequence[int]) -> Score:
     Raises:
         UsageError: no views, negative views, or a model of another label than views.
     """
-    if score.label not in VIEW_LABELS:
-        raise UsageError(f"views cannot be compared with {score.label}: use a model of {' or '.join(VIEW_LABELS)}")
+    check_comparable(score.label)
     if not views or min(views) < 0:
         raise UsageError("author_views takes the views of one or more earlier posts, each 0 or more")
     reached = np.log1p(np.array(views, np.float64))

@@ -18,10 +18,15 @@ if TYPE_CHECKING:
 
 READ_ATTEMPTS = 4  # boto3 retries a request that fails, but not a body that breaks off
 LISTING_THREADS = 16  # a request lists 1,000 keys in about 100 ms; more threads gain little and provoke SlowDown
-DENIED_CODES = {
-    *("403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken"),
-    *("NoCredentialsError", "PartialCredentialsError"),
+# Errors of botocore and codes of S3 that are about the caller, whatever the object.
+CREDENTIAL_CODES = {
+    *("ExpiredToken", "ExpiredTokenException", "InvalidToken", "TokenRefreshRequired", "RequestTimeTooSkewed"),
+    *("InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidSecurity", "AccountProblem"),
+    *("NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "UnauthorizedSSOTokenError"),
+    *("SSOTokenLoadError", "TokenRetrievalError", "MetadataRetrievalError"),
 }
+REGION_CODES = {"301", "PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"}
+DENIED_CODES = {"403", "AccessDenied", "AllAccessDisabled", *CREDENTIAL_CODES}
 MISSING_CODES = {"404", "NoSuchKey", "NotFound", "NoSuchBucket"}
 
 

@@ -4,24 +4,21 @@ A table is a folder of data files named `part-<log2_buckets>-<bucket>-<rows>-<di
 one bucket: those whose key hashes to `bucket` in its `log2_buckets` low bits. Writers only add whole files; readers
 merge the files of a bucket and keep the latest row per key. An interrupted or repeated write can therefore leave a row
 twice on disk, but readers see it once, and compaction (write the merged file, then delete its inputs) can be
-interrupted at any moment.
+interrupted at any moment. A file's name covers its content, so two writers never replace each other's file by another.
 """
 
 from __future__ import annotations
 
-import hashlib
-import re
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from viral.errors import StorageError
-from viral.storage.store import Store, one_line, storage_errors
+from viral.storage.store import Store
+from viral.tables.data_file import DataFile, read_data_file, write_data_file
 from viral.tables.latest import SelectRows, all_versions, changed_rows, latest_per_key
 
 BUCKET_ROWS = 32_768  # rows that one task holds in memory: tens of MB with the vectors of the feature set `full`
@@ -29,28 +26,6 @@ BUCKET_ROWS = 32_768  # rows that one task holds in memory: tens of MB with the 
 # they hold this fraction of its rows.
 MERGE_FILES, MERGE_FRACTION = 8, 0.2
 LISTING_ATTEMPTS = 5  # before a reader gives up on files that other writers keep merging away
-_NAME = re.compile(r"part-(\d+)-(\d+)-(\d+)-[0-9a-f]+\.parquet$")
-
-
-@dataclass(frozen=True, order=True)
-class DataFile:
-    """One file of a table, described by its name."""
-
-    key: str
-    log2_buckets: int
-    bucket: int
-    rows: int
-
-    @classmethod
-    def parse(cls, key: str) -> DataFile | None:
-        """Parse the data file at `key`; None for any other file."""
-        match = _NAME.search(key)
-        return cls(key, *(int(group) for group in match.groups())) if match else None
-
-    def overlaps(self, log2_buckets: int, bucket: int) -> bool:
-        """Whether this file can hold rows of a bucket, whatever number of buckets it was written for."""
-        mask = (1 << min(log2_buckets, self.log2_buckets)) - 1
-        return (self.bucket & mask) == (bucket & mask)
 
 
 class BucketedTable:
@@ -63,6 +38,7 @@ class BucketedTable:
         key: the column that identifies a row.
         newest_by: of rows with the same key, the one with the largest value in this column is read (null is smallest).
         history: keep older rows of a key for `versions`; otherwise merging drops them.
+        latest: combines the rows of each key into the row to read; by default the one with the largest `newest_by`.
         nested: also read data files in subfolders, one per writer.
     """
 
@@ -75,11 +51,12 @@ class BucketedTable:
         key: str,
         newest_by: str | None = None,
         history: bool = False,
+        latest: SelectRows = latest_per_key,
         nested: bool = False,
     ) -> None:
         self.store, self.prefix, self.schema, self.key, self.newest_by = store, prefix, schema, key, newest_by
-        self.nested = nested
-        self._select: SelectRows = all_versions if history else latest_per_key
+        self.nested, self._latest = nested, latest
+        self._stored: SelectRows = all_versions if history else latest
         self._order_columns = [key, *filter(None, [newest_by])]
 
     def files(self, log2_buckets: int = 0, bucket: int = 0) -> list[DataFile]:
@@ -118,7 +95,7 @@ class BucketedTable:
         files: Sequence[DataFile] | None = None,
     ) -> pa.Table:
         """Read the latest row per key of one bucket, ordered by key; without arguments, of the whole table."""
-        return self._read(log2_buckets, bucket, columns, files, latest_per_key)
+        return self._read(log2_buckets, bucket, columns, files, self._latest)
 
     def versions(self, log2_buckets: int = 0, bucket: int = 0, columns: Sequence[str] | None = None) -> pa.Table:
         """Read all stored versions of the rows of one bucket, ordered by key and then from old to new."""
@@ -158,10 +135,10 @@ class BucketedTable:
         Files written for fewer buckets are read but stay, until `drop_superseded` deletes them.
         """
         before = self.files(log2_buckets, bucket)
-        old = self._read(log2_buckets, bucket, None, before, self._select)
+        old = self._read(log2_buckets, bucket, None, before, self._stored)
         new = old
         if rows is not None:
-            new = self._merged([old, rows.select(self.schema.names).cast(self.schema)], self._select)
+            new = self._merged([old, rows.select(self.schema.names).cast(self.schema)], self._stored)
         changed = 0 if rows is None or new.equals(old) else changed_rows(old, new, self.key)
         if not changed and len(before) <= 1 and all(file.log2_buckets >= log2_buckets for file in before):
             return 0
@@ -200,11 +177,12 @@ class BucketedTable:
 
     def _not_superseded(self, files: Sequence[DataFile], log2_buckets: int, bucket: int) -> Iterator[DataFile]:
         fine = [file for file in files if file.log2_buckets >= log2_buckets]
-        superseding = self._merged(self._load_all(fine, self._order_columns, log2_buckets, bucket), self._select)
+        columns = self._order_columns if self._latest is latest_per_key else None  # others combine all columns
+        superseding = self._merged(self._load_all(fine, columns, log2_buckets, bucket), self._stored)
         for file in files:
             if file.log2_buckets < log2_buckets and file.overlaps(log2_buckets, bucket):
-                rows = self._load(file, self._order_columns, log2_buckets, bucket)
-                if not self._merged([rows, superseding], self._select).equals(superseding):
+                rows = self._load(file, columns, log2_buckets, bucket)
+                if not self._merged([rows, superseding], self._stored).equals(superseding):
                     yield file
 
     def _load_all(
@@ -219,29 +197,16 @@ class BucketedTable:
 
     def _merged(self, tables: Sequence[pa.Table], select: SelectRows) -> pa.Table:
         """Concatenate the tables and select rows; of two rows with the same key and version, the later table's."""
-        return select(pa.concat_tables(tables, promote_options="default"), self.key, self.newest_by)
+        return select(pa.concat_tables(tables, promote_options="permissive"), self.key, self.newest_by)
 
     def _load(self, file: DataFile, columns: list[str] | None, log2_buckets: int, bucket: int) -> pa.Table:
-        uri = self.store.uri(file.key)
-        try:
-            with storage_errors(uri), self.store.open_input(file.key) as stream, pq.ParquetFile(stream) as parquet:
-                table = parquet.read(columns)
-        except pa.ArrowInvalid as error:
-            raise StorageError(
-                f"{uri} is damaged: delete it and rerun the command that wrote it ({one_line(error)})"
-            ) from error
+        table = read_data_file(self.store, file.key, self.schema, columns)
         if file.log2_buckets < log2_buckets:
             table = table.filter(pa.array(bucket_of(table[self.key], log2_buckets) == bucket))
         return table
 
     def _write(self, rows: pa.Table, log2_buckets: int, bucket: int) -> str:
-        rows = rows.sort_by(self.key)
-        versions = rows[self.newest_by].to_pylist() if self.newest_by else [""] * rows.num_rows
-        names = [f"{key} {version}" for key, version in zip(rows[self.key].to_pylist(), versions, strict=True)]
-        digest = hashlib.sha256("\n".join(names).encode()).hexdigest()[:20]  # 80 bits: no two sets of rows share a name
-        key = f"{self.prefix}/part-{log2_buckets:02d}-{bucket:06d}-{rows.num_rows}-{digest}.parquet"
-        self.store.write(key, to_parquet(rows))
-        return key
+        return write_data_file(self.store, self.prefix, rows.sort_by(self.key), log2_buckets, bucket)
 
 
 def _worth_merging(files: Sequence[DataFile], log2_buckets: int) -> bool:
@@ -251,13 +216,6 @@ def _worth_merging(files: Sequence[DataFile], log2_buckets: int) -> bool:
     *smaller, largest = sorted(file.rows for file in files)
     coarse = any(file.log2_buckets < log2_buckets for file in files)
     return coarse or len(smaller) >= MERGE_FILES or (bool(smaller) and sum(smaller) >= MERGE_FRACTION * largest)
-
-
-def to_parquet(rows: pa.Table) -> pa.Buffer:
-    """Serialise the rows as one Parquet file in memory."""
-    sink = pa.BufferOutputStream()
-    pq.write_table(rows, sink, compression="zstd")
-    return sink.getvalue()
 
 
 def log2_buckets_for(rows: int) -> int:

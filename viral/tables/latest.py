@@ -18,6 +18,23 @@ def latest_per_key(rows: pa.Table, key: str, newest_by: str | None) -> pa.Table:
     return _last_of_runs(_sorted(rows, key, newest_by), [key])
 
 
+def latest_values_per_key(rows: pa.Table, key: str, newest_by: str | None) -> pa.Table:
+    """Select the last value per key and column that is not null, in the order of `latest_per_key`; ordered by key."""
+    rows = _sorted(rows, key, newest_by)
+    last = np.flatnonzero(_ends_of_runs(rows, [key]))
+    starts = np.concatenate([[0], last[:-1] + 1]) if len(last) else last
+    return pa.table([_last_known(column, starts, last) for column in rows.columns], schema=rows.schema)
+
+
+def _last_known(column: pa.ChunkedArray, starts: npt.NDArray[np.int64], last: npt.NDArray[np.int64]) -> pa.ChunkedArray:
+    """Take from each run of rows the last value that is not null."""
+    if not column.null_count:
+        return column.take(pa.array(last))
+    known = np.where(np.asarray(column.is_valid()), np.arange(len(column)), -1)
+    found = np.maximum.accumulate(known)[last]
+    return column.take(pa.array(found, mask=found < starts))
+
+
 def all_versions(rows: pa.Table, key: str, newest_by: str | None) -> pa.Table:
     """Select the last row per key and version, ordered by both."""
     return _last_of_runs(_sorted(rows, key, newest_by), [key, *filter(None, [newest_by])])
@@ -30,13 +47,18 @@ def _sorted(rows: pa.Table, key: str, newest_by: str | None) -> pa.Table:
 
 def _last_of_runs(rows: pa.Table, names: list[str]) -> pa.Table:
     """Select the last row of each run of rows that are equal in these columns."""
-    if rows.num_rows < 2:
-        return rows
+    return rows.filter(pa.array(_ends_of_runs(rows, names))) if rows.num_rows else rows
+
+
+def _ends_of_runs(rows: pa.Table, names: list[str]) -> npt.NDArray[np.bool_]:
+    """Mask of the last row of each run of rows that are equal in these columns, (N,)."""
+    if not rows.num_rows:
+        return np.zeros(0, bool)
     changes = np.zeros(rows.num_rows - 1, bool)
     for name in names:
         column = rows[name].combine_chunks()
         changes |= ~_equal(column[:-1], column[1:])
-    return rows.filter(pa.array(np.append(changes, True)))
+    return np.append(changes, True)
 
 
 def changed_rows(old: pa.Table, new: pa.Table, key: str) -> int:

@@ -10,15 +10,16 @@ import pyarrow as pa
 from viral.errors import ConfigError
 from viral.storage.store import Store
 from viral.tables.bucketed import BucketedTable
+from viral.tables.posts import PostsTable
 from viral.tables.replaced import open_current
-from viral.tables.schemas import FETCHES, LABELS, POSTS, REJECTS
+from viral.tables.schemas import FETCHES, LABELS, REJECTS
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
-def posts_table(store: Store) -> BucketedTable:
-    """The posts of a root: one row per `post_id`, from the newest scrape."""
-    return BucketedTable(store, "posts", POSTS, key="post_id", newest_by="scraped_at")
+def posts_table(store: Store) -> PostsTable:
+    """The posts of a root: one row per `post_id`, with the newest known value of each column."""
+    return PostsTable(store)
 
 
 def load_posts(store: Store, columns: Sequence[str] | None = None) -> pa.Table:

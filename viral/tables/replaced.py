@@ -10,31 +10,37 @@ import pyarrow as pa
 
 from viral.errors import TableError
 from viral.storage.store import Store, read_json
-from viral.tables.bucketed import BucketedTable, DataFile
+from viral.tables.bucketed import BucketedTable
+from viral.tables.data_file import DataFile
 
 _POINTER = "_current.json"  # names the current version of a table
 _MARK = "_generation"  # object in every version with the time of `begin`; deleted before the data files
-ABANDONED_AFTER = timedelta(days=7)  # no job takes as long to write a table, so its writer was killed
+_REPLACED = "_replaced"  # object in a replaced version with the time when it was replaced
+KEPT_FOR = timedelta(days=7)  # no job writes or reads a version for as long
 
 
 class TableVersion(BucketedTable):
-    """One version of a table. After it was replaced, reading raises TableError instead of returning no rows."""
+    """One version of a table, which its readers keep when another replaces it; it is deleted `KEPT_FOR` later.
+
+    After that, reading raises TableError instead of returning no rows.
+    """
 
     def files(self, log2_buckets: int = 0, bucket: int = 0) -> list[DataFile]:
         """List the data files that can hold rows of a bucket, by name; without arguments, all.
 
         Raises:
-            TableError: another version has replaced this one.
+            TableError: this version was deleted.
         """
         files = super().files(log2_buckets, bucket)
         self.check()
         return files
 
     def check(self) -> None:
-        """Raise TableError if this version was replaced."""
+        """Raise TableError if this version was deleted."""
         if not self.store.exists(f"{self.prefix}/{_MARK}"):
             raise TableError(
-                f"the table {self.prefix.rpartition('/')[0]} was replaced meanwhile: run the command again"
+                f"the table {self.prefix.rpartition('/')[0]} was replaced more than {KEPT_FOR.days} days ago: "
+                "run the command again"
             )
 
 
@@ -57,19 +63,22 @@ def begin(store: Store, prefix: str, schema: pa.Schema, version: str) -> Buckete
 
 
 def commit(store: Store, prefix: str, version: str, about: dict[str, Any]) -> None:
-    """Make `version` the current one and delete its predecessor; of two concurrent writers the last commit wins.
+    """Make `version` the current one; of two concurrent writers the last commit wins.
+
+    Its predecessor stays for those who read it. Versions that were replaced, or abandoned, `KEPT_FOR` ago are deleted.
 
     Raises:
-        TableError: the version was deleted, because it was begun more than `ABANDONED_AFTER` ago.
+        TableError: the version was deleted, because it was begun more than `KEPT_FOR` ago.
     """
     TableVersion(store, f"{prefix}/{version}", pa.schema([]), key="post_id").check()
     previous = read_json(store, f"{prefix}/{_POINTER}") or {}
     pointer = {"generation": version, "about": about}
     store.write(f"{prefix}/{_POINTER}", json.dumps(pointer, indent=1, sort_keys=True).encode())
+    if previous.get("generation") not in {None, version}:
+        store.write_new(f"{prefix}/{previous['generation']}/{_REPLACED}", datetime.now(UTC).isoformat().encode())
     keys = (info.key.removeprefix(f"{prefix}/") for info in store.objects(prefix))
     for other in sorted({key.partition("/")[0] for key in keys if "/" in key} - {version}):
-        # A version that another job is writing now, and may commit next, must stay.
-        if other == previous.get("generation") or _is_abandoned(store, f"{prefix}/{other}/{_MARK}"):
+        if _is_expired(store, f"{prefix}/{other}"):
             store.delete([f"{prefix}/{other}/{_MARK}"])  # before the data files, so that readers notice
             store.delete_below(f"{prefix}/{other}")
 
@@ -80,12 +89,15 @@ def table_names(store: Store, prefix: str) -> list[str]:
     return sorted({key.removesuffix(f"/{_POINTER}") for key in keys if key.endswith(f"/{_POINTER}")})
 
 
-def _is_abandoned(store: Store, mark: str) -> bool:
-    try:
-        begun = datetime.fromisoformat(store.read(mark).decode())
-    except FileNotFoundError:  # deletion was interrupted
-        return True
-    return datetime.now(UTC) - begun > ABANDONED_AFTER
+def _is_expired(store: Store, version: str) -> bool:
+    """Whether a version other than the current one was replaced `KEPT_FOR` ago, or begun then and never committed."""
+    for mark in (_REPLACED, _MARK):
+        try:
+            time = datetime.fromisoformat(store.read(f"{version}/{mark}").decode())
+        except FileNotFoundError:
+            continue
+        return datetime.now(UTC) - time > KEPT_FOR
+    return True  # its deletion was interrupted
 
 
 def _alternatives(store: Store, prefix: str) -> str:

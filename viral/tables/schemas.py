@@ -33,8 +33,18 @@ POSTS = pa.schema(
         pa.field("video_uri", pa.string()),
     ]
 )
-"""One scraped post. Counts, `sound_uses` (posts with that sound) and `author_followers` are as of `scraped_at`;
-`video_uri` is a key below the root, an absolute path, or an `s3://` URI."""
+"""One scraped post. Counts, `sound_uses` (posts with that sound) and `author_followers` are as of `scraped_at`, or of
+the last scrape that knew them; `video_uri` is a key below the root, an absolute path, or an `s3://` URI."""
+
+POST_VIDEOS = pa.schema(
+    [
+        pa.field("post_id", pa.string(), nullable=False),
+        pa.field("video_uri", pa.string(), nullable=False),
+        pa.field("sha256", pa.string()),
+        pa.field("fetched_at", TIMESTAMP, nullable=False),
+    ]
+)
+"""The file that was fetched for a post; `video_uri` is its key below the root."""
 
 SYNTHETIC = "synthetic"
 """The `source` of generated posts. The card of a model trained on them says so."""

@@ -67,8 +67,14 @@ def fetch_weights(names: tuple[str, ...], source: str | None, accepted: bool, ro
     """Download weights from their publisher and verify their hash."""
     del debug
     store = _store(root)
+    failures = []
     for weights in [catalogue_entry(name) for name in names]:  # a wrong name fails before any download
-        click.echo(f"{weights.name:<24} {fetch(weights, store, source, accepted=accepted)}")
+        try:
+            click.echo(f"{weights.name:<24} {fetch(weights, store, source, accepted=accepted)}")
+        except WeightsError as error:
+            failures.append(str(error))
+    if failures:
+        raise WeightsError("; ".join(failures))
 
 
 @command.command("put")
