@@ -125,7 +125,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def main() -> None:
-    """`python faulty_proxy.py PORT UPSTREAM_PORT EVERY SEED DENIED_FILE`: run until killed; print each fault on stdout."""
+    """`faulty_proxy.py PORT UPSTREAM_PORT EVERY SEED DENIED_FILE`: run until killed; print each fault."""
     parser = argparse.ArgumentParser()
     for name in ("port", "upstream", "every", "seed"):
         parser.add_argument(name, type=int)

@@ -7,6 +7,7 @@ import functools
 import io
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,8 @@ import pyarrow.fs as pafs
 from viral.errors import RootError, StorageError, ViralError
 from viral.storage import local, s3
 from viral.storage.s3 import ObjectInfo
+
+_DENIED = re.compile("ACCESS_DENIED|HTTP status 40[13]")  # in errors of pyarrow, which have no code
 
 
 class Store:
@@ -184,9 +187,16 @@ def storage_errors(uri: str) -> Iterator[None]:
     except (FileNotFoundError, ViralError):
         raise
     except (OSError, BotoCoreError, ClientError) as error:
-        full = isinstance(error, OSError) and error.errno == errno.ENOSPC
-        message = f"no space left on the device while writing {uri}: free some space and run the command again"
-        raise StorageError(message if full else f"{uri}: {one_line(error)}") from error
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            message = f"no space left on the device while writing {uri}: free some space and run the command again"
+        elif s3.error_code(error) in s3.DENIED_CODES or _DENIED.search(str(error)):
+            message = (
+                f"{uri} is denied ({one_line(error)}): renew the credentials or correct the permissions, "
+                "then run the same command again"
+            )
+        else:
+            message = f"{uri}: {one_line(error)}"
+        raise StorageError(message) from error
 
 
 def one_line(error: BaseException) -> str:
