@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from jobs.training.shard import Shard
-from jobs.training.state import Progress, report, restore
+from jobs.training.state import IN_PROCESS, Progress, report, restore
 from viral.models.fusion_config import FusionConfig
 from viral.models.train_config import Scaling, TrainConfig
 
@@ -71,7 +71,7 @@ def run(config: dict[str, Any]) -> int:
     interval = task.train.report_every if shard.cached is not None else 1
     while not state.finished(task.train):
         epoch(learner, model, shard, validation, size, state, rank)
-        if state.epoch % interval == 0 or state.finished(task.train):
+        if state.finished(task.train) or (state.epoch % interval == 0 and not config[IN_PROCESS]):
             report(model, learner, state, rank)
     return resumed_at
 

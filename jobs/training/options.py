@@ -17,24 +17,30 @@ from viral.tracking.curves import Tracking
 POSITIVE = click.FloatRange(0, min_open=True)
 
 Workers = int | tuple[int, int]
-"""A fixed number of workers, or a minimum and a maximum: training then grows and shrinks with the cluster."""
+"""A fixed number of workers, or a minimum and a maximum: training then grows and shrinks with the cluster.
+
+0 trains in the process of the command, which saves the seconds that starting workers takes; it has no checkpoints.
+"""
 
 
 def workers_option(function: Callable[..., None]) -> Callable[..., None]:
     """Add `--workers`: a number (`2`) or a range (`1-4`)."""
     option = click.option(
-        "--workers", default="2", show_default=True, callback=lambda *call: _workers(call[-1]), help="Or a range: 1-4."
+        "--workers",
+        default="2",
+        show_default=True,
+        callback=lambda *call: _workers(call[-1]),
+        help="Or a range: 1-4; 0 trains in this process, soonest for small data, and starts over after a kill.",
     )
     return option(function)
 
 
 def _workers(text: str) -> Workers:
     minimum, dash, maximum = text.partition("-")
-    if minimum.isdecimal() and int(minimum) > 0:
-        if not dash:
-            return int(minimum)
-        if maximum.isdecimal() and int(maximum) >= int(minimum):
-            return int(minimum), int(maximum)
+    if minimum.isdecimal() and not dash:
+        return int(minimum)
+    if minimum.isdecimal() and maximum.isdecimal() and int(maximum) >= int(minimum) > 0:
+        return int(minimum), int(maximum)
     raise ConfigError(f"--workers takes a number, as in 2, or a range, as in 1-4: not {text!r}")
 
 

@@ -20,7 +20,7 @@ class TrainSpec:
         name: name of the saved model.
         feature_set: feature set whose table is the input.
         label: name of the label table.
-        workers: number of Ray Train workers.
+        workers: number of Ray Train workers; 0 trains in this process.
         gates: fixed weights of the streams; None: learn them.
         modality: use only the extractors of this modality.
         extractor: use only this extractor.

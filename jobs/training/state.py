@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from ray.train import Result, RunConfig
 
 STATE = "state.pt"
+IN_PROCESS = "in_process"  # key of a worker's config: no Ray Train worker, whose checkpoints Ray would store
 WORKER_CPUS = 0.9  # leaves a tenth of each core to the tasks that read the data
 
 
@@ -116,16 +118,27 @@ def run_identity(*parts: Any) -> str:
 
 
 def fit(
-    store: Store, prefix: str, worker: Callable[[dict[str, Any]], int], workers: Workers, config: Any, **options: Any
+    store: Store,
+    prefix: str,
+    worker: Callable[[dict[str, Any]], int],
+    workers: Workers,
+    config: dict[str, Any],
+    **options: Any,
 ) -> Result:
-    """Run `worker(config)` on each worker by Ray Train, with a GPU per worker if the cluster has enough."""
+    """Run `worker(config)` on each worker by Ray Train, with a GPU per worker if the cluster has enough.
+
+    With 0 workers it runs in this process.
+    """
     import ray
     from ray.train import ScalingConfig
     from ray.train.torch import TorchTrainer
 
-    gpus = bool(ray.cluster_resources().get("GPU", 0) >= min_workers(workers))
-    scaling = ScalingConfig(num_workers=workers, use_gpu=gpus, resources_per_worker={"CPU": WORKER_CPUS})
-    run = run_config(store, prefix)
+    if workers == 0:
+        scaling = ScalingConfig(num_workers=0)
+    else:
+        gpus = bool(ray.cluster_resources().get("GPU", 0) >= min_workers(workers))
+        scaling = ScalingConfig(num_workers=workers, use_gpu=gpus, resources_per_worker={"CPU": WORKER_CPUS})
+    run, config = run_config(store, prefix), {**config, IN_PROCESS: workers == 0}
     return TorchTrainer(worker, train_loop_config=config, scaling_config=scaling, run_config=run, **options).fit()
 
 
@@ -149,4 +162,6 @@ def final_checkpoint(result: Result) -> dict[str, Any]:
 
     with result.checkpoint.as_directory() as folder:
         saved: dict[str, Any] = torch.load(Path(folder, STATE), map_location="cpu", weights_only=True)
+    if result.path is None:  # the run had no worker, so Ray stored nothing
+        shutil.rmtree(result.checkpoint.path)
     return saved

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from jobs.training.clips import ClipSource, Decoders, clip_tables, pixels_of
-from jobs.training.state import Progress, report, restore
+from jobs.training.state import IN_PROCESS, Progress, report, restore
 from viral.datasets.labelled_features import TARGETS, target_arrays
 from viral.errors import TableError
 from viral.extractors.clip_network import as_clip_network
@@ -82,7 +82,8 @@ def run(config: dict[str, Any]) -> int:
     while not state.finished(task.train):
         torch.manual_seed((task.train.seed << 20) + (state.epoch << 8) + rank)  # a resumed run has the same dropout
         _epoch(task, model, learner, state, (rank, world))
-        report(model, learner, state, rank)
+        if state.finished(task.train) or not config[IN_PROCESS]:
+            report(model, learner, state, rank)
     return resumed_at
 
 

@@ -9,7 +9,7 @@ import pickle
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,6 +30,14 @@ from viral.storage.store import Store
 CONFIG = TrainConfig(epochs=20)
 
 Viral = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_worker() -> Iterator[None]:
+    """Backfills in this process use one worker: a second takes longer to start than it saves with so few posts."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VIRAL_BACKFILL__WORKERS", "1")
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -115,7 +115,7 @@ def test_full_with_random_weights_says_so_everywhere(store, clips, tmp_path):
     by_id = {row["post_id"]: row for row in rows.to_pylist()}
     assert all(by_id[f"{name}-0"]["resnet50"] == by_id[f"{name}-1"]["resnet50"] for name in shortest[:4])
     label.run(store, LabelSpec("log_views"), SplitSpec("author"))
-    trained = train_network.run(store, TrainSpec("random", full, "log_views", workers=1), TrainConfig(epochs=1))
+    trained = train_network.run(store, TrainSpec("random", full, "log_views", workers=0), TrainConfig(epochs=1))
     notes = Scorer.load(store, trained.model).notes
     assert any("random weights in resnet50, r2plus1d" in note for note in notes)
     evaluate.run(store, trained.model, resamples=100)

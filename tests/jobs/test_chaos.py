@@ -210,7 +210,7 @@ def test_a_training_whose_nodes_die_goes_on_with_fewer_workers(cluster: Cluster)
     # In so small batches that most of it lies ahead when the first checkpoint is there.
     patient = ("--epochs", f"{EPOCHS}", "--patience", f"{EPOCHS}", "--batch-size", "4")
     train = ("train", "fusion", *cluster.feature_set, "--workers", "1-2", *patient)
-    assert cluster.viral(*train, "--name", "whole").wait(WITHIN) == 0, cluster.logs()
+    assert cluster.viral(*train, "--workers", "0", "--name", "whole").wait(WITHIN) == 0, cluster.logs()
     training = cluster.viral(*train, "--name", "killed")
     cluster.at_storage("checkpoint")
     hosts = [cluster.network.host(number) for number in NODES]

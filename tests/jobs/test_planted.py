@@ -57,7 +57,7 @@ def planted(ray_session: None, tmp_path_factory: pytest.TempPathFactory) -> Stor
 
 def evaluated(store: Store, labels: str) -> dict[str, dict[str, float]]:
     """ROC-AUC and Spearman of a model trained on that label table, and of the baselines, on authors never seen."""
-    trained = train_network.run(store, TrainSpec(labels, LIGHT, labels, workers=1), TrainConfig())
+    trained = train_network.run(store, TrainSpec(labels, LIGHT, labels, workers=0), TrainConfig())
     summary = evaluate.run(store, trained.model, resamples=100)
     report = Report.model_validate_json(store.read(summary.json.removeprefix(f"{store.root}/")))
     return {

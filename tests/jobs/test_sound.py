@@ -58,7 +58,7 @@ class SoundModels:
 
 
 def spec(**changed: object) -> TrainSpec:
-    defaults = {"name": "sound", "feature_set": SOUND_SET, "label": "log_views", "workers": 1}
+    defaults = {"name": "sound", "feature_set": SOUND_SET, "label": "log_views", "workers": 0}
     return TrainSpec(**{**defaults, "extractor": "logmel", "architecture": "sound", **changed})
 
 

@@ -43,7 +43,7 @@ def store(tmp_path: Path, clips: list[Path]) -> Store:
 
 
 def shaped(shape: str, encoders: int | None = None) -> Settings:
-    return Settings(backfill=BackfillSettings(shape=shape, encoders=encoders))
+    return Settings(backfill=BackfillSettings(shape=shape, encoders=encoders, workers=2))
 
 
 def test_both_give_the_same_rows_and_figures(store: Store) -> None:

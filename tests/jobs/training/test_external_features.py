@@ -114,7 +114,7 @@ def test_a_model_of_it_scores_its_posts_and_no_file(flow, tmp_path):
     learnt = {row["post_id"] for row in labels if row["split"] == "train"}
     words = pa.array([None if post in learnt else [1.0, 2.0] for post in ids], pa.list_(pa.float32()))
     chosen = import_features(store, written(tmp_path / "mine", vectors(ids).append_column("words", words)))
-    spec = TrainSpec("mine", chosen, "log_views", workers=1, architecture="concat")
+    spec = TrainSpec("mine", chosen, "log_views", workers=0, architecture="concat")
     said = train_network.run(store, spec, TrainConfig(epochs=2))
     notes = Registry(store).load(said.model).card["notes"]
     assert "no training post has words: the model ignores it" in notes

@@ -54,7 +54,7 @@ def test_settings_reach_the_network_and_its_training():
 def test_a_search_ends_in_the_best_of_its_trials(flow, tmp_path, capfd):
     shutil.copytree(flow.store.root, tmp_path / "root", ignore=shutil.ignore_patterns("models"))
     store = Store.open(tmp_path / "root")
-    spec = TrainSpec("tuned", flow.feature_set, "log_views", workers=1)
+    spec = TrainSpec("tuned", flow.feature_set, "log_views", workers=0)
     said = train_network.run(store, spec, TrainConfig(epochs=2), trials=3)
     card = Registry(store).load(said.model).card
     trials = card["search"]["trials"]
