@@ -195,5 +195,6 @@ def reasons() -> dict[str, str]:
     """Return all reason codes with their meanings, one line each."""
     codes = {cls.reason: cls.meaning for cls in PostError.__subclasses__()}
     codes["truncated"] = "the file ends before its declared duration; the rest was used"
+    codes["damaged"] = "some pictures could not be decoded; others stand in for them"
     codes["audio_failed"] = "the sound could not be decoded; the rest was used"
     return codes

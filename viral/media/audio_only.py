@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from viral.errors import EmptyWindowError, NoVideoStreamError, TooLongError
+from viral.errors import EmptyWindowError, NoVideoStreamError
 from viral.media.audio import AudioDecoder
-from viral.media.container import audio_stream, has_video, read_packets
-from viral.media.facts import is_truncated, size_and_sha256
+from viral.media.clock import STRAY, Clock, declared_seconds
+from viral.media.container import audio_stream, has_video, read_packets, start_of
+from viral.media.facts import size_and_sha256
 from viral.media.limits import MediaLimits
 from viral.media.media import Facts, Media, Track
 from viral.media.plan import SamplingPlan
-from viral.media.probe import declared_seconds
 from viral.media.requests import Request
 from viral.media.trim import trim_audio
 
 if TYPE_CHECKING:
-    from av.audio.stream import AudioStream
     from av.container import InputContainer
 
 
@@ -37,16 +36,21 @@ def decode_audio_only(path: str, container: InputContainer, plan: SamplingPlan, 
     stream = audio_stream(container)
     if stream is None or stream.codec_context is None:
         raise NoVideoStreamError("no video stream, and no decoder for the audio codec")
-    decoder = AudioDecoder(stream, [request.rate for request in plan.audio_requests], limits.max_seconds)
-    origin = (container.start_time or 0) / 1e6
-    seen = _decode(container, stream, decoder, limits, origin)
+    origin = start_of(container)
+    decoder = AudioDecoder(stream, [request.rate for request in plan.audio_requests], limits.max_seconds, origin)
+    clock = Clock(container, limits.max_seconds)
+    for packet in read_packets(container):
+        span = clock.span(packet)
+        if packet.stream_index == stream.index and span is not STRAY:
+            decoder.feed(packet)
+    seen, truncated = clock.end([stream]), clock.is_truncated([stream], plan.window)
     audio = decoder.finish()
-    audio = audio and trim_audio(audio, plan.window, decoder.start_seconds(origin))
+    audio = audio and trim_audio(audio, plan.window)
     if plan.window:
         if plan.window.start >= seen:
             raise EmptyWindowError(f"there is no audio from {plan.window}: the audio lasts {seen:.3g} s")
         seen = plan.window.length(seen)
-    declared = declared_seconds(container, plan.window)
+    declared = None if clock.strays else declared_seconds(container, plan.window)
     size, sha256 = size_and_sha256(path)
     facts = Facts(
         container=container.format.name,
@@ -57,20 +61,5 @@ def decode_audio_only(path: str, container: InputContainer, plan: SamplingPlan, 
         sha256=sha256,
     )
     tracks: dict[Request, Track] = {request: audio[request.rate] for request in plan.audio_requests} if audio else {}
-    partial = [*(["truncated"] if is_truncated(declared, seen) else []), *(["audio_failed"] if audio is None else [])]
+    partial = [*(["truncated"] if truncated else []), *(["audio_failed"] if audio is None else [])]
     return Media(facts, tracks, tuple(partial))
-
-
-def _decode(
-    container: InputContainer, stream: AudioStream, decoder: AudioDecoder, limits: MediaLimits, origin: float
-) -> float:
-    """Decode all packets, and return the end of the last one in seconds."""
-    time_base, seen = float(stream.time_base or 0), 0.0
-    for packet in read_packets(container, stream):
-        start = packet.pts if packet.pts is not None else packet.dts
-        if start is not None:
-            seen = max(seen, (start + (packet.duration or 0)) * time_base - origin)
-        if seen > limits.max_seconds:
-            raise TooLongError(f"the audio is longer than media.max_seconds = {limits.max_seconds:g}")
-        decoder.feed(packet)
-    return seen

@@ -27,12 +27,18 @@ CONTAINERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,live_flv,mpegts,mpeg,mpegvideo,asf,ogg,ivf,h264,hevc,m4v,obu,gif,"
     "mxf,nut,rm,dv,swf,mp3,wav,aac,ac3,eac3,flac,aiff,amr,caf,w64,opus"
 )
+# Codecs of pictures: a track of one of them beside another video track is a poster.
+STILL_CODECS = {"mjpeg", "png", "bmp", "webp", "tiff", "jpegls", "jpeg2000"}
 OPTIONS = {"protocol_whitelist": "file", "format_whitelist": CONTAINERS}
 
 
 @contextmanager
-def open_container(path: str) -> Iterator[InputContainer]:
+def open_container(path: str, *, seekable: bool = True) -> Iterator[InputContainer]:
     """Open a local media file.
+
+    Args:
+        path: path of the file.
+        seekable: whether ffmpeg may seek. Without seeking, it reads a cut fragmented MP4 file to its end.
 
     Raises:
         MissingObjectError: the file does not exist.
@@ -46,8 +52,9 @@ def open_container(path: str) -> Iterator[InputContainer]:
         raise MissingObjectError(f"no file at {path}")
     if absolute.stat().st_size == 0:
         raise UnreadableError("the file is empty")
+    options = dict(OPTIONS) if seekable else {**OPTIONS, "seekable": "0"}
     try:
-        container = av.open(str(absolute), options=dict(OPTIONS), metadata_errors="replace")
+        container = av.open(str(absolute), options=options, metadata_errors="replace")
     except av.error.FFmpegError as error:
         if isinstance(error, MemoryError):
             raise OutOfMemoryError("ffmpeg could not allocate memory") from None
@@ -56,24 +63,32 @@ def open_container(path: str) -> Iterator[InputContainer]:
         yield container
 
 
+def start_of(container: InputContainer) -> float:
+    """Return the time in seconds, on the clock of a file, at which a player starts it."""
+    return (container.start_time or 0) / 1e6
+
+
 def has_video(container: InputContainer) -> bool:
     """Whether a file has a video stream other than cover art."""
     return bool(_video_streams(container))
 
 
 def video_stream(container: InputContainer) -> VideoStream:
-    """Return the main video stream other than cover art, set to decode on one thread.
+    """Return the main video stream, set to decode on one thread: the default one, but neither cover art nor a still.
 
     Raises:
         NoVideoStreamError: there is none.
         UnsupportedCodecError: there is no decoder for its codec.
     """
+    from av.stream import Disposition
+
     streams = _video_streams(container)
     if not streams:
         kinds = ["cover art" if s.type == "video" else s.type for s in container.streams]
         raise NoVideoStreamError(f"no video stream, only {', '.join(kinds) or 'an empty container'}")
     best = container.streams.best("video")
-    stream = next((s for s in streams if s is best), streams[0])
+    default = Disposition.default
+    stream = max(streams, key=lambda s: (not _is_still(s), bool(s.disposition & default), s is best))
     if stream.codec_context is None:
         raise UnsupportedCodecError("there is no decoder for the video codec")
     stream.codec_context.thread_count = 1
@@ -84,6 +99,13 @@ def _video_streams(container: InputContainer) -> list[VideoStream]:
     from av.stream import Disposition
 
     return [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+
+
+def _is_still(stream: VideoStream) -> bool:
+    from av.stream import Disposition
+
+    codec = stream.codec_context.name if stream.codec_context is not None else ""
+    return bool(stream.disposition & Disposition.still_image) or stream.frames == 1 or codec in STILL_CODECS
 
 
 def audio_stream(container: InputContainer) -> AudioStream | None:

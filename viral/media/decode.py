@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from viral.errors import TooLargeError, UnreadableError
+from viral.errors import PostError, TooLargeError, UnreadableError
 from viral.media.audio_only import decode_audio_only, is_audio_only
+from viral.media.clock import is_truncated
 from viral.media.container import open_container
 from viral.media.decord_frames import NAME as DECORD
 from viral.media.decord_frames import DecordRefusedError, decord_frames
-from viral.media.facts import collect_facts, is_truncated
+from viral.media.facts import collect_facts
 from viral.media.index import Ints
 from viral.media.limits import MediaLimits
 from viral.media.media import ClipBatch, FrameBatch, Media, Track
@@ -25,6 +27,12 @@ from viral.media.requests import Clips, Frames, Request
 from viral.media.resize import Image, resize
 from viral.media.scaler import Scaler
 from viral.media.trim import TrimmedTrack
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+
+# A frame that cannot be decoded is replaced by another one; farther away than this, it shows something else.
+DAMAGED_SECONDS = 0.5
 
 FramesByIndex = dict[int, dict[Shape, Image]]
 """Decoded frames by number, each in all shapes that the plan requests."""
@@ -43,10 +51,11 @@ def decode(path: str, plan: SamplingPlan, limits: MediaLimits) -> Media:
     """
     if Path(path).is_file() and (size := Path(path).stat().st_size) > limits.max_bytes:
         raise TooLargeError(f"the file has {size} bytes, more than media.max_bytes = {limits.max_bytes}")
-    with open_container(path) as container:
+    with ExitStack() as stack:
+        container = stack.enter_context(open_container(path))
         if is_audio_only(container, plan):
             return decode_audio_only(path, container, plan, limits)
-        probed = probe(container, [request.rate for request in plan.audio_requests], limits, plan.window)
+        probed = _probe_to_the_end(path, container, plan, limits, stack)
         trimmed = probed.trimmed
         samples = {request: frames + trimmed.first for request, frames in plan.sample(trimmed.index).items()}
         shapes = shapes_by_frame(samples)
@@ -61,6 +70,21 @@ def decode(path: str, plan: SamplingPlan, limits: MediaLimits) -> Media:
         tracks |= {request: probed.audio[request.rate] for request in plan.audio_requests}
     tracks |= dict.fromkeys(plan.packet_requests, trimmed.packets)
     return Media(collect_facts(path, probed, decoder), tracks, _partial_reasons(probed, shapes, decoded))
+
+
+def _probe_to_the_end(
+    path: str, container: InputContainer, plan: SamplingPlan, limits: MediaLimits, stack: ExitStack
+) -> Probe:
+    """Probe a file; if it is cut, probe it without seeking, too, and return what reaches farther."""
+    rates = [request.rate for request in plan.audio_requests]
+    probed = probe(container, rates, limits, plan.window)
+    if not probed.truncated or not probed.container.startswith("mov,mp4"):
+        return probed
+    with suppress(PostError):
+        again = stack.enter_context(open_container(path, seekable=False))
+        other = probe(again, rates, limits, plan.window, seekable=False)
+        return other if other.seen_seconds > probed.seen_seconds else probed
+    return probed
 
 
 def _decode_frames(
@@ -101,8 +125,14 @@ def _nearest(frames: Ints, decoded: Ints) -> Ints:
 
 
 def _partial_reasons(probed: Probe, shapes: Mapping[int, tuple[Shape, ...]], decoded: FramesByIndex) -> tuple[str, ...]:
-    truncated = is_truncated(probed.declared_seconds, probed.seen_seconds)
-    if decoded and max(shapes) > max(decoded):  # the last selected frames could not be decoded
-        end = float(probed.trimmed.index.pts_seconds[max(decoded) - probed.trimmed.first])
-        truncated |= is_truncated(probed.seen_seconds, end)
-    return (*(["truncated"] if truncated else []), *(["audio_failed"] if probed.audio is None else []))
+    truncated, damaged = probed.truncated, probed.damaged
+    if missing := sorted(set(shapes) - set(decoded)):
+        times, first = probed.trimmed.index.pts_seconds, probed.trimmed.first
+        stand_ins = _nearest(np.array(missing, np.int64), np.array(sorted(decoded), np.int64))
+        for number, stand_in in zip(missing, stand_ins, strict=True):
+            if number > max(decoded):  # the last selected frames could not be decoded
+                truncated |= is_truncated(probed.seen_seconds, float(times[stand_in - first]))
+            else:
+                damaged |= bool(abs(times[number - first] - times[stand_in - first]) > DAMAGED_SECONDS)
+    reasons = {"truncated": truncated, "damaged": damaged, "audio_failed": probed.audio is None}
+    return tuple(reason for reason, applies in reasons.items() if applies)

@@ -30,6 +30,7 @@ class CodedVideo:
         packets: None if they are too large to keep; they are then read from the file again.
         fed: number of packets that the decoder has received already.
         decoded: frames that it returned for them.
+        seekable: see `open_container`.
     """
 
     path: str
@@ -37,6 +38,7 @@ class CodedVideo:
     packets: Sequence[Packet[Stream]] | None
     fed: int = 0
     decoded: Sequence[VideoFrame] = ()
+    seekable: bool = True
 
 
 @dataclass
@@ -76,7 +78,7 @@ def pyav_frames(video: CodedVideo, frames: Iterable[int], index: FrameIndex) -> 
                 yield number, frame
     if missing:
         # Without unique times, frames are identified by their position in the output.
-        for position, frame in enumerate(_decode_all(video.path, int(index.positions.max()))):
+        for position, frame in enumerate(_decode_all(video, int(index.positions.max()))):
             number = number_of_pts.get(frame.pts) if index.exact and frame.pts is not None else position
             if number in missing:
                 yield number, frame
@@ -106,9 +108,9 @@ def _decode_ranges(
             decoder.flush_buffers()
 
 
-def _decode_all(path: str, last: int) -> Iterator[VideoFrame]:
+def _decode_all(video: CodedVideo, last: int) -> Iterator[VideoFrame]:
     # Use a new decoder: one that has seen later parts of the file may hold their headers under the same ids.
-    with open_container(path) as container:
+    with open_container(video.path, seekable=video.seekable) as container:
         stream = video_stream(container)
         for packet in islice(read_packets(container, stream), last + 1):
             yield from decode_packet(stream.codec_context, packet)
@@ -120,7 +122,7 @@ def _open_coded(video: CodedVideo) -> Iterator[tuple[VideoCodecContext, Iterator
     if video.packets is not None:
         yield video.decoder, iter(video.packets)
         return
-    with open_container(video.path) as container:
+    with open_container(video.path, seekable=video.seekable) as container:
         stream = video_stream(container)
         yield stream.codec_context, read_packets(container, stream)
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from viral.media.geometry import as_coded
 from viral.media.requests import Fit
 from viral.media.resize import Image, Size, canvas_size, crop, resize
 
@@ -13,18 +14,18 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from av.video.reformatter import VideoReformatter
 
-    from viral.media.probe import FrameGeometry
+    from viral.media.geometry import FrameGeometry
 
 
 class Scaler:
-    """Converts decoded frames of one video to upright RGB.
+    """Converts decoded frames of one video to upright RGB with square pixels.
 
     `resize` makes no RGB frame at full size, which is faster. On real videos the result differs from that of resizing a
     full frame by 1 of 255 on average, because swscale makes full frames that much too dark.
     """
 
     def __init__(self, geometry: FrameGeometry) -> None:
-        self._turns = geometry.turns
+        self._orientation = geometry.orientation
         self._size = (geometry.height, geometry.width)
         self._reformatters: dict[Size, VideoReformatter] = {}
 
@@ -45,10 +46,10 @@ class Scaler:
         from av.video.reformatter import Interpolation as Flag
         from av.video.reformatter import VideoReformatter
 
-        height, width = size[::-1] if self._turns % 2 else size
+        height, width = as_coded(size, self._orientation)
         # By default swscale halves the chroma resolution of the small frame, and rounds differently from CPU to CPU.
         flags = Flag.BILINEAR | Flag.FULL_CHR_H_INT | Flag.ACCURATE_RND | Flag.BITEXACT if exact else Flag.BILINEAR
         # A reformatter caches the filter of its last call, so there is one per size.
         reformatter = self._reformatters.setdefault((height, width), VideoReformatter())
         scaled = reformatter.reformat(frame, width, height, "rgb24", interpolation=flags, threads=1)
-        return np.rot90(scaled.to_ndarray().astype(np.uint8, copy=False), self._turns)
+        return self._orientation.apply(scaled.to_ndarray().astype(np.uint8, copy=False))

@@ -62,21 +62,20 @@ def trim_frames(index: FrameIndex, window: ClipWindow | None, seen_seconds: floa
     return TrimmedTrack(trimmed, key, first)
 
 
-def trim_audio(audio: dict[int, Audio], window: ClipWindow | None, start_seconds: float) -> dict[int, Audio]:
+def trim_audio(audio: dict[int, Audio], window: ClipWindow | None) -> dict[int, Audio]:
     """Trim the audio, given by rate; drop rates without a sample in the window.
 
     Args:
-        audio: the whole track at each rate.
+        audio: the whole track at each rate, from time 0.
         window: None for the whole track.
-        start_seconds: time of the first sample.
     """
     if window is None:
         return audio
-    trimmed = {rate: _trim(track, window, start_seconds) for rate, track in audio.items()}
+    trimmed = {rate: _trim(track, window) for rate, track in audio.items()}
     return {rate: track for rate, track in trimmed.items() if len(track.samples)}
 
 
-def _trim(audio: Audio, window: ClipWindow, start_seconds: float) -> Audio:
-    start = max(0, round((window.start - start_seconds) * audio.rate))
-    stop = None if window.stop is None else max(0, round((window.stop - start_seconds) * audio.rate))
+def _trim(audio: Audio, window: ClipWindow) -> Audio:
+    start = round(window.start * audio.rate)
+    stop = None if window.stop is None else round(window.stop * audio.rate)
     return Audio(audio.samples[start:stop].copy(), audio.rate)
