@@ -146,7 +146,7 @@ def test_sounds_on_both_sides(store):
     changed = posts.read()
     scraped = pc.add(pc.coalesce(changed["scraped_at"], changed["posted_at"]), pa.scalar(10**12, pa.duration("us")))
     changed = changed.set_column(changed.column_names.index("scraped_at"), "scraped_at", scraped)
-    sounds = pa.array(["hit" if post in pair else None for post in changed["post_id"].to_pylist()], pa.string())
+    sounds = pa.array(["hit" if post in pair else f"of {post}" for post in changed["post_id"].to_pylist()], pa.string())
     posts.append(changed.set_column(changed.column_names.index("sound_id"), "sound_id", sounds), 0)
     assert f"(sound_id, 1 post: {test})" in leak_message(store, resaved(store, label=about))
 

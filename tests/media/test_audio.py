@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.media.streams import streams_of
+from tests.media.streams import copy_streams
 from viral.errors import UnreadableError
 from viral.media.audio import read_audio
 from viral.media.decode import decode
@@ -57,7 +57,7 @@ def test_sound_is_cut_at_the_limit(paths: list[str]) -> None:
 
 
 def test_no_sound(paths: list[str], tmp_path: Path) -> None:
-    silent = str(streams_of(Path(paths[0]), "video", tmp_path))
+    silent = str(copy_streams(Path(paths[0]), "video", tmp_path))
     plan = SamplingPlan.from_requests([AudioTrack(), Frames(count=1, size=(8, 8))])
     media = decode(silent, plan, MediaLimits())
     assert media.audio(AudioTrack()) is None

@@ -35,8 +35,11 @@ FAILING = {
 }
 """By the end of the name; sound alone is `no_video_stream`, all others are `ok`."""
 
-PARTIAL = {"small__webm.webm": "truncated"}
-"""One frame of a millisecond in a file that declares a second."""
+PARTIAL = {"small__webm.webm": "truncated", "no_timescale.mp4": "damaged"}
+"""One frame of a millisecond in a file that declares a second; and packets of which twelve are no pictures."""
+
+SHOWN = {"QCIF_30fps_h263_noaudio_1f.3gp": 216, "h264_white_frame_sar_16_9.mp4": 1138}
+"""Widths of the files whose pixels are not square; ffprobe gives those before that is mended."""
 
 
 def expected(row: dict[str, str]) -> str:
@@ -79,10 +82,9 @@ def test_what_was_read_agrees_with_ffprobe(outcomes: dict[str, tuple[dict[str, s
             continue
         facts = media.facts
         turned = row["rotation"] in ("90", "-90")
-        assert (facts.width, facts.height) == (
-            int(row["height" if turned else "width"]),
-            int(row["width" if turned else "height"]),
-        )
+        width = next((width for ending, width in SHOWN.items() if row["file"].endswith(ending)), int(row["width"]))
+        size = (width, int(row["height"]))
+        assert (facts.width, facts.height) == (size[::-1] if turned else size)
         assert facts.video_codec == row["vcodec"]
         assert facts.audio_codec == (row["acodec"] or None)
         assert facts.bytes == int(row["bytes"])

@@ -9,8 +9,8 @@ import pytest
 
 from tests.media.conftest import Make
 from viral.errors import MissingObjectError, TooLargeError, TooLongError, UnreadableError
+from viral.media.clock import is_truncated
 from viral.media.decode import decode
-from viral.media.facts import is_truncated
 from viral.media.limits import MediaLimits
 from viral.media.media import ClipBatch, FrameBatch
 from viral.media.plan import SamplingPlan

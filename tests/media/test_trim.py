@@ -211,7 +211,8 @@ def test_a_part_without_sound_has_none(tmp_path: Path, make: Make) -> None:
     across = decode(str(path), SamplingPlan.from_requests(plan, ClipWindow(0.8, 1.25)), MediaLimits())
     audio = across.audio(AudioTrack(8000))
     assert audio is not None and across.facts.audio_codec == "pcm_s16le"
-    assert len(audio.samples) == pytest.approx(2000, abs=8)
+    assert len(audio.samples) == pytest.approx(3600, abs=8)
+    assert np.abs(audio.samples[:1500]).max() == 0 < np.abs(audio.samples[1700:]).min()  # it starts at 1 s
 
 
 def test_a_part_of_a_file_that_broke_off_is_whole(paths: list[str], tmp_path: Path) -> None:

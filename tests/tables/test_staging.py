@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
 from viral.storage.store import Store
-from viral.tables.staging import KEPT_FOR, staging_folder
+from viral.tables.staging import SILENCE_SECONDS, staging_folder
 
 
 def test_each_run_has_its_own(any_store: Store) -> None:
@@ -26,12 +30,40 @@ def test_it_goes_after_an_error_too(any_store: Store) -> None:
     assert list(any_store.objects("")) == []
 
 
-def test_what_killed_runs_left_goes_after_a_week(any_store: Store) -> None:
-    old = datetime.now(UTC) - KEPT_FOR
-    names = {f"ingest-{old:%Y%m%dT%H%M%SZ}-aa": False, f"ingest-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-bb": True}
-    names["ingest-0123456789abcdef"] = False  # as older code named them
-    for name in names:
-        any_store.write(f"staging/{name}/parsed/x", b"1")
+OWNER = """
+import sys, time
+from viral.storage.store import Store
+from viral.tables.staging import staging_folder
+store = Store(sys.argv[1])
+with staging_folder(store, "ingest") as folder:
+    store.write(f"{folder}/parsed/x", b"1")
+    print(folder, flush=True)
+    time.sleep(600)
+"""
+
+
+def test_the_next_run_removes_what_a_killed_one_left_and_nothing_else(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.write("staging/ingest-0123456789abcdef/posts/x", b"1")  # as older code left it
+    with subprocess.Popen([sys.executable, "-c", OWNER, str(tmp_path)], stdout=subprocess.PIPE, text=True) as owner:
+        assert owner.stdout is not None
+        folder = owner.stdout.readline().strip()
+        with staging_folder(store, "ingest"):
+            assert store.exists(f"{folder}/parsed/x")
+            assert list(store.objects("staging/ingest-0123456789abcdef")) == []
+        owner.kill()
+        owner.wait()
+    assert store.exists(f"{folder}/parsed/x")
+    with staging_folder(store, "fetch"):
+        assert list(store.objects(folder)) == []
+
+
+@pytest.mark.parametrize(("silence", "stays"), [(SILENCE_SECONDS - 60, True), (SILENCE_SECONDS + 60, False)])
+def test_a_run_elsewhere_is_left_alone_until_it_was_silent_for_long(
+    any_store: Store, silence: float, stays: bool
+) -> None:
+    owner = {"boot": "another", "pids": "pid:[1]", "started": 1, "pid": 1, "host": "far", "at": time.time() - silence}
+    any_store.write("staging/ingest-far/_owner.json", json.dumps(owner).encode())
+    any_store.write("staging/ingest-far/parsed/x", b"1")
     with staging_folder(any_store, "ingest"):
-        left = {info.key.split("/")[1] for info in any_store.objects("staging")}
-    assert left == {name for name, stays in names.items() if stays}
+        assert any_store.exists("staging/ingest-far/parsed/x") is stays

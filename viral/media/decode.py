@@ -59,7 +59,7 @@ def decode(path: str, plan: SamplingPlan, limits: MediaLimits) -> Media:
         trimmed = probed.trimmed
         samples = {request: frames + trimmed.first for request, frames in plan.sample(trimmed.index).items()}
         shapes = shapes_by_frame(samples)
-        decoded, decoder = _decode_frames(path, shapes, probed)
+        decoded, decoder, corrupt = _decode_frames(path, shapes, probed)
     if shapes and not decoded:
         raise UnreadableError("none of the requested frames could be decoded")
     tracks: dict[Request, Track] = {}
@@ -69,7 +69,9 @@ def decode(path: str, plan: SamplingPlan, limits: MediaLimits) -> Media:
     if probed.audio:
         tracks |= {request: probed.audio[request.rate] for request in plan.audio_requests}
     tracks |= dict.fromkeys(plan.packet_requests, trimmed.packets)
-    return Media(collect_facts(path, probed, decoder), tracks, _partial_reasons(probed, shapes, decoded))
+    return Media(
+        collect_facts(path, probed, decoder), tracks, _partial_reasons(probed, shapes, decoded, corrupt=corrupt)
+    )
 
 
 def _probe_to_the_end(
@@ -89,20 +91,24 @@ def _probe_to_the_end(
 
 def _decode_frames(
     path: str, shapes: Mapping[int, tuple[Shape, ...]], probed: Probe
-) -> tuple[FramesByIndex, str | None]:
-    """Return the decoded frames in their shapes, and the name of the decoder."""
+) -> tuple[FramesByIndex, str | None, bool]:
+    """Return the decoded frames in their shapes, the name of the decoder, and whether it had to guess at pictures."""
     if not shapes:
-        return {}, None
+        return {}, None, False
     # Decord is used for key frames only: to reach other frames, it decodes all frames since the last key frame,
     # whereas PyAV skips those that no frame refers to. Relative to a full decode by ffmpeg, key frames cost 0.13 with
     # decord and 0.06 with PyAV, and the full feature set 0.77 and 0.33 (tests/bench/media.py).
     if np.isin(list(shapes), probed.index.key_frames).all():
         with suppress(DecordRefusedError):
             images = decord_frames(path, shapes, probed)
-            return {n: {shape: resize(image, *shape) for shape in shapes[n]} for n, image in images}, DECORD
+            return {n: {shape: resize(image, *shape) for shape in shapes[n]} for n, image in images}, DECORD, False
     scaler = Scaler(probed.geometry)
-    frames = pyav_frames(probed.coded, shapes, probed.index)
-    return {number: {shape: scaler.resize(frame, *shape) for shape in shapes[number]} for number, frame in frames}, PYAV
+    decoded: FramesByIndex = {}
+    corrupt = False
+    for number, frame in pyav_frames(probed.coded, shapes, probed.index):
+        decoded[number] = {shape: scaler.resize(frame, *shape) for shape in shapes[number]}
+        corrupt |= frame.is_corrupt
+    return decoded, PYAV, corrupt
 
 
 def _track(
@@ -124,8 +130,10 @@ def _nearest(frames: Ints, decoded: Ints) -> Ints:
     return decoded[np.clip(np.searchsorted(decoded, frames, side="right") - 1, 0, None)]
 
 
-def _partial_reasons(probed: Probe, shapes: Mapping[int, tuple[Shape, ...]], decoded: FramesByIndex) -> tuple[str, ...]:
-    truncated, damaged = probed.truncated, probed.damaged
+def _partial_reasons(
+    probed: Probe, shapes: Mapping[int, tuple[Shape, ...]], decoded: FramesByIndex, *, corrupt: bool
+) -> tuple[str, ...]:
+    truncated, damaged = probed.truncated, probed.damaged or corrupt
     if missing := sorted(set(shapes) - set(decoded)):
         times, first = probed.trimmed.index.pts_seconds, probed.trimmed.first
         stand_ins = _nearest(np.array(missing, np.int64), np.array(sorted(decoded), np.int64))

@@ -1,4 +1,4 @@
-"""A lock in a root: of the runs that must not overlap, one works and the others wait."""
+"""Signs of life in a root, and a lock: of the runs that must not overlap, one works and the others wait."""
 
 from __future__ import annotations
 
@@ -28,30 +28,43 @@ def exclusive(store: Store, name: str) -> Iterator[None]:
     """Hold the lock `name` of a root during the block; wait while another process holds it.
 
     Each process announces itself by an object of its own, then lists the announcements: of two that come at once, at
-    least one sees the other and withdraws. A dead owner is recognised by its process on this machine, and elsewhere
-    by `SILENCE_SECONDS` without a heartbeat.
+    least one sees the other and withdraws.
     """
-    key = f"{FOLDER}/{name}/{uuid.uuid4().hex}.json"
-    waited = False
+    folder, told = f"{FOLDER}/{name}", False
     while True:
-        store.write(key, _announcement())
-        others = _owners(store, f"{FOLDER}/{name}", without=key)
-        if not others:
-            break
-        store.delete([key])
-        if not waited:
-            print(f"waiting: {_describe(others[0])} does the same on this root", file=sys.stderr)  # noqa: T201 - for the user
-        waited = True
+        with announced(store, f"{folder}/{uuid.uuid4().hex}.json") as key:
+            if not (others := _owners(store, folder, without=key)):
+                yield
+                return
+        if not told:
+            owner = f"process {others[0]['pid']} of {others[0]['host']}"
+            print(f"waiting: {owner} does the same on this root", file=sys.stderr)  # noqa: T201 - for the user
+            told = True
         time.sleep(random.uniform(*POLL_SECONDS))  # noqa: S311 - no secret
+
+
+@contextmanager
+def announced(store: Store, key: str) -> Iterator[str]:
+    """Say at `key` that this process is alive, until the end of the block; yield the key."""
+    store.write(key, _announcement())
     ended = Event()
     heartbeat = Thread(target=_heartbeat, args=(store, key, ended), name="lock", daemon=True)
     heartbeat.start()
     try:
-        yield
+        yield key
     finally:
         ended.set()
         heartbeat.join()
-        store.delete([key])
+        with suppress(StorageError):  # it is recognised as left behind
+            store.delete([key])
+
+
+def is_alive(owner: dict[str, Any], silence: float = SILENCE_SECONDS) -> bool:
+    """Whether the process that announced itself lives; on other machines, whether it was heard of in `silence` s."""
+    here = _process(os.getpid())
+    if (owner["boot"], owner["pids"]) == (here["boot"], here["pids"]):
+        return _process(owner["pid"]) == {name: owner[name] for name in here}
+    return bool(time.time() - owner["at"] < silence)
 
 
 def _heartbeat(store: Store, key: str, ended: Event) -> None:
@@ -71,18 +84,11 @@ def _owners(store: Store, prefix: str, without: str) -> list[dict[str, Any]]:
     owners = []
     for info in store.objects(prefix):
         owner = read_json(store, info.key) if info.key != without else None
-        if owner and _is_alive(owner):
+        if owner and is_alive(owner):
             owners.append(owner)
         elif owner:
             store.delete([info.key])
     return owners
-
-
-def _is_alive(owner: dict[str, Any]) -> bool:
-    here = _process(os.getpid())
-    if (owner["boot"], owner["pids"]) == (here["boot"], here["pids"]):
-        return _process(owner["pid"]) == {name: owner[name] for name in here}
-    return bool(time.time() - owner["at"] < SILENCE_SECONDS)
 
 
 def _process(pid: int) -> dict[str, Any]:
@@ -93,7 +99,3 @@ def _process(pid: int) -> dict[str, Any]:
         started = None
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     return {"boot": boot, "pids": str(Path("/proc/self/ns/pid").readlink()), "started": started}
-
-
-def _describe(owner: dict[str, Any]) -> str:
-    return f"process {owner['pid']} of {owner['host']}"

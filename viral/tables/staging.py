@@ -4,36 +4,31 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from contextlib import contextmanager, suppress
 
-from viral.storage.store import Store
+from viral.errors import StorageError
+from viral.storage.lock import announced, is_alive
+from viral.storage.store import Store, read_json
 
-_FOLDER, _TIME = "staging", "%Y%m%dT%H%M%SZ"
-KEPT_FOR = timedelta(days=7)  # no run lasts as long, so the one that began a folder then was killed
+FOLDER, _OWNER = "staging", "_owner.json"
+# A machine that was out of reach for as long has lost its connections, and with them its run.
+SILENCE_SECONDS = 3600.0
 
 
 @contextmanager
 def staging_folder(store: Store, command: str) -> Iterator[str]:
     """Yield the prefix of a new folder, which no other run uses; delete it at the end.
 
-    Folders that killed runs left `KEPT_FOR` ago are deleted, too.
+    Folders of killed runs are deleted, too.
     """
-    now = datetime.now(UTC)
-    for name in {info.key.split("/")[1] for info in store.objects(_FOLDER)}:
-        if _is_abandoned(name, now):
-            store.delete_below(f"{_FOLDER}/{name}")
-    folder = f"{_FOLDER}/{command}-{now:{_TIME}}-{uuid.uuid4().hex[:12]}"
-    try:
-        yield folder
-    finally:
-        store.delete_below(folder)
-
-
-def _is_abandoned(name: str, now: datetime) -> bool:
-    """Whether the run began `KEPT_FOR` ago; so did those whose folders have no time in their names."""
-    try:
-        begun = datetime.strptime(name.split("-")[1], _TIME).replace(tzinfo=UTC)
-    except (IndexError, ValueError):
-        return True  # of an older version, which named them by their input
-    return now - begun > KEPT_FOR
+    for name in {info.key.split("/")[1] for info in store.objects(FOLDER)}:
+        owner = read_json(store, f"{FOLDER}/{name}/{_OWNER}")
+        if owner is None or not is_alive(owner, SILENCE_SECONDS):
+            store.delete_below(f"{FOLDER}/{name}")
+    folder = f"{FOLDER}/{command}-{uuid.uuid4().hex[:12]}"
+    with announced(store, f"{folder}/{_OWNER}"):
+        try:
+            yield folder
+        finally:
+            with suppress(StorageError):  # the next run deletes it
+                store.delete_below(folder)
