@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.evaluating.audit_reading import AuditData, read
+from jobs.evaluating.audit_reading import AUDITED_POSTS, AuditData, read
 from jobs.label import COLUMNS
 from jobs.runtime.session import session
 from jobs.training.labelled import labelled_features, video_counts
@@ -39,6 +39,7 @@ from viral.tables.run_log import record_run
 from viral.tables.schemas import LABELS, TIMESTAMP
 
 EARLY_SIGNAL = "early-signal"  # part of the name of a model that is meant to use the counts of a post's first hours
+MAX_REFITTED = 2_000_000  # posts whose label is fitted again, in the driver: 800 bytes each
 MAX_PAIRS = 250  # neighbours of test posts whose times are checked; five per post, and each post costs a search
 _PAIR = pa.schema(
     {"post_id": pa.string(), "posted_at": TIMESTAMP, "neighbour_id": pa.string(), "neighbour_posted_at": TIMESTAMP}
@@ -88,7 +89,7 @@ def gather_evidence(store: Store, saved: ModelVersion) -> tuple[Evidence, AuditS
     if about != label:
         raise TableError(f"labels/{label['name']} was replaced since {saved} was trained: train again on it")
     tables = read(data, posts_table(store), streams, sets, _popularity_input(feature_set, streams))
-    notes = [*(note for lineage in lineages for note in lineage.notes), *_unchecked(tables, saved)]
+    notes = [*(note for lineage in lineages for note in lineage.notes), *_unchecked(tables, data, saved)]
     reference = Reference.load(store, saved.prefix)
     evidence = Evidence(
         streams=streams,
@@ -175,6 +176,9 @@ def _with_statistics(
 
 def _refit_label(store: Store, labels: BucketedTable, stored: dict[str, Any], notes: list[str]) -> LabelFit | None:
     """Refit the label as `viral label` does, with narrow columns of all posts if it needs them."""
+    if needs_posts(stored) and posts_table(store).stored_rows() > MAX_REFITTED:
+        notes.append(f"constants of the label: they are not fitted again for more than {MAX_REFITTED} posts")
+        return None
     posts = pa.concat_tables(posts_table(store).scan(COLUMNS)).combine_chunks() if needs_posts(stored) else None
     fitted = refit_label(stored, pa.concat_tables(labels.scan(["post_id", "split", "target"])), posts)
     if fitted is None:
@@ -204,9 +208,14 @@ def _popularity_input(feature_set: FeatureSet, streams: Sequence[Stream]) -> str
     return next((stream.name for stream in streams if stream.name in names), None)
 
 
-def _unchecked(tables: AuditData, saved: ModelVersion) -> list[str]:
+def _unchecked(tables: AuditData, data: LabelledFeatures, saved: ModelVersion) -> list[str]:
     """Describe the checks that are impossible or skipped."""
     notes = []
+    if (labelled := data.labels.stored_rows()) > AUDITED_POSTS:
+        notes.append(
+            f"{tables.rows.num_rows} of {labelled} posts are compared between the splits: all of some authors, videos "
+            "and sounds"
+        )
     if tables.rows["sha256"].null_count == tables.rows.num_rows:
         notes.append("the same video on both sides: the feature table has no hash of any file")
     if EARLY_SIGNAL in saved.name:

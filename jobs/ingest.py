@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 import pyarrow as pa
 
+from jobs.ingesting.files import FileGroup, find_files, group_files
 from jobs.ingesting.staging import MergedCounts, ParsedCounts, Staging, merge, split, split_groups, stage
 from jobs.runtime.buckets import map_buckets, map_items
 from jobs.runtime.session import session
@@ -17,8 +18,8 @@ from viral.console.commands import execute
 from viral.console.options import ray_options, root_options
 from viral.console.output import print_summary
 from viral.errors import ConfigError, SourceError, StorageError
-from viral.sources import SOURCES, read
-from viral.storage import s3
+from viral.sources import SOURCES, YT_DLP, ParsedBatch, read, read_info_files
+from viral.sources.assemble import is_utf8, rejected_file
 from viral.storage.store import Store, one_line, open_uri
 from viral.tables.bucketed import log2_buckets_for
 from viral.tables.places import posts_table, rejects_table
@@ -26,16 +27,8 @@ from viral.tables.run_log import record_run
 from viral.tables.schemas import POSTS
 from viral.tables.staging import staging_folder
 
-GROUP_BYTES, GROUP_FILES = 16 << 20, 1000  # of scraped data that a task parses: some seconds of work
 MAX_BARE = 0.5  # fraction of posts with nothing but an id: more than a scrape with gaps has
 _POST_ID = "{post_id}"
-_SUFFIXES: dict[str, str | tuple[str, ...]] = {  # files to read in a folder
-    "yt_dlp": ".info.json",
-    "csv": ".csv",
-    "parquet": ".parquet",
-    "trending_json": ".json",
-    "tiktok_api": (".json", ".jsonl"),
-}
 
 
 @dataclass(frozen=True)
@@ -70,9 +63,13 @@ class IngestSource:
 
 @dataclass
 class IngestSummary:
-    """Counts of a run: `rows = posts + duplicates + rejects`; `changed` counts the posts that are new or updated."""
+    """Counts of a run: `rows = posts + duplicates + rejects`; `changed` counts the posts that are new or updated.
+
+    `ignored` counts the files of folders that are neither scraped data nor videos, by suffix.
+    """
 
     files: int = 0
+    ignored: dict[str, int] = field(default_factory=dict)
     rows: int = 0
     posts: int = 0
     duplicates: int = 0
@@ -100,7 +97,8 @@ def run(
         SourceError: the files cannot be used, or most posts hold nothing but an id. ConfigError: the column map does
         not fit. StorageError: rows were lost on the way.
     """
-    groups = _groups(_files(source))
+    found = find_files(source.kind, source.files)
+    groups = group_files(found)
     posts, rejects = posts_table(store), rejects_table(store)
     with session(address, debug=debug), staging_folder(store, "ingest") as folder:
         staging = Staging(store, folder)
@@ -119,7 +117,8 @@ def run(
     for table in (posts, rejects):
         table.drop_superseded(log2_buckets)  # data files that the merge replaced
     return IngestSummary(
-        files=sum(len(group.files) for group in groups),
+        files=len(found.files),
+        ignored=dict(found.ignored),
         rows=parsed.rows,
         posts=merged.posts,
         duplicates=merged.staged - merged.posts,
@@ -130,34 +129,21 @@ def run(
     )
 
 
-@dataclass(frozen=True)
-class _FileGroup:
-    """Files that one task parses."""
-
-    number: int
-    files: tuple[str, ...]
+def _stage(staging: Staging, source: IngestSource, group: FileGroup) -> ParsedCounts:
+    return stage(staging, group.number, _parse(source, group), partial(_complete, source))
 
 
-def _groups(files: Sequence[tuple[str, int]]) -> list[_FileGroup]:
-    """Group files, given with their sizes in bytes: a task per small file would cost more than its parsing."""
-    groups: list[list[str]] = []
-    size = GROUP_BYTES
-    for file, file_bytes in files:
-        if size + file_bytes > GROUP_BYTES or len(groups[-1]) == GROUP_FILES:
-            groups.append([])
-            size = 0
-        groups[-1].append(file)
-        size += file_bytes
-    return [_FileGroup(number, tuple(group)) for number, group in enumerate(groups)]
-
-
-def _stage(staging: Staging, source: IngestSource, group: _FileGroup) -> ParsedCounts:
-    batches = (
-        batch
-        for file in group.files
-        for batch in read(source.kind, file, open_uri, columns=source.columns, base_uri=file.rpartition("/")[0])
-    )
-    return stage(staging, group.number, batches, partial(_complete, source))
+def _parse(source: IngestSource, group: FileGroup) -> Iterator[ParsedBatch]:
+    """Parse the files of a group; one whose name no table can hold becomes a reject."""
+    files = [file for file in group.files if is_utf8(file)]
+    if source.kind == YT_DLP and source.columns is None:
+        yield from read_info_files(files, open_uri, videos=group.videos)
+    else:
+        for file in files:
+            yield from read(source.kind, file, open_uri, columns=source.columns, base_uri=file.rpartition("/")[0])
+    for file in group.files:
+        if not is_utf8(file):
+            yield rejected_file(source.kind, file, "the name of the file is not UTF-8: rename it")
 
 
 def _mostly_bare(source: IngestSource, parsed: ParsedCounts) -> SourceError:
@@ -178,41 +164,6 @@ def _complete(source: IngestSource, posts: pa.Table) -> pa.Table:
         column = posts.column_names.index("video_uri")
         posts = posts.set_column(column, POSTS.field("video_uri"), pa.array(uris, pa.string()))
     return posts
-
-
-def _files(source: IngestSource) -> list[tuple[str, int]]:
-    """List the files to read with their sizes in bytes; of a folder, the files with the suffix of the adapter."""
-    files = [file for name in source.files for file in _expand(name, _SUFFIXES[source.kind])]
-    if not files:
-        raise SourceError(f"no {source.kind} file at {', '.join(source.files)}: name files, or folders with such files")
-    return files
-
-
-def _expand(name: str, suffixes: str | tuple[str, ...]) -> list[tuple[str, int]]:
-    if name.startswith("s3://"):
-        return _expand_s3(name, suffixes)
-    path = Path(name).expanduser().absolute()
-    if path.is_file():
-        return [(str(path), path.stat().st_size)]
-    if not path.is_dir():
-        raise SourceError(f"there is no file or folder {path}")
-    return _files_in(str(path), suffixes)
-
-
-def _expand_s3(name: str, suffixes: str | tuple[str, ...]) -> list[tuple[str, int]]:
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    name = name.rstrip("/")
-    try:
-        file = s3.head(name) if s3.split_uri(name)[1] else None  # a bucket has no key
-        return [(name, file.size)] if file else _files_in(name, suffixes)
-    except (BotoCoreError, ClientError, StorageError) as error:
-        raise SourceError(f"cannot list {name}: {one_line(error)}") from error
-
-
-def _files_in(folder: str, suffixes: str | tuple[str, ...]) -> list[tuple[str, int]]:
-    store = Store(folder)
-    return sorted((store.uri(info.key), info.size) for info in store.objects("") if info.key.endswith(suffixes))
 
 
 @click.command()

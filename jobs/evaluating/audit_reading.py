@@ -24,7 +24,9 @@ from viral.tables.schemas import COUNTS
 SAMPLE_BYTES = 64 << 20  # of inputs, held in the driver
 SAMPLE_POSTS = (256, 4096)  # least (for a spectrogram) and most (for a few numbers)
 SOUND_POSTS = 50_000  # posts whose sounds' uses are counted again
+AUDITED_POSTS = 400_000  # about, held in the driver: some 300 bytes each
 
+_GROUPS = ("author_id", "sha256", "sound_id")  # what two splits must not share
 _AUTHOR_COLUMNS = ("post_id", "author_id", *COUNTS)
 _SOUND_COLUMNS = ("post_id", "sound_id", "posted_at")
 _POST_COLUMNS = tuple(dict.fromkeys((*_AUTHOR_COLUMNS, *_SOUND_COLUMNS)))
@@ -50,6 +52,7 @@ class _Plan:
     sets: Sequence[tuple[Stream, ...]]
     popularity: str | None
     log2_buckets: int
+    row_fraction: float
     author_fraction: float
     sound_fraction: float
     max_posts: int
@@ -73,6 +76,9 @@ def read(
 ) -> AuditData:
     """Read all buckets once, on the cluster.
 
+    Of more than about `AUDITED_POSTS` posts, a sample is kept: all posts of some authors, of some videos and of some
+    sounds, so that what two splits share among them is found.
+
     Args:
         data: with all streams of `sets`.
         posts: the posts table.
@@ -89,6 +95,7 @@ def read(
         sets=list(dict.fromkeys(sets)),  # most members of a stack have the same inputs
         popularity=popularity,
         log2_buckets=log2_buckets,
+        row_fraction=1.0 if labelled <= AUDITED_POSTS else AUDITED_POSTS / (len(_GROUPS) * labelled),
         author_fraction=sample_posts / max(1, labelled),
         sound_fraction=SOUND_POSTS / max(1, labelled) if popularity else 0.0,
         max_posts=max(64, 4 * sample_posts >> log2_buckets),  # 4 times the mean: authors are of unequal size
@@ -120,8 +127,9 @@ def _read(plan: _Plan, bucket: int) -> _BucketData:
     vectors = pa.table([joined[name] for name in names], names=names)
     mask = _sampled(_owners(rows), plan.author_fraction)
     sampled = pa.table([*rows.columns, *vectors.columns], names=[*ROWS.names, *names]).filter(mask)
+    kept = np.logical_or.reduce([_sampled(rows[name], plan.row_fraction) for name in _GROUPS])
     return _BucketData(
-        rows=rows,
+        rows=rows if plan.row_fraction >= 1 else rows.filter(pa.array(kept)),
         sampled=sampled.slice(0, plan.max_posts),
         authors=posts.select(_AUTHOR_COLUMNS).filter(_sampled(_owners(posts), plan.author_fraction)),
         sounds=posts.select(_SOUND_COLUMNS).filter(_sampled(posts["sound_id"], plan.sound_fraction)),

@@ -106,18 +106,19 @@ class _Writer:
     def __init__(self, staging: Staging, kind: str, group: int) -> None:
         self.staging, self.kind, self.group = staging, kind, group
         self.waiting: list[pa.Table] = []
-        self.written = 0
+        self.waiting_bytes = self.written = 0
 
     def add(self, rows: pa.Table) -> None:
         self.waiting.append(rows)
-        if sum(table.nbytes for table in self.waiting) > WRITE_BYTES:
+        self.waiting_bytes += rows.nbytes
+        if self.waiting_bytes > WRITE_BYTES:
             self.flush()
 
     def flush(self) -> None:
         if self.waiting:
             path = f"{self.staging.parsed(self.kind)}/{self.group:06d}-{self.written:06d}"
             self.staging.write(self.kind, path, pa.concat_tables(self.waiting))
-            self.waiting, self.written = [], self.written + 1
+            self.waiting, self.waiting_bytes, self.written = [], 0, self.written + 1
 
 
 def stage(

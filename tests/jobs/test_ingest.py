@@ -10,6 +10,7 @@ import pytest
 
 from jobs import ingest
 from jobs.ingest import IngestSource, column_map
+from jobs.ingesting import files
 from viral.errors import ConfigError, SourceError, TableError
 from viral.storage.store import Store
 from viral.tables.places import posts_table, rejects_table
@@ -177,7 +178,7 @@ def test_exports_of_other_tools_never_become_posts_of_an_id(store, shared_data, 
 
 def test_groups_of_files_hold_every_row_once(store, tmp_path, monkeypatch):
     """Small groups, many writes and splits: as for 10^5 info files."""
-    monkeypatch.setattr(ingest, "GROUP_FILES", 3)
+    monkeypatch.setattr(files, "GROUP_FILES", 3)
     monkeypatch.setattr(ingest, "log2_buckets_for", lambda rows: 2)
     folder = tmp_path / "scraped"
     folder.mkdir()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 import numpy as np
@@ -30,7 +30,12 @@ _ABSOLUTE_URI = re.compile(r"^(?:/|[A-Za-z][A-Za-z0-9+.-]*://)")  # an absolute 
 
 
 def assemble(
-    batch: RawBatch, *, source: str, file: str, base_uri: str | None = None, scraped_at: datetime | None = None
+    batch: RawBatch,
+    *,
+    source: str,
+    file: str | Sequence[str],
+    base_uri: str | None = None,
+    scraped_at: datetime | None = None,
 ) -> ParsedBatch:
     """Parse all columns of a batch. Rows with an unreadable value become rejects, the others posts.
 
@@ -40,7 +45,7 @@ def assemble(
     Args:
         batch: the rows.
         source: name of the adapter, default of the column `source`.
-        file: path or URI of the file, recorded in the rejects.
+        file: path or URI of the file, recorded in the rejects; several: row n is the only one of the n-th file.
         base_uri: folder that relative values of `video_uri` are resolved against; None leaves them unchanged.
         scraped_at: default of the column `scraped_at`; UTC if it is naive.
     """
@@ -112,14 +117,33 @@ def _reject(batch: RawBatch, i: int, reasons: list[str]) -> BrokenRow:
     return BrokenRow(int(batch.rows[i]), "; ".join(reasons), json.dumps(batch.raw(i), ensure_ascii=False, default=str))
 
 
-def _reject_table(broken: list[BrokenRow], source: str, file: str) -> pa.Table:
-    rows = [_reject_row(reject, source, file) for reject in sorted(broken, key=lambda reject: reject.row)]
+def _reject_table(broken: list[BrokenRow], source: str, file: str | Sequence[str]) -> pa.Table:
+    rows = []
+    for reject in sorted(broken, key=lambda reject: reject.row):
+        where = (file, reject.row) if isinstance(file, str) else (file[reject.row - 1], 1)
+        rows.append(_reject_row(reject, source, *where))
     return pa.Table.from_pylist(rows, schema=REJECTS)
 
 
-def _reject_row(reject: BrokenRow, source: str, file: str) -> dict[str, object]:
+def rejected_file(source: str, file: str, reason: str) -> ParsedBatch:
+    """Build the batch of a file that cannot be read at all: one reject."""
+    name = file.encode(errors="replace").decode()
+    rejects = _reject_table([BrokenRow(0, reason, "")], source, name)
+    return ParsedBatch(POSTS.empty_table(), rejects, 1)
+
+
+def is_utf8(text: str) -> bool:
+    """Whether a text can be stored; the name of a file may hold bytes that are none."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _reject_row(reject: BrokenRow, source: str, file: str, row: int) -> dict[str, object]:
     raw = reject.raw[:MAX_RAW_CHARACTERS].encode("utf-8", "replace").decode()  # half a surrogate pair cannot be stored
-    content = json.dumps([source, file, reject.row, reject.reason, raw])
+    content = json.dumps([source, file, row, reject.reason, raw])
     reject_id = hashlib.blake2b(content.encode(), digest_size=16).hexdigest()  # 128 bits: no collisions among rejects
-    values = (reject_id, source, file, reject.row, reject.reason, raw)
+    values = (reject_id, source, file, row, reject.reason, raw)
     return dict(zip(REJECTS.names, values, strict=True))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from pathlib import PurePosixPath
 from typing import Any, BinaryIO
 
 import ijson
@@ -15,7 +14,7 @@ from viral.sources.parsed import BrokenRow
 OpenFile = Callable[[str], BinaryIO]
 
 _BOM = b"\xef\xbb\xbf"  # UTF-8 byte order mark
-_LINE_SUFFIXES = (".jsonl", ".ndjson")
+_LINE_SUFFIXES = (".jsonl", ".ndjson", ".jl")
 _MAX_LINE_BYTES = 1 << 24  # far above a post's 20 kB; bounds the memory for a file without line breaks
 
 
@@ -34,7 +33,7 @@ def stream_rows(open_file: OpenFile, file: str, *, key: str, row_key: str) -> It
     Raises:
         SourceError: the start of the file is not JSON, or the file has neither rows nor an array `key`.
     """
-    if PurePosixPath(file).suffix in _LINE_SUFFIXES:
+    if file.lower().removesuffix(".gz").endswith(_LINE_SUFFIXES):
         return _lines(open_file, file)
     prefix = _row_prefix(open_file, file, key, row_key)
     if prefix == "" and _first_line_is_json(open_file, file):  # one object per line, or objects over several lines

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import functools
+import gzip
 import io
 import json
 import os
@@ -52,7 +53,10 @@ class Store:
     @functools.cached_property
     def filesystem(self) -> pafs.FileSystem:
         """The root's file system, for pyarrow and Ray."""
-        return pafs.FileSystem.from_uri(self.root)[0] if self.on_s3 else pafs.LocalFileSystem()
+        # Of the root's URI only the bucket: a key may have characters that mean something else in a URI.
+        return (
+            pafs.FileSystem.from_uri(f"s3://{s3.split_uri(self.root)[0]}")[0] if self.on_s3 else pafs.LocalFileSystem()
+        )
 
     @property
     def base(self) -> str:
@@ -237,14 +241,18 @@ def read_json(store: Store, key: str) -> dict[str, Any] | None:
 
 
 def open_uri(uri: str) -> BinaryIO:
-    """Open a file for reading by path or `s3://` URI; the `open_file` argument of sources.
+    """Open a file for reading by path or `s3://` URI, uncompressed if its name ends with `.gz`.
+
+    The `open_file` argument of sources.
 
     Raises:
         FileNotFoundError: there is no such file.
         StorageError: the storage denied the request or failed.
     """
-    if not uri.startswith("s3://"):
-        return Path(uri).open("rb")
-    folder, _, name = uri.rpartition("/")
-    # The buffer adds iteration over lines, which pyarrow's file lacks; 1 MiB keeps S3 requests few.
-    return io.BufferedReader(cast("io.RawIOBase", Store(folder).open_input(name)), 1 << 20)
+    if uri.startswith("s3://"):
+        folder, _, name = uri.rpartition("/")
+        # The buffer adds iteration over lines, which pyarrow's file lacks; 1 MiB keeps S3 requests few.
+        stream: BinaryIO = io.BufferedReader(cast("io.RawIOBase", Store(folder).open_input(name)), 1 << 20)
+    else:
+        stream = Path(uri).open("rb")  # noqa: SIM115 - the caller closes it
+    return cast("BinaryIO", gzip.GzipFile(fileobj=stream)) if uri.lower().endswith(".gz") else stream

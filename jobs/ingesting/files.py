@@ -1,0 +1,134 @@
+"""Files of scraped data: found by name or in folders, and grouped into tasks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from viral.errors import SourceError, StorageError
+from viral.sources import YT_DLP
+from viral.sources.yt_dlp import stem_of
+from viral.storage import s3
+from viral.storage.store import Store, one_line
+
+GROUP_BYTES, GROUP_FILES = 16 << 20, 1000  # of scraped data that a task parses: some seconds of work
+_JSON = (".json", ".jsonl", ".ndjson", ".jl")
+_SUFFIXES = {  # of the files to read in a folder; in any case, with .gz or without, except Parquet
+    YT_DLP: (".info.json",),
+    "csv": (".csv",),
+    "parquet": (".parquet",),
+    "trending_json": _JSON,
+    "tiktok_api": _JSON,
+}
+# Videos as yt-dlp writes them, the usual ones first.
+_VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".mov", ".m4v", ".avi", ".flv", ".3gp", ".ts")
+
+
+@dataclass
+class FoundFiles:
+    """Files to read with their sizes in bytes, the videos beside info files, and the other files by suffix."""
+
+    files: list[tuple[str, int]] = field(default_factory=list)
+    videos: dict[str, list[str]] = field(default_factory=dict)
+    ignored: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True)
+class FileGroup:
+    """Files that one task parses, and the videos beside them."""
+
+    number: int
+    files: tuple[str, ...]
+    videos: dict[str, list[str]]
+
+
+def find_files(kind: str, names: Sequence[str]) -> FoundFiles:
+    """Find the files of a source by path or `s3://` URI; in folders, those with the suffixes of the adapter.
+
+    Raises:
+        SourceError: there is no such file or folder, or none that the adapter reads.
+    """
+    found = FoundFiles()
+    for name in names:
+        if name.startswith("s3://"):
+            _add_s3(found, kind, name.rstrip("/"))
+        else:
+            _add_local(found, kind, Path(name).expanduser().absolute())
+    if not found.files:
+        other = f", only {', '.join(f'{count} {suffix}' for suffix, count in found.ignored.items())}"
+        raise SourceError(
+            f"no {kind} file at {', '.join(names)}{other if found.ignored else ''}: "
+            f"name files, or folders with {', '.join(_SUFFIXES[kind])}"
+        )
+    return found
+
+
+def group_files(found: FoundFiles) -> list[FileGroup]:
+    """Group files into tasks: one per small file would cost more than its parsing."""
+    groups: list[list[str]] = []
+    size = GROUP_BYTES
+    for file, file_bytes in found.files:
+        if size + file_bytes > GROUP_BYTES or len(groups[-1]) == GROUP_FILES:
+            groups.append([])
+            size = 0
+        groups[-1].append(file)
+        size += file_bytes
+    return [
+        FileGroup(number, tuple(group), {file: found.videos[file] for file in group if file in found.videos})
+        for number, group in enumerate(groups)
+    ]
+
+
+def _add_local(found: FoundFiles, kind: str, path: Path) -> None:
+    if path.is_file():
+        _add(found, kind, [(str(path), path.stat().st_size)], [str(other) for other in path.parent.iterdir()])
+    elif path.is_dir():
+        _add_folder(found, kind, str(path))
+    else:
+        raise SourceError(f"there is no file or folder {path}")
+
+
+def _add_s3(found: FoundFiles, kind: str, uri: str) -> None:
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        file = s3.head(uri) if s3.split_uri(uri)[1] else None  # a bucket has no key
+        if file is None:
+            _add_folder(found, kind, uri)
+            return
+        folder, _, name = uri.rpartition("/")
+        beside = Store(folder).objects("", stem_of(name)) if kind == YT_DLP else ()
+        _add(found, kind, [(uri, file.size)], [f"{folder}/{info.key}" for info in beside])
+    except (BotoCoreError, ClientError, StorageError) as error:
+        raise SourceError(f"cannot list {uri}: {one_line(error)}") from error
+
+
+def _add_folder(found: FoundFiles, kind: str, folder: str) -> None:
+    store = Store(folder)
+    infos = sorted((store.uri(info.key), info.size) for info in store.objects(""))
+    files = [(file, size) for file, size in infos if file.lower().removesuffix(".gz").endswith(_SUFFIXES[kind])]
+    names = {file for file, _ in files}
+    others = [file for file, _ in infos if file not in names]
+    found.ignored.update(_suffix(file) for file in others if not file.lower().endswith(_VIDEO_SUFFIXES))
+    _add(found, kind, files, others)
+
+
+def _add(found: FoundFiles, kind: str, files: Iterable[tuple[str, int]], others: Iterable[str]) -> None:
+    """Add files, and those of the others that are the videos of info files."""
+    found.files += files
+    if kind != YT_DLP:
+        return
+    by_stem = {stem_of(file): file for file, _ in files}
+    for video in others:
+        suffix = PurePosixPath(video).suffix
+        file = by_stem.get(video.removesuffix(suffix)) if suffix.lower() in _VIDEO_SUFFIXES else None
+        if file:
+            found.videos.setdefault(file, []).append(video)
+    for videos in found.videos.values():
+        videos.sort(key=lambda video: _VIDEO_SUFFIXES.index(PurePosixPath(video).suffix.lower()))
+
+
+def _suffix(file: str) -> str:
+    return PurePosixPath(file).suffix.encode(errors="replace").decode() or "without a suffix"
