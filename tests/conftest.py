@@ -219,9 +219,9 @@ def _wait_for(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def planted_world(tmp_path_factory: pytest.TempPathFactory) -> planted.World:
-    """A model of posts whose truth is known, trained and calibrated."""
-    return planted.world(Store(tmp_path_factory.mktemp("planted")))
+def planted_world(made_once: MadeOnce) -> planted.World:
+    """A model of posts whose truth is known, trained and calibrated. Read only."""
+    return planted.load(Store(made_once("planted", lambda folder: planted.make(Store(folder)))))
 
 
 @dataclass(frozen=True)

@@ -76,10 +76,10 @@ def outliers(count: int, seed: int, stream: Stream) -> Batch:
     return novel
 
 
-def world(store: Store) -> World:
+def make(store: Store) -> None:
     """Train a fusion network as a worker does and calibrate it as the job does, in a few seconds."""
     train, validation = posts(TRAIN, 1), posts(VALIDATION, 2)
-    bar = float(np.quantile(train.y, 1 - TOP))
+    bar = _bar(train)
     scaling = Scaling(float(train.y.mean()), float(train.y.std()))
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # at this size a second one only waits for the first
@@ -108,7 +108,15 @@ def world(store: Store) -> World:
     )
     Reference.fit(STREAMS, train.batch, rows(train, bar), validation.batch).save(store, raw.saved.prefix)
     store.write(registry.key("planted", version, CALIBRATION), json.dumps(calibration.to_dict()).encode())
-    return World(store, Scorer.load(store, "planted"), bar)
+
+
+def load(store: Store) -> World:
+    """Load what `make` made."""
+    return World(store, Scorer.load(store, "planted"), _bar(posts(TRAIN, 1)))
+
+
+def _bar(train: Posts) -> float:
+    return float(np.quantile(train.y, 1 - TOP))
 
 
 def rows(drawn: Posts, bar: float) -> pa.Table:

@@ -23,7 +23,6 @@ SECONDS = 4.0
 REASONS = {"segfault": "crashed", "exit": "crashed", "hang": "timed_out", "eat": "out_of_memory"}
 COPIES, GOOD = 1, 20
 SET = FeatureSet.from_dict({"name": "mini", "extractors": ["metadata", "acoustics"]})
-CHILD_STARTS_WITHIN = 3.0  # seconds of two cores that have more to do
 
 
 @pytest.fixture
@@ -60,9 +59,6 @@ def test_only_they_fail(root: Path, tmp_path: Path, viral_process: Callable) -> 
         assert result.returncode == 0, result.stderr
         return json.loads(result.stdout)
 
-    unharmed = backfill("unharmed")
-    assert (unharmed["ok"], unharmed["failed"]) == (GOOD + COPIES * len(REASONS), 0)
-    shutil.rmtree(root / "features")  # else its vectors would be taken
     harmed = backfill("harmed", PYTHONPATH=str(PLANTED))
     assert (harmed["ok"], harmed["failed"]) == (GOOD, COPIES * len(REASONS))
     assert harmed["reasons"] == {"crashed": 2 * COPIES, "timed_out": COPIES, "out_of_memory": COPIES}
@@ -72,10 +68,5 @@ def test_only_they_fail(root: Path, tmp_path: Path, viral_process: Callable) -> 
         kind = name.partition("-")[0]
         assert (row["status"], row["reason"]) == (("failed", REASONS[kind]) if kind in REASONS else ("ok", None))
         assert kind not in REASONS or row["detail"]
-    explained = COPIES * (SECONDS + len(REASONS) * CHILD_STARTS_WITHIN)
-    slower = harmed["wall_seconds"] - unharmed["wall_seconds"]
-    print(f"without {unharmed['wall_seconds']:.1f} s, with {harmed['wall_seconds']:.1f} s, explained {explained:.0f} s")
-    assert slower < explained
-
     once = backfill("harmed", "--retry-failed", "--reason", "timed_out", PYTHONPATH=str(PLANTED))
     assert (once["failed"], once["reasons"]) == (COPIES, {"timed_out": COPIES})

@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 import pyarrow as pa
 import pytest
 
+from jobs import backfill
+from viral.config import Settings
 from viral.extractors.feature_set import FeatureSet
 from viral.features.feature_table import features_table
 from viral.media.locate import local_video
@@ -98,7 +100,9 @@ def _wait(port: int) -> None:
 
 
 @pytest.mark.slow
-def test_a_backfill_comes_to_the_same(root: str, faulty: Path, tmp_path: Path, clips: list[Path]) -> None:
+def test_a_backfill_comes_to_the_same(
+    ray_session: None, root: str, faulty: Path, tmp_path: Path, clips: list[Path]
+) -> None:
     """To the table of a folder, row for row, with posts whose file is broken or missing among the others."""
     (tmp_path / "root").mkdir()
     (tmp_path / "set.yaml").write_text(json.dumps(SET.to_dict()))
@@ -111,12 +115,13 @@ def test_a_backfill_comes_to_the_same(root: str, faulty: Path, tmp_path: Path, c
             {"post_id": f"{number}", "source": "test", "video_uri": f"videos/{number % 6}.mp4"} for number in range(36)
         ]
         posts_table(store).append(pa.Table.from_pylist(posts, schema=POSTS), 0)
-        command = [str(Path(sys.executable).with_name("viral")), "backfill", "--root", store.root, "--json"]
-        result = subprocess.run(
-            [*command, "--feature-set", str(tmp_path / "set.yaml")], capture_output=True, text=True, timeout=400
-        )
-        assert result.returncode == 0, result.stderr
-        assert (json.loads(result.stdout)["ok"], json.loads(result.stdout)["posts"]) == (24, 36)
+    backfill.run(local_store, SET, Settings())
+    command = [str(Path(sys.executable).with_name("viral")), "backfill", "--root", s3_store.root, "--json"]
+    result = subprocess.run(  # a process of its own: the Ray of these tests does not go through the proxy
+        [*command, "--feature-set", str(tmp_path / "set.yaml")], capture_output=True, text=True, timeout=400
+    )
+    assert result.returncode == 0, result.stderr
+    assert (json.loads(result.stdout)["ok"], json.loads(result.stdout)["posts"]) == (24, 36)
     tables = [features_table(store, SET).read() for store in (local_store, s3_store)]
     here_rows, there_rows = (table.drop_columns(["finished_at", "stage_seconds", "detail"]) for table in tables)
     assert there_rows.equals(here_rows)
@@ -128,9 +133,8 @@ def test_a_backfill_comes_to_the_same(root: str, faulty: Path, tmp_path: Path, c
 
 @pytest.mark.slow
 @WITHOUT_FAULTS
-@pytest.mark.parametrize("code", ["ExpiredToken", "AccessDenied"])
 def test_credentials_that_expire_stop_a_backfill_and_mark_no_post(
-    root: str, faulty: Path, tmp_path: Path, clips: list[Path], code: str
+    root: str, faulty: Path, tmp_path: Path, clips: list[Path]
 ) -> None:
     store, denied = Store.open(root), tmp_path / "denied"
     (tmp_path / "set.yaml").write_text(json.dumps(SET.to_dict()))
@@ -146,7 +150,7 @@ def test_credentials_that_expire_stop_a_backfill_and_mark_no_post(
         until = time.monotonic() + 280
         while features_table(store, SET).stored_rows() < 4 and time.monotonic() < until:
             time.sleep(0.1)
-        denied.write_text(code)
+        denied.write_text("AccessDenied")  # the least that a storage says; tests of `local_video` have other codes
         output, errors = running.communicate(timeout=200)
     denied.unlink()
     assert (running.returncode, output) == (2, ""), errors
