@@ -1,8 +1,9 @@
-"""Time and memory of ingest, label, backfill and of a finished backfill's next run, by the number of posts.
+"""Time and memory of ingest, label, backfill, train and evaluate, by the number of posts.
 
 `python tests/bench/scale.py --posts 1000 10000 100000 1000000 [--backfill-up-to 100000]`. All posts point to one tiny
 clip, and the feature set has no network: what is measured is the pipeline. Above `--backfill-up-to` this script writes
-the feature table, and only the run that finds nothing to do is measured.
+the feature table, and only the run that finds nothing to do is measured. `--info-files 100000` also ingests so many
+info files of yt-dlp, of 60 kB each. `--steps label evaluate` measures these alone.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from collections import defaultdict
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 from memory import MARK, resident, tiny_clip
 
@@ -30,7 +32,9 @@ from viral.features.reuse import write_feature_card
 from viral.storage.store import Store
 from viral.tables.bucketed import log2_buckets_for
 from viral.tables.places import posts_table
+from viral.tables.schemas import VECTOR
 
+STEPS = ["ingest again", "backfill", "backfill again", "label", "evaluate"]
 SET = FeatureSet.from_dict({"name": "stub", "extractors": ["metadata"]})
 
 
@@ -66,8 +70,8 @@ def viral(*arguments: str | Path) -> tuple[float, float, float]:
 
 
 def fill(store: Store) -> None:
-    """The feature table that a backfill would leave, but for the vectors."""
-    posts, features = posts_table(store), features_table(store, SET)
+    """The feature table that a backfill would leave, with vectors of noise and files that all differ."""
+    posts, features, rng = posts_table(store), features_table(store, SET), np.random.default_rng(0)
     write_feature_card(store, SET)
     log2_buckets = log2_buckets_for(posts.stored_rows())
     same = {
@@ -80,11 +84,32 @@ def fill(store: Store) -> None:
     for rows in posts.scan(["post_id"]):
         columns = {name: pa.repeat(value, rows.num_rows) for name, value in same.items()}
         columns["post_id"] = rows["post_id"]
+        columns["sha256"] = rows["post_id"]
+        vectors = rng.normal(size=(rows.num_rows, SET.dims["metadata"])).astype(np.float32)
+        columns["metadata"] = pa.array(list(vectors), VECTOR)
         made = [columns.get(each.name, pa.nulls(rows.num_rows, each.type)) for each in features.schema]
         features.append(pa.table(made, names=features.schema.names), log2_buckets)
 
 
-def measure(count: int, backfill_up_to: int) -> dict[str, tuple[float, float, float]]:
+def info_files(folder: Path, count: int) -> None:
+    """So many info files of 60 kB, nearly all of it addresses of formats, as sites give them."""
+    formats = [
+        {"format_id": str(number), "url": "https://example.org/" + "a" * 500, "ext": "mp4"} for number in range(105)
+    ]
+    info = {"formats": formats, "uploader_id": "u", "timestamp": 1_600_000_000, "ext": "mp4", "epoch": 1_700_000_000}
+    for number in range(count):
+        (folder / f"{number}.info.json").write_text(json.dumps({**info, "id": f"v{number}", "view_count": number}))
+
+
+def measure_info_files(count: int) -> dict[str, tuple[float, float, float]]:
+    with tempfile.TemporaryDirectory() as name:
+        (root := Path(name, "root")).mkdir()
+        (folder := Path(name, "scraped")).mkdir()
+        info_files(folder, count)
+        return {"info files": viral("ingest", "yt_dlp", folder, "--root", root)}
+
+
+def measure(count: int, backfill_up_to: int, steps: list[str]) -> dict[str, tuple[float, float, float]]:
     with tempfile.TemporaryDirectory() as folder:
         root, set_file, clip = Path(folder, "root"), Path(folder, "set.yaml"), Path(folder, "tiny.mp4")
         root.mkdir()
@@ -93,24 +118,39 @@ def measure(count: int, backfill_up_to: int) -> dict[str, tuple[float, float, fl
         set_file.write_text(json.dumps(SET.to_dict()))
         at = ("--root", root)
         ingest = ("ingest", "tiktok_api", Path(folder, "posts.jsonl"), *at, "--video-uri", f"file://{clip}?{{post_id}}")
-        found = {"ingest": viral(*ingest), "ingest again": viral(*ingest), "label": viral("label", *at)}
+        found = {"ingest": viral(*ingest)}
         backfill = ("backfill", "--feature-set", set_file, *at)
-        if count <= backfill_up_to:
+        if "backfill" in steps and count <= backfill_up_to:
             found["backfill"] = viral(*backfill)
         else:
             fill(Store.open(root))
-        return found | {"backfill again": viral(*backfill)}
+        train = ("train", "metadata", "--feature-set", set_file, "--epochs", "1", "--workers", "0", *at)
+        later = {
+            "ingest again": ingest,
+            "backfill again": backfill,
+            "label": ("label", *at),  # with the hashes of the videos
+            "train": train,
+            "evaluate": ("evaluate", "--model", "metadata", "--resamples", "100", *at),
+        }
+        for step, command in later.items():
+            if step in steps or (step in ("label", "train") and "evaluate" in steps):
+                found[step] = viral(*command)
+        return found
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--posts", type=int, nargs="+", default=[1000, 10_000])
+    parser.add_argument("--posts", type=int, nargs="*", default=[1000, 10_000])
     parser.add_argument("--backfill-up-to", type=int, default=100_000)
+    parser.add_argument("--info-files", type=int, nargs="*", default=[])
+    parser.add_argument("--steps", nargs="+", default=STEPS, choices=STEPS)
     given = parser.parse_args()
+    measured = [(count, lambda count: measure_info_files(count)) for count in given.info_files]
+    measured += [(count, lambda count: measure(count, given.backfill_up_to, given.steps)) for count in given.posts]
     before: dict[str, tuple[int, float]] = {}
     print(f"{'posts':>9}  {'step':16}{'seconds':>9}{'slope':>7}{'driver MB':>11}{'worker MB':>11}", flush=True)
-    for count in given.posts:
-        for step, (seconds, driver, worker) in measure(count, given.backfill_up_to).items():
+    for count, measurement in measured:
+        for step, (seconds, driver, worker) in measurement(count).items():
             then = before.get(step)
             slope = math.log(seconds / then[1]) / math.log(count / then[0]) if then else math.nan
             print(f"{count:9}  {step:16}{seconds:9.1f}{slope:7.2f}{driver:11.0f}{worker:11.0f}", flush=True)
