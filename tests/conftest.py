@@ -28,6 +28,7 @@ from viral.storage.store import Store
 
 os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")  # a test that forgot to start Ray fails at once
 PROJECT = Path(__file__).resolve().parent.parent
+ODD_NAME = "a b%20c+é漢?"  # of folders and prefixes: users have such, and each of these means something in a URI
 CORPUS_POSTS = 44  # enough for three splits by author and for a quarter of viral posts in each
 CLIPS = CorpusSpec(posts=CORPUS_POSTS, authors=15, seconds=(3.1, 4.5), size=(192, 108), fps=12, seed=5)
 MadeOnce = Callable[[str, Callable[[Path], None]], Path]
@@ -170,10 +171,10 @@ def ray_session(shared_ray: SharedRay) -> None:
 
 @pytest.fixture
 def s3_root(s3_server: str) -> str:
-    """A root in a fresh bucket."""
+    """A root in a fresh bucket, below a prefix that URIs would escape."""
     bucket = f"bucket-{uuid.uuid4().hex[:12]}"
     s3.client().create_bucket(Bucket=bucket)
-    return f"s3://{bucket}/prefix"
+    return f"s3://{bucket}/{ODD_NAME}"
 
 
 @pytest.fixture(params=["folder", "s3"])
@@ -181,7 +182,7 @@ def any_root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty root: a test that takes it runs on a folder and on S3."""
     if request.param == "s3":
         return str(request.getfixturevalue("s3_root"))
-    root = tmp_path / "root"
+    root = tmp_path / ODD_NAME
     root.mkdir()
     return str(root)
 

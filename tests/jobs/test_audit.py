@@ -18,6 +18,7 @@ import pytest
 from safetensors.numpy import load, save
 
 from jobs import audit, evaluate, label
+from jobs.evaluating import audit_reading
 from jobs.training.external_features import import_features
 from tests.conftest import CORPUS_POSTS
 from viral.console.commands import execute
@@ -82,6 +83,21 @@ def test_the_clean_run_passes(flow):
     assert flow.judged.unaudited == []
     summary = audit.run(flow.store, flow.trained.model)
     assert (summary.posts, summary.sampled, summary.unchecked) == (CORPUS_POSTS, CORPUS_POSTS, [])
+
+
+def test_of_many_posts_a_sample_is_audited_and_says_so(store, monkeypatch):
+    """All posts of some authors, videos and sounds: what splits share among them is found."""
+    for module in (audit, audit_reading):
+        monkeypatch.setattr(module, "AUDITED_POSTS", 20)
+    summary = audit.run(store, "fused/1")
+    assert 0 < summary.posts < CORPUS_POSTS
+    [note] = summary.unchecked
+    assert note.startswith(f"{summary.posts} of {CORPUS_POSTS} posts are compared between the splits")
+    rows, about = labels_of(store)
+    splits = pa.array([("train", "test")[number % 2] for number in range(rows.num_rows)])
+    mixed = rows.set_column(rows.column_names.index("split"), LABELS.field("split"), splits)
+    message = leak_message(store, resaved(store, label=relabelled(store, mixed.cast(LABELS), about)))
+    assert "an author is in two parts of a split" in message
 
 
 def test_counts_among_foreign_vectors(store, tmp_path):

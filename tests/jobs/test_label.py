@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import pickle
 import shutil
 
+import pyarrow as pa
 import pytest
 
 from jobs import ingest, label
+from jobs.evaluating import hashes
+from jobs.training.labelled import labelled_features
+from viral.datasets.labelled_features import SPLITS
+from viral.datasets.streams import streams_of
 from viral.errors import ConfigError, TableError
 from viral.evaluation.splits import SplitSpec
+from viral.features.feature_table import load_features
 from viral.labels import LabelSpec
 from viral.storage.store import Store
 from viral.tables import replaced
@@ -63,6 +70,30 @@ def test_the_same_again_is_the_same_table_and_another_name_another(store):
     assert len({store.read(file) for file in files}) == 1  # the replaced one stays for its readers
     label.run(store, LabelSpec("log_views"), SplitSpec("author", seed=4), name="other")
     assert read(store, "other")[0]["split"].to_pylist() != first["split"].to_pylist()
+
+
+def test_a_training_keeps_the_labels_that_it_began_with(store, flow):
+    """`viral label` under the same name used to end it."""
+    label.run(store, LabelSpec("log_views"), SplitSpec("author", seed=3))
+    data, _ = labelled_features(store, flow.feature_set, "log_views", streams_of(flow.feature_set))
+    before = data.read(0, 0, SPLITS)
+    for seed in (4, 5):
+        label.run(store, LabelSpec("log_views"), SplitSpec("author", seed=seed))
+    assert data.read(0, 0, SPLITS).equals(before)
+    assert pickle.loads(pickle.dumps(data)).read(0, 0, SPLITS).equals(before)
+    later, _ = labelled_features(store, flow.feature_set, "log_views", streams_of(flow.feature_set))
+    assert later.read(0, 0, SPLITS)["split"].to_pylist() != before["split"].to_pylist()
+
+
+@pytest.mark.parametrize("log2_buckets", [0, 3])
+def test_hashes_are_those_of_each_post_however_many_buckets(flow, monkeypatch, log2_buckets):
+    monkeypatch.setattr(hashes, "log2_buckets_for", lambda rows: log2_buckets)
+    rows = load_features(flow.store, flow.feature_set, ["post_id", "sha256"])
+    known = dict(zip(rows["post_id"].to_pylist(), rows["sha256"].to_pylist(), strict=True))
+    asked = [*list(known)[::-1], "unknown", list(known)[3]]
+    found = hashes.video_hashes(flow.store, pa.chunked_array([asked[:5], asked[5:]]))
+    assert found.to_pylist() == [known.get(post) for post in asked]
+    assert hashes.video_hashes(flow.store, pa.chunked_array([[]], pa.string())).to_pylist() == []
 
 
 def test_posts_that_lack_what_is_needed_are_dropped_and_counted(ray_session, tmp_path):

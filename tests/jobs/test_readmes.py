@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from serve.endpoint import free_port
-from tests.conftest import PROJECT, Website
+from tests.conftest import ODD_NAME, PROJECT, Website
 from tests.jobs.conftest import Viral
 from viral.storage.store import Store
 
@@ -142,7 +142,7 @@ def reader(
     scraped: Path, viral: Viral, website: Website, monkeypatch: pytest.MonkeyPatch, s3_root: str
 ) -> Iterator[Reader]:
     monkeypatch.chdir(scraped)
-    bucket = s3_root.removesuffix("/prefix")
+    bucket = s3_root.removesuffix(f"/{ODD_NAME}")
     for path in (scraped / "scraped").iterdir():
         Store.open(bucket).upload(path, f"scraped/{path.name}")
     substitutes = {

@@ -10,6 +10,7 @@ import sys
 
 import pytest
 
+from tests.conftest import ODD_NAME
 from viral.errors import StorageError
 from viral.storage import s3
 from viral.storage.s3 import ObjectInfo
@@ -18,7 +19,7 @@ from viral.storage.s3 import ObjectInfo
 @pytest.fixture
 def bucket(s3_root: str) -> str:
     """An empty bucket's address."""
-    return s3_root.removesuffix("/prefix")
+    return s3_root.removesuffix(f"/{ODD_NAME}")
 
 
 def put(uri: str, data: bytes = b"x") -> None:

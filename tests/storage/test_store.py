@@ -16,6 +16,7 @@ import httpx
 import pyarrow as pa
 import pytest
 
+from tests.conftest import ODD_NAME
 from viral.errors import RootError, StorageError
 from viral.storage.store import Store, open_uri, read_json
 
@@ -136,7 +137,7 @@ def test_open_any_reads_by_address(any_store: Store) -> None:
 
 
 def test_a_bucket_without_prefix_is_a_root(s3_root: str) -> None:
-    store = Store.open(s3_root.removesuffix("/prefix") + "/")
+    store = Store.open(s3_root.removesuffix(f"/{ODD_NAME}") + "/")
     store.write("a/b", b"1")
     assert keys(store) == keys(store, "a") == ["a/b"]
     store.delete(keys(store))
