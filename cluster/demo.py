@@ -15,7 +15,7 @@ import httpx
 
 from cluster.serve import wait_for_stop
 from jobs import backfill, evaluate, ingest, label, train_network
-from jobs.runtime.session import session
+from jobs.runtime.session import connect, session
 from jobs.training.specs import TrainSpec
 from serve.endpoint import free_port, running
 from serve.settings import EndpointSpec
@@ -110,6 +110,7 @@ def _endpoint(store: Store, model: str, settings: Settings) -> AbstractContextMa
     """Run the endpoint, on another port if the configured one is taken."""
     port = free_port(settings.serve.host, settings.serve.port)
     settings = settings.model_copy(update={"serve": settings.serve.model_copy(update={"port": port})})
+    connect()
     return running(EndpointSpec(store.root, model, settings))
 
 

@@ -7,7 +7,7 @@ import threading
 
 import click
 
-from jobs.runtime.session import session
+from jobs.runtime.session import connect, session
 from serve.endpoint import resolve, running
 from serve.settings import EndpointSpec
 from viral.config import load
@@ -38,6 +38,7 @@ def command(
     if address is None:
         spec = resolve(spec)  # before Ray starts, to fail fast
     with session(address, debug=debug):
+        connect()
         with running(spec, debug=debug) as url:
             click.echo(f"serving {spec.model} at {url} (POST /v1/score, GET /healthz, /openapi.json); Ctrl-C stops it")
             wait_for_stop()

@@ -26,7 +26,7 @@ from jobs.fetching.plan import (
 )
 from jobs.fetching.rate_limit import RateLimiterActor, RemoteRateLimiter
 from jobs.runtime.buckets import map_buckets
-from jobs.runtime.session import session
+from jobs.runtime.session import connect, session
 from viral.config import Settings, load
 from viral.console.commands import execute
 from viral.console.options import ray_options, root_options
@@ -173,6 +173,7 @@ def _fetch(
     """Run one task per site. All tasks share a rate limiter, because several sites may redirect to the same host."""
     import ray
 
+    connect()
     # Ray restarts a lost actor, which then does not know of earlier requests and starts to count at zero.
     limiter = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(RateLimiterActor).remote(request.rate)
     task = ray.remote(_fetch_site).options(num_cpus=CPUS_PER_SITE)

@@ -9,7 +9,7 @@ import click
 
 from jobs.runtime.buckets import map_buckets
 from jobs.runtime.options import feature_set_options
-from jobs.runtime.session import check_resources, session
+from jobs.runtime.session import check_resources, connect, session
 from jobs.training import ensemble_distributed, ensemble_member
 from jobs.training.calibrate import calibrate
 from jobs.training.ensemble_card import ensemble_card, member_lines
@@ -159,6 +159,7 @@ def _train_members(store: Store, task: MemberTask, members: Sequence[str]) -> li
     """Train the members that use one task in parallel, one core each; then the distributed members, one by one."""
     import ray
 
+    connect()
     tasks = [replace(task, name=name) for name in members]
     distributed = [member for member in tasks if task.workers > 1 and member_class(member.name).distributed]
     remote, progress = ray.remote(num_cpus=1)(ensemble_member.train), progress_bar("members", unit="member")

@@ -7,7 +7,7 @@ from functools import partial
 
 import click
 
-from jobs.runtime.session import session
+from jobs.runtime.session import connect, session
 from jobs.training import video_worker
 from jobs.training.clips import ClipSource, Decoders
 from jobs.training.labelled import MIN_ROWS, check_classes, video_counts
@@ -128,6 +128,7 @@ def _decoders(workers: int) -> Decoders:
     """Divide the cores that training leaves free among its workers."""
     import ray
 
+    connect()
     free = (float(ray.cluster_resources().get("CPU", 1)) - workers * WORKER_CPUS) / workers
     return Decoders(int(free), 1.0) if free >= 1 else Decoders(1, min(_SHARED_CPUS, max(0.0, free)))
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from jobs.runtime.session import session
+from jobs.runtime.session import connect, session
 from tests import planted
 from viral.demo import CorpusSpec, generate
 from viral.storage import s3
@@ -153,6 +153,7 @@ class SharedRay:
         if not ray.is_initialized():
             self._stack.close()
             self._stack.enter_context(session())
+            connect()
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from jobs.backfilling.stages import BackfillSpec, Chunk, DecodeChunk, EncodePosts, ExtractChunk
+from jobs.runtime.session import connect
 
 if TYPE_CHECKING:
     from ray.data import Dataset
@@ -20,6 +21,7 @@ def stage_seconds(spec: BackfillSpec, chunks: Sequence[Chunk]) -> Dataset:
     import ray
     import ray.data
 
+    connect()
     workers, gpus = num_workers(spec), int(ray.cluster_resources().get("GPU", 0))
     dataset = ray.data.from_items([asdict(chunk) for chunk in chunks], override_num_blocks=len(chunks))
     shape = spec.settings.backfill.shape
@@ -41,6 +43,7 @@ def num_workers(spec: BackfillSpec) -> int:
     """Return the number of cores to use. Actor pools have a fixed size, for which an autoscaler adds missing nodes."""
     import ray
 
+    connect()
     return spec.settings.backfill.workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
 
 

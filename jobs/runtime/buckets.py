@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
 
+from jobs.runtime.session import connect
+
 if TYPE_CHECKING:
     from ray.data import Dataset
 
@@ -23,7 +25,12 @@ def map_buckets(fn: Callable[[int], T], log2_buckets: int) -> Iterator[T]:
 
 
 def map_items(fn: Callable[[Any], T], items: Sequence[Any]) -> Iterator[T]:
-    """Call `fn(item)` on the cluster and yield the results, of any type, in order. Ray reruns a task that dies."""
+    """Call `fn(item)` on the cluster and yield the results, of any type, in order. Ray reruns a task that dies.
+
+    A single item is left to this process: there is nothing to share out, and Ray takes seconds to start.
+    """
+    if len(items) == 1:
+        return (fn(item) for item in items)
     numbers = _dataset("item", range(len(items)))
     return iter_objects(numbers.map_batches(partial(_map_batch, fn, items), batch_size=1, batch_format="pyarrow"))
 
@@ -54,6 +61,7 @@ def iter_objects(dataset: Dataset) -> Iterator[Any]:
 def _dataset(column: str, items: Sequence[int]) -> Dataset:
     import ray.data
 
+    connect()
     # `from_items` builds the blocks in this process: a task for it could wait for a core that actors occupy.
     rows = [{column: item} for item in items]
     dataset = ray.data.from_items(rows, override_num_blocks=min(len(rows), MAX_TASKS))

@@ -15,6 +15,7 @@ import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import ExitStack, chdir, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
@@ -52,37 +53,67 @@ MAX_SOCKET_BASE = 21
 OBJECT_STORE_BYTES = 1 << 30  # 1 GiB: only vectors, ids and decoded, resized frames pass through it
 
 
+@dataclass
+class _Session:
+    """An open session; `stack` ends what `connect` starts."""
+
+    stack: ExitStack
+    target: str | None
+    debug: bool
+    started: bool = False
+
+
+_sessions: list[_Session] = []  # those that are open, of which only the outermost starts Ray
+
+
 @contextmanager
 def session(address: str | None = None, *, debug: bool = False) -> Iterator[None]:
-    """Connect to the cluster at `address` (or `$RAY_ADDRESS`), or start Ray on this machine and stop it at the end.
+    """Open a session on the cluster at `address` (or `$RAY_ADDRESS`), or on this machine.
 
-    A nested call reuses the session that is open, so several jobs can share one.
+    On this machine, Ray starts when `connect` is called for the first time: small work runs in this process. It stops
+    at the end of the block. A nested call uses the session that is open, so several jobs can share one.
 
     Raises:
         ConfigError: no cluster answers at that address.
         ViralError: raised by a task, without Ray's wrapping.
     """
     os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")  # objects that outlive a session must not start another
-    import ray
-
-    if ray.is_initialized():
-        with unwrapped():
-            yield
-        return
     target = address or os.environ.get("RAY_ADDRESS")
     with ExitStack() as stack:
-        base = _socket_base()
-        remove_abandoned(_PREFIX, base)
-        folder = stack.enter_context(temporary_folder(_PREFIX, base))
-        if not debug:
-            stack.enter_context(_filtered_stderr())
-        stack.callback(ray.shutdown)
-        stack.callback(_await_executors)
-        stack.push(_release_frames)
-        _connect(target, folder, debug=debug)
-        _silence_ray(debug=debug)
+        if _sessions and _sessions[0].started and not _is_connected():
+            _sessions.clear()  # somebody has ended its Ray
+        if not _sessions and not _is_connected():
+            _sessions.append(_Session(stack, target, debug))
+            stack.callback(_sessions.clear)
+            if target:
+                connect()  # a wrong address fails before any work
         with unwrapped():
             yield
+
+
+def connect() -> None:
+    """Start Ray, or connect to it, unless the open session has done so."""
+    if _is_connected():
+        return
+    assert _sessions, "open a session first"
+    import ray
+
+    opened = _sessions[0]
+    opened.started = True
+    base = _socket_base()
+    remove_abandoned(_PREFIX, base)
+    folder = opened.stack.enter_context(temporary_folder(_PREFIX, base))
+    if not opened.debug:
+        opened.stack.enter_context(_filtered_stderr())
+    opened.stack.callback(ray.shutdown)
+    opened.stack.callback(_await_executors)
+    opened.stack.push(_release_frames)
+    _connect(opened.target, folder, debug=opened.debug)
+    _silence_ray(debug=opened.debug)
+
+
+def _is_connected() -> bool:
+    return "ray" in sys.modules and bool(sys.modules["ray"].is_initialized())
 
 
 def check_resources(workers: int, cpus: float) -> None:
@@ -92,6 +123,7 @@ def check_resources(workers: int, cpus: float) -> None:
     """
     import ray
 
+    connect()
     cores = float(ray.cluster_resources().get("CPU", 0))
     if len(ray.nodes()) == 1 and 0 < cores < workers * cpus:
         raise ConfigError(f"{workers} workers need more than the {cores:.0f} cores of this machine: lower --workers")
@@ -237,11 +269,13 @@ def _silence_ray(*, debug: bool) -> None:
 @contextmanager
 def unwrapped() -> Iterator[None]:
     """Re-raise the `ViralError` inside Ray's wrappers; without one, the error itself."""
-    import ray.exceptions
-
     try:
         yield
     except Exception as error:  # any wrapper of Ray; always re-raised
+        if "ray" not in sys.modules:
+            raise
+        import ray.exceptions
+
         for cause in _causes(error):
             # A RayTaskError also subclasses the class of its cause.
             if isinstance(cause, ViralError) and not isinstance(cause, ray.exceptions.RayError):

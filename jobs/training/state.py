@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import viral
+from jobs.runtime.session import connect
 from jobs.training.options import Workers, min_workers
 from viral.storage.store import Store
 
@@ -133,6 +134,7 @@ def fit(
     from ray.train import ScalingConfig
     from ray.train.torch import TorchTrainer
 
+    connect()
     if workers == 0:
         scaling = ScalingConfig(num_workers=0)
     else:

@@ -28,7 +28,7 @@ import pyarrow as pa
 from report import ROUNDS, interleave, print_table, ratio
 
 from jobs import backfill
-from jobs.runtime.session import session
+from jobs.runtime.session import connect, session
 from viral.config import Settings
 from viral.extractors.extractor import PostInput
 from viral.extractors.feature_set import FeatureSet
@@ -240,6 +240,7 @@ def measure(paths: Sequence[str], repeat: int) -> Iterator[tuple[str, float]]:
             yield f"{BACKFILL}, {precision}", (often - once) / (repeat * count)
     yield PLAIN, plain_script(paths, Nets(feature_set_of("float32")))
     with session():
+        connect()
         few = ray_data(paths[: count // 2], feature_set_of("float32"))
         yield READ_VIDEOS, (ray_data(paths, feature_set_of("float32")) - few) / (count - count // 2)
 

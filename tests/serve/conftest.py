@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from jobs.runtime.session import session
+from jobs.runtime.session import connect, session
 from serve.endpoint import free_port, running
 from serve.settings import KEY_VARIABLE, EndpointSpec
 from tests.media.streams import copy_streams, kinds
@@ -145,13 +145,20 @@ def endpoint(temporary: Path) -> Endpoint:
         )
         with (
             key_in_environment(key),
-            session(),
+            connected_session(),
             running(EndpointSpec(str(root), MODEL, settings)) as url,
             httpx.Client(base_url=url, timeout=60, trust_env=False) as client,
         ):
             yield client
 
     return start
+
+
+@contextmanager
+def connected_session() -> Iterator[None]:
+    with session():
+        connect()
+        yield
 
 
 @contextmanager

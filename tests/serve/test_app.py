@@ -14,10 +14,9 @@ from typing import Any, Self
 import httpx
 import pytest
 
-from jobs.runtime.session import session
 from serve.endpoint import app, build, free_port, running
 from serve.settings import KEY_VARIABLE, EndpointSpec, digest
-from tests.serve.conftest import calibrated, save_model
+from tests.serve.conftest import calibrated, connected_session, save_model
 from viral.config import ServeSettings, Settings
 from viral.errors import ConfigError, RootError, TableError
 from viral.extractors.extractor import Context
@@ -72,7 +71,7 @@ def client(s3_store: Store, temporary: Path, key: str) -> Iterator[httpx.Client]
     from ray import serve
 
     port = free_port("127.0.0.1", 0)
-    with session():
+    with connected_session():
         serve.start(http_options={"port": port})
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("VIRAL_SERVE__FOLLOW_SECONDS", str(FOLLOW_SECONDS))

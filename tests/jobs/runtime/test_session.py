@@ -18,7 +18,7 @@ SCRIPT = """
 import os, sys, tempfile
 from pathlib import Path
 from jobs.runtime.buckets import map_buckets
-from jobs.runtime.session import session
+from jobs.runtime.session import connect, session
 
 def work(bucket):
     print("a task's print")
@@ -30,6 +30,7 @@ if "fail" in sys.argv:
         next(iterator)
         raise KeyboardInterrupt
 with session():
+    connect()
     [folder] = Path(tempfile.gettempdir()).glob("viral-ray-*")
     print(len(list(map_buckets(work, 2))), folder.is_dir())
     os.write(2, b"Actor has constructor arguments in the object store\\nfrom below\\n")
