@@ -126,9 +126,36 @@ def test_row_numbers_hold_over_many_batches():
     assert sum(batch.rows for batch in batches) == 1000
 
 
-def test_bytes_that_are_not_utf8_cost_themselves_only(read_bytes):
-    parsed = read_bytes("csv", b"post_id,caption\n1,caf\xe9\n2,caf\xc3\xa9\n")
-    assert parsed.posts["caption"].to_pylist() == ["caf\ufffd", "café"]
+def test_a_row_that_is_not_utf8_is_a_reject(read_bytes):
+    parsed = read_bytes("csv", b"post_id,caption,note\n1,caf\xe9,a\n2,caf\xc3\xa9,\xff\n3,x,b\n", columns=None)
+    assert parsed.posts["caption"].to_pylist() == ["café", "x"]  # bytes of other columns cost nothing
+    [reject] = parsed.rejects.to_pylist()
+    assert (reject["row"], reject["reason"]) == (1, "the row is not UTF-8: save the file in UTF-8")
+
+
+def test_a_quote_that_is_never_closed_is_named(read_file, shared_data):
+    with pytest.raises(
+        SourceError, match=r"unclosed_quote.csv has a quote that is never closed, in or near line 1[0-9]: "
+    ):
+        read_file("csv", shared_data / "trouble" / "unclosed_quote.csv")
+
+
+def test_quotes_over_several_lines_are_fine(read_bytes):
+    parsed = read_bytes("csv", 'post_id,caption\n1,"a\n""b""\nc"\n2,d\n')
+    assert parsed.posts["caption"].to_pylist() == ['a\n"b"\nc', "d"]
+
+
+def test_titles_with_blanks_and_words_for_nothing(read_file, shared_data):
+    [post] = read_file("csv", shared_data / "trouble" / "space_header.csv").posts.to_pylist()
+    assert (post["post_id"], post["views"], post["caption"]) == ("71", 1000, "hi")
+    words, empty = (read_file("csv", shared_data / "trouble" / f"half_{name}.csv").posts for name in ("nan", "empty"))
+    assert words.equals(empty)
+    assert words["author_id"].null_count == 60
+
+
+def test_hashtags_in_any_notation(read_file, shared_data):
+    tags = read_file("csv", shared_data / "trouble" / "tags.csv").posts["hashtags"].to_pylist()
+    assert [row for row in tags if row != ["fyp", "dance"]] == [[], ["fyp"], ["fyp/dance"]]
 
 
 def test_a_file_with_a_header_alone_has_no_rows(read_bytes):

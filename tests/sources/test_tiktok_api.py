@@ -93,3 +93,18 @@ def test_batches_are_no_larger_than_asked(tmp_path):
     batches = list(read("tiktok_api", str(file), lambda path: open(path, "rb"), batch_rows=10))  # noqa: PTH123, SIM115 - as the reader takes it, which closes it
     assert [batch.rows for batch in batches] == [10, 10, 5]
     assert [name for batch in batches for name in batch.posts["post_id"].to_pylist()] == [str(n) for n in range(25)]
+
+
+def test_nan_in_an_array_costs_one_field(read_file, shared_data):
+    parsed = read_file("tiktok_api", shared_data / "trouble" / "nan_array.json")
+    assert parsed.rejects.num_rows == 0
+    assert parsed.posts.num_rows == parsed.rows > 2
+    assert parsed.posts["post_id"].null_count == 0
+
+
+def test_nan_below_a_key_and_a_file_that_breaks_off_for_another_reason(read_bytes):
+    rows = '{"data": {"itemList": [{"id": "1"}, {"id": "2", "stats": {"playCount": NaN}}, {"id": "3"}]}}'
+    parsed = read_bytes("tiktok_api", rows)
+    assert (parsed.posts["post_id"].to_pylist(), parsed.rejects.num_rows) == (["1", "2", "3"], 0)
+    parsed = read_bytes("tiktok_api", rows[:-20])
+    assert (parsed.posts["post_id"].to_pylist(), parsed.rejects.num_rows) == (["1"], 1)

@@ -91,8 +91,7 @@ def _parser(dtype: pa.DataType) -> Callable[[pa.Array], ParsedColumn]:
 
 def _parse_post_ids(raw: pa.Array) -> ParsedColumn:
     values, faults = parse_identifiers(raw)
-    null_text = pc.is_in(pc.utf8_lower(values), value_set=pa.array(["nan", "null", "none", "undefined"]))
-    missing = pc.indices_nonzero(pc.or_kleene(null_text, pc.is_null(values))).to_pylist()
+    missing = pc.indices_nonzero(pc.is_null(values)).to_pylist()
     return values, dict.fromkeys(missing, "is missing") | faults
 
 

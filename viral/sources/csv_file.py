@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv as csv_module
+import io
 import json
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -17,20 +20,26 @@ from viral.sources.columns import resolve_columns
 from viral.sources.json_stream import OpenFile
 from viral.sources.parsed import MAX_RAW_CHARACTERS, BrokenRow, RawBatch
 
+_NOT_UTF8 = "the row is not UTF-8: save the file in UTF-8"
 _BLOCK_BYTES = 8 << 20  # a row must fit into one block; larger blocks only cost memory
 
 
 def raw_batches(
     open_file: OpenFile, file: str, columns: Mapping[str, str] | None, batch_rows: int
 ) -> Iterator[RawBatch]:
-    """Yield the rows of a CSV file in batches. A row with too few or too many values becomes a `BrokenRow`.
+    """Yield the rows of a CSV file in batches.
+
+    A row with too few or too many values, or that is not UTF-8, becomes a `BrokenRow`.
 
     Raises:
         ConfigError: the column map does not fit the file.
         SourceError: the file is not CSV, or has no column for `post_id`.
     """
     names = _header(open_file, file)
-    column_map = resolve_columns(names, columns, file)
+    by_title = {name.strip(): name for name in names}
+    resolved = resolve_columns([name.strip() for name in names], columns, file)
+    column_map = {target: by_title[title] for target, title in resolved.items()}
+    _check_quotes(open_file, file)
     numbers = _RowNumbers(len(names))
     with open_file(file) as stream:  # second pass: the header determines the column types
         for block in _blocks(_open_csv(stream, file, names, numbers), file, batch_rows):
@@ -102,23 +111,70 @@ def _blocks(reader: csv.CSVStreamingReader, file: str, batch_rows: int) -> Itera
 
 
 def _batch(block: pa.RecordBatch, column_map: Mapping[str, str], numbers: _RowNumbers) -> RawBatch:
-    texts = {name: _decode_column(block.column(name)) for name in dict.fromkeys(column_map.values())}
     rows, broken = numbers.take(block.num_rows)
+    names = list(dict.fromkeys(column_map.values()))
+    foreign = np.logical_or.reduce([_not_utf8(block.column(name)) for name in names])
+    if foreign.any():
+        numbered = zip(rows[foreign], block.filter(pa.array(foreign)).to_pylist(), strict=True)
+        broken += [BrokenRow(int(row), _NOT_UTF8, _as_json(values)) for row, values in numbered]
+        block, rows = block.filter(pa.array(~foreign)), rows[~foreign]
+    texts = {name: block.column(name).cast(pa.string()) for name in names}
     return RawBatch(
         columns={target: texts[name] for target, name in column_map.items()},
         rows=rows,
-        raw=lambda i: {name: _decode(value) for name, value in block.slice(i, 1).to_pylist()[0].items()},
+        raw=lambda i: _decode_row(block.slice(i, 1).to_pylist()[0]),
         labels=column_map,
         broken=broken,
     )
 
 
-def _decode_column(column: pa.Array) -> pa.Array:
+def _not_utf8(column: pa.Array) -> npt.NDArray[np.bool_]:
+    """Mask of the values that are not UTF-8."""
     try:
-        return column.cast(pa.string())
-    except pa.ArrowInvalid:  # not all UTF-8: replace the bad bytes
-        return pa.array([_decode(value) for value in column.to_pylist()], pa.string())
+        column.cast(pa.string())
+    except pa.ArrowInvalid:
+        return np.array([not _is_utf8(value) for value in column.to_pylist()], bool)
+    return np.zeros(len(column), bool)
 
 
-def _decode(value: bytes) -> str:
-    return value.decode("utf-8", "replace")
+def _is_utf8(value: bytes) -> bool:
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _decode_row(values: Mapping[str, bytes]) -> dict[str, str]:
+    return {name: value.decode("utf-8", "replace") for name, value in values.items()}
+
+
+def _as_json(values: Mapping[str, bytes]) -> str:
+    return json.dumps(_decode_row(values), ensure_ascii=False)
+
+
+def _check_quotes(open_file: OpenFile, file: str) -> None:
+    """Raise SourceError if a quote is never closed: the rest of the file would be one value."""
+    quotes = 0
+    with open_file(file) as stream:
+        while block := stream.read(_BLOCK_BYTES):
+            quotes += block.count(b'"')
+    if quotes % 2:
+        raise SourceError(
+            f"{file} has a quote that is never closed, in or near line {_longest_row(open_file, file)}: fix it"
+        )
+
+
+def _longest_row(open_file: OpenFile, file: str) -> int:
+    """Number of the line at which the row with most lines begins."""
+    start = longest = 1
+    at = 1
+    with open_file(file) as stream:
+        text = io.TextIOWrapper(stream, encoding="utf-8", errors="replace", newline="")
+        csv_module.field_size_limit(sys.maxsize)
+        reader = csv_module.reader(text)
+        for _ in reader:
+            if reader.line_num - start + 1 > longest:
+                at, longest = start, reader.line_num - start + 1
+            start = reader.line_num + 1
+    return at

@@ -15,6 +15,7 @@ OpenFile = Callable[[str], BinaryIO]
 
 _BOM = b"\xef\xbb\xbf"  # UTF-8 byte order mark
 _LINE_SUFFIXES = (".jsonl", ".ndjson", ".jl")
+_MAX_NAN_BYTES = 256 << 20  # of a file that is read as a whole: some 2 GB as Python objects
 _MAX_LINE_BYTES = 1 << 24  # far above a post's 20 kB; bounds the memory for a file without line breaks
 
 
@@ -71,7 +72,23 @@ def _items(open_file: OpenFile, file: str, prefix: str) -> Iterator[tuple[int, o
             for row, item in enumerate(ijson.items(stream, prefix, multiple_values=True, use_float=True), start=1):
                 yield row, item
         except ijson.JSONError as error:
-            yield BrokenRow(row + 1, f"the JSON breaks off here, later rows are lost: {_message(error)}", "")
+            rest = _items_with_nan(open_file, file, prefix)[row:]
+            yield from enumerate(rest, start=row + 1)
+            if not rest:
+                yield BrokenRow(row + 1, f"the JSON breaks off here, later rows are lost: {_message(error)}", "")
+
+
+def _items_with_nan(open_file: OpenFile, file: str, prefix: str) -> list[object]:
+    """Read the rows of a file that has NaN or Infinity, which Python writes and no standard allows; else none."""
+    with _open(open_file, file) as stream:
+        content = stream.read(_MAX_NAN_BYTES + 1)
+    try:
+        value: Any = json.loads(content) if len(content) <= _MAX_NAN_BYTES else None
+    except (ValueError, RecursionError):
+        return []
+    for key in prefix.split(".")[:-1]:
+        value = value[key]
+    return value if isinstance(value, list) else []
 
 
 def _lines(open_file: OpenFile, file: str) -> Iterator[tuple[int, object] | BrokenRow]:

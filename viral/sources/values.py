@@ -1,11 +1,12 @@
 """Parsers of columns of counts, durations, booleans or identifiers in the formats that people and programs write.
 
-Each parser takes an array of text and returns the values and the faults, index → message. Empty text and, except in
-identifiers, the spellings of a missing value (`nan`, `null`, `None` …) become null, without a fault.
+Each parser takes an array of text and returns the values and the faults, index → message. Empty text and the spellings
+of a missing value (`nan`, `null`, `None` …) become null, without a fault.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pyarrow as pa
@@ -20,6 +21,7 @@ _COUNT = (
     r"^(?P<digits>[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?P<fraction>(?:\.[0-9]+)?)"  # digits, perhaps grouped by threes
     r"(?P<power>(?:[eE]\+?[0-9]{1,2})?)[ \x{00A0}]?(?P<suffix>[KkMmBb]?)$"  # exponent and unit, perhaps after a space
 )
+_AMBIGUOUS = r"^[1-9][0-9]{0,2}\.[0-9]{3}$"  # in half of the world a thousand, in the other half one
 _DURATION = (
     r"^(?:(?:(?P<hours>[0-9]{1,3}):)?(?P<minutes>[0-9]{1,3}):)?"  # HH:MM:SS, MM:SS
     r"(?P<seconds>[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]{1,2})?)$"  # or seconds alone
@@ -56,8 +58,8 @@ def find_faults(raw: pa.Array, bad: pa.Array, describe: Callable[[str], str]) ->
 def parse_counts(raw: pa.Array) -> ParsedColumn:
     """Parse non-negative integers (`12`, `1,234`, `12.0`, `541.2K`, `1.4M`, `2B`) to int64 (N,), and the faults.
 
-    A comma groups three digits; `1,4M` and `3 videos` are faults, because they are ambiguous. An abbreviated count is
-    as exact as its digits: `541.2K` becomes 541,200. The limit is 2^53.
+    A comma groups three digits; `1,4M`, `1.234` and `3 videos` are faults, because they are ambiguous. An abbreviated
+    count is as exact as its digits: `541.2K` becomes 541,200. The limit is 2^53.
     """
     text = strip_nulls(raw)
     digits, fraction, power, suffix = pc.extract_regex(text, _COUNT).flatten()
@@ -65,7 +67,8 @@ def parse_counts(raw: pa.Array) -> ParsedColumn:
     scale = pa.array(_SCALES).take(pc.index_in(pc.utf8_lower(suffix), value_set=pa.array(_SUFFIXES)))
     value = pc.round(pc.multiply(number, scale))
     is_whole = pc.or_(pc.not_equal(suffix, ""), pc.equal(value, number))  # without a unit, a fraction is not a count
-    good = pc.fill_null(pc.and_(is_whole, pc.less_equal(value, _MAX_EXACT)), False)
+    ambiguous = pc.match_substring_regex(text, _AMBIGUOUS)
+    good = pc.fill_null(pc.and_(pc.and_(is_whole, pc.less_equal(value, _MAX_EXACT)), pc.invert(ambiguous)), False)
     count = pc.if_else(good, value, pa.scalar(None, pa.float64())).cast(pa.int64())
     return count, find_faults(text, pc.and_(pc.is_valid(text), pc.invert(good)), _not_a_count)
 
@@ -95,7 +98,7 @@ def parse_identifiers(raw: pa.Array) -> ParsedColumn:
     `7.5e+18` and `7506832682593094656.0` may stand for a thousand identifiers or more; `12.0` is still `12`. The loss
     cannot be detected where the rounded number was written as an integer (`7506832682593095000`).
     """
-    text = strip_text(raw)
+    text = strip_nulls(raw)
     exponent = pc.match_substring_regex(text, _EXPONENT)
     lost = pc.or_(exponent, pc.match_substring_regex(text, _LONG_POINT_ZERO))
     point_zero = pc.match_substring_regex(text, _POINT_ZERO)
@@ -109,6 +112,8 @@ def _number(digits: pa.Array) -> pa.Array:
 
 
 def _not_a_count(value: str) -> str:
+    if re.match(_AMBIGUOUS, value):
+        return "is a count of thousands or of single ones: write it without a point"
     return "is negative" if value.startswith("-") else "is not a count"
 
 
