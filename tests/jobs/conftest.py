@@ -112,13 +112,13 @@ def flow(shared_ray: SharedRay, corpus: Path, made_once: MadeOnce, tmp_path_fact
     return replace(pickle.loads((made / "flow.pickle").read_bytes()), store=Store.open(own))
 
 
-def all_jobs(store: Store, source: ingest.IngestSource, name: str) -> Flow:
+def all_jobs(store: Store, source: ingest.IngestSource, name: str, workers: int = 2) -> Flow:
     """Take posts through every job."""
     light = FeatureSet.named("light")
     ingested = ingest.run(store, source)
     filled = backfill.run(store, light, Settings())
     labelled = label.run(store, LabelSpec("log_views"), SplitSpec("author"))
-    trained = train_network.run(store, TrainSpec(name, light, "log_views"), CONFIG)
+    trained = train_network.run(store, TrainSpec(name, light, "log_views", workers), CONFIG)
     judged = evaluate.run(store, trained.model, resamples=100)
     scored = score.run(store, trained.model)
     return Flow(store, light, CONFIG, ingested, filled, labelled, trained, judged, scored)

@@ -147,24 +147,23 @@ def train(flow) -> tuple[str, ...]:
     return ("train", "fusion", "--epochs", str(flow.config.epochs), "--name", "m", "--json", "--root")
 
 
-def test_a_training_goes_on_to_the_same_model(start, root, train, whole):
+def test_a_training_goes_on_to_the_same_model_whatever_dies(start, root, train, whole):
+    """The driver at the first checkpoint, then a worker of the run that goes on."""
     killed = start(*train, root)
     killed.wait_until(lambda: checkpoint(root))
     killed.kill()
     assert left_of(killed) == []
     assert Registry(Store.open(root)).names() == []
-    summary = start(*train, root).end()
-    assert summary["resumed_at_epoch"] > 0
-    assert weights(root, summary["model"]) == whole
-    assert not any((root / "runs").rglob("*"))
-
-
-def test_a_training_survives_the_death_of_a_worker(start, root, train, whole):
     running = start(*train, root)
-    running.wait_until(lambda: checkpoint(root))
-    [victim, *_] = [pid for pid, line in running.descendants().items() if "RayTrainWorker" in line]
-    os.kill(victim, signal.SIGKILL)
+    running.wait_until(lambda: workers_of(running))
+    os.kill(workers_of(running)[0], signal.SIGKILL)
     summary = running.end()
     assert summary["resumed_at_epoch"] > 0
     assert weights(root, summary["model"]) == whole
+    assert not any((root / "runs").rglob("*"))
+    assert not any((root / "locks").rglob("*.json"))
     assert left_of(running) == []
+
+
+def workers_of(command: Command) -> list[int]:
+    return [pid for pid, line in command.descendants().items() if "RayTrainWorker" in line]

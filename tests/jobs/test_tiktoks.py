@@ -40,7 +40,7 @@ def tiktoks(shared_ray, shared_data, tmp_path_factory) -> Flow:
     """The 43 real videos, taken through every job."""
     shared_ray.up()
     source = ingest.IngestSource("csv", (str(shared_data / "tiktok_videos" / "posts.csv"),), TIKTOK_VIDEOS)
-    return all_jobs(Store.open(tmp_path_factory.mktemp("tiktoks")), source, "tiktoks")
+    return all_jobs(Store.open(tmp_path_factory.mktemp("tiktoks")), source, "tiktoks", workers=0)
 
 
 def test_all_posts_are_in_with_their_counts_at_the_first_time(tiktoks):

@@ -255,4 +255,16 @@ def open_uri(uri: str) -> BinaryIO:
         stream: BinaryIO = io.BufferedReader(cast("io.RawIOBase", Store(folder).open_input(name)), 1 << 20)
     else:
         stream = Path(uri).open("rb")  # noqa: SIM115 - the caller closes it
-    return cast("BinaryIO", gzip.GzipFile(fileobj=stream)) if uri.lower().endswith(".gz") else stream
+    return cast("BinaryIO", _Unzipped(stream)) if uri.lower().endswith(".gz") else stream
+
+
+class _Unzipped(gzip.GzipFile):
+    """Content of a gzip file; closing it closes the file, too."""
+
+    def __init__(self, compressed: BinaryIO) -> None:
+        super().__init__(fileobj=compressed)
+        self._compressed = compressed
+
+    def close(self) -> None:
+        super().close()
+        self._compressed.close()
