@@ -91,6 +91,7 @@ def gather_evidence(store: Store, saved: ModelVersion) -> tuple[Evidence, AuditS
     tables = read(data, posts_table(store), streams, sets, _popularity_input(feature_set, streams))
     notes = [*(note for lineage in lineages for note in lineage.notes), *_unchecked(tables, data, saved)]
     reference = Reference.load(store, saved.prefix)
+    is_sample = data.labels.stored_rows() > AUDITED_POSTS
     evidence = Evidence(
         streams=streams,
         kind=label["split"]["kind"],
@@ -104,8 +105,8 @@ def gather_evidence(store: Store, saved: ModelVersion) -> tuple[Evidence, AuditS
         ),
         label=_refit_label(store, data.labels, label["fitted"], notes),
         earlier_training_posts=pa.concat_arrays([pa.array([], pa.string()), *(lineage.posts for lineage in lineages)]),
-        reference=reference.rows if reference else None,
-        neighbours=_neighbour_pairs(reference, streams, tables) if reference else None,
+        reference=_known(reference.rows, tables, is_sample=is_sample) if reference else None,
+        neighbours=_neighbour_pairs(reference, streams, tables, is_sample=is_sample) if reference else None,
     )
     summary = AuditSummary(str(saved), tables.rows.num_rows, tables.sample.rows.num_rows)
     summary.unchecked += dict.fromkeys(notes)
@@ -186,7 +187,15 @@ def _refit_label(store: Store, labels: BucketedTable, stored: dict[str, Any], no
     return fitted
 
 
-def _neighbour_pairs(reference: Reference, streams: Sequence[Stream], tables: AuditData) -> pa.Table | None:
+def _known(posts: pa.Table, tables: AuditData, *, is_sample: bool) -> pa.Table:
+    """Of a sample of the label table, keep only the posts in it: nothing is known of the others."""
+    ids = tables.rows["post_id"].combine_chunks()
+    return posts.filter(pc.is_in(posts["post_id"], ids)) if is_sample else posts
+
+
+def _neighbour_pairs(
+    reference: Reference, streams: Sequence[Stream], tables: AuditData, *, is_sample: bool
+) -> pa.Table | None:
     """Pair some test posts with the neighbours that an explanation would show, with the times in the label table."""
     times = dict(zip(tables.rows["post_id"].to_pylist(), tables.rows["posted_at"].to_pylist(), strict=True))
     sample = tables.sample
@@ -197,6 +206,8 @@ def _neighbour_pairs(reference: Reference, streams: Sequence[Stream], tables: Au
         batch = sample.batch.take(np.array([row]))
         found = nearest(reference, streams, batch, author_id=post["author_id"], before=post["posted_at"])
         for neighbour in found.posts:
+            if is_sample and neighbour.post_id not in times:
+                continue
             compared = {"neighbour_id": neighbour.post_id, "neighbour_posted_at": times.get(neighbour.post_id)}
             pairs.append({"post_id": post["post_id"], "posted_at": post["posted_at"], **compared})
     return pa.Table.from_pylist(pairs, schema=_PAIR) if pairs else None

@@ -18,7 +18,7 @@ from jobs.ingest import IngestSource
 from viral.storage.store import Store
 from viral.tables.places import posts_table
 
-MAX_ORDERS = 400  # of the changes of two runs; more are drawn at random
+MAX_ORDERS = 60  # of the changes of two runs; more are drawn at random
 STUCK = 30.0  # seconds without a step: the runs wait for each other
 
 

@@ -48,12 +48,20 @@ def test_a_working_directory_full_of_traps_a_long_temporary_folder_and_no_locale
         check=False,
         timeout=STARTS_WITHIN,
         cwd=working,
-        env={**environment, "TMPDIR": str(temporary), "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"},
+        env={**environment, "TMPDIR": str(temporary), "LC_ALL": "C"},
     )
     assert done.returncode == 0, done.stderr
     assert "posts           1" in done.stdout
     assert posts_table(Store(root)).read(columns=["caption"])["caption"].to_pylist() == ["naïve 漢字"]
     assert list(temporary.iterdir()) == []
+
+
+def test_a_root_whose_name_is_no_text(environment: dict[str, str], tmp_path: Path) -> None:
+    root = os.fsencode(tmp_path) + b"/r\xff"
+    Path(os.fsdecode(root)).mkdir()
+    done = subprocess.run([VIRAL, "status", "--root", root], capture_output=True, check=False, env=environment)
+    assert (done.returncode, done.stderr.count(b"\n")) == (2, 1)
+    assert b"is not UTF-8: rename it" in done.stderr
 
 
 @pytest.mark.parametrize("content", ["- a list\n", "just words", "sandbox: [1]", "\xff\xfe", "sandbx: {seconds: 3}"])

@@ -209,6 +209,8 @@ def one_line(error: BaseException) -> str:
 
 
 def _check_folder(argument: str, root: Path) -> None:
+    if any("\ud800" <= character <= "\udfff" for character in argument):  # bytes that the locale cannot decode
+        raise RootError(f"the name of the root {argument!a} is not UTF-8: rename it, or set LC_ALL=C.UTF-8")
     if "://" in argument:
         raise RootError(f"the root {argument} is neither a folder nor s3://bucket/prefix: correct --root")
     if not root.exists():
