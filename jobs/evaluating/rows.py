@@ -126,7 +126,7 @@ def predict_masked(scorer: Scorer, rows: pa.Table, ablated: npt.NDArray[np.bool_
         if len(present):
             predictions = scorer.predict(masked.take(present))
             values[present, index] = np.stack([predictions.probability, predictions.score], axis=1)
-    lists = iter(values.reshape(len(values), -1))
+    lists = iter(values.reshape(len(values), 2 * len(subsets)))
     return pa.array([next(lists) if row else None for row in ablated], pa.list_(pa.float64()))
 
 
