@@ -112,8 +112,12 @@ def _first_line_is_json(open_file: OpenFile, file: str) -> bool:
 def _open(open_file: OpenFile, file: str) -> BinaryIO:
     """Open the file and skip its byte order mark, which ijson does not accept."""
     stream = open_file(file)
-    if stream.read(len(_BOM)) == _BOM:
-        return stream
+    try:
+        if stream.read(len(_BOM)) == _BOM:
+            return stream
+    except BaseException:
+        stream.close()
+        raise
     stream.close()
     return open_file(file)
 
