@@ -28,6 +28,7 @@ def described(tracks: list[Samples]) -> list[Descriptors]:
     return [analyse(track) for track in tracks]
 
 
+@pytest.mark.slow
 def test_real_sound_is_described_as_librosa_describes_it(tracks: list[Samples], described: list[Descriptors]) -> None:
     assert tracks
     for track, result in zip(tracks, described, strict=True):

@@ -60,6 +60,7 @@ def test_absent_without_pictures(spec: NetworkSpec) -> None:
     assert encode(PostInput(Media(Facts()))) is None
 
 
+@pytest.mark.slow
 @both
 def test_several_posts_at_once_give_what_each_alone_gives(spec: NetworkSpec, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a GPU; a pass through the network that ends within a post included."""

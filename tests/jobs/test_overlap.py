@@ -101,6 +101,7 @@ def orders(steps: int) -> Iterator[list[int]]:
         yield [0 if place in chosen else 1 for place in range(2 * steps)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("same", [True, False], ids=["the same twice", "two files"])
 @pytest.mark.parametrize("log2_buckets", [0, 1])
 def test_two_ingests_in_every_order_of_their_changes(
