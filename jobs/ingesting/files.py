@@ -56,6 +56,8 @@ def find_files(kind: str, names: Sequence[str]) -> FoundFiles:
             _add_s3(found, kind, name.rstrip("/"))
         else:
             _add_local(found, kind, Path(name).expanduser().absolute())
+    for videos in found.videos.values():
+        videos.sort(key=lambda video: _VIDEO_SUFFIXES.index(PurePosixPath(video).suffix.lower()))
     if not found.files:
         other = f", only {', '.join(f'{count} {suffix}' for suffix, count in found.ignored.items())}"
         raise SourceError(
@@ -83,7 +85,10 @@ def group_files(found: FoundFiles) -> list[FileGroup]:
 
 def _add_local(found: FoundFiles, kind: str, path: Path) -> None:
     if path.is_file():
-        _add(found, kind, [(str(path), path.stat().st_size)], [str(other) for other in path.parent.iterdir()])
+        stem = stem_of(str(path))
+        suffixes = [each for suffix in _VIDEO_SUFFIXES for each in (suffix, suffix.upper())] if kind == YT_DLP else []
+        beside = [f"{stem}{suffix}" for suffix in suffixes]  # not by a listing: many files may be named
+        _add(found, kind, [(str(path), path.stat().st_size)], [video for video in beside if Path(video).is_file()])
     elif path.is_dir():
         _add_folder(found, kind, str(path))
     else:
@@ -126,8 +131,6 @@ def _add(found: FoundFiles, kind: str, files: Iterable[tuple[str, int]], others:
         file = by_stem.get(video.removesuffix(suffix)) if suffix.lower() in _VIDEO_SUFFIXES else None
         if file:
             found.videos.setdefault(file, []).append(video)
-    for videos in found.videos.values():
-        videos.sort(key=lambda video: _VIDEO_SUFFIXES.index(PurePosixPath(video).suffix.lower()))
 
 
 def _suffix(file: str) -> str:

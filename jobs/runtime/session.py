@@ -135,7 +135,7 @@ def _socket_base() -> Path | None:
         return None
     if not os.access("/tmp", os.W_OK):  # noqa: S108 - a folder of its own is created in it
         raise ConfigError(f"the path of TMPDIR is too long for Ray's sockets: use at most {MAX_SOCKET_BASE} characters")
-    return Path("/tmp")  # noqa: S108
+    return Path("/tmp")  # noqa: S108 - as above
 
 
 @contextmanager

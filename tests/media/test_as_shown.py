@@ -256,6 +256,12 @@ def test_a_longer_second_track_is_no_truncation(tmp_path: Path) -> None:
         assert ending_media.facts.seen_seconds == pytest.approx(2, abs=0.2)
 
 
+def test_a_second_track_beyond_the_limit_makes_no_video_too_long(tmp_path: Path) -> None:
+    path = write(tmp_path / "two.mkv", 2, 2, 8)
+    media = decode(str(path), SamplingPlan.from_requests([PICTURES]), MediaLimits(max_seconds=5))
+    assert media.facts.seen_seconds == pytest.approx(2, abs=0.2)
+
+
 def long_second(folder: Path) -> Path:
     """An MP4 file with a second sound track of eight seconds."""
     path = folder / "two.mp4"

@@ -140,6 +140,11 @@ def test_a_quote_that_is_never_closed_is_named(read_file, shared_data):
         read_file("csv", shared_data / "trouble" / "unclosed_quote.csv")
 
 
+def test_a_lone_quote_within_a_value_is_fine(read_bytes):
+    parsed = read_bytes("csv", 'post_id,caption\n1,the 5" screen\n2,d\n')
+    assert parsed.posts["caption"].to_pylist() == ['the 5" screen', "d"]
+
+
 def test_quotes_over_several_lines_are_fine(read_bytes):
     parsed = read_bytes("csv", 'post_id,caption\n1,"a\n""b""\nc"\n2,d\n')
     assert parsed.posts["caption"].to_pylist() == ['a\n"b"\nc', "d"]

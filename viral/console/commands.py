@@ -20,7 +20,7 @@ INTERRUPTED, TERMINATED = 130, 143  # a shell's exit status after SIGINT and SIG
 
 
 class TerminatedError(KeyboardInterrupt):
-    """The process got SIGTERM; it ends as after Ctrl-C, for which libraries are prepared."""
+    """SIGTERM arrived. A KeyboardInterrupt, so that libraries end as they do after Ctrl-C."""
 
 
 class LazyGroup(click.Group):

@@ -38,12 +38,12 @@ def decode_audio_only(path: str, container: InputContainer, plan: SamplingPlan, 
         raise NoVideoStreamError("no video stream, and no decoder for the audio codec")
     origin = start_of(container)
     decoder = AudioDecoder(stream, [request.rate for request in plan.audio_requests], limits.max_seconds, origin)
-    clock = Clock(container, limits.max_seconds)
+    clock = Clock(container, [stream], limits.max_seconds)
     for packet in read_packets(container):
         span = clock.span(packet)
         if packet.stream_index == stream.index and span is not STRAY:
             decoder.feed(packet)
-    seen, truncated = clock.end([stream]), clock.is_truncated([stream], plan.window)
+    seen, truncated = clock.end, clock.is_truncated(plan.window)
     audio = decoder.finish()
     audio = audio and trim_audio(audio, plan.window)
     if plan.window:

@@ -30,10 +30,17 @@ MAX_STRAYS = 5
 
 
 class Clock:
-    """Follows the times of a file's packets, in seconds from its start."""
+    """Follows the times of a file's packets, in seconds from its start.
 
-    def __init__(self, container: InputContainer, max_seconds: float) -> None:
+    Args:
+        container: the file.
+        main: the streams that are used; others are only followed.
+        max_seconds: limit on the length of the main streams.
+    """
+
+    def __init__(self, container: InputContainer, main: Sequence[Stream], max_seconds: float) -> None:
         self.container, self.max_seconds, self.origin = container, max_seconds, start_of(container)
+        self.main = {stream.index: stream for stream in main}
         self.time_bases = [float(stream.time_base or 0) for stream in container.streams]
         self.strays = 0
         self._ends: dict[int, float] = {}
@@ -50,6 +57,9 @@ class Clock:
         time_base = self.time_bases[packet.stream_index]
         start, end = pts * time_base - self.origin, (pts + self.duration(packet)) * time_base - self.origin
         last = self._ends.get(packet.stream_index, 0.0)
+        if packet.stream_index not in self.main:
+            self._ends[packet.stream_index] = max(last, end)
+            return start, end
         if start - last > STRAY_SECONDS and start > min(self.max_seconds, self._header_seconds() + STRAY_SECONDS):
             self.strays += 1
             if self.strays <= MAX_STRAYS:
@@ -64,12 +74,13 @@ class Clock:
         duration = packet.duration or 0
         return duration if duration * self.time_bases[packet.stream_index] <= self.max_seconds else 0
 
-    def end(self, streams: Sequence[Stream]) -> float:
-        """Return the end of the last packet of these streams."""
-        return max((self._ends.get(stream.index, 0.0) for stream in streams), default=0.0)
+    @property
+    def end(self) -> float:
+        """End of the last packet of the main streams."""
+        return max((self._ends.get(index, 0.0) for index in self.main), default=0.0)
 
-    def is_truncated(self, main: Sequence[Stream], window: ClipWindow | None = None) -> bool:
-        """Whether the file ends before its header says. `main` are the streams that are used.
+    def is_truncated(self, window: ClipWindow | None = None) -> bool:
+        """Whether the main streams end before the header says.
 
         A header gives the length of the longest stream, which may be another one, counted from time 0 of the file.
         """
@@ -79,14 +90,12 @@ class Clock:
         if window:
             declared = min(declared, window.until)
         declared -= max(0.0, self.origin)
-        if not is_truncated(declared, self.end(main)):
+        if not is_truncated(declared, self.end):
             return False
-        lengths = [self._declared_end(stream) for stream in main]
-        if any(length is None for length in lengths):
+        lengths = {index: self._declared_end(stream) for index, stream in self.main.items()}
+        if None in lengths.values():
             return is_truncated(declared, max(self._ends.values(), default=0.0))
-        return any(
-            is_truncated(length, self.end([stream])) for stream, length in zip(main, lengths, strict=True) if length
-        )
+        return any(is_truncated(length, self._ends.get(index, 0.0)) for index, length in lengths.items())
 
     def _header_seconds(self) -> float:
         return declared_seconds(self.container, None) or float("inf")

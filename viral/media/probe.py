@@ -88,7 +88,8 @@ class _Prober:
         width, height = self._video.codec_context.width, self._video.codec_context.height
         if width * height > limits.max_pixels:
             raise self._too_large(width, height)
-        self._clock = Clock(container, limits.max_seconds)
+        main = [stream for stream in (self._video, audio) if stream is not None]
+        self._clock = Clock(container, main, limits.max_seconds)
         self._packets: list[PacketInfo] = []
         self._cached: list[Packet[Stream]] | None = []
         self._cached_bytes = 0
@@ -127,8 +128,7 @@ class _Prober:
             timed=self._container.format.name != "avi",  # AVI stores no times; ffmpeg may make up wrong ones
         )
         decoder, clock, window = self._video.codec_context, self._clock, self._window
-        main = [stream for stream in (self._video, self._audio) if stream is not None]
-        seen = clock.end(main)
+        seen = clock.end
         geometry = FrameGeometry.of(self._first_frames[0], self._video.sample_aspect_ratio)
         if geometry.width * geometry.height > self._limits.max_pixels:
             raise self._too_large(geometry.width, geometry.height)
@@ -139,7 +139,7 @@ class _Prober:
             fps=fps,
             declared_seconds=None if clock.strays else declared_seconds(self._container, window),
             seen_seconds=window.length(seen) if window else seen,
-            truncated=clock.is_truncated(main, window),
+            truncated=clock.is_truncated(window),
             damaged=self._damaged,
             index=index,
             trimmed=trim_frames(index, window, seen),

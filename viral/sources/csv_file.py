@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv as csv_module
 import io
+import itertools
 import json
 import sys
 from collections.abc import Iterator, Mapping
@@ -21,6 +22,7 @@ from viral.sources.json_stream import OpenFile
 from viral.sources.parsed import MAX_RAW_CHARACTERS, BrokenRow, RawBatch
 
 _NOT_UTF8 = "the row is not UTF-8: save the file in UTF-8"
+_AFTER_THE_END = "after the end of the file"
 _BLOCK_BYTES = 8 << 20  # a row must fit into one block; larger blocks only cost memory
 
 
@@ -154,27 +156,22 @@ def _as_json(values: Mapping[str, bytes]) -> str:
 
 
 def _check_quotes(open_file: OpenFile, file: str) -> None:
-    """Raise SourceError if a quote is never closed: the rest of the file would be one value."""
+    """Raise SourceError if a quoted value is never closed: the rest of the file would be one value."""
     quotes = 0
     with open_file(file) as stream:
         while block := stream.read(_BLOCK_BYTES):
             quotes += block.count(b'"')
-    if quotes % 2:
-        raise SourceError(
-            f"{file} has a quote that is never closed, in or near line {_longest_row(open_file, file)}: fix it"
-        )
+    if quotes % 2 and (line := _open_row(open_file, file)):
+        raise SourceError(f"{file} has a quote that is never closed, in or near line {line}: fix it")
 
 
-def _longest_row(open_file: OpenFile, file: str) -> int:
-    """Number of the line at which the row with most lines begins."""
-    start = longest = 1
-    at = 1
+def _open_row(open_file: OpenFile, file: str) -> int | None:
+    """Number of the line at which a row begins that has no end; None if every row ends."""
+    csv_module.field_size_limit(sys.maxsize)
     with open_file(file) as stream:
         text = io.TextIOWrapper(stream, encoding="utf-8", errors="replace", newline="")
-        csv_module.field_size_limit(sys.maxsize)
-        reader = csv_module.reader(text)
-        for _ in reader:
-            if reader.line_num - start + 1 > longest:
-                at, longest = start, reader.line_num - start + 1
-            start = reader.line_num + 1
-    return at
+        reader = csv_module.reader(itertools.chain(text, [_AFTER_THE_END]))
+        last, begin, end = list[str](), 1, 0
+        for row in reader:
+            last, begin, end = row, end + 1, reader.line_num
+    return None if last == [_AFTER_THE_END] else begin

@@ -46,7 +46,7 @@ def _split(text: str) -> list[str | None]:
 
 
 def _literal(text: str) -> list[object]:
-    """Read a list of JSON or Python; empty if it is none."""
+    """Parse a text as a literal of JSON or Python, as a list; empty if it is neither."""
     for read in (json.loads, ast.literal_eval):
         with suppress(ValueError, SyntaxError, RecursionError, MemoryError):
             value = read(text)
