@@ -96,7 +96,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         generate(
-            folder / "corpus", CorpusSpec(posts=POSTS, authors=8, seconds=(3.1, 3.5), size=(96, 54), seed=1), workers=1
+            folder / "corpus", CorpusSpec(posts=POSTS, authors=8, seconds=(3.1, 3.5), size=(112, 64), seed=1), workers=1
         )
         shutil.copy(folder / "corpus" / "posts.csv", folder)
         script = Path(__file__).parents[1] / "website.py"
