@@ -15,6 +15,7 @@ import httpx
 
 from cluster.serve import wait_for_stop
 from jobs import backfill, evaluate, ingest, label, train_network
+from jobs.ingesting.source import IngestSource
 from jobs.runtime.session import connect, session
 from jobs.training.specs import TrainSpec
 from serve.endpoint import free_port, running
@@ -62,7 +63,7 @@ def run(root: Path, spec: CorpusSpec, settings: Settings, *, keep_serving: bool,
         with step(f"corpus: {spec.posts} clips by {spec.authors} authors into {corpus}"):
             generate(corpus, spec, progress=progress_bar("corpus"))
         with step("ingest: scraped rows into the posts table"):
-            ingest.run(store, ingest.IngestSource("csv", (str(corpus / "posts.csv"),), name=SYNTHETIC))
+            ingest.run(store, IngestSource("csv", (str(corpus / "posts.csv"),), name=SYNTHETIC))
         with step("label: the target is log views, the top quarter is viral; split by author"):
             label.run(store, LabelSpec("log_views", top_fraction=0.25), SplitSpec("author"))
         with step("backfill: decode every video once, extract the `light` feature set"):

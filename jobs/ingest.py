@@ -2,86 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import partial
-from pathlib import Path
+from typing import Any
 
 import click
-import pyarrow as pa
 
+from jobs.ingesting.dry_run import list_maps, print_first_rows
 from jobs.ingesting.files import FileGroup, find_files, group_files
+from jobs.ingesting.source import IngestSource, check_first, kinds, own_map, parse_group
 from jobs.ingesting.staging import MergedCounts, ParsedCounts, Staging, merge, split, split_groups, stage
 from jobs.runtime.buckets import map_buckets, map_items
 from jobs.runtime.session import session
 from viral.console.commands import execute
-from viral.console.options import ray_options, root_options
+from viral.console.options import optional_root_options, ray_options
 from viral.console.output import print_summary
 from viral.errors import ConfigError, SourceError, StorageError
-from viral.sources import SOURCES, YT_DLP, ParsedBatch, read, read_info_files
-from viral.sources.assemble import is_utf8, rejected_file
-from viral.storage.store import Store, one_line, open_uri
+from viral.sources import ReadSettings
+from viral.sources.checks import list_warnings, refuse_misfits
+from viral.sources.settings import DATE_ORDERS
+from viral.storage.store import Store
 from viral.tables.bucketed import log2_buckets_for
 from viral.tables.places import posts_table, rejects_table
 from viral.tables.run_log import record_run
-from viral.tables.schemas import POSTS
 from viral.tables.staging import staging_folder
 
 MAX_BARE = 0.5  # fraction of posts with nothing but an id: more than a scrape with gaps has
-_POST_ID = "{post_id}"
-
-
-@dataclass(frozen=True)
-class IngestSource:
-    """Files of scraped data and how to read them.
-
-    Args:
-        kind: name of an adapter, one of `viral.sources.SOURCES`.
-        files: paths or `s3://` URIs of files or folders.
-        columns: for `csv` and `parquet`: post column → column of the file.
-        video_uri: template of `video_uri` for posts without one, for example `videos/{post_id}.mp4`.
-        name: value of the column `source` of the posts; by default the name of the adapter.
-
-    Raises:
-        ConfigError: `video_uri` lacks `{post_id}`, or has other braces.
-    """
-
-    kind: str
-    files: tuple[str, ...]
-    columns: Mapping[str, str] | None = None
-    video_uri: str | None = None
-    name: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.video_uri is not None:
-            literal = self.video_uri.replace(_POST_ID, "")
-            if literal == self.video_uri or "{" in literal or "}" in literal:
-                raise ConfigError(
-                    f"--video-uri {self.video_uri!r} must contain {_POST_ID} and no other braces: videos/{_POST_ID}.mp4"
-                )
 
 
 @dataclass
 class IngestSummary:
     """Counts of a run: `rows = posts + duplicates + rejects`; `changed` counts the posts that are new or updated.
 
-    `ignored` counts the files of folders that are neither scraped data nor videos, by suffix.
+    `maps` counts the rows by the map that read them, `ignored` the files of folders that are neither scraped data nor
+    videos, by suffix, `unreadable` the values that are null because they could not be read, by column.
     """
 
     files: int = 0
+    maps: dict[str, int] = field(default_factory=dict)
     ignored: dict[str, int] = field(default_factory=dict)
     rows: int = 0
     posts: int = 0
     duplicates: int = 0
     rejects: int = 0
     reject_reasons: dict[str, int] = field(default_factory=dict)
+    unreadable: dict[str, int] = field(default_factory=dict)
     changed: int = 0
     table_rows: int = 0
+    warnings: list[str] = field(default_factory=list)
 
 
-def run(
-    store: Store, source: IngestSource, *, force: bool = False, address: str | None = None, debug: bool = False
-) -> IngestSummary:
+def run(store: Store, source: IngestSource, *, address: str | None = None, debug: bool = False) -> IngestSummary:
     """Read the files of a source on the cluster, and merge their posts and rejects into the tables.
 
     A repeated call changes nothing, and completes a killed run. Runs may overlap.
@@ -89,22 +62,22 @@ def run(
     Args:
         store: the root.
         source: the files, and how to read them.
-        force: accept posts that mostly hold nothing but an id.
         address: Ray cluster to connect to; None: the current Ray session, or a new one on this machine.
         debug: show the output of Ray.
 
     Raises:
-        SourceError: the files cannot be used, or most posts hold nothing but an id. ConfigError: the column map does
-        not fit. StorageError: rows were lost on the way.
+        SourceError: the files cannot be used, or the rows show that the map does not fit. ConfigError: the user's map
+        does not fit. StorageError: rows were lost on the way.
     """
     found = find_files(source.kind, source.files)
+    check_first(source, found)
     groups = group_files(found)
     posts, rejects = posts_table(store), rejects_table(store)
     with session(address, debug=debug), staging_folder(store, "ingest") as folder:
         staging = Staging(store, folder)
         parsed = sum(map_items(partial(_stage, staging, source), groups), ParsedCounts())
-        if parsed.bare > parsed.posts * MAX_BARE and not force:
-            raise _mostly_bare(source, parsed)
+        if not source.settings.force:
+            _refuse(source, parsed)
         log2_buckets = max(log2_buckets_for(parsed.posts), posts.log2_buckets())
         if log2_buckets:
             list(map_items(partial(split, staging, log2_buckets), split_groups(staging)))
@@ -118,112 +91,134 @@ def run(
         table.drop_superseded(log2_buckets)  # data files that the merge replaced
     return IngestSummary(
         files=len(found.files),
+        maps=dict(parsed.maps),
         ignored=dict(found.ignored),
         rows=parsed.rows,
         posts=merged.posts,
         duplicates=merged.staged - merged.posts,
         rejects=merged.rejects,
         reject_reasons=dict(parsed.reject_reasons),
+        unreadable=dict(parsed.findings.unreadable),
         changed=merged.changed,
         table_rows=posts.stored_rows(),
+        warnings=_warnings(parsed, merged),
     )
 
 
 def _stage(staging: Staging, source: IngestSource, group: FileGroup) -> ParsedCounts:
-    return stage(staging, group.number, _parse(source, group), partial(_complete, source))
+    return stage(staging, group.number, parse_group(source, group), source.complete)
 
 
-def _parse(source: IngestSource, group: FileGroup) -> Iterator[ParsedBatch]:
-    """Parse the files of a group; one whose name no table can hold becomes a reject."""
-    files = [file for file in group.files if is_utf8(file)]
-    if source.kind == YT_DLP and source.columns is None:
-        yield from read_info_files(files, open_uri, videos=group.videos)
-    else:
-        for file in files:
-            yield from read(source.kind, file, open_uri, columns=source.columns, base_uri=file.rpartition("/")[0])
-    for file in group.files:
-        if not is_utf8(file):
-            yield rejected_file(source.kind, file, "the name of the file is not UTF-8: rename it")
+def _refuse(source: IngestSource, parsed: ParsedCounts) -> None:
+    """Refuse rows that show that the map does not fit."""
+    files = ", ".join(source.files)
+    refuse_misfits(parsed.findings, files)
+    if parsed.bare > parsed.posts * MAX_BARE:
+        raise SourceError(
+            f"{parsed.bare} of {parsed.posts} posts hold nothing but an id: {source.kind or 'this'} is not the source "
+            f"of {files}, or its columns have other names (--map); add --force to store them all the same"
+        )
 
 
-def _mostly_bare(source: IngestSource, parsed: ParsedCounts) -> SourceError:
-    return SourceError(
-        f"{parsed.bare} of {parsed.posts} posts hold nothing but an id: {source.kind} is not the source of "
-        f"{', '.join(source.files)}, or its columns have other names (--map); add --force to store them all the same"
-    )
+def _warnings(parsed: ParsedCounts, merged: MergedCounts) -> list[str]:
+    warnings = list_warnings(parsed.findings)
+    if merged.differing:
+        warnings.append(
+            f"{merged.differing} rows differ from another of the same post and time of scraping: the later one is "
+            "stored"
+        )
+    return warnings
 
 
-def _complete(source: IngestSource, posts: pa.Table) -> pa.Table:
-    """Set `source` to the user's name, and `video_uri` by the template where it is null."""
-    if source.name:
-        names = pa.array([source.name] * posts.num_rows, pa.string())
-        posts = posts.set_column(posts.column_names.index("source"), POSTS.field("source"), names)
-    if source.video_uri:
-        pairs = zip(posts["post_id"].to_pylist(), posts["video_uri"].to_pylist(), strict=True)
-        uris = [uri or source.video_uri.replace(_POST_ID, post_id) for post_id, uri in pairs]
-        column = posts.column_names.index("video_uri")
-        posts = posts.set_column(column, POSTS.field("video_uri"), pa.array(uris, pa.string()))
-    return posts
+def _options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Options that say how the files are to be read."""
+    for option in (
+        click.option("--force", is_flag=True, help="Store rows that look wrong: mostly bare, unreadable or rounded."),
+        click.option("--name", help="Value of the posts' column `source`; by default the name of the map."),
+        click.option("--video-uri", help="Video of posts without one, as videos/{post_id}.mp4."),
+        click.option("--scraped-at", metavar="TIME", help="Time of scraping of rows without one, ISO 8601."),
+        click.option("--dates", type=click.Choice(DATE_ORDERS), help="Order of numeric dates."),
+        click.option("--zone", metavar="ZONE", help="Zone of times without one, as Europe/Berlin; default: UTC."),
+        click.option("--locale", metavar="LOCALE", help="How numbers are written, as de: 1.000 is a thousand."),
+        click.option("--encoding", metavar="NAME", help="Encoding of text files; default: UTF-8, or by their mark."),
+        click.option("--map-file", type=click.Path(dir_okay=False), help="YAML file with a map: {post_id: id, …}."),
+        click.option(
+            "--map", "pairs", multiple=True, metavar="NAME|OURS=THEIRS", help="Map, or post column=file column."
+        ),
+    ):
+        function = option(function)
+    return function
 
 
 @click.command()
-@click.argument("kind", type=click.Choice(SOURCES), metavar="SOURCE")
-@click.argument("files", nargs=-1, required=True)
-@click.option(
-    "--map", "pairs", multiple=True, metavar="OURS=THEIRS", help="For csv and parquet: post column=file column."
-)
-@click.option(
-    "--map-file", type=click.Path(dir_okay=False), help="YAML file with such a map: {post_id: id, views: plays, …}."
-)
-@click.option("--video-uri", help="Video of posts without one, as videos/{post_id}.mp4.")
-@click.option("--name", help="Value of the posts' column `source`; by default SOURCE.")
-@click.option("--force", is_flag=True, help="Store the posts even if most hold nothing but an id.")
+@click.argument("files", nargs=-1, metavar="[SOURCE] FILES...")
+@click.option("--list", "listing", is_flag=True, help="List the known exporters.")
+@click.option("--dry-run", type=click.IntRange(min=1), metavar="N", help="Print the first N rows, and store nothing.")
+@_options
 @ray_options
-@root_options
+@optional_root_options
 def command(
-    kind: str,
     files: tuple[str, ...],
+    listing: bool,
+    dry_run: int | None,
     pairs: tuple[str, ...],
     map_file: str | None,
     video_uri: str | None,
     name: str | None,
-    force: bool,
-    root: str,
+    root: str | None,
     address: str | None,
     as_json: bool,
     debug: bool,
+    **written: Any,
 ) -> None:
     """Read scraped data into the posts table.
 
-    SOURCE is one of csv, parquet, trending_json, tiktok_api, yt_dlp; FILES are files or folders. Bad rows go to the
-    rejects table with their reason. Of several scrapes of a post, the newest known value of each column is stored.
+    FILES are CSV, JSON or Parquet files of any exporter, or folders of them. SOURCE, a name from --list or a format, is
+    needed only where the exporter is not recognised. Rows without a post go to the rejects table with their reason. Of
+    several scrapes of a post, the newest known value of each column is stored.
     """
-    source = IngestSource(kind, files, column_map(pairs, map_file) or None, video_uri, name)
+    if listing:
+        list_maps(as_json=as_json)
+        return
+    source = _source(files, pairs, map_file, video_uri, name, written)
+    if dry_run:
+        print_first_rows(source, dry_run, as_json=as_json)
+        return
+    if root is None:
+        raise ConfigError("name the root: --root, or VIRAL_ROOT")
     store = Store.open(root)
-    summary = record_run(store, "ingest", lambda _: run(store, source, force=force, address=address, debug=debug))
+    summary = record_run(store, "ingest", lambda _: run(store, source, address=address, debug=debug))
     print_summary(summary, as_json=as_json)
     if summary.rejects and not summary.posts:
         reason = max(summary.reject_reasons, key=lambda name: summary.reject_reasons[name])
         raise SourceError(f"all {summary.rejects} rows were rejected, most because: {reason}")
 
 
-def column_map(pairs: Sequence[str], file: str | None) -> dict[str, str]:
-    """Merge the column maps of `--map-file` and `--map`, which takes precedence.
+def _source(
+    files: tuple[str, ...],
+    pairs: tuple[str, ...],
+    map_file: str | None,
+    video_uri: str | None,
+    name: str | None,
+    written: dict[str, Any],
+) -> IngestSource:
+    """Build the source from the options; the first of several files may be the name of a map or a format."""
+    kind = None
+    if len(files) > 1 and files[0] in kinds():
+        kind, *files = files  # type: ignore[assignment]  # a list serves
+    if named := [pair for pair in pairs if pair in kinds()]:
+        kind, pairs = named[-1], tuple(pair for pair in pairs if pair not in named)
+    if not files:
+        raise ConfigError("name files or folders to read; --list shows the known exporters")
+    return IngestSource(kind, tuple(files), own_map(pairs, map_file) or None, video_uri, name, _settings(**written))
 
-    Raises:
-        ConfigError: the file or an option is not a map.
-    """
-    import yaml
 
+def _settings(scraped_at: str | None, **written: Any) -> ReadSettings:
     try:
-        columns = yaml.safe_load(Path(file).read_text(encoding="utf-8")) if file else {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"cannot read the column map {file}: {one_line(error)}") from error
-    if not isinstance(columns, dict):
-        raise ConfigError(f"{file} is not a column map: write lines like `post_id: id`")
-    if malformed := [pair for pair in pairs if "=" not in pair]:
-        raise ConfigError(f"--map {malformed[0]} is not OURS=THEIRS, as in --map post_id=id")
-    return {str(target): str(name) for target, name in [*columns.items(), *(pair.split("=", 1) for pair in pairs)]}
+        moment = datetime.fromisoformat(scraped_at) if scraped_at else None
+    except ValueError:
+        raise ConfigError(f"--scraped-at {scraped_at!r} is not a time: write it as 2024-06-01T12:00:00Z") from None
+    return replace(ReadSettings(**written), scraped_at=moment)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from jobs import backfill, ingest
-from jobs.ingest import column_map
+from jobs.ingesting.source import IngestSource, own_map
 from jobs.runtime.options import resolve_feature_set
 from jobs.runtime.session import session
 from jobs.studying.report import Scorecards, StudySummary, build_study, summarise
@@ -21,7 +21,6 @@ from viral.evaluation.study.page import render
 from viral.extractors.feature_set import FeatureSet
 from viral.labels import DEFINITIONS, LabelSpec
 from viral.models.ensemble.member import MEMBERS
-from viral.sources import SOURCES
 from viral.storage.store import Store
 from viral.tables.places import check_name, posts_table
 from viral.tables.run_log import RunRecorder, record_run
@@ -86,9 +85,9 @@ def _evaluate(spec: StudySpec, runner: StudyRunner, progress: ProgressCallback) 
     "scraped",
     nargs=2,
     metavar="SOURCE FILE",
-    help=f"Posts to ingest first: one of {', '.join(SOURCES)}, then a file or a folder of files.",
+    help="Posts to ingest first: a name from `viral ingest --list` or a format, then a file or a folder of files.",
 )
-@click.option("--map-file", type=click.Path(dir_okay=False), help="For csv and parquet: a YAML map of their columns.")
+@click.option("--map-file", type=click.Path(dir_okay=False), help="YAML map of the columns.")
 @click.option(
     "--label",
     "labels",
@@ -158,16 +157,14 @@ def command(
     print_summary(record_run(store, "study", work), as_json=as_json)
 
 
-def source_of(scraped: tuple[str, str] | None, map_file: str | None) -> ingest.IngestSource | None:
+def source_of(scraped: tuple[str, str] | None, map_file: str | None) -> IngestSource | None:
     """Return the source to ingest, if any. Raises ConfigError: unknown kind, or `--map-file` without `--source`."""
     if scraped is None:
         if map_file:
             raise ConfigError("--map-file is for --source: add --source csv FILE")
         return None
     kind, file = scraped
-    if kind not in SOURCES:
-        raise ConfigError(f"there is no source {kind!r}: --source takes one of {', '.join(SOURCES)}, then a file")
-    return ingest.IngestSource(kind, (file,), column_map((), map_file) or None)
+    return IngestSource(kind, (file,), own_map((), map_file) or None)
 
 
 if __name__ == "__main__":

@@ -9,46 +9,53 @@ from pathlib import Path, PurePosixPath
 
 from viral.errors import SourceError, StorageError
 from viral.sources import YT_DLP
+from viral.sources.opened import JSON, SUFFIXES, plain_name
 from viral.sources.yt_dlp import stem_of
 from viral.storage import s3
 from viral.storage.store import Store, one_line
 
 GROUP_BYTES, GROUP_FILES = 16 << 20, 1000  # of scraped data that a task parses: some seconds of work
-_JSON = (".json", ".jsonl", ".ndjson", ".jl")
-_SUFFIXES = {  # of the files to read in a folder; in any case, with .gz or without, except Parquet
-    YT_DLP: (".info.json",),
-    "csv": (".csv",),
-    "parquet": (".parquet",),
-    "trending_json": _JSON,
-    "tiktok_api": _JSON,
-}
+_INSTALOADER = "instaloader"
 # Videos as yt-dlp writes them, the usual ones first.
 _VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".mov", ".m4v", ".avi", ".flv", ".3gp", ".ts")
 
 
 @dataclass
 class FoundFiles:
-    """Files to read with their sizes in bytes, the videos beside info files, and the other files by suffix."""
+    """Files to read with their sizes in bytes, the videos beside info files, and the other files by suffix.
+
+    `named` are the files that the user named, not those of a folder.
+    """
 
     files: list[tuple[str, int]] = field(default_factory=list)
+    named: set[str] = field(default_factory=set)
     videos: dict[str, list[str]] = field(default_factory=dict)
     ignored: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True)
 class FileGroup:
-    """Files that one task parses, and the videos beside them."""
+    """Files that one task parses, the videos beside them, and those that the user named."""
 
     number: int
     files: tuple[str, ...]
     videos: dict[str, list[str]]
+    named: frozenset[str] = frozenset()
 
 
-def find_files(kind: str, names: Sequence[str]) -> FoundFiles:
-    """Find the files of a source by path or `s3://` URI; in folders, those with the suffixes of the adapter.
+def suffixes_of(kind: str | None) -> tuple[str, ...]:
+    """Suffixes of the files to read in a folder; in any case, with that of a compression or without."""
+    if kind == YT_DLP:
+        return (".info.json",)
+    every = tuple(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)
+    return SUFFIXES.get(kind or "", every)
+
+
+def find_files(kind: str | None, names: Sequence[str]) -> FoundFiles:
+    """Find the files of a source by path or `s3://` URI; in folders, those with the suffixes of its kind.
 
     Raises:
-        SourceError: there is no such file or folder, or none that the adapter reads.
+        SourceError: there is no such file or folder, or none of the kind.
     """
     found = FoundFiles()
     for name in names:
@@ -61,8 +68,8 @@ def find_files(kind: str, names: Sequence[str]) -> FoundFiles:
     if not found.files:
         other = f", only {', '.join(f'{count} {suffix}' for suffix, count in found.ignored.items())}"
         raise SourceError(
-            f"no {kind} file at {', '.join(names)}{other if found.ignored else ''}: "
-            f"name files, or folders with {', '.join(_SUFFIXES[kind])}"
+            f"no {kind or 'readable'} file at {', '.join(names)}{other if found.ignored else ''}: "
+            f"name files, or folders with {', '.join(suffixes_of(kind))}"
         )
     return found
 
@@ -78,24 +85,34 @@ def group_files(found: FoundFiles) -> list[FileGroup]:
         groups[-1].append(file)
         size += file_bytes
     return [
-        FileGroup(number, tuple(group), {file: found.videos[file] for file in group if file in found.videos})
+        FileGroup(
+            number,
+            tuple(group),
+            {file: found.videos[file] for file in group if file in found.videos},
+            frozenset(found.named.intersection(group)),
+        )
         for number, group in enumerate(groups)
     ]
 
 
-def _add_local(found: FoundFiles, kind: str, path: Path) -> None:
+def _add_local(found: FoundFiles, kind: str | None, path: Path) -> None:
     if path.is_file():
         stem = stem_of(str(path))
-        suffixes = [each for suffix in _VIDEO_SUFFIXES for each in (suffix, suffix.upper())] if kind == YT_DLP else []
+        suffixes = (
+            [each for suffix in _VIDEO_SUFFIXES for each in (suffix, suffix.upper())]
+            if _beside(kind, str(path))
+            else []
+        )
         beside = [f"{stem}{suffix}" for suffix in suffixes]  # not by a listing: many files may be named
-        _add(found, kind, [(str(path), path.stat().st_size)], [video for video in beside if Path(video).is_file()])
+        found.named.add(str(path))
+        _add(found, [(str(path), path.stat().st_size)], [video for video in beside if Path(video).is_file()])
     elif path.is_dir():
         _add_folder(found, kind, str(path))
     else:
         raise SourceError(f"there is no file or folder {path}")
 
 
-def _add_s3(found: FoundFiles, kind: str, uri: str) -> None:
+def _add_s3(found: FoundFiles, kind: str | None, uri: str) -> None:
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
@@ -104,33 +121,37 @@ def _add_s3(found: FoundFiles, kind: str, uri: str) -> None:
             _add_folder(found, kind, uri)
             return
         folder, _, name = uri.rpartition("/")
-        beside = Store(folder).objects("", stem_of(name)) if kind == YT_DLP else ()
-        _add(found, kind, [(uri, file.size)], [f"{folder}/{info.key}" for info in beside])
+        beside = Store(folder).objects("", stem_of(name)) if _beside(kind, name) else ()
+        found.named.add(uri)
+        _add(found, [(uri, file.size)], [f"{folder}/{info.key}" for info in beside])
     except (BotoCoreError, ClientError, StorageError) as error:
         raise SourceError(f"cannot list {uri}: {one_line(error)}") from error
 
 
-def _add_folder(found: FoundFiles, kind: str, folder: str) -> None:
+def _add_folder(found: FoundFiles, kind: str | None, folder: str) -> None:
     store = Store(folder)
     infos = sorted((store.uri(info.key), info.size) for info in store.objects(""))
-    files = [(file, size) for file, size in infos if file.lower().removesuffix(".gz").endswith(_SUFFIXES[kind])]
+    files = [(file, size) for file, size in infos if plain_name(file).endswith(suffixes_of(kind))]
     names = {file for file, _ in files}
     others = [file for file, _ in infos if file not in names]
     found.ignored.update(_suffix(file) for file in others if not file.lower().endswith(_VIDEO_SUFFIXES))
-    _add(found, kind, files, others)
+    _add(found, files, others)
 
 
-def _add(found: FoundFiles, kind: str, files: Iterable[tuple[str, int]], others: Iterable[str]) -> None:
+def _add(found: FoundFiles, files: Iterable[tuple[str, int]], others: Iterable[str]) -> None:
     """Add files, and those of the others that are the videos of info files."""
     found.files += files
-    if kind != YT_DLP:
-        return
-    by_stem = {stem_of(file): file for file, _ in files}
+    by_stem = {stem_of(file): file for file, _ in files if plain_name(file).endswith(SUFFIXES[JSON])}
     for video in others:
         suffix = PurePosixPath(video).suffix
         file = by_stem.get(video.removesuffix(suffix)) if suffix.lower() in _VIDEO_SUFFIXES else None
         if file:
             found.videos.setdefault(file, []).append(video)
+
+
+def _beside(kind: str | None, name: str) -> bool:
+    """Whether a video may lie beside a file."""
+    return kind in (YT_DLP, _INSTALOADER) or plain_name(name).endswith(".info.json")
 
 
 def _suffix(file: str) -> str:

@@ -11,27 +11,29 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from viral.errors import StorageError
-from viral.sources import ParsedBatch
+from viral.sources import Findings, ParsedBatch
 from viral.storage.store import Store
 from viral.tables.bucketed import BucketedTable, bucket_of
 from viral.tables.data_file import DataFile, read_data_file, write_data_file
 from viral.tables.places import posts_table, rejects_table
-from viral.tables.schemas import POSTS
+from viral.tables.schemas import COUNTS, POSTS
 
 POSTS_KIND, REJECTS_KIND = "posts", "rejects"
 WRITE_BYTES = 64 << 20  # of rows that a task holds before it writes a file: some 100,000 posts
 SPLIT_ROWS = 500_000  # that one task splits into buckets: some 300 MB
-_WITHOUT_CONTENT = ("post_id", "source")  # columns that say nothing about a post
+_WITHOUT_CONTENT = ("post_id", "source", "posted_at_from")  # columns that say nothing about a post
 
 
 @dataclass
 class ParsedCounts:
-    """Rows that were parsed; `bare` counts the posts that hold nothing but an id."""
+    """Rows that were parsed; `bare` counts the posts that hold nothing but an id, `maps` the rows per map."""
 
     rows: int = 0
     posts: int = 0
     bare: int = 0
     reject_reasons: Counter[str] = field(default_factory=Counter)
+    maps: Counter[str] = field(default_factory=Counter)
+    findings: Findings = field(default_factory=Findings)
 
     def add(self, batch: ParsedBatch) -> None:
         """Count a batch."""
@@ -39,20 +41,32 @@ class ParsedCounts:
         self.posts += batch.posts.num_rows
         self.bare += _count_bare(batch.posts)
         self.reject_reasons.update(batch.rejects["reason"].to_pylist())
+        self.maps[batch.source] += batch.rows
+        self.findings += batch.findings
 
     def __add__(self, other: ParsedCounts) -> ParsedCounts:
-        reasons = self.reject_reasons + other.reject_reasons
-        return ParsedCounts(self.rows + other.rows, self.posts + other.posts, self.bare + other.bare, reasons)
+        return ParsedCounts(
+            self.rows + other.rows,
+            self.posts + other.posts,
+            self.bare + other.bare,
+            self.reject_reasons + other.reject_reasons,
+            self.maps + other.maps,
+            self.findings + other.findings,
+        )
 
 
 @dataclass(frozen=True)
 class MergedCounts:
-    """Rows of one bucket: staged posts, how many of them have an id of their own, how many changed; rejects."""
+    """Rows of one bucket: staged posts, how many of them have an id of their own, how many changed; rejects.
+
+    `differing` counts the rows whose counts differ from another row of the same post and time of scraping.
+    """
 
     staged: int = 0
     posts: int = 0
     changed: int = 0
     rejects: int = 0
+    differing: int = 0
 
     def __add__(self, other: MergedCounts) -> MergedCounts:
         return MergedCounts(
@@ -60,6 +74,7 @@ class MergedCounts:
             self.posts + other.posts,
             self.changed + other.changed,
             self.rejects + other.rejects,
+            self.differing + other.differing,
         )
 
 
@@ -181,7 +196,8 @@ def merge(staging: Staging, log2_buckets: int, bucket: int) -> MergedCounts:
     stored = table.read(log2_buckets, bucket, ["post_id"])["post_id"].combine_chunks()
     if lost := len(ids) - pc.sum(pc.is_in(ids, stored), min_count=0).as_py():
         raise StorageError(f"{lost} posts are not in the table after they were written: run the command again")
-    return MergedCounts(posts.num_rows, len(ids), changed, rejects.num_rows)
+    differing = _count_differing(posts) if len(ids) < posts.num_rows else 0
+    return MergedCounts(posts.num_rows, len(ids), changed, rejects.num_rows, differing)
 
 
 def _count_bare(posts: pa.Table) -> int:
@@ -190,5 +206,13 @@ def _count_bare(posts: pa.Table) -> int:
     for name in set(POSTS.names) - set(_WITHOUT_CONTENT):
         column = posts[name]
         known = pc.greater(pc.list_value_length(column), 0) if name == "hashtags" else column.is_valid()
+        if name == "posted_at":
+            known = pc.and_(known, posts["posted_at_from"].is_null())  # the identifier may hold it
         bare &= ~np.asarray(pc.fill_null(known, False), bool)
     return int(bare.sum())
+
+
+def _count_differing(posts: pa.Table) -> int:
+    keys = ["post_id", "scraped_at"]
+    distinct = posts.group_by([*keys, *COUNTS]).aggregate([])
+    return int(distinct.num_rows - distinct.group_by(keys).aggregate([]).num_rows)

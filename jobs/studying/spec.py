@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from itertools import chain
 
-from jobs.ingest import IngestSource
+from jobs.ingesting.source import IngestSource
 from jobs.studying.steps import Experiment, Recipe
 from viral.evaluation.splits import Kind, SplitSpec
 from viral.extractors.feature_set import FeatureSet

@@ -60,7 +60,7 @@ def csv_rows() -> Callable[[], object]:
     row = '{},user{},{}.5K,"{},234",2025-05-21 09:44:45,00:31,"a caption, with #fyp and #viral"'
     rows = "\n".join(row.format(7_500_000_000_000_000_000 + n, n % 5000, n % 900, n % 900 + 1) for n in range(100_000))
     content = ("post_id,author_id,views,likes,posted_at,duration_seconds,caption\n" + rows).encode()
-    return lambda: list(read("csv", "f", lambda _: io.BytesIO(content)))
+    return lambda: list(read("f.csv", lambda _: io.BytesIO(content)))
 
 
 def measure(works: dict[str, Callable[[], object]]) -> Iterator[tuple[str, float]]:

@@ -10,7 +10,6 @@ import argparse
 import json
 import os
 import random
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -66,7 +65,7 @@ def state(root: str) -> dict[str, Any]:
 
 def commands(folder: Path, site: str) -> list[tuple[str, ...]]:
     return [
-        ("ingest", "csv", str(folder / "posts.csv")),
+        ("ingest", "csv", str(folder / "corpus" / "posts.csv")),
         ("fetch", *(f"{site}/video/{number}" for number in range(6)), "--allow-host", "127.0.0.1", "--rate", "50"),
         ("backfill", "--feature-set", "words"),
         ("label", "--split", "author"),
@@ -98,7 +97,6 @@ def main() -> None:
         generate(
             folder / "corpus", CorpusSpec(posts=POSTS, authors=8, seconds=(3.1, 3.5), size=(112, 64), seed=1), workers=1
         )
-        shutil.copy(folder / "corpus" / "posts.csv", folder)
         script = Path(__file__).parents[1] / "website.py"
         processes = [subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)]
         assert processes[0].stdout is not None

@@ -24,6 +24,7 @@ from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score, root_mean_squared_error
 
 from jobs import backfill, evaluate, ingest, label, train_stacked
+from jobs.ingesting.source import IngestSource
 from jobs.runtime.session import session
 from jobs.training.labelled import labelled_features
 from viral.config import Settings
@@ -84,7 +85,7 @@ class Result:
 
 def prepare(store: Store, file: Path) -> None:
     """The posts and their labels: later in time and by other authors."""
-    ingest.run(store, ingest.IngestSource("csv", (str(file),), COLUMNS))
+    ingest.run(store, IngestSource("csv", (str(file),), COLUMNS))
     label.run(store, LabelSpec(LABEL), SplitSpec("time_author"))
 
 

@@ -18,6 +18,7 @@ import pytest
 
 from cluster.cli import main
 from jobs import backfill, evaluate, ingest, label, score, train_network
+from jobs.ingesting.source import IngestSource
 from jobs.training.specs import TrainSpec
 from tests.conftest import MadeOnce, SharedRay
 from viral.config import Settings
@@ -102,7 +103,7 @@ def flow(shared_ray: SharedRay, corpus: Path, made_once: MadeOnce, tmp_path_fact
     def make(folder: Path) -> None:
         shared_ray.up()
         (folder / "root").mkdir()
-        source = ingest.IngestSource("csv", (str(corpus / "posts.csv"),))
+        source = IngestSource("csv", (str(corpus / "posts.csv"),))
         (folder / "flow.pickle").write_bytes(pickle.dumps(all_jobs(Store.open(folder / "root"), source, "fused")))
 
     made = made_once("flow", make)

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from jobs import backfill, evaluate, ingest, label, score, train_network
+from jobs.ingesting.source import IngestSource
 from jobs.training.specs import TrainSpec
 from tests.media.streams import copy_streams
 from viral.config import Settings
@@ -26,7 +27,7 @@ from viral.storage.store import Store
 def ingested(store: Store, posts, tmp_path) -> Store:
     path = tmp_path / "posts.parquet"
     pq.write_table(pa.Table.from_pylist(posts), path)
-    assert ingest.run(store, ingest.IngestSource("parquet", (str(path),))).posts == len(posts)
+    assert ingest.run(store, IngestSource("parquet", (str(path),))).posts == len(posts)
     return store
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from jobs import fetch, ingest
 from jobs.fetch import FetchRequest
+from jobs.ingesting.source import IngestSource
 from viral.config import Settings
 from viral.errors import ConfigError, SourceError, TableError
 from viral.storage.store import Store
@@ -76,7 +77,7 @@ def test_every_address_ends_as_one_row_and_none_is_fetched_twice(run, ledger, we
 
 def test_ingest_reads_what_was_fetched(run, website, any_store):
     run(website("video/a"), website("html/x?src=/video/inside"))
-    summary = ingest.run(any_store, ingest.IngestSource("yt_dlp", (any_store.uri("videos"),)))
+    summary = ingest.run(any_store, IngestSource("yt_dlp", (any_store.uri("videos"),)))
     assert (summary.posts, summary.rejects) == (2, 0)
     posts = posts_table(any_store).read().to_pylist()
     assert {post["page_url"] for post in posts} == {website("video/a"), website("html/x?src=/video/inside")}

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from jobs import ingest
-from jobs.ingest import IngestSource, column_map
 from jobs.ingesting import files
+from jobs.ingesting.source import IngestSource, own_map
 from viral.errors import ConfigError, SourceError, TableError
+from viral.sources import ReadSettings
 from viral.storage.store import Store
 from viral.tables.places import posts_table, rejects_table
 
@@ -80,16 +82,15 @@ def test_a_second_crawl_replaces_what_it_saw_again(store, shared_data):
     assert (summary.posts, summary.duplicates, summary.rejects) == (10_102, 0, 0)
     old = {row["post_id"]: row for row in posts_table(store).read().to_pylist()}
     summary = ingest.run(store, second)
-    assert (summary.rows, summary.rejects, accounted(summary)) == (2_409, 1, True)
-    [reason] = summary.reject_reasons
-    assert "'Share' is not a count" in reason
+    assert (summary.rows, summary.rejects, accounted(summary)) == (2_409, 0, True)
+    assert summary.unreadable == {"shares (vid_nshare)": 1}
+    assert "1 values of shares (vid_nshare) could not be read, as 'Share' is not a count" in summary.warnings
     new = {row["post_id"]: row for row in posts_table(store).read().to_pylist()}
     assert summary.table_rows == len(new) >= len(old)
     seen_again = [post for post in old if new[post]["scraped_at"] > old[post]["scraped_at"]]
     assert len(seen_again) == summary.changed - (len(new) - len(old))
     assert new["7506832682593094928"]["views"] == 778_100
     assert all(new[post] == old[post] for post in old.keys() - set(seen_again))
-    assert rejects_table(store).read()["file"].to_pylist() == [str(folder / "recrawled_1v.csv")]
     # Neither the older crawl nor the same crawl again changes anything.
     assert ingest.run(store, first).changed == 0
     before = contents(store)
@@ -126,7 +127,7 @@ def test_an_ingest_that_was_killed_leaves_nothing_in_the_way(store, tmp_path):
     (tmp_path / "p.csv").write_text("post_id\n1\n")
     source = IngestSource("csv", (str(tmp_path / "p.csv"),))
     store.write("staging/ingest-0123456789abcdef/posts/x/part-00-000000-1-ab.parquet", b"half")
-    assert ingest.run(store, source, force=True).posts == 1
+    assert ingest.run(store, replace(source, settings=ReadSettings(force=True))).posts == 1
     assert [info.key.split("/")[0] for info in store.objects("")] == ["posts"]
 
 
@@ -140,9 +141,10 @@ def test_files_that_are_not_there(store, tmp_path, s3_server):
 
 
 def test_what_a_task_raises_comes_as_itself(store, tmp_path):
-    (tmp_path / "p.csv").write_text("id\n1\n")
-    with pytest.raises(SourceError, match="has no column 'post_id'"):
-        ingest.run(store, IngestSource("csv", (str(tmp_path / "p.csv"),)))
+    (tmp_path / "a.csv").write_text("post_id,views\n1,2\n")
+    (tmp_path / "p.csv").write_text("user,plays\n1,2\n")
+    with pytest.raises(SourceError, match=r"p.csv is of no known exporter, .* It has: user, plays"):
+        ingest.run(store, IngestSource("csv", (str(tmp_path / "a.csv"), str(tmp_path / "p.csv"))))
     assert contents(store) == {}
 
 
@@ -158,7 +160,7 @@ def test_the_wrong_source_is_refused_and_nulls_nothing(store, shared_data, tmp_p
     with pytest.raises(SourceError, match=r"^719 of 719 posts hold nothing but an id: tiktok_api is not the source of"):
         ingest.run(store, wrong)
     assert contents(store) == before
-    forced = ingest.run(store, wrong, force=True)
+    forced = ingest.run(store, replace(wrong, settings=ReadSettings(force=True)))
     assert (forced.posts, forced.table_rows) == (719, 1000)
     assert posts_table(store).read(columns=columns).equals(known)
 
@@ -192,7 +194,7 @@ def test_groups_of_files_hold_every_row_once(store, tmp_path, monkeypatch):
 
 
 def test_all_rows_rejected_is_no_success(viral, tmp_path):
-    (tmp_path / "p.csv").write_text("post_id,views\n,1\n1,many\n2,some\n")
+    (tmp_path / "p.csv").write_text("post_id,views\n,1\n7.5e+18,2\nnan,3\n")
     (tmp_path / "root").mkdir()
     done = viral("ingest", "csv", tmp_path / "p.csv", "--root", tmp_path / "root", "--json")
     assert done.returncode == 2
@@ -215,17 +217,17 @@ def test_a_folder_of_info_files(store, shared_data, tmp_path):
 def test_the_map_of_a_file_and_of_the_command_line(tmp_path):
     file = tmp_path / "map.yaml"
     file.write_text("post_id: id\nviews: plays\n")
-    assert column_map(["views=n=1", "likes=hearts"], str(file)) == {"post_id": "id", "views": "n=1", "likes": "hearts"}
-    assert column_map([], None) == {}
+    assert own_map(["views=n=1", "likes=hearts"], str(file)) == {"post_id": "id", "views": "n=1", "likes": "hearts"}
+    assert own_map([], None) == {}
 
 
 @pytest.mark.parametrize(
     ("pairs", "content", "message"),
     [
-        (["views"], None, "--map views is not OURS=THEIRS"),
-        ([], "- a\n- b\n", "is not a column map"),
-        ([], "a: [", "cannot read the column map"),
-        ([], b"\xff\xfe\xfa", "cannot read the column map"),
+        (["views"], None, "--map views is neither a name from --list nor OURS=THEIRS"),
+        ([], "- a\n- b\n", "is not a map"),
+        ([], "a: [", "cannot read the map"),
+        ([], b"\xff\xfe\xfa", "cannot read the map"),
     ],
 )
 def test_no_map(tmp_path, pairs, content, message):
@@ -233,4 +235,88 @@ def test_no_map(tmp_path, pairs, content, message):
     if content is not None:
         file.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(ConfigError, match=message):
-        column_map(pairs, str(file) if content is not None else None)
+        own_map(pairs, str(file) if content is not None else None)
+
+
+def test_files_of_several_exporters_go_in_with_one_command(viral, tmp_path):
+    folder = tmp_path / "scraped"
+    folder.mkdir()
+    (folder / "a.json").write_text(
+        json.dumps([{"id": "71", "username": "a", "create_time": 1654646400, "view_count": 5, "region_code": "US"}])
+    )
+    (folder / "b.csv").write_text("Video ID;Views;Author\n72;1.2K;bob\n")
+    (folder / "v.info.json").write_text(json.dumps({"id": "73", "view_count": 3, "uploader": "c", "ext": "mp4"}))
+    (folder / "v.mp4").write_bytes(b"video")
+    (folder / "package.json").write_text('{"name": "mine", "version": 1}')
+    (tmp_path / "root").mkdir()
+    done = viral("ingest", folder, "--root", tmp_path / "root", "--json")
+    summary = json.loads(done.stdout)
+    assert summary["maps"] == {"research_api": 1, "csv": 1, "yt_dlp": 1, "none": 1}
+    assert (summary["posts"], summary["rejects"]) == (3, 1)
+    [reason] = summary["reject_reasons"]
+    assert "package.json is of no known exporter" in reason
+    posts = posts_table(Store(tmp_path / "root")).read().to_pylist()
+    assert [post["views"] for post in posts] == [5, 1200, 3]
+
+
+def test_a_dry_run_shows_rows_and_needs_no_root(viral, tmp_path):
+    (tmp_path / "p.csv").write_text("post_id,views,likes\n1,2K,9K\n,3,1\n3,4,x\n")
+    done = viral("ingest", tmp_path / "p.csv", "--dry-run", 2, "--json")
+    shown = json.loads(done.stdout)
+    assert (shown["maps"], [post["views"] for post in shown["posts"]]) == (["csv"], [2000, 4])
+    assert [reject["row"] for reject in shown["rejects"]] == [2]
+    assert shown["warnings"] == [
+        "1 posts have fewer views than likes",
+        "1 values of likes could not be read, as 'x' is not a count",
+    ]
+    text = viral("ingest", tmp_path / "p.csv", "--dry-run", 2).stdout
+    assert "read with csv; nothing is stored" in text
+    assert list(tmp_path.iterdir()) == [tmp_path / "p.csv"]
+
+
+def test_the_known_exporters_are_listed(viral):
+    listed = json.loads(viral("ingest", "--list", "--json").stdout)
+    assert {"tiktok_web", "apify_instagram", "yt_dlp", "zeeschuimer_tiktok"} <= listed.keys()
+    assert "instaloader" in viral("ingest", "--list").stdout
+
+
+def test_a_map_that_misreads_most_values_changes_nothing(store, tmp_path):
+    rows = "\n".join(f"{7106594312292453001 + n},{n},some text {n}" for n in range(50))
+    (tmp_path / "p.csv").write_text(f"post_id,plays,text\n{rows}\n")
+    wrong = IngestSource(None, (str(tmp_path / "p.csv"),), {"post_id": "post_id", "views": "text", "caption": "plays"})
+    with pytest.raises(SourceError, match=r"50 of 50 values of views \(text\) cannot be read, as 'some text 0' is not"):
+        ingest.run(store, wrong)
+    assert contents(store) == {}
+
+
+def test_rounded_identifiers_are_refused_until_forced(store, tmp_path):
+    rows = "\n".join(f"{(7106594312292453001 + n * 7919_000) // 1000 * 1000},{n + 1}" for n in range(50))
+    (tmp_path / "p.csv").write_text(f"post_id,views\n{rows}\n")
+    source = IngestSource("csv", (str(tmp_path / "p.csv"),))
+    with pytest.raises(SourceError, match=r"of \d+ identifiers look rounded"):
+        ingest.run(store, source)
+    assert contents(store) == {}
+    assert ingest.run(store, replace(source, settings=ReadSettings(force=True))).posts == 50
+
+
+def test_duplicates_that_differ_are_named(store, tmp_path):
+    (tmp_path / "p.csv").write_text("post_id,views\n1,2\n1,2\n2,3\n2,4\n")
+    summary = ingest.run(store, IngestSource(None, (str(tmp_path / "p.csv"),)))
+    assert (summary.posts, summary.duplicates) == (2, 2)
+    assert summary.warnings == [
+        "1 rows differ from another of the same post and time of scraping: the later one is stored"
+    ]
+    assert posts_table(store).read()["views"].to_pylist() == [2, 4]
+
+
+def test_an_exact_time_stays_before_an_inexact_one(store, tmp_path):
+    exact = (
+        f"post_id,posted_at,scraped_at\n{7106594312292453001},2022-06-08 00:00:01,2022-07-01\nx,2022-06-01,2022-07-01\n"
+    )
+    (tmp_path / "a.csv").write_text(exact)
+    (tmp_path / "b.csv").write_text("post_id,views,scraped_at\n7106594312292453001,5,2022-08-01\nx,6,2022-08-01\n")
+    for name in "ab":
+        ingest.run(store, IngestSource(None, (str(tmp_path / f"{name}.csv"),)))
+    known, day = posts_table(store).read().to_pylist()
+    assert (known["posted_at"].second, known["posted_at_from"], known["views"]) == (1, None, 5)
+    assert (day["posted_at"].day, day["posted_at_from"], day["views"]) == (1, "day", 6)

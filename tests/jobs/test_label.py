@@ -10,6 +10,7 @@ import pytest
 
 from jobs import ingest, label
 from jobs.evaluating import hashes
+from jobs.ingesting.source import IngestSource
 from jobs.training.labelled import labelled_features
 from viral.datasets.labelled_features import SPLITS
 from viral.datasets.streams import streams_of
@@ -26,7 +27,7 @@ from viral.tables.schemas import LABELS
 @pytest.fixture(scope="module")
 def trending(ray_session, shared_data, tmp_path_factory) -> Store:
     store = Store.open(tmp_path_factory.mktemp("trending"))
-    ingest.run(store, ingest.IngestSource("trending_json", (str(shared_data / "trending_dec2020"),)))
+    ingest.run(store, IngestSource("trending_json", (str(shared_data / "trending_dec2020"),)))
     return store
 
 
@@ -102,7 +103,7 @@ def test_posts_that_lack_what_is_needed_are_dropped_and_counted(ray_session, tmp
     lines += ["x,ax,1600000000,,4", "y,ay,,50,4"]
     (tmp_path / "p.csv").write_text("\n".join(lines))
     store = Store.open(tmp_path)
-    ingest.run(store, ingest.IngestSource("csv", (str(tmp_path / "p.csv"),)))
+    ingest.run(store, IngestSource("csv", (str(tmp_path / "p.csv"),)))
     summary = label.run(store, LabelSpec("log_views"), SplitSpec("time"))
     assert (summary.posts, summary.labelled) == (62, 60)
     assert summary.dropped.pop("no posting time") == 1

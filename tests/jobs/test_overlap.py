@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 
 from jobs import ingest
-from jobs.ingest import IngestSource
+from jobs.ingesting.source import IngestSource
 from viral.storage.store import Store
 from viral.tables.places import posts_table
 

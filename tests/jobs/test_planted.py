@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from jobs import backfill, evaluate, ingest, label, train_network
+from jobs.ingesting.source import IngestSource
 from jobs.training.shard import Shard
 from jobs.training.specs import TrainSpec
 from viral.config import Settings
@@ -49,7 +50,7 @@ def planted(ray_session: None, tmp_path_factory: pytest.TempPathFactory) -> Stor
     folder = tmp_path_factory.mktemp("planted")
     corpus = generate(folder / "corpus", CorpusSpec(seconds=(4.0, 5.0), size=(160, 90)), workers=2)
     store = Store.open(folder)
-    ingest.run(store, ingest.IngestSource("csv", (str(corpus / "posts.csv"),)))
+    ingest.run(store, IngestSource("csv", (str(corpus / "posts.csv"),)))
     assert backfill.run(store, LIGHT, Settings()).failed == 0
     label.run(store, LabelSpec("log_views"), SplitSpec("author"))
     return store

@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from jobs import backfill, failures, ingest
+from jobs.ingesting.source import IngestSource
 from viral.config import Settings
 from viral.extractors.feature_set import FeatureSet
 from viral.features.attempts import Retry
@@ -29,9 +30,7 @@ def test_failures_are_listed_and_tried_again(
     (tmp_path / "root").mkdir()
     store, mini = Store.open(tmp_path / "root"), FeatureSet.from_dict({"name": "mini", "extractors": ["acoustics"]})
     posts = [{"id": path.stem, "desc": "", "createTime": 1_700_000_000} for path in (good, late, text)]
-    ingest.run(
-        store, ingest.IngestSource("tiktok_api", (str(write_posts(*posts)),), video_uri=f"{tmp_path}/{{post_id}}.mp4")
-    )
+    ingest.run(store, IngestSource("tiktok_api", (str(write_posts(*posts)),), video_uri=f"{tmp_path}/{{post_id}}.mp4"))
 
     first = backfill.run(store, mini, Settings())
     assert (first.ok, first.failed, first.reasons) == (1, 2, {"missing_object": 1, "unreadable": 1})
@@ -58,7 +57,7 @@ def test_the_command_lists_a_line_each(tmp_path: Path, write_posts: Callable[...
     assert "is empty: backfill first" in str(empty.exception)
 
     posts = [{"id": f"{number}", "desc": "", "createTime": 1_700_000_000} for number in range(3)]
-    ingest.run(store, ingest.IngestSource("tiktok_api", (str(write_posts(*posts)),)))
+    ingest.run(store, IngestSource("tiktok_api", (str(write_posts(*posts)),)))
     backfill.run(store, mini, Settings())
     lines = CliRunner().invoke(failures.command, [*options, "--json"]).output.splitlines()
     assert [json.loads(line)["post_id"] for line in lines] == ["0", "1", "2"]

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from jobs import backfill, ingest
+from jobs.ingesting.source import IngestSource
 from viral.config import Settings
 from viral.demo import CorpusSpec, generate
 from viral.extractors.feature_set import FeatureSet
@@ -29,7 +30,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture
 def store(corpus: Path, tmp_path: Path) -> Store:
     store = Store.open(tmp_path)
-    ingest.run(store, ingest.IngestSource("csv", (str(corpus / "posts.csv"),)))
+    ingest.run(store, IngestSource("csv", (str(corpus / "posts.csv"),)))
     return store
 
 
@@ -44,7 +45,7 @@ def test_only_the_new_extractor_runs(store: Store, corpus: Path) -> None:
     assert "acoustics" not in second.stage_seconds
 
     alone = Store.open(corpus.parent)
-    ingest.run(alone, ingest.IngestSource("csv", (str(corpus / "posts.csv"),)))
+    ingest.run(alone, IngestSource("csv", (str(corpus / "posts.csv"),)))
     backfill.run(alone, grown, Settings())
     names = ["post_id", "status", "reason", "sha256", *grown.dims]
     assert features_table(store, grown).read(columns=names).equals(features_table(alone, grown).read(columns=names))

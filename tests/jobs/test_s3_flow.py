@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from jobs import backfill, evaluate, ingest, label, score, train_network
+from jobs.ingesting.source import IngestSource
 from jobs.training.specs import TrainSpec
 from viral.config import Settings
 from viral.evaluation import test_predictions
@@ -53,7 +54,7 @@ def test_the_flow_in_a_bucket(ray_session, s3_root, corpus, chosen, flow):
         store.upload(path, f"scrape/{post['video_uri']}")
         store.write(f"scrape/{again['video_uri']}", path.read_bytes() + EMPTY_BOX)
     store.write("scrape/posts.csv", scraped(chosen))
-    summary = ingest.run(store, ingest.IngestSource("csv", (f"{s3_root}/scrape/posts.csv",)))
+    summary = ingest.run(store, IngestSource("csv", (f"{s3_root}/scrape/posts.csv",)))
     assert (summary.rows, summary.posts, summary.rejects) == (16, 16, 0)
     uris = posts_table(store).read()["video_uri"].to_pylist()
     assert all(uri.startswith(f"{s3_root}/scrape/videos/") for uri in uris)

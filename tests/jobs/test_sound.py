@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from jobs import audit, backfill, ingest, label, score, sounds, train_network
+from jobs.ingesting.source import IngestSource
 from jobs.train_network import TrainSummary
 from jobs.training.specs import TrainSpec
 from viral.config import Settings
@@ -76,7 +77,7 @@ def models(ray_session: None, tmp_path_factory: pytest.TempPathFactory) -> Sound
         ]
     (root / "posts.csv").write_text("\n".join([*lines, "x,author-0,,5,videos/0.wav"]))
     store = Store.open(root)
-    ingest.run(store, ingest.IngestSource("csv", (str(root / "posts.csv"),)))
+    ingest.run(store, IngestSource("csv", (str(root / "posts.csv"),)))
     summary = sounds.run(store)
     sounds_store = sounds_root(store)
     backfill.run(sounds_store, SOUND_SET, Settings())

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from jobs import study
-from jobs.ingest import IngestSource
+from jobs.ingesting.source import IngestSource
 from jobs.studying.spec import SPLITS, StudySpec
 from jobs.studying.steps import Experiment, Recipe
 from viral.config import Settings

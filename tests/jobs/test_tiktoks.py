@@ -8,8 +8,8 @@ from datetime import datetime
 
 import pytest
 
-from jobs import ingest
 from jobs.backfilling.stages import extraction_request
+from jobs.ingesting.source import IngestSource
 from tests.jobs.conftest import Flow, all_jobs
 from viral.config import Settings
 from viral.features.feature_table import features_table
@@ -39,7 +39,7 @@ TIKTOK_VIDEOS = {
 def tiktoks(shared_ray, shared_data, tmp_path_factory) -> Flow:
     """The 43 real videos, taken through every job."""
     shared_ray.up()
-    source = ingest.IngestSource("csv", (str(shared_data / "tiktok_videos" / "posts.csv"),), TIKTOK_VIDEOS)
+    source = IngestSource("csv", (str(shared_data / "tiktok_videos" / "posts.csv"),), TIKTOK_VIDEOS)
     return all_jobs(Store.open(tmp_path_factory.mktemp("tiktoks")), source, "tiktoks", workers=0)
 
 

@@ -13,6 +13,7 @@ import pytest
 from safetensors.numpy import load
 
 from jobs import evaluate, ingest, label, score, train_ensemble
+from jobs.ingesting.source import IngestSource
 from jobs.train_ensemble import EnsembleSpec
 from jobs.training.external_features import import_features
 from viral.errors import ConfigError
@@ -43,7 +44,7 @@ def store(tmp_path: Path, shared_data: Path) -> Store:
     pq.write_table(pa.table({"post_id": ids, "descriptors": descriptors}), tmp_path / "descriptors.parquet")
     (tmp_path / "root").mkdir()
     store = Store.open(tmp_path / "root")
-    ingest.run(store, ingest.IngestSource("csv", (str(tmp_path / "posts.csv"),)))
+    ingest.run(store, IngestSource("csv", (str(tmp_path / "posts.csv"),)))
     label.run(store, LabelSpec("log_views"), SplitSpec("author"))
     return store
 

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from jobs import backfill, evaluate, ingest, label, score, train_video
+from jobs.ingesting.source import IngestSource
 from jobs.runtime.options import resolve_feature_set
 from jobs.train_video import VideoSummary
 from jobs.training.clips import ClipSource, pixels_of
@@ -72,7 +73,7 @@ def trained(ray_session: None, corpus: Path, tmp_path_factory: pytest.TempPathFa
         writer.writeheader()
         writer.writerows(posts)
     store = Store.open(root)
-    ingest.run(store, ingest.IngestSource("csv", (str(root / "posts.csv"),)))
+    ingest.run(store, IngestSource("csv", (str(root / "posts.csv"),)))
     label.run(store, LabelSpec("log_views"), SplitSpec("random"))
     return TrainedMember(store, video, train_video.run(store, SPEC, CONFIG, Settings()))
 

@@ -47,4 +47,4 @@ def label() -> Callable[..., tuple[FittedLabel, AppliedLabel]]:
 def trending(shared_data) -> pa.Table:
     """The 1,000 posts of trending_dec2020, in the order of the file."""
     file = shared_data / "trending_dec2020" / "trending.json"
-    return pa.concat_tables([batch.posts for batch in read("trending_json", str(file), lambda path: file.open("rb"))])
+    return pa.concat_tables([batch.posts for batch in read(str(file), lambda path: file.open("rb"))])

@@ -1,26 +1,29 @@
+"""Reading of files of any exporter."""
+
 from __future__ import annotations
 
 import pytest
 
-import viral.sources
 from viral.errors import ConfigError
-
-
-def test_the_sources_are_these():
-    assert viral.sources.SOURCES == ("trending_json", "tiktok_api", "yt_dlp", "csv", "parquet")
-
-
-def test_an_unknown_source_lists_the_known_ones(read_bytes):
-    with pytest.raises(ConfigError, match="no source 'excel'; there are: trending_json, "):
-        read_bytes("excel", b"")
-
-
-def test_a_column_map_is_refused_where_it_means_nothing(read_bytes):
-    with pytest.raises(ConfigError, match="trending_json has fixed columns"):
-        read_bytes("trending_json", b"[]", columns={"post_id": "id"})
+from viral.sources import shipped_maps
+from viral.sources.opened import FORMATS
 
 
 def test_a_file_that_is_not_there_says_so(read_file, tmp_path):
-    for source in viral.sources.SOURCES:
+    for source in (*shipped_maps(), *FORMATS):
         with pytest.raises(FileNotFoundError):
             read_file(source, tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"encoding": "latin-99"}, "no encoding 'latin-99'"),
+        ({"locale": "xx_YY"}, "no locale 'xx_YY'"),
+        ({"zone": "Mars/Olympus"}, "no time zone 'Mars/Olympus'"),
+        ({"dates": "ydm"}, "not 'ydm'"),
+    ],
+)
+def test_settings_that_do_not_exist_are_refused(read_bytes, settings, message):
+    with pytest.raises(ConfigError, match=message):
+        read_bytes("csv", "post_id\n1\n", **settings)

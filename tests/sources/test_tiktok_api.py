@@ -28,6 +28,7 @@ def test_every_field_has_its_column(read_bytes):
         "source": "tiktok_api",
         "author_id": "6799838955094836230",
         "posted_at": datetime(2025, 6, 7, 3, 12, 22, tzinfo=UTC),
+        "posted_at_from": None,
         "scraped_at": None,
         "caption": "高铁 #china #中国高铁🚅",
         "hashtags": ["china", "中国高铁🚅"],
@@ -86,11 +87,11 @@ def test_older_videos_have_counts_as_numbers_and_challenges(read_bytes):
 
 
 def test_batches_are_no_larger_than_asked(tmp_path):
-    from viral.sources import read
+    from tests.sources.conftest import read_as
 
     file = tmp_path / "many.json"
     file.write_text(json.dumps([{"id": number} for number in range(25)]))
-    batches = list(read("tiktok_api", str(file), lambda path: open(path, "rb"), batch_rows=10))  # noqa: PTH123, SIM115 - as the reader takes it, which closes it
+    batches = list(read_as("tiktok_api", str(file), lambda path: open(path, "rb"), batch_rows=10))  # noqa: PTH123, SIM115 - as the reader takes it, which closes it
     assert [batch.rows for batch in batches] == [10, 10, 5]
     assert [name for batch in batches for name in batch.posts["post_id"].to_pylist()] == [str(n) for n in range(25)]
 

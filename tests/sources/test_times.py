@@ -5,7 +5,8 @@ from datetime import UTC, date, datetime
 import pyarrow as pa
 import pytest
 
-from viral.sources.times import parse_times
+from viral.sources.settings import ReadSettings
+from viral.sources.times import mark_inexact, parse_times
 
 MOMENT = datetime(2025, 5, 21, 9, 44, 45, tzinfo=UTC)
 
@@ -46,9 +47,100 @@ def test_nothing_written_is_null(text):
     assert parse(text) == (None, None)
 
 
-@pytest.mark.parametrize("text", ["yesterday", "2025-02-30", "2025-05-21 25:00:00", "21/05/2025", "-5"])
-def test_what_is_no_time_is_a_fault(text):
-    assert parse(text) == (None, f"{text!r} is not a time")
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("yesterday", "is an age: name the time of scraping (--scraped-at)"),
+        ("2025-02-30", "is not a date in the order ymd"),
+        ("2025-05-21 25:00:00", "is not a date in the order ymd"),
+        ("21/05/2025", "is a date in an unknown order: name it (--dates mdy or dmy)"),
+        ("-5", "is not a time"),
+        ("soon", "is not a time"),
+        ("12:30", "is not a time"),
+    ],
+)
+def test_what_is_no_time_is_a_fault(text, fault):
+    assert parse(text) == (None, f"{text!r} {fault}")
+
+
+@pytest.mark.parametrize(
+    ("text", "order", "time"),
+    [
+        ("8/14/19 10:15 AM", "mdy", datetime(2019, 8, 14, 10, 15)),
+        ("12/28/2020 11:38 PM", "mdy", datetime(2020, 12, 28, 23, 38)),
+        ("6/1/23 12:05 am", "mdy", datetime(2023, 6, 1, 0, 5)),
+        ("6/2/23 12:00 PM", "mdy", datetime(2023, 6, 2, 12, 0)),
+        ("14.8.2019 10:15", "dmy", datetime(2019, 8, 14, 10, 15)),
+        ("14-08-2019", "dmy", datetime(2019, 8, 14)),
+        ("2019/8/14 10:15:07", None, datetime(2019, 8, 14, 10, 15, 7)),
+        ("Aug 14, 2019 10:15", None, datetime(2019, 8, 14, 10, 15)),
+        ("14 août 2019", None, datetime(2019, 8, 14)),
+        ("2024-10-11_09-08-07-312", None, datetime(2024, 10, 11, 9, 8, 7, 312_000)),
+        ("2024-10-11_09-08-07_UTC", None, datetime(2024, 10, 11, 9, 8, 7)),
+        ("1747820685000000", None, datetime(2025, 5, 21, 9, 44, 45)),
+    ],
+)
+def test_dates_of_people_and_of_file_names(text, order, time):
+    values, faults = parse_times(pa.array([text]), ReadSettings(dates=order))
+    assert (values.to_pylist(), faults) == ([time.replace(tzinfo=UTC)], {})
+
+
+def test_a_date_that_does_not_exist_in_the_order_is_a_fault():
+    assert parse_times(pa.array(["14/8/2019"]), ReadSettings(dates="mdy"))[0].to_pylist() == [None]
+
+
+def test_times_of_a_zone():
+    texts = ["2025-07-01 12:00", "2025-01-01 12:00:00", "2025-07-01T12:00:00Z", "7/1/2025 12:00", "1751371200"]
+    values, faults = parse_times(pa.array(texts), ReadSettings(zone="America/Denver", dates="mdy"))
+    assert [value.hour for value in values.to_pylist()] == [18, 19, 12, 18, 12]
+    assert faults == {}
+    skipped, doubled = "2025-03-09 02:30:00", "2025-11-02 01:30:00"
+    values, _ = parse_times(pa.array([skipped, doubled, "2025-02-30 00:00:00"]), ReadSettings(zone="America/Denver"))
+    assert [value and (value.hour, value.minute) for value in values.to_pylist()] == [(9, 0), (7, 30), None]
+
+
+@pytest.mark.parametrize(
+    ("text", "days"),
+    [
+        ("3 days ago", 3),
+        ("3개월 전", 92),
+        ("2주 전", 14),
+        ("11일 전", 11),
+        ("1년 전", 366),
+        ("3日前", 3),
+        ("2週間前", 14),
+        ("hace 2 días", 2),
+        ("il y a 3 jours", 3),
+        ("vor 2 Wochen", 14),
+        ("5 дней назад", 5),
+        ("yesterday", 1),
+        ("1시간 전", 1 / 24),
+    ],
+)
+def test_ages_count_back_from_the_scrape(text, days):
+    scraped = datetime(2024, 6, 1, tzinfo=UTC)
+    values, faults = parse_times(pa.array([text]), ReadSettings(scraped_at=scraped))
+    assert faults == {}
+    assert (scraped - values.to_pylist()[0]).total_seconds() == pytest.approx(days * 86_400)
+    assert [mark.to_pylist() for mark in mark_inexact(pa.array([text]))] == [[False], [True]]
+
+
+def test_an_age_that_lies_ahead_is_no_time_of_posting():
+    values, faults = parse_times(pa.array(["in 3 days"]), ReadSettings(scraped_at=MOMENT))
+    assert (values.to_pylist(), list(faults)) == ([None], [0])
+
+
+def test_days_alone_are_marked():
+    texts = ["2025-05-21", "20250521", "21.5.2025", "2025-05-21 09:44", "1747820685", None]
+    day, age = mark_inexact(pa.array(texts))
+    assert day.to_pylist() == [True, True, True, False, False, False]
+    assert not any(age.to_pylist())
+
+
+@pytest.mark.parametrize("year", [1970, 2522])
+def test_timestamps_far_from_any_post_are_faults(year):
+    values, faults = parse_times(pa.array([datetime(year, 1, 1)], pa.timestamp("us")))
+    assert (values.to_pylist(), list(faults)) == ([None], [0])
 
 
 @pytest.mark.parametrize("text", ["0", "12", "99999999999999999999999"])

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from tests.sources.conftest import read_as
 from viral.errors import SourceError
-from viral.sources import read
 from viral.tables.schemas import POSTS, REJECTS
 
 POST = {
@@ -44,6 +44,7 @@ def test_every_field_has_its_column(read_bytes):
         "source": "trending_json",
         "author_id": "68255",
         "posted_at": datetime(2020, 12, 17, 14, 15, 17, tzinfo=UTC),
+        "posted_at_from": None,
         "scraped_at": None,
         "caption": "Up #Fyp",
         "hashtags": ["one", "two"],
@@ -74,18 +75,10 @@ def test_a_bare_list_is_a_dump_too(read_bytes, content):
     [
         ({"id": ""}, "post_id (id): is missing"),
         ({"id": 6.907228749016714e18}, "post_id (id): '6.907228749016714e+18' lost digits"),
-        ({"playCount": -1}, "views (playCount): '-1' is negative"),
-        ({"playCount": "many"}, "views (playCount): 'many' is not a count"),
-        ({"playCount": {"n": 1}}, "playCount is an object, not a single value"),
-        ({"createTime": 12}, "posted_at (createTime): '12' is a time before 1990"),
-        (
-            {"authorMeta": "somebody"},
-            "authorMeta.id: expected an object with 'id', but it is the single value 'somebody'",
-        ),
-        ({"hashtags": ["one"]}, "hashtags is not an array of objects"),
+        ({"id": None, "error": "no such user"}, "an error of the scraper, no post: no such user"),
     ],
 )
-def test_a_bad_row_is_a_reject_that_says_why(read_bytes, change, reason):
+def test_a_row_without_a_post_is_a_reject_that_says_why(read_bytes, change, reason):
     parsed = read_bytes("trending_json", json.dumps([POST, {**POST, **change}, POST]))
     assert (parsed.rows, parsed.posts.num_rows) == (3, 2)
     [reject] = parsed.rejects.to_pylist()
@@ -95,11 +88,33 @@ def test_a_bad_row_is_a_reject_that_says_why(read_bytes, change, reason):
     assert reject["raw"].startswith('{"id": ')
 
 
-def test_all_faults_of_a_row_are_named(read_bytes):
-    [reject] = read_bytes(
-        "trending_json", json.dumps([{**POST, "playCount": "x", "diggCount": "y"}])
-    ).rejects.to_pylist()
-    assert reject["reason"] == "views (playCount): 'x' is not a count; likes (diggCount): 'y' is not a count"
+@pytest.mark.parametrize(
+    ("change", "column", "example"),
+    [
+        ({"playCount": -7}, "views (playCount)", "'-7' is negative"),
+        ({"playCount": "many"}, "views (playCount)", "'many' is not a count"),
+        ({"playCount": {"n": 1}}, "views (playCount)", "playCount is an object, not a single value"),
+        ({"createTime": 12}, "posted_at (createTime)", "'12' is a time before 1990 or after 2100"),
+        (
+            {"authorMeta": "somebody"},
+            "author_id (authorMeta.id)",
+            "authorMeta.name: expected an object with 'name', but it is the single value 'somebody'",
+        ),
+    ],
+)
+def test_a_value_that_cannot_be_read_costs_itself_alone(read_bytes, change, column, example):
+    parsed = read_bytes("trending_json", json.dumps([POST, {**POST, **change}, POST]))
+    assert (parsed.posts.num_rows, parsed.rejects.num_rows) == (3, 0)
+    assert parsed.findings.unreadable[column] == 1
+    assert parsed.findings.examples[column] == example
+    assert parsed.posts[column.split()[0]].null_count == int(
+        column.startswith("views")
+    )  # others are in the address or the id
+
+
+def test_tags_are_read_from_objects_and_from_texts(read_bytes):
+    posts = read_bytes("trending_json", json.dumps([POST, {**POST, "hashtags": ["one"]}])).posts
+    assert posts["hashtags"].to_pylist() == [["one", "two"], ["one"]]
 
 
 def test_rows_that_are_no_objects_are_rejects(read_bytes):
@@ -129,22 +144,22 @@ def test_the_same_reject_has_the_same_id(read_bytes):
 
 
 def test_a_long_raw_row_is_cut(read_bytes):
-    [reject] = read_bytes("trending_json", json.dumps([{"id": "", "text": "x" * 100_000}])).rejects.to_pylist()
+    rows = [{"id": "", "text": "x" * 100_000}, {"id": "1"}]
+    [reject] = read_bytes("trending_json", json.dumps(rows)).rejects.to_pylist()
     assert len(reject["raw"]) == 4096
 
 
 def test_half_a_surrogate_pair_does_no_harm(read_bytes):
     content = '{"id": "1", "text": "\\ud83d", "playCount": "\\ud83d"}\n'
-    assert read_bytes("trending_json", content, file="a.jsonl").rejects.num_rows == 1
+    assert read_bytes("trending_json", content, file="a.jsonl").findings.unreadable == {"views (playCount)": 1}
     assert read_bytes("trending_json", content.replace("playCount", "x"), file="a.jsonl").posts.num_rows == 1
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "is not JSON"),
-        ("id,text\n1,a", "is not JSON"),
-        ('"text"', "it holds a single value"),
+        ("", "is empty"),
+        ("id,text\n1,a", "is not a file of trending_json: it has id, text"),
         ('{"itemList": [], "cursor": 1}', "it holds itemList, cursor"),
     ],
 )
@@ -154,4 +169,4 @@ def test_another_kind_of_file_is_an_error(read_bytes, content, message):
 
 
 def test_an_empty_dump_gives_nothing():
-    assert list(read("trending_json", "f", lambda _: io.BytesIO(b'{"collector": []}'))) == []
+    assert list(read_as("trending_json", "f", lambda _: io.BytesIO(b'{"collector": []}'))) == []

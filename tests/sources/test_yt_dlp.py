@@ -38,6 +38,7 @@ def test_every_field_has_its_column(read_bytes):
         "source": "yt_dlp",
         "author_id": "6691488002098119685",
         "posted_at": datetime(2019, 10, 16, 17, 17, 32, tzinfo=UTC),
+        "posted_at_from": None,
         "scraped_at": datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC),
         "caption": "#jassmanak #lehanga #leenabhushan",
         "hashtags": ["jassmanak", "lehanga", "leenabhushan"],
@@ -61,7 +62,10 @@ def test_every_field_has_its_column(read_bytes):
 def test_the_day_and_the_title_serve_where_nothing_better_is_there(read_bytes):
     less = {name: INFO[name] for name in ("id", "title", "upload_date", "uploader", "ext")}
     [post] = read_bytes("yt_dlp", json.dumps(less), file="a.info.json").posts.to_pylist()
-    assert post["posted_at"] == datetime(2019, 10, 16, tzinfo=UTC)
+    # The identifier holds the time of day, that of a foreign site does not.
+    assert (post["posted_at"], post["posted_at_from"]) == (datetime(2019, 10, 16, 17, 17, 25, tzinfo=UTC), "id")
+    [post] = read_bytes("yt_dlp", json.dumps({**less, "id": "dQw4w9WgXcQ"}), file="a.info.json").posts.to_pylist()
+    assert (post["posted_at"], post["posted_at_from"]) == (datetime(2019, 10, 16, tzinfo=UTC), "day")
     assert (post["caption"], post["author_id"], post["video_uri"]) == ("#jassmanak #lehanga", "leenabhushan", "a.mp4")
 
 
@@ -79,7 +83,7 @@ def test_a_file_that_is_no_video_is_a_reject_and_no_error(read_bytes):
     for content, message in (
         ("{", "not JSON"),
         ("", "not JSON"),
-        ('{"_type": "playlist"}', "'playlist'"),
+        ('{"_type": "playlist"}', "not a video: playlist"),
         ("[]", "an array"),
     ):
         parsed = read_bytes("yt_dlp", content)

@@ -13,10 +13,21 @@ R = TypeVar("R")
 
 def root_options(function: Callable[P, R]) -> Callable[P, R]:
     """Add the options of every command that works on a root: `--root`, `--json`, `--debug`."""
+    return _root_options(function, required=True)
+
+
+def optional_root_options(function: Callable[P, R]) -> Callable[P, R]:
+    """Add the same options to a command that does some of its work without a root."""
+    return _root_options(function, required=False)
+
+
+def _root_options(function: Callable[P, R], *, required: bool) -> Callable[P, R]:
     for option in (
         click.option("--debug", is_flag=True, help="Show Ray's own output, and tracebacks."),
         click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON."),
-        click.option("--root", required=True, envvar="VIRAL_ROOT", help="Folder or s3://bucket/prefix with all data."),
+        click.option(
+            "--root", required=required, envvar="VIRAL_ROOT", help="Folder or s3://bucket/prefix with all data."
+        ),
     ):
         function = option(function)
     return function

@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from viral.sources.checks import check_posts
+from viral.sources.counts import parse_counts
 from viral.sources.hashtags import parse_hashtags
-from viral.sources.parsed import MAX_RAW_CHARACTERS, BrokenRow, ParsedBatch, RawBatch
-from viral.sources.times import parse_times
-from viral.sources.values import (
-    ParsedColumn,
-    parse_booleans,
-    parse_counts,
-    parse_durations,
+from viral.sources.identifiers import (
+    addresses_of,
+    author_in_addresses,
+    parse_author_ids,
     parse_identifiers,
-    strip_text,
+    parse_post_ids,
+    times_in_ids,
 )
-from viral.tables.schemas import POSTS, REJECTS, TIMESTAMP
+from viral.sources.kinds import reject_other_kinds
+from viral.sources.parsed import BrokenRow, Findings, ParsedBatch, RawBatch
+from viral.sources.rejects import reject_table
+from viral.sources.rows import dump_row
+from viral.sources.settings import ReadSettings
+from viral.sources.times import mark_inexact, parse_times
+from viral.sources.values import Faults, ParsedColumn, parse_booleans, parse_durations, strip_nulls, strip_text
+from viral.tables.schemas import FROM_AGE, FROM_DAY, FROM_ID, POSTS, TIMESTAMP
 
-_FOREIGN_KEYS = ("author_id", "sound_id")  # they identify an author and a sound, not the post
+_LATE = ("hashtags", "posted_at", "posted_at_from")  # parsed after the columns that they need
 _ABSOLUTE_URI = re.compile(r"^(?:/|[A-Za-z][A-Za-z0-9+.-]*://)")  # an absolute path or a URI
+_DAY_SECONDS = 86_400.0
 
 
 def assemble(
@@ -35,64 +41,133 @@ def assemble(
     source: str,
     file: str | Sequence[str],
     base_uri: str | None = None,
-    scraped_at: datetime | None = None,
+    settings: ReadSettings | None = None,
 ) -> ParsedBatch:
-    """Parse all columns of a batch. Rows with an unreadable value become rejects, the others posts.
+    """Parse all columns of a batch. A value that cannot be read is null and counted; a row without a post is a reject.
 
-    An `author_id` or `sound_id` that lost digits to floating point becomes null: different identifiers may round to the
-    same number, and a wrong key is worse than none. A row whose `post_id` lost digits is rejected.
+    Rejects are rows without an identifier, or with one that lost digits, rows that are no videos, and errors that a
+    scraper wrote in place of a post.
 
     Args:
         batch: the rows.
-        source: name of the adapter, default of the column `source`.
+        source: name of the map, default of the column `source`.
         file: path or URI of the file, recorded in the rejects; several: row n is the only one of the n-th file.
         base_uri: folder that relative values of `video_uri` are resolved against; None leaves them unchanged.
-        scraped_at: default of the column `scraped_at`; UTC if it is naive.
+        settings: how values are written.
     """
-    columns: dict[str, pa.Array] = {}
-    reasons: dict[int, list[str]] = {}
-    for field in POSTS:
-        columns[field.name], faults = _parse_column(field, batch)
-        label = batch.labels.get(field.name, field.name)
-        title = field.name if label == field.name else f"{field.name} ({label})"
-        for i, fault in faults.items():
-            reasons.setdefault(i, []).append(f"{title}: {fault}")
-    columns["hashtags"] = parse_hashtags(batch.columns.get("hashtags"), columns["caption"])
+    settings = settings or ReadSettings()
+    parser = _Parser(batch, settings)
+    columns = parser.parse_columns()
+    _fill_defaults(columns, batch, source, base_uri, settings)
+    columns["posted_at"], columns["posted_at_from"] = parser.parse_posted_at(columns["post_id"], columns["page_url"])
+    columns["hashtags"] = parse_hashtags(batch.lists.get("hashtags"), columns["caption"])
+    label = parser.title("post_id")
+    reasons = {i: f"{label}: {fault}" for i, fault in parser.faults.pop("post_id", {}).items()}
+    reasons |= reject_other_kinds(batch)
+    good = np.setdiff1d(np.arange(len(batch.rows)), np.fromiter(reasons, np.int64, len(reasons)), assume_unique=True)
+    posts = pa.Table.from_arrays([columns[field.name].take(pa.array(good)) for field in POSTS], schema=POSTS)
+    broken = [*batch.broken, *(BrokenRow(int(batch.rows[i]), reasons[i], dump_row(batch.raw(i))) for i in reasons)]
+    findings = parser.findings(posts, set(reasons)) + check_posts(posts)
+    rows = len(batch.rows) + len(batch.broken)
+    return ParsedBatch(posts, reject_table(broken, source, file), rows, source, findings)
+
+
+class _Parser:
+    """Parses the columns of a batch, and keeps what could not be read: column → index → message."""
+
+    def __init__(self, batch: RawBatch, settings: ReadSettings) -> None:
+        self._batch, self._settings = batch, settings
+        self.faults: dict[str, Faults] = {
+            name: dict(found) for name, found in batch.faults.items() if name in POSTS.names
+        }
+
+    def title(self, name: str) -> str:
+        """Name of a column for messages, with that in the file if it differs."""
+        label = self._batch.labels.get(name, name)
+        return name if label == name else f"{name} ({label})"
+
+    def parse_columns(self) -> dict[str, pa.Array]:
+        """Parse all columns that need no other."""
+        return {field.name: self._parse(field) for field in POSTS if field.name not in _LATE}
+
+    def _parse(self, field: pa.Field) -> pa.Array:
+        raw = self._batch.columns.get(field.name)
+        values, faults = self._parse_column(
+            field, raw if raw is not None else pa.nulls(len(self._batch.rows), pa.string())
+        )
+        if field.name not in ("author_id", "sound_id"):  # keys that lost digits are null, which is no fault of the post
+            self.faults[field.name] = self.faults.get(field.name, {}) | faults
+        return values
+
+    def _parse_column(self, field: pa.Field, raw: pa.Array) -> ParsedColumn:
+        own = self._batch.settings.get(field.name, {})
+        settings = self._settings.for_column(own)
+        if field.name == "post_id":
+            return parse_post_ids(raw, force=settings.force)
+        if field.name in ("author_id", "sound_id"):
+            return parse_author_ids(raw) if field.name == "author_id" else parse_identifiers(raw)
+        if pa.types.is_integer(field.type):
+            return parse_counts(raw, settings.locale)
+        if pa.types.is_floating(field.type):
+            return parse_durations(raw, own.get("unit"))
+        if pa.types.is_boolean(field.type):
+            return parse_booleans(raw)
+        if pa.types.is_timestamp(field.type):
+            return parse_times(raw, settings)
+        return strip_nulls(raw) if field.name != "caption" else strip_text(raw), {}
+
+    def parse_posted_at(self, ids: pa.Array, pages: pa.Array) -> tuple[pa.Array, pa.Array]:
+        """Parse the times of posting; a missing one, or a day alone, is taken from the identifier that holds it.
+
+        Returns the times, and for the inexact ones where they are from.
+        """
+        raw = self._batch.columns.get("posted_at")
+        raw = pa.nulls(len(self._batch.rows), pa.string()) if raw is None else raw
+        settings = self._settings.for_column(self._batch.settings.get("posted_at", {}))
+        times, faults = parse_times(raw, settings)
+        self.faults["posted_at"] = self.faults.get("posted_at", {}) | faults
+        day, age = mark_inexact(raw)
+        in_ids = pa.array(times_in_ids(ids, pages), from_pandas=True)
+        seconds = pc.divide(times.cast(pa.int64()).cast(pa.float64()), 1e6)
+        near = pc.fill_null(pc.less(pc.abs(pc.subtract(in_ids, seconds)), 2 * _DAY_SECONDS), False)  # in any zone
+        from_id = pc.and_(pc.is_valid(in_ids), pc.or_(pc.is_null(times), pc.and_(pc.or_(day, age), near)))
+        exact = pc.multiply(in_ids, 1e6).cast(pa.int64(), safe=False).cast(TIMESTAMP)
+        times = pc.if_else(from_id, exact, times)
+        known = pc.is_valid(times)
+        conditions = pc.make_struct(from_id, pc.and_(day, known), pc.and_(age, known))
+        origins = pc.case_when(conditions, FROM_ID, FROM_DAY, FROM_AGE).cast(pa.string())
+        stated = self._batch.columns.get("posted_at_from")  # of a table of ours
+        return times, origins if stated is None else pc.coalesce(origins, strip_nulls(stated))
+
+    def findings(self, posts: pa.Table, rejected: set[int]) -> Findings:
+        """Count the values that were given, and those that could not be read, in the rows that are posts."""
+        unreadable, examples = Counter[str](), dict[str, str]()
+        for name, faults in self.faults.items():
+            kept = [i for i in faults if i not in rejected]
+            if kept:
+                unreadable[self.title(name)] = len(kept)
+                examples[self.title(name)] = faults[kept[0]]
+        values = Counter(
+            {
+                self.title(name): len(posts) - posts[name].null_count + unreadable[self.title(name)]
+                for name in self._batch.labels
+                if name in POSTS.names
+            }
+        )
+        return Findings(values, unreadable, examples)
+
+
+def _fill_defaults(
+    columns: dict[str, pa.Array], batch: RawBatch, source: str, base_uri: str | None, settings: ReadSettings
+) -> None:
+    """Fill what other columns or the caller know."""
     columns["source"] = pc.fill_null(columns["source"], source)
     columns["video_uri"] = _resolve_uris(columns["video_uri"], base_uri)
-    if scraped_at is not None:
-        default = scraped_at if scraped_at.tzinfo else scraped_at.replace(tzinfo=UTC)
-        columns["scraped_at"] = pc.fill_null(columns["scraped_at"], pa.scalar(default, TIMESTAMP))
-    broken = [*batch.broken, *(_reject(batch, i, reasons[i]) for i in reasons)]
-    rows = len(batch.rows) + len(batch.broken)
-    return ParsedBatch(_posts(columns, reasons), _reject_table(broken, source, file), rows)
-
-
-def _parse_column(field: pa.Field, batch: RawBatch) -> ParsedColumn:
-    raw = batch.columns.get(field.name)
-    if raw is None or field.name == "hashtags":  # hashtags need the parsed caption: `assemble` parses them last
-        raw = pa.nulls(len(batch.rows), pa.string())
-    if field.name == "post_id":
-        return _parse_post_ids(raw)
-    if field.name in _FOREIGN_KEYS:
-        return parse_identifiers(raw)[0], {}  # lost digits are no fault here
-    return _parser(field.type)(raw)
-
-
-def _parser(dtype: pa.DataType) -> Callable[[pa.Array], ParsedColumn]:
-    if pa.types.is_integer(dtype):
-        return parse_counts
-    if pa.types.is_floating(dtype):
-        return parse_durations
-    if pa.types.is_boolean(dtype):
-        return parse_booleans
-    return parse_times if pa.types.is_timestamp(dtype) else lambda raw: (strip_text(raw), {})
-
-
-def _parse_post_ids(raw: pa.Array) -> ParsedColumn:
-    values, faults = parse_identifiers(raw)
-    missing = pc.indices_nonzero(pc.is_null(values)).to_pylist()
-    return values, dict.fromkeys(missing, "is missing") | faults
+    if "post_id" in batch.columns:
+        columns["page_url"] = pc.coalesce(columns["page_url"], addresses_of(batch.columns["post_id"]))
+    columns["author_id"] = pc.coalesce(columns["author_id"], author_in_addresses(columns["page_url"]))
+    if settings.scraped_at is not None:
+        columns["scraped_at"] = pc.fill_null(columns["scraped_at"], pa.scalar(settings.scraped_at, TIMESTAMP))
 
 
 def _resolve_uris(uris: pa.Array, base_uri: str | None) -> pa.Array:
@@ -101,48 +176,3 @@ def _resolve_uris(uris: pa.Array, base_uri: str | None) -> pa.Array:
     base, paths = base_uri.rstrip("/"), uris.to_pylist()
     resolved = [p if p is None or _ABSOLUTE_URI.match(p) else f"{base}/{p.removeprefix('./')}" for p in paths]
     return pa.array(resolved, pa.string())
-
-
-def _posts(columns: dict[str, pa.Array], reasons: dict[int, list[str]]) -> pa.Table:
-    size = len(columns["post_id"])
-    good = np.setdiff1d(np.arange(size), np.fromiter(reasons, np.int64, len(reasons)), assume_unique=True)
-    arrays = [columns[field.name] for field in POSTS]
-    if len(good) < size:
-        arrays = [array.take(pa.array(good)) for array in arrays]
-    return pa.Table.from_arrays(arrays, schema=POSTS)
-
-
-def _reject(batch: RawBatch, i: int, reasons: list[str]) -> BrokenRow:
-    return BrokenRow(int(batch.rows[i]), "; ".join(reasons), json.dumps(batch.raw(i), ensure_ascii=False, default=str))
-
-
-def _reject_table(broken: list[BrokenRow], source: str, file: str | Sequence[str]) -> pa.Table:
-    rows = []
-    for reject in sorted(broken, key=lambda reject: reject.row):
-        where = (file, reject.row) if isinstance(file, str) else (file[reject.row - 1], 1)
-        rows.append(_reject_row(reject, source, *where))
-    return pa.Table.from_pylist(rows, schema=REJECTS)
-
-
-def rejected_file(source: str, file: str, reason: str) -> ParsedBatch:
-    """Build the batch of a file that cannot be read at all: one reject."""
-    name = file.encode(errors="replace").decode()
-    rejects = _reject_table([BrokenRow(0, reason, "")], source, name)
-    return ParsedBatch(POSTS.empty_table(), rejects, 1)
-
-
-def is_utf8(text: str) -> bool:
-    """Whether a text can be stored; the name of a file may hold bytes that are none."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _reject_row(reject: BrokenRow, source: str, file: str, row: int) -> dict[str, object]:
-    raw = reject.raw[:MAX_RAW_CHARACTERS].encode("utf-8", "replace").decode()  # half a surrogate pair cannot be stored
-    content = json.dumps([source, file, row, reject.reason, raw])
-    reject_id = hashlib.blake2b(content.encode(), digest_size=16).hexdigest()  # 128 bits: no collisions among rejects
-    values = (reject_id, source, file, row, reject.reason, raw)
-    return dict(zip(REJECTS.names, values, strict=True))

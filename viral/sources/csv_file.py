@@ -1,4 +1,4 @@
-"""CSV adapter: UTF-8, comma-separated, with a header line and optionally a byte order mark."""
+"""CSV files: with any delimiter, with or without lines above the header, in UTF-8 or another encoding."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import io
 import itertools
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 
@@ -17,37 +18,85 @@ import pyarrow as pa
 from pyarrow import csv
 
 from viral.errors import SourceError
-from viral.sources.columns import resolve_columns
-from viral.sources.json_stream import OpenFile
-from viral.sources.parsed import MAX_RAW_CHARACTERS, BrokenRow, RawBatch
+from viral.sources.opened import OpenFile, open_utf8
+from viral.sources.parsed import MAX_RAW_CHARACTERS, BrokenRow
+from viral.sources.rows import TableRows, Titles
+from viral.sources.source_map import CsvLayout
 
-_NOT_UTF8 = "the row is not UTF-8: save the file in UTF-8"
+_NOT_UTF8 = "the row is not UTF-8: name the encoding of the file (--encoding), for example cp1252"
 _AFTER_THE_END = "after the end of the file"
 _BLOCK_BYTES = 8 << 20  # a row must fit into one block; larger blocks only cost memory
+_HEAD_LINES = 20  # from which delimiter and header are recognised
+_DELIMITERS = ",;\t|"
 
 
-def raw_batches(
-    open_file: OpenFile, file: str, columns: Mapping[str, str] | None, batch_rows: int
-) -> Iterator[RawBatch]:
-    """Yield the rows of a CSV file in batches.
+@dataclass(frozen=True)
+class CsvHead:
+    """Start of a CSV file: its delimiter, the lines above the header, the titles, and some rows as text."""
+
+    delimiter: str
+    skip_lines: int
+    titles: list[str]
+    rows: list[list[str]]
+
+
+def read_head(open_file: OpenFile, file: str, encoding: str | None, layout: CsvLayout) -> CsvHead:
+    """Read the start of a CSV file, and recognise what the layout leaves open.
+
+    Raises:
+        SourceError: the file is empty, or its titles are not UTF-8.
+    """
+    with open_utf8(open_file, file, encoding) as stream:
+        lines = [line for line, _ in zip(stream, range(_HEAD_LINES + (layout.skip_lines or 0)), strict=False)]
+    if not any(line.strip() for line in lines):
+        raise SourceError(f"{file} is not CSV: it is empty")
+    texts = [line.decode("utf-8", "replace") for line in lines]
+    csv_module.field_size_limit(sys.maxsize)
+    delimiter = layout.delimiter or _delimiter(texts)
+    skip = layout.skip_lines if layout.skip_lines is not None else _lines_above(texts, delimiter)
+    try:
+        first = next(line for line in lines[skip:] if line.strip()).decode()
+    except UnicodeDecodeError:
+        raise SourceError(f"{file} is not UTF-8: name its encoding (--encoding), for example cp1252") from None
+    except StopIteration:
+        raise SourceError(f"{file} is not CSV: it has no line after {skip}") from None
+    rows = [row for row in csv_module.reader(texts[skip:], delimiter=delimiter) if row]
+    width = len(next(csv_module.reader([first], delimiter=delimiter)))
+    titles = rows[0] if layout.header else [str(number) for number in range(1, width + 1)]
+    return CsvHead(delimiter, skip, titles, rows[1 if layout.header else 0 :])
+
+
+def csv_rows(
+    open_file: OpenFile,
+    file: str,
+    head: CsvHead,
+    titles: Iterable[str],
+    encoding: str | None,
+    layout: CsvLayout,
+    size: int,
+) -> Iterator[TableRows]:
+    """Yield the rows of a CSV file in batches, with the columns of some titles.
 
     A row with too few or too many values, or that is not UTF-8, becomes a `BrokenRow`.
 
     Raises:
-        ConfigError: the column map does not fit the file.
-        SourceError: the file is not CSV, or has no column for `post_id`.
+        SourceError: the file is not CSV, has a quote that is never closed, or has one of the titles twice.
     """
-    names = _header(open_file, file)
-    by_title = {name.strip(): name for name in names}
-    resolved = resolve_columns([name.strip() for name in names], columns, file)
-    column_map = {target: by_title[title] for target, title in resolved.items()}
-    _check_quotes(open_file, file)
-    numbers = _RowNumbers(len(names))
-    with open_file(file) as stream:  # second pass: the header determines the column types
-        for block in _blocks(_open_csv(stream, file, names, numbers), file, batch_rows):
-            yield _batch(block, column_map, numbers)
+    needed = list(titles)
+    if twice := [title for title, count in Counter(head.titles).items() if count > 1 and title in needed]:
+        raise SourceError(f"{file} has the column {twice[0]!r} more than once: rename the others")
+    _check_quotes(open_file, file, encoding, head)
+    numbers = _RowNumbers(len(head.titles), int(layout.header))
+    with open_utf8(open_file, file, encoding) as stream:
+        for _ in range(head.skip_lines):
+            stream.readline()
+        reader = _open_csv(stream, file, head, numbers, header=layout.header)
+        with closing(reader):
+            for block in _blocks(reader, file, size):
+                yield _rows(block, needed, numbers, file, Titles(head.titles))
     if broken := numbers.pop_all():
-        yield RawBatch({}, np.empty(0, np.int64), lambda _: None, broken=broken)
+        empty = pa.record_batch({})
+        yield TableRows({}, Titles([]), np.empty(0, np.int64), file, empty, broken)
 
 
 @dataclass
@@ -55,12 +104,13 @@ class _RowNumbers:
     """Counter of row numbers: pyarrow leaves malformed rows out of its blocks and reports them to `skip`."""
 
     width: int
+    headers: int
     malformed: dict[int, tuple[str, str]] = field(default_factory=dict)
     last: int = 0
 
     def skip(self, row: csv.InvalidRow) -> str:
         reason = f"{row.actual_columns} values where the header has {self.width}"
-        self.malformed[row.number - 1] = reason, row.text[:MAX_RAW_CHARACTERS]  # pyarrow counts the header as row 1
+        self.malformed[row.number - self.headers] = reason, row.text[:MAX_RAW_CHARACTERS]  # the header counts as row 1
         return "skip"
 
     def take(self, size: int) -> tuple[npt.NDArray[np.int64], list[BrokenRow]]:
@@ -80,54 +130,67 @@ class _RowNumbers:
         return [BrokenRow(row, reason, json.dumps(text, ensure_ascii=False)) for row, reason, text in popped]
 
 
-def _header(open_file: OpenFile, file: str) -> list[str]:
-    with open_file(file) as stream, closing(_open_csv(stream, file, [], _RowNumbers(0))) as reader:
-        try:
-            return list(reader.schema.names)
-        except UnicodeDecodeError:
-            raise SourceError(f"{file} is not UTF-8: save it in UTF-8") from None
+def _delimiter(texts: Sequence[str]) -> str:
+    """Delimiter that gives the lines the same number of values, and most of them."""
+
+    def score(delimiter: str) -> tuple[int, int]:
+        widths = Counter(len(row) for row in csv_module.reader(texts, delimiter=delimiter) if len(row) > 1)
+        [(width, count)] = widths.most_common(1) or [(1, 0)]
+        return count * (width - 1), -_DELIMITERS.index(delimiter)
+
+    return max(_DELIMITERS, key=score)
 
 
-def _open_csv(stream: object, file: str, names: list[str], numbers: _RowNumbers) -> csv.CSVStreamingReader:
+def _lines_above(texts: Sequence[str], delimiter: str) -> int:
+    """Number of lines above the header: those of a single value before lines of three or more."""
+    lines = [next(csv_module.reader([text], delimiter=delimiter), []) for text in texts]
+    for number, row in enumerate(lines):
+        if sum(bool(value.strip()) for value in row) > 1:
+            return number if number and len(row) > 2 else 0
+    return 0
+
+
+def _open_csv(
+    stream: object, file: str, head: CsvHead, numbers: _RowNumbers, *, header: bool
+) -> csv.CSVStreamingReader:
     try:
         return csv.open_csv(
             stream,
             # With threads, pyarrow does not number the malformed rows.
-            read_options=csv.ReadOptions(use_threads=False, block_size=_BLOCK_BYTES),
-            parse_options=csv.ParseOptions(newlines_in_values=True, invalid_row_handler=numbers.skip),
+            read_options=csv.ReadOptions(
+                use_threads=False, block_size=_BLOCK_BYTES, column_names=None if header else head.titles
+            ),
+            parse_options=csv.ParseOptions(
+                newlines_in_values=True, invalid_row_handler=numbers.skip, delimiter=head.delimiter
+            ),
             # Read bytes: with text columns, a single byte that is not UTF-8 would fail the whole file.
             convert_options=csv.ConvertOptions(
-                column_types=dict.fromkeys(names, pa.binary()), strings_can_be_null=False, check_utf8=False
+                column_types=dict.fromkeys(head.titles, pa.binary()), strings_can_be_null=False, check_utf8=False
             ),
         )
     except pa.ArrowInvalid as error:
         raise SourceError(f"{file} is not CSV: {error}") from None
 
 
-def _blocks(reader: csv.CSVStreamingReader, file: str, batch_rows: int) -> Iterator[pa.RecordBatch]:
+def _blocks(reader: csv.CSVStreamingReader, file: str, size: int) -> Iterator[pa.RecordBatch]:
     try:
         for block in reader:
-            yield from (block.slice(start, batch_rows) for start in range(0, block.num_rows, batch_rows))
+            yield from (block.slice(start, size) for start in range(0, block.num_rows, size))
     except pa.ArrowInvalid as error:
         raise SourceError(f"{file} is not CSV: {error}") from None
 
 
-def _batch(block: pa.RecordBatch, column_map: Mapping[str, str], numbers: _RowNumbers) -> RawBatch:
+def _rows(block: pa.RecordBatch, needed: Sequence[str], numbers: _RowNumbers, file: str, titles: Titles) -> TableRows:
     rows, broken = numbers.take(block.num_rows)
-    names = list(dict.fromkeys(column_map.values()))
-    foreign = np.logical_or.reduce([_not_utf8(block.column(name)) for name in names])
+    foreign = np.zeros(block.num_rows, bool)
+    for name in needed:
+        foreign |= _not_utf8(block.column(name))
     if foreign.any():
         numbered = zip(rows[foreign], block.filter(pa.array(foreign)).to_pylist(), strict=True)
         broken += [BrokenRow(int(row), _NOT_UTF8, _as_json(values)) for row, values in numbered]
         block, rows = block.filter(pa.array(~foreign)), rows[~foreign]
-    texts = {name: block.column(name).cast(pa.string()) for name in names}
-    return RawBatch(
-        columns={target: texts[name] for target, name in column_map.items()},
-        rows=rows,
-        raw=lambda i: _decode_row(block.slice(i, 1).to_pylist()[0]),
-        labels=column_map,
-        broken=broken,
-    )
+    columns = {name: block.column(name).cast(pa.string()) for name in needed}
+    return TableRows(columns, titles, rows, file, block, broken)
 
 
 def _not_utf8(column: pa.Array) -> npt.NDArray[np.bool_]:
@@ -147,30 +210,26 @@ def _is_utf8(value: bytes) -> bool:
     return True
 
 
-def _decode_row(values: Mapping[str, bytes]) -> dict[str, str]:
-    return {name: value.decode("utf-8", "replace") for name, value in values.items()}
+def _as_json(values: dict[str, bytes]) -> str:
+    texts = {name: value.decode("utf-8", "replace") for name, value in values.items()}
+    return json.dumps(texts, ensure_ascii=False)
 
 
-def _as_json(values: Mapping[str, bytes]) -> str:
-    return json.dumps(_decode_row(values), ensure_ascii=False)
-
-
-def _check_quotes(open_file: OpenFile, file: str) -> None:
+def _check_quotes(open_file: OpenFile, file: str, encoding: str | None, head: CsvHead) -> None:
     """Raise SourceError if a quoted value is never closed: the rest of the file would be one value."""
     quotes = 0
-    with open_file(file) as stream:
+    with open_utf8(open_file, file, encoding) as stream:
         while block := stream.read(_BLOCK_BYTES):
             quotes += block.count(b'"')
-    if quotes % 2 and (line := _open_row(open_file, file)):
+    if quotes % 2 and (line := _open_row(open_file, file, encoding, head)):
         raise SourceError(f"{file} has a quote that is never closed, in or near line {line}: fix it")
 
 
-def _open_row(open_file: OpenFile, file: str) -> int | None:
+def _open_row(open_file: OpenFile, file: str, encoding: str | None, head: CsvHead) -> int | None:
     """Number of the line at which a row begins that has no end; None if every row ends."""
-    csv_module.field_size_limit(sys.maxsize)
-    with open_file(file) as stream:
+    with open_utf8(open_file, file, encoding) as stream:
         text = io.TextIOWrapper(stream, encoding="utf-8", errors="replace", newline="")
-        reader = csv_module.reader(itertools.chain(text, [_AFTER_THE_END]))
+        reader = csv_module.reader(itertools.chain(text, [_AFTER_THE_END]), delimiter=head.delimiter)
         last, begin, end = list[str](), 1, 0
         for row in reader:
             last, begin, end = row, end + 1, reader.line_num

@@ -1,48 +1,64 @@
-"""Hashtags from a column of lists, a column of text, or the caption."""
+"""Hashtags from lists, from text, or from the caption."""
 
 from __future__ import annotations
 
 import ast
+import html
 import json
 import re
-from collections.abc import Iterable
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from typing import Any
 
 import pyarrow as pa
 
 _HASHES = "#\uff03"  # ASCII and full-width
 # A hashtag ends at white space or punctuation. Characters are excluded rather than listed, because letters, Indic
-# marks, emoji and joiners (U+200C, U+200D) all occur in hashtags.
-_END = r"\s#\uff03!-/:-@\[-^`{-~¡¦§«»¿\u2010-\u2027\u2030-\u205e\u3001-\u3004\u3008-\u3020\uff01-\uff0f\uff1a-\uff20"
+# marks, emoji and joiners (U+200C, U+200D) all occur in hashtags. Commas of Arabic, Armenian and Ethiopic end one, too.
+_END = (
+    r"\s#\uff03!-/:-@\[-^`{-~¡¦§«»¿\u2010-\u2027\u2030-\u205e\u3001-\u3004\u3008-\u3020\uff01-\uff0f\uff1a-\uff20"
+    r"\u055d\u060c\u061b\u061f\u06d4\u0964\u0965\u1363\ufe10-\ufe19\ufe50-\ufe6b\uff3b-\uff40\uff5b-\uff65"
+)
 _TAG = re.compile(rf"[{_HASHES}]([^{_END}]+)")
-_SEPARATORS = re.compile(rf"[\s,;|{_HASHES}\[\]{{}}'\"]+")  # covers lists of Python, JSON and PostgreSQL as text
-_NAMES = ("name", "title", "hashtagName", "text")  # keys of the tag in the objects that sites use
+_ADDRESS = re.compile(r"(?:https?://|www\.)\S+", re.IGNORECASE)  # its fragment is no hashtag
+_SEPARATORS = re.compile(
+    rf"[\s,;|/{_HASHES}\[\]{{}}'\"\u060c\u3001\uff0c\uff1b]+"
+)  # also lists of Python, JSON, PostgreSQL
+_NAMES = ("hashtagName", "hashtag_name", "name", "title", "cha_name", "text", "hashtag")
+"""Keys of the tag in the objects that sites use."""
+_MISSING = ("nan", "none", "null", "[]", "{}")
 
 
-def parse_hashtags(column: pa.Array | None, captions: pa.Array) -> pa.Array:
-    """Hashtags of each post: lower case, without `#`, in order, unique.
+def parse_hashtags(values: Sequence[Any] | None, captions: pa.Array) -> pa.Array:
+    """Hashtags of each post: lower case, without `#`, in order, unique, in Unicode's composed form.
 
-    Where the column has none, they are taken from the caption, because not every scraper lists them. The result is null
+    Where the file lists none, they are taken from the caption, because not every scraper lists them. The result is null
     where both are missing, and an empty list where the caption has no hashtag.
     """
-    in_captions = [None if text is None else _normalise(_TAG.findall(text)) for text in captions.to_pylist()]
-    in_column = _from_column(column) if column is not None else [None] * len(in_captions)
-    tags = [own or fallback for own, fallback in zip(in_column, in_captions, strict=True)]
-    return pa.array(tags, pa.list_(pa.string()))
+    in_captions = [None if text is None else _normalise(_in_caption(text)) for text in captions.to_pylist()]
+    listed = [_normalise(_names(value)) for value in values] if values is not None else [[]] * len(in_captions)
+    return pa.array([own or found for own, found in zip(listed, in_captions, strict=True)], pa.list_(pa.string()))
 
 
-def _from_column(column: pa.Array) -> list[list[str] | None]:
-    """Hashtags from lists, or from text separated by commas or spaces; None for null or empty values."""
-    split = (_split(value) if isinstance(value, str) else value for value in column.to_pylist())
-    return [(_normalise(value) or None) if value else None for value in split]  # fall back to the caption
+def _in_caption(text: str) -> list[str]:
+    return _TAG.findall(_ADDRESS.sub(" ", html.unescape(text) if "&" in text else text))
 
 
-def _split(text: str) -> list[str | None]:
-    """Split a text into hashtags; JSON objects give their names."""
-    objects = [item for item in _literal(text) if isinstance(item, dict)] if "{" in text and ":" in text else []
-    if objects:
-        return [next((str(item[name]) for name in _NAMES if item.get(name)), None) for item in objects]
-    return [*_SEPARATORS.split(text)]
+def _names(value: Any) -> Iterator[str]:
+    """Names of tags in a text, an object, or a list of either."""
+    if isinstance(value, dict):
+        yield from (str(value[name]) for name in _NAMES if value.get(name) and isinstance(value[name], str | int))
+    elif isinstance(value, list):
+        for item in value:
+            yield from _names(item) if isinstance(item, dict | list) else [str(item)] if item else []
+    elif isinstance(value, str) and value.strip().lower() not in _MISSING:
+        parsed = _literal(value) if "{" in value and ":" in value else []
+        yield from (
+            _names(parsed)
+            if any(isinstance(item, dict) for item in parsed)
+            else _SEPARATORS.split(html.unescape(value))
+        )
 
 
 def _literal(text: str) -> list[object]:
@@ -54,6 +70,6 @@ def _literal(text: str) -> list[object]:
     return []
 
 
-def _normalise(tags: Iterable[str | None]) -> list[str]:
-    stripped = (tag.strip().lstrip(_HASHES).lower() for tag in tags if tag)
+def _normalise(tags: Iterable[str]) -> list[str]:
+    stripped = (unicodedata.normalize("NFC", html.unescape(tag)).strip().lstrip(_HASHES).lower() for tag in tags)
     return list(dict.fromkeys(tag for tag in stripped if tag))  # unique, in order

@@ -1,9 +1,13 @@
-"""Batches of an adapter: raw columns in, posts and rejects out."""
+"""Batches of a file: raw columns in, posts and rejects out."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import add
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,12 +18,44 @@ MAX_RAW_CHARACTERS = 4096
 
 
 @dataclass(frozen=True)
+class Findings:
+    """What a reader of the rows should know, counted.
+
+    Args:
+        values: column → values that were given.
+        unreadable: column → values that were given and could not be read; they are null.
+        examples: column → the first message about such a value.
+        warnings: warning → rows that it concerns.
+    """
+
+    values: Counter[str] = field(default_factory=Counter)
+    unreadable: Counter[str] = field(default_factory=Counter)
+    examples: Mapping[str, str] = field(default_factory=dict)
+    warnings: Counter[str] = field(default_factory=Counter)
+
+    def __add__(self, other: Findings) -> Findings:
+        values = Counter(self.values)
+        values.update(other.values)  # unlike a sum, keeps zeros
+        return Findings(
+            values,
+            self.unreadable + other.unreadable,
+            {**other.examples, **self.examples},
+            self.warnings + other.warnings,
+        )
+
+
+@dataclass(frozen=True)
 class ParsedBatch:
-    """Tables `posts` (`schemas.POSTS`) and `rejects` (`schemas.REJECTS`), and the number of rows they came from."""
+    """Tables `posts` (`schemas.POSTS`) and `rejects` (`schemas.REJECTS`), and the number of rows they came from.
+
+    `source` is the name of the map that read them.
+    """
 
     posts: pa.Table
     rejects: pa.Table
     rows: int
+    source: str
+    findings: Findings = field(default_factory=Findings)
 
 
 def merge_batches(batches: Iterable[ParsedBatch], max_rows: int) -> Iterator[ParsedBatch]:
@@ -36,7 +72,8 @@ def merge_batches(batches: Iterable[ParsedBatch], max_rows: int) -> Iterator[Par
 
 def _concat(batches: Sequence[ParsedBatch]) -> ParsedBatch:
     posts, rejects = (pa.concat_tables(tables) for tables in zip(*((b.posts, b.rejects) for b in batches), strict=True))
-    return ParsedBatch(posts, rejects, sum(batch.rows for batch in batches))
+    findings = reduce(add, (batch.findings for batch in batches))
+    return ParsedBatch(posts, rejects, sum(batch.rows for batch in batches), batches[0].source, findings)
 
 
 @dataclass(frozen=True)
@@ -50,11 +87,19 @@ class BrokenRow:
 
 @dataclass(frozen=True)
 class RawBatch:
-    """Rows of a source, split into post columns but not yet parsed.
+    """Rows of a file, split into post columns but not yet parsed.
 
-    `columns` maps a column of `schemas.POSTS` to an array (N,) of text; `hashtags` may be lists of text, and times may
-    be timestamps. `rows` int64 (N,) are the row numbers in the file, from 1. `labels` maps a column to its name in the
-    source, for messages. `raw(i)` returns the i-th row as the source wrote it. `broken` are rows without columns.
+    Args:
+        columns: column of `schemas.POSTS` → text (N,), or for times timestamps.
+        rows: row numbers in the file, int64 (N,), from 1.
+        raw: returns the i-th row as the file has it.
+        labels: column → its name in the file, for messages.
+        broken: rows without columns.
+        lists: `hashtags` and `slides` → Python objects, one per row.
+        kinds: kind of each row, in the words of the file.
+        errors: error that the scraper wrote in place of a post.
+        faults: column → index → what could not be read.
+        settings: column → reading settings of its own.
     """
 
     columns: Mapping[str, pa.Array]
@@ -62,3 +107,8 @@ class RawBatch:
     raw: Callable[[int], object]
     labels: Mapping[str, str] = field(default_factory=dict)
     broken: Sequence[BrokenRow] = ()
+    lists: Mapping[str, list[Any]] = field(default_factory=dict)
+    kinds: pa.Array | None = None
+    errors: pa.Array | None = None
+    faults: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
+    settings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)

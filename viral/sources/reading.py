@@ -1,89 +1,147 @@
-"""Read a file of scraped data from any source, in batches."""
+"""Read files of scraped data of any exporter, in batches."""
 
 from __future__ import annotations
 
 import gzip
+import lzma
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
-from typing import BinaryIO
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
-from viral.errors import ConfigError, SourceError
-from viral.sources import csv_file, parquet_file, tiktok_api, trending_json, yt_dlp
+from viral.errors import SourceError
+from viral.sources import csv_file, json_file, parquet_file
 from viral.sources.assemble import assemble
-from viral.sources.parsed import ParsedBatch, RawBatch, merge_batches
+from viral.sources.expressions import Path
+from viral.sources.mapping import map_rows
+from viral.sources.opened import CSV, JSON, OpenFile
+from viral.sources.parsed import ParsedBatch, merge_batches
+from viral.sources.recognise import Sample, check_map, has_value, read_sample, recognise
+from viral.sources.rows import Rows
+from viral.sources.settings import ReadSettings
+from viral.sources.source_map import CsvLayout, SourceMap
+from viral.sources.yt_dlp import video_uris
 
-_JSON = {"trending_json": trending_json.raw_batches, "tiktok_api": tiktok_api.raw_batches}
-_TABLES = {"csv": csv_file.raw_batches, "parquet": parquet_file.raw_batches}
 _RAW_ROWS = 5_000  # per raw batch: a JSON post takes about 20 kB as Python objects, so 100 MB
+_ITSELF = (Path("."),)
 
-YT_DLP = "yt_dlp"
-SOURCES = (*_JSON, YT_DLP, *_TABLES)
-"""Names of the adapters."""
+
+def choose_map(
+    open_file: OpenFile, file: str, source_map: SourceMap | None = None, settings: ReadSettings | None = None
+) -> SourceMap:
+    """Return the map of a file: the given one after a check, or the one that is recognised.
+
+    Raises:
+        ConfigError: the user's map names a column that the file does not have.
+        SourceError: the file cannot be read, is of another exporter than the map's, or of no known one.
+    """
+    return _choose(open_file, file, source_map, settings or ReadSettings())[0]
 
 
 def read(
-    source: str,
     file: str,
-    open_file: Callable[[str], BinaryIO],
+    open_file: OpenFile,
+    source_map: SourceMap | None = None,
     *,
-    columns: Mapping[str, str] | None = None,
+    settings: ReadSettings | None = None,
+    file_format: str | None = None,
     base_uri: str | None = None,
-    scraped_at: datetime | None = None,
     batch_rows: int = 50_000,  # at some 400 bytes per post: 20 MB
 ) -> Iterator[ParsedBatch]:
     """Yield the posts and rejects of one file in batches, with bounded memory. Duplicate posts are not merged.
 
     Args:
-        source: one of `SOURCES`.
-        file: path or URI; for `yt_dlp` one `*.info.json`, with its video in the same folder.
+        file: path or URI.
         open_file: opens the file in binary mode; a Parquet file must be seekable.
-        columns: for `csv` and `parquet`: post column → column of the file; by default, columns of equal names.
+        source_map: where the values lie; None: the file's exporter is recognised.
+        settings: how values are written; they go before those of the map.
+        file_format: `csv`, `json` or `parquet`; None: by the name of the file, or else its first bytes.
         base_uri: folder that relative paths of videos are resolved against.
-        scraped_at: time of scraping for rows without one.
         batch_rows: maximum rows of a batch.
 
     Raises:
-        ConfigError: there is no such source, or the column map does not fit.
-        SourceError: the file does not have the source's format.
+        ConfigError: the map does not fit.
+        SourceError: the file is of no known format or exporter.
     """
-    if source == YT_DLP and columns is None:
-        yield from read_info_files([file], open_file, scraped_at=scraped_at)
-        return
     try:
-        raw = _raw_batches(source, file, open_file, columns, min(batch_rows, _RAW_ROWS))
-        parsed = (assemble(batch, source=source, file=file, base_uri=base_uri, scraped_at=scraped_at) for batch in raw)
+        if source_map and source_map.one_post_per_file:
+            yield from read_post_files([file], open_file, source_map, settings=settings)
+            return
+        chosen, sample, merged = _choose(open_file, file, source_map, settings or ReadSettings(), file_format)
+        if chosen.one_post_per_file:
+            yield from read_post_files([file], open_file, chosen, settings=merged)
+            return
+        rows = _rows(open_file, chosen, sample, merged, min(batch_rows, _RAW_ROWS))
+        parsed = (
+            assemble(map_rows(chosen, each, file), source=chosen.name, file=file, base_uri=base_uri, settings=merged)
+            for each in rows
+        )
         yield from merge_batches(parsed, batch_rows)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise SourceError(f"{file} is no whole gzip file ({error}): get it again") from error
+    except (EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError) as error:
+        raise SourceError(f"{file} is no whole compressed file ({error}): get it again") from error
 
 
-def _raw_batches(
-    source: str, file: str, open_file: Callable[[str], BinaryIO], columns: Mapping[str, str] | None, batch_rows: int
-) -> Iterator[RawBatch]:
-    if source in _TABLES:
-        return _TABLES[source](open_file, file, columns, batch_rows)
-    if source not in SOURCES:
-        raise ConfigError(f"there is no source {source!r}; there are: {', '.join(SOURCES)}")
-    if columns is not None:
-        raise ConfigError(f"a column map is for csv and parquet; {source} has fixed columns")
-    return _JSON[source](open_file, file, batch_rows)
-
-
-def read_info_files(
+def read_post_files(
     files: Sequence[str],
-    open_file: Callable[[str], BinaryIO],
+    open_file: OpenFile,
+    source_map: SourceMap,
     *,
     videos: Mapping[str, Sequence[str]] | None = None,
-    scraped_at: datetime | None = None,
+    settings: ReadSettings | None = None,
 ) -> Iterator[ParsedBatch]:
-    """Yield the posts and rejects of many info files of yt-dlp, in batches.
+    """Yield the posts and rejects of many files that hold one post each, in batches.
 
     Args:
         files: paths or URIs.
         open_file: opens one of them.
+        source_map: where the values lie.
         videos: the videos that lie beside a file, by path or URI; without any, the extension in the file counts.
-        scraped_at: time of scraping for files without one.
+        settings: how values are written.
     """
-    for batch in yt_dlp.raw_batches(open_file, files, videos or {}, _RAW_ROWS):
-        yield assemble(batch, source=YT_DLP, file=files, scraped_at=scraped_at)
+    settings = (settings or ReadSettings()).over(source_map.settings)
+    for rows in json_file.one_row_files(open_file, files, source_map.rows or _ITSELF, _RAW_ROWS):
+        batch = map_rows(source_map, rows, files[0])
+        uris = video_uris(rows, videos or {})
+        batch = replace(batch, columns={**batch.columns, "video_uri": uris})
+        yield assemble(batch, source=source_map.name, file=files, settings=settings)
+
+
+def _choose(
+    open_file: OpenFile,
+    file: str,
+    source_map: SourceMap | None,
+    settings: ReadSettings,
+    file_format: str | None = None,
+) -> tuple[SourceMap, Sample, ReadSettings]:
+    own = settings.over(source_map.settings) if source_map else settings
+    layout = source_map.csv if source_map else CsvLayout()
+    sample = read_sample(open_file, file, own.encoding, layout, file_format)
+    if source_map is None:
+        source_map = recognise(sample)
+    elif not settings.force:
+        check_map(source_map, sample)
+    return source_map, sample, settings.over(source_map.settings)
+
+
+def _rows(
+    open_file: OpenFile, source_map: SourceMap, sample: Sample, settings: ReadSettings, size: int
+) -> Iterator[Rows]:
+    if sample.format == JSON:
+        paths = source_map.rows or _fitting_rows(source_map, sample)
+        return json_file.json_rows(open_file, sample.file, paths, source_map.document_paths(), settings.encoding, size)
+    titles = dict.fromkeys(
+        title
+        for expression in source_map.columns.values()
+        for path in expression.paths
+        for title in sample.titles.find(path)
+    )
+    if sample.csv and sample.format == CSV:
+        return csv_file.csv_rows(open_file, sample.file, sample.csv, titles, settings.encoding, source_map.csv, size)
+    return parquet_file.parquet_rows(open_file, sample.file, titles, size)
+
+
+def _fitting_rows(source_map: SourceMap, sample: Sample) -> tuple[Path, ...]:
+    """Paths to rows for a map without any: the first at which the rows have the posts' identifier."""
+    paths = sample.row_paths()
+    wanted = source_map.columns["post_id"]
+    first = [path for path in paths if any(has_value(row, wanted) for row in sample.rows(path))]
+    return tuple(dict.fromkeys([*first, *paths]))

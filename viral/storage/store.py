@@ -7,6 +7,7 @@ import functools
 import gzip
 import io
 import json
+import lzma
 import os
 import re
 import shutil
@@ -243,7 +244,7 @@ def read_json(store: Store, key: str) -> dict[str, Any] | None:
 
 
 def open_uri(uri: str) -> BinaryIO:
-    """Open a file for reading by path or `s3://` URI, uncompressed if its name ends with `.gz`.
+    """Open a file for reading by path or `s3://` URI, uncompressed if its name ends with `.gz` or `.xz`.
 
     The `open_file` argument of sources.
 
@@ -257,7 +258,13 @@ def open_uri(uri: str) -> BinaryIO:
         stream: BinaryIO = io.BufferedReader(cast("io.RawIOBase", Store(folder).open_input(name)), 1 << 20)
     else:
         stream = Path(uri).open("rb")  # noqa: SIM115 - the caller closes it
-    return cast("BinaryIO", _Unzipped(stream)) if uri.lower().endswith(".gz") else stream
+    return _decompress(stream, uri.lower())
+
+
+def _decompress(stream: BinaryIO, name: str) -> BinaryIO:
+    if name.endswith(".gz"):
+        return cast("BinaryIO", _Unzipped(stream))
+    return cast("BinaryIO", _Unxz(stream)) if name.endswith(".xz") else stream
 
 
 class _Unzipped(gzip.GzipFile):
@@ -265,6 +272,18 @@ class _Unzipped(gzip.GzipFile):
 
     def __init__(self, compressed: BinaryIO) -> None:
         super().__init__(fileobj=compressed)
+        self._compressed = compressed
+
+    def close(self) -> None:
+        super().close()
+        self._compressed.close()
+
+
+class _Unxz(lzma.LZMAFile):
+    """Content of an xz file; closing it closes the file, too."""
+
+    def __init__(self, compressed: BinaryIO) -> None:
+        super().__init__(compressed)
         self._compressed = compressed
 
     def close(self) -> None:

@@ -14,6 +14,7 @@ from viral.tables.latest import latest_values_per_key
 from viral.tables.schemas import POST_VIDEOS, POSTS
 
 _WEB_ADDRESS = "^https?://"
+_SECOND = "second "  # prefix of columns with the values that are taken only where there is no better one
 
 
 class PostsTable(BucketedTable):
@@ -47,14 +48,28 @@ class PostsTable(BucketedTable):
 
 
 def _latest_post(rows: pa.Table, key: str, newest_by: str | None) -> pa.Table:
-    if "video_uri" not in rows.column_names:
-        return latest_values_per_key(rows, key, newest_by)
-    index, uris = rows.column_names.index("video_uri"), rows["video_uri"]
-    absent = without_video(rows)
-    stored = rows.set_column(index, POSTS.field("video_uri"), pc.if_else(absent, None, uris))
-    latest = latest_values_per_key(stored.append_column("web", pc.if_else(absent, uris, None)), key, newest_by)
-    uris = pc.coalesce(latest["video_uri"], latest["web"])
-    return latest.set_column(index, POSTS.field("video_uri"), uris).drop_columns("web")
+    """Newest known value of each column; a stored video before a web address, an exact time before an inexact one."""
+    worse = {"video_uri": without_video} if "video_uri" in rows.column_names else {}
+    if {"posted_at", "posted_at_from"} <= set(rows.column_names):
+        worse["posted_at"] = _has_inexact_time
+    split = rows
+    for name, is_worse in worse.items():
+        mask, column = is_worse(rows), rows.column_names.index(name)
+        split = split.set_column(column, POSTS.field(name), pc.if_else(mask, None, rows[name]))
+        split = split.append_column(_SECOND + name, pc.if_else(mask, rows[name], None))
+    latest = latest_values_per_key(split, key, newest_by)
+    if "posted_at" in worse:
+        column = latest.column_names.index("posted_at_from")
+        origins = pc.if_else(latest["posted_at"].is_valid(), None, latest["posted_at_from"])
+        latest = latest.set_column(column, POSTS.field("posted_at_from"), origins)
+    for name in worse:
+        column = latest.column_names.index(name)
+        latest = latest.set_column(column, POSTS.field(name), pc.coalesce(latest[name], latest[_SECOND + name]))
+    return latest.select(rows.column_names)
+
+
+def _has_inexact_time(posts: pa.Table) -> pa.Array:
+    return posts["posted_at_from"].is_valid()
 
 
 def without_video(posts: pa.Table) -> pa.Array:

@@ -14,6 +14,7 @@ POSTS = pa.schema(
         pa.field("source", pa.string(), nullable=False),
         pa.field("author_id", pa.string()),
         pa.field("posted_at", TIMESTAMP),
+        pa.field("posted_at_from", pa.string()),
         pa.field("scraped_at", TIMESTAMP),
         pa.field("caption", pa.string()),
         pa.field("hashtags", pa.list_(pa.string())),
@@ -34,7 +35,11 @@ POSTS = pa.schema(
     ]
 )
 """One scraped post. Counts, `sound_uses` (posts with that sound) and `author_followers` are as of `scraped_at`, or of
-the last scrape that knew them; `video_uri` is a key below the root, an absolute path, or an `s3://` URI."""
+the last scrape that knew them; `video_uri` is a key below the root, an absolute path, or an `s3://` URI.
+`posted_at_from` says where an inexact `posted_at` is from: `FROM_ID`, `FROM_DAY` or `FROM_AGE`."""
+
+FROM_ID, FROM_DAY, FROM_AGE = "id", "day", "age"
+"""The time was taken from the identifier of the post; is a day without a time; was computed from an age in words."""
 
 POST_VIDEOS = pa.schema(
     [

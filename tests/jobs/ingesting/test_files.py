@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from jobs import ingest
-from jobs.ingest import IngestSource
 from jobs.ingesting import files
 from jobs.ingesting.files import find_files, group_files
+from jobs.ingesting.source import IngestSource
 from viral.errors import SourceError
 from viral.storage.store import Store
 from viral.tables.places import posts_table, rejects_table
@@ -93,14 +93,16 @@ def test_all_forms_of_json_in_a_folder_are_read_and_the_rest_is_named(
     summary = ingest.run(folder_store, IngestSource("tiktok_api", (str(folder),)))
     assert (summary.files, summary.rows, summary.posts) == (7, 8, 7)
     assert summary.ignored == {".txt": 1, "without a suffix": 1}
-    with pytest.raises(SourceError, match=r"^no csv file at .*, only .*\.txt.*: name files, or folders with \.csv$"):
+    with pytest.raises(
+        SourceError, match=r"^no csv file at .*, only .*\.txt.*: name files, or folders with \.csv, \.tsv$"
+    ):
         find_files("csv", [str(folder)])
 
 
 @pytest.mark.parametrize("content", [gzip.compress(b'{"id": "1"}')[:-8], b"no gzip"], ids=["cut", "none"])
 def test_a_cut_gzip_file_is_one_line(ray_session: None, folder_store: Store, tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.json.gz").write_bytes(content)
-    with pytest.raises(SourceError, match=r"a\.json\.gz is no whole gzip file"):
+    with pytest.raises(SourceError, match=r"a\.json\.gz is no whole compressed file"):
         ingest.run(folder_store, IngestSource("tiktok_api", (str(tmp_path / "a.json.gz"),)))
     assert list(folder_store.objects("posts")) == []
 

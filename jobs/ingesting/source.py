@@ -1,0 +1,181 @@
+"""What an ingest reads: files, their map and settings; parsed by group, or looked at before Ray starts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from jobs.ingesting.files import FileGroup, FoundFiles
+from viral.errors import ConfigError, SourceError
+from viral.sources import (
+    YT_DLP,
+    Findings,
+    ParsedBatch,
+    ReadSettings,
+    SourceMap,
+    build_map,
+    read,
+    read_post_files,
+    shipped_maps,
+)
+from viral.sources.checks import refuse_misfits
+from viral.sources.opened import FORMATS
+from viral.sources.rejects import is_utf8, rejected_file
+from viral.storage.store import one_line, open_uri
+from viral.tables.schemas import POSTS
+
+_POST_ID = "{post_id}"
+_TRIED = 5  # files of a folder of which one must be of a known exporter
+
+
+@dataclass(frozen=True)
+class IngestSource:
+    """Files of scraped data and how to read them.
+
+    Args:
+        kind: name of a shipped map, or a format: `csv`, `json`, `parquet`; None: each file is recognised.
+        files: paths or `s3://` URIs of files or folders.
+        columns: content of the user's own map: post column → column or path of the file.
+        video_uri: template of `video_uri` for posts without one, for example `videos/{post_id}.mp4`.
+        name: value of the column `source` of the posts; by default the name of the map.
+        settings: how values are written.
+
+    Raises:
+        ConfigError: there is no such map, the user's own is malformed, or `video_uri` lacks `{post_id}` or has other
+        braces.
+    """
+
+    kind: str | None
+    files: tuple[str, ...]
+    columns: Mapping[str, Any] | None = None
+    video_uri: str | None = None
+    name: str | None = None
+    settings: ReadSettings = field(default_factory=ReadSettings)
+
+    def __post_init__(self) -> None:
+        if self.kind is not None and self.kind not in kinds():
+            raise ConfigError(f"there is no source {self.kind!r}; there are: {', '.join(kinds())}")
+        if self.video_uri is not None:
+            literal = self.video_uri.replace(_POST_ID, "")
+            if literal == self.video_uri or "{" in literal or "}" in literal:
+                raise ConfigError(
+                    f"--video-uri {self.video_uri!r} must contain {_POST_ID} and no other braces: videos/{_POST_ID}.mp4"
+                )
+        _ = self.source_map  # checks it
+
+    @cached_property
+    def source_map(self) -> SourceMap | None:
+        """The map for all files; None if each file is recognised."""
+        if self.columns is not None:
+            name = self.kind or "own map"
+            base = {"extends": self.kind} if self.kind in shipped_maps() else {}
+            return build_map(name, {**base, **self.columns}, by_user=True)
+        return None if self.kind is None or self.kind in FORMATS else shipped_maps()[self.kind]
+
+    def complete(self, posts: pa.Table) -> pa.Table:
+        """Set `source` to the user's name, and `video_uri` by the template where it is null."""
+        if self.name:
+            names = pa.array([self.name] * posts.num_rows, pa.string())
+            posts = posts.set_column(posts.column_names.index("source"), POSTS.field("source"), names)
+        if self.video_uri:
+            pairs = zip(posts["post_id"].to_pylist(), posts["video_uri"].to_pylist(), strict=True)
+            uris = [uri or self.video_uri.replace(_POST_ID, post_id) for post_id, uri in pairs]
+            column = posts.column_names.index("video_uri")
+            posts = posts.set_column(column, POSTS.field("video_uri"), pa.array(uris, pa.string()))
+        return posts
+
+
+def kinds() -> tuple[str, ...]:
+    """Names of the shipped maps, and of the formats."""
+    return (*sorted(shipped_maps()), *FORMATS)
+
+
+def parse_group(source: IngestSource, group: FileGroup) -> Iterator[ParsedBatch]:
+    """Parse the files of a group; one of a folder that cannot be read, or whose name no table can hold, is a reject."""
+    files = [file for file in group.files if is_utf8(file)]
+    single = [file for file in files if _holds_one_post(source, file)]
+    if single:
+        one_post = source.source_map or shipped_maps()[YT_DLP]
+        yield from read_post_files(single, open_uri, one_post, videos=group.videos, settings=source.settings)
+    for file in files:
+        if not _holds_one_post(source, file):
+            yield from _parse_file(source, group, file)
+    for file in group.files:
+        if not is_utf8(file):
+            yield rejected_file(source.kind or "none", file, "the name of the file is not UTF-8: rename it")
+
+
+def _holds_one_post(source: IngestSource, file: str) -> bool:
+    if source.source_map is not None:
+        return source.source_map.one_post_per_file
+    return file.lower().endswith(".info.json")
+
+
+def _parse_file(source: IngestSource, group: FileGroup, file: str) -> Iterator[ParsedBatch]:
+    base = file.rpartition("/")[0]
+    try:
+        yield from read(file, open_uri, source.source_map, settings=source.settings, base_uri=base)
+    except SourceError as error:
+        if file in group.named:
+            raise
+        yield rejected_file(source.kind or "none", file, one_line(error))
+
+
+def check_first(source: IngestSource, found: FoundFiles) -> None:
+    """Read the start of a file, so that a map that does not fit is noticed before Ray starts.
+
+    Raises:
+        ConfigError, SourceError: no file fits, or most values of a column cannot be read.
+    """
+    for number, (file, _) in enumerate(found.files):
+        if not is_utf8(file):
+            continue
+        try:
+            batch = next(parse_group(source, FileGroup(0, (file,), found.videos, frozenset([file]))), None)
+        except SourceError:
+            if file in found.named or number >= min(_TRIED, len(found.files)) - 1:
+                raise
+            continue
+        if batch is not None and not source.settings.force:
+            refuse_misfits(batch.findings, file)
+        return
+
+
+def first_rows(source: IngestSource, found: FoundFiles, count: int) -> tuple[list[ParsedBatch], Findings]:
+    """Parse the first rows of the files, as they would be stored."""
+    batches: list[ParsedBatch] = []
+    rows, findings = 0, Findings()
+    for file, _ in found.files:
+        group = FileGroup(0, (file,), found.videos, frozenset(found.named))
+        for batch in islice(parse_group(source, group), 1):
+            batches.append(batch)
+            findings += batch.findings
+            rows += batch.rows
+        if rows >= count:
+            break
+    return batches, findings
+
+
+def own_map(pairs: Sequence[str], file: str | None) -> dict[str, Any]:
+    """Merge the maps of `--map-file` and `--map`, which takes precedence.
+
+    Raises:
+        ConfigError: the file or an option is not a map.
+    """
+    import yaml
+
+    try:
+        columns = yaml.safe_load(Path(file).read_text(encoding="utf-8")) if file else {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"cannot read the map {file}: {one_line(error)}") from error
+    if not isinstance(columns, dict):
+        raise ConfigError(f"{file} is not a map: write lines like `post_id: id`")
+    if malformed := [pair for pair in pairs if "=" not in pair]:
+        raise ConfigError(f"--map {malformed[0]} is neither a name from --list nor OURS=THEIRS, as in --map post_id=id")
+    return {**{str(key): value for key, value in columns.items()}, **dict(pair.split("=", 1) for pair in pairs)}

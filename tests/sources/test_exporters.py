@@ -1,0 +1,310 @@
+"""Files of known exporters are recognised, and give the posts that they hold."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from viral.errors import ConfigError, SourceError
+from viral.sources import ParsedBatch, shipped_maps
+from viral.sources.checks import list_warnings
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "youtube_shorts_ko.csv": {"scraped_at": datetime(2024, 6, 1, tzinfo=UTC)},
+    "creator_analytics.csv": {"zone": "America/Denver"},
+}
+
+
+def differences(parsed: ParsedBatch, expected: dict[str, Any]) -> list[str]:
+    """What the posts of a file are not, as they should be; of several rows of a post, the last counts."""
+    posts = {post["post_id"]: post for post in parsed.posts.to_pylist()}
+    wrong = [f"{name}" for name in posts.keys() ^ {post["post_id"] for post in expected["posts"]}]
+    for post in expected["posts"]:
+        found = posts[post["post_id"]]
+        for name, value in post.items():
+            if name == "posted_between":
+                between = datetime.fromisoformat(value[0]) <= found["posted_at"] <= datetime.fromisoformat(value[1])
+                wrong += [] if between else [f"{post['post_id']}: {found['posted_at']}"]
+            elif name != "row":
+                right = datetime.fromisoformat(value) if name.endswith("_at") and value else value
+                wrong += [] if found[name] == right else [f"{post['post_id']} {name}: {found[name]!r}, not {right!r}"]
+    return wrong
+
+
+def test_eight_layouts_give_their_expected_rows(read_file, shared_data: Path) -> None:
+    for file in sorted((shared_data / "scrapes").iterdir()):
+        if file.name.endswith(".expected.json") or file.suffix == ".md":
+            continue
+        expected = json.loads(file.with_suffix(".expected.json").read_text())
+        parsed = read_file(None, file, **OPTIONS.get(file.name, {}))
+        assert differences(parsed, expected) == [], file.name
+        assert parsed.rows == expected["rows"]
+        assert parsed.rejects["row"].to_pylist() == [reject["row"] for reject in expected["rejects"]]
+        assert parsed.source in (expected["how"].get("named_map"), "csv", "creator_analytics", "tiktok_by_country")
+
+
+AWEME = {
+    "aweme_id": "7106594312292453001",
+    "desc": "hi #Fyp",
+    "create_time": 1654646400,
+    "author": {"uid": "111", "unique_id": "someone", "follower_count": 50},
+    "statistics": {"play_count": 100, "digg_count": 10, "comment_count": 1, "share_count": 2, "collect_count": 3},
+    "music": {"id": 7106594312292453999, "id_str": "222", "title": "song", "is_original": True},
+    "video": {"duration": 12_034},
+}
+TIKWM = {
+    "video_id": "7106594312292453001",
+    "title": "hi #Fyp",
+    "create_time": 1654646400,
+    "duration": 12,
+    "author": {"id": "111", "unique_id": "someone"},
+    "music_info": {"id": "222", "title": "song", "original": True},
+    "play_count": 100,
+    "digg_count": 10,
+    "comment_count": 1,
+    "share_count": 2,
+    "collect_count": 3,
+}
+OLD = {
+    "itemInfos": {"id": "7106594312292453001", "text": "hi #Fyp", "createTime": "1654646400", "playCount": 100}
+    | {"diggCount": 10, "commentCount": 1, "shareCount": 2, "video": {"videoMeta": {"duration": 12}}},
+    "authorInfos": {"userId": "111", "uniqueId": "someone"},
+    "musicInfos": {"musicId": "222", "musicName": "song", "original": True},
+}
+VIDEO = {
+    "id": "7106594312292453001",
+    "desc": "hi #Fyp",
+    "createTime": 1654646400,
+    "author": {"id": "111", "uniqueId": "someone"},
+    "music": {"id": "222", "title": "song", "original": True},
+    "video": {"duration": 12},
+    "stats": {"playCount": 100, "diggCount": 10, "commentCount": 1, "shareCount": 2, "collectCount": 3},
+}
+RESEARCH = {"id": 7106594312292453001, "create_time": 1654646400, "username": "111", "region_code": "US"} | {
+    "video_description": "hi #Fyp",
+    "view_count": 100,
+    "like_count": 10,
+    "comment_count": 1,
+    "share_count": 2,
+    "music_id": 222,
+}
+INSTALOADER = {
+    "node": {
+        "id": "7106594312292453001",
+        "shortcode": "C",
+        "__typename": "GraphVideo",
+        "owner": {"id": "111"},
+        "taken_at_timestamp": 1654646400,
+        "edge_media_to_caption": {"edges": [{"node": {"text": "hi #Fyp"}}]},
+        "video_view_count": 100,
+        "edge_media_preview_like": {"count": 10},
+        "edge_media_to_comment": {"count": 1},
+        "video_duration": 12.0,
+    },
+    "instaloader": {"version": "4.14", "node_type": "Post"},
+}
+PYKTOK = (
+    "video_id,video_timestamp,video_duration,video_diggcount,video_sharecount,video_commentcount,video_playcount,"
+    "video_description,author_username\n7106594312292453001,2022-06-08T00:00:00,12,10,2,1,100,hi #Fyp,111\n"
+)
+YOUTUBE = {
+    "id": "dQw4w9WgXcQ",
+    "snippet": {"title": "hi #Fyp", "publishedAt": "2022-06-08T00:00:00Z", "channelId": "111"},
+    "statistics": {"viewCount": "100", "likeCount": "10", "commentCount": "1"},
+    "contentDetails": {"duration": "PT12S"},
+}
+APIFY = {
+    "id": "7106594312292453001",
+    "text": "hi #Fyp",
+    "createTimeISO": "2022-06-08T00:00:00.000Z",
+    "authorMeta": {"id": "111", "name": "someone"},
+    "musicMeta": {"musicId": "222", "musicName": "song", "musicOriginal": True},
+    "videoMeta": {"duration": 12},
+    "isSlideshow": False,
+    "playCount": 100,
+    "diggCount": 10,
+    "commentCount": 1,
+    "shareCount": 2,
+    "collectCount": 3,
+}
+FILES = {
+    "tiktok_app": json.dumps({"aweme_list": [AWEME], "has_more": 1}),
+    "tikwm": json.dumps({"code": 0, "data": {"videos": [TIKWM], "cursor": 1}}),
+    "tiktok_api_2019": json.dumps([OLD]),
+    "tiktok_api": json.dumps([VIDEO]),
+    "tiktok_web": json.dumps({"itemList": [VIDEO], "hasMore": True, "extra": {"now": 1654732800000}}),
+    "zeeschuimer_tiktok": json.dumps(
+        {"source_platform": "tiktok.com", "timestamp_collected": 1654732800000, "data": VIDEO}
+    ),
+    "research_api": json.dumps({"data": {"videos": [RESEARCH], "cursor": 1}, "error": {"code": "ok"}}),
+    "instaloader": json.dumps(INSTALOADER),
+    "pyktok": PYKTOK,
+    "youtube_api": json.dumps({"kind": "youtube#videoListResponse", "items": [YOUTUBE]}),
+    "apify_tiktok": json.dumps([APIFY]),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_an_exporter_is_recognised_by_the_form_of_its_file(read_bytes, name: str) -> None:
+    parsed = read_bytes(None, FILES[name])
+    [post] = parsed.posts.to_pylist()
+    assert parsed.source == name
+    assert parsed.rejects.num_rows == 0
+    assert (post["author_id"], post["caption"], post["hashtags"]) == ("111", "hi #Fyp", ["fyp"])
+    assert post["posted_at"] == datetime(2022, 6, 8, tzinfo=UTC)
+    assert (post["views"], post["likes"], post["comments"]) == (100, 10, 1)
+    assert post["sound_id"] in ("222", None)
+    assert post["duration_seconds"] in (12.0, 12.034, None)
+
+
+@pytest.mark.parametrize("name", sorted(set(FILES) - {"instaloader", "pyktok"}))
+def test_lines_and_pages_give_the_same_posts(read_bytes, name: str) -> None:
+    one = read_bytes(None, FILES[name]).posts
+    pages = read_bytes(None, f"{FILES[name]}\n{FILES[name]}\n", file="pages.jsonl").posts
+    assert pages.num_rows == 2
+    assert pages.slice(0, 1).drop_columns("scraped_at").equals(one.drop_columns("scraped_at"))
+
+
+@pytest.mark.parametrize("given", sorted(FILES))
+def test_the_map_of_another_exporter_is_refused(read_bytes, given: str) -> None:
+    similar = [{"tiktok_api", "tiktok_web"}, {"apify_tiktok", "trending_json"}]
+    for name in shipped_maps():
+        if name == given or {name, given} in similar or shipped_maps()[name].one_post_per_file:
+            continue
+        with pytest.raises(SourceError, match=f"not a file of {name}, but one of {given}"):
+            read_bytes(name, FILES[given])
+
+
+def test_names_that_mean_a_column_are_read_without_a_map(read_bytes) -> None:
+    content = "Video ID;User Name;View Count;Likes;Published At;Description\nx1;bob;1.2K;7;2024-05-01 10:00;hi\n"
+    parsed = read_bytes(None, content)
+    [post] = parsed.posts.to_pylist()
+    assert (post["post_id"], post["author_id"], post["views"], post["likes"]) == ("x1", "bob", 1200, 7)
+    assert (post["caption"], post["posted_at"]) == ("hi", datetime(2024, 5, 1, 10, tzinfo=UTC))
+    nested = {"result": {"items": [{"videoId": "x1", "stats": {"views": 5}, "channel": {"username": "bob"}}]}}
+    [post] = read_bytes(None, json.dumps(nested)).posts.to_pylist()
+    assert (post["post_id"], post["views"]) == ("x1", 5)
+
+
+def test_arrays_of_several_keys_are_read_alike(read_bytes) -> None:
+    rows = {"de": [{"id": "1", "views": 1}], "fr": [{"id": "2", "views": 2}, {"id": "3", "views": 3}]}
+    assert read_bytes(None, json.dumps({"countries": rows})).posts["post_id"].to_pylist() == ["1", "2", "3"]
+
+
+def test_a_file_of_no_exporter_says_what_it_has(read_bytes) -> None:
+    with pytest.raises(SourceError, match="of no known exporter.*It has: user, plays"):
+        read_bytes(None, '{"user": "a", "plays": 1}\n{"user": "b", "plays": 2}\n')
+
+
+MAP = {
+    "rows": "data.list[]",
+    "post_id": "key",
+    "author_id": "=bob",
+    "caption": "texts[0].value + more",
+    "hashtags": "tags[].t | words",
+    "views": "exact.n | counts/views",
+    "likes": {"path": "likes", "values": {"many": "1000"}},
+    "posted_at": {"path": "day + hour", "dates": "dmy", "zone": "Europe/Berlin"},
+    "scraped_at": "$.meta.at",
+    "sound_id": {"path": "sound", "pattern": "sound-([0-9]+)"},
+    "page_url": "=https://site/{user.name}/{key}",
+    "sound_title": "$file",
+}
+ROW = {
+    "key": "1",
+    "texts": [{"value": "hi"}],
+    "more": "there",
+    "tags": [{"t": "A"}, {"t": "b"}],
+    "counts": {"views": "1.2K"},
+    "likes": "many",
+    "day": "21.05.2025",
+    "hour": "11:44",
+    "sound": "https://x/sound-77?",
+    "user": {"name": "ann"},
+}
+
+
+def test_every_kind_of_expression(read_bytes) -> None:
+    content = json.dumps({"meta": {"at": 1747907085}, "data": {"list": [ROW, {**ROW, "key": "2", "exact": {"n": 7}}]}})
+    for form in (content, json.dumps([json.loads(content)]), json.dumps(json.loads(content), indent=1)):
+        posts = read_bytes("mine", form, columns=MAP, file="folder/name.json").posts.to_pylist()
+        assert [post["views"] for post in posts] == [1200, 7]
+        post = posts[0]
+        assert (post["author_id"], post["caption"], post["hashtags"]) == ("bob", "hi there", ["a", "b"])
+        assert post["posted_at"] == datetime(2025, 5, 21, 9, 44, tzinfo=UTC)
+        assert post["scraped_at"] == datetime(2025, 5, 22, 9, 44, 45, tzinfo=UTC)
+        assert (post["likes"], post["sound_id"], post["sound_title"]) == (1000, "77", "name.json")
+        assert (post["page_url"], post["source"]) == ("https://site/ann/1", "mine")
+
+
+def test_flat_names_and_numbered_columns_stand_for_nested_ones(read_bytes) -> None:
+    columns = {"post_id": "id", "views": "stats.views", "hashtags": "tags[].name", "author_id": "authors[0].id"}
+    for sign in "./":
+        names = [f"stats{sign}views", f"tags{sign}0{sign}name", f"tags{sign}1{sign}name", f"authors{sign}0{sign}id"]
+        table = f"id,{','.join(names)}\n1,5,A,b,x\n2,6,,,y\n"
+        posts = read_bytes("csv", table, columns=columns).posts
+        assert posts["views"].to_pylist() == [5, 6]
+        assert posts["hashtags"].to_pylist() == [["a", "b"], None]
+        assert posts["author_id"].to_pylist() == ["x", "y"]
+    flat = json.dumps([{"id": "1", "stats/views": 5}, {"id": "2", "stats.views": 6}])
+    assert read_bytes("json", flat, columns={"post_id": "id", "views": "stats.views"}).posts["views"].to_pylist() == [
+        5,
+        6,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"post_id": "a[b]"}, "is not a path"),
+        ({"post_id": {"path": "id", "unit2": "ms"}}, "has no option 'unit2'"),
+        ({"post_id": {"pattern": "x"}}, "lacks 'path'"),
+        ({"post_id": {"path": "id", "pattern": "("}}, "is not a regular expression"),
+        ({"post_id": "id", "zone": "Nowhere"}, "no time zone 'Nowhere'"),
+        ({"post_id": "id", "extends": "nothing"}, "no map 'nothing'"),
+    ],
+)
+def test_a_malformed_map_is_refused(read_bytes, columns: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        read_bytes("mine", '[{"id": "1"}]', columns=columns)
+
+
+def test_warnings_of_a_careful_colleague(read_bytes) -> None:
+    posts = [
+        {
+            "post_id": str(7106594312292453001 + n),
+            "views": n,
+            "likes": 3,
+            "posted_at": 1754646400,
+            "scraped_at": 1654646400,
+        }
+        for n in range(5)
+    ]
+    found = list_warnings(read_bytes(None, json.dumps(posts)).findings)
+    assert "3 posts have fewer views than likes" in found
+    assert any(sentence.startswith("5 posts were posted after they were scraped") for sentence in found)
+    assert any(sentence.startswith("5 posts have a posted_at that is hours or days from") for sentence in found)
+
+
+def test_an_address_yields_the_post_and_its_author(read_bytes) -> None:
+    addresses = {
+        "https://www.tiktok.com/@some.one/video/7106594312292453001?is_copy_url=1": ("7106594312292453001", "some.one"),
+        "https://www.tiktok.com/@a/photo/7106594312292453002": ("7106594312292453002", "a"),
+        "https://m.tiktok.com/v/7106594312292453003.html": ("7106594312292453003", None),
+        "https://www.youtube.com/shorts/lCbFs83cEDU?feature=share": ("lCbFs83cEDU", None),
+        "https://www.youtube.com/watch?app=desktop&v=dQw4w9WgXcQ": ("dQw4w9WgXcQ", None),
+        "https://youtu.be/dQw4w9WgXcR": ("dQw4w9WgXcR", None),
+        "https://www.instagram.com/reel/DTsAYevnp7b/": ("DTsAYevnp7b", None),
+        "www.instagram.com/bob/p/DTsAYevnp7c/": ("DTsAYevnp7c", "bob"),
+    }
+    content = "url\n" + "\n".join([*addresses, "https://vm.tiktok.com/ZMabc/"])
+    parsed = read_bytes(None, content)
+    posts = parsed.posts.to_pylist()
+    assert [(post["post_id"], post["author_id"]) for post in posts] == list(addresses.values())
+    assert [post["page_url"] for post in posts] == list(addresses)
+    [reject] = parsed.rejects.to_pylist()
+    assert "is an address without the identifier of a post" in reject["reason"]

@@ -1,0 +1,87 @@
+"""Warnings that a careful colleague would give about posts, and refusals of a map that does not fit."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from viral.errors import SourceError
+from viral.sources.identifiers import count_rounded, times_in_ids
+from viral.sources.parsed import Findings
+from viral.tables.schemas import FROM_ID
+
+VIEWS_BELOW_LIKES = "posts have fewer views than likes"
+POSTED_LATE = "posts were posted after they were scraped: is posted_at another time?"
+FAR_FROM_ID = "posts have a posted_at that is hours or days from the time in their id: another column, or --zone?"
+INEXACT = "posts have a posted_at that is a day or an age in words only"
+FROM_IDS = "posts have no posted_at: the time in their id is stored"
+_LONG_IDS, _ROUNDED_IDS, _TIMED = "long ids", "rounded ids", "posts with two times"
+_INTERNAL = (_LONG_IDS, _ROUNDED_IDS, _TIMED)
+_FAR_SECONDS = 2 * 3600.0  # uploads and drafts lie minutes apart
+_MIN_ROUNDED, _MAX_ROUNDED = 3, 0.2  # 0.2 % of good identifiers look so
+_MIN_UNREADABLE, _MAX_UNREADABLE = 3, 0.5
+_MAX_FAR = 0.5
+_LATE_SECONDS = 60.0  # that two clocks differ
+
+
+def check_posts(posts: pa.Table) -> Findings:
+    """Count the posts that a reader should know about."""
+    warnings = Counter[str]()
+    warnings[VIEWS_BELOW_LIKES] = _count(pc.less(posts["views"], posts["likes"]))
+    late = pc.subtract(posts["posted_at"].cast(pa.int64()), posts["scraped_at"].cast(pa.int64()))
+    warnings[POSTED_LATE] = _count(pc.greater(late, int(_LATE_SECONDS * 1e6)))
+    in_ids = times_in_ids(posts["post_id"].combine_chunks(), posts["page_url"].combine_chunks())
+    stated = pc.if_else(pc.equal(pc.fill_null(posts["posted_at_from"], ""), FROM_ID), None, posts["posted_at"])
+    seconds = np.asarray(pc.fill_null(stated.cast(pa.int64()).cast(pa.float64()), np.nan)) / 1e6
+    distance = np.abs(in_ids - seconds)
+    warnings[FAR_FROM_ID] = int((distance > _FAR_SECONDS).sum())
+    warnings[_TIMED] = int(np.isfinite(distance).sum())
+    origins = posts["posted_at_from"]
+    warnings[FROM_IDS] = _count(pc.equal(origins, FROM_ID))
+    warnings[INEXACT] = _count(pc.is_valid(origins)) - warnings[FROM_IDS]
+    warnings[_ROUNDED_IDS], warnings[_LONG_IDS] = count_rounded(posts["post_id"].combine_chunks())
+    return Findings(warnings=+warnings)
+
+
+def refuse_misfits(findings: Findings, file: str) -> None:
+    """Refuse rows that show that a map does not fit.
+
+    Raises:
+        SourceError: most values of a column cannot be read, or identifiers were rounded.
+    """
+    for column, count in findings.unreadable.items():
+        if count >= _MIN_UNREADABLE and count > _MAX_UNREADABLE * findings.values[column]:
+            raise SourceError(
+                f"{file}: {count} of {findings.values[column]} values of {column} cannot be read, as "
+                f"{findings.examples[column]}; if it is the right column, add --force"
+            )
+    rounded, long = findings.warnings[_ROUNDED_IDS], findings.warnings[_LONG_IDS]
+    if rounded >= _MIN_ROUNDED and rounded > _MAX_ROUNDED * long:
+        raise SourceError(
+            f"{file}: {rounded} of {long} identifiers look rounded, as by a spreadsheet or JavaScript: export them as "
+            "text; if they are right, add --force"
+        )
+
+
+def list_warnings(findings: Findings) -> list[str]:
+    """Return the warnings as sentences, and what could not be read."""
+    counts = dict(findings.warnings)
+    if counts.get(FAR_FROM_ID, 0) <= _MAX_FAR * counts.get(_TIMED, 0):
+        counts.pop(FAR_FROM_ID, None)
+    sentences = [f"{count} {warning}" for warning, count in sorted(counts.items()) if warning not in _INTERNAL]
+    return sentences + list_unreadable(findings.unreadable, findings.examples)
+
+
+def list_unreadable(unreadable: Mapping[str, int], examples: Mapping[str, str]) -> list[str]:
+    """Return one sentence per column with values that could not be read."""
+    return [
+        f"{count} values of {column} could not be read, as {examples[column]}" for column, count in unreadable.items()
+    ]
+
+
+def _count(mask: pa.ChunkedArray) -> int:
+    return int(pc.sum(pc.fill_null(mask, False), min_count=0).as_py())
