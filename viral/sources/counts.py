@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -87,16 +88,18 @@ def parse_counts(raw: pa.Array, locale: str | None = None) -> ParsedColumn:
     return pc.coalesce(numbers, others), faults
 
 
+@lru_cache(maxsize=100_000)  # abbreviated counts repeat from batch to batch
 def _read(text: str, signs: tuple[str, str] | None, language: str) -> int | None:
     words = _normalise(text)
     if words in _HIDDEN:
         return None
-    body = _strip_counted(words)
+    match = _NUMBER.fullmatch(words)
+    body = words if match and _unit(match["unit"], language) else _strip_counted(words)
     if body in _NO_COUNT:
         return 0
     if body.startswith("-"):
         raise ParseError("is negative" if _NUMBER.fullmatch(body[1:].lstrip()) else _NOT_A_COUNT)
-    match = _NUMBER.fullmatch(body.rstrip("+").rstrip())
+    match = match if body is words and match else _NUMBER.fullmatch(body.rstrip("+").rstrip())
     unit = _unit(match["unit"], language) if match else None
     if match is None or unit is None:
         raise ParseError(_NOT_A_COUNT)

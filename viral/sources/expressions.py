@@ -48,25 +48,47 @@ class Path:
             steps += [int(index) if index else None for index in _INDEX.findall(match[2])]
         return tuple(steps)
 
-    @property
+    @cached_property
+    def in_document(self) -> Path:
+        """The path without the `$.` at its start."""
+        return Path(self.text.removeprefix(f"{DOCUMENT}."))
+
+    @cached_property
     def is_list(self) -> bool:
         """Whether the path leads to several values."""
         return None in self.steps or ANY_KEY in self.steps
 
     @cached_property
-    def flat(self) -> tuple[tuple[str, ...], ...]:
-        """The rest of the path from each step on as one key, as a flattened object spells it; empty after a list."""
-        tails = []
-        for start, step in enumerate(self.steps):
-            rest = self.steps[start:]
-            parts = [str(part) for part in rest]
-            single = isinstance(step, str) and len(rest) > 1 and None not in rest and ANY_KEY not in rest
-            tails.append((".".join(parts), "/".join(parts), "_".join(parts)) if single else ())
-        return tuple(tails)
+    def keys(self) -> tuple[str, ...] | None:
+        """Keys of the path, if it has nothing but keys."""
+        keys = tuple(step for step in self.steps if isinstance(step, str) and step != ANY_KEY)
+        return keys if len(keys) == len(self.steps) else None
+
+    @cached_property
+    def flat(self) -> tuple[str, str]:
+        """The path as one key, as a flattened object spells it."""
+        parts = [str(step) for step in self.steps if step is not None]
+        return ".".join(parts), "/".join(parts)
 
     def values(self, row: Any) -> Iterator[Any]:
         """Yield the values in a row of JSON that are neither missing nor empty."""
+        if isinstance(row, dict) and len(self.steps) > 1 and not self.is_list:
+            for key in self.flat:
+                if row.get(key) not in (None, ""):
+                    yield row[key]
+                    return
         yield from _walk(row, self, 0)
+
+    def first(self, row: Any) -> Any:
+        """The first of the values, or None. Paths of keys alone, which are most, are walked at once."""
+        value = row
+        if self.keys is None or type(row) is not dict:
+            return next(self.values(row), None)
+        for key in self.keys:
+            if type(value) is not dict:
+                return next(self.values(row), None)  # None, or an error of the shape
+            value = value.get(key)
+        return next(self.values(row), None) if value is None or value == "" else value
 
 
 def _walk(value: Any, path: Path, start: int) -> Iterator[Any]:
@@ -81,11 +103,7 @@ def _walk(value: Any, path: Path, start: int) -> Iterator[Any]:
         if isinstance(step, int):
             value = value[step] if isinstance(value, list) and step < len(value) else None
         elif isinstance(value, dict):
-            if step in value:
-                value = value[step]
-                continue
-            value = next((value[key] for key in path.flat[at] if key in value), None)
-            break
+            value = value.get(step)
         else:
             raise WrongShapeError(f"{path.text}: expected an object with {step!r}, but it is {describe(value)}")
     if value is not None and value != "":

@@ -71,5 +71,10 @@ def _literal(text: str) -> list[object]:
 
 
 def _normalise(tags: Iterable[str]) -> list[str]:
-    stripped = (unicodedata.normalize("NFC", html.unescape(tag)).strip().lstrip(_HASHES).lower() for tag in tags)
+    stripped = [_composed(tag).strip().lstrip(_HASHES).lower() for tag in tags]
     return list(dict.fromkeys(tag for tag in stripped if tag))  # unique, in order
+
+
+def _composed(tag: str) -> str:
+    tag = html.unescape(tag) if "&" in tag else tag
+    return tag if tag.isascii() else unicodedata.normalize("NFC", tag)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,37 +11,14 @@ import ijson
 import numpy as np
 
 from viral.errors import SourceError
-from viral.sources.expressions import ANY_KEY, Path, WrongShapeError, describe
-from viral.sources.opened import OpenFile, open_utf8, plain_name
+from viral.sources.expressions import ANY_KEY, Path, describe
+from viral.sources.json_head import JsonHead, error_text, keys_before, read_head, rows_at, rows_of
+from viral.sources.opened import OpenFile, open_utf8
 from viral.sources.parsed import MAX_RAW_CHARACTERS, BrokenRow
 from viral.sources.rows import JsonRows, dump_row
 from viral.sources.source_map import default_rows, is_itself
 
-_LINE_SUFFIXES = (".jsonl", ".ndjson", ".jl")
-_HEAD_BYTES = 1 << 20  # enough for 20 posts of 20 kB, from which a file is recognised
 _MAX_NAN_BYTES = 256 << 20  # of a file that is read as a whole: some 2 GB as Python objects
-_MAX_DEPTH = 3  # keys above the array of rows
-
-
-@dataclass(frozen=True)
-class JsonHead:
-    """Start of a JSON file: whether documents are lines or items of an array, the first documents, and their arrays.
-
-    A document that goes on beyond the head is cut.
-    """
-
-    lines: bool
-    array: bool
-    documents: tuple[Any, ...]
-
-    def arrays(self) -> list[str]:
-        """Paths of the arrays of objects in the first document, the shallow ones first."""
-        found = list(_arrays(self.documents[0], "", 0)) if self.documents else []
-        return sorted(found, key=lambda path: path.count("."))
-
-    def rows(self, paths: Sequence[Path]) -> list[tuple[Any, Any]]:
-        """Rows of the first documents, each with its document: those at the first path that a document has."""
-        return [pair for document in self.documents for pair in _rows_of(document, paths)]
 
 
 @dataclass(frozen=True)
@@ -50,26 +26,6 @@ class _Row:
     number: int
     row: Any
     document: Any
-
-
-def read_head(open_file: OpenFile, file: str, encoding: str | None) -> JsonHead:
-    """Read the start of a JSON file. Raises SourceError if it is not JSON, or a single value."""
-    with open_utf8(open_file, file, encoding) as stream:
-        head = stream.read(_HEAD_BYTES)
-    whole = len(head) < _HEAD_BYTES
-    lines = [line for line in head.splitlines() if line.strip()]
-    if plain_name(file).endswith(_LINE_SUFFIXES):
-        return JsonHead(True, False, tuple(_parse_lines(lines if whole else lines[:-1])))
-    if len(lines) > 1 and lines[0].lstrip()[:1] == b"{" and list(_parse_lines(lines[:1])):
-        return JsonHead(True, False, tuple(_parse_lines(lines if whole else lines[:-1])))
-    documents = _parse_whole(head) if whole else None
-    documents = _parse_part(head, file) if documents is None else documents
-    first = documents[0] if documents else None
-    if isinstance(first, list):
-        return JsonHead(False, True, tuple(first if whole else first[:-1] or first))
-    if not isinstance(first, dict):
-        raise SourceError(f"{file} holds no posts: expected objects of JSON, but it holds {describe(first)}")
-    return JsonHead(False, False, tuple(documents))
 
 
 def json_rows(
@@ -101,7 +57,7 @@ def json_rows(
     if head.lines or head.array:
         stream = _lines(open_file, file, encoding) if head.lines else _items(open_file, file, "item", encoding)
         rows = _number(
-            _rows_of(document, paths) if not isinstance(document, BrokenRow) else [document] for document in stream
+            rows_of(document, paths) if not isinstance(document, BrokenRow) else [document] for document in stream
         )
     else:
         rows = _number([_rows_of_object(open_file, file, head, paths, document_paths, encoding)])
@@ -127,37 +83,8 @@ def _one_row(open_file: OpenFile, file: str, paths: Sequence[Path], number: int)
     except (ValueError, RecursionError) as error:  # RecursionError: deeply nested input
         text = content[: 2 * MAX_RAW_CHARACTERS].decode("utf-8", "replace")
         return BrokenRow(number, f"the file is not JSON: {error}", text)
-    [row] = [*_rows_of(document, paths), (None, document)][:1]
+    [row] = [*rows_of(document, paths), (None, document)][:1]
     return _check(_Row(number, row[0], row[1]))
-
-
-def _rows_of(document: Any, paths: Sequence[Path]) -> Iterator[tuple[Any, Any]]:
-    """Yield the rows of a document, each with the document: those at the first path that it has."""
-    rows = next((rows for path in paths if (rows := rows_at(document, path)) is not None), [document])
-    return ((row, document) for row in rows)
-
-
-def rows_at(document: Any, path: Path) -> list[Any] | None:
-    """Rows of a document at a path; None if the document has no such path."""
-    if is_itself(path):
-        return [document]
-    try:
-        first = next(Path(_head(path)).values(document), None) if _head(path) else document
-        if first is None:
-            return None
-        return list(path.values(document))
-    except WrongShapeError:
-        return None
-
-
-def _head(path: Path) -> str:
-    """Keys of a path before its first array or any key, joined by dots."""
-    keys = []
-    for step in path.steps:
-        if step is None or step == ANY_KEY:
-            break
-        keys.append(str(step))
-    return ".".join(keys)
 
 
 def _rows_of_object(
@@ -174,7 +101,7 @@ def _rows_of_object(
         keys = ", ".join(list(head.documents[0])[:20])  # 20 keys suffice to recognise a file
         expected = " or ".join(path.text for path in paths)
         raise SourceError(f"{file} holds no posts: expected them at {expected}; it holds {keys}")
-    rest = path.steps[len(_head(path).split(".")) if _head(path) else 0 :]
+    rest = path.steps[len(keys_before(path).split(".")) if keys_before(path) else 0 :]
     if is_itself(path) or not rest:
         yield from (
             (row, document)
@@ -183,7 +110,7 @@ def _rows_of_object(
         )
         return
     document = _envelope(open_file, file, document_paths, encoding)
-    prefix = ".".join(filter(None, [_head(path), "item" if rest[0] is None else ""]))
+    prefix = ".".join(filter(None, [keys_before(path), "item" if rest[0] is None else ""]))
     inner = Path(_join(rest[1:]))
     for item in _items(open_file, file, prefix, encoding, pairs=rest[0] == ANY_KEY):
         if isinstance(item, BrokenRow):
@@ -195,7 +122,7 @@ def _rows_of_object(
 def _whole(document: Any, path: Path) -> Iterator[tuple[Any, Any]]:
     if isinstance(document, BrokenRow):
         return iter([(document, None)])
-    return _rows_of(document, [path])
+    return rows_of(document, [path])
 
 
 def _join(steps: Sequence[str | int | None]) -> str:
@@ -235,7 +162,7 @@ def _items(open_file: OpenFile, file: str, prefix: str, encoding: str | None, *,
             rest = [] if pairs else _items_with_nan(open_file, file, prefix, encoding)[count:]
             yield from rest
             if not rest:
-                yield BrokenRow(0, f"the JSON breaks off here, later rows are lost: {_message(error)}", "")
+                yield BrokenRow(0, f"the JSON breaks off here, later rows are lost: {error_text(error)}", "")
 
 
 def _items_with_nan(open_file: OpenFile, file: str, prefix: str, encoding: str | None) -> list[Any]:
@@ -300,63 +227,3 @@ def _batches(rows: Iterable[_Row | BrokenRow], file: str, size: int) -> Iterator
 def _json_rows(good: Sequence[_Row], broken: Sequence[BrokenRow], files: Sequence[str]) -> JsonRows:
     numbers = np.array([row.number for row in good], np.int64)
     return JsonRows([row.row for row in good], numbers, [row.document for row in good], files, broken)
-
-
-def _parse_lines(lines: Iterable[bytes]) -> Iterator[Any]:
-    for line in lines:
-        try:
-            document = json.loads(line)
-        except (ValueError, RecursionError):
-            continue
-        yield from document if isinstance(document, list) else [document]
-
-
-def _parse_whole(content: bytes) -> list[Any] | None:
-    try:
-        return [json.loads(content)]
-    except (ValueError, RecursionError):
-        return None
-
-
-def _parse_part(content: bytes, file: str) -> list[Any]:
-    """Parse the first document as far as it goes."""
-    builder, depth, events = ijson.ObjectBuilder(), 0, 0
-    try:
-        for event, value in ijson.basic_parse(io.BytesIO(content), multiple_values=True, use_float=True):
-            builder.event(event, value)
-            depth += event.startswith("start_") - event.startswith("end_")
-            events += 1
-            if not depth:
-                break
-    except ijson.JSONError as error:
-        if events < 2:
-            raise SourceError(f"{file} is not JSON: {_message(error)}") from None
-    return [builder.value] if events else []
-
-
-def _arrays(value: Any, path: str, depth: int) -> Iterator[str]:
-    """Paths of the arrays of objects within a value; `*` where several keys hold arrays of the same objects."""
-    if not isinstance(value, dict) or depth > _MAX_DEPTH:
-        return
-    arrays = {key: inner[0].keys() for key, inner in value.items() if _holds_objects(inner)}
-    if len(arrays) > 1 and len(set.intersection(*map(set, arrays.values()))) * 2 > len(
-        set.union(*map(set, arrays.values()))
-    ):
-        yield f"{path}.{ANY_KEY}[]".lstrip(".")
-        return
-    for key, inner in value.items():
-        below = f"{path}.{key}".lstrip(".")
-        if key in arrays:
-            yield f"{below}[]"
-        else:
-            yield from _arrays(inner, below, depth + 1)
-
-
-def _holds_objects(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and isinstance(value[0], dict)
-
-
-def _message(error: Exception) -> str:
-    reason: Any = error.args[0] if error.args else error
-    text = (reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)).strip()
-    return text.splitlines()[0] if text else "it ends too early"

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from viral.errors import ConfigError, SourceError
-from viral.sources import csv_file, json_file, parquet_file
+from viral.sources import csv_file, json_head, parquet_file
 from viral.sources.common_names import COMMON_NAMES
 from viral.sources.csv_file import CsvHead
 from viral.sources.expressions import Expression, Path, WrongShapeError, parse_expression
-from viral.sources.json_file import JsonHead
+from viral.sources.json_head import JsonHead
 from viral.sources.opened import CSV, JSON, PARQUET, OpenFile, detect_format, plain_name
 from viral.sources.rows import JsonRows, Rows, Titles
 from viral.sources.source_map import YT_DLP, CsvLayout, SourceMap, default_rows, shipped_maps
@@ -61,7 +61,7 @@ def read_sample(
         return Sample(
             file, PARQUET, titles=rows.titles, values={name: rows.columns[name].to_pylist() for name in rows.columns}
         )
-    return Sample(file, JSON, json=json_file.read_head(open_file, file, encoding))
+    return Sample(file, JSON, json=json_head.read_head(open_file, file, encoding))
 
 
 def recognise(sample: Sample) -> SourceMap:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
@@ -18,7 +18,6 @@ from viral.sources.expressions import DOCUMENT, FILE_NAME, Path, WrongShapeError
 from viral.sources.parsed import BrokenRow
 from viral.sources.values import Faults
 
-_INTO_DOCUMENT = f"{DOCUMENT}."
 _NUMBERED = re.compile(r"\.(\d+)(?=\.|$)")
 
 
@@ -58,10 +57,13 @@ class JsonRows:
     documents: Sequence[Any]
     files: Sequence[str]
     broken: Sequence[BrokenRow] = ()
+    _known: dict[str, bool] = field(default_factory=dict, compare=False)
 
     def has(self, path: Path) -> bool:
         """Whether a row has a value at the path."""
-        return any(value is not None for value in self.objects(path))
+        if path.text not in self._known:
+            self._known[path.text] = any(value is not None for value in self._objects(path))
+        return self._known[path.text]
 
     def texts(self, path: Path) -> tuple[pa.Array, Faults]:
         """Single values as text; objects and arrays are faults."""
@@ -77,27 +79,26 @@ class JsonRows:
 
     def objects(self, path: Path) -> list[Any]:
         """Values at the path; None where the row has another shape."""
-        found: list[Any] = []
+        return list(self._objects(path))
+
+    def _objects(self, path: Path) -> Iterator[Any]:
         for i in range(len(self.rows)):
             try:
-                found.append(self._value(i, path, every=path.is_list))
+                yield self._value(i, path, every=path.is_list)
             except WrongShapeError:
-                found.append(None)
-        return found
+                yield None
 
     def raw(self, index: int) -> object:
         """The row."""
         return self.rows[index]
 
     def _value(self, i: int, path: Path, *, every: bool = False) -> Any:
-        if path.text == FILE_NAME:
-            return self.files[i].rpartition("/")[2]
-        if path.text.startswith(_INTO_DOCUMENT):
-            path, row = Path(path.text.removeprefix(_INTO_DOCUMENT)), self.documents[i]
-        else:
-            row = self.rows[i]
-        values = path.values(row)
-        return list(values) if every else next(values, None)
+        row = self.rows[i]
+        if path.text[0] == DOCUMENT:
+            if path.text == FILE_NAME:
+                return self.files[i].rpartition("/")[2]
+            path, row = path.in_document, self.documents[i]
+        return list(path.values(row)) or None if every else path.first(row)
 
 
 def _text(value: object, path: Path) -> str:
