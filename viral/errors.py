@@ -128,7 +128,7 @@ class NoVideoStreamError(PostError):
 class UnsupportedCodecError(PostError):
     """The video codec is not supported, or the video is encrypted."""
 
-    reason, meaning = "unsupported_codec", "no installed decoder knows the video codec, or the video is encrypted"
+    reason, meaning = "unsupported_codec", "no decoder knows the video codec (as bytevc2), or the video is encrypted"
 
 
 class TooLongError(PostError):
@@ -197,4 +197,6 @@ def reasons() -> dict[str, str]:
     codes["truncated"] = "the file ends before its declared duration; the rest was used"
     codes["damaged"] = "some pictures could not be decoded; others stand in for them"
     codes["audio_failed"] = "the sound could not be decoded; the rest was used"
+    codes["audio_missing"] = "the file has no sound, though its header or its scrape (acodec) names some"
+    codes["hdr"] = "the video may be HDR, but names no transfer function: its brightness and colours are uncertain"
     return codes

@@ -26,7 +26,7 @@ from viral.tables.bucketed import BucketedTable, shard_of
 from viral.tables.places import posts_table
 
 POST_COLUMNS = (
-    *("post_id", "video_uri", "caption", "hashtags"),
+    *("post_id", "video_uri", "has_sound", "caption", "hashtags"),
     *("posted_at", "author_followers", "sound_original"),
 )
 
@@ -156,4 +156,10 @@ def extraction_request(post: dict[str, Any]) -> ExtractionRequest:
         sound_posts_before=post.get("sound_posts_before"),
         sound_uses_before=post.get("sound_uses_before"),
     )
-    return ExtractionRequest(post["post_id"], post["video_uri"], context, attempt=post.get("attempt", 0))
+    return ExtractionRequest(
+        post["post_id"],
+        post["video_uri"],
+        context,
+        attempt=post.get("attempt", 0),
+        has_sound=post.get("has_sound"),
+    )

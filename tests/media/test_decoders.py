@@ -33,7 +33,7 @@ def probed(path: str) -> Probe:
 def by_pyav(path: str, numbers: list[int]) -> dict[int, np.ndarray]:
     with open_container(path) as container:
         file = probe(container, [], MediaLimits())
-        scaler = Scaler(file.geometry)
+        scaler = Scaler(file.geometry, file.colour)
         return {number: scaler.to_rgb(frame) for number, frame in pyav_frames(file.coded, numbers, file.index)}
 
 

@@ -19,7 +19,7 @@ def both(path: str, size: Size, fit: Fit) -> tuple[np.ndarray, np.ndarray]:
     """The first frame: by the scaler, and by resizing its RGB."""
     with open_container(path) as container:
         file = probe(container, [], MediaLimits())
-        scaler = Scaler(file.geometry)
+        scaler = Scaler(file.geometry, file.colour)
         ((_, frame),) = pyav_frames(file.coded, [0], file.index)
         return scaler.resize(frame, size, fit), resize(scaler.to_rgb(frame), size, fit)
 

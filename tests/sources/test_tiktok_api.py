@@ -46,6 +46,7 @@ def test_every_field_has_its_column(read_bytes):
         "author_followers": 427701,
         "page_url": "https://www.tiktok.com/@zg.520/video/7513039993741397256",
         "video_uri": None,
+        "has_sound": None,
     }
 
 

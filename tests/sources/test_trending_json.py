@@ -62,6 +62,7 @@ def test_every_field_has_its_column(read_bytes):
         "author_followers": None,
         "page_url": "https://www.tiktok.com/@somebody/video/6907228749016714497",
         "video_uri": None,
+        "has_sound": None,
     }
 
 

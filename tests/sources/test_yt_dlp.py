@@ -56,7 +56,14 @@ def test_every_field_has_its_column(read_bytes):
         "author_followers": 1200,
         "page_url": "https://www.tiktok.com/@leenabhushan/video/6748451240264420610",
         "video_uri": "s3://bucket/raw/leena [6748451240264420610].mp4",
+        "has_sound": None,
     }
+
+
+def test_the_audio_codec_says_whether_there_is_sound(read_bytes):
+    for codec, expected in (("aac", True), ("none", False), (None, None)):
+        parsed = read_bytes("yt_dlp", json.dumps(INFO | {"acodec": codec}), file=FILE)
+        assert parsed.posts["has_sound"].to_pylist() == [expected]
 
 
 def test_the_day_and_the_title_serve_where_nothing_better_is_there(read_bytes):

@@ -87,6 +87,8 @@ class Craft(ExtractorSpec):
         video = media.frames(self.video_frames) if media else None
         if media is None or opening is None or video is None or not len(opening.data) or not len(video.data):
             return None
+        if media.facts.uncertain_light:  # no value of brightness would be comparable with that of other videos
+            return None
         of_opening, of_video = _appearance(opening.data), _appearance(video.data)
         difference = [of_opening[i] - of_video[i] for i in (0, 2)]  # of brightness and colourfulness
         pace, opening_pace = self._pace(media, opening, video), _opening_pace(media, opening)

@@ -92,7 +92,8 @@ class Pipeline:
 
 def _extracted(post: DecodedPost, media: Media, encoded: EncodedBatch, index: int) -> ExtractionResult:
     errors = encoded.errors[index]
-    reasons = [*media.partial, *([ExtractorError.reason] if errors else [])]
+    reasons = [*media.partial, *(["audio_missing"] if post.audio_missing else [])]
+    reasons += [ExtractorError.reason] if errors else []
     seconds_per_post = {name: seconds / len(encoded.vectors) for name, seconds in encoded.seconds.items()}
     return ExtractionResult(
         post.request.post_id,

@@ -19,6 +19,7 @@ class ExtractionRequest:
         requests: what to read from the file; None: the requests of the `MediaReader`.
         window: read the file as if it had been cut to this window.
         attempt: number of this attempt at the post, from 0.
+        has_sound: whether the scrape says that the video has sound; None if it says nothing.
     """
 
     post_id: str
@@ -27,6 +28,7 @@ class ExtractionRequest:
     requests: tuple[Request, ...] | None = None
     window: ClipWindow | None = None
     attempt: int = 0
+    has_sound: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -67,3 +69,9 @@ class DecodedPost:
     stage_seconds: Mapping[str, float] = field(default_factory=dict)
     extractors: tuple[str, ...] | None = None
     reused: ExtractionResult | None = None
+
+    @property
+    def audio_missing(self) -> bool:
+        """Whether the file lacks the sound that the scrape says it has."""
+        facts = self.media.facts if self.media and not self.request.window else Facts()
+        return bool(self.request.has_sound) and facts.video_codec is not None and facts.audio_codec is None

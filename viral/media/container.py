@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import mmap
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +31,9 @@ CONTAINERS = (
 )
 # Codecs of pictures: a track of one of them beside another video track is a poster.
 STILL_CODECS = {"mjpeg", "png", "bmp", "webp", "tiff", "jpegls", "jpeg2000"}
+# Handler of a video track, and the code of its format, in the boxes of an MP4 file (ISO/IEC 14496-12).
+_SAMPLE_ENTRY = re.compile(rb"hdlr.{8}vide.*?stsd.{12}([!-~]{4})", re.DOTALL)
+_CODEC_NAMES = {"bvc2": "bytevc2, which only TikTok's own players decode"}
 OPTIONS = {"protocol_whitelist": "file", "format_whitelist": CONTAINERS}
 
 
@@ -90,7 +95,7 @@ def video_stream(container: InputContainer) -> VideoStream:
     default = Disposition.default
     stream = max(streams, key=lambda s: (not _is_still(s), bool(s.disposition & default), s is best))
     if stream.codec_context is None:
-        raise UnsupportedCodecError("there is no decoder for the video codec")
+        raise UnsupportedCodecError(f"there is no decoder for the video codec{_codec_name(container.name)}")
     stream.codec_context.thread_count = 1
     return stream
 
@@ -99,6 +104,14 @@ def _video_streams(container: InputContainer) -> list[VideoStream]:
     from av.stream import Disposition
 
     return [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+
+
+def _codec_name(path: str) -> str:
+    """Name of the codec of an MP4 file that ffmpeg does not know, after a space; empty for other containers."""
+    with Path(path).open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        match = _SAMPLE_ENTRY.search(data)
+        code = match[1].decode("ascii") if match else ""
+    return f" {_CODEC_NAMES.get(code, code)}" if code else ""
 
 
 def _is_still(stream: VideoStream) -> bool:

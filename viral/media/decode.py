@@ -102,7 +102,7 @@ def _decode_frames(
         with suppress(DecordRefusedError):
             images = decord_frames(path, shapes, probed)
             return {n: {shape: resize(image, *shape) for shape in shapes[n]} for n, image in images}, DECORD, False
-    scaler = Scaler(probed.geometry)
+    scaler = Scaler(probed.geometry, probed.colour)
     decoded: FramesByIndex = {}
     corrupt = False
     for number, frame in pyav_frames(probed.coded, shapes, probed.index):
@@ -142,5 +142,11 @@ def _partial_reasons(
                 truncated |= is_truncated(probed.seen_seconds, float(times[stand_in - first]))
             else:
                 damaged |= bool(abs(times[number - first] - times[stand_in - first]) > DAMAGED_SECONDS)
-    reasons = {"truncated": truncated, "damaged": damaged, "audio_failed": probed.audio is None}
+    reasons = {
+        "truncated": truncated,
+        "damaged": damaged,
+        "audio_failed": probed.audio is None,
+        "audio_missing": probed.audio_missing,
+        "hdr": probed.colour.unknown,
+    }
     return tuple(reason for reason, applies in reasons.items() if applies)

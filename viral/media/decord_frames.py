@@ -50,12 +50,12 @@ def is_trusted(probe: Probe) -> bool:
     """Whether decord decodes this kind of file correctly: tests compare it with a decode of whole files.
 
     Decord counts packets after a key frame, so with open groups of pictures, MPEG-TS and some Matroska files it
-    silently returns wrong frames. With high bit depths and interlaced video it returns wrong colours. It turns frames,
-    but neither mirrors them nor makes their pixels square.
+    silently returns wrong frames. With high bit depths, interlaced video and HDR it returns wrong colours. It turns
+    frames, but neither mirrors them nor makes their pixels square.
     """
     index, geometry = probe.index, probe.geometry
     upright = geometry.orientation.exact and not geometry.orientation.mirrored
-    as_shown = upright and geometry.square_pixels and geometry.progressive_8bit
+    as_shown = upright and geometry.square_pixels and geometry.progressive_8bit and not probe.colour.hdr
     return probe.container.startswith("mov,mp4") and index.exact and index.closed_gops and as_shown
 
 

@@ -19,6 +19,8 @@ def collect_facts(path: str, probe: Probe, decoder: str | None) -> Facts:
         width=probe.geometry.width,
         height=probe.geometry.height,
         rotation=probe.geometry.orientation.rotation,
+        transfer=probe.colour.transfer,
+        hdr=probe.colour.hdr,
         fps=probe.fps,
         declared_seconds=probe.declared_seconds,
         seen_seconds=probe.seen_seconds,

@@ -16,6 +16,7 @@ class Facts:
     """Facts of a file, the columns of `schemas.FACTS`. `width` and `height` are those after rotation.
 
     `declared_seconds` is the duration in the header, if any; `seen_seconds` is the end time of the last packet.
+    `transfer` and `hdr`: see `media.colour.Colour`.
     """
 
     container: str | None = None
@@ -24,12 +25,19 @@ class Facts:
     width: int | None = None
     height: int | None = None
     rotation: int | None = None
+    transfer: str | None = None
+    hdr: bool | None = None
     fps: float | None = None
     declared_seconds: float | None = None
     seen_seconds: float | None = None
     decoder: str | None = None
     bytes: int | None = None
     sha256: str | None = None
+
+    @property
+    def uncertain_light(self) -> bool:
+        """Whether the video may be HDR without saying so: the brightness and colours of its frames are uncertain."""
+        return bool(self.hdr) and self.transfer is None
 
 
 @dataclass(frozen=True)
@@ -76,7 +84,7 @@ class Media:
     """Result of a decode pass: one track per request of the sampling plan, and the facts of the file.
 
     `tracks` lacks the requests that the file cannot answer, for example audio of a silent video. `partial` lists the
-    reason codes of failures that leave the rest of the file usable: `truncated`, `audio_failed`.
+    reason codes of failures that leave the rest of the file usable, `truncated` for example.
     """
 
     facts: Facts

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from viral.errors import TooLargeError, UnreadableError, UnsupportedCodecError
 from viral.media.audio import AudioDecoder
 from viral.media.clock import STRAY, Clock, Span, declared_seconds
+from viral.media.colour import Colour, container_tags
 from viral.media.container import audio_stream, read_packets, video_stream
 from viral.media.damage import DamageCheck
 from viral.media.geometry import FrameGeometry
@@ -40,7 +41,7 @@ class Probe:
 
     `index` covers the whole video track, which decoding needs; everything else is trimmed to the window. `audio` has
     one track per rate; None if the audio could not be decoded. `truncated`: the file ends before its header says.
-    `damaged`: a packet of the video is no picture.
+    `damaged`: a packet of the video is no picture. `audio_missing`: the header has an audio track, which is empty.
     """
 
     container: str
@@ -51,9 +52,11 @@ class Probe:
     seen_seconds: float
     truncated: bool
     damaged: bool
+    audio_missing: bool
     index: FrameIndex
     trimmed: TrimmedTrack
     geometry: FrameGeometry
+    colour: Colour
     audio: dict[int, Audio] | None
     coded: CodedVideo
 
@@ -84,7 +87,8 @@ class _Prober:
     ) -> None:
         self._container, self._limits, self._window = container, limits, window
         self._video, audio = video_stream(container), audio_stream(container)
-        self._audio, self._has_audio = audio, window is None  # with a window, its packets decide
+        self._audio, self._audio_seen, self._has_audio = audio, False, False  # its packets decide
+        self._container_tags = container_tags(self._video.codec_context)  # a decoded frame may reset them
         width, height = self._video.codec_context.width, self._video.codec_context.height
         if width * height > limits.max_pixels:
             raise self._too_large(width, height)
@@ -141,9 +145,11 @@ class _Prober:
             seen_seconds=window.length(seen) if window else seen,
             truncated=clock.is_truncated(window),
             damaged=self._damaged,
+            audio_missing=self._audio is not None and not self._audio_seen,
             index=index,
             trimmed=trim_frames(index, window, seen),
             geometry=geometry,
+            colour=Colour.of(self._first_frames[0], self._container_tags),
             audio=self._decoded_audio(),
             coded=CodedVideo(
                 self._container.name, decoder, self._cached, self._fed, tuple(self._first_frames), seekable
@@ -151,6 +157,7 @@ class _Prober:
         )
 
     def _add_audio(self, packet: Packet[Stream], span: Span | None) -> None:
+        self._audio_seen, self._has_audio = True, self._has_audio or self._window is None
         if span is STRAY:
             return
         if self._window is not None:
@@ -182,7 +189,7 @@ class _Prober:
             self._cached.append(packet)
 
     def _decoded_audio(self) -> dict[int, Audio] | None:
-        if self._no_decoder:
+        if self._no_decoder and self._audio_seen:
             return None
         if self._decoder is None or not self._has_audio:
             return {}

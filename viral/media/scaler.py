@@ -14,18 +14,19 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from av.video.reformatter import VideoReformatter
 
+    from viral.media.colour import Colour
     from viral.media.geometry import FrameGeometry
 
 
 class Scaler:
-    """Converts decoded frames of one video to upright RGB with square pixels.
+    """Converts decoded frames of one video to upright RGB with square pixels, and HDR to SDR.
 
     `resize` makes no RGB frame at full size, which is faster. On real videos the result differs from that of resizing a
     full frame by 1 of 255 on average, because swscale makes full frames that much too dark.
     """
 
-    def __init__(self, geometry: FrameGeometry) -> None:
-        self._orientation = geometry.orientation
+    def __init__(self, geometry: FrameGeometry, colour: Colour) -> None:
+        self._orientation, self._colour = geometry.orientation, colour
         self._size = (geometry.height, geometry.width)
         self._reformatters: dict[Size, VideoReformatter] = {}
 
@@ -47,9 +48,13 @@ class Scaler:
         from av.video.reformatter import VideoReformatter
 
         height, width = as_coded(size, self._orientation)
+        hdr = self._colour.tone_mapped
         # By default swscale halves the chroma resolution of the small frame, and rounds differently from CPU to CPU.
-        flags = Flag.BILINEAR | Flag.FULL_CHR_H_INT | Flag.ACCURATE_RND | Flag.BITEXACT if exact else Flag.BILINEAR
+        precise = Flag.FULL_CHR_H_INT | Flag.ACCURATE_RND | Flag.BITEXACT
+        flags = Flag.BILINEAR | precise if exact or hdr else Flag.BILINEAR
         # A reformatter caches the filter of its last call, so there is one per size.
         reformatter = self._reformatters.setdefault((height, width), VideoReformatter())
-        scaled = reformatter.reformat(frame, width, height, "rgb24", interpolation=flags, threads=1)
-        return self._orientation.apply(scaled.to_ndarray().astype(np.uint8, copy=False))
+        form = "rgb48le" if hdr else "rgb24"  # one of 256 steps of HDR is several of SDR
+        image = reformatter.reformat(frame, width, height, form, interpolation=flags, threads=1).to_ndarray()
+        sdr = self._colour.to_sdr(image) if hdr else image.astype(np.uint8, copy=False)
+        return self._orientation.apply(sdr)

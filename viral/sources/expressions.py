@@ -151,7 +151,7 @@ class Expression:
     Args:
         alternatives: in order of preference.
         pattern: regular expression; its first group, or else the whole match, replaces the text.
-        values: text → text that replaces it.
+        values: text → text that replaces it; `*` stands for any other.
         settings: reading settings of this column alone, by name: `locale`, `zone`, `dates`, `unit`.
     """
 

@@ -32,11 +32,13 @@ POSTS = pa.schema(
         pa.field("author_followers", pa.int64()),
         pa.field("page_url", pa.string()),
         pa.field("video_uri", pa.string()),
+        pa.field("has_sound", pa.bool_()),
     ]
 )
 """One scraped post. Counts, `sound_uses` (posts with that sound) and `author_followers` are as of `scraped_at`, or of
-the last scrape that knew them; `video_uri` is a key below the root, an absolute path, or an `s3://` URI.
-`posted_at_from` says where an inexact `posted_at` is from: `FROM_ID`, `FROM_DAY` or `FROM_AGE`."""
+the last scrape that knew them; `video_uri` is a key below the root, an absolute path, or an `s3://` URI; `has_sound` is
+what the scrape says of the video's format. `posted_at_from` says where an inexact `posted_at` is from: `FROM_ID`,
+`FROM_DAY` or `FROM_AGE`."""
 
 FROM_ID, FROM_DAY, FROM_AGE = "id", "day", "age"
 """The time was taken from the identifier of the post; is a day without a time; was computed from an age in words."""
@@ -106,6 +108,8 @@ FACTS = pa.schema(
         pa.field("width", pa.int32()),
         pa.field("height", pa.int32()),
         pa.field("rotation", pa.int32()),
+        pa.field("transfer", pa.string()),
+        pa.field("hdr", pa.bool_()),
         pa.field("fps", pa.float64()),
         pa.field("declared_seconds", pa.float64()),
         pa.field("seen_seconds", pa.float64()),
@@ -114,7 +118,8 @@ FACTS = pa.schema(
         pa.field("sha256", pa.string()),
     ]
 )
-"""Properties of a media file; `width` and `height` are as displayed, after rotation."""
+"""Properties of a media file; `width` and `height` are as displayed, after rotation. `transfer` is the transfer
+function by its name in ffmpeg, null if the file names none; `hdr` is whether the video is HDR, or may be."""
 
 _ATTEMPT = pa.schema(
     [
