@@ -217,7 +217,7 @@ def _add_counts(summary: FetchSummary, counts: Counter[tuple[str, str, str]], si
         setattr(summary, kind, getattr(summary, kind) + count)
         host_counts = summary.hosts.setdefault(host, {})
         host_counts[kind] = host_counts.get(kind, 0) + count
-        if status != "done":
+        if reason not in ("", FEED):
             _add_reasons(summary, reason, count)
 
 

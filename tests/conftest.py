@@ -250,10 +250,12 @@ class Website:
 
 
 @pytest.fixture
-def website() -> Iterator[Website]:
-    """A website of this machine, as a process of its own."""
+def website(tmp_path: Path) -> Iterator[Website]:
+    """A website of this machine, as a process of its own; below `files/` lies the folder `site` of the test."""
     script = Path(__file__).with_name("website.py")
-    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [sys.executable, str(script), str(tmp_path / "site")], stdout=subprocess.PIPE, text=True
+    ) as process:
         try:
             assert process.stdout is not None
             yield Website(int(process.stdout.readline()))

@@ -1,6 +1,7 @@
 """A small website with faults, run as a process: `python website.py` prints the port it listens on.
 
-It listens on 127.0.0.1 and 127.0.0.2, to serve two hosts. The first part of a path selects a method `at_*` below;
+With a folder as argument, `/files/…` are its files. It listens on 127.0.0.1 and 127.0.0.2, to serve two hosts. The
+first part of a path selects a method `at_*` below;
 `/log` returns all requests so far as `[seconds, host, path, headers]`, and the bytes sent per path.
 """
 
@@ -13,6 +14,7 @@ import threading
 import time
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 LOG: list[list[object]] = []
@@ -106,6 +108,19 @@ class Site(BaseHTTPRequestHandler):
 
     def at_circle(self) -> None:
         self.answer(b"", 302, Location=self.path)
+
+    def at_files(self) -> None:
+        """/files/PATH: a file of the folder that this website got as argument, or the part of it that was asked for."""
+        path = Path(sys.argv[1], *self.steps[1:])
+        if not path.is_file():
+            self.at_nothing()
+            return
+        body, asked = path.read_bytes(), self.headers.get("Range", "").removeprefix("bytes=").partition("-")
+        if not asked[1]:
+            self.answer(body)
+            return
+        start, stop = int(asked[0]), int(asked[2] or len(body) - 1)
+        self.answer(body[start : stop + 1], 206, Content_Range=f"bytes {start}-{stop}/{len(body)}")
 
     def at_html(self) -> None:
         """A page with the videos of `src`, separated by commas; by default without any."""

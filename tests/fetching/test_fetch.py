@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fetching.renditions import write
 from viral.fetching.fetch import FEED, FetchTask
 from viral.storage.store import Store
 from viral.tables.schemas import FETCHES
@@ -127,14 +128,16 @@ def test_a_redirect_to_an_allowed_host(fetcher, website):
 
 
 def test_the_video_of_a_page(fetch, website, tmp_path):
-    result = fetch(website("html/post-1?src=/video/inside"))
+    write(tmp_path / "site" / "inside.mp4")
+    result = fetch(website("html/post-1?src=/files/inside.mp4"))
     assert (result.status, result.reason) == ("done", None)
     [file] = (tmp_path / "root" / "videos").glob("*.info.json")
     info = json.loads(file.read_text())
     assert info["title"].startswith("My page")
-    assert info["webpage_url"] == website("html/post-1?src=/video/inside")
+    assert info["webpage_url"] == website("html/post-1?src=/files/inside.mp4")
     assert info["id"] == result.sha256  # the generic extractor's name is not unique
     assert not {"formats", "http_headers", "cookies", "url"} & set(info)
+    assert fetch(website("html/post-2?src=/video/inside")).reason == "unreadable"  # stored, and flagged
 
 
 def test_a_page_leads_nowhere_else(fetch, website):

@@ -29,4 +29,8 @@ class Deadline:
         """Sleep, and extend the deadline by the same time."""
         if seconds > 0:
             time.sleep(seconds)
-            self._end += seconds  # the URL does not cause the wait
+            self.extend(seconds)
+
+    def extend(self, seconds: float) -> None:
+        """Extend the deadline by a wait that the URL does not cause."""
+        self._end += seconds

@@ -15,19 +15,22 @@ from types import TracebackType
 from typing import Any, Self
 
 from viral.config import Settings
-from viral.errors import FetchError, HostNotAllowedError, PostError, UnreadableError
+from viral.errors import FetchError, HostNotAllowedError, PostError
 from viral.fetching.cookies import cookie_jar
 from viral.fetching.deadline import Deadline
 from viral.fetching.download import Download, download
 from viral.fetching.hosts import AllowedHosts
 from viral.fetching.http import LimitedClient
+from viral.fetching.page_video import PageDownloader
 from viral.fetching.pages import Feed, PageReader
 from viral.fetching.rate_limit import RateLimiter
 from viral.fetching.sidecar import info_json, info_key, video_key
 from viral.storage.store import Store, one_line, storage_errors
+from viral.storage.temporary import remove_abandoned, temporary_folder
 
 FEED = "feed"
 """Value of `reason` for a feed. Its status is `done`, and the URLs that it lists are fetched later."""
+FOLDERS = "viral-fetch-"  # start of the names of temporary folders
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,8 @@ class Fetcher:
         self.store, self.settings, self.connections = store, settings, connections
         self._cookies = cookie_jar(cookie_text)
         self._client = LimitedClient(hosts, settings.fetch, rate_limiter, self._cookies)
+        self._page_downloader = PageDownloader(self._client, settings)
+        remove_abandoned(FOLDERS)
         self._pool = ThreadPoolExecutor(connections)
         self._thread_local = local()  # with a page reader per thread
 
@@ -94,6 +99,7 @@ class Fetcher:
     ) -> None:
         with self._client:
             self._pool.shutdown(cancel_futures=True)  # before the connections close
+            self._page_downloader.close()
 
     def fetch_all(self, tasks: Iterable[FetchTask]) -> Iterator[FetchResult]:
         """Fetch the URLs and yield the results in the order of the tasks, with `connections` tasks in progress."""
@@ -123,10 +129,10 @@ class Fetcher:
             page = pages.read(task.url, deadline)
             if isinstance(page, Feed):
                 return {"reason": FEED, "listed_urls": page.urls}
-            file = download(self._client, page.media_url, path, max_bytes, deadline, page.headers)
-            if file is None:
-                raise UnreadableError(f"{page.media_url} is not a video, although the page names it as one")
-            return self._store(file, path, task, page.info)
+        with storage_errors(tempfile.gettempdir()), temporary_folder(FOLDERS) as folder:
+            video = self._page_downloader.download(page, folder, deadline)
+            stored = self._store(video.file, video.path, task, video.info)
+            return {**stored, "reason": video.reason, "detail": video.detail}
 
     def _store(self, file: Download, path: Path, task: FetchTask, info: Mapping[str, Any] | None) -> dict[str, Any]:
         """Upload the video unless it exists, then its info file, so that every info file has its video."""

@@ -1,43 +1,48 @@
-"""Reading of web pages with yt-dlp: the URL of a page's video, or the URLs that a feed lists.
+"""Reading of web pages with yt-dlp: the formats of a page's video, or the URLs that a feed lists.
 
-yt-dlp only reads pages: `LimitedClient` sends all its requests, within the limits and to allowed hosts only, and the
-video is downloaded like any other file. Only videos offered as one file with sound are supported, not HLS and DASH,
-whose parts ffmpeg would have to join.
+yt-dlp only reads pages: `LimitedClient` sends all its requests, within the limits and to allowed hosts only.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 
 import httpx
 
-from viral.errors import AccessDeniedError, FetchError, NoVideoStreamError, PageError, PostError, TooLongError
+from viral.errors import (
+    AccessDeniedError,
+    FetchError,
+    NoVideoStreamError,
+    PageError,
+    PostError,
+    TooLongError,
+    UnsupportedCodecError,
+)
 from viral.fetching.body import ResponseBody
+from viral.fetching.choices import UNPLAYABLE, Choice, choices
 from viral.fetching.deadline import Deadline
 from viral.fetching.http import LimitedClient, status_error
+from viral.fetching.ydl import youtube_dl
 from viral.storage.store import one_line
 
 if TYPE_CHECKING:
     from http.cookiejar import CookieJar
 
-    from yt_dlp import YoutubeDL
-
 MAX_FEED_URLS = 50_000  # bounds the memory: about 5 MB at 100 bytes per URL
 MAX_HOPS = 5  # pages that refer to another page: more than real sites need, and a loop ends soon
+_NO_FORMAT = "offers no video as a file, in HLS or in DASH that is not encrypted"
 _TRANSFER_HEADERS = ("content-encoding", "content-length", "transfer-encoding")  # yt-dlp gets the decoded body
-_SINGLE_FILE = "b[protocol=https]/b[protocol=http]"  # yt-dlp's selector of the best format with video and sound
 
 
 @dataclass(frozen=True)
 class Page:
-    """Page with one video: the URL of the file, the headers to request it with, and yt-dlp's metadata."""
+    """Page with one video: the formats to download, the best first, and yt-dlp's metadata."""
 
-    media_url: str
-    headers: Mapping[str, str] = field(default_factory=dict)
+    choices: Sequence[Choice]
     info: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -60,7 +65,15 @@ class PageReader:
     def __init__(self, client: LimitedClient, cookies: CookieJar, max_seconds: float) -> None:
         self.client, self.max_seconds = client, max_seconds
         self._deadline, self._responses = Deadline(client.settings.seconds), list[httpx.Response]()
-        self._ydl = _youtube_dl(self._request, cookies)
+        self._ydl = youtube_dl(
+            self._request,
+            noplaylist=True,  # download the video of a page, not its playlist
+            playlist_items="1",
+            format="all",  # `choices` chooses
+            extractor_retries=0,  # LimitedClient retries
+            check_formats=False,  # that would send a request per format
+        )
+        self._ydl.cookiejar = cookies
 
     def close(self) -> None:
         """Close the responses that yt-dlp left open."""
@@ -131,50 +144,6 @@ class PageReader:
         return response
 
 
-def _youtube_dl(send: Any, cookies: CookieJar) -> YoutubeDL:
-    from yt_dlp import YoutubeDL
-    from yt_dlp.networking.common import Request
-
-    class ClientYoutubeDL(YoutubeDL):  # type: ignore[misc]  # yt-dlp has no annotations
-        """yt-dlp that sends all requests with `send`."""
-
-        def urlopen(self, req: Any) -> Any:
-            request = Request(req) if isinstance(req, str) else req
-            merged = Request(
-                request.url, request.data, {**self.params["http_headers"], **request.headers}, method=request.method
-            )
-            return send(merged)
-
-    youtube_dl = ClientYoutubeDL(
-        {
-            "quiet": True,
-            "no_warnings": True,
-            "logger": _SilentLogger(),  # stdout belongs to the command
-            "cachedir": False,  # nothing is stored on the machine
-            "noplaylist": True,  # download the video of a page, not its playlist
-            "playlist_items": "1",
-            "format": _SINGLE_FILE,
-            "extractor_retries": 0,  # LimitedClient retries
-            "allow_unplayable_formats": False,  # these are encrypted
-            "check_formats": False,  # that would send a request per format
-        }
-    )
-    youtube_dl.cookiejar = cookies
-    return youtube_dl
-
-
-class _SilentLogger:
-    """Logger that discards yt-dlp's messages; yt-dlp raises its errors too."""
-
-    def debug(self, message: str) -> None: ...
-
-    def info(self, message: str) -> None: ...
-
-    def warning(self, message: str) -> None: ...
-
-    def error(self, message: str) -> None: ...
-
-
 def _entry_url(entry: Mapping[str, Any]) -> str | None:
     """URL of a feed entry: the page of its video, or the video file if one page has several videos."""
     if entry.get("_type") in ("url", "url_transparent"):
@@ -188,10 +157,12 @@ def _page(info: Mapping[str, Any], url: str, max_seconds: float) -> Page:
         raise NoVideoStreamError(f"{url} is a live stream: fetch it after its end")
     if (info.get("duration") or 0) > max_seconds:
         raise TooLongError(f"{url} lasts {info['duration']:.0f} s, more than media.max_seconds = {max_seconds:g}")
-    if not info.get("url"):
-        raise NoVideoStreamError(f"{url} offers no video as one file")
-    headers = {name: value for name, value in (info.get("http_headers") or {}).items() if str(value).isascii()}
-    return Page(str(info["url"]), headers, info)
+    formats = choices(info.get("formats") or [info])
+    if not formats and UNPLAYABLE in (fmt.get("vcodec") for fmt in info.get("formats") or [info]):
+        raise UnsupportedCodecError(f"{url} offers its video only in {UNPLAYABLE}, for which there is no decoder")
+    if not formats:
+        raise NoVideoStreamError(f"{url} {_NO_FORMAT}")
+    return Page(formats, info)
 
 
 def _page_error(error: Exception, url: str) -> PostError | FetchError:
@@ -209,7 +180,7 @@ def _page_error(error: Exception, url: str) -> PostError | FetchError:
             return AccessDeniedError(f"{url}: {_message(cause)}")
     message = _message(error)
     if "Requested format is not available" in message or "No video formats found" in message:
-        return NoVideoStreamError(f"{url} offers no video as one file")
+        return NoVideoStreamError(f"{url} {_NO_FORMAT}")
     return AccessDeniedError(f"{url}: {message}") if "--cookies" in message else PageError(f"{url}: {message}")
 
 

@@ -18,6 +18,7 @@ _GENERIC_EXTRACTORS = (None, "Generic", "HTML5MediaEmbed")  # yt-dlp's extractor
 # Fields with signed URLs, headers or cookies of the user, and fields that are useless without these.
 _EXCLUDED = {
     *("url", "formats", "requested_formats", "requested_downloads", "requested_subtitles", "fragments"),
+    *("hls_aes", "hls_media_playlist_data"),
     *("http_headers", "cookies", "manifest_url", "fragment_base_url", "thumbnails", "thumbnail"),
     *("subtitles", "automatic_captions", "heatmap", "downloader_options", "_filename", "filename"),
 }

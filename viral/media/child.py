@@ -41,7 +41,7 @@ def main(descriptor: int, parent: int, memory_bytes: int) -> None:
         parent: process id of the parent.
         memory_bytes: limit on address space, beyond what is mapped once all modules are loaded.
     """
-    _die_with(parent)
+    die_with(parent)
     import av
     import decord
     from PIL import Image
@@ -51,7 +51,7 @@ def main(descriptor: int, parent: int, memory_bytes: int) -> None:
     Image.init()
     av.logging.set_level(None)
     decord.logging.set_level(decord.logging.QUIET)
-    _limit_memory(memory_bytes)
+    limit_memory(memory_bytes)
     with socket.socket(fileno=descriptor) as connection, connection.makefile("rb") as requests:
         _send(connection, b"")
         while True:
@@ -82,13 +82,15 @@ def _reply(request: DecodeRequest) -> bytes:
     return pickle.dumps(reply)
 
 
-def _die_with(parent: int) -> None:
+def die_with(parent: int) -> None:
+    """Have the kernel kill this process when its parent ends."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         sys.exit("the parent has ended")
 
 
-def _limit_memory(memory_bytes: int) -> None:
+def limit_memory(memory_bytes: int) -> None:
+    """Limit the address space of this process to that many bytes beyond what is mapped now."""
     mapped = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
     resource.setrlimit(resource.RLIMIT_AS, (mapped + memory_bytes, mapped + memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

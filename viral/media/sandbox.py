@@ -134,7 +134,7 @@ class Sandbox:
         connection, child_end = socket.socketpair()
         log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `_stop`
         with child_end:
-            process = _spawn(child_end.fileno(), log.fileno(), self._limits.memory_bytes)
+            process = spawn("viral.media.child", child_end.fileno(), log.fileno(), self._limits.memory_bytes)
         child = self._child = _Child(process, connection, log)
         self._files = 0
         if self._closed:  # by `kill` in another thread, which may have missed this child
@@ -142,7 +142,7 @@ class Sandbox:
         try:
             _receive(connection, 0, time.monotonic() + START_SECONDS)
         except (EOFError, OSError):
-            message = _last_line(log) or "it wrote no message"
+            message = last_line(log) or "it wrote no message"
             self._stop()
             raise ViralError(f"the decoding process does not start: {message}") from None
         return child
@@ -156,8 +156,9 @@ class Sandbox:
             self._child = None
 
 
-def _spawn(descriptor: int, log: int, memory_bytes: int) -> subprocess.Popen[bytes]:
-    arguments = [sys.executable, "-P", "-m", "viral.media.child", *map(str, (descriptor, os.getpid(), memory_bytes))]
+def spawn(module: str, descriptor: int, log: int, memory_bytes: int) -> subprocess.Popen[bytes]:
+    """Start a module as a child process without credentials; its `main` takes descriptor, parent and memory limit."""
+    arguments = [sys.executable, "-P", "-m", module, *map(str, (descriptor, os.getpid(), memory_bytes))]
     environment = {
         **{name: os.environ[name] for name in CHILD_ENVIRONMENT if name in os.environ},
         "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path),
@@ -202,14 +203,15 @@ def _cause_of_death(child: _Child) -> PostError:
         code = child.process.wait(STOP_SECONDS)
     except subprocess.TimeoutExpired:
         return CrashedError("the decoding process closed its connection but did not exit")
-    message = _last_line(child.log)
+    message = last_line(child.log)
     if "bad_alloc" in message or "MemoryError" in message or "allocate memory" in message:
         return OutOfMemoryError(f"decoding ran out of memory: {message}")
     cause = signal.Signals(-code).name if code < 0 else f"exit status {code}"
     return CrashedError(f"the decoding process ended with {cause}" + (f": {message}" if message else ""))
 
 
-def _last_line(log: IO[bytes]) -> str:
+def last_line(log: IO[bytes]) -> str:
+    """Return the end of what a child process wrote."""
     size = log.seek(0, io.SEEK_END)
     log.seek(max(0, size - 4096))  # enough for the last line of a traceback
     lines = log.read().decode(errors="replace").strip().splitlines()

@@ -97,8 +97,8 @@ FETCHES = pa.schema(
     ]
 )
 """Newest attempt to fetch one URL. `status` is `done`, `failed`, or `skipped` (not allowed by the options); a feed is
-`done` with reason `feed` and no file. `post_id` is the post that the URL was fetched for, if any; `host` is the allowed
-host that it belongs to."""
+`done` with reason `feed` and no file, and a video that is not as its page declares it is `done` with the reason why.
+`post_id` is the post that the URL was fetched for, if any; `host` is the allowed host that it belongs to."""
 
 FACTS = pa.schema(
     [
