@@ -78,7 +78,10 @@ class FetchRequest:
 
 @dataclass
 class FetchSummary:
-    """Counts of a run: `urls = done_before + failed_before + feeds + done + skipped + failed`."""
+    """Counts of a run: `urls = done_before + failed_before + feeds + done + skipped + failed`.
+
+    `reasons` are those of skipped and failed URLs, and of videos that are not as their page declares them.
+    """
 
     urls: int = 0
     done_before: int = 0

@@ -97,6 +97,12 @@ def test_one_good_video(pipeline: Pipeline, clips: Path) -> None:
     assert all(seconds >= 0 for seconds in result.stage_seconds.values())
 
 
+def test_a_file_without_the_sound_of_its_scrape_is_partial(pipeline: Pipeline) -> None:
+    requests = [ExtractionRequest(str(says), "silent.mp4", has_sound=says) for says in (True, False, None)]
+    results = [(result.status, result.reason) for result in pipeline.extract(requests)]
+    assert results == [("partial", "audio_missing"), ("ok", None), ("ok", None)]
+
+
 def test_a_post_of_words_alone_is_enough_for_extractors_of_words(pipeline: Pipeline, clips: Path) -> None:
     words = FeatureSet.from_dict({"name": "words", "extractors": ["metadata"]})
     context = Context(caption="hello")

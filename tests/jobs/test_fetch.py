@@ -55,7 +55,7 @@ def test_every_address_ends_as_one_row_and_none_is_fetched_twice(run, ledger, we
     urls = [website(path) for path in [*good, *bad]] + [website("video/c", THERE)]
     summary = run(*urls, urls[0])
     assert (summary.urls, summary.done, summary.failed, summary.skipped, summary.done_before) == (9, 6, 3, 0, 0)
-    assert summary.reasons == dict.fromkeys(bad.values(), 1)
+    assert summary.reasons == dict.fromkeys(bad.values(), 1) | {"unreadable": 1}  # the video of the page is none
     assert summary.hosts == {HERE: {"done": 5, "failed": 3}, THERE: {"done": 1}}
     assert summary.bytes == 6 * 20_000
     rows = ledger()
@@ -91,7 +91,7 @@ def test_a_feed_is_looked_at_again_for_what_is_new(run, ledger, website):
     items = [website("video/a"), website("html?src=/video/b"), inner, "http://127.0.0.3/x"]
     summary = run(website(f"feed?items={','.join(items)}"))
     assert (summary.urls, summary.feeds, summary.done, summary.skipped) == (6, 2, 3, 1)
-    assert summary.reasons == {"host_not_allowed": 1}
+    assert summary.reasons == {"host_not_allowed": 1, "unreadable": 1}
     assert (ledger()["/x"]["status"], ledger()["/video/deep"]["status"]) == ("skipped", "done")
     again = run(website(f"feed?items={','.join(items)}"))
     assert (again.feeds, again.done, again.done_before, again.failed_before) == (2, 0, 3, 1)

@@ -6,6 +6,7 @@ rate of the site, within the size limit and before the deadline.
 
 from __future__ import annotations
 
+import errno
 import json
 import socket
 import tempfile
@@ -78,6 +79,8 @@ class SegmentDownloader:
         except TimeoutError as error:
             raise TimedOutError(f"not complete after fetch.seconds = {deadline.seconds:g}") from error
         except (OSError, ValueError, KeyError) as error:
+            if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+                raise  # not this URL's fault
             raise ReadError(f"the download process ended: {last_line(log) or error}") from error
         finally:
             process.kill()
@@ -104,6 +107,8 @@ class _Relay:
         )
         for _ in range(MAX_REQUESTS + 1):
             message = self._receive()
+            if message.get("errno") == errno.ENOSPC:
+                raise OSError(errno.ENOSPC, str(message["error"]))
             if "error" in message:
                 raise PageError(f"{choice.url}: {message['error']}")
             if "file" in message:

@@ -25,17 +25,15 @@ if TYPE_CHECKING:
     from av.stream import Stream
 
 Message = dict[str, Any]
-"""To the parent: `ready`, requests (`url`, `headers`), then `file` (path of the video) or `error`. From the parent: a
+"""To the parent: `ready`, requests (`url`, `headers`), then `file` (its path) or `error`, `errno`. From the parent: a
 task (`formats`, `folder`, `max_bytes`), answers (`url`, `status`, `headers`, `bytes`), each followed by its body."""
 
 
 def main(descriptor: int, parent: int, memory_bytes: int) -> None:
     """Download one video; the arguments are those of `viral.media.child.main`."""
     die_with(parent)
-    import av
     import yt_dlp.downloader  # noqa: F401 - loaded before memory is limited
 
-    av.logging.set_level(None)
     limit_memory(memory_bytes)
     with socket.socket(fileno=descriptor) as connection, connection.makefile("rwb") as stream:
         _write(stream, {"ready": True})
@@ -44,13 +42,14 @@ def main(descriptor: int, parent: int, memory_bytes: int) -> None:
         try:
             _write(stream, {"file": str(_download(stream, task["formats"], Path(task["folder"])))})
         except Exception as error:  # noqa: BLE001 - manifests are untrusted, and yt-dlp may raise anything
-            _write(stream, {"error": f"{type(error).__name__}: {error}"})
+            _write(stream, {"error": f"{type(error).__name__}: {error}", "errno": getattr(error, "errno", None)})
 
 
 def _download(stream: io.BufferedRWPair, formats: Sequence[Mapping[str, Any]], folder: Path) -> Path:
     """Download the formats, and merge them if they are two."""
     ydl = youtube_dl(
         lambda request: _request(stream, request),
+        extractors=False,
         retries=0,  # the parent retries
         fragment_retries=0,
         skip_unavailable_fragments=False,
@@ -98,6 +97,7 @@ def _merge(files: Sequence[Path], path: Path) -> Path:
     """Copy the pictures of the first file and the sound of the second one into one file, packet by packet."""
     import av
 
+    av.logging.set_level(None)
     with (
         open_container(str(files[0])) as pictures,
         open_container(str(files[1])) as sound,

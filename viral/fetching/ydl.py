@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from yt_dlp import YoutubeDL
 
 
-def youtube_dl(send: Callable[[Any], Any], **params: Any) -> YoutubeDL:
-    """Build a yt-dlp that gives each request to `send`, with more of its parameters."""
+def youtube_dl(send: Callable[[Any], Any], *, extractors: bool = True, **params: Any) -> YoutubeDL:
+    """Build a yt-dlp that gives each request to `send`, and more parameters; `extractors`: to read pages."""
     from yt_dlp import YoutubeDL
     from yt_dlp.networking.common import Request
 
@@ -33,7 +33,7 @@ def youtube_dl(send: Callable[[Any], Any], **params: Any) -> YoutubeDL:
         "allow_unplayable_formats": False,  # these are encrypted
         "ffmpeg_location": "/nonexistent",  # yt-dlp must start no other program, which would send its own requests
     }
-    return ClientYoutubeDL({**defaults, **params})
+    return ClientYoutubeDL({**defaults, **params}, auto_init=extractors and "no_verbose_header")
 
 
 class _SilentLogger:
