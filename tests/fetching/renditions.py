@@ -39,6 +39,18 @@ def write_hls(folder: Path, **options: str) -> Path:
     return write(folder / "list.m3u8", hls_time="1", hls_playlist_type="vod", **options)
 
 
+def write_hls_apart(folder: Path) -> Path:
+    """A playlist of two playlists, one of pictures and one of sound."""
+    packed = {"hls_time": "1", "hls_playlist_type": "vod"}
+    write(folder / "pictures.m3u8", sound=False, **packed)
+    write(folder / "sound.m3u8", pictures=False, **packed)
+    (folder / "list.m3u8").write_text(
+        '#EXTM3U\n#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a",NAME="a",DEFAULT=YES,URI="sound.m3u8"\n'
+        '#EXT-X-STREAM-INF:BANDWIDTH=90000,CODECS="avc1.42c00a,mp4a.40.2",AUDIO="a"\npictures.m3u8\n'
+    )
+    return folder / "list.m3u8"
+
+
 def write_dash(folder: Path) -> Path:
     """A manifest with pictures and sound apart, in segments of one second."""
     return write(folder / "manifest.mpd", seg_duration="1", use_timeline="0")

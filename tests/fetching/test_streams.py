@@ -8,7 +8,7 @@ from pathlib import Path
 import av
 import pytest
 
-from tests.fetching.renditions import SECONDS, write, write_dash, write_hls
+from tests.fetching.renditions import SECONDS, write, write_dash, write_hls, write_hls_apart
 from viral.fetching.choices import choices
 from viral.fetching.fetch import FetchResult, FetchTask
 
@@ -32,6 +32,7 @@ def test_segments_become_one_file(fetch: Callable[[str], FetchResult], website, 
         write_hls(site / "ts"): ("ts", 3),
         write_hls(site / "fmp4", hls_segment_type="fmp4"): ("mp4", 4),
         write_hls(site / "ranges", hls_flags="single_file"): ("ts", 3),
+        write_hls_apart(site / "apart"): ("mp4", 7),
         write_dash(site / "dash"): ("mp4", 8),
     }
     for manifest, (extension, requests) in made.items():

@@ -49,7 +49,7 @@ class Craft(ExtractorSpec):
 
     By default only the opening is decoded fully; key frames and packet sizes stand for the rest at a fraction of the
     cost, and `motion` is that of the opening. `dense` decodes the whole video and samples it at 8 fps: choose it if
-    cuts matter more than time.
+    cuts matter more than time. A video that may be HDR without saying so has none: its brightness is uncertain.
     """
 
     dense: bool = False

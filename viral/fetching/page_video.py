@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from viral.config import Settings
-from viral.errors import FetchError, PostError, TimedOutError, UnreadableError
+from viral.errors import FetchError, PostError, RateLimitedError, TimedOutError, UnreadableError
 from viral.fetching.check import FileCheck
 from viral.fetching.choices import Choice
 from viral.fetching.deadline import Deadline
@@ -59,7 +59,7 @@ class PageDownloader:
                 file, path = self._download(choice, folder / str(number), deadline)
             except (PostError, FetchError) as error:
                 errors.append(error)
-                if isinstance(error, TimedOutError):
+                if isinstance(error, TimedOutError | RateLimitedError):  # the site gets no further request
                     break
                 continue
             problem = self._check.problem(path, has_sound=choice.has_sound)
