@@ -12,6 +12,9 @@ from viral.media.plan import SamplingPlan
 from viral.media.requests import Packets
 from viral.media.sandbox import Sandbox
 
+AUDIO_MISSING = "audio_missing"
+"""Reason code of a file without the sound that its header or its format declares."""
+
 
 class FileCheck:
     """Reads the headers and packets of files in a child process. Thread-safe; call `close` at the end."""
@@ -32,8 +35,8 @@ class FileCheck:
                 media = self._sandbox.decode(str(path), SamplingPlan.from_requests([Packets()]))
         except PostError as error:
             return error.reason, str(error)
-        if "audio_missing" in media.partial or (has_sound and media.facts.audio_codec is None):
-            return "audio_missing", "the file has no sound, although its format declares some"
+        if AUDIO_MISSING in media.partial or (has_sound and media.facts.audio_codec is None):
+            return AUDIO_MISSING, "the file has no sound, although its format declares some"
         return None
 
     def close(self) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from viral.config import Settings
 from viral.errors import FetchError, PostError, RateLimitedError, TimedOutError, UnreadableError
-from viral.fetching.check import FileCheck
+from viral.fetching.check import AUDIO_MISSING, FileCheck
 from viral.fetching.choices import Choice
 from viral.fetching.deadline import Deadline
 from viral.fetching.download import Download, download
@@ -46,7 +46,7 @@ class PageDownloader:
         self._check.close()
 
     def download(self, page: Page, folder: Path, deadline: Deadline) -> PageVideo:
-        """Download the first format that comes as declared, or else the first one that comes at all.
+        """Download the first format that comes as declared, or else the first one that lacks only its sound, or any.
 
         Raises:
             PostError, FetchError: none comes; this is what is wrong with the first one.
@@ -68,7 +68,7 @@ class PageDownloader:
             flawed.append(PageVideo(file, path, {**page.info, **choice.info}, *problem))
         if not flawed:
             raise errors[0]
-        return flawed[0]
+        return min(flawed, key=lambda video: video.reason != AUDIO_MISSING)
 
     def _download(self, choice: Choice, folder: Path, deadline: Deadline) -> tuple[Download, Path]:
         if not choice.is_file:
