@@ -107,7 +107,8 @@ def _translate(texts: pa.Array, expression: Expression) -> pa.Array:
         return texts
     values = expression.values
     return pa.array(
-        [values.get(text, values.get("*", text)) if text else text for text in texts.cast(pa.string()).to_pylist()], pa.string()
+        [values.get(text, values.get("*", text)) if text else text for text in texts.cast(pa.string()).to_pylist()],
+        pa.string(),
     )
 
 
