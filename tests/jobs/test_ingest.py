@@ -320,3 +320,12 @@ def test_an_exact_time_stays_before_an_inexact_one(store, tmp_path):
     known, day = posts_table(store).read().to_pylist()
     assert (known["posted_at"].second, known["posted_at_from"], known["views"]) == (1, None, 5)
     assert (day["posted_at"].day, day["posted_at_from"], day["views"]) == (1, "day", 6)
+
+
+def test_row_numbers_are_no_identifiers(store, tmp_path):
+    (tmp_path / "p.csv").write_text("Index,views\n" + "\n".join(f"{n},{n * 7}" for n in range(12)))
+    source = IngestSource("csv", (str(tmp_path / "p.csv"),), {"post_id": "Index", "views": "views"})
+    with pytest.raises(SourceError, match="the identifiers are the numbers of the rows"):
+        ingest.run(store, source)
+    assert contents(store) == {}
+    assert ingest.run(store, replace(source, settings=ReadSettings(force=True))).posts == 12

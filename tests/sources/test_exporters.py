@@ -187,6 +187,9 @@ def test_names_that_mean_a_column_are_read_without_a_map(read_bytes) -> None:
     [post] = parsed.posts.to_pylist()
     assert (post["post_id"], post["author_id"], post["views"], post["likes"]) == ("x1", "bob", 1200, 7)
     assert (post["caption"], post["posted_at"]) == ("hi", datetime(2024, 5, 1, 10, tzinfo=UTC))
+    assert list_warnings(parsed.findings) == []
+    more = read_bytes(None, content.replace("Likes", "Hearts given"))
+    assert list_warnings(more.findings) == ["not read, as no column has such a name (--map reads them): Hearts given"]
     nested = {"result": {"items": [{"videoId": "x1", "stats": {"views": 5}, "channel": {"username": "bob"}}]}}
     [post] = read_bytes(None, json.dumps(nested)).posts.to_pylist()
     assert (post["post_id"], post["views"]) == ("x1", 5)
@@ -290,6 +293,15 @@ def test_warnings_of_a_careful_colleague(read_bytes) -> None:
     assert "3 posts have fewer views than likes" in found
     assert any(sentence.startswith("5 posts were posted after they were scraped") for sentence in found)
     assert any(sentence.startswith("5 posts have a posted_at that is hours or days from") for sentence in found)
+
+
+def test_a_mapped_column_without_values_is_named(read_bytes) -> None:
+    columns = {"post_id": "id", "likes": "likes", "views": "views"}
+    parsed = read_bytes("csv", "id,likes,views\n1,,5\n2,,x\n3,,7\n", columns=columns)
+    assert list_warnings(parsed.findings) == [
+        "no row has a value of likes",
+        "1 values of views could not be read, as 'x' is not a count",
+    ]
 
 
 def test_an_address_yields_the_post_and_its_author(read_bytes) -> None:

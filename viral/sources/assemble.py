@@ -26,6 +26,7 @@ from viral.sources.parsed import BrokenRow, Findings, ParsedBatch, RawBatch
 from viral.sources.rejects import reject_table
 from viral.sources.rows import dump_row
 from viral.sources.settings import ReadSettings
+from viral.sources.source_map import SourceMap
 from viral.sources.times import mark_inexact, parse_times
 from viral.sources.values import Faults, ParsedColumn, parse_booleans, parse_durations, strip_nulls, strip_text
 from viral.tables.schemas import FROM_AGE, FROM_DAY, FROM_ID, POSTS, TIMESTAMP
@@ -37,9 +38,9 @@ _DAY_SECONDS = 86_400.0
 
 def assemble(
     batch: RawBatch,
-    *,
-    source: str,
+    source_map: SourceMap,
     file: str | Sequence[str],
+    *,
     base_uri: str | None = None,
     settings: ReadSettings | None = None,
 ) -> ParsedBatch:
@@ -50,13 +51,13 @@ def assemble(
 
     Args:
         batch: the rows.
-        source: name of the map, default of the column `source`.
+        source_map: the map; its name is the default of the column `source`.
         file: path or URI of the file, recorded in the rejects; several: row n is the only one of the n-th file.
         base_uri: folder that relative values of `video_uri` are resolved against; None leaves them unchanged.
         settings: how values are written.
     """
     settings = settings or ReadSettings()
-    parser = _Parser(batch, settings)
+    parser, source = _Parser(batch, settings), source_map.name
     columns = parser.parse_columns()
     _fill_defaults(columns, batch, source, base_uri, settings)
     columns["posted_at"], columns["posted_at_from"] = parser.parse_posted_at(columns["post_id"], columns["page_url"])
@@ -67,7 +68,8 @@ def assemble(
     good = np.setdiff1d(np.arange(len(batch.rows)), np.fromiter(reasons, np.int64, len(reasons)), assume_unique=True)
     posts = pa.Table.from_arrays([columns[field.name].take(pa.array(good)) for field in POSTS], schema=POSTS)
     broken = [*batch.broken, *(BrokenRow(int(batch.rows[i]), reasons[i], dump_row(batch.raw(i))) for i in reasons)]
-    findings = parser.findings(posts, set(reasons)) + check_posts(posts)
+    findings = parser.findings(posts, set(reasons), every_column=source_map.by_user)
+    findings += check_posts(posts, batch.rows[good], source_map.unread)
     rows = len(batch.rows) + len(batch.broken)
     return ParsedBatch(posts, reject_table(broken, source, file), rows, source, findings)
 
@@ -139,22 +141,23 @@ class _Parser:
         stated = self._batch.columns.get("posted_at_from")  # of a table of ours
         return times, origins if stated is None else pc.coalesce(origins, strip_nulls(stated))
 
-    def findings(self, posts: pa.Table, rejected: set[int]) -> Findings:
-        """Count the values that were given, and those that could not be read, in the rows that are posts."""
+    def findings(self, posts: pa.Table, rejected: set[int], *, every_column: bool) -> Findings:
+        """Count the values that were given, and those that could not be read, in the rows that are posts.
+
+        Columns without any value are left out unless `every_column`, except the views, without which there is no label.
+        """
         unreadable, examples = Counter[str](), dict[str, str]()
         for name, faults in self.faults.items():
             kept = [i for i in faults if i not in rejected]
             if kept:
                 unreadable[self.title(name)] = len(kept)
                 examples[self.title(name)] = faults[kept[0]]
-        values = Counter(
-            {
-                self.title(name): len(posts) - posts[name].null_count + unreadable[self.title(name)]
-                for name in self._batch.labels
-                if name in POSTS.names
-            }
-        )
-        return Findings(values, unreadable, examples)
+        values = Counter[str]()
+        for name in self._batch.labels:
+            count = len(posts) - posts[name].null_count if name in POSTS.names else 1
+            if count or every_column or name == "views":
+                values[self.title(name)] = count + unreadable[self.title(name)]
+        return Findings(values, +unreadable, examples)
 
 
 def _fill_defaults(

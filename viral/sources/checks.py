@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -20,17 +21,31 @@ FAR_FROM_ID = "posts have a posted_at that is hours or days from the time in the
 INEXACT = "posts have a posted_at that is a day or an age in words only"
 FROM_IDS = "posts have no posted_at: the time in their id is stored"
 _LONG_IDS, _ROUNDED_IDS, _TIMED = "long ids", "rounded ids", "posts with two times"
-_INTERNAL = (_LONG_IDS, _ROUNDED_IDS, _TIMED)
+_POSTS, _NUMBERED = "posts", "ids that are row numbers"
+_INTERNAL = (_LONG_IDS, _ROUNDED_IDS, _TIMED, _POSTS, _NUMBERED)
+_UNREAD, _SHOWN = "not read, as no column has such a name (--map reads them): ", 20
 _FAR_SECONDS = 2 * 3600.0  # uploads and drafts lie minutes apart
 _MIN_ROUNDED, _MAX_ROUNDED = 3, 0.2  # 0.2 % of good identifiers look so
+_MIN_NUMBERED, _MAX_NUMBERED = 10, 0.9
 _MIN_UNREADABLE, _MAX_UNREADABLE = 3, 0.5
 _MAX_FAR = 0.5
 _LATE_SECONDS = 60.0  # that two clocks differ
 
 
-def check_posts(posts: pa.Table) -> Findings:
-    """Count the posts that a reader should know about."""
+def check_posts(posts: pa.Table, rows: npt.NDArray[np.int64], unread: Sequence[str] = ()) -> Findings:
+    """Count the posts that a reader should know about.
+
+    Args:
+        posts: rows of `schemas.POSTS`.
+        rows: their numbers in the file, (N,).
+        unread: names in the file that no column is read from.
+    """
     warnings = Counter[str]()
+    warnings[_POSTS] = posts.num_rows
+    warnings[_NUMBERED] = _count_numbered(posts["post_id"], rows)
+    if unread:
+        names = ", ".join(unread[:_SHOWN]) + (" …" if len(unread) > _SHOWN else "")
+        warnings[f"{_UNREAD}{names}"] = posts.num_rows
     warnings[VIEWS_BELOW_LIKES] = _count(pc.less(posts["views"], posts["likes"]))
     late = pc.subtract(posts["posted_at"].cast(pa.int64()), posts["scraped_at"].cast(pa.int64()))
     warnings[POSTED_LATE] = _count(pc.greater(late, int(_LATE_SECONDS * 1e6)))
@@ -59,6 +74,12 @@ def refuse_misfits(findings: Findings, file: str) -> None:
                 f"{file}: {count} of {findings.values[column]} values of {column} cannot be read, as "
                 f"{findings.examples[column]}; if it is the right column, add --force"
             )
+    numbered, posts = findings.warnings[_NUMBERED], findings.warnings[_POSTS]
+    if numbered >= _MIN_NUMBERED and numbered > _MAX_NUMBERED * posts:
+        raise SourceError(
+            f"{file}: the identifiers are the numbers of the rows: map post_id to another column; if they are right, "
+            "add --force"
+        )
     rounded, long = findings.warnings[_ROUNDED_IDS], findings.warnings[_LONG_IDS]
     if rounded >= _MIN_ROUNDED and rounded > _MAX_ROUNDED * long:
         raise SourceError(
@@ -72,8 +93,11 @@ def list_warnings(findings: Findings) -> list[str]:
     counts = dict(findings.warnings)
     if counts.get(FAR_FROM_ID, 0) <= _MAX_FAR * counts.get(_TIMED, 0):
         counts.pop(FAR_FROM_ID, None)
-    sentences = [f"{count} {warning}" for warning, count in sorted(counts.items()) if warning not in _INTERNAL]
-    return sentences + list_unreadable(findings.unreadable, findings.examples)
+    unread = [warning for warning in counts if warning.startswith(_UNREAD)]
+    other = (*_INTERNAL, *unread)
+    posts = [f"{count} {warning}" for warning, count in sorted(counts.items()) if warning not in other]
+    empty = [f"no row has a value of {column}" for column, count in findings.values.items() if not count]
+    return posts + sorted(unread) + empty + list_unreadable(findings.unreadable, findings.examples)
 
 
 def list_unreadable(unreadable: Mapping[str, int], examples: Mapping[str, str]) -> list[str]:
@@ -81,6 +105,13 @@ def list_unreadable(unreadable: Mapping[str, int], examples: Mapping[str, str]) 
     return [
         f"{count} values of {column} could not be read, as {examples[column]}" for column, count in unreadable.items()
     ]
+
+
+def _count_numbered(ids: pa.ChunkedArray, rows: npt.NDArray[np.int64]) -> int:
+    """Count the identifiers that are the number of their row, from 0 or 1."""
+    numbers = pa.chunked_array([pa.array(rows)])
+    same = (pc.equal(ids, pc.cast(first, pa.string())) for first in (numbers, pc.subtract(numbers, 1)))
+    return max(map(_count, same))
 
 
 def _count(mask: pa.ChunkedArray) -> int:

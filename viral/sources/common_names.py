@@ -2,43 +2,46 @@
 
 from __future__ import annotations
 
-COMMON_NAMES: dict[str, tuple[str, ...]] = {
+_NAMES = {
     "post_id": (
-        *("postid", "videoid", "vidid", "videopk", "awemeid", "itemid", "mediaid", "reelid", "shortid", "tiktokid"),
-        *("id", "pk", "videourl", "posturl", "tiktokurl", "webvideourl", "pageurl", "permalink", "url", "link"),
+        "postid videoid vidid videopk awemeid itemid mediaid reelid shortid tiktokid id pk videourl posturl "
+        "tiktokurl webvideourl pageurl permalink url link"
     ),
     "author_id": (
-        *("authorid", "userid", "uploaderid", "ownerid", "channelid", "creatorid", "authoruniqueid", "authorusername"),
-        *("username", "author", "uploader", "channel", "channeltitle", "creator", "accountid", "account", "owner"),
+        "authorid userid uploaderid ownerid channelid creatorid authoruniqueid authorusername username author "
+        "uploader channel channeltitle creator accountid account owner"
     ),
     "posted_at": (
-        *("postedat", "createtime", "createtimeiso", "publishedat", "publishtime", "publisheddate", "uploaddate"),
-        *("postdate", "posttime", "createdat", "timestamp", "takenat", "datetime", "date", "videotimestamp"),
+        "postedat vidposttime createtime createtimeiso publishedat publishtime publisheddate uploaddate postdate "
+        "posttime createdat timestamp takenat datetime date videotimestamp"
     ),
-    "scraped_at": ("scrapedat", "scrapetime", "collectedat", "retrievedat", "fetchedat", "crawledat", "crawltime"),
-    "caption": ("caption", "description", "desc", "videodescription", "text", "title", "body", "message"),
-    "hashtags": ("hashtags", "hashtagnames", "tags", "challenges"),
-    "sound_id": ("soundid", "musicid", "audioid"),
-    "sound_title": ("soundtitle", "musictitle", "musicname", "soundname", "audiotitle", "track"),
-    "sound_original": ("soundoriginal", "musicoriginal", "isoriginalsound"),
-    "duration_seconds": ("durationseconds", "videodurationsec", "videoduration", "duration", "videolength", "length"),
-    "views": ("views", "viewcount", "videoviewcount", "playcount", "videoplaycount", "plays", "view", "viewscount"),
-    "likes": ("likes", "likecount", "videolikecount", "diggcount", "videodiggcount", "hearts", "like", "likescount"),
-    "comments": ("comments", "commentcount", "videocommentcount", "commentscount", "comment", "replies"),
-    "shares": ("shares", "sharecount", "videosharecount", "share", "repostcount", "sharescount"),
-    "saves": ("saves", "savecount", "collectcount", "favorites", "favourites", "bookmarks", "savescount"),
+    "scraped_at": "scrapedat vidscrapetime scrapetime collectedat retrievedat fetchedat crawledat crawltime",
+    "caption": "caption vidcaption videocaption postcaption description desc videodescription text title body message",
+    "hashtags": "hashtags vidhashtags videohashtags hashtagnames tags challenges",
+    "sound_id": "soundid musicid audioid",
+    "sound_title": "soundtitle musictitle musicname soundname audiotitle track",
+    "sound_original": "soundoriginal musicoriginal isoriginalsound",
+    "duration_seconds": "durationseconds videodurationsec vidduration videoduration duration videolength length",
+    "views": (
+        "views nview nviews vidnview numviews totalviews viewcount videoviewcount playcount videoplaycount plays "
+        "view viewscount"
+    ),
+    "likes": (
+        "likes nlike nlikes vidnlike numlikes likecount videolikecount diggcount videodiggcount hearts like likescount"
+    ),
+    "comments": (
+        "comments ncomment ncomments vidncomment numcomments commentcount videocommentcount commentscount comment "
+        "replies"
+    ),
+    "shares": "shares nshare nshares vidnshare numshares sharecount videosharecount share repostcount sharescount",
+    "saves": "saves nsave nsaves vidnsave savecount collectcount favorites favourites bookmarks savescount",
     "author_followers": (
-        *(
-            "authorfollowers",
-            "followers",
-            "followercount",
-            "authorfollowercount",
-            "channelfollowercount",
-            "subscribers",
-        ),
-        "subscribercount",
+        "authorfollowers usernfollower userfollowers followers followercount authorfollowercount "
+        "channelfollowercount subscribers subscribercount"
     ),
-    "page_url": ("pageurl", "webvideourl", "videourl", "posturl", "tiktokurl", "permalink", "shareurl", "url", "link"),
-    "video_uri": ("videouri", "videofile", "filename", "filepath", "file"),
+    "page_url": "pageurl vidurl webvideourl videourl posturl tiktokurl permalink shareurl url link",
+    "video_uri": "videouri videofile filename filepath file",
 }
+
+COMMON_NAMES = {column: tuple(names.split()) for column, names in _NAMES.items()}
 """Column of a post → common names, the clearest first."""

@@ -182,6 +182,6 @@ def _by_locale(digits: str, group: str, decimal: str) -> str:
         return re.sub(r"\D", "", match[1]) + (f".{fraction}" if fraction else "")
     if re.fullmatch(r"\d+\.\d+", digits) and not re.fullmatch(r"\d{1,3}\.\d{3}", digits):  # 12.0 from a program
         return digits
-    if re.fullmatch(r"\d{1,3}(,\d{3}){2,}", digits):  # no locale has several decimal commas
+    if re.fullmatch(r"\d{1,3}(,\d{3}){2,}|\d{1,2}(,\d{2})+,\d{3}", digits):  # no number has several decimal commas
         return digits.replace(",", "")
     raise ParseError(_NOT_A_COUNT)

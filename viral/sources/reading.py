@@ -72,8 +72,7 @@ def read(
             return
         rows = _rows(open_file, chosen, sample, merged, min(batch_rows, _RAW_ROWS))
         parsed = (
-            assemble(map_rows(chosen, each, file), source=chosen.name, file=file, base_uri=base_uri, settings=merged)
-            for each in rows
+            assemble(map_rows(chosen, each, file), chosen, file, base_uri=base_uri, settings=merged) for each in rows
         )
         yield from merge_batches(parsed, batch_rows)
     except (EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError) as error:
@@ -102,7 +101,7 @@ def read_post_files(
         batch = map_rows(source_map, rows, files[0])
         uris = video_uris(rows, videos or {})
         batch = replace(batch, columns={**batch.columns, "video_uri": uris})
-        yield assemble(batch, source=source_map.name, file=files, settings=settings)
+        yield assemble(batch, source_map, files, settings=settings)
 
 
 def _choose(

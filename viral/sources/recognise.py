@@ -129,7 +129,9 @@ def _guess(sample: Sample) -> SourceMap:
         names = list(sample.titles.names) if path is None else list(dict.fromkeys(_keys(sample.rows(path))))
         columns = dict(_common(names))
         if "post_id" in columns:
-            return SourceMap(sample.format, columns, "recognised by the names of its columns", (path,) if path else ())
+            read = {each.text for expression in columns.values() for each in expression.paths}
+            unread = tuple(name.strip() for name in names if name not in read)
+            return SourceMap(sample.format, columns, rows=(path,) if path else (), unread=unread)
     raise SourceError(
         f"{sample.file} is of no known exporter, and has no column that is called like an identifier of posts: map one "
         f"(--map post_id=NAME). It has: {_names(sample)}{_no_header(sample)}"

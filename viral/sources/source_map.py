@@ -46,6 +46,7 @@ class SourceMap:
         by_user: the user wrote the map: every column must be there.
         settings: reading settings of all files of the exporter, by name.
         csv: layout of CSV files.
+        unread: names in the file that none of the columns is read from, if the map was made from names.
     """
 
     name: str
@@ -57,6 +58,7 @@ class SourceMap:
     by_user: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict)
     csv: CsvLayout = field(default_factory=CsvLayout)
+    unread: tuple[str, ...] = ()
 
     def document_paths(self) -> set[str]:
         """Paths that start at the document of a row, without their `$.`."""
