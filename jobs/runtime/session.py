@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import re
-import secrets
-import signal
 import socket
 import subprocess
 import sys
@@ -14,12 +12,12 @@ import tempfile
 import threading
 import traceback
 from collections.abc import Iterator
-from contextlib import ExitStack, chdir, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-import viral
+from jobs.runtime.local_ray import isolated, start_local
 from viral.errors import ConfigError, ViralError
 from viral.storage.store import one_line
 from viral.storage.temporary import remove_abandoned, temporary_folder
@@ -35,22 +33,7 @@ for line in sys.stdin.buffer:
 CONNECT_TIMEOUT = 10.0  # seconds for a TCP connection: slow networks fit, and a wrong address fails soon
 FILTER_EXIT_TIMEOUT = 2.0  # seconds; the filter exits by itself after its last writer, so a longer wait is pointless
 EXECUTOR_EXIT_TIMEOUT = 15.0  # seconds; on a busy machine an executor may still be starting actors
-LOCAL = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    # Ray Train: poll workers every 0.25 s (default 2 s), and start no process that watches for spot preemption. The
-    # defaults take a fifth of a short training.
-    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.25",
-    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
-    # Keep an idle worker process for 60 s (default 1 s): starting one takes 2 s of a core.
-    "RAY_idle_worker_killing_time_threshold_ms": "60000",
-    # Look for new logs once per second, not ten times, which takes 1 % of a core all the time.
-    "RAY_LOG_MONITOR_MANY_FILES_THRESHOLD": "0",
-    "LOG_NAME_UPDATE_INTERVAL_S": "1",
-}
-"""Environment of a local Ray. The names are internal to Ray: checked against 2.60.0."""
-# Of 107 bytes for the path of a Unix socket, Ray and our folder take 86.
 MAX_SOCKET_BASE = 21
-OBJECT_STORE_BYTES = 1 << 30  # 1 GiB: only vectors, ids and decoded, resized frames pass through it
 
 
 @dataclass
@@ -138,22 +121,6 @@ def _socket_base() -> Path | None:
     return Path("/tmp")  # noqa: S108 - as above
 
 
-@contextmanager
-def _isolated(folder: Path) -> Iterator[None]:
-    """Start Ray in a folder of ours, from which its workers import modules; keep this process's signal handlers.
-
-    In the user's folder, a file like `numpy.py` would replace a package.
-    """
-    main = threading.current_thread() is threading.main_thread()
-    before = signal.getsignal(signal.SIGTERM)
-    safe = folder / "empty"
-    safe.mkdir()
-    with chdir(safe):
-        yield
-    if main and callable(before):  # Ray's own handler would end the process without a word
-        signal.signal(signal.SIGTERM, before)
-
-
 def _connect(target: str | None, folder: Path, *, debug: bool) -> None:
     import ray
 
@@ -161,47 +128,12 @@ def _connect(target: str | None, folder: Path, *, debug: bool) -> None:
     if target:
         try:
             _check_reachable(target)
-            with _isolated(folder):
+            with isolated(folder):
                 ray.init(target, log_to_driver=debug, logging_level=level)
         except (OSError, ValueError) as error:
             raise ConfigError(f"no Ray cluster answers at {target}: {one_line(error)}") from error
         return
-    for name, value in LOCAL.items():
-        os.environ.setdefault(name, value)
-    # Without a token, Ray would generate one and write it into the home directory.
-    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-    _add_to_path()
-    with _child_tmpdir(folder / "files"), _isolated(folder):
-        ray.init(
-            "local",
-            include_dashboard=False,
-            object_store_memory=OBJECT_STORE_BYTES,
-            _temp_dir=str(folder),  # not RAY_TMPDIR: the variable would outlive the session
-            log_to_driver=debug,
-            logging_level=level,
-        )
-
-
-def _add_to_path() -> None:
-    """Let workers import this code where it is not installed: from a checkout."""
-    code = str(Path(viral.__file__).parent.parent)
-    paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    if "site-packages" not in Path(code).parts and code not in paths:
-        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [code, *paths]))
-
-
-@contextmanager
-def _child_tmpdir(folder: Path) -> Iterator[None]:
-    """Point `TMPDIR` of child processes to `folder`: if killed, they leave temporary files behind."""
-    folder.mkdir()
-    before = os.environ.get("TMPDIR")
-    os.environ["TMPDIR"] = str(folder)
-    try:
-        yield
-    finally:
-        del os.environ["TMPDIR"]
-        if before is not None:
-            os.environ["TMPDIR"] = before
+    start_local(folder, debug=debug)
 
 
 def _check_reachable(target: str | None) -> None:

@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from jobs.runtime.session import LOCAL
+from jobs.runtime.local_ray import LOCAL
 from tests.jobs.chaos_storage import POSTS, ROOT, SET
 from tests.network import Host, Network
 

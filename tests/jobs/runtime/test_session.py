@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from jobs.runtime import local_ray
 from jobs.runtime.buckets import bucket_dataset, map_buckets
 from jobs.runtime.session import session, unwrapped
 from viral.errors import SourceError, StorageError
@@ -121,3 +122,22 @@ def test_what_is_not_ours_stays_what_it_is():
 def test_buckets_come_in_order_however_many(ray_session):
     assert list(map_buckets(lambda bucket: bucket, 3)) == list(range(8))
     assert bucket_dataset(11).count() == 2048
+
+
+@pytest.mark.parametrize(("failures", "starts"), [(2, 3), (9, 3)])
+def test_a_node_that_starts_too_slowly_is_started_again(tmp_path, monkeypatch, failures, starts):
+    """Ray's own message on a machine that starts many at once, which cannot be brought about at will."""
+    tried = []
+
+    def start(folder: Path, *, debug: bool) -> None:
+        tried.append(folder)
+        if len(tried) <= failures:
+            raise Exception("The current node timed out during startup. This could happen because …")
+
+    monkeypatch.setattr(local_ray, "_init", start)
+    if failures < starts:
+        local_ray.start_local(tmp_path, debug=False)
+    else:
+        with pytest.raises(local_ray.SlowStartError, match="too busy; run the command again"):
+            local_ray.start_local(tmp_path, debug=False)
+    assert len(tried) == starts

@@ -1,0 +1,113 @@
+"""A Ray node of this machine alone, for the time of a session."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import chdir, contextmanager
+from pathlib import Path
+
+import viral
+from viral.errors import ViralError
+
+LOCAL = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # Ray Train: poll workers every 0.25 s (default 2 s), and start no process that watches for spot preemption. The
+    # defaults take a fifth of a short training.
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.25",
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+    # Keep an idle worker process for 60 s (default 1 s): starting one takes 2 s of a core.
+    "RAY_idle_worker_killing_time_threshold_ms": "60000",
+    # Look for new logs once per second, not ten times, which takes 1 % of a core all the time.
+    "RAY_LOG_MONITOR_MANY_FILES_THRESHOLD": "0",
+    "LOG_NAME_UPDATE_INTERVAL_S": "1",
+}
+"""Environment of a local Ray. The names are internal to Ray: checked against 2.60.0."""
+# Of 107 bytes for the path of a Unix socket, Ray and our folder take 86.
+OBJECT_STORE_BYTES = 1 << 30  # 1 GiB: only vectors, ids and decoded, resized frames pass through it
+STARTS = 3  # of a node: Ray gives up after 30 s, which a machine that starts several at once may need
+_TOO_SLOW = "timed out during startup"  # in the message of Ray 2.60's bare Exception
+
+
+class SlowStartError(ViralError):
+    """Ray did not start in time."""
+
+
+def start_local(folder: Path, *, debug: bool) -> None:
+    """Start a Ray node, with its files in `folder`.
+
+    Raises:
+        SlowStartError: it did not start in time, repeatedly.
+    """
+    for name, value in LOCAL.items():
+        os.environ.setdefault(name, value)
+    # Without a token, Ray would generate one and write it into the home directory.
+    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    _add_to_path()
+    with _child_tmpdir(folder / "files"), isolated(folder):
+        for attempt in range(1, STARTS + 1):
+            try:
+                _init(folder, debug=debug)
+                return
+            except Exception as error:
+                if _TOO_SLOW not in str(error):
+                    raise
+                if attempt == STARTS:
+                    raise SlowStartError(
+                        "Ray did not start: this machine is too busy; run the command again"
+                    ) from error
+
+
+def _init(folder: Path, *, debug: bool) -> None:
+    import ray
+
+    ray.init(
+        "local",
+        include_dashboard=False,
+        object_store_memory=OBJECT_STORE_BYTES,
+        _temp_dir=str(folder),  # not RAY_TMPDIR: the variable would outlive the session
+        log_to_driver=debug,
+        logging_level=logging.INFO if debug else logging.ERROR,
+    )
+
+
+@contextmanager
+def isolated(folder: Path) -> Iterator[None]:
+    """Start Ray in a folder of ours, from which its workers import modules; keep this process's signal handlers.
+
+    In the user's folder, a file like `numpy.py` would replace a package.
+    """
+    main = threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(signal.SIGTERM)
+    safe = folder / "empty"
+    safe.mkdir()
+    with chdir(safe):
+        yield
+    if main and callable(before):  # Ray's own handler would end the process without a word
+        signal.signal(signal.SIGTERM, before)
+
+
+def _add_to_path() -> None:
+    """Let workers import this code where it is not installed: from a checkout."""
+    code = str(Path(viral.__file__).parent.parent)
+    paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    if "site-packages" not in Path(code).parts and code not in paths:
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [code, *paths]))
+
+
+@contextmanager
+def _child_tmpdir(folder: Path) -> Iterator[None]:
+    """Point `TMPDIR` of child processes to `folder`: if killed, they leave temporary files behind."""
+    folder.mkdir()
+    before = os.environ.get("TMPDIR")
+    os.environ["TMPDIR"] = str(folder)
+    try:
+        yield
+    finally:
+        del os.environ["TMPDIR"]
+        if before is not None:
+            os.environ["TMPDIR"] = before
