@@ -13,6 +13,7 @@ COMMANDS = {
     "fetch": ("jobs.fetch", "Download videos from URLs or feeds."),
     "label": ("jobs.label", "Compute targets from view counts, and split the posts."),
     "backfill": ("jobs.backfill", "Extract features from all videos; resumes if interrupted."),
+    "duplicates": ("jobs.duplicates", "List the posts that show the same video."),
     "failures": ("jobs.failures", "List the posts that failed, by reason."),
     "train": ("jobs.train", "Train a model on features and labels."),
     "evaluate": ("jobs.evaluate", "Evaluate a model against baselines; writes JSON and HTML."),

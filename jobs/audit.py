@@ -229,6 +229,8 @@ def _unchecked(tables: AuditData, data: LabelledFeatures, saved: ModelVersion) -
         )
     if tables.rows["sha256"].null_count == tables.rows.num_rows:
         notes.append("the same video on both sides: the feature table has no hash of any file")
+    elif unhashed := pc.sum(pc.and_(pc.is_valid(tables.rows["sha256"]), pc.is_null(tables.rows["video_hash"]))).as_py():
+        notes.append(f"near-duplicates of {unhashed} posts: their videos have no perceptual hash (viral duplicates)")
     if EARLY_SIGNAL in saved.name:
         notes.append(f"counts among the inputs: {saved.name} says that it is meant to look at early ones")
     return notes

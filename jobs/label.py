@@ -13,12 +13,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.evaluating.hashes import video_hashes
+from jobs.evaluating.videos import clusters_of
 from viral.console.commands import execute
 from viral.console.options import root_options
 from viral.console.output import print_summary
+from viral.duplicates.clusters import later_copies
 from viral.errors import TableError
-from viral.evaluation.duplicates import later_duplicates
 from viral.evaluation.splits import PARTS, Kind, SplitSpec, assign
 from viral.labels import DEFINITIONS, AppliedLabel, LabelSpec, fit, log_rates
 from viral.storage.store import Store
@@ -77,7 +77,7 @@ def run(
     timed = posts.filter(pc.is_valid(posts["posted_at"])) if split.kind in _TIME_KINDS else posts
     copies = np.zeros(timed.num_rows, bool)
     if not keep_copies:
-        copies = later_duplicates(timed.append_column("sha256", video_hashes(store, timed["post_id"])))
+        copies = later_copies(timed, clusters_of(store, timed["post_id"]).codes)
     parts = np.where(copies, "unused", assign(timed, split))
     fitted = fit(label, timed, parts == "train")
     labelled = fitted.apply(timed)

@@ -16,6 +16,7 @@ from jobs.runtime.buckets import map_buckets
 from viral.datasets import labelled_features
 from viral.datasets.labelled_features import SPLITS, LabelledFeatures, Statistics
 from viral.datasets.streams import Stream, from_table
+from viral.duplicates.clusters import VIDEO_COLUMNS
 from viral.evaluation.audit import AuditSample
 from viral.evaluation.audit.evidence import ROWS
 from viral.tables.bucketed import BucketedTable
@@ -76,8 +77,8 @@ def read(
 ) -> AuditData:
     """Read all buckets once, on the cluster.
 
-    Of more than about `AUDITED_POSTS` posts, a sample is kept: all posts of some authors, of some videos and of some
-    sounds, so that what two splits share among them is found.
+    Of more than about `AUDITED_POSTS` posts, a sample is kept: all posts of some authors, of some files and of some
+    sounds, so that what two splits share among them is found; near-duplicates are found among the posts of the sample.
 
     Args:
         data: with all streams of `sets`.
@@ -89,7 +90,7 @@ def read(
     log2_buckets, labelled = data.log2_buckets(), data.labels.stored_rows()
     sample_posts = int(np.clip(SAMPLE_BYTES // (4 * sum(stream.dim for stream in streams)), *SAMPLE_POSTS))
     plan = _Plan(
-        data=LabelledFeatures(data.features, data.labels, data.streams, extra_columns=("sha256",)),
+        data=LabelledFeatures(data.features, data.labels, data.streams, extra_columns=VIDEO_COLUMNS),
         posts=posts,
         streams=streams,
         sets=list(dict.fromkeys(sets)),  # most members of a stack have the same inputs
@@ -145,7 +146,8 @@ def _statistics(joined: pa.Table, streams: tuple[Stream, ...]) -> Statistics:
 def _rows(joined: pa.Table, posts: pa.Table, popularity: str | None) -> pa.Table:
     """Build a table with the schema `ROWS`."""
     index = pc.index_in(joined["post_id"], posts["post_id"].combine_chunks())
-    columns = {name: joined[name] for name in ("post_id", "author_id", "posted_at", "split", "target", "sha256")}
+    names = ("post_id", "author_id", "posted_at", "split", "target", *VIDEO_COLUMNS)
+    columns = {name: joined[name] for name in names}
     columns |= {name: posts[name].take(index) for name in ("sound_id", *COUNTS)}
     before = pa.nulls(joined.num_rows, pa.float64()) if popularity is None else _sound_posts(joined[popularity])
     return pa.table({**columns, "sound_posts_before": before}).select(ROWS.names).cast(ROWS)

@@ -12,20 +12,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 import viral
-from jobs.evaluating.hashes import video_hashes
 from jobs.evaluating.rows import MAX_POSTS, with_predictions
+from jobs.evaluating.videos import clusters_of
 from jobs.label import all_posts, label_rows
 from jobs.runtime.buckets import map_buckets
 from jobs.runtime.session import session
 from jobs.scoring.loaded import loaded_scorer
 from jobs.training.labelled import labelled_features
 from viral.datasets.labelled_features import LabelledFeatures
+from viral.duplicates.clusters import later_copies
 from viral.errors import TableError
 from viral.evaluation import scorecard
 from viral.evaluation.drift.alarms import AlarmLimits
 from viral.evaluation.drift.drift import Drift, DriftWindow, LabelledPredictions, drift
 from viral.evaluation.drift.page import DriftReport
-from viral.evaluation.duplicates import later_duplicates
 from viral.evaluation.labels import Labels
 from viral.evaluation.splits import author_codes
 from viral.labels import FittedLabel
@@ -129,10 +129,10 @@ def newer_posts(store: Store, saved: ModelVersion, since: datetime) -> tuple[pa.
     posts, label = all_posts(store), saved.card["label"]
     labelled = FittedLabel.from_dict(label["fitted"]).apply(posts)
     days = label["split"]["gap_days"]
-    duplicates = later_duplicates(posts.append_column("sha256", video_hashes(store, posts["post_id"])))
+    copies = later_copies(posts, clusters_of(store, posts["post_id"]).codes)
     reasons: dict[str, Mask] = {
         "learnt from": np.asarray(pc.is_in(posts["post_id"], training_posts(store, saved))),
-        "copies of an earlier post": duplicates,
+        "copies of an earlier post": copies,
         f"with counts from before {days:g} days": label_immature(posts, days),
         "without what the label needs": ~labelled.mask,
     }

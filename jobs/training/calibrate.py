@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -18,6 +18,7 @@ from jobs.scoring.loaded import raw_scorer
 from jobs.training.labelled import training_data
 from viral.datasets.labelled_features import LabelledFeatures
 from viral.datasets.streams import from_table
+from viral.duplicates.clusters import VIDEO_COLUMNS, later_copies, video_clusters
 from viral.evaluation.splits import author_codes
 from viral.models.ensemble.rows import is_sampled
 from viral.registry.registry import ModelVersion, Registry
@@ -44,7 +45,7 @@ def calibrate(store: Store, saved: ModelVersion) -> Calibration | None:
 
     The calibration is fitted on the validation split, which no network weight was learned from (it did select the best
     epoch and the weights of ensemble members). The reference posts, for comparison with later posts, are a sample of
-    the training split.
+    the training split, each video once.
 
     Returns:
         None if no validation post has features: the model stays uncalibrated.
@@ -53,7 +54,7 @@ def calibrate(store: Store, saved: ModelVersion) -> Calibration | None:
         TableError: the labels were rewritten after the model was trained.
     """
     scorer = Scorer(saved, raw=True)
-    data = training_data(store, saved, scorer.streams)
+    data = replace(training_data(store, saved, scorer.streams), extra_columns=VIDEO_COLUMNS)
     log2_buckets = data.log2_buckets()
     work = partial(_gather, data, log2_buckets, str(saved), _sampling_rates(data, saved))
     pieces = zip(*map_buckets(work, log2_buckets), strict=True)
@@ -62,8 +63,9 @@ def calibrate(store: Store, saved: ModelVersion) -> Calibration | None:
         return None
     train = sample.filter(pc.equal(sample["split"], "train"))
     validation = sample.filter(pc.equal(sample["split"], "validation"))
-    batches = [from_table(scorer.streams, rows) for rows in (train, validation)]
-    reference = Reference.fit(scorer.streams, batches[0], train.select(list(REFERENCE_COLUMNS)), batches[1])
+    distinct = _without_copies(train)
+    batches = [from_table(scorer.streams, rows) for rows in (distinct, validation)]
+    reference = Reference.fit(scorer.streams, batches[0], distinct.select(list(REFERENCE_COLUMNS)), batches[1])
     reference.save(store, saved.prefix)
     calibration = _fit(train, predicted)
     store.write(Registry.key(saved.name, saved.version, CALIBRATION), json.dumps(calibration.to_dict()).encode())
@@ -87,7 +89,14 @@ def _gather(
     predicted = _mask(ids, np.where(train, 0.0, rates.predicted))
     vectors = [stream.name for stream in data.streams]
     scorer = raw_scorer(data.features.store.root, model)
-    return rows.filter(sample).select([*REFERENCE_COLUMNS, "split", *vectors]), _predict(scorer, rows.filter(predicted))
+    return rows.filter(sample).select([*REFERENCE_COLUMNS, "split", *VIDEO_COLUMNS, *vectors]), _predict(
+        scorer, rows.filter(predicted)
+    )
+
+
+def _without_copies(train: pa.Table) -> pa.Table:
+    """Leave out the copies of a video: as neighbours of a post they would count as independent evidence."""
+    return train.filter(pa.array(~later_copies(train, video_clusters(train).codes)))
 
 
 def _mask(ids: Sequence[str], rates: npt.NDArray[np.float64]) -> pa.Array:

@@ -37,6 +37,8 @@ def table() -> pa.Table:
         "split": [PART[n // POSTS_EACH] for n in range(count)],
         "target": np.log1p(views),
         "sha256": [f"{n:064x}" for n in range(count)],
+        "video_hash": [None] * count,
+        "seen_seconds": [10.0] * count,
         "sound_id": [f"sound-{n}" for n in range(count)],
         **{name: views // (2 + 3 * index) + rng.integers(0, 1000, count) for index, name in enumerate(COUNTS)},
         "views": views,

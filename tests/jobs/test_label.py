@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from jobs import ingest, label
-from jobs.evaluating import hashes
+from jobs.evaluating import videos
 from jobs.ingesting.source import IngestSource
 from jobs.training.labelled import labelled_features
 from viral.datasets.labelled_features import SPLITS
@@ -88,13 +88,13 @@ def test_a_training_keeps_the_labels_that_it_began_with(store, flow):
 
 @pytest.mark.parametrize("log2_buckets", [0, 3])
 def test_hashes_are_those_of_each_post_however_many_buckets(flow, monkeypatch, log2_buckets):
-    monkeypatch.setattr(hashes, "log2_buckets_for", lambda rows: log2_buckets)
+    monkeypatch.setattr(videos, "log2_buckets_for", lambda rows: log2_buckets)
     rows = load_features(flow.store, flow.feature_set, ["post_id", "sha256"])
     known = dict(zip(rows["post_id"].to_pylist(), rows["sha256"].to_pylist(), strict=True))
     asked = [*list(known)[::-1], "unknown", list(known)[3]]
-    found = hashes.video_hashes(flow.store, pa.chunked_array([asked[:5], asked[5:]]))
+    found = videos.video_columns(flow.store, pa.chunked_array([asked[:5], asked[5:]]))["sha256"]
     assert found.to_pylist() == [known.get(post) for post in asked]
-    assert hashes.video_hashes(flow.store, pa.chunked_array([[]], pa.string())).to_pylist() == []
+    assert videos.video_columns(flow.store, pa.chunked_array([[]], pa.string())).num_rows == 0
 
 
 def test_posts_that_lack_what_is_needed_are_dropped_and_counted(ray_session, tmp_path):

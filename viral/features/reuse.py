@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from viral.config import Settings
+from viral.duplicates.perceptual_hash import perceptual_hash, with_hashed_frames
 from viral.errors import ExtractorError
 from viral.extractors.feature_set import FeatureSet
 from viral.features.pipeline import FeatureEncoder
@@ -88,7 +89,8 @@ def _shared(fingerprints: Mapping[str, str], others: Mapping[str, str]) -> tuple
 class DecodeStage:
     """First stage of a backfill: looks up reusable features, and decodes videos for the remaining extractors.
 
-    It assumes that the video of a post has not changed since another table was filled. Needs no torch. Call `close`.
+    It assumes that the video of a post has not changed since another table was filled. Where pictures are decoded, the
+    facts get the perceptual hash of the video. Needs no torch. Call `close`.
     """
 
     def __init__(self, feature_set: FeatureSet, store: Store, settings: Settings) -> None:
@@ -125,7 +127,8 @@ class DecodeStage:
         else:
             posts = reader.read(requests)
         for post in posts:
-            yield replace(post, extractors=extractors, reused=reused.get(post.request.post_id))
+            media = post.media and _hashed(post.media)
+            yield replace(post, media=media, extractors=extractors, reused=reused.get(post.request.post_id))
 
     def close(self) -> None:
         """End the child processes."""
@@ -135,8 +138,13 @@ class DecodeStage:
     def _reader(self, extractors: tuple[str, ...]) -> MediaReader:
         if extractors not in self._readers:
             requests = (request for spec in self.feature_set.specs if spec.name in extractors for request in spec.needs)
-            self._readers[extractors] = MediaReader(requests, self.store, self.settings)
+            self._readers[extractors] = MediaReader(with_hashed_frames(requests), self.store, self.settings)
         return self._readers[extractors]
+
+
+def _hashed(media: Media) -> Media:
+    video_hash = perceptual_hash(media)
+    return media if video_hash is None else replace(media, facts=replace(media.facts, video_hash=video_hash))
 
 
 class EncodeStage:

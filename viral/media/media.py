@@ -10,13 +10,16 @@ import numpy.typing as npt
 
 from viral.media.requests import AudioTrack, Clips, Frames, Packets, Request
 
+VideoHash = bytes
+"""A perceptual hash of a video; named, because `Facts` has a field `bytes`."""
+
 
 @dataclass(frozen=True)
 class Facts:
     """Facts of a file, the columns of `schemas.FACTS`. `width` and `height` are those after rotation.
 
-    `declared_seconds` is the duration in the header, if any; `seen_seconds` is the end time of the last packet.
-    `transfer` and `hdr`: see `media.colour.Colour`.
+    `declared_seconds` is the duration in the header, if any; `seen_seconds` is the end time of the last packet;
+    `video_hash` is the perceptual hash, added by a backfill. `transfer` and `hdr`: see `media.colour.Colour`.
     """
 
     container: str | None = None
@@ -33,6 +36,7 @@ class Facts:
     decoder: str | None = None
     bytes: int | None = None
     sha256: str | None = None
+    video_hash: VideoHash | None = None
 
     @property
     def uncertain_light(self) -> bool:

@@ -12,10 +12,10 @@ import pytest
 
 from tests.evaluation.leaks import START, STREAMS, batch, evidence, fitted_state, only, put, statistics, table
 from viral.datasets.streams import Batch
+from viral.duplicates.clusters import later_copies, video_clusters
 from viral.errors import LeakError
 from viral.evaluation.audit import CHECKS, AuditSample, LabelFit, audit, raise_on_leaks
 from viral.evaluation.audit.refitting import needs_posts, refit_label
-from viral.evaluation.duplicates import later_duplicates
 from viral.labels import LabelSpec, fit
 from viral.tables.schemas import POSTS
 
@@ -52,13 +52,15 @@ def test_one_training_post_from_the_future_is_named_itself() -> None:
 @pytest.mark.parametrize("kind", ["time_author", "random"])
 def test_the_same_video_on_both_sides(kind: str) -> None:
     rows = put(table(), "sha256", {550: f"{3:064x}", 560: f"{450:064x}", 420: f"{5:064x}", 0: None, 599: None})
-    assert "(sha256, 2 posts: post-550, post-560)" in only(evidence(rows, kind=kind), "shared_video")
+    assert "(video, 2 posts: post-550, post-560)" in only(evidence(rows, kind=kind), "shared_video")
 
 
 def test_later_copies_are_those_of_an_earlier_post() -> None:
     rows = put(table(), "sha256", {550: f"{3:064x}", 2: f"{3:064x}", 10: None, 11: None})
     shuffled = rows.take(np.random.default_rng(0).permutation(600))
-    assert sorted(shuffled.filter(pa.array(later_duplicates(shuffled)))["post_id"].to_pylist()) == [
+    assert sorted(
+        shuffled.filter(pa.array(later_copies(shuffled, video_clusters(shuffled).codes)))["post_id"].to_pylist()
+    ) == [
         "post-3",
         "post-550",
     ]

@@ -1,8 +1,8 @@
 """The leakage audit: does a model have access to what it will be evaluated on?
 
 `audit` checks the evidence gathered about a model and its posts and returns findings; `raise_on_leaks` ends a run over
-them. It cannot see everything: a re-encoded video has another hash, and what trees and networks have learnt cannot be
-read back from their weights, only the statistics and the posts that they store.
+them. It cannot see everything: a video that was cut shorter passes for another one, and what trees and networks have
+learnt cannot be read back from their weights, only the statistics and the posts that they store.
 """
 
 from viral.evaluation.audit.evidence import AuditSample, Evidence

@@ -8,10 +8,11 @@ import pyarrow as pa
 
 from viral.datasets.labelled_features import Statistics
 from viral.datasets.streams import Batch, Stream
+from viral.duplicates.clusters import VIDEO_COLUMNS
 from viral.evaluation.audit.fitted_state import FittedState
 from viral.evaluation.audit.refitting import LabelFit
 from viral.evaluation.splits import Kind
-from viral.tables.schemas import COUNTS, TIMESTAMP
+from viral.tables.schemas import COUNTS, FACTS, TIMESTAMP
 
 ROWS = pa.schema(
     [
@@ -20,7 +21,7 @@ ROWS = pa.schema(
         pa.field("posted_at", TIMESTAMP),
         pa.field("split", pa.string()),
         pa.field("target", pa.float64()),
-        pa.field("sha256", pa.string()),
+        *(FACTS.field(name) for name in VIDEO_COLUMNS),
         pa.field("sound_id", pa.string()),
         *(pa.field(name, pa.int64()) for name in COUNTS),
         pa.field("sound_posts_before", pa.float64()),

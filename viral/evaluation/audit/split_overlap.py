@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from viral.datasets.streams import Stream
+from viral.duplicates.clusters import video_clusters
 from viral.evaluation.audit.evidence import Evidence
 from viral.evaluation.audit.finding import Finding
 from viral.evaluation.splits import value_codes
@@ -17,6 +18,7 @@ _Ints = npt.NDArray[np.int64]
 _Bools = npt.NDArray[np.bool_]
 
 AUTHORS, TIME, VIDEOS, SOUNDS, CONTINUED = "shared_author", "time_order", "shared_video", "shared_sound", "known_before"
+_VIDEO = "video"
 _AGAIN = "label again (viral label --split {}) and train on that"
 _IGNORED, _TRAIN, _VALIDATION, _TEST = -1, 0, 1, 2
 _LEVELS = {"train": _TRAIN, "validation": _VALIDATION, "test": _TEST}
@@ -46,10 +48,12 @@ def time_order(evidence: Evidence) -> list[Finding]:
 
 
 def videos(evidence: Evidence) -> list[Finding]:
-    """No test post has the same file as a training or validation post, whatever the split."""
-    rows = _later(evidence.rows, "sha256", np.where(_levels(evidence.rows) == _TEST, _TEST, _TRAIN))
-    fix = "label again, now that the files' hashes are known: later copies of a video are left out; and train on that"
-    return _findings(VIDEOS, "sha256", evidence.rows, rows, "a test post has the file of one that was learnt from", fix)
+    """No test post has the video of a training or validation post, or a near-duplicate of it, whatever the split."""
+    rows = evidence.rows.append_column(_VIDEO, pa.array(video_clusters(evidence.rows).codes))
+    copies = _later(rows, _VIDEO, np.where(_levels(rows) == _TEST, _TEST, _TRAIN))
+    detail = "a test post has the video of one that was learnt from, or a near-duplicate"
+    fix = "label again, now that the videos' hashes are known: later copies of a video are left out; and train on that"
+    return _findings(VIDEOS, _VIDEO, rows, copies, detail, fix)
 
 
 def sounds(evidence: Evidence) -> list[Finding]:

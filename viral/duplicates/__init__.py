@@ -1,0 +1,1 @@
+"""Copies of a video: perceptual hash, near-duplicates and their clusters."""
