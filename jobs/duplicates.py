@@ -14,7 +14,7 @@ from jobs.evaluating.videos import video_columns
 from viral.console.commands import execute
 from viral.console.options import root_options
 from viral.console.output import print_summary, to_json
-from viral.duplicates.clusters import video_clusters
+from viral.duplicates.clusters import count_unhashed, video_clusters
 from viral.errors import TableError
 from viral.storage.store import Store
 from viral.tables.places import posts_table
@@ -64,7 +64,7 @@ def run(store: Store) -> tuple[DuplicatesSummary, list[Cluster]]:
     summary = DuplicatesSummary(
         posts=posts.num_rows,
         with_video=pc.sum(known).as_py(),
-        unhashed=pc.sum(pc.and_(known, pc.is_null(videos["video_hash"]))).as_py(),
+        unhashed=count_unhashed(videos),
         copies=sum(len(cluster.post_ids) - 1 for cluster in clusters),
     )
     return summary, clusters

@@ -47,21 +47,21 @@ def main() -> None:
 
 def recall(originals: Sequence[Path], folder: Path, kinds: Mapping[str, Change]) -> None:
     """Make the missing copies, hash all files, and compare."""
-    files = [("original", path) for path in originals]
+    files = [("original", path.stem, path) for path in originals]
     with ThreadPoolExecutor(2) as threads:  # encoders hold no lock
-        for paths in threads.map(lambda path: copies_of(path, folder, kinds), originals):
-            files += [(kind, copy) for kind, copy in paths.items()]
+        for name, paths in threads.map(lambda path: (path.stem, copies_of(path, folder, kinds)), originals):
+            files += [(kind, name, copy) for kind, copy in paths.items()]
     hashes, seconds = np.zeros(len(files), VIDEO_HASH), np.zeros(len(files))
-    for row, (_, path) in enumerate(files):
+    for row, (_, _, path) in enumerate(files):
         media = decode(str(path), SamplingPlan.from_requests([OPENING, LATE, KEY_FRAMES]), MediaLimits())
         value = perceptual_hash(media)
         hashes[row] = np.frombuffer(value, VIDEO_HASH)[0] if value else 0
         seconds[row] = media.facts.seen_seconds or 0
     pairs = near_duplicates(hashes, seconds)
-    names = [path.stem.rpartition("-")[2] for _, path in files]
+    names = [name for _, name, _ in files]
     found = {(a, b) for a, b in zip(pairs.first.tolist(), pairs.second.tolist(), strict=True)}
     for kind in kinds:
-        rows = [row for row, (of, _) in enumerate(files) if of == kind]
+        rows = [row for row, (of, *_) in enumerate(files) if of == kind]
         hits = sum((names.index(names[row]), row) in found for row in rows)
         print(f"{kind:14} {hits} of {len(rows)} found, recall {hits / len(rows):.3f}")
     false = [(names[a], names[b]) for a, b in found if names[a] != names[b]]

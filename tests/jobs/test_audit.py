@@ -119,17 +119,22 @@ def test_counts_among_foreign_vectors(store, tmp_path):
         assert any("is meant to look at early ones" in note for note in early.unchecked)
 
 
-def test_an_author_and_a_video_on_both_sides(store, flow):
+@pytest.mark.parametrize("columns", [("sha256",), ("video_hash", "seen_seconds")], ids=["file", "near-duplicate"])
+def test_a_video_on_both_sides(store, flow, columns):
     rows, _ = labels_of(store)
     train, test = ids(rows, "train")[0], ids(rows, "test")[0]
     features = features_table(store, flow.feature_set)
-    known = features.read()
-    sha256 = dict(zip(known["post_id"].to_pylist(), known["sha256"].to_pylist(), strict=True))
-    late = known.filter(pc.equal(known["post_id"], test)).to_pylist()[0] | {"attempt": 9, "sha256": sha256[train]}
+    known = {row["post_id"]: row for row in features.read().to_pylist()}
+    late = known[test] | {"attempt": 9, **{name: known[train][name] for name in columns}}
     features.append(pa.Table.from_pylist([late], schema=features.schema), 0)
     message = leak_message(store, resaved(store))
     assert "shared_video: a test post has the video of one that was learnt from, or a near-duplicate" in message
     assert f"(video, 1 post: {test})" in message
+
+
+def test_an_author_on_both_sides(store):
+    rows, _ = labels_of(store)
+    train, test = ids(rows, "train")[0], ids(rows, "test")[0]
     authors = rows["author_id"].to_pylist()
     authors[rows["post_id"].to_pylist().index(test)] = authors[rows["post_id"].to_pylist().index(train)]
     relabelled(store, rows.set_column(1, "author_id", pa.array(authors)), labels_of(store)[1])

@@ -41,6 +41,11 @@ def video_clusters(videos: pa.Table) -> VideoClusters:
     return VideoClusters(connected_components(graph, directed=False)[1].astype(np.int64), pairs)
 
 
+def count_unhashed(videos: pa.Table) -> int:
+    """Number of posts whose file was read without a perceptual hash: by an earlier version, or without its pictures."""
+    return int(pc.sum(pc.and_(pc.is_valid(videos["sha256"]), pc.is_null(videos["video_hash"]))).as_py() or 0)
+
+
 def later_copies(posts: pa.Table, clusters: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
     """Mask of the posts with the video of an earlier post, (N,).
 

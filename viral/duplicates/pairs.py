@@ -130,7 +130,8 @@ class _Confirmation:
             rows = rows[better]
             opening[rows] = distance[better]
             later[rows] = self._later(first[rows], second[rows], view, other, mirror)
-        return np.fmax(opening, later)
+        larger: Floats = np.fmax(opening, later)
+        return larger
 
     def _opening(self, first: Ints, second: Ints, view: int, other: int, mirror: np.uint64) -> Floats:
         """Distance of the openings (P,); infinite where too few frames can be compared."""
@@ -153,4 +154,5 @@ def _mean_distance(differing: _Codes, compared: _Bools) -> Floats:
     """Mean share of differing bits over the compared frames, (P,); NaN without any."""
     frames_axes = tuple(range(1, compared.ndim))
     bits, frames = (np.bitwise_count(differing) * compared).sum(frames_axes), compared.sum(frames_axes)
-    return np.where(frames, bits / np.maximum(frames, 1) / _CODE_BITS, np.nan)
+    distance: Floats = np.where(frames, bits / np.maximum(frames, 1) / _CODE_BITS, np.nan)
+    return distance

@@ -56,12 +56,16 @@ MIRRORED = np.uint64(sum(1 << bit for bit in range(64) if bit % _FREQUENCIES % 2
 def with_hashed_frames(requests: Iterable[Request]) -> tuple[Request, ...]:
     """Add the frames of the hash to requests for pictures; others would decode none."""
     requests = tuple(requests)
-    pictures = any(isinstance(request, Frames | Clips) for request in requests)
-    return (*requests, OPENING, LATE, KEY_FRAMES) if pictures else requests
+    return (*requests, OPENING, LATE, KEY_FRAMES) if request_pictures(requests) else requests
+
+
+def request_pictures(requests: Iterable[Request]) -> bool:
+    """Whether any request needs decoded pictures, so that a backfill hashes the video."""
+    return any(isinstance(request, Frames | Clips) for request in requests)
 
 
 def perceptual_hash(media: Media) -> bytes | None:
-    """Hash a video as `VIDEO_HASH`; None if `OPENING` was not decoded or shows nothing."""
+    """Hash a video as `VIDEO_HASH`; None if `OPENING` was not decoded."""
     opening = media.frames(OPENING)
     if opening is None or not len(opening.data):
         return None
@@ -71,7 +75,7 @@ def perceptual_hash(media: Media) -> bytes | None:
     for view, bars in enumerate(_views(frames)):
         value["opening"][view, : len(frames)] = _frame_codes(frames, bars)
         value["later"][view, : len(later)] = _frame_codes(later, bars)
-    return value.tobytes() if value["opening"].any() else None
+    return value.tobytes()
 
 
 def _later(media: Media) -> tuple[npt.NDArray[np.float64], _Luma]:
