@@ -84,11 +84,11 @@ def test_key_frames_after_the_opening_keep_their_times() -> None:
     assert (value["later"][0] != 0).tolist() == [True, True, *[False] * 6]
 
 
-def test_the_frame_at_four_seconds_comes_first() -> None:
+def test_the_frames_up_to_four_seconds_come_first() -> None:
     video = media(picture(0), (8.3, picture(1)))
-    late = {LATE: FrameBatch(picture(2)[None], np.array([3.97]))}
+    late = {LATE: FrameBatch(np.stack([picture(2)] * 3), np.array([3.38, 3.67, 3.97]))}
     value = perceptual_hash(Media(Facts(), {**video.tracks, **late}))
-    assert np.frombuffer(value or b"", VIDEO_HASH)[0]["later_ms"].tolist() == [4000, 8300, *[0] * 6]
+    assert np.frombuffer(value or b"", VIDEO_HASH)[0]["later_ms"].tolist() == [3400, 3700, 4000, 8300, *[0] * 4]
 
 
 def test_frames_without_contrast_have_no_code() -> None:

@@ -19,6 +19,7 @@ from safetensors.numpy import load, save
 
 from jobs import audit, evaluate, label
 from jobs.evaluating import audit_reading
+from jobs.training.calibrate import calibrate
 from jobs.training.external_features import import_features
 from tests.conftest import CORPUS_POSTS
 from viral.console.commands import execute
@@ -130,6 +131,23 @@ def test_a_video_on_both_sides(store, flow, columns):
     message = leak_message(store, resaved(store))
     assert "shared_video: a test post has the video of one that was learnt from, or a near-duplicate" in message
     assert f"(video, 1 post: {test})" in message
+
+
+def test_no_two_reference_posts_show_the_same_video(store, flow):
+    rows, _ = labels_of(store)
+    in_time = rows.filter(pc.equal(rows["split"], "train")).sort_by(
+        [("posted_at", "ascending"), ("post_id", "ascending")]
+    )
+    first, second = in_time["post_id"].to_pylist()[:2]
+    features = features_table(store, flow.feature_set)
+    known = {row["post_id"]: row for row in features.read().to_pylist()}
+    copy = known[second] | {"attempt": 9, **{name: known[first][name] for name in ("video_hash", "seen_seconds")}}
+    features.append(pa.Table.from_pylist([copy], schema=features.schema), 0)
+    saved = Registry(store).load("fused")
+    calibrate(store, saved)
+    reference = Reference.load(store, saved.prefix)
+    assert reference is not None
+    assert set(ids(rows, "train")) - set(reference.rows["post_id"].to_pylist()) == {second}
 
 
 def test_an_author_on_both_sides(store):

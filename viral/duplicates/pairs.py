@@ -31,7 +31,7 @@ _Bools = npt.NDArray[np.bool_]
 # 0.33 (tests/bench/duplicates.py).
 MAX_DISTANCE = 0.22
 MAX_SECONDS = 0.2  # difference of length: a copy may lose the last frames or the end of its sound
-_SAME_TIME_MS = 100  # of key frames: encoders may shift the first frame
+_SAME_TIME_MS = 45  # of key frames: encoders may shift the first frame; more would compare both sides of a cut
 _MIN_FRAMES = 2  # of the opening with contrast in both videos: a single picture says too little
 _CODE_BITS = 63
 

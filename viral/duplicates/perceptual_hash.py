@@ -5,7 +5,7 @@ the pHash of the library ImageHash). Here a sign is that of the coefficient itse
 median: mirroring a picture then flips known bits, so that mirrored copies need no second hash. That, and all frames of
 a video in one matrix product, is why the dozen lines are written out.
 
-The frames are those that the editing features decode anyway, and one more.
+The frames are those that the editing features decode anyway, and three more.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ _Bars = tuple[int, int, int, int]
 OPENING_SECONDS = 3.0
 OPENING = hook(seconds=OPENING_SECONDS, every=0.2, size=(112, 112))
 KEY_FRAMES = Frames(count=8, size=(112, 112), choice="key", fit="inside")
-LATE = Frames(size=(112, 112), every=1.0, start=4.0, stop=5.0, fit="inside")
-"""The frames of a hash. `Craft` requests the opening and the key frames, too. The one at 4 s tells videos apart that
-have the same intro: encoders put key frames where they like, and those of two videos may all be at different times."""
+LATE = Frames(size=(112, 112), every=0.3, start=3.4, stop=4.1, fit="inside")
+"""The frames of a hash. `Craft` requests the opening and the key frames, too. Those at 3.4, 3.7 and 4 s tell videos
+apart that have the same intro: encoders put key frames where they like, and those of two videos may share no time."""
 
 _EVERY = 2  # of the opening's frames: every 0.4 s
 OPENING_FRAMES, LATER_FRAMES = 8, 8
@@ -79,9 +79,11 @@ def perceptual_hash(media: Media) -> bytes | None:
 
 
 def _later(media: Media) -> tuple[npt.NDArray[np.float64], _Luma]:
-    """Times and brightness of the frames after the opening: that of `LATE`, and key frames."""
+    """Times and brightness of the frames after the opening: those of `LATE` at the times requested, and key frames."""
     late, keys = media.frames(LATE), media.frames(KEY_FRAMES)
-    times, frames = [np.full(1, LATE.start)[: len(late.data) if late else 0]], [late.data] if late else []
+    assert LATE.every is not None
+    times = [LATE.start + LATE.every * np.arange(len(late.data) if late else 0)]
+    frames = [late.data] if late else []
     if keys is not None:
         after = keys.pts_seconds > OPENING_SECONDS
         times, frames = [*times, keys.pts_seconds[after]], [*frames, keys.data[after]]
