@@ -45,7 +45,7 @@ class DuplicatesSummary:
 
 
 def run(store: Store) -> tuple[DuplicatesSummary, list[Cluster]]:
-    """Cluster all posts by the hashes in the feature tables, in this process; 400 bytes per post are held in memory.
+    """Cluster all posts by the hashes in the feature tables, in this process; 1.5 kB per post are held in memory.
 
     Raises:
         TableError: there are no posts, or no feature table.

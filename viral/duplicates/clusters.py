@@ -34,7 +34,7 @@ def video_clusters(videos: pa.Table) -> VideoClusters:
 
     files = _file_codes(videos["sha256"])
     _, first = np.unique(files, return_index=True)  # of posts with the same file, one is compared with other files
-    pairs = _near_duplicates(videos.take(pa.array(first)), first)
+    pairs = _near_duplicates(videos.select(["video_hash", "seen_seconds"]).take(pa.array(first)), first)
     edges = [pairs.first, pairs.second], [np.arange(len(files)), first[files]]
     rows, columns = (np.concatenate(ends) for ends in zip(*edges, strict=True))
     graph = coo_array((np.ones(len(rows), bool), (rows, columns)), (len(files), len(files)))
@@ -80,6 +80,11 @@ def _near_duplicates(videos: pa.Table, indexes: npt.NDArray[np.int64]) -> Duplic
 
 
 def _hashes(column: pa.ChunkedArray) -> Hashes:
-    joined = b"".join(column.to_pylist())
-    hashes: Hashes = np.frombuffer(joined, VIDEO_HASH)
+    """Hashes of a column without nulls, all of the length of `VIDEO_HASH`, without a copy of each as an object."""
+    array = column.cast(pa.large_binary()).combine_chunks()
+    if not len(array):
+        return np.zeros(0, VIDEO_HASH)
+    _, offsets, values = array.buffers()
+    start = int(np.frombuffer(offsets, np.int64)[array.offset])
+    hashes: Hashes = np.frombuffer(values, VIDEO_HASH, len(array), start)
     return hashes

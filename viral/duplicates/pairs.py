@@ -37,7 +37,8 @@ _CODE_BITS = 63
 
 _KEY = [8 * row + column for row in range(5) for column in (0, 2)][1:]  # bits that a candidate shares: 9
 _EVEN = [bit for bit in range(1, 64) if bit % 2 == 0 and bit not in _KEY]  # bits that order the videos of a key
-_MAX_FRAME_BITS = 22  # of 63 that differ in the frame that made a candidate: a cheap test before all others
+# Bits of 63 that differ in the frame that made a candidate: a cheap test, which 1 of 200 random candidates passes.
+_MAX_FRAME_BITS = 16
 # Neighbours that a video is compared with among those of the same key: copies are next to each other, and a key of very
 # many videos (one still picture, say) then costs no more than any other.
 _NEIGHBOURS = 32
@@ -85,10 +86,10 @@ def _candidates(hashes: Hashes, seconds: Floats) -> Iterator[Ints]:
         keys, videos, codes = order_bits[order] >> np.uint64(len(_EVEN)), videos[order], codes[videos, views][order]
         pairs = [np.zeros(0, np.int64)]
         for step in range(1, _NEIGHBOURS + 1):
-            same = np.flatnonzero(keys[step:] == keys[:-step])
-            if not len(same):
+            same = keys[step:] == keys[:-step]
+            if not same.any():
                 break
-            close = same[_differing(codes[same], codes[same + step]) <= _MAX_FRAME_BITS]
+            close = np.flatnonzero(same & (_differing(codes[step:], codes[:-step]) <= _MAX_FRAME_BITS))
             first, second = np.sort([videos[close], videos[close + step]], axis=0)
             pairs.append((first * len(hashes) + second)[first < second])  # equal: two views of one video
         yield np.unique(np.concatenate(pairs))
