@@ -55,12 +55,10 @@ def plant(store: Store, feature_set) -> None:
             row["author_id"] = f"later-{week}-{index % 20}"
             row["views"] = (row["views"] + 1) * (1_000_000 if week >= 2 else 1)
         posts.append(pa.Table.from_pylist(rows, schema=originals.schema), log2_buckets_for(originals.num_rows))
-        shifted = again(vectors, week)
-        hashes = pa.array([f"{sha}-{week}" for sha in vectors["sha256"].to_pylist()])
-        column = shifted.column_names.index("sha256")
-        features.append(
-            shifted.set_column(column, shifted.schema.field("sha256"), hashes), log2_buckets_for(vectors.num_rows)
-        )
+        shifted = again(vectors, week).to_pylist()
+        for row in shifted:  # other videos, with the same features
+            row |= {"sha256": f"{row['sha256']}-{week}", "video_hash": None}
+        features.append(pa.Table.from_pylist(shifted, schema=features.schema), log2_buckets_for(vectors.num_rows))
 
 
 @pytest.fixture(scope="module")
