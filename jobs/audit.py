@@ -23,7 +23,7 @@ from viral.datasets.labelled_features import LabelledFeatures, Statistics
 from viral.datasets.labelled_videos import LabelledVideos
 from viral.datasets.streams import Stream, from_dict, streams_of
 from viral.duplicates.clusters import count_unhashed
-from viral.duplicates.perceptual_hash import request_pictures
+from viral.duplicates.perceptual_hash import hashes_videos
 from viral.errors import TableError
 from viral.evaluation.audit import CHECKS, Evidence, FittedState, LabelFit, audit, fitted_states, raise_on_leaks
 from viral.evaluation.audit.refitting import needs_posts, refit_label
@@ -231,7 +231,7 @@ def _unchecked(tables: AuditData, data: LabelledFeatures, saved: ModelVersion) -
         )
     if tables.rows["sha256"].null_count == tables.rows.num_rows:
         notes.append("the same video on both sides: the feature table has no hash of any file")
-    elif request_pictures(feature_set_of(saved).requests) and (unhashed := count_unhashed(tables.rows)):
+    elif hashes_videos(feature_set_of(saved).requests) and (unhashed := count_unhashed(tables.rows)):
         notes.append(f"near-duplicates of {unhashed} posts: their videos have no perceptual hash (viral duplicates)")
     if EARLY_SIGNAL in saved.name:
         notes.append(f"counts among the inputs: {saved.name} says that it is meant to look at early ones")

@@ -16,7 +16,7 @@ from viral.duplicates.perceptual_hash import (
     with_hashed_frames,
 )
 from viral.media.media import Facts, FrameBatch, Media
-from viral.media.requests import AudioTrack, Frames, Packets
+from viral.media.requests import AudioTrack, Frames, Packets, Request
 
 Images = npt.NDArray[np.uint8]
 TIMES = np.arange(15) * 0.2
@@ -98,8 +98,8 @@ def test_frames_without_contrast_have_no_code() -> None:
     assert not hashed(picture(0), (5.0, black))["later"].any()
 
 
-@pytest.mark.parametrize("requests", [(), (AudioTrack(),), (Packets(),)])
-def test_a_hash_needs_no_pictures_where_nothing_else_does(requests: tuple[AudioTrack | Packets, ...]) -> None:
+@pytest.mark.parametrize("requests", [(), (AudioTrack(),), (Packets(),), (KEY_FRAMES,)])
+def test_a_hash_decodes_nothing_where_little_else_is_decoded(requests: tuple[Request, ...]) -> None:
     assert with_hashed_frames(requests) == requests
 
 

@@ -20,7 +20,7 @@ from viral.evaluation.splits import SplitSpec
 from viral.extractors.feature_set import FeatureSet
 from viral.features.feature_table import feature_row, features_table
 from viral.features.posts import ExtractionRequest
-from viral.features.reuse import DecodeStage, EncodeStage
+from viral.features.reuse import DecodeStage, EncodeStage, write_feature_card
 from viral.labels import LabelSpec
 from viral.storage.store import Store
 
@@ -83,6 +83,19 @@ def test_clusters_are_listed_as_text(store: Store) -> None:
     assert cluster.split()[1] == "other-0"
     none = CliRunner().invoke(command, ["--root", store.root, "--limit", "0"], catch_exceptions=False)
     assert none.output.splitlines() == summary
+
+
+def test_an_extractor_of_sound_leaves_the_hashes_of_reused_features(store: Store) -> None:
+    write_feature_card(store, EDITING)
+    grown = FeatureSet.from_dict({"name": "grown", "extractors": ["craft", "acoustics"]})
+    stage = DecodeStage(grown, store, Settings())
+    (decoded,) = stage.decode([ExtractionRequest("other-1", f"{store.root}/other-1.mp4")], 0, 0)
+    stage.close()
+    assert decoded.extractors == ("acoustics",)
+    (result,) = EncodeStage(grown).encode([decoded])
+    stored = features_table(store, EDITING).read(columns=["post_id", "video_hash"]).to_pylist()
+    assert {"post_id": "other-1", "video_hash": result.facts.video_hash} in stored
+    assert result.facts.video_hash is not None
 
 
 def test_copies_are_on_no_side_of_the_split(store: Store) -> None:

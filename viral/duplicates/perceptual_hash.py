@@ -54,14 +54,17 @@ MIRRORED = np.uint64(sum(1 << bit for bit in range(64) if bit % _FREQUENCIES % 2
 
 
 def with_hashed_frames(requests: Iterable[Request]) -> tuple[Request, ...]:
-    """Add the frames of the hash to requests for pictures; others would decode none."""
+    """Add the frames of the hash to the requests of a backfill, if it `hashes_videos`."""
     requests = tuple(requests)
-    return (*requests, OPENING, LATE, KEY_FRAMES) if request_pictures(requests) else requests
+    return (*requests, OPENING, LATE, KEY_FRAMES) if hashes_videos(requests) else requests
 
 
-def request_pictures(requests: Iterable[Request]) -> bool:
-    """Whether any request needs decoded pictures, so that a backfill hashes the video."""
-    return any(isinstance(request, Frames | Clips) for request in requests)
+def hashes_videos(requests: Iterable[Request]) -> bool:
+    """Whether a backfill with these requests hashes the videos: if it decodes other frames than key frames.
+
+    Key frames alone cost a fraction of that, and may come from another decoder, as they do when a draft is scored.
+    """
+    return any(isinstance(r, Clips) or (isinstance(r, Frames) and r.choice != "key") for r in requests)
 
 
 def perceptual_hash(media: Media) -> bytes | None:

@@ -89,8 +89,8 @@ def _shared(fingerprints: Mapping[str, str], others: Mapping[str, str]) -> tuple
 class DecodeStage:
     """First stage of a backfill: looks up reusable features, and decodes videos for the remaining extractors.
 
-    It assumes that the video of a post has not changed since another table was filled. Where pictures are decoded, the
-    facts get the perceptual hash of the video. Needs no torch. Call `close`.
+    It assumes that the video of a post has not changed since another table was filled. The facts get the
+    perceptual hash of the video if it `hashes_videos`. Needs no torch. Call `close`.
     """
 
     def __init__(self, feature_set: FeatureSet, store: Store, settings: Settings) -> None:
@@ -175,8 +175,10 @@ def _with_reused(result: ExtractionResult, reused: ExtractionResult | None) -> E
     if reused is None or result.status == "failed":
         return result
     reason = result.reason or reused.reason
+    video_hash = result.facts.video_hash or reused.facts.video_hash  # the rest may need no pictures
     return replace(
         result,
+        facts=replace(result.facts, video_hash=video_hash),
         status="partial" if reason else "ok",
         reason=reason,
         detail=result.detail or reused.detail,
