@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 import pyarrow as pa
@@ -17,7 +16,7 @@ from viral.extractors.feature_set import FeatureSet
 from viral.extractors.popularity import Popularity
 from viral.features.attempts import Retry, pending
 from viral.features.feature_table import feature_row, features_table
-from viral.features.pipeline import ENCODE_BATCH_SIZE
+from viral.features.pipeline import batches
 from viral.features.posts import DecodedPost, ExtractionRequest
 from viral.features.reuse import DecodeStage, EncodeStage
 from viral.sounds.history import join_history, open_history
@@ -67,7 +66,7 @@ class DecodeChunk:
                 yield object_batch(group)
 
     def groups(self, chunk: Chunk) -> Iterator[list[DecodedPost]]:
-        """Yield the decoded posts of a chunk, in groups of at most `ENCODE_BATCH_SIZE`.
+        """Yield the decoded posts of a chunk, in groups for the encoder.
 
         Posts that already have a row are skipped, so that a chunk that Ray reruns after a crash reads no video twice.
         """
@@ -79,7 +78,7 @@ class DecodeChunk:
         posts = posts.filter(pa.array(shards == chunk.shard))
         posts = pending(posts, self.features, log2_buckets, bucket, self.spec.retry)
         decoded = self.stage.decode([extraction_request(row) for row in posts.to_pylist()], log2_buckets, bucket)
-        while group := list(islice(decoded, ENCODE_BATCH_SIZE)):
+        for group in batches(decoded):
             for post in group:
                 self.metrics.record_decoded(post)
             yield group

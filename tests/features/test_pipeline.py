@@ -16,7 +16,7 @@ from viral.config import Settings
 from viral.extractors.extractor import Context
 from viral.extractors.feature_set import FeatureSet
 from viral.extractors.metadata import METADATA_COLUMNS
-from viral.features.pipeline import ENCODE_BATCH_SIZE, Pipeline
+from viral.features.pipeline import ENCODE_BATCH_SIZE, TEXT_BATCH_SIZE, Pipeline
 from viral.features.posts import ExtractionRequest, ExtractionResult
 from viral.media.window import ClipWindow
 from viral.storage.store import Store
@@ -190,7 +190,7 @@ def test_jobs_are_taken_as_they_are_needed(pipeline: Pipeline) -> None:
 
     results = pipeline.extract(jobs())
     next(results)
-    assert taken <= ENCODE_BATCH_SIZE + 3
+    assert taken <= TEXT_BATCH_SIZE + 3
     results.close()
 
 

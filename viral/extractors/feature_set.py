@@ -21,18 +21,21 @@ from viral.extractors.spec import ExtractorSpec, Resolver, UnavailableExtractor
 from viral.media.requests import Request
 from viral.weights.resolve import RANDOM, resolve_local
 
-_LIGHT = ("metadata", "caption", "acoustics", "craft")
-_FULL = (*_LIGHT, "resnet50", "r2plus1d")
+_CHEAP = ("metadata", "caption", "acoustics", "craft")
+_FULL = (*_CHEAP, "resnet50", "r2plus1d")
 FEATURE_SETS: Mapping[str, tuple[str, ...]] = {
     "words": ("metadata", "caption"),
-    "light": _LIGHT,
+    "light": (*_CHEAP, "efficientnet_lite0"),
     "full": _FULL,
     "full-bf16": _FULL,
     "sound": ("logmel",),
 }
-"""Extractors of the named sets. `words` needs no videos, `light` no downloads. `full` adds image and video networks;
-`full-bf16` runs them in bfloat16, four times as fast on GPUs and on CPUs with AVX512-BF16 or AMX, at slightly lower
-precision. `sound` is the input of the sound model."""
+"""Extractors of the named sets. `words` needs no videos, `light` no downloads. `full` has larger networks, for images
+and videos; `full-bf16` runs them in bfloat16, four times as fast on GPUs and on CPUs with AVX512-BF16 or AMX, at
+slightly lower precision. `sound` is the input of the sound model."""
+
+_PARAMETERS: Mapping[str, Mapping[str, str]] = {"caption": {"model": "multilingual-e5-small"}}
+"""Parameters in the named sets that are not the defaults."""
 
 
 class UnavailableWarning(UserWarning):
@@ -98,7 +101,9 @@ class FeatureSet:
         by_extractor = _weights_by_extractor(name, weights)
         entries = []
         for member in FEATURE_SETS[name]:
-            params = {"weights": by_extractor[member]} if member in by_extractor else {}
+            params = dict(_PARAMETERS.get(member, {}))
+            if member in by_extractor:
+                params["weights"] = by_extractor[member]
             if name == "full-bf16" and "precision" in parameters(member):
                 params["precision"] = "bfloat16"
             entries.append(ExtractorEntry(extractor(member, params)))

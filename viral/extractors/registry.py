@@ -21,6 +21,7 @@ EXTRACTORS: Mapping[str, str] = {
     "loudness": "viral.extractors.loudness:Loudness",
     "logmel": "viral.extractors.logmel:LogMel",
     "craft": "viral.extractors.craft:Craft",
+    "efficientnet_lite0": "viral.extractors.efficientnet_lite0:EfficientNetLite0",
     "resnet50": "viral.extractors.resnet50:ResNet50",
     "vgg16": "viral.extractors.vgg16:VGG16",
     "r2plus1d": "viral.extractors.r2plus1d:R2Plus1D",
