@@ -31,7 +31,9 @@ def one(**params: object) -> FeatureSet:
 def test_named_sets() -> None:
     light, full = FeatureSet.named("light"), FeatureSet.named("full")
     assert list(light.dims) == list(FEATURE_SETS["light"])
-    assert list(full.dims.items())[:4] == list(light.dims.items())
+    assert list(full.dims.items())[:4] == list(light.dims.items())[:4]
+    assert light.dims["efficientnet_lite0"] == 1280
+    assert {"model": "multilingual-e5-small"} in [entry.to_dict()["params"] for entry in light.entries]
     assert full.dims["resnet50"] == 2048
     assert full.modalities["r2plus1d"] == "video"
     assert light.table == f"features/light-{light.fingerprint}"
@@ -51,7 +53,7 @@ def test_the_set_in_bfloat16_is_another_in_its_networks_alone() -> None:
 def test_unknown_things_are_refused() -> None:
     for make, message in (
         (lambda: FeatureSet.named("heavy"), "choose from words, light, full"),
-        (lambda: FeatureSet.named("light", weights="random"), "no extractor that takes weights"),
+        (lambda: FeatureSet.named("words", weights="random"), "no extractor that takes weights"),
         (lambda: FeatureSet.named("full", weights={"caption": "x"}), "choose from resnet50, r2plus1d"),
         (lambda: FeatureSet.from_dict({"name": "a", "extractor": []}), "choose from name, extractors, fingerprint"),
         (lambda: FeatureSet.from_dict({"name": "a"}), "a feature set has the form"),
