@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from py3langid import classify
 from report import ROUNDS, interleave, print_table, ratio
 from scipy.stats import spearmanr
 from sklearn.linear_model import LinearRegression, RidgeCV
@@ -101,9 +102,8 @@ def quality(posts: list[dict[str, Any]]) -> None:
     authors = np.array([codes[post["author"]] for post in posts])
     y = np.log1p([post["views"] for post in posts])
     reach = [post["followers"] for post in posts]
-    known = np.array([value is not None for value in reach])
     targets: dict[str, Floats | None] = {"log views": None}
-    if known.all():
+    if None not in reach:
         targets["log views without what followers explain"] = np.log1p(np.array(reach, np.float64))[:, None]
     vectors = {model: embed(model, [post["caption"] for post in posts]) for model in MODELS}
     vectors["both"] = np.concatenate(list(vectors.values()), axis=1)
@@ -153,6 +153,10 @@ def main() -> None:
     args = parser.parse_args()
     posts = read_posts(args.file)
     quality(posts)
+    if with_followers := [post for post in posts if post["followers"] is not None]:
+        quality(with_followers)
+    print("\nposts with a caption in English")
+    quality([post for post in posts if classify(post["caption"])[0] == "en"])
     rng = np.random.default_rng(0)
     captions = [posts[row]["caption"] for row in rng.choice(len(posts), min(TIMED, len(posts)), replace=False)]
     samples = interleave(partial(speed, captions), args.rounds)

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 with its published weights: what it sees, and that a frame alone gives what it gives in a batch."""
+"""EfficientNet-Lite0 with its published weights: what it sees, and that it sees the frames of a post one by one."""
 
 from __future__ import annotations
 

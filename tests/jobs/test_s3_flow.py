@@ -26,7 +26,7 @@ from viral.tables.places import posts_table
 from viral.tables.schemas import PREDICTIONS
 
 EMPTY_BOX = b"\0\0\0\x08free"  # at the end of an MP4: another file that looks the same
-VECTORS = ("metadata", "caption", "acoustics", "craft")
+VECTORS = ("metadata", "caption", "acoustics", "craft", "efficientnet_lite0")
 
 
 @pytest.fixture

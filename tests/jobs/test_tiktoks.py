@@ -123,7 +123,7 @@ def test_every_post_is_scored(tiktoks):
         assert row["known"] is not None  # calibrated where it was trained
         assert row["low"] <= row["score"] <= row["high"]
         assert sum(dict(row["shares"]).values()) == pytest.approx(1)
-        assert set(row["present"]) | set(row["missing"]) == {"metadata", "text", "audio", "editing"}
+        assert set(row["present"]) | set(row["missing"]) == {"metadata", "text", "audio", "editing", "image"}
 
 
 def test_the_pipeline_and_scorer_here_say_what_the_batch_said(tiktoks):

@@ -69,8 +69,8 @@ def test_what_cannot_be_trained(store, flow, tmp_path):
         run(Store.open(tmp_path))
     with pytest.raises(TableError, match="there is no table labels/other"):
         run(store, label="other")
-    with pytest.raises(ConfigError, match="has no image: it has metadata, text, audio, editing"):
-        run(store, modality="image")
+    with pytest.raises(ConfigError, match="has no video: it has metadata, text, audio, editing, image"):
+        run(store, modality="video")
     with pytest.raises(ConfigError, match="is not a valid name"):
         run(store, name="a/b")
     with pytest.raises(ConfigError, match=r"40 workers need more than the \d+ cores"):
@@ -79,7 +79,7 @@ def test_what_cannot_be_trained(store, flow, tmp_path):
 
 
 def test_gates_stay_what_they_are_and_the_number_of_workers_may_change(store, flow):
-    gates = {"metadata": 0.6, "caption": 0.3, "acoustics": 0.1, "craft": 0.0}
+    gates = {"metadata": 0.6, "caption": 0.3, "acoustics": 0.1, "craft": 0.0, "efficientnet_lite0": 0.0}
     spec = TrainSpec("elastic", flow.feature_set, "log_views", workers=(1, 2), gates=gates)
     summary = train_network.run(store, spec, TrainConfig(epochs=2, viral_weight="balanced", focal=1.0))
     scorer = Scorer.load(store, summary.model)
@@ -89,7 +89,9 @@ def test_gates_stay_what_they_are_and_the_number_of_workers_may_change(store, fl
     assert summary.samples_per_second > 0
     vector = {name: np.full(dim, 0.1, np.float32) for name, dim in flow.feature_set.dims.items()}
     [scored] = scorer.score([vector])
-    assert dict(scored.modalities) == pytest.approx({"metadata": 0.6, "text": 0.3, "audio": 0.1, "editing": 0.0})
+    assert dict(scored.modalities) == pytest.approx(
+        {"metadata": 0.6, "text": 0.3, "audio": 0.1, "editing": 0.0, "image": 0.0}
+    )
     assert score.run(store, summary.model).scored == CORPUS_POSTS
 
 

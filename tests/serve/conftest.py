@@ -195,7 +195,7 @@ def check_answer() -> Callable[..., dict[str, Any]]:
         assert reply.status_code == 200, reply.text
         body: dict[str, Any] = reply.json()
         assert set(body["missing"]) == missing
-        assert set(body["modalities"]) == {"metadata", "text", "audio", "editing"} - missing
+        assert set(body["modalities"]) == {"metadata", "text", "audio", "editing", "image"} - missing
         assert sum(body["modalities"].values()) == pytest.approx(1)
         assert 0 < body["probability"] < 1
         low, high = body["interval"]

@@ -80,7 +80,9 @@ def test_why_on_request(client: httpx.Client, clip: Path, check_answer: Check) -
     assert [post["posted_at"][:10] for post in why["nearest"]["posts"]] == ["2024-01-01"] * 5
     assert why["hook"]["points"][-1]["scored"]["score"] == body["score"]
     assert all(each["low"] < each["change"] < each["high"] for each in why["what_if"]["tried"])
-    words = check_answer(client.post(SCORE, json={"caption": "a", "explain": True}), missing={"audio", "editing"})
+    words = check_answer(
+        client.post(SCORE, json={"caption": "a", "explain": True}), missing={"audio", "editing", "image"}
+    )
     assert set(words["explanation"]) == {"modalities", "nearest"}
     assert check_answer(upload(client, clip, WORDS), missing=set())["explanation"] is None
 
@@ -104,19 +106,19 @@ def test_a_video_below_the_root_is_scored_as_its_upload(client: httpx.Client, ro
 
 def test_words_alone_are_scored(client: httpx.Client, expected: Check, check_answer: Check) -> None:
     reply = client.post(SCORE, json={**WORDS, "author_followers": 1200})
-    assert numbers(check_answer(reply, missing={"audio", "editing"})) == expected(None, CONTEXT)
+    assert numbers(check_answer(reply, missing={"audio", "editing", "image"})) == expected(None, CONTEXT)
 
 
 @pytest.mark.parametrize(
     ("fields", "missing"),
     [
-        ({"caption": "a"}, {"audio", "editing"}),
-        ({"author_followers": 3}, {"text", "audio", "editing"}),
-        ({"posted_at": "2024-03-01T18:30:00Z"}, {"text", "audio", "editing"}),
-        ({"sound_original": True}, {"text", "audio", "editing"}),
-        ({"hashtags": ["fyp"]}, {"text", "audio", "editing"}),
-        ({"posted_at": 1_700_000_000, "author_followers": 10**12}, {"text", "audio", "editing"}),
-        ({"caption": "\0\x1b[31m\u202e" + "\U0010ffff" * 5000}, {"audio", "editing"}),
+        ({"caption": "a"}, {"audio", "editing", "image"}),
+        ({"author_followers": 3}, {"text", "audio", "editing", "image"}),
+        ({"posted_at": "2024-03-01T18:30:00Z"}, {"text", "audio", "editing", "image"}),
+        ({"sound_original": True}, {"text", "audio", "editing", "image"}),
+        ({"hashtags": ["fyp"]}, {"text", "audio", "editing", "image"}),
+        ({"posted_at": 1_700_000_000, "author_followers": 10**12}, {"text", "audio", "editing", "image"}),
+        ({"caption": "\0\x1b[31m\u202e" + "\U0010ffff" * 5000}, {"audio", "editing", "image"}),
     ],
 )
 def test_any_word_is_enough(

@@ -85,8 +85,8 @@ def _network() -> torch.nn.Module:
                 nn.functional.pad(images, padding), self.weight, self.bias, stride, 0, 1, self.groups
             )
 
-    class Block(nn.Module):
-        """Inverted residual: expansion, depthwise convolution, projection."""
+    class InvertedResidual(nn.Module):
+        """Expansion, depthwise convolution, projection."""
 
         def __init__(self, inputs: int, expansion: int, outputs: int, size: int, stride: int) -> None:
             super().__init__()
@@ -110,7 +110,7 @@ def _network() -> torch.nn.Module:
             blocks, inputs = [], _STEM
             for expansion, outputs, repeats, size, stride in _BLOCKS:
                 for repeat in range(repeats):
-                    blocks.append(Block(inputs, expansion, outputs, size, 1 if repeat else stride))
+                    blocks.append(InvertedResidual(inputs, expansion, outputs, size, 1 if repeat else stride))
                     inputs = outputs
             self._blocks = nn.ModuleList(blocks)
             self._conv_head = Convolution(inputs, _FEATURES, 1)
