@@ -16,8 +16,10 @@ from viral.config import Settings
 from viral.extractors.extractor import Context
 from viral.extractors.feature_set import FeatureSet
 from viral.extractors.metadata import METADATA_COLUMNS
-from viral.features.pipeline import ENCODE_BATCH_SIZE, TEXT_BATCH_SIZE, Pipeline
-from viral.features.posts import ExtractionRequest, ExtractionResult
+from viral.features.pipeline import ENCODE_BATCH_SIZE, TEXT_BATCH_SIZE, Pipeline, batches
+from viral.features.posts import DecodedPost, ExtractionRequest, ExtractionResult
+from viral.media.media import Audio, Facts, Media
+from viral.media.requests import AudioTrack
 from viral.media.window import ClipWindow
 from viral.storage.store import Store
 
@@ -243,3 +245,15 @@ def test_closing_ends_the_child_processes(clips: Path) -> None:
     with Pipeline(MINI, Store(clips), Settings()) as pipeline:
         list(pipeline.extract([ExtractionRequest("1", "a.mp4")]))
     assert children() <= before
+
+
+def test_texts_are_encoded_in_larger_batches_than_videos() -> None:
+    text = DecodedPost(ExtractionRequest("text", None), Media(Facts()))
+    heard = Media(Facts(), {AudioTrack(): Audio(np.zeros(1, np.float32), 1)})
+    video = DecodedPost(ExtractionRequest("video", "a.mp4"), heard)
+    failed = DecodedPost(ExtractionRequest("failed", "b.mp4"), None, "unreadable")
+    sizes = [len(batch) for batch in batches([text] * (TEXT_BATCH_SIZE + 2))]
+    assert sizes == [TEXT_BATCH_SIZE, 2]
+    posts = [post for _ in range(ENCODE_BATCH_SIZE) for post in (text, video, failed)]
+    assert [len(batch) for batch in batches([*posts, text])] == [3 * ENCODE_BATCH_SIZE - 1, 2]
+    assert list(batches([])) == []
