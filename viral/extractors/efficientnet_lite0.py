@@ -61,7 +61,8 @@ class EfficientNetLite0(ImageNetworkSpec):
         """Create the network without batch norms, with random weights."""
         import torch
 
-        return _network().to(memory_format=torch.channels_last)
+        network: torch.nn.Module = _network().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return network
 
     def adapt_state_dict(self, state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Fold the batch norms of the published file into the convolutions before them."""

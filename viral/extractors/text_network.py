@@ -33,7 +33,7 @@ class Linear:
         if states.device.type == "cpu" and not has_bfloat16():  # emulated, it would take ten times as long
             weight, bias, states = weight.float(), bias.float(), states.float()
         output = states.new_empty(len(states), len(weight))
-        for block, rows in zip(states.split(BLOCK_ROWS), output.split(BLOCK_ROWS), strict=True):
+        for block, rows in zip(torch.split(states, BLOCK_ROWS), torch.split(output, BLOCK_ROWS), strict=True):
             torch.addmm(bias, block, weight.t(), out=rows)
         return output.bfloat16()
 
@@ -105,7 +105,8 @@ def mean_states(layers: Sequence[Layer], embedded: torch.Tensor, lengths: Sequen
     states = torch.nn.functional.pad(embedded, (0, 0, 0, -len(embedded) % BLOCK_ROWS))
     for layer in layers:
         states = layer(states, lengths)
-    means = torch.stack([text.mean(0) for text in states[: len(embedded)].split(list(lengths))])
+    texts = torch.split(states[: len(embedded)], list(lengths))
+    means = torch.stack([text.mean(0) for text in texts])
     return torch.nn.functional.normalize(means, dim=1)
 
 
