@@ -8,14 +8,14 @@ from functools import lru_cache
 
 _SPACE = "▁"  # SentencePiece's mark of the beginning of a word
 _UNKNOWN_PENALTY = 10.0  # below the rarest piece, as in SentencePiece
-_CACHED_WORDS = 20_000  # words of captions repeat; some 4 MB
+_CACHED_WORDS = 20_000  # words of captions repeat; few MB
 
 
 class UnigramTokenizer:
     """Maps texts to the numbers of pieces.
 
     Words are segmented one by one, as no piece crosses a blank. Written in Python because the library `tokenizers`
-    takes a second and 150 MB to build a vocabulary of 250,000 pieces; a caption takes 0.2 ms here.
+    takes more than a second to build a vocabulary of 250,000 pieces, in each process.
 
     Source: Kudo 2018, Subword regularization, arXiv 1804.10959.
 
