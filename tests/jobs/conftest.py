@@ -113,7 +113,7 @@ def flow(shared_ray: SharedRay, corpus: Path, made_once: MadeOnce, tmp_path_fact
     return replace(pickle.loads((made / "flow.pickle").read_bytes()), store=Store.open(own))
 
 
-def all_jobs(store: Store, source: ingest.IngestSource, name: str, workers: int = 2) -> Flow:
+def all_jobs(store: Store, source: IngestSource, name: str, workers: int = 2) -> Flow:
     """Take posts through every job."""
     light = FeatureSet.named("light")
     ingested = ingest.run(store, source)

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from jobs import ingest, label
 from jobs.duplicates import command
+from jobs.ingesting.source import IngestSource
 from tests.media.copies import COPIES, write_copies
 from viral.config import Settings
 from viral.errors import TableError
@@ -55,7 +56,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     for number, path in enumerate(sorted(folder.glob("*.mp4"), key=lambda path: path.name != "other-0.mp4")):
         rows.append(f"{path.stem},author-{number},2024-01-{number + 1:02},{path},{100 + number}")
     (folder / "posts.csv").write_text("\n".join(rows))
-    ingest.run(store, ingest.IngestSource("csv", (str(folder / "posts.csv"),)))
+    ingest.run(store, IngestSource("csv", (str(folder / "posts.csv"),)))
     posts = [row.split(",") for row in rows[1:]]
     stage = DecodeStage(EDITING, store, Settings())
     decoded = list(stage.decode([ExtractionRequest(post[0], post[3]) for post in posts], 0, 0))
@@ -107,6 +108,6 @@ def test_a_root_without_features_names_the_next_step(tmp_path: Path) -> None:
     with pytest.raises(TableError, match="ingest some first"):
         CliRunner().invoke(command, ["--root", str(tmp_path)], catch_exceptions=False)
     (tmp_path / "posts.csv").write_text("post_id,author_id,posted_at,views\n1,a,2024-01-01,5\n")
-    ingest.run(Store.open(tmp_path), ingest.IngestSource("csv", (str(tmp_path / "posts.csv"),)))
+    ingest.run(Store.open(tmp_path), IngestSource("csv", (str(tmp_path / "posts.csv"),)))
     with pytest.raises(TableError, match="backfill first"):
         CliRunner().invoke(command, ["--root", str(tmp_path)], catch_exceptions=False)

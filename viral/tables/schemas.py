@@ -120,8 +120,8 @@ FACTS = pa.schema(
     ]
 )
 """Properties of a media file; `width` and `height` are as displayed, after rotation. `transfer` is the transfer
-function by its name in ffmpeg, null if the file names none; `hdr` is whether the video is HDR, or may be. `video_hash` is
-the perceptual hash, null where no picture was decoded, and in rows of versions without it."""
+function by its name in ffmpeg, null if the file names none; `hdr` is whether the video is HDR, or may be. `video_hash`
+is the perceptual hash, null where no picture was decoded, and in rows of versions without it."""
 
 _ATTEMPT = pa.schema(
     [
