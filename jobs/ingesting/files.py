@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from viral.errors import SourceError, StorageError
 from viral.sources import YT_DLP
 from viral.sources.opened import JSON, SUFFIXES, plain_name
+from viral.sources.reading import is_info_file
 from viral.sources.yt_dlp import stem_of
 from viral.storage import s3
 from viral.storage.store import Store, one_line
@@ -151,7 +152,7 @@ def _add(found: FoundFiles, files: Iterable[tuple[str, int]], others: Iterable[s
 
 def _beside(kind: str | None, name: str) -> bool:
     """Whether a video may lie beside a file."""
-    return kind in (YT_DLP, _INSTALOADER) or plain_name(name).endswith(".info.json")
+    return kind in (YT_DLP, _INSTALOADER) or is_info_file(name)
 
 
 def _suffix(file: str) -> str:

@@ -25,7 +25,8 @@ from viral.sources import (
     shipped_maps,
 )
 from viral.sources.checks import refuse_misfits
-from viral.sources.opened import FORMATS
+from viral.sources.opened import FORMATS, plain_name
+from viral.sources.reading import is_info_file
 from viral.sources.rejects import is_utf8, rejected_file
 from viral.storage.store import one_line, open_uri
 from viral.tables.schemas import POSTS
@@ -41,7 +42,8 @@ class IngestSource:
     Args:
         kind: name of a shipped map, or a format: `csv`, `json`, `parquet`; None: each file is recognised.
         files: paths or `s3://` URIs of files or folders.
-        columns: content of the user's own map: post column → column or path of the file.
+        columns: content of the user's own map: post column → column or path of the file. Without `post_id`, it
+            completes the map that is recognised.
         video_uri: template of `video_uri` for posts without one, for example `videos/{post_id}.mp4`.
         name: value of the column `source` of the posts; by default the name of the map.
         settings: how values are written.
@@ -73,7 +75,7 @@ class IngestSource:
     def source_map(self) -> SourceMap | None:
         """The map for all files; None if each file is recognised."""
         if self.columns is not None:
-            name = self.kind or "own map"
+            name = self.kind or "own"
             base = {"extends": self.kind} if self.kind in shipped_maps() else {}
             return build_map(name, {**base, **self.columns}, by_user=True)
         return None if self.kind is None or self.kind in FORMATS else shipped_maps()[self.kind]
@@ -112,9 +114,9 @@ def parse_group(source: IngestSource, group: FileGroup) -> Iterator[ParsedBatch]
 
 
 def _holds_one_post(source: IngestSource, file: str) -> bool:
-    if source.source_map is not None:
-        return source.source_map.one_post_per_file
-    return file.lower().endswith(".info.json")
+    if source.source_map is None or source.source_map.name == YT_DLP:
+        return is_info_file(file)
+    return source.source_map.one_post_per_file and plain_name(file).endswith(".json")
 
 
 def _parse_file(source: IngestSource, group: FileGroup, file: str) -> Iterator[ParsedBatch]:

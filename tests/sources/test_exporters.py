@@ -143,6 +143,7 @@ FILES = {
     ),
     "research_api": json.dumps({"data": {"videos": [RESEARCH], "cursor": 1}, "error": {"code": "ok"}}),
     "instaloader": json.dumps(INSTALOADER),
+    "instagram_web": json.dumps({"data": {"user": {"edge_owner_to_timeline_media": {"edges": [INSTALOADER]}}}}),
     "pyktok": PYKTOK,
     "youtube_api": json.dumps({"kind": "youtube#videoListResponse", "items": [YOUTUBE]}),
     "apify_tiktok": json.dumps([APIFY]),
@@ -181,6 +182,23 @@ def test_the_map_of_another_exporter_is_refused(read_bytes, given: str) -> None:
             read_bytes(name, FILES[given])
 
 
+def test_lines_and_lists_of_yt_dlp_are_read_as_its_files_are(read_bytes) -> None:
+    rows = [
+        {
+            "id": f"71065943122924530{n}",
+            "_type": kind,
+            "extractor_key": "TikTok",
+            "webpage_url": "https://x",
+            "view_count": n,
+        }
+        for n, kind in ((10, "video"), (11, "url"))
+    ]
+    lines = "\n".join(map(json.dumps, rows))
+    for content in (lines, json.dumps({"_type": "playlist", "id": "PL", "entries": rows, "extractor_key": "TikTok"})):
+        parsed = read_bytes("yt_dlp", content, file="dump.jsonl" if content is lines else "dump.json")
+        assert parsed.posts["views"].to_pylist() == [10, 11]
+
+
 def test_names_that_mean_a_column_are_read_without_a_map(read_bytes) -> None:
     content = "Video ID;User Name;View Count;Likes;Published At;Description\nx1;bob;1.2K;7;2024-05-01 10:00;hi\n"
     parsed = read_bytes(None, content)
@@ -193,6 +211,16 @@ def test_names_that_mean_a_column_are_read_without_a_map(read_bytes) -> None:
     nested = {"result": {"items": [{"videoId": "x1", "stats": {"views": 5}, "channel": {"username": "bob"}}]}}
     [post] = read_bytes(None, json.dumps(nested)).posts.to_pylist()
     assert (post["post_id"], post["views"]) == ("x1", 5)
+
+
+def test_a_map_without_an_identifier_completes_the_one_that_is_recognised(read_bytes) -> None:
+    content = "Video ID;Author;Aufrufe\nx1;bob;1.234\n"
+    [post] = read_bytes(None, content, columns={"views": "Aufrufe", "locale": "de"}).posts.to_pylist()
+    assert (post["post_id"], post["author_id"], post["views"], post["source"]) == ("x1", "bob", 1234, "csv")
+    with pytest.raises(ConfigError, match="has no column 'Klicks' for views"):
+        read_bytes(None, content, columns={"views": "Klicks"})
+    [post] = read_bytes(None, FILES["tiktok_api"], columns={"views": "stats.diggCount"}).posts.to_pylist()
+    assert (post["views"], post["likes"], post["source"]) == (10, 10, "tiktok_api")
 
 
 def test_arrays_of_several_keys_are_read_alike(read_bytes) -> None:

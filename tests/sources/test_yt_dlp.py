@@ -93,6 +93,6 @@ def test_a_file_that_is_no_video_is_a_reject_and_no_error(read_bytes):
         ('{"_type": "playlist"}', "not a video: playlist"),
         ("[]", "an array"),
     ):
-        parsed = read_bytes("yt_dlp", content)
+        parsed = read_bytes("yt_dlp", content, file="a.info.json")
         assert (parsed.rows, parsed.posts.num_rows) == (1, 0)
         assert message in parsed.rejects["reason"].to_pylist()[0]

@@ -39,7 +39,7 @@ _NAMES = {
         "authorfollowers usernfollower userfollowers followers followercount authorfollowercount "
         "channelfollowercount subscribers subscribercount"
     ),
-    "page_url": "pageurl vidurl webvideourl videourl posturl tiktokurl permalink shareurl url link",
+    "page_url": "pageurl webvideourl tiktokurl posturl permalink shareurl vidurl url link videourl",
     "video_uri": "videouri videofile filename filepath file",
 }
 

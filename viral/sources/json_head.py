@@ -31,6 +31,11 @@ class JsonHead:
     array: bool
     documents: tuple[Any, ...]
 
+    def is_one_row(self, paths: Sequence[Path]) -> bool:
+        """Whether the file holds a single object, which is a row."""
+        [document, *more] = self.documents or (None,)
+        return not (self.lines or self.array or more) and all(row is document for row, _ in rows_of(document, paths))
+
     def arrays(self) -> list[str]:
         """Paths of the arrays of objects in the first document, the shallow ones first."""
         found = list(_arrays(self.documents[0], "", 0)) if self.documents else []

@@ -13,12 +13,12 @@ from viral.sources import csv_file, json_file, parquet_file
 from viral.sources.assemble import assemble
 from viral.sources.expressions import Path
 from viral.sources.mapping import map_rows
-from viral.sources.opened import CSV, JSON, OpenFile
+from viral.sources.opened import CSV, JSON, OpenFile, plain_name
 from viral.sources.parsed import ParsedBatch, merge_batches
 from viral.sources.recognise import Sample, check_map, has_value, read_sample, recognise
 from viral.sources.rows import Rows
 from viral.sources.settings import ReadSettings
-from viral.sources.source_map import CsvLayout, SourceMap
+from viral.sources.source_map import YT_DLP, CsvLayout, SourceMap, shipped_maps
 from viral.sources.yt_dlp import video_uris
 
 _RAW_ROWS = 5_000  # per raw batch: a JSON post takes about 20 kB as Python objects, so 100 MB
@@ -63,11 +63,11 @@ def read(
         SourceError: the file is of no known format or exporter.
     """
     try:
-        if source_map and source_map.one_post_per_file:
-            yield from read_post_files([file], open_file, source_map, settings=settings)
+        if is_info_file(file) and (source_map is None or source_map.name == YT_DLP):
+            yield from read_post_files([file], open_file, source_map or shipped_maps()[YT_DLP], settings=settings)
             return
         chosen, sample, merged = _choose(open_file, file, source_map, settings or ReadSettings(), file_format)
-        if chosen.one_post_per_file:
+        if chosen.one_post_per_file and sample.json and sample.json.is_one_row(chosen.rows):
             yield from read_post_files([file], open_file, chosen, settings=merged)
             return
         rows = _rows(open_file, chosen, sample, merged, min(batch_rows, _RAW_ROWS))
@@ -97,11 +97,16 @@ def read_post_files(
         settings: how values are written.
     """
     settings = (settings or ReadSettings()).over(source_map.settings)
-    for rows in json_file.one_row_files(open_file, files, source_map.rows or _ITSELF, _RAW_ROWS):
+    for rows in json_file.one_row_files(open_file, files, _ITSELF, _RAW_ROWS):
         batch = map_rows(source_map, rows, files[0])
         uris = video_uris(rows, videos or {})
         batch = replace(batch, columns={**batch.columns, "video_uri": uris})
         yield assemble(batch, source_map, files, settings=settings)
+
+
+def is_info_file(file: str) -> bool:
+    """Whether a file is called like those of yt-dlp that hold one post each."""
+    return plain_name(file).endswith(".info.json")
 
 
 def _choose(
@@ -114,10 +119,11 @@ def _choose(
     own = settings.over(source_map.settings) if source_map else settings
     layout = source_map.csv if source_map else CsvLayout()
     sample = read_sample(open_file, file, own.encoding, layout, file_format)
-    if source_map is None:
-        source_map = recognise(sample)
-    elif not settings.force:
+    if source_map is not None and not settings.force:
         check_map(source_map, sample)
+    if source_map is None or source_map.is_partial:
+        recognised = recognise(sample)
+        source_map = source_map.complete(recognised) if source_map else recognised
     return source_map, sample, settings.over(source_map.settings)
 
 

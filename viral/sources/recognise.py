@@ -15,9 +15,9 @@ from viral.sources.common_names import COMMON_NAMES
 from viral.sources.csv_file import CsvHead
 from viral.sources.expressions import Expression, Path, WrongShapeError, parse_expression
 from viral.sources.json_head import JsonHead
-from viral.sources.opened import CSV, JSON, PARQUET, OpenFile, detect_format, plain_name
+from viral.sources.opened import CSV, JSON, PARQUET, OpenFile, detect_format
 from viral.sources.rows import JsonRows, Rows, Titles
-from viral.sources.source_map import YT_DLP, CsvLayout, SourceMap, default_rows, shipped_maps
+from viral.sources.source_map import CsvLayout, SourceMap, default_rows, shipped_maps
 from viral.tables.schemas import POSTS
 
 _MIN_FITTING = 0.5  # fraction of the first rows that must bear an exporter's signs: error rows bear none
@@ -70,8 +70,6 @@ def recognise(sample: Sample) -> SourceMap:
     Raises:
         SourceError: no map fits, and no name means the identifier of a post.
     """
-    if plain_name(sample.file).endswith(".info.json"):
-        return shipped_maps()[YT_DLP]
     return next((each for each in shipped_maps().values() if fits(each, sample)), None) or _guess(sample)
 
 
@@ -93,13 +91,13 @@ def check_map(source_map: SourceMap, sample: Sample) -> None:
     """
     if source_map.by_user and sample.json is None:
         _check_titles(source_map, sample)
-    elif source_map.by_user:
+    elif source_map.by_user and not source_map.is_partial:
         rows = sample.rows(*(source_map.rows or sample.row_paths()))
         if rows and not any(has_value(row, source_map.columns["post_id"]) for row in rows):
             raise ConfigError(
                 f"{sample.file} has no {source_map.columns['post_id'].text!r} for post_id; it has: {_names(sample)}"
             )
-    elif source_map.signs and not fits(source_map, sample):
+    elif not source_map.by_user and source_map.signs and not fits(source_map, sample):
         other = next((each.name for each in shipped_maps().values() if fits(each, sample)), None)
         if other or sample.json is None:
             found = f", but one of {other}" if other else f": it has {_names(sample)}; write a map (--map-file)"

@@ -43,7 +43,8 @@ class SourceMap:
         rows: paths from a document to its rows, in order of preference; `.` is the document itself.
         signs: expressions that a file of this exporter has, by which it is recognised.
         one_post_per_file: each file holds one post, and its video lies beside it.
-        by_user: the user wrote the map: every column must be there.
+        by_user: the user wrote the map: every column must be there. Without `post_id`, it completes the map that is
+            recognised.
         settings: reading settings of all files of the exporter, by name.
         csv: layout of CSV files.
         unread: names in the file that none of the columns is read from, if the map was made from names.
@@ -60,6 +61,20 @@ class SourceMap:
     csv: CsvLayout = field(default_factory=CsvLayout)
     unread: tuple[str, ...] = ()
 
+    @property
+    def is_partial(self) -> bool:
+        """Whether the map only completes another."""
+        return "post_id" not in self.columns
+
+    def complete(self, base: SourceMap) -> SourceMap:
+        """Return another map with the columns and settings of this one before its own."""
+        return replace(
+            base,
+            columns={**base.columns, **self.columns},
+            settings={**base.settings, **self.settings},
+            rows=self.rows or base.rows,
+        )
+
     def document_paths(self) -> set[str]:
         """Paths that start at the document of a row, without their `$.`."""
         paths = (path.text for expression in self.columns.values() for path in expression.paths)
@@ -70,7 +85,7 @@ def build_map(name: str, content: Mapping[str, Any], *, by_user: bool = False) -
     """Build a map from the content of a map file.
 
     Raises:
-        ConfigError: a key is unknown, an expression is malformed, or `post_id` is missing.
+        ConfigError: a key is unknown, or an expression is malformed.
     """
     known = {*POSTS.names, *ROW_COLUMNS}
     if unknown := [key for key in content if key not in known and key not in _KEYS]:
@@ -82,8 +97,6 @@ def build_map(name: str, content: Mapping[str, Any], *, by_user: bool = False) -
     base = _base(str(content["extends"])) if "extends" in content else SourceMap(name, {})
     given = {key: parse_expression(value, key) for key, value in content.items() if key in known and value is not None}
     columns = {**base.columns, **given}
-    if "post_id" not in columns:
-        raise ConfigError("the map lacks 'post_id': name the column or path of the posts' identifiers")
     for path in (path for expression in columns.values() for path in expression.paths):
         _ = path.steps  # checks it
     settings = {key: content[key] for key in _SETTINGS if content.get(key) is not None}
