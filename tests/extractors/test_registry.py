@@ -27,7 +27,7 @@ def test_unknown_names_list_the_known_ones() -> None:
     ("name", "params", "message"),
     [
         ("resnet50", {"frame": 3}, "resnet50 has no parameter 'frame': choose from weights, precision, frames"),
-        ("caption", {"model": "x"}, "caption has no parameter 'model': it takes none"),
+        ("acoustics", {"model": "x"}, "acoustics has no parameter 'model': it takes none"),
         ("resnet50", {"frames": 0}, "resnet50.frames: .*greater than or equal to 1"),
         ("resnet50", {"frames": "many"}, "resnet50.frames: "),
         ("r2plus1d", {"precision": "auto"}, "r2plus1d.precision: .*'float32' or 'bfloat16'"),

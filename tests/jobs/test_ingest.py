@@ -12,6 +12,7 @@ import pytest
 from jobs import ingest
 from jobs.ingesting import files
 from jobs.ingesting.source import IngestSource, own_map
+from tests.sources.scrapes import write_trending
 from viral.errors import ConfigError, SourceError, TableError
 from viral.sources import ReadSettings
 from viral.storage.store import Store
@@ -50,8 +51,8 @@ def accounted(summary: ingest.IngestSummary) -> bool:
     return summary.rows == summary.posts + summary.duplicates + summary.rejects
 
 
-def test_trending_posts_and_the_same_once_more(store, shared_data):
-    source = IngestSource("trending_json", (str(shared_data / "trending_dec2020"),))
+def test_trending_posts_and_the_same_once_more(store, tmp_path):
+    source = IngestSource("trending_json", (str(write_trending(tmp_path / "dump").parent),))
     summary = ingest.run(store, source)
     assert (summary.files, summary.rows, summary.posts, summary.rejects, summary.table_rows) == (1, 1000, 1000, 0, 1000)
     before = contents(store)
@@ -61,9 +62,9 @@ def test_trending_posts_and_the_same_once_more(store, shared_data):
     assert contents(store) == before
 
 
-def test_many_buckets_hold_what_one_does(store, shared_data, monkeypatch):
+def test_many_buckets_hold_what_one_does(store, tmp_path, monkeypatch):
     """As for a table of 200,000 posts."""
-    source = IngestSource("trending_json", (str(shared_data / "trending_dec2020"),))
+    source = IngestSource("trending_json", (str(write_trending(tmp_path / "dump").parent),))
     monkeypatch.setattr(ingest, "log2_buckets_for", lambda rows: 3)
     summary = ingest.run(store, source)
     assert (summary.rows, summary.posts, summary.changed, summary.table_rows) == (1000, 1000, 1000, 1000)
@@ -72,25 +73,27 @@ def test_many_buckets_hold_what_one_does(store, shared_data, monkeypatch):
     assert (again.posts, again.changed, again.table_rows) == (1000, 0, 1000)
 
 
-def test_a_second_crawl_replaces_what_it_saw_again(store, shared_data):
-    folder = shared_data / "vn_tiktok"
-    first, second = (
-        IngestSource("csv", (str(folder / name),), VN_TIKTOK) for name in ("raw_data.csv", "recrawled_1v.csv")
-    )
+def test_a_second_crawl_replaces_what_it_saw_again(store, tmp_path):
+    title = "vid_id,vid_scrapeTime,vid_nview,vid_nshare\n"
+    first = [f"{7506832682593094928 + n},2025-05-29 15:38:41,{n + 1}K,{n}" for n in range(60)]
+    later = [
+        f"{7506832682593094928 + n},2025-06-06 20:28:41,{n + 2}K,{'Share' if n == 50 else n}" for n in range(50, 70)
+    ]
+    columns = {name: VN_TIKTOK[name] for name in ("post_id", "scraped_at", "views", "shares")}
+    for name, rows in (("a", first), ("b", later)):
+        (tmp_path / f"{name}.csv").write_text(title + "\n".join(rows))
+    first, second = (IngestSource("csv", (str(tmp_path / f"{name}.csv"),), columns) for name in "ab")
     summary = ingest.run(store, first)
-    assert (summary.rows, accounted(summary), summary.table_rows) == (10_102, True, summary.posts)
-    assert (summary.posts, summary.duplicates, summary.rejects) == (10_102, 0, 0)
+    assert (summary.rows, summary.posts, summary.duplicates, summary.rejects) == (60, 60, 0, 0)
     old = {row["post_id"]: row for row in posts_table(store).read().to_pylist()}
     summary = ingest.run(store, second)
-    assert (summary.rows, summary.rejects, accounted(summary)) == (2_409, 0, True)
+    assert (summary.rows, summary.rejects, accounted(summary), summary.changed) == (20, 0, True, 20)
     assert summary.unreadable == {"shares (vid_nshare)": 1}
     assert "1 values of shares (vid_nshare) could not be read, as 'Share' is not a count" in summary.warnings
     new = {row["post_id"]: row for row in posts_table(store).read().to_pylist()}
-    assert summary.table_rows == len(new) >= len(old)
-    seen_again = [post for post in old if new[post]["scraped_at"] > old[post]["scraped_at"]]
-    assert len(seen_again) == summary.changed - (len(new) - len(old))
-    assert new["7506832682593094928"]["views"] == 778_100
-    assert all(new[post] == old[post] for post in old.keys() - set(seen_again))
+    assert summary.table_rows == len(new) == 70
+    assert (new["7506832682593094978"]["views"], new["7506832682593094978"]["shares"]) == (52_000, 50)
+    assert all(new[post] == old[post] for post in old.keys() - {str(7506832682593094928 + n) for n in range(50, 60)})
     # Neither the older crawl nor the same crawl again changes anything.
     assert ingest.run(store, first).changed == 0
     before = contents(store)
@@ -148,9 +151,9 @@ def test_what_a_task_raises_comes_as_itself(store, tmp_path):
     assert contents(store) == {}
 
 
-def test_the_wrong_source_is_refused_and_nulls_nothing(store, shared_data, tmp_path):
+def test_the_wrong_source_is_refused_and_nulls_nothing(store, tmp_path):
     """Ingested as `tiktok_api`, these posts had an id and nothing else, and hid what was known of them."""
-    right = IngestSource("trending_json", (str(shared_data / "trending_dec2020"),))
+    right = IngestSource("trending_json", (str(write_trending(tmp_path / "dump").parent),))
     ingest.run(store, right)
     before, columns = contents(store), ["views", "caption", "author_id", "posted_at"]
     known = posts_table(store).read(columns=columns)
@@ -165,17 +168,19 @@ def test_the_wrong_source_is_refused_and_nulls_nothing(store, shared_data, tmp_p
     assert posts_table(store).read(columns=columns).equals(known)
 
 
-@pytest.mark.parametrize("name", ["research_list.json", "zeeschuimer.ndjson"])
-@pytest.mark.parametrize("kind", ["tiktok_api", "trending_json"])
-def test_exports_of_other_tools_never_become_posts_of_an_id(store, shared_data, name, kind):
-    before = contents(store)
-    source = IngestSource(kind, (str(shared_data / "trouble" / name),))
-    try:
-        summary = ingest.run(store, source)
-    except SourceError:
-        assert contents(store) == before
-    else:  # the rows are rejects, or have more than an id
-        assert summary.rejects == summary.rows or posts_table(store).read()["views"].null_count == 0
+def test_an_export_of_another_tool_is_refused_before_anything_is_written(store, tmp_path):
+    row = {
+        "id": 7106594312292453100,
+        "username": "u0",
+        "create_time": 1654646400,
+        "view_count": 100,
+        "region_code": "US",
+    }
+    (tmp_path / "list.json").write_text(json.dumps([row]))
+    for kind in ("tiktok_api", "trending_json", "apify_instagram"):
+        with pytest.raises(SourceError, match=f"is not a file of {kind}, but one of research_api"):
+            ingest.run(store, IngestSource(kind, (str(tmp_path / "list.json"),)))
+    assert contents(store) == {}
 
 
 def test_groups_of_files_hold_every_row_once(store, tmp_path, monkeypatch):
@@ -204,7 +209,7 @@ def test_all_rows_rejected_is_no_success(viral, tmp_path):
     assert rejects_table(Store(tmp_path / "root")).stored_rows() == 3
 
 
-def test_a_folder_of_info_files(store, shared_data, tmp_path):
+def test_a_folder_of_info_files(store, tmp_path):
     folder = tmp_path / "scraped"
     folder.mkdir()
     (folder / "v1.info.json").write_text(json.dumps({"id": "v1", "view_count": 3, "ext": "mp4"}))

@@ -28,15 +28,6 @@ def info(post: str, **more: object) -> str:
     return json.dumps({"id": post, "view_count": 3, "ext": "mp4", **more})
 
 
-def test_the_video_beside_an_info_file_is_found_whatever_extension_that_names(
-    ray_session: None, folder_store: Store, shared_data: Path
-) -> None:
-    folder = shared_data / "trouble" / "ytdlp_ext"
-    ingest.run(folder_store, IngestSource("yt_dlp", (str(folder),)))
-    videos = sorted(path.name for path in folder.glob("*.mkv"))
-    assert sorted(posts(folder_store).values()) == videos
-
-
 @pytest.mark.parametrize("by", ["folder", "file", "s3"])
 def test_which_video_is_chosen(ray_session: None, folder_store: Store, tmp_path: Path, s3_root: str, by: str) -> None:
     folder = tmp_path / "scraped"
