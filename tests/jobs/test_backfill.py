@@ -115,7 +115,7 @@ def test_full_with_random_weights_says_so_everywhere(store, clips, tmp_path):
         assert len(rows[name][0]) == 512 if name == "r2plus1d" else 2048
     by_id = {row["post_id"]: row for row in rows.to_pylist()}
     assert all(by_id[f"{name}-0"]["resnet50"] == by_id[f"{name}-1"]["resnet50"] for name in shortest[:4])
-    label.run(store, LabelSpec("log_views"), SplitSpec("author"))
+    label.run(store, LabelSpec("log_views"), SplitSpec("author"), keep_copies=True)
     trained = train_network.run(store, TrainSpec("random", full, "log_views", workers=0), TrainConfig(epochs=1))
     notes = Scorer.load(store, trained.model).notes
     assert any("random weights in resnet50, r2plus1d" in note for note in notes)

@@ -55,11 +55,11 @@ def test_an_empty_root(viral, tmp_path, arguments, message):
 
 
 def test_a_csv_without_ids(viral, tmp_path):
-    (tmp_path / "p.csv").write_text("id,views\n1,2\n")
+    (tmp_path / "p.csv").write_text("user,views\n1,2\n")
     (tmp_path / "root").mkdir()
     assert_refused(
         viral("ingest", "csv", tmp_path / "p.csv", "--root", tmp_path / "root"),
-        "has no column 'post_id'; map a column to it",
+        "no column that is called like an identifier of posts: map one (--map post_id=NAME). It has: user, views",
     )
     assert written(tmp_path / "root") == []
 
@@ -141,7 +141,7 @@ def small_disk(tmp_path):
 
 
 def test_no_space_left_on_the_device(viral, small_disk, tmp_path):
-    rows = (f"{n},{os.urandom(400).hex()}" for n in range(6000))
+    rows = (f"post-{n},{os.urandom(400).hex()}" for n in range(6000))
     (tmp_path / "p.csv").write_text("\n".join(["post_id,caption", *rows]))
     done = viral("ingest", "csv", tmp_path / "p.csv", "--root", small_disk)
     assert_refused(done, "no space left on the device")
