@@ -99,7 +99,7 @@ def test_hashes_are_those_of_each_post_however_many_buckets(flow, monkeypatch, l
 
 def test_posts_that_lack_what_is_needed_are_dropped_and_counted(ray_session, tmp_path):
     lines = ["post_id,author_id,posted_at,views,likes"]
-    lines += [f"{n},a{n % 20},{1_600_000_000 + n * 3600},{n * 10},{n}" for n in range(60)]
+    lines += [f"p{n},a{n % 20},{1_600_000_000 + n * 3600},{n * 10},{n}" for n in range(60)]
     lines += ["x,ax,1600000000,,4", "y,ay,,50,4"]
     (tmp_path / "p.csv").write_text("\n".join(lines))
     store = Store.open(tmp_path)

@@ -88,7 +88,7 @@ def test_sigterm_ends_a_command_with_one_line_and_status_says_how_to_go_on(
     root, temporary = tmp_path / "root", Path("/tmp", f"vt-{os.getpid()}")
     root.mkdir()
     temporary.mkdir()
-    lines = (json.dumps({"id": str(number), "stats": {"playCount": 5}}) for number in range(300_000))
+    lines = (json.dumps({"id": f"post-{number}", "stats": {"playCount": 5}}) for number in range(300_000))
     (tmp_path / "many.jsonl").write_text("\n".join(lines))
     command = [VIRAL, "ingest", "tiktok_api", str(tmp_path / "many.jsonl"), "--root", str(root)]
     with subprocess.Popen(
