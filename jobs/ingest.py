@@ -124,8 +124,8 @@ def _warnings(parsed: ParsedCounts, merged: MergedCounts) -> list[str]:
     warnings = list_warnings(parsed.findings)
     if merged.differing:
         warnings.append(
-            f"{merged.differing} rows differ from another of the same post and time of scraping: the later one is "
-            "stored"
+            f"{merged.differing} row{'s differ' if merged.differing > 1 else ' differs'} from another of the same post "
+            "and time of scraping: the later one is stored"
         )
     return warnings
 

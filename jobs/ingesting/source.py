@@ -122,7 +122,8 @@ def _holds_one_post(source: IngestSource, file: str) -> bool:
 def _parse_file(source: IngestSource, group: FileGroup, file: str) -> Iterator[ParsedBatch]:
     base = file.rpartition("/")[0]
     try:
-        yield from read(file, open_uri, source.source_map, settings=source.settings, base_uri=base)
+        known = source.kind if source.kind in FORMATS else None
+        yield from read(file, open_uri, source.source_map, settings=source.settings, file_format=known, base_uri=base)
     except SourceError as error:
         if file in group.named:
             raise

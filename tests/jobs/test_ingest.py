@@ -89,7 +89,7 @@ def test_a_second_crawl_replaces_what_it_saw_again(store, tmp_path):
     summary = ingest.run(store, second)
     assert (summary.rows, summary.rejects, accounted(summary), summary.changed) == (20, 0, True, 20)
     assert summary.unreadable == {"shares (vid_nshare)": 1}
-    assert "1 values of shares (vid_nshare) could not be read, as 'Share' is not a count" in summary.warnings
+    assert "1 value of shares (vid_nshare) could not be read, as 'Share' is not a count" in summary.warnings
     new = {row["post_id"]: row for row in posts_table(store).read().to_pylist()}
     assert summary.table_rows == len(new) == 70
     assert (new["7506832682593094978"]["views"], new["7506832682593094978"]["shares"]) == (52_000, 50)
@@ -271,8 +271,8 @@ def test_a_dry_run_shows_rows_and_needs_no_root(viral, tmp_path):
     assert (shown["maps"], [post["views"] for post in shown["posts"]]) == (["csv"], [2000, 4])
     assert [reject["row"] for reject in shown["rejects"]] == [2]
     assert shown["warnings"] == [
-        "1 posts have fewer views than likes",
-        "1 values of likes could not be read, as 'x' is not a count",
+        "1 post has fewer views than likes",
+        "1 value of likes could not be read, as 'x' is not a count",
     ]
     text = viral("ingest", tmp_path / "p.csv", "--dry-run", 2).stdout
     assert "read with csv; nothing is stored" in text
@@ -309,7 +309,7 @@ def test_duplicates_that_differ_are_named(store, tmp_path):
     summary = ingest.run(store, IngestSource(None, (str(tmp_path / "p.csv"),)))
     assert (summary.posts, summary.duplicates) == (2, 2)
     assert summary.warnings == [
-        "1 rows differ from another of the same post and time of scraping: the later one is stored"
+        "1 row differs from another of the same post and time of scraping: the later one is stored"
     ]
     assert posts_table(store).read()["views"].to_pylist() == [2, 4]
 

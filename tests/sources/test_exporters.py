@@ -319,7 +319,7 @@ def test_warnings_of_a_careful_colleague(read_bytes) -> None:
     ]
     found = list_warnings(read_bytes(None, json.dumps(posts)).findings)
     assert "3 posts have fewer views than likes" in found
-    assert any(sentence.startswith("5 posts were posted after they were scraped") for sentence in found)
+    assert any(sentence.startswith("5 posts have a posted_at after their scraped_at") for sentence in found)
     assert any(sentence.startswith("5 posts have a posted_at that is hours or days from") for sentence in found)
 
 
@@ -328,7 +328,7 @@ def test_a_mapped_column_without_values_is_named(read_bytes) -> None:
     parsed = read_bytes("csv", "id,likes,views\n1,,5\n2,,x\n3,,7\n", columns=columns)
     assert list_warnings(parsed.findings) == [
         "no row has a value of likes",
-        "1 values of views could not be read, as 'x' is not a count",
+        "1 value of views could not be read, as 'x' is not a count",
     ]
 
 

@@ -16,7 +16,7 @@ from viral.sources.parsed import Findings
 from viral.tables.schemas import FROM_ID
 
 VIEWS_BELOW_LIKES = "posts have fewer views than likes"
-POSTED_LATE = "posts were posted after they were scraped: is posted_at another time?"
+POSTED_LATE = "posts have a posted_at after their scraped_at: is it another time?"
 FAR_FROM_ID = "posts have a posted_at that is hours or days from the time in their id: another column, or --zone?"
 INEXACT = "posts have a posted_at that is a day or an age in words only"
 FROM_IDS = "posts have no posted_at: the time in their id is stored"
@@ -95,7 +95,7 @@ def list_warnings(findings: Findings) -> list[str]:
         counts.pop(FAR_FROM_ID, None)
     unread = [warning for warning in counts if warning.startswith(_UNREAD)]
     other = (*_INTERNAL, *unread)
-    posts = [f"{count} {warning}" for warning, count in sorted(counts.items()) if warning not in other]
+    posts = [_sentence(count, warning) for warning, count in sorted(counts.items()) if warning not in other]
     empty = [f"no row has a value of {column}" for column, count in findings.values.items() if not count]
     return posts + sorted(unread) + empty + list_unreadable(findings.unreadable, findings.examples)
 
@@ -103,8 +103,13 @@ def list_warnings(findings: Findings) -> list[str]:
 def list_unreadable(unreadable: Mapping[str, int], examples: Mapping[str, str]) -> list[str]:
     """Return one sentence per column with values that could not be read."""
     return [
-        f"{count} values of {column} could not be read, as {examples[column]}" for column, count in unreadable.items()
+        f"{count} value{'s' if count > 1 else ''} of {column} could not be read, as {examples[column]}"
+        for column, count in unreadable.items()
     ]
+
+
+def _sentence(count: int, warning: str) -> str:
+    return f"{count} {warning if count > 1 else warning.replace('posts have', 'post has')}"
 
 
 def _count_numbered(ids: pa.ChunkedArray, rows: npt.NDArray[np.int64]) -> int:
