@@ -134,6 +134,7 @@ def _options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Options that say how the files are to be read."""
     for option in (
         click.option("--force", is_flag=True, help="Store rows that look wrong: mostly bare, unreadable or rounded."),
+        click.option("--photos", is_flag=True, help="Keep photo sets, as posts of the kind `photos`."),
         click.option("--name", help="Value of the posts' column `source`; by default the name of the map."),
         click.option("--video-uri", help="Video of posts without one, as videos/{post_id}.mp4."),
         click.option("--scraped-at", metavar="TIME", help="Time of scraping of rows without one, ISO 8601."),

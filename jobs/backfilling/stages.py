@@ -23,9 +23,10 @@ from viral.sounds.history import join_history, open_history
 from viral.storage.store import Store
 from viral.tables.bucketed import BucketedTable, shard_of
 from viral.tables.places import posts_table
+from viral.tables.schemas import PHOTOS
 
 POST_COLUMNS = (
-    *("post_id", "video_uri", "has_sound", "caption", "hashtags"),
+    *("post_id", "video_uri", "has_sound", "kind", "slides", "sound_uri", "caption", "hashtags"),
     *("posted_at", "author_followers", "sound_original"),
 )
 
@@ -144,7 +145,7 @@ def sound_history(store: Store, feature_set: FeatureSet, posts: int = 0) -> Buck
 
 
 def extraction_request(post: dict[str, Any]) -> ExtractionRequest:
-    """Convert a row of the posts table to a request: its video, and its context at the moment of posting."""
+    """Convert a row of the posts table to a request: its files, and its context at the moment of posting."""
     hashtags = post.get("hashtags")
     context = Context(
         caption=post["caption"],
@@ -161,4 +162,6 @@ def extraction_request(post: dict[str, Any]) -> ExtractionRequest:
         context,
         attempt=post.get("attempt", 0),
         has_sound=post.get("has_sound"),
+        slides=tuple(post.get("slides") or ()) if post.get("kind") == PHOTOS else None,
+        sound_uri=post.get("sound_uri"),
     )

@@ -21,7 +21,7 @@ from viral.tables.schemas import COUNTS, POSTS
 POSTS_KIND, REJECTS_KIND = "posts", "rejects"
 WRITE_BYTES = 64 << 20  # of rows that a task holds before it writes a file: some 100,000 posts
 SPLIT_ROWS = 500_000  # that one task splits into buckets: some 300 MB
-_WITHOUT_CONTENT = ("post_id", "source", "posted_at_from")  # columns that say nothing about a post
+_WITHOUT_CONTENT = ("post_id", "source", "posted_at_from", "kind")  # columns that say nothing about a post
 
 
 @dataclass

@@ -47,6 +47,8 @@ def test_every_field_has_its_column(read_bytes):
         "page_url": "https://www.tiktok.com/@zg.520/video/7513039993741397256",
         "video_uri": None,
         "has_sound": None,
+        "kind": None,
+        "slides": None,
     }
 
 

@@ -63,6 +63,8 @@ def test_every_field_has_its_column(read_bytes):
         "page_url": "https://www.tiktok.com/@somebody/video/6907228749016714497",
         "video_uri": None,
         "has_sound": None,
+        "kind": None,
+        "slides": None,
     }
 
 

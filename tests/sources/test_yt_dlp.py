@@ -57,6 +57,8 @@ def test_every_field_has_its_column(read_bytes):
         "page_url": "https://www.tiktok.com/@leenabhushan/video/6748451240264420610",
         "video_uri": "s3://bucket/raw/leena [6748451240264420610].mp4",
         "has_sound": None,
+        "kind": "video",
+        "slides": None,
     }
 
 

@@ -52,6 +52,9 @@ class Craft(ExtractorSpec):
     By default only the opening is decoded fully; key frames and packet sizes stand for the rest at a fraction of the
     cost, and `motion` is that of the opening. `dense` decodes the whole video and samples it at 8 fps: choose it if
     cuts matter more than time. A video that may be HDR without saying so has none: its brightness is uncertain.
+
+    In a photo set each change of slide is a cut, and there are no predicted frames: `log_bits_per_pixel` has its lowest
+    value, -4.
     """
 
     dense: bool = False
@@ -96,12 +99,25 @@ class Craft(ExtractorSpec):
 
     def _pace(self, media: Media, opening: FrameBatch, video: FrameBatch) -> list[float]:
         seconds = _seconds(media, video)
-        cuts = len(picture_cuts(video) if self.dense else _cheap_cuts(media, opening, video))
+        cuts = len(_cuts(media, video) if self.dense else _cheap_cuts(media, opening, video))
         motion = differences((video if self.dense else opening).data) / 255
         return [cuts / seconds, np.log1p(seconds / (cuts + 1)), *_bits(media), _mean(motion)]
 
 
+def _cuts(media: Media, batch: FrameBatch) -> npt.NDArray[np.float64]:
+    """Times of the cuts in densely sampled frames; in a photo set, of the changes of slides."""
+    changes = _slide_changes(media)
+    return picture_cuts(batch) if changes is None else changes[changes <= batch.pts_seconds[-1]]
+
+
+def _slide_changes(media: Media) -> npt.NDArray[np.float64] | None:
+    packets = media.packets(Packets())
+    return packets.pts_seconds[1:] if packets and media.facts.slides else None
+
+
 def _cheap_cuts(media: Media, opening: FrameBatch, video: FrameBatch) -> npt.NDArray[np.float64]:
+    if (changes := _slide_changes(media)) is not None:
+        return changes
     opening_cuts = picture_cuts(opening)
     packets = media.packets(Packets())
     if packets is None:
@@ -114,7 +130,7 @@ def _cheap_cuts(media: Media, opening: FrameBatch, video: FrameBatch) -> npt.NDA
 
 
 def _opening_pace(media: Media, opening: FrameBatch) -> list[float]:
-    cuts, motion = picture_cuts(opening), differences(opening.data) / 255
+    cuts, motion = _cuts(media, opening), differences(opening.data) / 255
     seconds = min(OPENING_SECONDS, _seconds(media, opening))
     first = float(cuts[0]) if len(cuts) else OPENING_SECONDS
     return [len(cuts) / seconds, first, _mean(motion), float(motion.max(initial=0.0))]

@@ -31,8 +31,8 @@ class FeatureEncoder:
     def encode(self, posts: Sequence[DecodedPost]) -> Iterator[ExtractionResult]:
         """Yield the result of each post, in order."""
         inputs = [
-            # A post without a video URI is text-only: extractors get None instead of its empty `media`.
-            PostInput(None if post.request.video_uri is None else post.media, post.request.context)
+            # A post without files is text-only: extractors get None instead of its empty `media`.
+            PostInput(post.media if post.request.has_files else None, post.request.context)
             for post in posts
             if post.media
         ]
@@ -113,7 +113,7 @@ def _extracted(post: DecodedPost, media: Media, encoded: EncodedBatch, index: in
         post.request.post_id,
         status="partial" if reasons else "ok",
         reason=reasons[0] if reasons else None,
-        detail="; ".join(f"{name}: {error}" for name, error in errors.items()) or None,
+        detail="; ".join([*media.notes, *(f"{name}: {error}" for name, error in errors.items())]) or None,
         facts=media.facts,
         vectors=encoded.vectors[index],
         notes=encoded.notes[index],

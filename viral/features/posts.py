@@ -13,13 +13,15 @@ from viral.media.window import ClipWindow
 
 @dataclass(frozen=True)
 class ExtractionRequest:
-    """A post to extract features from: the URI of its video, and its context at the moment of posting.
+    """A post to extract features from: the URIs of its files, and its context at the moment of posting.
 
     Attributes:
         requests: what to read from the file; None: the requests of the `MediaReader`.
         window: read the file as if it had been cut to this window.
         attempt: number of this attempt at the post, from 0.
         has_sound: whether the scrape says that the video has sound; None if it says nothing.
+        slides: URIs of the pictures of a photo set, which are then read in place of a video; None: no photo set.
+        sound_uri: URI of the sound of a photo set.
     """
 
     post_id: str
@@ -29,6 +31,13 @@ class ExtractionRequest:
     window: ClipWindow | None = None
     attempt: int = 0
     has_sound: bool | None = None
+    slides: tuple[str, ...] | None = None
+    sound_uri: str | None = None
+
+    @property
+    def has_files(self) -> bool:
+        """Whether the post names a video or is a photo set; otherwise it is text only."""
+        return self.video_uri is not None or self.slides is not None
 
 
 @dataclass(frozen=True)

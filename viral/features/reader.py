@@ -9,11 +9,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Lock
 
 from viral.config import Settings
-from viral.errors import AccessDeniedError, PostError, UnreadableError, ViralError
-from viral.features.access import AccessGuard
+from viral.errors import PostError, UnreadableError, ViralError
+from viral.features.files import PostFiles
 from viral.features.posts import DecodedPost, ExtractionRequest
 from viral.media.limits import MediaLimits
-from viral.media.locate import COPIES, local_video
+from viral.media.locate import COPIES
 from viral.media.media import Facts, Media
 from viral.media.plan import SamplingPlan
 from viral.media.requests import Request
@@ -27,7 +27,7 @@ PREFETCHED_FILES = 2
 
 
 class MediaReader:
-    """Reads the videos of posts: fetches each file and decodes it in a child process. Needs no torch.
+    """Reads the videos and photo sets of posts: fetches each file and decodes it in a child process. Needs no torch.
 
     While one of its two threads waits for the child, the other fetches the next file. Call `close` to end the threads
     and the child.
@@ -42,7 +42,7 @@ class MediaReader:
         self.store, self.plan = store, SamplingPlan.from_requests(requests)
         self.limits = MediaLimits(**settings.media.model_dump(), **settings.sandbox.model_dump())
         self.sandbox = Sandbox(self.limits)
-        self._access = AccessGuard(store)
+        self._files = PostFiles(store, self.limits.max_bytes)
         remove_abandoned(COPIES)
         self._threads = ThreadPoolExecutor(PREFETCHED_FILES, thread_name_prefix="reader")
         self._decoding = Lock()
@@ -69,23 +69,20 @@ class MediaReader:
         self.sandbox.close()
 
     def _read(self, request: ExtractionRequest) -> DecodedPost:
-        if request.video_uri is None and not self.plan.requests:
+        if not request.has_files and not self.plan.requests:
             return DecodedPost(request, Media(Facts()))  # text-only post, and no extractor needs a file
         seconds, started = {}, time.perf_counter()
         try:
-            with local_video(self.store, request.video_uri, self.limits.max_bytes) as path:
+            with self._files.local(request) as source:
                 seconds["read"] = time.perf_counter() - started
-                self._access.read(request.video_uri or "")
                 with self._decoding:
                     started = time.perf_counter()
                     try:
-                        media = self.sandbox.decode(str(path), self._plan(request))
+                        media = self.sandbox.decode(source, self._plan(request))
                     finally:
                         seconds["decode"] = time.perf_counter() - started
                     return DecodedPost(request, media, stage_seconds=seconds)
         except PostError as error:
-            if isinstance(error, AccessDeniedError):
-                self._access.denied(request.video_uri or "", error)
             reason, detail = error.reason, one_line(error)
         except (ViralError, OSError):
             raise  # the child cannot start or the disk is full: not the post's fault

@@ -16,15 +16,17 @@ import struct
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from viral.errors import OutOfMemoryError, PostError, UnreadableError
 from viral.media.limits import MediaLimits
 from viral.media.media import Media
+from viral.media.photo_set import PhotoSet
 from viral.media.plan import SamplingPlan
 
-Decoder = Callable[[str, SamplingPlan, MediaLimits], Media]
-DecodeRequest = tuple[Decoder, str, SamplingPlan, MediaLimits]
-"""Decoder, path, plan and limits; sent as a pickle."""
+Decoder = Callable[[Any, SamplingPlan, MediaLimits], Media]
+DecodeRequest = tuple[Decoder, str | PhotoSet, SamplingPlan, MediaLimits]
+"""Decoder, path or photo set, plan and limits; sent as a pickle."""
 DecodeReply = tuple[str, str | Media]
 """`OK` with the media, or a reason code with its detail; sent as a `HEADER` with the size, then a pickle."""
 
@@ -70,9 +72,9 @@ def _send(connection: socket.socket, message: bytes) -> None:
 def _reply(request: DecodeRequest) -> bytes:
     import av
 
-    function, path, plan, limits = request
+    function, source, plan, limits = request
     try:
-        return pickle.dumps((OK, function(path, plan, limits)), protocol=5)
+        return pickle.dumps((OK, function(source, plan, limits)), protocol=5)
     except PostError as error:
         reply: DecodeReply = (error.reason, str(error))
     except MemoryError:

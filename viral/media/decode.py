@@ -16,17 +16,16 @@ from viral.media.container import open_container
 from viral.media.decord_frames import NAME as DECORD
 from viral.media.decord_frames import DecordRefusedError, decord_frames
 from viral.media.facts import collect_facts
-from viral.media.index import Ints
 from viral.media.limits import MediaLimits
-from viral.media.media import ClipBatch, FrameBatch, Media, Track
+from viral.media.media import Media
+from viral.media.photo_set import PhotoSet, decode_photo_set
 from viral.media.plan import SamplingPlan, Shape, shapes_by_frame
 from viral.media.probe import Probe, probe
 from viral.media.pyav_frames import NAME as PYAV
 from viral.media.pyav_frames import pyav_frames
-from viral.media.requests import Clips, Frames, Request
-from viral.media.resize import Image, resize
+from viral.media.resize import resize
 from viral.media.scaler import Scaler
-from viral.media.trim import TrimmedTrack
+from viral.media.tracks import FramesByIndex, frame_tracks, nearest_frames
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -34,12 +33,9 @@ if TYPE_CHECKING:
 # A frame that cannot be decoded is replaced by another one; farther away than this, it shows something else.
 DAMAGED_SECONDS = 0.5
 
-FramesByIndex = dict[int, dict[Shape, Image]]
-"""Decoded frames by number, each in all shapes that the plan requests."""
 
-
-def decode(path: str, plan: SamplingPlan, limits: MediaLimits) -> Media:
-    """Answer all requests of a plan from one local file, decoding as little of it as possible.
+def decode(source: str | PhotoSet, plan: SamplingPlan, limits: MediaLimits) -> Media:
+    """Answer all requests of a plan from one local file or photo set, decoding as little of it as possible.
 
     If the plan has a window, the result is that of a file cut to the window: times count from its start, and audio and
     packets outside it are left out. Size, hash and limits still refer to the whole file.
@@ -49,6 +45,9 @@ def decode(path: str, plan: SamplingPlan, limits: MediaLimits) -> Media:
     Raises:
         PostError: the file cannot be used; the class says why.
     """
+    if isinstance(source, PhotoSet):
+        return decode_photo_set(source, plan, limits)
+    path = source
     if Path(path).is_file() and (size := Path(path).stat().st_size) > limits.max_bytes:
         raise TooLargeError(f"the file has {size} bytes, more than media.max_bytes = {limits.max_bytes}")
     with ExitStack() as stack:
@@ -62,10 +61,7 @@ def decode(path: str, plan: SamplingPlan, limits: MediaLimits) -> Media:
         decoded, decoder, corrupt = _decode_frames(path, shapes, probed)
     if shapes and not decoded:
         raise UnreadableError("none of the requested frames could be decoded")
-    tracks: dict[Request, Track] = {}
-    for request, frames in samples.items():
-        if track := _track(request, frames, decoded, trimmed):
-            tracks[request] = track
+    tracks = frame_tracks(samples, decoded, trimmed)
     if probed.audio:
         tracks |= {request: probed.audio[request.rate] for request in plan.audio_requests}
     tracks |= dict.fromkeys(plan.packet_requests, trimmed.packets)
@@ -111,32 +107,13 @@ def _decode_frames(
     return decoded, PYAV, corrupt
 
 
-def _track(
-    request: Frames | Clips, frames: Ints, decoded: FramesByIndex, trimmed: TrimmedTrack
-) -> FrameBatch | ClipBatch | None:
-    shape = (request.size, request.fit)
-    images = {number: by_shape[shape] for number, by_shape in decoded.items() if shape in by_shape}
-    if not images or not frames.size:
-        return None
-    numbers = _nearest(frames, np.array(sorted(images), np.int64))
-    batch = ClipBatch if isinstance(request, Clips) else FrameBatch
-    stacked = np.stack([images[int(number)] for number in numbers.flat])
-    times = trimmed.index.pts_seconds[numbers - trimmed.first]
-    return batch(stacked.reshape(*numbers.shape, *stacked.shape[1:]), times)
-
-
-def _nearest(frames: Ints, decoded: Ints) -> Ints:
-    """Replace frames that could not be decoded by the last decoded one before them, or else by the first one."""
-    return decoded[np.clip(np.searchsorted(decoded, frames, side="right") - 1, 0, None)]
-
-
 def _partial_reasons(
     probed: Probe, shapes: Mapping[int, tuple[Shape, ...]], decoded: FramesByIndex, *, corrupt: bool
 ) -> tuple[str, ...]:
     truncated, damaged = probed.truncated, probed.damaged or corrupt
     if missing := sorted(set(shapes) - set(decoded)):
         times, first = probed.trimmed.index.pts_seconds, probed.trimmed.first
-        stand_ins = _nearest(np.array(missing, np.int64), np.array(sorted(decoded), np.int64))
+        stand_ins = nearest_frames(np.array(missing, np.int64), np.array(sorted(decoded), np.int64))
         for number, stand_in in zip(missing, stand_ins, strict=True):
             if number > max(decoded):  # the last selected frames could not be decoded
                 truncated |= is_truncated(probed.seen_seconds, float(times[stand_in - first]))

@@ -19,7 +19,8 @@ class Facts:
     """Facts of a file, the columns of `schemas.FACTS`. `width` and `height` are those after rotation.
 
     `declared_seconds` is the duration in the header, if any; `seen_seconds` is the end time of the last packet;
-    `video_hash` is the perceptual hash, added by a backfill. `transfer` and `hdr`: see `media.colour.Colour`.
+    `video_hash` is the perceptual hash, added by a backfill. `transfer` and `hdr`: see `media.colour.Colour`. `slides` is
+    the number of pictures of a photo set.
     """
 
     container: str | None = None
@@ -37,6 +38,7 @@ class Facts:
     bytes: int | None = None
     sha256: str | None = None
     video_hash: VideoHash | None = None
+    slides: int | None = None
 
     @property
     def uncertain_light(self) -> bool:
@@ -88,12 +90,14 @@ class Media:
     """Result of a decode pass: one track per request of the sampling plan, and the facts of the file.
 
     `tracks` lacks the requests that the file cannot answer, for example audio of a silent video. `partial` lists the
-    reason codes of failures that leave the rest of the file usable, `truncated` for example.
+    reason codes of failures that leave the rest of the file usable, `truncated` for example; `notes` says more about
+    them, in words.
     """
 
     facts: Facts
     tracks: Mapping[Request, Track] = field(default_factory=dict)
     partial: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def frames(self, request: Frames) -> FrameBatch | None:
         """Return the frames of a request, or None if the file cannot answer it."""

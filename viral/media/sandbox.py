@@ -20,6 +20,7 @@ from viral.media.child import HEADER, OK, Decoder, DecodeReply, DecodeRequest
 from viral.media.decode import decode
 from viral.media.limits import MediaLimits
 from viral.media.media import Media
+from viral.media.photo_set import PhotoSet
 from viral.media.plan import SamplingPlan
 
 # An interpreter with numpy, PyAV and decord starts in half a second; a machine under load may take far longer.
@@ -83,8 +84,8 @@ class Sandbox:
     ) -> None:
         self.close()
 
-    def decode(self, path: str, plan: SamplingPlan) -> Media:
-        """Decode a local file in the child.
+    def decode(self, source: str | PhotoSet, plan: SamplingPlan) -> Media:
+        """Decode a local file or photo set in the child.
 
         Raises:
             PostError: the file cannot be used or exceeds a limit; the class says which.
@@ -92,7 +93,7 @@ class Sandbox:
         """
         child = self._ready_child()
         self._files += 1
-        request: DecodeRequest = (self._function, path, plan, self._limits)
+        request: DecodeRequest = (self._function, source, plan, self._limits)
         deadline = time.monotonic() + self._limits.seconds
         try:
             child.connection.settimeout(self._limits.seconds)

@@ -21,7 +21,7 @@ from viral.sources.identifiers import (
     parse_post_ids,
     times_in_ids,
 )
-from viral.sources.kinds import reject_other_kinds
+from viral.sources.kinds import parse_kinds
 from viral.sources.parsed import BrokenRow, Findings, ParsedBatch, RawBatch
 from viral.sources.rejects import reject_table
 from viral.sources.rows import dump_row
@@ -29,9 +29,9 @@ from viral.sources.settings import ReadSettings
 from viral.sources.source_map import SourceMap
 from viral.sources.times import mark_inexact, parse_times
 from viral.sources.values import Faults, ParsedColumn, parse_booleans, parse_durations, strip_nulls, strip_text
-from viral.tables.schemas import FROM_AGE, FROM_DAY, FROM_ID, POSTS, TIMESTAMP
+from viral.tables.schemas import FROM_AGE, FROM_DAY, FROM_ID, PHOTOS, POSTS, TIMESTAMP
 
-_LATE = ("hashtags", "posted_at", "posted_at_from")  # parsed after the columns that they need
+_LATE = ("hashtags", "posted_at", "posted_at_from", "kind", "slides")  # parsed after the columns that they need
 _ABSOLUTE_URI = re.compile(r"^(?:/|[A-Za-z][A-Za-z0-9+.-]*://)")  # an absolute path or a URI
 _DAY_SECONDS = 86_400.0
 
@@ -46,25 +46,26 @@ def assemble(
 ) -> ParsedBatch:
     """Parse all columns of a batch. A value that cannot be read is null and counted; a row without a post is a reject.
 
-    Rejects are rows without an identifier, or with one that lost digits, rows that are no videos, and errors that a
-    scraper wrote in place of a post.
+    Rejects are rows without an identifier, or with one that lost digits, rows that are neither videos nor
+    (unless `settings.photos`) photo sets, and errors that a scraper wrote in place of a post.
 
     Args:
         batch: the rows.
         source_map: the map; its name is the default of the column `source`.
         file: path or URI of the file, recorded in the rejects; several: row n is the only one of the n-th file.
-        base_uri: folder that relative values of `video_uri` are resolved against; None leaves them unchanged.
+        base_uri: folder that relative URIs of videos and pictures are resolved against; None leaves them unchanged.
         settings: how values are written.
     """
     settings = settings or ReadSettings()
     parser, source = _Parser(batch, settings), source_map.name
     columns = parser.parse_columns()
+    columns["kind"], columns["slides"], no_posts = parse_kinds(batch, photos=settings.photos)
     _fill_defaults(columns, batch, source, base_uri, settings)
     columns["posted_at"], columns["posted_at_from"] = parser.parse_posted_at(columns["post_id"], columns["page_url"])
     columns["hashtags"] = parse_hashtags(batch.lists.get("hashtags"), columns["caption"])
     label = parser.title("post_id")
     reasons = {i: f"{label}: {fault}" for i, fault in parser.faults.pop("post_id", {}).items()}
-    reasons |= reject_other_kinds(batch)
+    reasons |= no_posts
     good = np.setdiff1d(np.arange(len(batch.rows)), np.fromiter(reasons, np.int64, len(reasons)), assume_unique=True)
     posts = pa.Table.from_arrays([columns[field.name].take(pa.array(good)) for field in POSTS], schema=POSTS)
     broken = [*batch.broken, *(BrokenRow(int(batch.rows[i]), reasons[i], dump_row(batch.raw(i))) for i in reasons)]
@@ -166,6 +167,9 @@ def _fill_defaults(
     """Fill what other columns or the caller know."""
     columns["source"] = pc.fill_null(columns["source"], source)
     columns["video_uri"] = _resolve_uris(columns["video_uri"], base_uri)
+    columns["slides"] = _resolve_slides(columns["slides"], base_uri)
+    photos = pc.fill_null(pc.equal(columns["kind"], PHOTOS), False)  # the only posts whose sound is a file of its own
+    columns["sound_uri"] = pc.if_else(photos, _resolve_uris(columns["sound_uri"], base_uri), columns["sound_uri"])
     if "post_id" in batch.columns:
         columns["page_url"] = pc.coalesce(columns["page_url"], addresses_of(batch.columns["post_id"]))
     columns["author_id"] = pc.coalesce(columns["author_id"], author_in_addresses(columns["page_url"]))
@@ -179,3 +183,7 @@ def _resolve_uris(uris: pa.Array, base_uri: str | None) -> pa.Array:
     base, paths = base_uri.rstrip("/"), uris.to_pylist()
     resolved = [p if p is None or _ABSOLUTE_URI.match(p) else f"{base}/{p.removeprefix('./')}" for p in paths]
     return pa.array(resolved, pa.string())
+
+
+def _resolve_slides(slides: pa.Array, base_uri: str | None) -> pa.Array:
+    return pa.ListArray.from_arrays(slides.offsets, _resolve_uris(slides.values, base_uri), mask=slides.is_null())

@@ -17,7 +17,7 @@ from viral.sources.expressions import Expression, Path, WrongShapeError, parse_e
 from viral.sources.json_head import JsonHead
 from viral.sources.opened import CSV, JSON, PARQUET, OpenFile, detect_format
 from viral.sources.rows import JsonRows, Rows, Titles
-from viral.sources.source_map import CsvLayout, SourceMap, default_rows, shipped_maps
+from viral.sources.source_map import ROW_COLUMNS, CsvLayout, SourceMap, default_rows, shipped_maps
 from viral.tables.schemas import POSTS
 
 _MIN_FITTING = 0.5  # fraction of the first rows that must bear an exporter's signs: error rows bear none
@@ -144,7 +144,8 @@ def _common(names: Sequence[str]) -> Iterator[tuple[str, Expression]]:
         by_plain.setdefault(_plain(name), name)
         by_last.setdefault(_plain(name.rpartition(".")[2]), name)
     taken: set[str] = set()
-    for column in POSTS.names:
+    own = "slides" in names  # of a table of ours; elsewhere, a kind is anything
+    for column in POSTS.names if own else [name for name in POSTS.names if name not in ROW_COLUMNS]:
         commons = COMMON_NAMES.get(column, ())
         found = [by_plain[common] for common in commons if common in by_plain and by_plain[common] not in taken]
         found = [name for name in names if name.strip() == column] or found

@@ -24,7 +24,7 @@ class ReadSettings:
         zone: IANA name of the zone of times without one; UTC if None.
         dates: order of numeric dates: `mdy`, `dmy` or `ymd`. Without it, `3/4/23` is refused.
         scraped_at: time of scraping for rows without one; ages like "3 months ago" count back from it.
-        photos: keep photo sets.
+        photos: keep photo sets whose pictures are known.
         force: keep identifiers that look rounded.
 
     Raises:

@@ -89,7 +89,7 @@ def build_map(name: str, content: Mapping[str, Any], *, by_user: bool = False) -
     """
     known = {*POSTS.names, *ROW_COLUMNS}
     if unknown := [key for key in content if key not in known and key not in _KEYS]:
-        names = ", ".join([*POSTS.names, *ROW_COLUMNS])
+        names = ", ".join(dict.fromkeys([*POSTS.names, *ROW_COLUMNS]))
         raise ConfigError(
             f"{unknown[0]!r} in the map is not a post column; these are: {names}; "
             f"a map may also set {', '.join(key for key in _KEYS if key not in ('about', 'extends', 'signs'))}"

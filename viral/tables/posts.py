@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import pyarrow as pa
@@ -48,8 +49,12 @@ class PostsTable(BucketedTable):
 
 
 def _latest_post(rows: pa.Table, key: str, newest_by: str | None) -> pa.Table:
-    """Newest known value of each column; a stored video before a web address, an exact time before an inexact one."""
-    worse = {"video_uri": without_video} if "video_uri" in rows.column_names else {}
+    """Newest known value of each column; stored files before web addresses, an exact time before an inexact one."""
+    worse = {
+        name: is_worse
+        for name, is_worse in (("video_uri", without_video), ("slides", without_slides))
+        if name in rows.column_names
+    }
     if {"posted_at", "posted_at_from"} <= set(rows.column_names):
         worse["posted_at"] = _has_inexact_time
     split = rows
@@ -75,3 +80,9 @@ def _has_inexact_time(posts: pa.Table) -> pa.Array:
 def without_video(posts: pa.Table) -> pa.Array:
     """Mask of the posts without a stored video: without `video_uri`, or with a web address."""
     return pc.or_kleene(pc.is_null(posts["video_uri"]), pc.match_substring_regex(posts["video_uri"], _WEB_ADDRESS))
+
+
+def without_slides(posts: pa.Table) -> pa.Array:
+    """Mask of the posts without stored slides: without `slides`, or with a web address among them."""
+    web = [not uris or any(re.match(_WEB_ADDRESS, uri) for uri in uris) for uris in posts["slides"].to_pylist()]
+    return pa.chunked_array([pa.array(web, pa.bool_())])

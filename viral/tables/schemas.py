@@ -33,15 +33,21 @@ POSTS = pa.schema(
         pa.field("page_url", pa.string()),
         pa.field("video_uri", pa.string()),
         pa.field("has_sound", pa.bool_()),
+        pa.field("kind", pa.string()),
+        pa.field("slides", pa.list_(pa.string())),
     ]
 )
 """One scraped post. Counts, `sound_uses` (posts with that sound) and `author_followers` are as of `scraped_at`, or of
 the last scrape that knew them; `video_uri` is a key below the root, an absolute path, or an `s3://` URI; `has_sound` is
-what the scrape says of the video's format. `posted_at_from` says where an inexact `posted_at` is from: `FROM_ID`,
-`FROM_DAY` or `FROM_AGE`."""
+what the scrape says of the video's format. `kind` is `VIDEO`, `PHOTOS` or `STORY` (a video), null if the scrape does
+not say; `slides` are the URIs of the pictures of a photo set, in order. `posted_at_from` says where an inexact
+`posted_at` is from: `FROM_ID`, `FROM_DAY` or `FROM_AGE`."""
 
 FROM_ID, FROM_DAY, FROM_AGE = "id", "day", "age"
 """The time was taken from the identifier of the post; is a day without a time; was computed from an age in words."""
+
+VIDEO, PHOTOS, STORY = "video", "photos", "story"
+"""Kinds of posts."""
 
 POST_VIDEOS = pa.schema(
     [
@@ -117,9 +123,11 @@ FACTS = pa.schema(
         pa.field("bytes", pa.int64()),
         pa.field("sha256", pa.string()),
         pa.field("video_hash", pa.binary()),
+        pa.field("slides", pa.int32()),
     ]
 )
-"""Properties of a media file; `width` and `height` are as displayed, after rotation. `transfer` is the transfer
+"""Properties of a media file; `width` and `height` are as displayed, after rotation. `slides` is the number of pictures
+of a photo set, null for a video; its `bytes` and `sha256` are those of all its files. `transfer` is the transfer
 function by its name in ffmpeg, null if the file names none; `hdr` is whether the video is HDR, or may be. `video_hash`
 is the perceptual hash, null where no picture was decoded, and in rows of versions without it."""
 
