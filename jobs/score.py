@@ -12,7 +12,7 @@ import pyarrow as pa
 from jobs.runtime.buckets import map_buckets
 from jobs.runtime.options import draft_options, resolve_feature_set
 from jobs.runtime.session import session
-from jobs.scoring.files import score_files
+from jobs.scoring.files import photo_set_draft, score_files, video_drafts
 from jobs.scoring.loaded import loaded_scorer, prediction_row
 from viral.console.commands import execute
 from viral.console.options import ray_options, root_options
@@ -95,6 +95,8 @@ class _ScoreBucket:
 @click.argument("files", nargs=-1)
 @click.option("--model", default="fusion", show_default=True, help="NAME, NAME/VERSION or NAME@champion.")
 @click.option("--all", "all_posts", is_flag=True, help="Score all posts of the model's feature table.")
+@click.option("--photos", is_flag=True, help="FILES are the slides of one photo set, in order.")
+@click.option("--sound", metavar="FILE", help="With --photos: the sound of the photo set.")
 @click.option("--feature-set", help="With --all: fail unless the model was trained on this set.")
 @click.option("--weights", help="With --feature-set: see `viral backfill`.")
 @click.option(
@@ -111,6 +113,8 @@ def command(
     files: tuple[str, ...],
     model: str,
     all_posts: bool,
+    photos: bool,
+    sound: str | None,
     feature_set: str | None,
     weights: str | None,
     views: tuple[int, ...],
@@ -124,12 +128,15 @@ def command(
     store = Store.open(root)
     if all_posts == bool(files):
         raise ConfigError("name FILES to score, or --all for the posts of the root")
+    if (all_posts and photos) or (sound and not photos):
+        raise ConfigError("--photos takes the slides of one photo set as FILES, and --sound its sound")
     if all_posts:
         expected = resolve_feature_set(feature_set, weights, store) if feature_set else None
         work = partial(run, store, model, feature_set=expected, address=address, debug=debug)
         print_summary(record_run(store, "score", lambda _: work()), as_json=as_json)
         return
-    score_files(store, model, files, context, views, as_json=as_json)
+    drafts = [photo_set_draft(files, sound, context)] if photos else video_drafts(files, context)
+    score_files(store, model, drafts, views, as_json=as_json)
 
 
 if __name__ == "__main__":

@@ -19,27 +19,26 @@ from viral.storage.store import Store
 
 
 def score_files(
-    store: Store, model: str, files: Sequence[str], context: Context, views: Sequence[int] = (), *, as_json: bool
+    store: Store, model: str, drafts: Sequence[ExtractionRequest], views: Sequence[int] = (), *, as_json: bool
 ) -> None:
-    """Score each file and print the result; files that cannot be scored are named at the end.
+    """Score each draft and print the result; drafts that cannot be scored are named at the end.
 
     Args:
         store: the root.
         model: `NAME` or `NAME/VERSION`.
-        files: videos, by path or `s3://` address.
-        context: of all files.
+        drafts: videos (`video_drafts`) or photo sets (`photo_set_draft`).
         views: of the author's earlier posts, for comparison.
-        as_json: print a JSON object per file.
+        as_json: print a JSON object per draft.
 
     Raises:
-        UsageError: some files could not be scored, or the label cannot be compared with views.
+        UsageError: some drafts could not be scored, or the label cannot be compared with views.
     """
     scorer = Scorer.load(store, model)
     if views:
         check_comparable(scorer.label)  # before any file is read
     failures = []
     with Pipeline(scorer.feature_set, store, load()) as pipeline:
-        for features in pipeline.extract(ExtractionRequest(file, uri_of(file), context) for file in files):
+        for features in pipeline.extract(drafts):
             if features.status == "failed":
                 failures.append(f"{features.post_id}: {features.detail} ({features.reason})")
                 continue
@@ -51,7 +50,19 @@ def score_files(
             score = compare_with_author(score, views) if views else score
             click.echo(_to_json(features, score) if as_json else render_score(features, score))
     if failures:
-        raise UsageError(f"{len(failures)} of {len(files)} files have no score: {'; '.join(failures)}")
+        raise UsageError(f"{len(failures)} of {len(drafts)} files have no score: {'; '.join(failures)}")
+
+
+def video_drafts(files: Sequence[str], context: Context) -> list[ExtractionRequest]:
+    """Return a draft per video, given by path or `s3://` address."""
+    return [ExtractionRequest(file, uri_of(file), context) for file in files]
+
+
+def photo_set_draft(files: Sequence[str], sound: str | None, context: Context) -> ExtractionRequest:
+    """Return one draft of pictures in order, with a sound if there is one, by path or `s3://` address."""
+    name = ", ".join(files)
+    sound_uri = uri_of(sound) if sound else None
+    return ExtractionRequest(name, None, context, slides=tuple(map(uri_of, files)), sound_uri=sound_uri)
 
 
 def uri_of(file: str) -> str:

@@ -30,11 +30,11 @@ def copy_streams(source: Path, kind: str, folder: Path) -> Path:
     return target
 
 
-def write_tone(path: Path) -> str:
+def write_tone(path: Path, amplitude: float = 0.5) -> str:
     """Encode a tone; the suffix of the path decides how."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libmp3lame" if path.suffix == ".mp3" else "pcm_s16le", rate=44100, layout="mono")
-        tone = 0.5 * np.sin(2 * np.pi * 440 * np.arange(round(SECONDS * 44100)) / 44100)
+        tone = amplitude * np.sin(2 * np.pi * 440 * np.arange(round(SECONDS * 44100)) / 44100)
         frame = av.AudioFrame.from_ndarray((tone * 32767).astype("<i2")[None], format="s16", layout="mono")
         frame.sample_rate = 44100
         container.mux([*stream.encode(frame), *stream.encode(None)])

@@ -102,7 +102,7 @@ def _unidentified(path: str) -> PostError:
         return UnreadableError("the file is empty")
     if head[4:8] == b"ftyp" and (name := _UNREAD.get(head[8:12])):
         return UnsupportedCodecError(f"the picture is {name}, for which there is no decoder: convert it to JPEG")
-    return UnreadableError(f"the file is no picture of a known format ({', '.join(FORMATS)})")
+    return UnreadableError(f"the file is damaged, or no picture of a known format ({', '.join(FORMATS)})")
 
 
 def _orientation(image: PillowImage) -> int:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from jobs import evaluate, score, train_network
-from jobs.scoring.files import score_files
+from jobs.scoring.files import score_files, video_drafts
 from jobs.training.external_features import import_features
 from jobs.training.specs import TrainSpec
 from tests.conftest import CORPUS_POSTS
@@ -124,4 +124,4 @@ def test_a_model_of_it_scores_its_posts_and_no_file(flow, tmp_path):
     assert judged.test_posts == flow.judged.test_posts
     assert judged.unaudited == ["the same video on both sides: the feature table has no hash of any file"]
     with pytest.raises(WeightsError, match=r"vectors metadata came with a table .* score the posts of that table"):
-        score_files(store, said.model, ["any.mp4"], Context(), as_json=True)
+        score_files(store, said.model, video_drafts(["any.mp4"], Context()), as_json=True)

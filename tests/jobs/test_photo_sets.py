@@ -1,0 +1,138 @@
+"""Photo sets of two exporters through ingest, backfill, label, training and score."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.jobs.conftest import Viral
+from tests.media.photos import write_picture
+from tests.media.streams import SECONDS, write_tone
+from viral.extractors.feature_set import FeatureSet
+from viral.features.feature_table import load_features
+from viral.storage.store import Store
+from viral.tables.places import load_posts, rejects_table
+from viral.tables.schemas import PHOTOS
+
+SET = "name: photos\nextractors:\n  - metadata\n  - wording\n  - craft\n  - loudness\n"
+EACH, AUTHORS = 18, 12  # posts of each exporter, and their authors: enough for three splits by author
+COLOURS = ("red", "green", "blue", "orange")
+
+
+def slides_of(i: int) -> list[str]:
+    """Paths of the slides of a post, below the folder of the file."""
+    return [f"pictures/{COLOURS[(i + j) % 4]}.jpg" for j in range(1 + i % 4)]
+
+
+def apify(i: int, **changed: Any) -> dict[str, Any]:
+    return {
+        "id": str(7106594312292450123 + i),
+        "text": f"dump {i} #photos",
+        "createTimeISO": f"2022-06-{1 + i % 28:02d}T00:00:00.000Z",
+        "authorMeta": {"id": f"a{i % AUTHORS}", "name": "someone", "fans": 100 + i},
+        "musicMeta": {"musicId": "222", "musicName": "song", "playUrl": f"pictures/{i % 4}.mp3"},
+        "videoMeta": {"duration": 0},
+        "isSlideshow": True,
+        "slideshowImageLinks": [{"tiktokLink": "https://cdn/x", "downloadLink": path} for path in slides_of(i)],
+        "playCount": 100 + 37 * (i % 5),
+        "diggCount": 10,
+        "commentCount": 1,
+        "shareCount": 2,
+        "collectCount": 3,
+        **changed,
+    }
+
+
+def web(i: int) -> dict[str, Any]:
+    pictures = [{"imageURL": {"urlList": [path, "https://cdn/x"]}} for path in slides_of(i)]
+    return {
+        "id": str(7106594312292460123 + i),
+        "desc": f"look {i}",
+        "createTime": 1654646400 + 86400 * i,
+        "author": {"id": f"a{i % AUTHORS}", "uniqueId": "someone"},
+        "music": {"id": "333", "title": "other"},
+        "video": {"duration": 0},
+        "imagePost": {"images": pictures},
+        "stats": {"playCount": 200 + 41 * (i % 7), "diggCount": 10, "commentCount": 1, "shareCount": 2},
+    }
+
+
+@pytest.fixture(scope="module")
+def scraped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of each exporter, beside their pictures and sounds."""
+    folder = tmp_path_factory.mktemp("scraped")
+    (folder / "pictures").mkdir()
+    for colour in COLOURS:
+        write_picture(folder / "pictures" / f"{colour}.jpg", colour)
+    for i in range(4):
+        write_tone(folder / "pictures" / f"{i}.mp3", 0.1 + 0.2 * i)
+    rows = [apify(i) for i in range(EACH)]
+    rows.append(apify(EACH, slideshowImageLinks=[{"downloadLink": "pictures/none.jpg"}]))
+    rows.append(apify(EACH + 1, slideshowImageLinks=[]))
+    (folder / "apify.json").write_text(json.dumps(rows))
+    (folder / "web.json").write_text(json.dumps({"itemList": [web(i) for i in range(EACH)], "hasMore": False}))
+    (folder / "photos.yaml").write_text(SET)
+    return folder
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    (tmp_path / "root").mkdir()
+    monkeypatch.setenv("VIRAL_ROOT", str(tmp_path / "root"))
+    yield tmp_path / "root"
+
+
+def run(viral: Viral, *arguments: str | Path) -> str:
+    done = viral(*arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_from_two_exporters_to_scores(viral: Viral, scraped: Path, root: Path) -> None:
+    files = (scraped / "apify.json", scraped / "web.json")
+    store, feature_set = Store.open(root), FeatureSet.load(scraped / "photos.yaml")
+    first = viral("ingest", *files, "--json")  # without --photos: all are rejects
+    assert first.returncode == 2
+    reasons = set(rejects_table(store).read()["reason"].to_pylist())
+    assert all(reason.startswith("not a video: photo set") for reason in reasons)
+    assert sum("--photos keeps it" in reason for reason in reasons) == 2
+    summary = json.loads(run(viral, "ingest", *files, "--photos", "--json"))
+    assert summary["maps"] == {"apify_tiktok": EACH + 2, "tiktok_web": EACH}
+    assert (summary["posts"], summary["rejects"]) == (2 * EACH + 1, 1)
+    posts = load_posts(store)
+    assert set(posts["kind"].to_pylist()) == {PHOTOS}
+    assert posts["slides"][0].as_py() == [str(scraped / path) for path in slides_of(0)]
+
+    filled = json.loads(run(viral, "backfill", "--feature-set", scraped / "photos.yaml", "--json"))
+    assert (filled["ok"], filled["partial"], filled["failed"]) == (2 * EACH, 0, 1)
+    rows = {row["post_id"]: row for row in load_features(store, feature_set).to_pylist()}
+    for i in range(EACH):
+        of_apify, of_web = rows[apify(i)["id"]], rows[web(i)["id"]]
+        assert of_apify["slides"] == of_web["slides"] == len(slides_of(i))
+        assert of_apify["seen_seconds"] == pytest.approx(SECONDS, abs=0.1)  # of its sound
+        assert of_web["seen_seconds"] == 3 * len(slides_of(i))
+        assert (of_apify["loudness"] is None, of_web["loudness"] is None) == (False, True)
+        assert of_apify["craft"][0] == pytest.approx((len(slides_of(i)) - 1) / of_apify["seen_seconds"])
+    (bad,) = (row for row in rows.values() if row["status"] == "failed")
+    assert (bad["reason"], "none.jpg" in bad["detail"]) == ("missing_object", True)
+
+    run(viral, "label", "--definition", "log_views", "--top", "0.25", "--split", "author", "--keep-copies")
+    run(viral, *("train", "fusion", "--feature-set", scraped / "photos.yaml", "--epochs", "2", "--workers", "0"))
+    scored = json.loads(run(viral, "score", "--all", "--json"))
+    assert scored["scored"] == 2 * EACH
+    pictures = [scraped / path for path in slides_of(3)]
+    draft = ("score", *pictures, "--photos", "--sound", scraped / "pictures" / "1.mp3", "--caption", "my dump")
+    answer = json.loads(run(viral, *draft, "--json"))
+    assert (answer["status"], answer["missing"]) == ("ok", [])
+    assert np.isfinite(answer["score"])
+
+
+def test_score_says_what_photos_takes(viral: Viral, root: Path) -> None:
+    for arguments in (("--all", "--photos"), ("a.mp4", "--sound", "s.mp3")):
+        refused = viral("score", *arguments)
+        assert (refused.returncode, "--photos takes the slides" in refused.stderr) == (2, True)
