@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from jobs.fetching.photo_sets import attach_photo_sets, stage_photo_sets
 from jobs.fetching.plan import (
     FetchPlan,
     attach_videos,
@@ -54,7 +55,7 @@ class FetchRequest:
     Args:
         urls: URLs of videos, pages or feeds.
         list_file: path or `s3://` URI of a file with one URL per line.
-        posts: also fetch the pages of all posts without a video.
+        posts: also fetch the pages of all posts without a video, and the slides and sounds of photo sets.
         allowed: hosts, with their subdomains, whose terms of use the user accepts.
         rate: requests per second and allowed host, from the whole cluster.
         retry_failed: retry URLs that failed or were skipped before.
@@ -93,6 +94,7 @@ class FetchSummary:
     reasons: dict[str, int] = field(default_factory=dict)
     bytes: int = 0
     posts_with_video: int = 0
+    posts_with_slides: int = 0
     hosts: dict[str, dict[str, int]] = field(default_factory=dict)
     wall_seconds: float = 0.0
 
@@ -121,6 +123,7 @@ def run(
         with session(address, debug=debug):
             if request.posts:
                 stage_posts(plan, posts_log2_buckets)
+                stage_photo_sets(plan, posts_log2_buckets)
             rounds = _run_rounds(plan, request, settings, summary, progress)
             for counts, size in count_results(plan, rounds):
                 _add_counts(summary, counts, size)
@@ -128,6 +131,7 @@ def run(
             list(map_buckets(merge, plan.log2_buckets))
             if request.posts:
                 summary.posts_with_video = attach_videos(plan, posts_log2_buckets)
+                summary.posts_with_slides = attach_photo_sets(plan, posts_log2_buckets)
         fetches_table(store).drop_superseded(plan.log2_buckets)
     summary.wall_seconds = time.monotonic() - started
     return summary
@@ -210,7 +214,7 @@ def _remaining_tasks(plan: FetchPlan, round_: int, site: str) -> Iterator[FetchT
         ledger = plan.ledger(bucket, ["url", "attempts"]) if rows else {}
         for row in rows:
             if row["url"] not in ledger or ledger[row["url"]]["attempts"] <= row["attempts"]:
-                yield FetchTask(row["url"], site, row["post_id"], row["attempts"])
+                yield FetchTask(row["url"], site, row["post_id"], row["attempts"], bool(row["part"]))
 
 
 def _add_counts(summary: FetchSummary, counts: Counter[tuple[str, str, str]], size: int) -> None:
@@ -232,7 +236,9 @@ def _add_reasons(summary: FetchSummary, reason: str, count: int) -> None:
 @click.command()
 @click.argument("urls", nargs=-1, metavar="URL…")
 @click.option("--list", "list_file", metavar="FILE", help="File with one URL per line.")
-@click.option("--posts", is_flag=True, help="Fetch the pages of all posts that have no video.")
+@click.option(
+    "--posts", is_flag=True, help="Fetch the pages of all posts that have no video, and the slides of photo sets."
+)
 @click.option(
     "--allow-host",
     "allowed",

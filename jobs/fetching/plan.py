@@ -22,7 +22,7 @@ from viral.storage.store import Store, open_uri
 from viral.tables.bucketed import BucketedTable
 from viral.tables.places import fetches_table, posts_table
 from viral.tables.posts import without_video
-from viral.tables.schemas import FETCHES, POST_VIDEOS
+from viral.tables.schemas import FETCHES, PHOTOS, POST_VIDEOS
 
 BATCH_URLS = 50_000  # URLs per batch: bounds the memory for a long list
 MAX_HOSTS_IN_ERROR = 5  # they fit on one line
@@ -33,6 +33,7 @@ TASKS = pa.schema(
         pa.field("site", pa.string()),
         pa.field("post_id", pa.string()),
         pa.field("attempts", pa.int32()),
+        pa.field("part", pa.bool_()),  # a picture or the sound of a photo set
     ]
 )
 
@@ -121,7 +122,7 @@ def stage_listed_urls(plan: FetchPlan, round_: int, urls: Iterable[str]) -> None
 
 
 def stage_posts(plan: FetchPlan, posts_log2_buckets: int) -> None:
-    """Stage the pages of all posts without a video.
+    """Stage the pages of all posts without a video, except photo sets.
 
     Raises:
         ConfigError: the host of a page is not allowed.
@@ -134,7 +135,8 @@ def stage_posts(plan: FetchPlan, posts_log2_buckets: int) -> None:
 
 
 def _stage_posts(plan: FetchPlan, log2_buckets: int, bucket: int) -> list[str]:
-    posts = posts_table(plan.store).read(log2_buckets, bucket, ["post_id", "page_url", "video_uri"])
+    posts = posts_table(plan.store).read(log2_buckets, bucket, ["post_id", "page_url", "video_uri", "kind"])
+    posts = posts.filter(pc.not_equal(pc.fill_null(posts["kind"], ""), PHOTOS))
     rows, unknown = [], set[str]()
     for post in posts.filter(without_video(posts)).to_pylist():
         url = strip_fragment(post["page_url"] or post["video_uri"] or "")
@@ -144,8 +146,13 @@ def _stage_posts(plan: FetchPlan, log2_buckets: int, bucket: int) -> list[str]:
             unknown.add(url_host(url))
         except BadAddressError:
             continue  # no URL: `viral backfill` reports `missing_object` for the post
-    plan.tasks(0).append(_task_table(rows), plan.log2_buckets)
+    stage_tasks(plan, rows)
     return sorted(unknown)[:MAX_HOSTS_IN_ERROR]
+
+
+def stage_tasks(plan: FetchPlan, rows: Sequence[dict[str, Any]]) -> None:
+    """Stage tasks of the first round: rows of `TASKS`, whose nullable columns may be absent."""
+    plan.tasks(0).append(_task_table(rows), plan.log2_buckets)
 
 
 def plan_round(plan: FetchPlan, round_: int, *, retry_failed: bool) -> dict[str, Counter[str]]:

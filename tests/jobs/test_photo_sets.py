@@ -8,16 +8,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
+from jobs import fetch
+from jobs.backfilling.stages import extraction_request
+from jobs.fetch import FetchRequest
+from tests.conftest import Website
 from tests.jobs.conftest import Viral
 from tests.media.photos import write_picture
 from tests.media.streams import SECONDS, write_tone
+from viral.config import Settings
 from viral.extractors.feature_set import FeatureSet
 from viral.features.feature_table import load_features
+from viral.features.pipeline import Pipeline
 from viral.storage.store import Store
-from viral.tables.places import load_posts, rejects_table
-from viral.tables.schemas import PHOTOS
+from viral.tables.places import load_posts, posts_table, rejects_table
+from viral.tables.schemas import PHOTOS, POSTS
 
 SET = "name: photos\nextractors:\n  - metadata\n  - wording\n  - craft\n  - loudness\n"
 EACH, AUTHORS = 18, 12  # posts of each exporter, and their authors: enough for three splits by author
@@ -136,3 +143,54 @@ def test_score_says_what_photos_takes(viral: Viral, root: Path) -> None:
     for arguments in (("--all", "--photos"), ("a.mp4", "--sound", "s.mp3")):
         refused = viral("score", *arguments)
         assert (refused.returncode, "--photos takes the slides" in refused.stderr) == (2, True)
+
+
+def test_slides_and_sounds_are_fetched(
+    ray_session: None, folder_store: Store, website: Website, tmp_path: Path
+) -> None:
+    site = tmp_path / "site"
+    site.mkdir()
+    names = [write_picture(site / f"{colour}.png", colour) for colour in COLOURS[:2]]
+    write_tone(site / "tone.mp3")
+    (site / "page.html").write_text("<html></html>")
+    good = [website(f"files/{name}") for name in names]
+
+    def post(post_id: str, slides: list[str], **more: str) -> dict[str, Any]:
+        row = {"post_id": post_id, "source": "s", "kind": PHOTOS, "slides": slides, "page_url": website("html/p")}
+        return {**dict.fromkeys(POSTS.names), **row, **more}
+
+    posts = [
+        post("1", good, sound_uri=website("files/tone.mp3")),
+        post("2", good[::-1], sound_uri=website("files/tone.mp3")),
+        post("3", [good[0], website("files/gone.png")]),
+        post("4", [website("files/page.html")]),
+        post("5", [str(site / names[0])], sound_uri=website("files/gone.mp3")),
+    ]
+    table = posts_table(folder_store)
+    table.merge(pa.Table.from_pylist(posts, schema=POSTS), 0, 0)
+    request = FetchRequest(posts=True, allowed=("127.0.0.1",), rate=100.0)
+    settings = Settings(fetch={"attempts": 1})
+    fetched = fetch.run(folder_store, request, settings)
+    assert (fetched.done, fetched.failed, fetched.posts_with_slides, fetched.posts_with_video) == (3, 3, 2, 0)
+    assert fetched.reasons == {"missing_object": 2, "unreadable": 1}
+    assert not website.asked("html")  # the page of a photo set has no video
+    rows = {row["post_id"]: row for row in table.read().to_pylist()}
+    keys = rows["1"]["slides"]
+    assert [key.startswith("photos/") and folder_store.exists(key) for key in keys] == [True, True]
+    assert (rows["2"]["slides"], rows["2"]["sound_uri"]) == (keys[::-1], rows["1"]["sound_uri"])
+    assert rows["1"]["sound_uri"].endswith(".mp3")
+    assert rows["3"]["slides"] == posts[2]["slides"]  # until all are there
+
+    with Pipeline(FeatureSet.from_dict({"name": "m", "extractors": ["metadata"]}), folder_store, settings) as pipeline:
+        results = list(pipeline.extract(extraction_request(row) for row in table.read().to_pylist()))
+    outcomes = [(result.status, result.reason) for result in results]
+    assert outcomes == [
+        *[("ok", None)] * 2,
+        *[("failed", "missing_object")] * 2,  # web addresses
+        ("partial", "audio_missing"),
+    ]
+    assert results[0].facts.seen_seconds == pytest.approx(SECONDS, abs=0.1)
+    again = post("1", [website("files/other.png")], sound_uri=website("files/other.mp3"))  # addresses change
+    table.merge(pa.Table.from_pylist([again], schema=POSTS), 0, 0)
+    assert table.read(columns=["slides"])["slides"][0].as_py() == keys
+    assert fetch.run(folder_store, request, settings).posts_with_slides == 0

@@ -10,7 +10,7 @@ import pytest
 
 from viral.storage.store import Store
 from viral.tables.places import posts_table
-from viral.tables.schemas import POST_VIDEOS, POSTS
+from viral.tables.schemas import POST_SLIDES, POST_VIDEOS, POSTS
 
 
 def posts(*rows: dict[str, Any]) -> pa.Table:
@@ -65,6 +65,27 @@ def test_a_web_address_does_not_hide_a_stored_video(any_store: Store) -> None:
     assert only(any_store, "video_uri") == {"video_uri": "/here/a.mp4"}
     table.merge(None, 0, 0)
     assert only(any_store, "video_uri") == {"video_uri": "/here/a.mp4"}
+
+
+def test_web_addresses_do_not_hide_stored_slides(any_store: Store) -> None:
+    table = posts_table(any_store)
+    stored = {"slides": ["/here/1.jpg", "/here/2.jpg"], "kind": "photos", "sound_uri": "/here/s.mp3"}
+    for number, scrape in enumerate((stored, {"slides": ["https://cdn/1"], "sound_uri": "https://cdn/s"}, {}), 1):
+        table.append(posts({"scraped_at": day(number), **scrape}), 0)
+    assert only(any_store, *stored) == stored
+    table.merge(None, 0, 0)
+    assert only(any_store, *stored) == stored
+
+
+def test_fetched_slides_stand_for_web_addresses(any_store: Store) -> None:
+    table = posts_table(any_store)
+    web = {"slides": ["https://cdn/1"], "sound_uri": "https://cdn/s"}
+    table.merge(posts({"scraped_at": day(1), **web}, {"post_id": "2", **web}), 0, 0)
+    fetched = {"post_id": "1", "slides": ["photos/1.jpg"], "sound_uri": None, "fetched_at": day(2)}
+    table.photo_sets.merge(pa.Table.from_pylist([fetched], schema=POST_SLIDES), 0, 0)
+    assert table.read(columns=["slides", "sound_uri"]).to_pylist() == [web | {"slides": ["photos/1.jpg"]}, web]
+    table.merge(posts({"scraped_at": day(3), "slides": ["/mine/1.jpg"]}), 0, 0)
+    assert table.read(columns=["slides"])["slides"].to_pylist() == [["/mine/1.jpg"], web["slides"]]
 
 
 @pytest.mark.parametrize("scraped", [None, "https://example.org/a.mp4"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -18,7 +18,7 @@ from viral.fetching.signatures import HEAD_BYTES, container_extension
 
 @dataclass(frozen=True)
 class Download:
-    """Facts of a downloaded video: size in bytes, SHA-256, and file extension of the container."""
+    """Facts of a downloaded file: size in bytes, SHA-256, and file extension of its format."""
 
     bytes: int
     sha256: str
@@ -32,8 +32,12 @@ def download(
     max_bytes: int,
     deadline: Deadline,
     headers: Mapping[str, str] | None = None,
+    *,
+    extension_of: Callable[[bytes], str | None] = container_extension,
 ) -> Download | None:
     """Download the video at `url` to `path`; return None, after its first bytes, if it is not a video.
+
+    `extension_of` returns the extension of a file by its first bytes, None for files that are not wanted.
 
     A connection that breaks before the declared length is retried from the start. Without a declared length a break is
     not detected, because a closed connection is then the regular end.
@@ -47,7 +51,7 @@ def download(
         try:
             check_status(response)
             _check_declared_size(response, max_bytes)
-            return _save(response, path, max_bytes, deadline)
+            return _save(response, path, max_bytes, deadline, extension_of)
         except httpx.RequestError as error:
             if attempt == client.settings.attempts:
                 raise connection_error(error, url) from error
@@ -63,13 +67,19 @@ def _check_declared_size(response: httpx.Response, max_bytes: int) -> None:
         raise TooLargeError(f"{response.url} has {declared} bytes, more than media.max_bytes = {max_bytes}")
 
 
-def _save(response: httpx.Response, path: Path, max_bytes: int, deadline: Deadline) -> Download | None:
+def _save(
+    response: httpx.Response,
+    path: Path,
+    max_bytes: int,
+    deadline: Deadline,
+    extension_of: Callable[[bytes], str | None],
+) -> Download | None:
     chunks, head = response.iter_bytes(), b""
     while len(head) < HEAD_BYTES and (chunk := next(chunks, b"")):
         head += chunk
     if not head:
         raise UnreadableError(f"{response.url} is empty")
-    extension = container_extension(head)
+    extension = extension_of(head)
     if extension is None:
         return None
     with path.open("wb") as file:

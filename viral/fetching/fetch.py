@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from viral.config import Settings
-from viral.errors import FetchError, HostNotAllowedError, PostError
+from viral.errors import FetchError, HostNotAllowedError, PostError, UnreadableError
 from viral.fetching.cookies import cookie_jar
 from viral.fetching.deadline import Deadline
 from viral.fetching.download import Download, download
@@ -24,7 +24,8 @@ from viral.fetching.http import LimitedClient
 from viral.fetching.page_video import PageDownloader
 from viral.fetching.pages import Feed, PageReader
 from viral.fetching.rate_limit import RateLimiter
-from viral.fetching.sidecar import info_json, info_key, video_key
+from viral.fetching.sidecar import info_json, info_key, part_key, video_key
+from viral.fetching.signatures import part_extension
 from viral.storage.store import Store, one_line, storage_errors
 from viral.storage.temporary import remove_abandoned, temporary_folder
 
@@ -35,12 +36,16 @@ FOLDERS = "viral-fetch-"  # start of the names of temporary folders
 
 @dataclass(frozen=True)
 class FetchTask:
-    """URL to fetch, with its site, the post that it belongs to, and the number of earlier attempts."""
+    """URL to fetch, with its site, the post that it belongs to, and the number of earlier attempts.
+
+    `part`: it is a picture or the sound of a photo set, and no page.
+    """
 
     url: str
     site: str
     post_id: str | None = None
     attempts: int = 0
+    part: bool = False
 
 
 @dataclass(frozen=True)
@@ -123,6 +128,8 @@ class Fetcher:
 
     def _fetch(self, task: FetchTask) -> dict[str, Any]:
         deadline, max_bytes, pages = Deadline(self.settings.fetch.seconds), self.settings.media.max_bytes, self._pages
+        if task.part:
+            return self._fetch_part(task, deadline)
         with storage_errors(tempfile.gettempdir()), _unlinked_file() as path:
             if not pages.supports(task.url) and (file := download(self._client, task.url, path, max_bytes, deadline)):
                 return self._store(file, path, task, None)
@@ -133,6 +140,17 @@ class Fetcher:
             video = self._page_downloader.download(page, folder, deadline)
             stored = self._store(video.file, video.path, task, video.info)
             return {**stored, "reason": video.reason, "detail": video.detail}
+
+    def _fetch_part(self, task: FetchTask, deadline: Deadline) -> dict[str, Any]:
+        with storage_errors(tempfile.gettempdir()), _unlinked_file() as path:
+            max_bytes = self.settings.media.max_bytes
+            file = download(self._client, task.url, path, max_bytes, deadline, extension_of=part_extension)
+            if file is None:
+                raise UnreadableError(f"{task.url} is neither a picture nor a sound")
+            key = part_key(file)
+            if not self.store.exists(key):
+                self.store.upload(path, key)
+        return {"bytes": file.bytes, "sha256": file.sha256, "video_uri": key}
 
     def _store(self, file: Download, path: Path, task: FetchTask, info: Mapping[str, Any] | None) -> dict[str, Any]:
         """Upload the video unless it exists, then its info file, so that every info file has its video."""

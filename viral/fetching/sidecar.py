@@ -29,6 +29,11 @@ def video_key(file: Download) -> str:
     return f"videos/{file.sha256}.{file.extension}"
 
 
+def part_key(file: Download) -> str:
+    """Key of a picture or sound of a photo set."""
+    return f"photos/{file.sha256}.{file.extension}"
+
+
 def info_key(file: Download, url: str) -> str:
     """Key of the info file: one per URL, because a repost is a different post."""
     # 48 bits of the URL's hash are enough, because a video has few URLs.

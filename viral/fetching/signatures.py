@@ -1,4 +1,4 @@
-"""Video containers, recognised by their first bytes: file names and Content-Type headers may be wrong."""
+"""Formats of videos, pictures and sounds, recognised by their first bytes: names and Content-Type may be wrong."""
 
 from __future__ import annotations
 
@@ -7,6 +7,19 @@ HEAD_BYTES = 512
 
 # Brands of images and audio in ISO containers.
 _NOT_VIDEO_BRANDS = (b"avif", b"avis", b"heic", b"heix", b"heif", b"mif1", b"msf1", b"M4A ", b"M4B ", b"crx ")
+_PICTURE_BRANDS = {b"avif": "avif", b"avis": "avif", b"mif1": "heif"} | dict.fromkeys(
+    (b"heic", b"heix", b"heif"), "heic"
+)
+_PART_SIGNATURES = {
+    b"\xff\xd8\xff": "jpg",
+    b"\x89PNG\r\n\x1a\n": "png",
+    b"GIF8": "gif",
+    b"BM": "bmp",
+    b"ID3": "mp3",
+    b"OggS": "ogg",
+    b"fLaC": "flac",
+    b"\x1aE\xdf\xa3": "webm",
+}
 _TS, _M2TS = 188, 192  # bytes per packet; an M2TS packet starts with a timestamp of 4 bytes
 
 
@@ -30,6 +43,20 @@ def container_extension(head: bytes) -> str | None:
     if head.startswith((b"\x00\x00\x01\xba", b"\x00\x00\x01\xb3")):  # program stream, or a bare video stream
         return "mpg"
     return "ts" if _is_transport_stream(head) else None
+
+
+def part_extension(head: bytes) -> str | None:
+    """File extension of the picture or sound that starts with `head`; None if it is neither.
+
+    Platforms serve sounds as MP3, AAC or in MP4. HEIC is fetched, too: the backfill names what it cannot decode.
+    """
+    if head[4:8] == b"ftyp":
+        return _PICTURE_BRANDS.get(head[8:12], "m4a")
+    if head.startswith(b"RIFF"):
+        return {b"WEBP": "webp", b"WAVE": "wav"}.get(head[8:12])
+    if head[:1] == b"\xff" and len(head) > 1 and head[1] & 0xE0 == 0xE0:  # sync word of MPEG audio; bits 1, 2: layer
+        return "mp3" if head[1] & 0x06 else "aac"
+    return next((extension for magic, extension in _PART_SIGNATURES.items() if head.startswith(magic)), None)
 
 
 def _iso_extension(head: bytes) -> str | None:

@@ -59,6 +59,17 @@ POST_VIDEOS = pa.schema(
 )
 """The file that was fetched for a post; `video_uri` is its key below the root."""
 
+POST_SLIDES = pa.schema(
+    [
+        pa.field("post_id", pa.string(), nullable=False),
+        pa.field("slides", pa.list_(pa.string()), nullable=False),
+        pa.field("sound_uri", pa.string()),
+        pa.field("fetched_at", TIMESTAMP, nullable=False),
+    ]
+)
+"""The files of a photo set, all of whose slides are stored; fetched ones are keys below the root. `sound_uri` is null
+unless it was fetched."""
+
 SYNTHETIC = "synthetic"
 """The `source` of generated posts. The card of a model trained on them says so."""
 
