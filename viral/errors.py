@@ -164,7 +164,10 @@ class OutOfMemoryError(PostError):
 class MissingObjectError(PostError):
     """There is no file at the post's video URI."""
 
-    reason, meaning = "missing_object", "there is no file at the post's video URI, or the post has none"
+    reason, meaning = (
+        "missing_object",
+        "there is no file at the URI of the post's video, or of all slides, or the post has none",
+    )
 
 
 class AccessDeniedError(PostError):
@@ -197,6 +200,8 @@ def reasons() -> dict[str, str]:
     codes["truncated"] = "the file ends before its declared duration; the rest was used"
     codes["damaged"] = "some pictures could not be decoded; others stand in for them"
     codes["audio_failed"] = "the sound could not be decoded; the rest was used"
-    codes["audio_missing"] = "the file has no sound, though its header or its scrape (acodec) names some"
+    codes["audio_missing"] = (
+        "there is no sound, though the header or the scrape (acodec, the sound of a photo set) names some"
+    )
     codes["hdr"] = "the video may be HDR, but names no transfer function: its brightness and colours are uncertain"
     return codes

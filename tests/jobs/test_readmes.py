@@ -20,6 +20,8 @@ import pytest
 from serve.endpoint import free_port
 from tests.conftest import ODD_NAME, PROJECT, Website
 from tests.jobs.conftest import Viral
+from tests.media.photos import write_picture
+from tests.media.streams import write_tone
 from viral.storage.store import Store
 
 READMES = ("README.md", "viral/README.md", "jobs/README.md", "serve/README.md", "cluster/README.md", "tests/README.md")
@@ -117,7 +119,7 @@ class Reader:
 
 @pytest.fixture
 def scraped(corpus: Path, clips: list[Path], tmp_path: Path) -> Path:
-    """A folder with what the READMEs assume: scraped videos in two forms, and two drafts."""
+    """A folder with what the READMEs assume: scraped videos in two forms, and drafts."""
     folder = tmp_path / "here"
     (folder / "tiktoks").mkdir(parents=True)
     (folder / "scraped").mkdir()
@@ -134,6 +136,9 @@ def scraped(corpus: Path, clips: list[Path], tmp_path: Path) -> Path:
         shutil.copy(clip, folder / "scraped" / f"{clip.stem}.mp4")
     shutil.copy(clips[2], folder / "draft.mp4")
     shutil.copy(clips[3], folder / "other.mp4")
+    for number, colour in enumerate(("red", "blue"), 1):
+        write_picture(folder / f"{number}.jpg", colour)
+    write_tone(folder / "song.mp3")
     return folder
 
 
