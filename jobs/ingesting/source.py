@@ -29,7 +29,7 @@ from viral.sources.opened import FORMATS, plain_name
 from viral.sources.reading import is_info_file
 from viral.sources.rejects import is_utf8, rejected_file
 from viral.storage.store import one_line, open_uri
-from viral.tables.schemas import POSTS
+from viral.tables.schemas import PHOTOS, POSTS
 
 _POST_ID = "{post_id}"
 _TRIED = 5  # files of a folder of which one must be of a known exporter
@@ -81,13 +81,17 @@ class IngestSource:
         return None if self.kind is None or self.kind in FORMATS else shipped_maps()[self.kind]
 
     def complete(self, posts: pa.Table) -> pa.Table:
-        """Set `source` to the user's name, and `video_uri` by the template where it is null."""
+        """Set `source` to the user's name, and `video_uri` by the template where it is null, except of photo sets."""
         if self.name:
             names = pa.array([self.name] * posts.num_rows, pa.string())
             posts = posts.set_column(posts.column_names.index("source"), POSTS.field("source"), names)
         if self.video_uri:
-            pairs = zip(posts["post_id"].to_pylist(), posts["video_uri"].to_pylist(), strict=True)
-            uris = [uri or self.video_uri.replace(_POST_ID, post_id) for post_id, uri in pairs]
+            rows = posts.select(["post_id", "video_uri", "kind"]).to_pylist()
+            named = [self.video_uri.replace(_POST_ID, row["post_id"]) for row in rows]
+            uris = [
+                row["video_uri"] or (None if row["kind"] == PHOTOS else uri)
+                for row, uri in zip(rows, named, strict=True)
+            ]
             column = posts.column_names.index("video_uri")
             posts = posts.set_column(column, POSTS.field("video_uri"), pa.array(uris, pa.string()))
         return posts

@@ -36,7 +36,10 @@ def of_web(read_bytes: Any, *rows: dict[str, Any], **options: Any) -> ParsedBatc
 
 
 def test_photo_sets_are_rejects_unless_kept(read_bytes: Any) -> None:
-    rows = (WEB, {**WEB, **PICTURES, "id": "7106594312292453002", "music": {"playUrl": "song.mp3"}})
+    rows = (
+        WEB,
+        {**WEB, **PICTURES, "id": "7106594312292453002", "music": {"playUrl": "song.mp3"}, "video": {"duration": 0}},
+    )
     parsed = of_web(read_bytes, *rows)
     assert parsed.posts["kind"].to_pylist() == [None]
     (reason,) = parsed.rejects["reason"].to_pylist()
@@ -46,7 +49,11 @@ def test_photo_sets_are_rejects_unless_kept(read_bytes: Any) -> None:
     video, photos = kept.posts.to_pylist()
     assert (video["kind"], video["slides"], video["sound_uri"]) == (None, None, None)
     assert (photos["kind"], photos["slides"]) == ("photos", ["https://cdn/1", "/folder/2.jpg"])
-    assert photos["sound_uri"] == "/folder/song.mp3"
+    assert (photos["sound_uri"], photos["duration_seconds"], video["duration_seconds"]) == (
+        "/folder/song.mp3",
+        None,
+        12,
+    )
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,15 @@ if TYPE_CHECKING:
 
 # What platforms and phones store. Pillow knows more, for some of which it starts other programs (EPS).
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP")
-_UNREAD = {b"heic": "HEIC", b"heix": "HEIC", b"hevc": "HEIC", b"heim": "HEIC", b"mif1": "HEIF", b"msf1": "HEIF"}
+_UNREAD = {
+    b"avif": "AVIF",
+    b"heic": "HEIC",
+    b"heix": "HEIC",
+    b"hevc": "HEIC",
+    b"heim": "HEIC",
+    b"mif1": "HEIF",
+    b"msf1": "HEIF",
+}
 _SIDEWAYS = 5  # values of the EXIF tag from here on exchange width and height
 _STILLS = "MPO"  # a JPEG with further pictures, for depth or brightness, which are not shown
 
@@ -73,10 +81,11 @@ def _opened(path: str, max_pixels: int) -> Iterator[PillowImage]:
     from PIL import Image as Pillow
     from PIL import UnidentifiedImageError
 
+    Pillow.init()  # loads the formats, once
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of a size beyond Pillow's own limit
-            image = Pillow.open(path, formats=FORMATS)
+            image = Pillow.open(path, formats=[name for name in FORMATS if name in Pillow.OPEN])
         with image:
             if image.width * image.height > max_pixels:
                 raise TooLargeError(_too_large(f"{image.width} x {image.height}", max_pixels))

@@ -168,7 +168,10 @@ def _fill_defaults(
     columns["source"] = pc.fill_null(columns["source"], source)
     columns["video_uri"] = _resolve_uris(columns["video_uri"], base_uri)
     columns["slides"] = _resolve_slides(columns["slides"], base_uri)
-    photos = pc.fill_null(pc.equal(columns["kind"], PHOTOS), False)  # the only posts whose sound is a file of its own
+    photos = pc.fill_null(pc.equal(columns["kind"], PHOTOS), False)
+    no_length = pc.and_(photos, pc.fill_null(pc.equal(columns["duration_seconds"], 0.0), False))  # TikTok says 0
+    columns["duration_seconds"] = pc.if_else(no_length, None, columns["duration_seconds"])
+    # Only of a photo set the sound is a file of its own.
     columns["sound_uri"] = pc.if_else(photos, _resolve_uris(columns["sound_uri"], base_uri), columns["sound_uri"])
     if "post_id" in batch.columns:
         columns["page_url"] = pc.coalesce(columns["page_url"], addresses_of(batch.columns["post_id"]))
