@@ -90,3 +90,28 @@ def test_columns_of_a_table_of_ours(read_bytes: Any) -> None:
 def test_a_kind_of_anything_else_is_ignored(read_bytes: Any) -> None:
     parsed = read_bytes("csv", "post_id,views,kind\n1,5,youtube#video\n")
     assert (parsed.posts["kind"].to_pylist(), parsed.rejects.num_rows) == ([None], 0)
+
+
+@pytest.mark.parametrize(
+    ("product", "media", "expected"),
+    [("story", 2, "story"), ("story", 1, "photos"), ("clips", 2, "video"), (None, 2, "video"), ("feed", 1, "photos")],
+)
+def test_stories_of_instagram(read_bytes: Any, product: str | None, media: int, expected: str) -> None:
+    data = {"pk": "3679002956306686062", "code": "C", "taken_at": 1654646400, "media_type": media, "user": {"pk": "1"}}
+    data |= {"product_type": product, "image_versions2": {"candidates": [{"url": "https://cdn/1"}]}}
+    row = {"source_platform": "instagram.com", "timestamp_collected": 1654732800000, "data": data}
+    parsed = read_bytes(None, json.dumps(row), file="posts.ndjson", photos=True)
+    assert parsed.source == "zeeschuimer_instagram"
+    assert parsed.posts["kind"].to_pylist() == [expected]
+
+
+def test_stories_of_the_app(read_bytes: Any) -> None:
+    aweme = {"aweme_id": "7106594312292453001", "create_time": 1654646400, "statistics": {"digg_count": 1}}
+    pictures = {"image_post_info": {"images": [{"display_image": {"url_list": ["https://cdn/1"]}}]}}
+    rows = [
+        aweme | {"is_tiktok_story": True},
+        aweme | {"aweme_id": "7106594312292453002", "is_tiktok_story": False},
+        aweme | {"aweme_id": "7106594312292453003", "is_tiktok_story": False, **pictures},
+    ]
+    parsed = read_bytes(None, json.dumps({"aweme_list": rows}), photos=True)
+    assert parsed.posts["kind"].to_pylist() == ["story", None, "photos"]
