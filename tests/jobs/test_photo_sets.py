@@ -27,7 +27,7 @@ from viral.tables.places import load_posts, posts_table, rejects_table
 from viral.tables.schemas import PHOTOS, POSTS
 
 SET = "name: photos\nextractors:\n  - metadata\n  - wording\n  - craft\n  - loudness\n"
-EACH, AUTHORS = 18, 12  # posts of each exporter, and their authors: enough for three splits by author
+EACH, AUTHORS = 12, 12  # posts of each exporter, and their authors: enough for three splits by author
 COLOURS = ("red", "green", "blue", "orange")
 
 
