@@ -40,7 +40,7 @@ SPEECH_COLUMNS = (
 `begins` the start of the first turn. A pause is a silence of at least 0.3 s between two turns. Times are in seconds;
 pauses are 0 if there are none. `words_per_second` refers to seconds of speech, `log_words` is log(words + 1). A
 segment's confidence is the geometric mean of its token probabilities; `confidence_mean` weights segments by length. One
-`language_` is 1, the others 0. The columns before `words_per_second` depend only on voice activity."""
+`language_` is 1, the others 0. Speech is voice activity in which Whisper recognised words: see `is_speech`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,7 @@ class Speech(SpokenSpec):
     modality: ClassVar[str] = "speech"
     dim: ClassVar[int] = len(SPEECH_COLUMNS)
     columns: ClassVar[tuple[str, ...]] = SPEECH_COLUMNS
-    revision: ClassVar[str] = "1"
+    revision: ClassVar[str] = "2"
     has_note: ClassVar[bool] = True
 
     aligners: dict[str, str] = field(default_factory=dict, hash=False)

@@ -10,8 +10,8 @@ from viral.extractors.spec import ExtractorSpec, Resolver
 from viral.extractors.transcription import TRACK, Precision, Transcriber, transcriber
 from viral.media.requests import AudioTrack
 
-WHISPER_MODELS = ("whisper-tiny", "whisper-base", "whisper-small", "whisper-large-v3")
-"""Allowed names for `weights`, all in `CATALOGUE`; larger models give better transcripts."""
+WHISPER_MODELS = ("whisper-tiny.en", "whisper-tiny", "whisper-base", "whisper-small", "whisper-large-v3")
+"""Allowed names for `weights`, all in `CATALOGUE`; larger models give better transcripts, `.en` is English only."""
 
 # Without tokenizer.json faster-whisper would download one.
 _REQUIRED_FILES = ("config.json", "model.bin", "tokenizer.json", "vocabulary.*")

@@ -1,4 +1,4 @@
-"""Transcription with WhisperX, once per post: voice activity detection, then Whisper in batches."""
+"""Transcription with WhisperX, once per post: voice activity, Whisper in batches, check for invented words."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ import numpy.typing as npt
 
 from viral.errors import ConfigError, WeightsError
 from viral.extractors.extractor import PostInput
+from viral.extractors.hallucination import NO_REPEAT_TOKENS, is_speech
 from viral.extractors.network import inference
 from viral.extractors.transcript import Span, SpeechSegment, Transcript
-from viral.extractors.whisperx_library import load_whisperx
+from viral.extractors.whisperx_library import NoSpeechRecorder, load_whisperx
 from viral.media.media import Media
 from viral.media.requests import AudioTrack
 
@@ -67,6 +68,7 @@ class Transcriber:
     def __init__(self, folder: Path, device: str, language: str | None, precision: Precision) -> None:
         self._pipeline, self._device, self._language = _load_pipeline(folder, device, precision), device, language
         self._detect_voice = self._pipeline.vad_model
+        self._whisper = self._pipeline.model.model = NoSpeechRecorder(self._pipeline.model.model)
         self._transcripts: dict[int, Transcript | None] = {}
         self._lock = Lock()
         if language and language not in self._pipeline.model.supported_languages:
@@ -90,23 +92,37 @@ class Transcriber:
         weakref.finalize(media, self._transcripts.pop, id(media), None).atexit = False
 
     def _transcribe(self, samples: npt.NDArray[np.float32]) -> Transcript | None:
-        import torch
-        from whisperx.vads import Pyannote
-
+        seconds = len(samples) / TRACK.rate
         with inference(self._device, "float32"):  # CTranslate2 has its own precision
-            waveform = torch.from_numpy(samples)[None]
-            activity = self._detect_voice({"waveform": waveform, "sample_rate": TRACK.rate})
-            limits = self._pipeline._vad_params
-            merged = Pyannote.merge_chunks(activity, _SECONDS, limits["vad_onset"], limits["vad_offset"])
-            seconds = len(samples) / TRACK.rate
-            turns = _clip(seconds, (turn for chunk in merged for turn in chunk["segments"]))
+            activity, chunks = self._find_voice(samples)
+            turns = _turns(chunks, seconds)
             if not turns:
                 return None
             language, confidence = self._detect_language(samples[int(turns[0][0] * TRACK.rate) :])
-            self._pipeline.vad_model = lambda _: activity  # or transcribe() would compute it again
-            result = self._pipeline.transcribe(samples, batch_size=_BATCH, language=language)
-        segments = tuple(_segment(segment, seconds) for segment in result["segments"])
-        return Transcript(seconds, turns, language, confidence, segments)
+            segments = self._recognise(samples, activity, language)
+        spoken = [(chunk, part) for chunk, part in zip(chunks, segments, strict=True) if _is_spoken(part)]
+        if not spoken:
+            return None
+        turns = _turns([chunk for chunk, _ in spoken], seconds)
+        return Transcript(seconds, turns, language, confidence, tuple(_segment(part, seconds) for _, part in spoken))
+
+    def _find_voice(self, samples: npt.NDArray[np.float32]) -> tuple[Any, list[dict[str, Any]]]:
+        """Return the voice activity, and its chunks for Whisper: start, end, and the turns within (`segments`)."""
+        import torch
+        from whisperx.vads import Pyannote
+
+        activity = self._detect_voice({"waveform": torch.from_numpy(samples)[None], "sample_rate": TRACK.rate})
+        limits = self._pipeline._vad_params
+        return activity, Pyannote.merge_chunks(activity, _SECONDS, limits["vad_onset"], limits["vad_offset"])
+
+    def _recognise(self, samples: npt.NDArray[np.float32], activity: Any, language: str) -> list[dict[str, Any]]:
+        """Return a segment per chunk: start, end, text, `avg_logprob` and `no_speech`."""
+        self._pipeline.vad_model = lambda _: activity  # or transcribe() would compute it again
+        self._whisper.probabilities.clear()
+        segments = self._pipeline.transcribe(samples, batch_size=_BATCH, language=language)["segments"]
+        for segment, no_speech in zip(segments, self._whisper.probabilities, strict=True):
+            segment |= {"text": " ".join(str(segment["text"]).split()), "no_speech": no_speech}
+        return list(segments)
 
     def _detect_language(self, samples: npt.NDArray[np.float32]) -> tuple[str, float]:
         """Return the language of the first 30 s and its probability, which is 1 if the language is fixed."""
@@ -133,6 +149,7 @@ def _load_pipeline(folder: Path, device: str, precision: Precision) -> Any:
             kind,
             device_index=int(index or 0),
             compute_type=precision,
+            asr_options={"no_repeat_ngram_size": NO_REPEAT_TOKENS},
             threads=torch.get_num_threads(),  # CTranslate2 would use four, regardless of Ray's and torch's limits
             local_files_only=True,
         )
@@ -141,13 +158,17 @@ def _load_pipeline(folder: Path, device: str, precision: Precision) -> Any:
         raise WeightsError(f"{folder} is not a Whisper model that CTranslate2 can read: {message}") from error
 
 
-def _clip(seconds: float, spans: Any) -> tuple[Span, ...]:
-    """Clip spans to the track, as the detector's last frame may extend beyond its end."""
+def _turns(chunks: list[dict[str, Any]], seconds: float) -> tuple[Span, ...]:
+    """Return the turns of chunks, clipped to the track: the detector's last frame may extend beyond its end."""
+    spans = (turn for chunk in chunks for turn in chunk["segments"])
     clipped = ((round(float(start), 3), round(min(float(end), seconds), 3)) for start, end in spans)
     return tuple((start, end) for start, end in clipped if start < end)
 
 
+def _is_spoken(segment: dict[str, Any]) -> bool:
+    return is_speech(segment["text"], segment["avg_logprob"], segment["no_speech"])
+
+
 def _segment(segment: dict[str, Any], seconds: float) -> SpeechSegment:
-    text = " ".join(str(segment["text"]).split())
     end = min(segment["end"], round(seconds, 3))
-    return SpeechSegment(segment["start"], end, text, math.exp(min(0.0, segment["avg_logprob"])))
+    return SpeechSegment(segment["start"], end, segment["text"], math.exp(min(0.0, segment["avg_logprob"])))

@@ -28,6 +28,23 @@ def load_whisperx() -> None:
         import whisperx.vads  # noqa: F401 - imported for its side effects
 
 
+class NoSpeechRecorder:
+    """A CTranslate2 Whisper that records the probability of no speech per chunk, which WhisperX does not request."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self.probabilities: list[float] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+    def generate(self, *arguments: Any, **options: Any) -> Any:
+        """Call the model's `generate` and append a probability per chunk of the batch."""
+        results = self._model.generate(*arguments, return_no_speech_prob=True, **options)
+        self.probabilities += [result.no_speech_prob for result in results]
+        return results
+
+
 class _OneSentence:
     """A sentence splitter that returns the text as one sentence."""
 

@@ -21,7 +21,7 @@ class Words(SpokenSpec):
     name: ClassVar[str] = "words"
     modality: ClassVar[str] = "text"
     dim: ClassVar[int] = SENTENCE_DIM
-    revision: ClassVar[str] = "1"
+    revision: ClassVar[str] = "2"
 
     def load(self, device: str, resolve: Resolver) -> Encode:
         """Load WhisperX and the sentence transformer. Raises ConfigError and WeightsError."""

