@@ -27,7 +27,7 @@ from viral.tables.schemas import PHOTOS
 
 POST_COLUMNS = (
     *("post_id", "video_uri", "has_sound", "kind", "slides", "sound_uri", "caption", "hashtags"),
-    *("posted_at", "author_followers", "sound_original"),
+    *("posted_at", "author_followers", "sound_original", "subtitles"),
 )
 
 
@@ -155,6 +155,7 @@ def extraction_request(post: dict[str, Any]) -> ExtractionRequest:
         sound_original=post["sound_original"],
         sound_posts_before=post.get("sound_posts_before"),
         sound_uses_before=post.get("sound_uses_before"),
+        subtitles=post.get("subtitles"),
     )
     return ExtractionRequest(
         post["post_id"],

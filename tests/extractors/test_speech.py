@@ -125,7 +125,7 @@ def test_a_post_is_transcribed_once(whisper: Path, cases: Path, monkeypatch: pyt
     calls: list[Transcriber] = []
     transcribe = Transcriber._transcribe
     monkeypatch.setattr(
-        Transcriber, "_transcribe", lambda self, samples: calls.append(self) or transcribe(self, samples)
+        Transcriber, "_transcribe", lambda self, *arguments: calls.append(self) or transcribe(self, *arguments)
     )
     names = (next(iter(SPOKEN)), NO_SPEECH)
     samples = [heard(cases, name, "look at this") for name in names]
@@ -139,6 +139,19 @@ def test_a_post_is_transcribed_once(whisper: Path, cases: Path, monkeypatch: pyt
     del samples
     gc.collect()
     assert ids.isdisjoint(calls[0]._transcripts)
+
+
+def test_subtitles_take_the_place_of_recognition(whisper: Path, cases: Path) -> None:
+    spoken = heard(cases, next(iter(SPOKEN)))
+    subtitled = replace(spoken, context=Context(subtitles=" so  this is it\n"))
+    plain, without = run(Speech(weights=str(whisper)), spoken)
+    columns, note = run(Speech(weights=str(whisper)), subtitled)
+    assert (note["text"], note["turns"]) == ("so this is it", without["turns"])
+    assert (columns["share"], columns["begins"]) == (plain["share"], plain["begins"])
+    assert (columns["log_words"], columns["confidence_mean"]) == pytest.approx((np.log(5), 1))
+    words, silent = (row["words"] for row in both(whisper, [subtitled, replace(subtitled, media=None)]).vectors)
+    assert np.array_equal(words, Caption().load("cpu", resolve_local)(PostInput(None, Context("so  this is it"))))
+    assert np.array_equal(words, silent)
 
 
 def both(whisper: Path, samples: list[PostInput]) -> EncodedBatch:

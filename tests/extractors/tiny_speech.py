@@ -51,6 +51,7 @@ def write_whisper(folder: Path, *, multilingual: bool = True) -> Path:
         config = WhisperConfig(vocab_size=len(tokenizer) + 1501, d_model=16, init_std=STD, **sizes, **tokens)
         model = WhisperForConditionalGeneration(config)
         decoder = model.model.decoder
+        decoder.embed_tokens.weight[end].normal_(std=STD)  # it would be zero, as that of the padding
         decoder.embed_positions.weight[LENGTH:] = 1000 * decoder.embed_tokens.weight[end]  # it ends there
     hub = folder / "hub"
     model.save_pretrained(hub)

@@ -87,6 +87,7 @@ VIDEO = {
 }
 RESEARCH = {"id": 7106594312292453001, "create_time": 1654646400, "username": "111", "region_code": "US"} | {
     "video_description": "hi #Fyp",
+    "voice_to_text": "so this is it",
     "view_count": 100,
     "like_count": 10,
     "comment_count": 1,
@@ -157,6 +158,7 @@ def test_an_exporter_is_recognised_by_the_form_of_its_file(read_bytes, name: str
     assert parsed.source == name
     assert parsed.rejects.num_rows == 0
     assert (post["author_id"], post["caption"], post["hashtags"]) == ("111", "hi #Fyp", ["fyp"])
+    assert post["subtitles"] == ("so this is it" if name == "research_api" else None)
     assert post["posted_at"] == datetime(2022, 6, 8, tzinfo=UTC)
     assert (post["views"], post["likes"], post["comments"]) == (100, 10, 1)
     assert post["sound_id"] in ("222", None)

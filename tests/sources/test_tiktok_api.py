@@ -49,6 +49,7 @@ def test_every_field_has_its_column(read_bytes):
         "has_sound": None,
         "kind": None,
         "slides": None,
+        "subtitles": None,
     }
 
 

@@ -59,6 +59,7 @@ def test_every_field_has_its_column(read_bytes):
         "has_sound": None,
         "kind": "video",
         "slides": None,
+        "subtitles": None,
     }
 
 

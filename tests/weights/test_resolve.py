@@ -21,7 +21,8 @@ def nothing_on_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
-def test_missing_weights_name_the_fix(name: str) -> None:
+def test_missing_weights_name_the_fix(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("viral.weights.packaged.find_spec", lambda _: None)  # the package of some is installed
     with pytest.raises(WeightsError, match=f"viral weights fetch {name}.*--weights random"):
         find_weights(name)
 

@@ -38,7 +38,8 @@ class Context:
     """Facts known at the moment of posting: besides the video itself, the only input of a model.
 
     There is no field for counts after posting, so none can leak into a feature. `sound_posts_before` counts earlier
-    posts of the same root with the sound, `sound_uses_before` earlier uses anywhere.
+    posts of the same root with the sound, `sound_uses_before` earlier uses anywhere. `subtitles` is the platform's own
+    transcript, which depends on the video alone.
     """
 
     caption: str | None = None
@@ -48,6 +49,7 @@ class Context:
     sound_original: bool | None = None
     sound_posts_before: int | None = None
     sound_uses_before: int | None = None
+    subtitles: str | None = None
 
 
 @dataclass(frozen=True)

@@ -75,14 +75,14 @@ class Transcriber:
             raise ConfigError(f"the Whisper model in {folder} does not know the language {language!r}")
 
     def __call__(self, post: PostInput) -> Transcript | None:
-        """Return the transcript of a post; None without audio or speech."""
+        """Return the transcript of a post; None without audio or speech. Subtitles of the platform are its text."""
         media = post.media
         audio = media.audio(TRACK) if media else None
         if media is None or audio is None or not len(audio.samples):
             return None
         with self._lock:
             if id(media) not in self._transcripts:
-                transcript = self._transcribe(audio.samples)
+                transcript = self._transcribe(audio.samples, post.context.subtitles)
                 self._remember(media, transcript)
             return self._transcripts[id(media)]
 
@@ -91,7 +91,7 @@ class Transcriber:
         self._transcripts[id(media)] = transcript
         weakref.finalize(media, self._transcripts.pop, id(media), None).atexit = False
 
-    def _transcribe(self, samples: npt.NDArray[np.float32]) -> Transcript | None:
+    def _transcribe(self, samples: npt.NDArray[np.float32], subtitles: str | None = None) -> Transcript | None:
         seconds = len(samples) / TRACK.rate
         with inference(self._device, "float32"):  # CTranslate2 has its own precision
             activity, chunks = self._find_voice(samples)
@@ -99,6 +99,9 @@ class Transcriber:
             if not turns:
                 return None
             language, confidence = self._detect_language(samples[int(turns[0][0] * TRACK.rate) :])
+            if subtitles:  # nothing to recognise, and no doubt of its own
+                segment = SpeechSegment(turns[0][0], turns[-1][1], " ".join(subtitles.split()), 1.0)
+                return Transcript(seconds, turns, language, confidence, (segment,))
             segments = self._recognise(samples, activity, language)
         spoken = [(chunk, part) for chunk, part in zip(chunks, segments, strict=True) if _is_spoken(part)]
         if not spoken:

@@ -15,7 +15,8 @@ from viral.extractors.spoken import SpokenSpec
 class Words(SpokenSpec):
     """The all-MiniLM-L6-v2 embedding of the caption followed by the transcript; absent if both are missing.
 
-    Long speech is truncated (see `sentence_encoder`). The transcript is shared with `speech` if the parameters agree.
+    Long speech is truncated (see `sentence_encoder`). Subtitles of the platform take the place of the transcript, which
+    is shared with `speech` if the parameters agree.
     """
 
     name: ClassVar[str] = "words"
@@ -28,8 +29,8 @@ class Words(SpokenSpec):
         transcribe, embed = self.transcriber(device, resolve), sentence_encoder(device)
 
         def encode(post: PostInput) -> Vector | None:
-            transcript = transcribe(post)
-            speech = "" if transcript is None else transcript.text
+            transcript = None if post.context.subtitles else transcribe(post)
+            speech = transcript.text if transcript else post.context.subtitles or ""
             text = f"{(post.context.caption or '').strip()}\n{speech}".strip()
             return embed(text) if text else None
 

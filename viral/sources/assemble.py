@@ -117,7 +117,7 @@ class _Parser:
             return parse_booleans(raw)
         if pa.types.is_timestamp(field.type):
             return parse_times(raw, settings)
-        return strip_nulls(raw) if field.name != "caption" else strip_text(raw), {}
+        return strip_text(raw) if field.name in ("caption", "subtitles") else strip_nulls(raw), {}
 
     def parse_posted_at(self, ids: pa.Array, pages: pa.Array) -> tuple[pa.Array, pa.Array]:
         """Parse the times of posting; a missing one, or a day alone, is taken from the identifier that holds it.

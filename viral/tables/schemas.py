@@ -35,13 +35,14 @@ POSTS = pa.schema(
         pa.field("has_sound", pa.bool_()),
         pa.field("kind", pa.string()),
         pa.field("slides", pa.list_(pa.string())),
+        pa.field("subtitles", pa.string()),
     ]
 )
 """One scraped post. Counts, `sound_uses` (posts with that sound) and `author_followers` are as of `scraped_at`, or of
 the last scrape that knew them; `video_uri` is a key below the root, an absolute path, or an `s3://` URI; `has_sound` is
-what the scrape says of the video's format. `kind` is `VIDEO`, `PHOTOS` or `STORY` (a video), null if the scrape does
-not say; `slides` are the URIs of the pictures of a photo set, in order. `posted_at_from` says where an inexact
-`posted_at` is from: `FROM_ID`, `FROM_DAY` or `FROM_AGE`."""
+what the scrape says of the video's format; `subtitles` is the platform's transcript. `kind` is `VIDEO`, `PHOTOS` or
+`STORY` (a video), null if the scrape does not say; `slides` are the URIs of the pictures of a photo set, in order.
+`posted_at_from` says where an inexact `posted_at` is from: `FROM_ID`, `FROM_DAY` or `FROM_AGE`."""
 
 FROM_ID, FROM_DAY, FROM_AGE = "id", "day", "age"
 """The time was taken from the identifier of the post; is a day without a time; was computed from an age in words."""
