@@ -142,9 +142,8 @@ def test_a_post_is_transcribed_once(whisper: Path, cases: Path, monkeypatch: pyt
 
 
 def test_subtitles_take_the_place_of_recognition(whisper: Path, cases: Path) -> None:
-    spoken = heard(cases, next(iter(SPOKEN)))
-    subtitled = replace(spoken, context=Context(subtitles=" so  this is it\n"))
-    plain, without = run(Speech(weights=str(whisper)), spoken)
+    plain, without = run(Speech(weights=str(whisper)), heard(cases, next(iter(SPOKEN))))
+    subtitled = replace(heard(cases, next(iter(SPOKEN))), context=Context(subtitles=" so  this is it\n"))
     columns, note = run(Speech(weights=str(whisper)), subtitled)
     assert (note["text"], note["turns"]) == ("so this is it", without["turns"])
     assert (columns["share"], columns["begins"]) == (plain["share"], plain["begins"])
