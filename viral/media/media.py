@@ -19,8 +19,8 @@ class Facts:
     """Facts of a file, the columns of `schemas.FACTS`. `width` and `height` are those after rotation.
 
     `declared_seconds` is the duration in the header, if any; `seen_seconds` is the end time of the last packet;
-    `video_hash` is the perceptual hash, added by a backfill. `transfer` and `hdr`: see `media.colour.Colour`. `slides` is
-    the number of pictures of a photo set.
+    `video_hash` is the perceptual hash, added by a backfill. `transfer` and `hdr`: see `media.colour.Colour`. `slides`
+    is the number of pictures of a photo set.
     """
 
     container: str | None = None
