@@ -124,7 +124,9 @@ def test_shuffled_labels_give_chance(planted: Store) -> None:
 @pytest.mark.parametrize("term", MATTERS)
 def test_where_one_thing_alone_matters_its_modality_has_the_largest_share(planted: Store, term: str) -> None:
     """A target that is one planted term, learnt from the vectors of the real clips, in this process."""
-    rows, streams = features_table(planted, LIGHT).read(), streams_of(LIGHT)
+    rows = features_table(planted, LIGHT).read()
+    # Without the image network: its 1,280 values learn the authors of 400 drawn clips by heart.
+    streams = tuple(stream for stream in streams_of(LIGHT) if stream.name != "efficientnet_lite0")
     posts = {post["post_id"]: post["terms"][term] for post in json.loads(planted.read("corpus/truth.json"))["posts"]}
     planned = np.array([posts[post] for post in rows["post_id"].to_pylist()])
     target = torch.from_numpy(((planned - planned.mean()) / planned.std()).astype(np.float32))
