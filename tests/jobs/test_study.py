@@ -127,7 +127,7 @@ def test_each_model_is_trained_once() -> None:
 def test_wrong_requests(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="--map-file is for --source"):
         study.source_of(None, "columns.yaml")
-    with pytest.raises(ConfigError, match="there is no source 'excel': --source takes one of"):
+    with pytest.raises(ConfigError, match="there is no source 'excel'; there are: apify_instagram, "):
         study.source_of(("excel", "posts.xls"), None)
     assert study.source_of(None, None) is None
     with pytest.raises(ConfigError, match="is not a valid name"):

@@ -136,6 +136,7 @@ class _Prober:
         geometry = FrameGeometry.of(self._first_frames[0], self._video.sample_aspect_ratio)
         if geometry.width * geometry.height > self._limits.max_pixels:
             raise self._too_large(geometry.width, geometry.height)
+        truncated = clock.is_truncated(window)
         return Probe(
             container=self._container.format.name,
             video_codec=decoder.codec.canonical_name,
@@ -143,9 +144,10 @@ class _Prober:
             fps=fps,
             declared_seconds=None if clock.strays else declared_seconds(self._container, window),
             seen_seconds=window.length(seen) if window else seen,
-            truncated=clock.is_truncated(window),
+            truncated=truncated,
             damaged=self._damaged,
-            audio_missing=self._audio is not None and not self._audio_seen,
+            # The sound of a cut file may lie in the part that is gone.
+            audio_missing=self._audio is not None and not self._audio_seen and not truncated,
             index=index,
             trimmed=trim_frames(index, window, seen),
             geometry=geometry,
