@@ -26,13 +26,14 @@ from viral.sources import (
 )
 from viral.sources.checks import refuse_misfits
 from viral.sources.opened import FORMATS, plain_name
-from viral.sources.reading import is_info_file
+from viral.sources.reading import BATCH_ROWS, is_info_file
 from viral.sources.rejects import is_utf8, rejected_file
 from viral.storage.store import one_line, open_uri
 from viral.tables.schemas import PHOTOS, POSTS
 
 _POST_ID = "{post_id}"
-_TRIED = 5  # files of a folder of which one must be of a known exporter
+_TRIED = 5  # files of a folder of which the first of a known exporter is checked before Ray starts
+_CHECKED_ROWS = 2_000  # of it: enough to see a wrong map, and few to read twice
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def kinds() -> tuple[str, ...]:
     return (*sorted(shipped_maps()), *FORMATS)
 
 
-def parse_group(source: IngestSource, group: FileGroup) -> Iterator[ParsedBatch]:
+def parse_group(source: IngestSource, group: FileGroup, batch_rows: int = BATCH_ROWS) -> Iterator[ParsedBatch]:
     """Parse the files of a group; one of a folder that cannot be read, or whose name no table can hold, is a reject."""
     files = [file for file in group.files if is_utf8(file)]
     single = [file for file in files if _holds_one_post(source, file)]
@@ -111,7 +112,7 @@ def parse_group(source: IngestSource, group: FileGroup) -> Iterator[ParsedBatch]
         yield from read_post_files(single, open_uri, one_post, videos=group.videos, settings=source.settings)
     for file in files:
         if not _holds_one_post(source, file):
-            yield from _parse_file(source, group, file)
+            yield from _parse_file(source, group, file, batch_rows)
     for file in group.files:
         if not is_utf8(file):
             yield rejected_file(source.kind or "none", file, "the name of the file is not UTF-8: rename it")
@@ -123,11 +124,19 @@ def _holds_one_post(source: IngestSource, file: str) -> bool:
     return source.source_map.one_post_per_file and plain_name(file).endswith(".json")
 
 
-def _parse_file(source: IngestSource, group: FileGroup, file: str) -> Iterator[ParsedBatch]:
-    base = file.rpartition("/")[0]
+def _parse_file(source: IngestSource, group: FileGroup, file: str, batch_rows: int) -> Iterator[ParsedBatch]:
+    base, known = file.rpartition("/")[0], source.kind if source.kind in FORMATS else None
+    settings = source.settings
     try:
-        known = source.kind if source.kind in FORMATS else None
-        yield from read(file, open_uri, source.source_map, settings=source.settings, file_format=known, base_uri=base)
+        yield from read(
+            file,
+            open_uri,
+            source.source_map,
+            settings=settings,
+            file_format=known,
+            base_uri=base,
+            batch_rows=batch_rows,
+        )
     except SourceError as error:
         if file in group.named:
             raise
@@ -144,10 +153,13 @@ def check_first(source: IngestSource, found: FoundFiles) -> None:
         if not is_utf8(file):
             continue
         try:
-            batch = next(parse_group(source, FileGroup(0, (file,), found.videos, frozenset([file]))), None)
+            group = FileGroup(0, (file,), found.videos, frozenset([file]))
+            batch = next(parse_group(source, group, _CHECKED_ROWS), None)
         except SourceError:
-            if file in found.named or number >= min(_TRIED, len(found.files)) - 1:
+            if file in found.named or number == len(found.files) - 1:
                 raise
+            if number == _TRIED - 1:
+                return  # the rest is tried where it is read: each file that is none becomes a reject
             continue
         if batch is not None and not source.settings.force:
             refuse_misfits(batch.findings, file)
@@ -160,7 +172,7 @@ def first_rows(source: IngestSource, found: FoundFiles, count: int) -> tuple[lis
     rows, findings = 0, Findings()
     for file, _ in found.files:
         group = FileGroup(0, (file,), found.videos, frozenset(found.named))
-        for batch in islice(parse_group(source, group), 1):
+        for batch in islice(parse_group(source, group, count), 1):
             batches.append(batch)
             findings += batch.findings
             rows += batch.rows

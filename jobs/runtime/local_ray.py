@@ -53,7 +53,7 @@ def start_local(folder: Path, *, debug: bool) -> None:
             try:
                 _init(folder, debug=debug)
                 return
-            except Exception as error:
+            except Exception as error:  # Ray raises it bare; any other is raised again
                 if _TOO_SLOW not in str(error):
                     raise
                 if attempt == STARTS:

@@ -67,7 +67,7 @@ def number(value: object) -> float | None:
 
 
 def extractor(model: str) -> Extractor:
-    return Caption(model=model).build("cpu", resolve_local)  # type: ignore[arg-type]
+    return Caption(model=model).build("cpu", resolve_local)  # type: ignore[arg-type]  # the names come from the command line
 
 
 def inputs(captions: Sequence[str]) -> list[PostInput]:

@@ -71,20 +71,13 @@ def open_utf8(open_file: OpenFile, file: str, encoding: str | None) -> BinaryIO:
     return io.BufferedReader(decoded, _BLOCK_BYTES)
 
 
-class _Chained(io.RawIOBase):
-    """Bytes that were read already, then the rest of a stream."""
+class _Reader(io.RawIOBase):
+    """Reader of another stream, which closes with it."""
 
-    def __init__(self, head: bytes, stream: BinaryIO) -> None:
-        self._head, self._stream = head, stream
+    _stream: BinaryIO | io.RawIOBase
 
     def readable(self) -> bool:
         return True
-
-    def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]  # any writable buffer
-        data = self._head[: len(buffer)] or self._stream.read(len(buffer))
-        self._head = self._head[len(buffer) :]
-        buffer[: len(data)] = data
-        return len(data)
 
     def close(self) -> None:
         if not self.closed:
@@ -92,16 +85,26 @@ class _Chained(io.RawIOBase):
         super().close()
 
 
-class _Transcoded(io.RawIOBase):
+class _Chained(_Reader):
+    """Bytes that were read already, then the rest of a stream."""
+
+    def __init__(self, head: bytes, stream: BinaryIO) -> None:
+        self._head, self._stream = head, stream
+
+    def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]  # any writable buffer
+        data = self._head[: len(buffer)] or self._stream.read(len(buffer))
+        self._head = self._head[len(buffer) :]
+        buffer[: len(data)] = data
+        return len(data)
+
+
+class _Transcoded(_Reader):
     """A stream of text in some encoding, as UTF-8."""
 
     def __init__(self, stream: io.RawIOBase, encoding: str, file: str) -> None:
         self._stream, self._encoding, self._file = stream, encoding, file
         self._decoder = codecs.getincrementaldecoder(encoding)()
         self._waiting = b""
-
-    def readable(self) -> bool:
-        return True
 
     def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]  # any writable buffer
         while not self._waiting:
@@ -116,8 +119,3 @@ class _Transcoded(io.RawIOBase):
         data, self._waiting = self._waiting[: len(buffer)], self._waiting[len(buffer) :]
         buffer[: len(data)] = data
         return len(data)
-
-    def close(self) -> None:
-        if not self.closed:
-            self._stream.close()
-        super().close()

@@ -21,20 +21,9 @@ from viral.sources.settings import ReadSettings
 from viral.sources.source_map import YT_DLP, CsvLayout, SourceMap, shipped_maps
 from viral.sources.yt_dlp import video_uris
 
+BATCH_ROWS = 50_000  # at some 400 bytes per post: 20 MB
 _RAW_ROWS = 5_000  # per raw batch: a JSON post takes about 20 kB as Python objects, so 100 MB
 _ITSELF = (Path("."),)
-
-
-def choose_map(
-    open_file: OpenFile, file: str, source_map: SourceMap | None = None, settings: ReadSettings | None = None
-) -> SourceMap:
-    """Return the map of a file: the given one after a check, or the one that is recognised.
-
-    Raises:
-        ConfigError: the user's map names a column that the file does not have.
-        SourceError: the file cannot be read, is of another exporter than the map's, or of no known one.
-    """
-    return _choose(open_file, file, source_map, settings or ReadSettings())[0]
 
 
 def read(
@@ -45,7 +34,7 @@ def read(
     settings: ReadSettings | None = None,
     file_format: str | None = None,
     base_uri: str | None = None,
-    batch_rows: int = 50_000,  # at some 400 bytes per post: 20 MB
+    batch_rows: int = BATCH_ROWS,
 ) -> Iterator[ParsedBatch]:
     """Yield the posts and rejects of one file in batches, with bounded memory. Duplicate posts are not merged.
 
