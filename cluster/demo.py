@@ -112,7 +112,7 @@ def _endpoint(store: Store, model: str, settings: Settings) -> AbstractContextMa
     port = free_port(settings.serve.host, settings.serve.port)
     settings = settings.model_copy(update={"serve": settings.serve.model_copy(update={"port": port})})
     connect()
-    return running(EndpointSpec(store.root, model, settings))
+    return running(EndpointSpec(store.root, (model,), settings))
 
 
 def _post_clip(url: str, clip: Path, facts: dict[str, Any]) -> dict[str, Any]:

@@ -2,124 +2,171 @@
 
 from __future__ import annotations
 
-import asyncio
-import hmac
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 
 import viral
-from serve.errors import ApiError, install_handlers, post_error
-from serve.requests import parse_request
-from serve.schemas import EncodedDraft, ErrorResponse, Health, ScoreInput, ScoreResponse, request_bodies, response_body
-from serve.settings import digest
+from serve.backend import Backend
+from serve.errors import ApiError, field_error, install_handlers, post_error
+from serve.gate import Gate
+from serve.models import LoadedModel
+from serve.openapi import PROBLEMS, describe_security
+from serve.requests import FORM_TYPE, JSON_TYPE, DraftParser, media_type
+from serve.schemas import (
+    CompareRequest,
+    CompareResponse,
+    ExplainResponse,
+    Health,
+    ModelsResponse,
+    ScoreInput,
+    ScoreResponse,
+    request_bodies,
+    response_body,
+)
+from serve.uploads import FORM_FILES, FORM_OVERHEAD
+from serve.vector_api import add_vector_routes
 from viral.errors import UsageError
-from viral.extractors.extractor import Vector
 from viral.scoring.author import compare_with_author
 from viral.scoring.scorer import Score
 
 NOTHING_TO_SCORE = "nothing_to_score"
-ERROR_STATUSES = (401, 403, 404, 411, 413, 415, 422, 500, 503, 504)
+KINDS = (FORM_TYPE, JSON_TYPE)
+JSON_BYTES = 1 << 20  # the longest caption and 200 hashtags, escaped, fit several times over
 
-
-class OverloadedError(Exception):
-    """The backend cannot take the request now (full queue, dead replica, unreadable storage). The client may retry."""
-
-
-@dataclass(frozen=True)
-class Backend:
-    """Functions that the API calls.
-
-    `encode` extracts the vectors of a draft. `score` scores vectors with a model version, and returns None if the model
-    uses none of them. `ready` returns None, or a message about what is not running. `model` returns the served version,
-    None while it is unknown. `encode` and `score` may raise OverloadedError.
-    """
-
-    encode: Callable[[ScoreInput], Awaitable[EncodedDraft]]
-    score: Callable[[Mapping[str, Vector | None], str], Awaitable[Score | None]]
-    ready: Callable[[], Awaitable[str | None]]
-    model: Callable[[], Awaitable[str | None]]
+Explain = Callable[[ScoreInput, str], Awaitable[dict[str, Any]]]
 
 
 @dataclass(frozen=True)
 class ApiConfig:
-    """Settings of the API: the root that clients may read videos from, the digest of the API key, and limits."""
+    """Settings of the API: the root that clients may read videos from, and the largest upload."""
 
     root: str
-    key_digest: str | None
     max_upload_bytes: int
-    timeout_seconds: float
 
 
-def api(config: ApiConfig, backend: Backend) -> FastAPI:
-    """Build the application: `POST /v1/score`, `GET /healthz` and `GET /openapi.json`.
+def api(config: ApiConfig, gate: Gate, backend: Backend) -> FastAPI:
+    """Build the application; `/openapi.json` lists its routes.
 
     FastAPI's documentation pages are disabled: they load a third-party script, which could read the API key.
     """
     app = FastAPI(
         title="viral",
         version=viral.__version__,
-        description="Scores short videos. Errors are `{reason, detail}`.",
+        description="Scores short videos. Errors are problem details (RFC 9457) with a `reason`.",
         docs_url=None,
         redoc_url=None,
     )
     install_handlers(app)
-
-    @app.get("/healthz", response_model=Health, responses={503: {"model": ErrorResponse}})
-    async def healthz() -> Health:
-        """Report whether the endpoint is ready, and which model version it serves. Needs no API key."""
-        missing, model = await backend.ready(), await backend.model()
-        if missing or model is None:
-            detail = missing or "no replica has reported its model yet"
-            raise ApiError(HTTPStatus.SERVICE_UNAVAILABLE, "not_ready", detail, {"Retry-After": "1"})
-        return Health(status="ok", model=model, version=viral.__version__)
-
-    errors: dict[int | str, dict[str, Any]] = {status: {"model": ErrorResponse} for status in ERROR_STATUSES}
-
-    @app.post("/v1/score", response_model=ScoreResponse, responses=errors, openapi_extra=dict(request_bodies()))
-    async def score(request: Request) -> JSONResponse:
-        """Score a draft: a form with the video in `file`, or JSON with the video's `uri` or without a video."""
-        _authorise(request, config.key_digest)
-        draft = await parse_request(request, config.root, config.max_upload_bytes)
-        return JSONResponse(response_body(*await _score(draft, config, backend)))
-
+    _add_health_routes(app, backend, gate)
+    drafts = _DraftRoutes(config, gate, backend)
+    for path, route, answer, body, files in (
+        ("/v1/score", drafts.score, ScoreResponse, None, 1),
+        ("/v1/explain", drafts.explain, ExplainResponse, None, 1),
+        ("/v1/compare", drafts.compare, CompareResponse, CompareRequest, FORM_FILES),
+    ):
+        bodies = request_bodies(body, files) if body else request_bodies()
+        app.post(path, response_model=answer, responses=PROBLEMS, openapi_extra=bodies)(route)
+    add_vector_routes(app, gate, backend)
+    describe_security(app, open_to_all=gate.keys.open)
     return app
 
 
-def _authorise(request: Request, expected: str | None) -> None:
-    scheme, _, key = request.headers.get("authorization", "").partition(" ")
-    if expected is None or (scheme.lower() == "bearer" and hmac.compare_digest(digest(key.strip()), expected)):
-        return
-    detail = "this endpoint needs `Authorization: Bearer <key>`"
-    raise ApiError(HTTPStatus.UNAUTHORIZED, "unauthorized", detail, {"WWW-Authenticate": "Bearer"})
+def _add_health_routes(app: FastAPI, backend: Backend, gate: Gate) -> None:
+    @app.get("/livez")
+    async def livez() -> dict[str, str]:
+        """Report that this replica runs. Needs no API key."""
+        return {"status": "ok"}
+
+    async def healthz() -> Health:
+        """Report whether the endpoint is ready, and which model version it serves. Needs no API key."""
+        problem = "the endpoint is stopping" if gate.draining else await backend.problem()
+        if problem:
+            raise ApiError(503, "not_ready", problem, {"Retry-After": "1"})
+        return Health(status="ok", model=backend.model(None).name, version=viral.__version__)
+
+    for path in ("/healthz", "/readyz"):
+        app.get(path, response_model=Health, responses={503: PROBLEMS[503]})(healthz)
+
+    @app.get("/v1/models", response_model=ModelsResponse, responses={401: PROBLEMS[401], 429: PROBLEMS[429]})
+    async def models(request: Request) -> ModelsResponse:
+        """List the models in service; a request names one in `model`."""
+        async with gate.admit(request, "text", JSON_BYTES):
+            return ModelsResponse(models=list(backend.models()))
 
 
-async def _score(draft: ScoreInput, config: ApiConfig, backend: Backend) -> tuple[EncodedDraft, Score]:
-    try:
-        async with asyncio.timeout(config.timeout_seconds):
-            encoded = await backend.encode(draft)
-            result = encoded.result
-            if result.status == "failed":
-                raise post_error(result.reason or "failed", (result.detail or "").replace(f"{config.root}/", ""))
-            has_vectors = any(vector is not None for vector in result.vectors.values())
-            score = await backend.score(result.vectors, encoded.model) if has_vectors else None
-    except OverloadedError:
-        detail = "the endpoint is busy, try again in a moment"
-        raise ApiError(HTTPStatus.SERVICE_UNAVAILABLE, "busy", detail, {"Retry-After": "1"}) from None
-    except TimeoutError:
-        detail = f"no answer within {config.timeout_seconds:g} seconds"
-        raise ApiError(HTTPStatus.GATEWAY_TIMEOUT, "deadline", detail) from None
-    if score is None:
-        raise post_error(NOTHING_TO_SCORE, result.detail or "send a video, a caption, or both")
-    return encoded, score if draft.author_views is None else _compare_with_author(score, draft.author_views)
+class _DraftRoutes:
+    """Routes about drafts. Each takes a form with the video in `file`, or JSON with or without the video's `uri`."""
+
+    def __init__(self, config: ApiConfig, gate: Gate, backend: Backend) -> None:
+        self._gate, self._backend = gate, backend
+        self._root, self._max_upload_bytes = config.root, config.max_upload_bytes
+        self._one = DraftParser(config.root, config.max_upload_bytes)
+        self._several = DraftParser(config.root, config.max_upload_bytes, several=True)
+
+    async def score(self, request: Request) -> Response:
+        """Score a draft: a form with the video in `file`, or JSON with the video's `uri` or without a video."""
+        started, form = time.perf_counter(), media_type(request) == FORM_TYPE
+        limit = self._max_upload_bytes + FORM_OVERHEAD if form else JSON_BYTES
+        lane = "media" if form else "text"
+        async with self._gate.admit(request, lane, limit, KINDS) as body, self._one.parse(request, body) as draft:
+            content = await self._score(draft)
+        return timed(content, started)
+
+    async def explain(self, request: Request) -> Response:
+        """Score a draft and explain the score; takes seconds."""
+        return await self._explain(request, self._one, self._backend.explain, 1)
+
+    async def compare(self, request: Request) -> Response:
+        """Rank two to eight videos with one context, with the probability that one does better than another."""
+        return await self._explain(request, self._several, self._backend.compare, 2)
+
+    async def _explain(self, request: Request, parser: DraftParser, explain: Explain, videos: int) -> Response:
+        started, form = time.perf_counter(), media_type(request) == FORM_TYPE
+        limit = videos * self._max_upload_bytes + FORM_OVERHEAD if form else JSON_BYTES
+        async with self._gate.admit(request, "explain", limit, KINDS) as body, parser.parse(request, body) as draft:
+            model = self._backend.model(draft.model)
+            with self._gate.admission.place("explain"):
+                content = await explain(draft, model.name)
+        return timed(content, started)
+
+    async def _score(self, draft: ScoreInput) -> dict[str, Any]:
+        model, admission = self._backend.model(draft.model), self._gate.admission
+        stored = any(video.sha256 is None for video in draft.videos)
+        fetching = admission.place("fetch") if stored else nullcontext()
+        with fetching, admission.place("media" if draft.videos else "text"):
+            result = await self._backend.extract(draft, model)
+        if result.status == "failed":
+            raise post_error(result.reason or "failed", draft.without_paths(result.detail or "", self._root))
+        score = score_vectors(model, result.vectors)
+        if score is None:
+            raise post_error(NOTHING_TO_SCORE, result.detail or "send a video, a caption, or both")
+        if draft.author_views is not None:
+            score = _compare_with_author(score, draft.author_views)
+        return response_body(result, score)
+
+
+def score_vectors(model: LoadedModel, vectors: Mapping[str, Any]) -> Score | None:
+    """Score the vectors of one post; None if the model uses none of them."""
+    if all(vectors.get(stream.name) is None for stream in model.scorer.streams):
+        return None
+    return model.scorer.score([vectors])[0]
+
+
+def timed(content: dict[str, Any], started: float) -> Response:
+    """Return a JSON answer with its stages in the header `Server-Timing`, in milliseconds."""
+    stages = {**content.get("seconds", {}), "total": time.perf_counter() - started}
+    timing = ", ".join(f"{name};dur={1000 * seconds:.1f}" for name, seconds in stages.items())
+    return JSONResponse(content, headers={"Server-Timing": timing})
 
 
 def _compare_with_author(score: Score, views: Sequence[int]) -> Score:
     try:
         return compare_with_author(score, views)
     except UsageError as error:
-        raise ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, "bad_field", str(error)) from error
+        raise field_error(str(error)) from error

@@ -6,83 +6,128 @@ import logging
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from serve.api import ApiConfig
+from pydantic import BaseModel, ConfigDict, ValidationError
+
 from serve.champion import champion_name
-from serve.settings import EndpointSpec, key_digest
-from viral.config import ServeSettings, load
+from serve.keys import key_digest
+from serve.settings import EndpointSpec
+from viral.config import ServeSettings, Settings, load
 from viral.errors import ConfigError, ViralError
 from viral.registry.registry import Registry
 from viral.scoring.scorer import feature_set_of
 from viral.storage.store import Store, one_line
 
 if TYPE_CHECKING:
-    from ray.serve import Application
+    from ray.serve import Application, Deployment
 
 NAME = "viral"
-# On a machine with two cores an encoder takes one, and the rest of the endpoint fits on the other.
-INGRESS_CPUS, MODEL_CPUS, ENCODER_CPUS = 0.1, 0.2, 1.0
-INGRESS_ONGOING = 256  # more than the encoders' queues hold, so that these overflow first and the API answers 503
-MODEL_ONGOING = 64  # two batches: one is filled while the other is scored
-ENCODER_ONGOING = 2  # the second request's bytes arrive while the first is decoded
+ENTRY = "serve.endpoint:app"
+# On a machine with two cores, decoding and encoding take most of one each, and the rest fits beside them.
+INGRESS_CPUS, MEDIA_CPUS, ENCODER_CPUS, EXPLAINER_CPUS = 0.1, 0.5, 1.0, 0.2
+# The ingress bounds its requests by time, so no queue behind it overflows, and none waits in Serve's router, which
+# looks for a free replica again only after a pause. Drip-feeding clients take places here and harm nobody.
+INGRESS_ONGOING, BEHIND_ONGOING = 2048, 1024
+TARGET_TEXTS, TARGET_VIDEOS = 32, 2  # requests in flight per replica above which Serve starts another
+IDLE_SECONDS = 600.0  # after which the explainer ends: it loads all weights once more
+DRAIN_SECONDS = 30.0  # for replicas that Serve stops; `running` has drained the requests before
 CONSTRUCTOR_TRIES = 2  # a constructor that failed twice fails for good; Serve's default is 20
-REQUEST_SECONDS = 120.0  # an explanation decodes a video several times
 STARTUP_SECONDS = 30.0  # from the moment that Serve reports the application as running
+ROUTER = {"initial_backoff_s": 0.005, "max_backoff_s": 0.05}  # for the moment in which all replicas are starting
 
 
-def build(spec: EndpointSpec, key: str | None = None) -> Application:
+def build(spec: EndpointSpec, *, draining: bool = False) -> Application:
     """Build the application of an endpoint for `ray.serve.run`.
 
     Args:
         spec: settings of the endpoint. A model without a version is pinned to the newest one; with `name@champion` each
             replica follows promotions.
-        key: the digest of the API key; None disables authentication.
+        draining: whether the ingress refuses new requests. Deployed over a running application, it ends no request.
 
     Raises:
         TableError: no such model.
         ConfigError: the model's feature set needs another version of the code.
     """
-    from ray import serve
-
-    from serve.deployments import EncoderDeployment, ModelDeployment
+    from serve.encoder import EncoderDeployment
+    from serve.explainer import ExplainerDeployment
     from serve.ingress import Ingress
+    from serve.media import MediaDeployment
 
     spec, limits = _pin(spec), spec.settings.serve
-    config = ApiConfig(spec.root, key, limits.max_upload_bytes, REQUEST_SECONDS)
-    common = {"max_queued_requests": limits.max_queued, "max_constructor_retry_count": CONSTRUCTOR_TRIES}
-    encoder = serve.deployment(EncoderDeployment, name="Encoder").options(
-        **common,
-        ray_actor_options={"num_cpus": ENCODER_CPUS},
-        max_ongoing_requests=ENCODER_ONGOING,
-        autoscaling_config={"max_replicas": limits.max_replicas, "target_ongoing_requests": ENCODER_ONGOING},
+    media = _deployment(MediaDeployment, "Media", MEDIA_CPUS, limits.max_decoders, TARGET_VIDEOS)
+    encoder = _deployment(
+        EncoderDeployment, "Encoder", ENCODER_CPUS, limits.max_replicas, TARGET_TEXTS, gpus=limits.encoder_gpus
     )
-    model = serve.deployment(ModelDeployment, name="Model").options(
-        **common, ray_actor_options={"num_cpus": MODEL_CPUS}, max_ongoing_requests=MODEL_ONGOING
-    )
-    # No max_queued_requests: if the ingress overflowed, the proxy would answer instead of the API.
-    ingress = serve.deployment(Ingress).options(
-        ray_actor_options={"num_cpus": INGRESS_CPUS},
+    explainer = _deployment(ExplainerDeployment, "Explainer", EXPLAINER_CPUS, 1, TARGET_VIDEOS, at_least=0)
+    ingress = _deployment(Ingress, "Ingress", INGRESS_CPUS, limits.max_ingresses, INGRESS_ONGOING // 16)
+    ingress = ingress.options(
         max_ongoing_requests=INGRESS_ONGOING,
-        max_constructor_retry_count=CONSTRUCTOR_TRIES,
+        # Of what overflows here, after 2048 slow connections per replica, Serve's proxy answers in plain text.
+        max_queued_requests=INGRESS_ONGOING,
+        backpressure_config={"status_code": 429, "retry_after_s": 1},
+        user_config={"draining": draining},
     )
-    return ingress.bind(config, spec.model, encoder.bind(spec), model.bind(spec))
+    return ingress.bind(spec, media.bind(spec), encoder.bind(spec), explainer.bind(spec))
 
 
-def app(arguments: dict[str, str]) -> Application:
-    """Build the application for Serve's own tools: `serve run serve.endpoint:app root=… model=…`.
+def _deployment(
+    kind: type, name: str, cpus: float, most: int, target: int, *, gpus: float = 0.0, at_least: int = 1
+) -> Deployment:
+    from ray import serve
+    from ray.serve.config import AutoscalingConfig, RequestRouterConfig
 
-    An API key is required, because the host to which these tools bind is unknown here.
+    scaling = AutoscalingConfig(
+        min_replicas=at_least,
+        initial_replicas=at_least,
+        max_replicas=max(most, 1),
+        target_ongoing_requests=target,
+        downscale_to_zero_delay_s=IDLE_SECONDS,
+    )
+    return serve.deployment(kind, name=name).options(
+        ray_actor_options={"num_cpus": cpus, "num_gpus": gpus},
+        max_ongoing_requests=BEHIND_ONGOING,
+        max_constructor_retry_count=CONSTRUCTOR_TRIES,
+        autoscaling_config=scaling,
+        request_router_config=RequestRouterConfig(**ROUTER),
+        graceful_shutdown_timeout_s=DRAIN_SECONDS,
+        graceful_shutdown_wait_loop_s=0.1,
+    )
+
+
+class AppArguments(BaseModel):
+    """Arguments of `serve.endpoint:app` in a config file of Serve; any other is refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    root: str
+    model: str | list[str] = "fusion"
+    settings: dict[str, Any] = {}  # of `viral.config.Settings`, over the file and the environment of the node
+
+
+def app(arguments: dict[str, Any]) -> Application:
+    """Build the application for Serve's own tools: `serve deploy`, `serve run serve.endpoint:app root=… model=…`.
+
+    API keys are required, because the host to which these tools bind is unknown here: a file of them on each node
+    (`settings: {serve: {keys_file: …}}`), or one in the environment of this process.
 
     Raises:
-        ConfigError: other arguments, or no key. Also all errors of `build`.
+        ConfigError: other arguments, or no keys. Also all errors of `build`.
     """
-    if set(arguments) != {"root", "model"}:
-        raise ConfigError("the endpoint takes root=… and model=…")
-    spec = EndpointSpec(Store.open(arguments["root"]).root, arguments["model"], load())
-    return build(spec, key_digest(None))
+    try:
+        given = AppArguments(**arguments)
+        settings = load()
+        serve_settings = {**settings.serve.model_dump(), **given.settings.get("serve", {})}
+        settings = Settings.model_validate({**settings.model_dump(), **given.settings, "serve": serve_settings})
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(f"the endpoint takes root, model and settings: {where}: {first['msg']}") from error
+    models = (given.model,) if isinstance(given.model, str) else tuple(given.model)
+    digest = key_digest(None, settings.serve.keys_file)
+    return build(EndpointSpec(Store.open(given.root).root, models, settings, digest))
 
 
 def resolve(spec: EndpointSpec) -> EndpointSpec:
@@ -92,19 +137,23 @@ def resolve(spec: EndpointSpec) -> EndpointSpec:
         ConfigError: no API key for a host beyond loopback, or the port is taken. Also all errors of `build`.
     """
     settings = spec.settings.serve
-    key_digest(settings.host)
+    digest = key_digest(settings.host, settings.keys_file)
     port = free_port(settings.host, settings.port)
     if settings.port and port != settings.port:
         raise ConfigError(f"port {settings.port} of {settings.host} is taken: choose another with --port")
     settings = settings.model_copy(update={"port": port})
-    return _pin(replace(spec, settings=spec.settings.model_copy(update={"serve": settings})))
+    updated = spec.settings.model_copy(update={"serve": settings})
+    return _pin(replace(spec, settings=updated, key_digest=digest))
 
 
 def _pin(spec: EndpointSpec) -> EndpointSpec:
-    """Replace a model name by its newest version; `name@champion` stays, as the replicas follow it."""
-    saved = Registry(Store(spec.root)).load(spec.model)
-    feature_set_of(saved)
-    return spec if champion_name(spec.model) else replace(spec, model=str(saved))
+    """Replace model names by their newest versions; `name@champion` stays, as the replicas follow it."""
+    pinned = []
+    for model in spec.models:
+        saved = Registry(Store(spec.root)).load(model)
+        feature_set_of(saved)
+        pinned.append(model if champion_name(model) else str(saved))
+    return replace(spec, models=tuple(pinned))
 
 
 def free_port(host: str, preferred: int) -> int:
@@ -141,7 +190,7 @@ def running(spec: EndpointSpec, *, debug: bool = False) -> Iterator[str]:
     logging.getLogger("ray.serve").setLevel(logging.INFO if debug else logging.ERROR)
     status = serve.status()
     if NAME in status.applications:
-        raise ConfigError("an endpoint is already running on this cluster: stop it first")
+        raise ConfigError("an endpoint is already running on this cluster: stop it first (viral serve stop)")
     if status.proxies:
         spec = _pin(_with_address_of_serve(spec))
     else:
@@ -149,13 +198,28 @@ def running(spec: EndpointSpec, *, debug: bool = False) -> Iterator[str]:
         _start(spec.settings.serve, debug=debug)
     settings = spec.settings.serve
     try:
-        _deploy(build(spec, key_digest(settings.host)))
-        url = f"http://{f'[{settings.host}]' if ':' in settings.host else settings.host}:{settings.port}"
+        _deploy(build(spec))
+        url = url_of(settings)
         _await_healthy(url)
         yield url
+        _drain(spec)
     finally:
         serve.delete(NAME)
         _disconnect()  # otherwise this process would reuse the client in its next Ray session
+
+
+def _drain(spec: EndpointSpec) -> None:
+    """Answer the requests in flight, and refuse others, while the route still exists."""
+    from ray import serve
+
+    with suppress(Exception):  # a second signal, or a Ray that is gone: the endpoint ends anyway
+        serve.run(build(spec, draining=True), name=NAME, route_prefix="/")
+
+
+def url_of(settings: ServeSettings) -> str:
+    """Return the URL of an endpoint."""
+    scheme = "https" if settings.ssl_certfile else "http"
+    return f"{scheme}://{f'[{settings.host}]' if ':' in settings.host else settings.host}:{settings.port}"
 
 
 def _with_address_of_serve(spec: EndpointSpec) -> EndpointSpec:
@@ -164,15 +228,25 @@ def _with_address_of_serve(spec: EndpointSpec) -> EndpointSpec:
 
     options = _get_global_client().http_config
     settings = spec.settings.serve.model_copy(update={"host": options.host, "port": options.port})
-    return replace(spec, settings=spec.settings.model_copy(update={"serve": settings}))
+    digest = key_digest(settings.host, settings.keys_file)
+    return replace(spec, settings=spec.settings.model_copy(update={"serve": settings}), key_digest=digest)
 
 
 def _start(settings: ServeSettings, *, debug: bool) -> None:
     from ray import serve
 
+    logs = {"log_level": "INFO" if debug or settings.log_folder else "WARNING", "encoding": "JSON"}
+    if settings.log_folder:
+        logs["logs_dir"] = str(settings.log_folder.absolute())
     serve.start(
-        http_options={"host": settings.host, "port": settings.port, "request_timeout_s": 2 * REQUEST_SECONDS},
-        logging_config={"log_level": "INFO" if debug else "WARNING"},
+        http_options={
+            "host": settings.host,
+            "port": settings.port,
+            "request_timeout_s": 2 * settings.request_seconds,  # the API answers before; this is for a lost replica
+            "ssl_certfile": settings.ssl_certfile,
+            "ssl_keyfile": settings.ssl_keyfile,
+        },
+        logging_config=logs,
     )
 
 
@@ -195,7 +269,8 @@ def _await_healthy(url: str) -> None:
     deadline, problem = time.monotonic() + STARTUP_SECONDS, ""
     while time.monotonic() < deadline:
         try:
-            reply = httpx.get(f"{url}/healthz", timeout=5, trust_env=False)
+            # Only this machine's own endpoint is asked, whose certificate may be of another name.
+            reply = httpx.get(f"{url}/healthz", timeout=5, trust_env=False, verify=False)  # noqa: S501
         except httpx.TransportError as error:
             problem = one_line(error)
         else:

@@ -1,8 +1,10 @@
-"""Error responses: every error has a status and the body `{reason, detail}`."""
+"""Error responses: problem details (RFC 9457) with a reason code."""
 
 from __future__ import annotations
 
+import math
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -20,6 +22,12 @@ STATUSES = {
 }
 """HTTP status by `reason` of `viral.errors`; any other reason is an unusable draft, 422."""
 
+PROBLEM = "application/problem+json"
+
+
+class OverloadedError(Exception):
+    """The endpoint cannot take the request now (a dead replica, unreadable storage). The client may retry."""
+
 
 class ApiError(Exception):
     """An error response, raised anywhere in a request."""
@@ -28,10 +36,31 @@ class ApiError(Exception):
         super().__init__(detail)
         self.status, self.reason, self.detail, self.headers = status, reason, detail, headers
 
+    def __reduce__(self) -> tuple[type[ApiError], tuple[Any, ...]]:
+        """Pickle all arguments: errors travel between deployments."""
+        return type(self), (self.status, self.reason, self.detail, self.headers)
+
 
 def post_error(reason: str, detail: str) -> ApiError:
     """Return the error for a draft that cannot be scored."""
-    return ApiError(STATUSES.get(reason, HTTPStatus.UNPROCESSABLE_ENTITY), reason, detail)
+    status = STATUSES.get(reason, HTTPStatus.UNPROCESSABLE_ENTITY)
+    retry = {"Retry-After": "1"} if status == HTTPStatus.SERVICE_UNAVAILABLE else None
+    return ApiError(status, reason, detail, retry)
+
+
+def field_error(detail: str) -> ApiError:
+    """Return the error for an invalid field."""
+    return ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, "bad_field", detail)
+
+
+def too_many(reason: str, detail: str, seconds: float) -> ApiError:
+    """Return the error for a request that should come again after some seconds."""
+    return ApiError(HTTPStatus.TOO_MANY_REQUESTS, reason, detail, {"Retry-After": str(max(1, math.ceil(seconds)))})
+
+
+def busy(detail: str = "a part of the endpoint is restarting or cannot be reached: try again in a moment") -> ApiError:
+    """Return the error for a failure that passes."""
+    return ApiError(HTTPStatus.SERVICE_UNAVAILABLE, "busy", detail, {"Retry-After": "1"})
 
 
 def fields_error(error: ValidationError | RequestValidationError) -> ApiError:
@@ -39,11 +68,11 @@ def fields_error(error: ValidationError | RequestValidationError) -> ApiError:
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"]) or "body"
     message = "no such field" if first["type"] == "extra_forbidden" else first["msg"]
-    return ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, "bad_field", f"{where}: {message}")
+    return field_error(f"{where[:200]}: {message}")
 
 
 def install_handlers(app: FastAPI) -> None:
-    """Answer all errors, including those of FastAPI itself, with the body `{reason, detail}`."""
+    """Answer all errors, including those of FastAPI itself, with problem details."""
     app.add_exception_handler(ApiError, _to_response)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
@@ -52,7 +81,14 @@ def install_handlers(app: FastAPI) -> None:
 
 def _to_response(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, ApiError)
-    return JSONResponse({"reason": error.reason, "detail": error.detail}, error.status, error.headers)
+    body = {
+        "type": "about:blank",
+        "title": HTTPStatus(error.status).phrase,
+        "status": int(error.status),
+        "reason": error.reason,
+        "detail": error.detail,
+    }
+    return JSONResponse(body, error.status, error.headers, media_type=PROBLEM)
 
 
 def _http(request: Request, error: Exception) -> JSONResponse:
@@ -69,5 +105,5 @@ def _invalid(request: Request, error: Exception) -> JSONResponse:
 
 def _internal(request: Request, _: Exception) -> JSONResponse:
     """Answer a bug; the traceback is logged, and hidden from the client."""
-    detail = "the endpoint failed; its log says why"
+    detail = "the endpoint failed; its log has the request's id and the reason (see serve.log_folder)"
     return _to_response(request, ApiError(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", detail))

@@ -1,29 +1,53 @@
-"""The ingress deployment: the HTTP API over handles to the other deployments."""
+"""The ingress deployment: the HTTP API, and the scoring of vectors in the same process."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from typing import cast
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, cast
 
+import pyarrow as pa
+import pyarrow.compute as pc
+import ray
 from fastapi import FastAPI
 from ray import serve
-from ray.exceptions import RayActorError
+from ray.exceptions import ObjectLostError, RayActorError
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError, ReplicaUnavailableError
 from ray.serve.handle import DeploymentHandle
 
-from serve.api import ApiConfig, Backend, OverloadedError, api
-from serve.champion import champion_name
-from serve.schemas import EncodedDraft, ScoreInput
+from serve.admission import Admission
+from serve.api import ApiConfig, api
+from serve.backend import Backend
+from serve.cache import VectorCache
+from serve.errors import OverloadedError
+from serve.gate import Gate
+from serve.keys import Keyring
+from serve.models import LoadedModel, ModelCache, model_infos
+from serve.schemas import DraftVideo, ScoreInput
+from serve.settings import EndpointSpec
+from serve.telemetry import Telemetry
+from viral.datasets.streams import from_table
 from viral.errors import StorageError
-from viral.extractors.extractor import Vector
+from viral.features.feature_table import features_table
+from viral.features.posts import DecodedPost, ExtractionRequest, ExtractionResult
+from viral.media.media import Facts, Media
 from viral.scoring.scorer import Score
+from viral.storage.store import Store
+from viral.tables.bucketed import bucket_of
 
 STATUS_CACHE_SECONDS = 1.0  # /healthz needs no key: the cache bounds the load on Serve's controller
-MODEL_TIMEOUT_SECONDS = 2.0  # shorter than clients wait for /healthz; a busy encoder may take longer
-_TRANSIENT = (BackPressureError, DeploymentUnavailableError, ReplicaUnavailableError, RayActorError, StorageError)
+# Most requests in flight in one ingress replica; the time that they would wait limits them earlier.
+LANE_LIMITS = {"text": 512, "media": 64, "vectors": 64, "explain": 8}
+_TRANSIENT = (
+    BackPressureError,
+    DeploymentUnavailableError,
+    ReplicaUnavailableError,
+    RayActorError,
+    ObjectLostError,
+    StorageError,
+)
 
 
 @serve.ingress()
@@ -31,59 +55,141 @@ class Ingress:
     """Serves the HTTP API. Each replica builds the application, as FastAPI loses its annotations when pickled.
 
     Args:
-        config: settings of the API.
-        model: the served model: a version, or `name@champion`.
+        spec: settings of the endpoint.
+        media: handle of `MediaDeployment`.
         encoder: handle of `EncoderDeployment`.
-        scorer: handle of `ModelDeployment`.
+        explainer: handle of `ExplainerDeployment`.
     """
 
-    def __init__(self, config: ApiConfig, model: str, encoder: DeploymentHandle, scorer: DeploymentHandle) -> None:
-        self.config, self.encoder, self.scorer = config, encoder, scorer
-        self.status_time, self.problem = 0.0, cast("str | None", None)
-        self.follows = champion_name(model) is not None
-        self.model_time, self.model = 0.0, None if self.follows else model
+    def __init__(
+        self, spec: EndpointSpec, media: DeploymentHandle, encoder: DeploymentHandle, explainer: DeploymentHandle
+    ) -> None:
+        import torch
+
+        torch.set_num_threads(1)  # replicas share a node's cores
+        limits = spec.settings.serve
+        self._spec, self._store = spec, Store(spec.root)
+        self._media, self._encoder, self._explainer = media, encoder, explainer
+        self._models = ModelCache(spec, LoadedModel.load)
+        self._cache = VectorCache(limits.cache_bytes)
+        self._telemetry = Telemetry()
+        self._status_time, self._problem_text = 0.0, cast("str | None", None)
+        admission = Admission(
+            limits.max_wait_seconds,
+            limits.max_bytes_in_flight,
+            {**LANE_LIMITS, "fetch": limits.max_fetching},
+        )
+        keys = Keyring(limits.keys_file, spec.key_digest)
+        self._gate = Gate(keys, admission, limits.min_upload_rate, limits.request_seconds)
 
     def __serve_build_asgi_app__(self) -> FastAPI:
-        return api(self.config, Backend(self._encode, self._score, self._ready, self._model))
+        backend = Backend(
+            model=self._models.find,
+            models=lambda: model_infos(self._models),
+            extract=self._extract,
+            explain=self._explain,
+            compare=self._compare,
+            score_posts=self._score_posts,
+            problem=self._problem,
+        )
+        return api(ApiConfig(self._spec.root, self._spec.settings.serve.max_upload_bytes), self._gate, backend)
 
-    async def _encode(self, draft: ScoreInput) -> EncodedDraft:
+    async def reconfigure(self, config: dict[str, Any]) -> None:
+        """Drain this replica if the configuration says so: refuse new requests, and wait for those in flight."""
+        if config.get("draining"):
+            await self._gate.drain()
+
+    async def _extract(self, draft: ScoreInput, model: LoadedModel) -> ExtractionResult:
         with _as_overloaded():
-            encoded = cast("EncodedDraft", await self.encoder.remote(draft))
-        self.model_time, self.model = time.monotonic(), encoded.model
-        return encoded
+            if not draft.videos:
+                post = DecodedPost(ExtractionRequest("draft", None, draft.context), Media(Facts()))
+                return cast("ExtractionResult", await self._encoder.remote(post, model.name))
+            return await self._extract_video(draft, draft.videos[0], model)
 
-    async def _score(self, vectors: Mapping[str, Vector | None], model: str) -> Score | None:
+    async def _extract_video(self, draft: ScoreInput, video: DraftVideo, model: LoadedModel) -> ExtractionResult:
+        requests = model.feature_set.requests
+        request = ExtractionRequest("draft", video.uri, draft.context, requests=requests)
+        key = (video.sha256, model.feature_set.fingerprint) if video.sha256 else None
+        known = self._cache.get(key) if key else None
+        if known:
+            self._telemetry.cached()
+            post: Any = DecodedPost(request, Media(known.facts), reused=known)
+        else:
+            post = self._media.remote(request, await _content(video))
+        result = cast("ExtractionResult", await self._encoder.remote(post, model.name))
+        if key and not known:
+            by_media = {spec.name for spec in model.feature_set.specs if spec.needs}
+            self._cache.put(key, result, by_media)
+        self._telemetry.stages(result.stage_seconds)
+        return result
+
+    async def _explain(self, draft: ScoreInput, model: str) -> dict[str, Any]:
         with _as_overloaded():
-            return cast("Score | None", await self.scorer.remote(dict(vectors), model))
+            return cast("dict[str, Any]", await self._explainer.explain.remote(draft, model, await _contents(draft)))
 
-    async def _model(self) -> str | None:
-        """Return the pinned version, or that of the last request; if that was over a second ago, ask an encoder."""
-        if self.follows and time.monotonic() - self.model_time > STATUS_CACHE_SECONDS:
-            self.model_time = time.monotonic()
-            with suppress(OverloadedError, TimeoutError), _as_overloaded():
-                async with asyncio.timeout(MODEL_TIMEOUT_SECONDS):
-                    self.model = cast("str", await self.encoder.model.remote())
-        return self.model
+    async def _compare(self, draft: ScoreInput, model: str) -> dict[str, Any]:
+        with _as_overloaded():
+            return cast("dict[str, Any]", await self._explainer.compare.remote(draft, model, await _contents(draft)))
 
-    async def _ready(self) -> str | None:
+    async def _score_posts(self, posts: Sequence[str], model: LoadedModel) -> dict[str, Score | None]:
+        with _as_overloaded():
+            return await asyncio.to_thread(self._read_and_score, posts, model)
+
+    def _read_and_score(self, posts: Sequence[str], model: LoadedModel) -> dict[str, Score | None]:
+        """Read only the buckets of the table that hold the posts."""
+        features, streams = features_table(self._store, model.feature_set), model.scorer.streams
+        log2_buckets, keys = features.log2_buckets(), pa.chunked_array([pa.array(posts, pa.string())])
+        scores: dict[str, Score | None] = dict.fromkeys(posts)
+        for bucket in sorted(set(bucket_of(keys, log2_buckets).tolist())):
+            rows = features.read(log2_buckets, bucket, ["post_id", *(stream.name for stream in streams)])
+            rows = rows.filter(pc.is_in(rows["post_id"], keys.combine_chunks()))
+            batch = from_table(streams, rows)
+            usable = [row for row in range(rows.num_rows) if batch.present[row].any()]
+            ids = rows["post_id"].take(pa.array(usable, pa.int64())).to_pylist()
+            if usable:
+                import numpy as np
+
+                scores.update(zip(ids, model.scorer.score_batch(batch.take(np.array(usable))), strict=True))
+        return scores
+
+    async def _problem(self) -> str | None:
         """Check Serve's states of the replicas; a request to a replica would queue behind those of clients."""
-        if time.monotonic() - self.status_time > STATUS_CACHE_SECONDS:
-            self.problem, self.status_time = await asyncio.to_thread(_not_running), time.monotonic()
-        return self.problem
+        if time.monotonic() - self._status_time > STATUS_CACHE_SECONDS:
+            self._status_time = time.monotonic()
+            self._problem_text = await asyncio.to_thread(_not_running)
+        return self._problem_text
 
 
 @contextmanager
 def _as_overloaded() -> Iterator[None]:
-    """Convert transient failures (full queue, dead replica, unreadable storage) to OverloadedError."""
+    """Convert transient failures (dead replica, unreadable storage) to OverloadedError."""
     try:
         yield
     except _TRANSIENT as error:
         raise OverloadedError from error
 
 
+async def _contents(draft: ScoreInput) -> list[Any]:
+    return [await _content(video) for video in draft.videos]
+
+
+async def _content(video: DraftVideo) -> Any:
+    """Put an upload into Ray's object store if the cluster has several machines; elsewhere its path is enough."""
+    if video.sha256 is None or len(ray.nodes()) == 1:
+        return None
+    return await asyncio.to_thread(_put, video.uri)
+
+
+def _put(path: str) -> list[Any]:
+    import numpy as np
+
+    return [ray.put(np.fromfile(path, np.uint8))]  # in a list: Serve would fetch a bare reference before the call
+
+
 def _not_running() -> str | None:
     name = serve.get_replica_context().app_name
     for deployment, overview in serve.status().applications[name].deployments.items():
-        if not overview.replica_states.get("RUNNING"):
+        needed = deployment != "Explainer"  # it starts with the first explanation
+        if needed and not overview.replica_states.get("RUNNING"):
             return f"no replica of {deployment} is running"
     return None

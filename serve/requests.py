@@ -1,93 +1,133 @@
-"""Parsing of HTTP requests: bounded in size, validated, and without access to files outside the root."""
+"""Parsing of score requests: a form with videos, or JSON with URIs below the root."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from fastapi import Request
 from pydantic import ValidationError
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
 
-from serve.errors import ApiError, fields_error
-from serve.schemas import LISTS, ScoreFields, ScoreInput, ScoreRequest
+from serve.errors import ApiError, field_error, fields_error
+from serve.schemas import LISTS, CompareRequest, DraftVideo, ScoreFields, ScoreInput, ScoreRequest
+from serve.uploads import BodyReader, local_path, sha256
 
-FORM_OVERHEAD = 64 << 10  # room for the other fields of a form with the largest video
-JSON_BYTES = 1 << 20  # the longest caption and 200 hashtags, escaped, fit several times over
-FORM_FIELDS = 20  # twice the number of fields of a draft
+JSON_TYPE, FORM_TYPE = "application/json", "multipart/form-data"
 
 
-async def parse_request(request: Request, root: str, max_upload_bytes: int) -> ScoreInput:
-    """Parse a request: a form with the video in `file`, or JSON with or without the video's `uri`.
+def media_type(request: Request) -> str:
+    """Return the media type of the body, in lower case."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def expect(request: Request, *kinds: str) -> None:
+    """Check the media type of the body.
 
     Raises:
-        ApiError: the body is too large, of another media type, or has invalid fields.
+        ApiError: it is none of `kinds`.
     """
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind == "multipart/form-data":
-        _check_length(request, max_upload_bytes + FORM_OVERHEAD, max_upload_bytes)
-        async with request.form(max_files=1, max_fields=FORM_FIELDS) as form:
-            return await _parse_form(form, max_upload_bytes)
-    if kind == "application/json":
-        _check_length(request, JSON_BYTES, JSON_BYTES)
-        return _parse_json(await request.body(), root)
-    raise ApiError(
-        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-        "unsupported_media_type",
-        "send multipart/form-data with the video in `file`, or application/json",
-    )
+    if media_type(request) not in kinds:
+        detail = f"send {' or '.join(kinds)}" + (" with the video in `file`" if FORM_TYPE in kinds else "")
+        raise ApiError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
 
 
-def _check_length(request: Request, limit: int, reported_limit: int) -> None:
-    """Check the Content-Length before the body is read; the server truncates a longer body."""
-    length = request.headers.get("content-length", "")
-    if not length.isascii() or not length.isdigit():
-        raise ApiError(HTTPStatus.LENGTH_REQUIRED, "length_required", "send the length of the body (Content-Length)")
-    if int(length) > limit:
-        raise _too_large(reported_limit)
+@dataclass(frozen=True)
+class DraftParser:
+    """Parses the body of a request about drafts.
+
+    Args:
+        root: the root that URIs must lie below.
+        max_upload_bytes: largest video.
+        several: whether the request compares several videos.
+    """
+
+    root: str
+    max_upload_bytes: int
+    several: bool = False
+
+    @asynccontextmanager
+    async def parse(self, request: Request, body: BodyReader) -> AsyncIterator[ScoreInput]:
+        """Parse the body; uploaded files exist until the end of the block.
+
+        Raises:
+            ApiError: the body is too large, or has invalid fields.
+        """
+        if media_type(request) == JSON_TYPE:
+            yield self._parse_json(await body.read())
+            return
+        form = await body.form()
+        try:
+            yield await self._parse_form(form)
+        finally:
+            await form.close()
+
+    async def _parse_form(self, form: FormData) -> ScoreInput:
+        files = form.getlist("file")
+        uploads = [file for file in files if isinstance(file, UploadFile)]
+        others = [name for name, value in form.multi_items() if isinstance(value, UploadFile) and name != "file"]
+        if not uploads or len(uploads) < len(files):
+            raise field_error("the form has no file field `file`")
+        if others:
+            raise field_error(f"{others[0][:100]}: no such file field")
+        if (len(uploads) > 1) != self.several:
+            raise field_error("file: send two to eight files" if self.several else "file: given twice")
+        if any((upload.size or 0) > self.max_upload_bytes for upload in uploads):
+            detail = f"the file is larger than {self.max_upload_bytes} bytes"
+            raise ApiError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", detail)
+        try:
+            fields = ScoreFields.model_validate(_text_fields(form))
+        except ValidationError as error:
+            raise fields_error(error) from error
+        videos = [await run_in_threadpool(_uploaded, upload) for upload in uploads]
+        return self._input(fields, videos)
+
+    def _parse_json(self, body: bytes) -> ScoreInput:
+        try:
+            if self.several:
+                compared = CompareRequest.model_validate_json(body)
+                return self._input(compared, [self._named(uri) for uri in compared.uris])
+            fields = ScoreRequest.model_validate_json(body)
+        except ValidationError as error:
+            raise fields_error(error) from error
+        except RecursionError:
+            raise field_error("the body is nested too deeply") from None
+        return self._input(fields, [] if fields.uri is None else [self._named(fields.uri)])
+
+    def _input(self, fields: ScoreFields, videos: list[DraftVideo]) -> ScoreInput:
+        names = [video.name for video in videos]
+        if len(set(names)) < len(names):
+            raise field_error("two files have the same name")
+        return ScoreInput(fields.context(), tuple(videos), fields.author_views, fields.model)
+
+    def _named(self, uri: str) -> DraftVideo:
+        return DraftVideo(below_root(uri, self.root), uri)
 
 
-def _too_large(limit: int) -> ApiError:
-    return ApiError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", f"the body is larger than {limit} bytes")
-
-
-async def _parse_form(form: FormData, limit: int) -> ScoreInput:
-    file = form.get("file")
-    if not isinstance(file, UploadFile):
-        raise _bad_field("the form has no file field `file`")
-    if (file.size or 0) > limit:
-        raise _too_large(limit)
-    try:
-        fields = ScoreFields.model_validate(_text_fields(form))
-    except ValidationError as error:
-        raise fields_error(error) from error
-    return ScoreInput(
-        fields.context(), content=await file.read(), author_views=fields.author_views, explain=fields.explain
-    )
+def _uploaded(upload: UploadFile) -> DraftVideo:
+    return DraftVideo(local_path(upload), upload.filename or "file", sha256(upload))
 
 
 def _text_fields(form: FormData) -> dict[str, Any]:
-    """Return the non-empty fields besides the file, with lists split at spaces and commas."""
-    pairs = [(name, value) for name, value in form.multi_items() if name != "file" and value != ""]
+    """Return the fields besides the files, with lists split at spaces and commas.
+
+    An empty field is absent, as forms in a browser send all of theirs; an empty caption is an empty caption.
+    """
+    pairs = [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
     repeated = [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]
     if repeated:
-        raise _bad_field(f"{repeated[0]}: given twice")
-    fields: dict[str, Any] = dict(pairs)
+        raise field_error(f"{repeated[0][:100]}: given twice")
+    fields: dict[str, Any] = {name: value for name, value in pairs if value or name == "caption"}
     for name in LISTS:
         if isinstance(fields.get(name), str):
             fields[name] = fields[name].replace(",", " ").split()
     return fields
-
-
-def _parse_json(body: bytes, root: str) -> ScoreInput:
-    try:
-        fields = ScoreRequest.model_validate_json(body)
-    except ValidationError as error:
-        raise fields_error(error) from error
-    uri = None if fields.uri is None else below_root(fields.uri, root)
-    return ScoreInput(fields.context(), uri=uri, author_views=fields.author_views, explain=fields.explain)
 
 
 def below_root(uri: str, root: str) -> str:
@@ -109,7 +149,3 @@ def _resolves_below(root: Path, key: str) -> bool:
         return (root / key).resolve().is_relative_to(root.resolve())
     except (OSError, RuntimeError):  # name too long, or a loop of links: reading it fails anyway
         return True
-
-
-def _bad_field(detail: str) -> ApiError:
-    return ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, "bad_field", detail)

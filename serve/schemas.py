@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
@@ -13,9 +13,13 @@ from viral.extractors.extractor import Context
 from viral.features.posts import ExtractionResult
 from viral.scoring.scorer import Score
 
+FLOAT32_MAX = 3.4028234663852886e38
 LISTS = ("hashtags", "author_views")
 """Fields with several values; in a form, one text separated by spaces or commas."""
+MAX_ROWS = 1024  # vectors of one request: scored in some 20 ms
+MAX_STREAMS = 64  # extractors of one row; the largest set has fewer than 20
 _Count = Annotated[int, Field(ge=0, le=10**12)]  # far above any real count
+_Number = Annotated[float, Field(allow_inf_nan=False, ge=-FLOAT32_MAX, le=FLOAT32_MAX)]
 
 
 def _without_null_bytes(uri: str) -> str:
@@ -48,9 +52,12 @@ class ScoreFields(BaseModel):
             "In a form: one field, separated by spaces or commas",
         ),
     ] = None
-    explain: Annotated[
-        bool, Field(description="also explain the score: modalities, hook curve, segments, what-if, nearest posts")
-    ] = False
+    model: Annotated[
+        str | None,
+        Field(
+            min_length=1, max_length=200, description="NAME, NAME/VERSION or NAME@champion; the default model if absent"
+        ),
+    ] = None
 
     def context(self) -> Context:
         """Return the context for the extractors."""
@@ -65,18 +72,26 @@ class ScoreFields(BaseModel):
         )
 
 
+_Uri = Annotated[str, AfterValidator(_without_null_bytes)]
+
+
 class ScoreRequest(ScoreFields):
     """A draft without video, or with a video below the endpoint's root."""
 
     uri: Annotated[
-        str | None,
-        AfterValidator(_without_null_bytes),
+        _Uri | None,
         Field(min_length=1, max_length=2000, description="the video: its key below the root, or its full URI"),
     ] = None
 
 
-class ScoreResponse(BaseModel):
-    """The score of a draft."""
+class CompareRequest(ScoreFields):
+    """Several videos below the endpoint's root, with one context for all."""
+
+    uris: Annotated[list[Annotated[_Uri, Field(min_length=1, max_length=2000)]], Field(min_length=2, max_length=8)]
+
+
+class ScoreValues(BaseModel):
+    """The score of a post."""
 
     probability: Annotated[float, Field(description="P(viral), calibrated, as the label's top fraction defines it")]
     percentile: Annotated[float | None, Field(description="percent of posts outside training that score lower")]
@@ -90,71 +105,161 @@ class ScoreResponse(BaseModel):
     label: str
     model: Annotated[str, Field(description="name/version")]
     notes: Annotated[list[str], Field(description="caveats of the score")]
+
+
+class ScoreResponse(ScoreValues):
+    """The score of a draft, and how its video was read."""
+
     status: Annotated[str, Field(description="`ok`, or `partial` with `reason` and perhaps `detail`")]
     reason: str | None
     detail: str | None
     seconds: Annotated[dict[str, float], Field(description="time per stage")]
+
+
+class ExplainResponse(ScoreResponse):
+    """A score with its explanation."""
+
     explanation: Annotated[
-        dict[str, Any] | None,
-        Field(description="present if `explain` was set; associations in the model's data, not causes"),
+        dict[str, Any], Field(description="modalities, nearest posts, hook curve, segments, what-if: no causes")
     ]
+
+
+class RankedScore(BaseModel):
+    """One of several drafts."""
+
+    name: str
+    score: ScoreValues
+    beats: Annotated[dict[str, float] | None, Field(description="probability of doing better than each other draft")]
+
+
+class CompareResponse(BaseModel):
+    """Drafts by score, highest first."""
+
+    ranking: list[RankedScore]
+    model: str
+
+
+class FeaturesRequest(BaseModel):
+    """Vectors of posts, by extractor."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    vectors: Annotated[
+        list[Annotated[dict[str, list[_Number] | None], Field(max_length=MAX_STREAMS)]],
+        Field(min_length=1, max_length=MAX_ROWS),
+    ]
+    model: Annotated[str | None, Field(min_length=1, max_length=200)] = None
+
+
+class FeaturesResponse(BaseModel):
+    """Scores of vectors, in their order; null for a row without any input of the model."""
+
+    scores: list[ScoreValues | None]
+    model: str
+
+
+class PostsRequest(BaseModel):
+    """Ids of posts whose features the root has."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    post_ids: Annotated[list[Annotated[str, Field(min_length=1, max_length=500)]], Field(min_length=1, max_length=1000)]
+    model: Annotated[str | None, Field(min_length=1, max_length=200)] = None
+
+
+class PostsResponse(BaseModel):
+    """Scores by post; null where the root has no features of that post."""
+
+    scores: dict[str, ScoreValues | None]
+    model: str
+
+
+class ModelInfo(BaseModel):
+    """A model that the endpoint serves."""
+
+    name: Annotated[str, Field(description="name/version")]
+    label: str
+    feature_set: str
+    inputs: Annotated[dict[str, int], Field(description="length of the vector of each extractor")]
+    default: bool
+
+
+class ModelsResponse(BaseModel):
+    """All models that the endpoint serves."""
+
+    models: list[ModelInfo]
 
 
 class Health(BaseModel):
     """State of an endpoint that is ready."""
 
     status: str
-    model: Annotated[str, Field(description="name/version")]
+    model: Annotated[str, Field(description="name/version of the default model")]
     version: Annotated[str, Field(description="of viral")]
 
 
-class ErrorResponse(BaseModel):
-    """An error: `reason` for machines, `detail` for people."""
+class Problem(BaseModel):
+    """Problem details (RFC 9457): `reason` for machines, `detail` for people."""
 
+    type: str
+    title: str
+    status: int
     reason: str
     detail: str
 
 
 @dataclass(frozen=True)
-class ScoreInput:
-    """A parsed request: the context of a draft and its video, as bytes or URI; without either, a text-only draft."""
+class DraftVideo:
+    """The video of a draft, as a file of a machine.
 
-    context: Context
-    content: bytes | None = None
-    uri: str | None = None
-    author_views: Sequence[int] | None = None
-    explain: bool = False
+    Attributes:
+        uri: a path of the ingress's machine, or a key below the root.
+        name: of the uploaded file, or the URI as the client wrote it.
+        sha256: of an uploaded file; None for one below the root.
+    """
+
+    uri: str
+    name: str
+    sha256: str | None = None
 
 
 @dataclass(frozen=True)
-class EncodedDraft:
-    """Vectors of a draft, the model version (`name/version`) they were extracted for, and the explanation, if any."""
+class ScoreInput:
+    """A parsed request: the context of a draft, and its videos: none for a text-only draft, several to compare."""
 
-    result: ExtractionResult
-    model: str
-    explanation: Mapping[str, Any] | None = None
+    context: Context
+    videos: tuple[DraftVideo, ...] = ()
+    author_views: Sequence[int] | None = None
+    model: str | None = None
+
+    def without_paths(self, detail: str, root: str) -> str:
+        """Remove the root and the paths of the server from a message; the client knows its files by its own names."""
+        for video in self.videos:
+            detail = detail.replace(video.uri, video.name)
+        return detail.replace(f"{root}/", "").replace(root, "the root")
 
 
-def response_body(encoded: EncodedDraft, score: Score) -> dict[str, Any]:
+def response_body(result: ExtractionResult, score: Score) -> dict[str, Any]:
     """Return the JSON body of a `ScoreResponse`."""
-    result = encoded.result
     return {
         **score.to_dict(),
         "status": result.status,
         "reason": result.reason,
         "detail": result.detail,
         "seconds": dict(result.stage_seconds),
-        "explanation": encoded.explanation,
     }
 
 
-def request_bodies() -> Mapping[str, Any]:
-    """Return the OpenAPI schemas of the two bodies of `POST /v1/score`."""
+def request_bodies(json_body: type[BaseModel] = ScoreRequest, max_files: int = 1) -> dict[str, Any]:
+    """Return the OpenAPI schemas of the two bodies of a request: a form with `file`, and JSON."""
     form = ScoreFields.model_json_schema()
-    form["properties"] = {"file": {"type": "string", "format": "binary"}, **form["properties"]}
+    file: dict[str, Any] = {"type": "string", "format": "binary"}
+    if max_files > 1:
+        file = {"type": "array", "items": file, "minItems": 2, "maxItems": max_files}
+    form["properties"] = {"file": file, **form["properties"]}
     for name in LISTS:
         form["properties"][name] = {"type": "string", "description": "separated by spaces or commas"}
-    form |= {"title": "Upload", "description": "A video and its context.", "required": ["file"]}
-    schemas = {"multipart/form-data": form, "application/json": ScoreRequest.model_json_schema()}
+    form |= {"title": "Upload", "description": "Videos and their context.", "required": ["file"]}
+    schemas = {"multipart/form-data": form, "application/json": json_body.model_json_schema()}
     content = {kind: {"schema": schema} for kind, schema in schemas.items()}
     return {"requestBody": {"required": True, "content": content}}

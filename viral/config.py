@@ -73,14 +73,27 @@ class FetchSettings(_Section):
 
 
 class ServeSettings(_Section):
-    """Address and limits of the HTTP endpoint."""
+    """Address and limits of the HTTP endpoint. Limits on requests hold for each ingress replica."""
 
     host: str = "127.0.0.1"  # loopback: the endpoint needs a key on any other host
     port: int = Field(default=8000, ge=0, le=65535)  # the default of Ray Serve; 0 picks a free port
-    max_upload_bytes: PositiveInt = 256 << 20  # half of media.max_bytes: uploads are held in memory
+    keys_file: Path | None = Field(default=None, description="file of API keys on each node (viral serve keys add)")
+    ssl_certfile: str | None = None  # HTTPS by Serve itself; both or neither
+    ssl_keyfile: str | None = None
+    metrics_port: int = Field(default=0, ge=0, le=65535, description="Prometheus port of this machine's Ray; 0: none")
+    log_folder: Path | None = Field(default=None, description="where logs are kept after the end; none: not kept")
+    max_upload_bytes: PositiveInt = 256 << 20  # a video of 60 s at 30 Mbit/s; half of media.max_bytes
+    max_bytes_in_flight: PositiveInt = 512 << 20  # two of the largest uploads, or dozens of usual ones of 5 to 20 MB
+    min_upload_rate: PositiveInt = 64 << 10  # bytes per second; slower than any mobile network in use
+    max_wait_seconds: float = Field(default=2.0, gt=0, description="a request that would wait longer gets 429")
+    # An explanation decodes a video several times.
+    request_seconds: float = Field(default=120.0, gt=0, description="time limit of a request, its body included")
+    max_fetching: PositiveInt = 8  # a stalled storage holds as many threads; further requests with a URI get 429
+    max_ingresses: PositiveInt = 2  # one answers hundreds of requests per second
+    max_decoders: PositiveInt = 4  # each decodes one video at a time
     max_replicas: PositiveInt = 4  # encoders at most; each takes a CPU core and loads all weights
-    # Even a single encoder answers 64 drafts within the request's timeout of 120 s if each takes less than 2 s.
-    max_queued: PositiveInt = Field(default=64, description="drafts that wait for an encoder; further ones get 503")
+    encoder_gpus: float = Field(default=0.0, ge=0, description="GPUs per encoder; a fraction shares one")
+    cache_bytes: int = Field(default=64 << 20, ge=0, description="vectors of videos seen before, kept in memory")
     # Each check is one listing of the promotions, by each replica.
     follow_seconds: float = Field(default=5.0, gt=0, description="interval of the check for a new champion")
 

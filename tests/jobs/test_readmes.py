@@ -74,7 +74,7 @@ class Reader:
         """Run one command and check that it ends well."""
         for shown, here in self.substitutes.items():
             command = command.replace(shown, here)
-        if command.startswith("viral serve"):
+        if re.match(r"viral serve( --|$)", command):
             self._serve(command)
         elif command.startswith("viral"):
             words = shlex.split(re.sub(r"\$(\w+)", lambda name: self.environment[name[1]], command))
@@ -97,6 +97,7 @@ class Reader:
         self.environment |= {name: after[name] for name in after if name.startswith("VIRAL_")}
 
     def _serve(self, command: str) -> None:
+        self.close()
         environment = {**os.environ, **self.environment, "VIRAL_SERVE__PORT": str(self.port)}
         line = [str(Path(sys.executable).with_name("viral")), *shlex.split(command)[1:]]
         self.endpoint = subprocess.Popen(line, cwd=self.folder, env=environment)
@@ -115,6 +116,7 @@ class Reader:
         if self.endpoint is not None:
             self.endpoint.terminate()
             self.endpoint.wait()
+            self.endpoint = None
 
 
 @pytest.fixture

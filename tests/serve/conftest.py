@@ -19,7 +19,8 @@ import pytest
 
 from jobs.runtime.session import connect, session
 from serve.endpoint import free_port, running
-from serve.settings import KEY_VARIABLE, EndpointSpec
+from serve.keys import KEY_VARIABLE, key_digest
+from serve.settings import EndpointSpec
 from tests.media.streams import copy_streams, kinds
 from viral.config import SandboxSettings, ServeSettings, Settings
 from viral.demo import CorpusSpec, generate
@@ -146,7 +147,7 @@ def endpoint(temporary: Path) -> Endpoint:
         with (
             key_in_environment(key),
             connected_session(),
-            running(EndpointSpec(str(root), MODEL, settings)) as url,
+            running(EndpointSpec(str(root), (MODEL,), settings, key_digest("127.0.0.1"))) as url,
             httpx.Client(base_url=url, timeout=60, trust_env=False) as client,
         ):
             yield client
@@ -176,9 +177,10 @@ def check_refusal() -> Callable[..., str]:
 
     def check(reply: httpx.Response, status: int, reason: str) -> str:
         assert reply.status_code == status, reply.text
-        assert reply.headers["content-type"] == "application/json"
+        assert reply.headers["content-type"] == "application/problem+json"
         body = reply.json()
-        assert set(body) == {"reason", "detail"}
+        assert set(body) == {"type", "title", "status", "reason", "detail"}
+        assert body["status"] == status
         assert body["reason"] == reason
         assert body["detail"]
         assert "\n" not in body["detail"]

@@ -15,7 +15,8 @@ import httpx
 import pytest
 
 from serve.endpoint import app, build, free_port, running
-from serve.settings import KEY_VARIABLE, EndpointSpec, digest
+from serve.keys import KEY_VARIABLE, add_key, digest
+from serve.settings import EndpointSpec
 from tests.serve.conftest import calibrated, connected_session, save_model
 from viral.config import ServeSettings, Settings
 from viral.errors import ConfigError, RootError, TableError
@@ -116,15 +117,17 @@ def test_health_needs_no_key_and_a_score_does(client: httpx.Client, check_refusa
     check_refusal(httpx.post(client.base_url.join(SCORE), json={"caption": "a"}, trust_env=False), 401, "unauthorized")
 
 
-def test_it_takes_a_root_and_a_model(root: Path, key: str) -> None:
-    with pytest.raises(ConfigError, match="takes root=… and model=…"):
-        app({"root": str(root)})
-    with pytest.raises(ConfigError, match="takes root=… and model=…"):
+def test_it_takes_a_root_models_and_settings(root: Path, key: str) -> None:
+    with pytest.raises(ConfigError, match="root: Field required"):
+        app({"model": "tiny"})
+    with pytest.raises(ConfigError, match="key: Extra inputs are not permitted"):
         app({"root": str(root), "model": "tiny", "key": KEY})
+    with pytest.raises(ConfigError, match=r"serve\.max_replica: Extra inputs"):
+        app({"root": str(root), "model": "tiny", "settings": {"serve": {"max_replica": 2}}})
     with pytest.raises(RootError, match="does not exist"):
         app({"root": str(root / "none"), "model": "tiny"})
     with pytest.raises(TableError, match="there is no model none"):
-        app({"root": str(root), "model": "none"})
+        app({"root": str(root), "model": ["tiny", "none"]})
 
 
 def test_a_champion_that_there_is_not_is_said_so(root: Path, key: str) -> None:
@@ -132,17 +135,19 @@ def test_a_champion_that_there_is_not_is_said_so(root: Path, key: str) -> None:
         app({"root": str(root), "model": "tiny@champion"})
 
 
-def test_it_needs_a_key(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_needs_a_key(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Serve's tools choose the host themselves."""
     monkeypatch.delenv(KEY_VARIABLE, raising=False)
     with pytest.raises(ConfigError, match="set VIRAL_API_KEY"):
         app({"root": str(root), "model": "tiny"})
+    add_key(tmp_path / "keys.json", "a")
+    app({"root": str(root), "model": "tiny", "settings": {"serve": {"keys_file": str(tmp_path / "keys.json")}}})
 
 
 def test_the_key_is_no_part_of_what_serve_keeps(root: Path) -> None:
     from ray import cloudpickle
 
-    built = build(EndpointSpec(str(root), "tiny", Settings()), digest(KEY))
+    built = build(EndpointSpec(str(root), ("tiny",), Settings(), digest(KEY)))
     pickled: bytes = cloudpickle.dumps(built)
     assert digest(KEY).encode() in pickled
     assert KEY.encode() not in pickled
@@ -154,7 +159,7 @@ def test_a_model_of_another_version_of_the_code_is_refused(root: Path) -> None:
     feature_set = {**saved.card["feature_set"], "fingerprint": "0123456789ab"}
     registry.save("foreign", {**saved.card, "feature_set": feature_set}, saved.weights)
     with pytest.raises(ConfigError, match="use the same version of viral"):
-        build(EndpointSpec(str(root), "foreign", Settings()))
+        build(EndpointSpec(str(root), ("foreign",), Settings()))
 
 
 @dataclass
@@ -252,7 +257,7 @@ def test_where_serve_runs_already_its_address_is_used(client: httpx.Client, root
     """Whatever the settings say. The last test: it takes the place of the application that the others ask."""
     from ray import serve
 
-    spec = EndpointSpec(str(root), "tiny", Settings(serve=ServeSettings(port=1)))
+    spec = EndpointSpec(str(root), ("tiny",), Settings(serve=ServeSettings(port=1)))
     with pytest.raises(ConfigError, match="another application"), running(spec):
         pass
     serve.delete("default")

@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from serve.settings import KEY_VARIABLE
+from serve.keys import KEY_VARIABLE
 
 VIRAL = str(Path(sys.executable).with_name("viral"))
 STARTS_WITHIN, ENDS_WITHIN = 240.0, 45.0  # seconds

@@ -29,22 +29,25 @@ PREFETCHED_FILES = 2
 class MediaReader:
     """Reads the videos and photo sets of posts: fetches each file and decodes it in a child process. Needs no torch.
 
-    While one of its two threads waits for the child, the other fetches the next file. Call `close` to end the threads
+    While one of its threads waits for the child, the others fetch the next files. Call `close` to end the threads
     and the child.
 
     Args:
         requests: what to read from each file.
         store: root of the videos.
         settings: limits on media and the sandbox.
+        threads: files that are fetched at once.
     """
 
-    def __init__(self, requests: Iterable[Request], store: Store, settings: Settings) -> None:
+    def __init__(
+        self, requests: Iterable[Request], store: Store, settings: Settings, *, threads: int = PREFETCHED_FILES
+    ) -> None:
         self.store, self.plan = store, SamplingPlan.from_requests(requests)
         self.limits = MediaLimits(**settings.media.model_dump(), **settings.sandbox.model_dump())
         self.sandbox = Sandbox(self.limits)
         self._files = PostFiles(store, self.limits.max_bytes)
         remove_abandoned(COPIES)
-        self._threads = ThreadPoolExecutor(PREFETCHED_FILES, thread_name_prefix="reader")
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="reader")
         self._decoding = Lock()
 
     def read(self, requests: Iterable[ExtractionRequest]) -> Generator[DecodedPost, None, None]:

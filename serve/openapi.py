@@ -1,0 +1,47 @@
+"""Parts of the OpenAPI document that all routes share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from serve.errors import PROBLEM
+from serve.schemas import Problem
+
+STATUSES = (400, 401, 403, 404, 405, 408, 413, 415, 422, 429, 500, 503, 504)
+
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: {
+        "description": "Problem details",
+        "model": Problem,
+        "content": {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+    for status in STATUSES
+}
+"""The errors of every route below `/v1`."""
+
+
+def describe_security(app: FastAPI, *, open_to_all: bool) -> None:
+    """Add the security scheme to the OpenAPI document, and remove the media type that no error has."""
+
+    def document() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+            schema.setdefault("components", {})["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+            for path, item in schema["paths"].items():
+                for operation in item.values():
+                    if path.startswith("/v1/") and not open_to_all:
+                        operation["security"] = [{"key": []}]
+                    _only_problems(operation)
+            app.openapi_schema = schema
+        return app.openapi_schema
+
+    app.openapi = document  # type: ignore[method-assign]  # as FastAPI's manual says
+
+
+def _only_problems(operation: dict[str, Any]) -> None:
+    for response in operation["responses"].values():
+        if PROBLEM in response.get("content", {}):
+            response["content"].pop("application/json", None)
