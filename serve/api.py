@@ -15,6 +15,7 @@ import viral
 from serve.backend import Backend
 from serve.errors import ApiError, field_error, install_handlers, post_error
 from serve.gate import Gate
+from serve.job_api import add_job_routes
 from serve.models import LoadedModel
 from serve.openapi import PROBLEMS, describe_security
 from serve.requests import FORM_TYPE, JSON_TYPE, DraftParser, media_type
@@ -73,6 +74,7 @@ def api(config: ApiConfig, gate: Gate, backend: Backend) -> FastAPI:
         bodies = request_bodies(body, files) if body else request_bodies()
         app.post(path, response_model=answer, responses=PROBLEMS, openapi_extra=bodies)(route)
     add_vector_routes(app, gate, backend)
+    add_job_routes(app, gate, backend, config.root)
     describe_security(app, open_to_all=gate.keys.open)
     return app
 

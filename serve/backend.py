@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from serve.models import LoadedModel
-from serve.schemas import ModelInfo, ScoreInput
+from serve.schemas import BatchRequest, ModelInfo, ScoreInput
 from viral.features.posts import ExtractionResult
 from viral.scoring.scorer import Score
 
@@ -23,6 +23,8 @@ class Backend:
         explain: the body of an `ExplainResponse`.
         compare: the body of a `CompareResponse`.
         score_posts: the scores of posts by id; None for those without features in the root.
+        submit_job: stores a job, and has it run; its id.
+        job: the body of a `JobResponse`; None if there is no such job.
         problem: None, or what is not running.
     """
 
@@ -32,4 +34,6 @@ class Backend:
     explain: Callable[[ScoreInput, str], Awaitable[dict[str, Any]]]
     compare: Callable[[ScoreInput, str], Awaitable[dict[str, Any]]]
     score_posts: Callable[[Sequence[str], LoadedModel], Awaitable[dict[str, Score | None]]]
+    submit_job: Callable[[BatchRequest, str], Awaitable[str]]
+    job: Callable[[str], Awaitable[dict[str, Any] | None]]
     problem: Callable[[], Awaitable[str | None]]

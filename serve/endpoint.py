@@ -54,6 +54,7 @@ def build(spec: EndpointSpec, *, draining: bool = False) -> Application:
     from serve.encoder import EncoderDeployment
     from serve.explainer import ExplainerDeployment
     from serve.ingress import Ingress
+    from serve.jobs import JobsDeployment
     from serve.media import MediaDeployment
 
     spec, limits = _pin(spec), spec.settings.serve
@@ -62,6 +63,7 @@ def build(spec: EndpointSpec, *, draining: bool = False) -> Application:
         EncoderDeployment, "Encoder", ENCODER_CPUS, limits.max_replicas, TARGET_TEXTS, gpus=limits.encoder_gpus
     )
     explainer = _deployment(ExplainerDeployment, "Explainer", EXPLAINER_CPUS, 1, TARGET_VIDEOS, at_least=0)
+    jobs = _deployment(JobsDeployment, "Jobs", 0.0, 1, BEHIND_ONGOING)
     ingress = _deployment(Ingress, "Ingress", INGRESS_CPUS, limits.max_ingresses, INGRESS_ONGOING // 16)
     ingress = ingress.options(
         max_ongoing_requests=INGRESS_ONGOING,
@@ -70,7 +72,7 @@ def build(spec: EndpointSpec, *, draining: bool = False) -> Application:
         backpressure_config={"status_code": 429, "retry_after_s": 1},
         user_config={"draining": draining},
     )
-    return ingress.bind(spec, media.bind(spec), encoder.bind(spec), explainer.bind(spec))
+    return ingress.bind(spec, media.bind(spec), encoder.bind(spec), explainer.bind(spec), jobs.bind(spec))
 
 
 def _deployment(

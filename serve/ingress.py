@@ -23,9 +23,10 @@ from serve.backend import Backend
 from serve.cache import VectorCache
 from serve.errors import OverloadedError
 from serve.gate import Gate
+from serve.jobs import JobStore
 from serve.keys import Keyring
 from serve.models import LoadedModel, ModelCache, model_infos
-from serve.schemas import DraftVideo, ScoreInput
+from serve.schemas import BatchRequest, DraftVideo, ScoreInput
 from serve.settings import EndpointSpec
 from serve.telemetry import Telemetry
 from viral.datasets.streams import from_table
@@ -59,17 +60,23 @@ class Ingress:
         media: handle of `MediaDeployment`.
         encoder: handle of `EncoderDeployment`.
         explainer: handle of `ExplainerDeployment`.
+        jobs: handle of `JobsDeployment`.
     """
 
     def __init__(
-        self, spec: EndpointSpec, media: DeploymentHandle, encoder: DeploymentHandle, explainer: DeploymentHandle
+        self,
+        spec: EndpointSpec,
+        media: DeploymentHandle,
+        encoder: DeploymentHandle,
+        explainer: DeploymentHandle,
+        jobs: DeploymentHandle,
     ) -> None:
         import torch
 
         torch.set_num_threads(1)  # replicas share a node's cores
         limits = spec.settings.serve
         self._spec, self._store = spec, Store(spec.root)
-        self._media, self._encoder, self._explainer = media, encoder, explainer
+        self._media, self._encoder, self._explainer, self._jobs = media, encoder, explainer, jobs
         self._models = ModelCache(spec, LoadedModel.load)
         self._cache = VectorCache(limits.cache_bytes)
         self._telemetry = Telemetry()
@@ -90,6 +97,8 @@ class Ingress:
             explain=self._explain,
             compare=self._compare,
             score_posts=self._score_posts,
+            submit_job=self._submit_job,
+            job=self._job,
             problem=self._problem,
         )
         return api(ApiConfig(self._spec.root, self._spec.settings.serve.max_upload_bytes), self._gate, backend)
@@ -151,6 +160,16 @@ class Ingress:
 
                 scores.update(zip(ids, model.scorer.score_batch(batch.take(np.array(usable))), strict=True))
         return scores
+
+    async def _submit_job(self, request: BatchRequest, model: str) -> str:
+        with _as_overloaded():
+            job = await asyncio.to_thread(JobStore(self._store).create, request, model)
+            await self._jobs.submit.remote(job)
+            return job
+
+    async def _job(self, job: str) -> dict[str, Any] | None:
+        with _as_overloaded():
+            return await asyncio.to_thread(JobStore(self._store).status, job)
 
     async def _problem(self) -> str | None:
         """Check Serve's states of the replicas; a request to a replica would queue behind those of clients."""

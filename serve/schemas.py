@@ -174,6 +174,36 @@ class PostsResponse(BaseModel):
     model: str
 
 
+class BatchRequest(BaseModel):
+    """Many drafts, scored in the background."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    drafts: Annotated[list[ScoreRequest], Field(min_length=1, max_length=10_000)]
+    model: Annotated[str | None, Field(min_length=1, max_length=200)] = None
+
+
+class JobResult(BaseModel):
+    """The result of one draft of a job."""
+
+    index: int
+    status: str
+    reason: str | None
+    detail: str | None
+    score: ScoreValues | None
+
+
+class JobResponse(BaseModel):
+    """State of a job; its results once it is done."""
+
+    job: str
+    status: Annotated[str, Field(description="pending, running, done or failed")]
+    done: int
+    total: int
+    detail: str | None
+    results: list[JobResult] | None
+
+
 class ModelInfo(BaseModel):
     """A model that the endpoint serves."""
 

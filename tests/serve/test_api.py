@@ -36,6 +36,10 @@ async def no_scores(_: Sequence[str], __: LoadedModel) -> dict[str, Score | None
     return {}
 
 
+async def no_job(*_: object) -> Any:
+    return None
+
+
 async def no_problem() -> str | None:
     return None
 
@@ -49,7 +53,9 @@ def failed(reason: str, detail: str) -> Extract:
 
 def application(extract: Extract, problem: Callable[[], Awaitable[str | None]] = no_problem) -> tuple[FastAPI, Gate]:
     gate = Gate(Keyring(), Admission(2.0, 10_000, LANES), min_upload_rate=1000, request_seconds=0.2)
-    backend = Backend(lambda _: MODEL, list, extract, no_explanation, no_explanation, no_scores, problem)
+    backend = Backend(
+        lambda _: MODEL, list, extract, no_explanation, no_explanation, no_scores, no_job, no_job, problem
+    )
     return api(ApiConfig("/some/root", 1000), gate, backend), gate
 
 

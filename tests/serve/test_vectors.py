@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterator
 from itertools import combinations
 from pathlib import Path
@@ -14,6 +15,9 @@ import pyarrow as pa
 import pytest
 import torch
 
+from serve.jobs import JobStore, run_job
+from serve.schemas import BatchRequest, ScoreRequest
+from viral.config import Settings
 from viral.datasets.streams import Stream
 from viral.features.feature_table import feature_row, features_table
 from viral.features.posts import ExtractionResult
@@ -184,3 +188,49 @@ def test_videos_are_compared(client: httpx.Client, clip: Path, silent: Path, che
 def test_liveness_needs_no_model(client: httpx.Client) -> None:
     assert client.get("/livez").json() == {"status": "ok"}
     assert client.get("/readyz").json() == client.get("/healthz").json()
+
+
+def finished(client: httpx.Client, location: str) -> dict[str, Any]:
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        state: dict[str, Any] = client.get(location).json()
+        if state["status"] in {"done", "failed"}:
+            return state
+        time.sleep(0.2)
+    pytest.fail(f"{location} does not end")
+
+
+def test_many_drafts_are_a_job_that_is_done_once(
+    client: httpx.Client, root: Path, clip: Path, check_refusal: Check
+) -> None:
+    drafts = [{"caption": f"number {number}"} for number in range(40)]
+    drafts += [{"uri": f"videos/{clip.name}", "caption": "a"}, {"uri": "videos/none.mp4"}, {}]
+    reply = client.post("/v1/score/batch", json={"drafts": drafts})
+    assert reply.status_code == 202, reply.text
+    done = finished(client, reply.headers["location"])
+    assert (done["status"], done["done"], done["total"]) == ("done", 43, 43)
+    assert [result["index"] for result in done["results"]] == list(range(43))
+    for number in (7, 40):
+        alone = client.post("/v1/score", json=drafts[number]).json()
+        assert done["results"][number]["score"]["score"] == pytest.approx(alone["score"], abs=1e-6)
+    assert [result["reason"] for result in done["results"][41:]] == ["missing_object", "nothing_to_score"]
+    assert str(root) not in done["results"][41]["detail"]
+    again = client.post("/v1/score/batch", json={"drafts": drafts})
+    assert (again.status_code, again.json()) == (202, done)
+    check_refusal(client.get("/v1/jobs/" + "0" * 32), 404, "unknown_job")
+    check_refusal(client.get("/v1/jobs/x"), 422, "bad_field")
+    outside = client.post("/v1/score/batch", json={"drafts": [{"uri": "/etc/passwd"}]})
+    check_refusal(outside, 403, "outside_root")
+
+
+def test_a_job_goes_on_where_it_was(root: Path) -> None:
+    jobs = JobStore(Store.open(root))
+    request = BatchRequest(drafts=[ScoreRequest(caption=f"go on {number}") for number in range(40)])
+    job = jobs.create(request, "tiny/1")
+    jobs.write_part(job, 0, [{"index": 0, "from": "before"}])
+    assert job in jobs.unfinished()
+    run_job(str(root), job, Settings())
+    assert job not in jobs.unfinished()
+    state = jobs.status(job)
+    assert state
+    assert [result["index"] for result in state["results"]] == [0, *range(32, 40)]  # the first part was not done again

@@ -1,0 +1,58 @@
+"""Routes of scoring jobs."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import FastAPI, Path, Request
+from fastapi.responses import JSONResponse, Response
+from pydantic import ValidationError
+
+from serve.backend import Backend
+from serve.errors import ApiError, field_error, fields_error
+from serve.gate import Gate
+from serve.openapi import PROBLEMS
+from serve.requests import JSON_TYPE, below_root
+from serve.schemas import BatchRequest, JobResponse
+
+BATCH_BYTES = 64 << 20  # 10,000 drafts with long captions
+_JobId = Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
+
+
+def add_job_routes(app: FastAPI, gate: Gate, backend: Backend, root: str) -> None:
+    """Add `POST /v1/score/batch` and `GET /v1/jobs/{job}`."""
+    body = {"requestBody": {"required": True, "content": {JSON_TYPE: {"schema": BatchRequest.model_json_schema()}}}}
+
+    @app.post("/v1/score/batch", status_code=202, response_model=JobResponse, responses=PROBLEMS, openapi_extra=body)
+    async def score_batch(request: Request) -> Response:
+        """Score many drafts in the background. The same request is the same job."""
+        async with gate.admit(request, "vectors", BATCH_BYTES, (JSON_TYPE,)) as reader:
+            wanted = _parse(await reader.read(), root)
+            job = await backend.submit_job(wanted, backend.model(wanted.model).name)
+            return _answer(await backend.job(job), HTTPStatus.ACCEPTED)
+
+    @app.get("/v1/jobs/{job}", response_model=JobResponse, responses=PROBLEMS)
+    async def job_status(request: Request, job: _JobId) -> Response:
+        """Return the state of a job, and its results once it is done."""
+        async with gate.admit(request, "vectors", BATCH_BYTES):
+            return _answer(await backend.job(job), HTTPStatus.OK)
+
+
+def _parse(body: bytes, root: str) -> BatchRequest:
+    try:
+        wanted = BatchRequest.model_validate_json(body)
+    except ValidationError as error:
+        raise fields_error(error) from error
+    for number, draft in enumerate(wanted.drafts):
+        if draft.uri is not None:
+            draft.uri = below_root(draft.uri, root)
+        if draft.author_views is not None or draft.model is not None:
+            raise field_error(f"drafts.{number}: author_views and model are not of a draft of a job")
+    return wanted
+
+
+def _answer(status: dict[str, object] | None, code: HTTPStatus) -> Response:
+    if status is None:
+        raise ApiError(HTTPStatus.NOT_FOUND, "unknown_job", "there is no such job")
+    return JSONResponse(status, code, headers={"Location": f"/v1/jobs/{status['job']}"})
