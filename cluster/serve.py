@@ -12,7 +12,7 @@ import click
 import yaml
 
 from jobs.runtime.session import connect, session
-from serve.endpoint import ENTRY, NAME, resolve, running
+from serve.endpoint import ENTRY, HA_PROXY, NAME, resolve, running
 from serve.keys import KEY_VARIABLE, add_key, key_digest, read_keys, revoke_key
 from serve.settings import EndpointSpec
 from viral.config import load
@@ -63,9 +63,11 @@ def command(
     spec = EndpointSpec(Store.open(root).root, models, settings, digest)
     if address is None:
         spec = resolve(spec)  # before Ray starts, to fail fast
+    if settings.serve.ha_proxy:
+        os.environ.update(HA_PROXY)  # Ray reads it as it is imported, here and in its processes
     os.environ.pop(KEY_VARIABLE, None)  # Ray's processes inherit the environment, and the dashboard shows it
     with session(address, debug=debug):
-        connect()
+        connect(metrics_port=settings.serve.metrics_port)
         with running(spec, debug=debug) as url:
             click.echo(f"serving {', '.join(spec.models)} at {url} (/openapi.json lists the routes); Ctrl-C stops it")
             wait_for_stop()

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 NAME = "viral"
 ENTRY = "serve.endpoint:app"
+HA_PROXY = {"RAY_SERVE_ENABLE_HA_PROXY": "1", "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1"}
+"""Environment of a Ray whose Serve has HAProxy in front of the ingress replicas; of every node of a cluster."""
 # On a machine with two cores, decoding and encoding take most of one each, and the rest fits beside them.
 INGRESS_CPUS, MEDIA_CPUS, ENCODER_CPUS, EXPLAINER_CPUS = 0.1, 0.5, 1.0, 0.2
 # The ingress bounds its requests by time, so no queue behind it overflows, and none waits in Serve's router, which
@@ -39,13 +41,12 @@ STARTUP_SECONDS = 30.0  # from the moment that Serve reports the application as 
 ROUTER = {"initial_backoff_s": 0.005, "max_backoff_s": 0.05}  # for the moment in which all replicas are starting
 
 
-def build(spec: EndpointSpec, *, draining: bool = False) -> Application:
+def build(spec: EndpointSpec) -> Application:
     """Build the application of an endpoint for `ray.serve.run`.
 
     Args:
         spec: settings of the endpoint. A model without a version is pinned to the newest one; with `name@champion` each
             replica follows promotions.
-        draining: whether the ingress refuses new requests. Deployed over a running application, it ends no request.
 
     Raises:
         TableError: no such model.
@@ -70,7 +71,6 @@ def build(spec: EndpointSpec, *, draining: bool = False) -> Application:
         # Of what overflows here, after 2048 slow connections per replica, Serve's proxy answers in plain text.
         max_queued_requests=INGRESS_ONGOING,
         backpressure_config={"status_code": 429, "retry_after_s": 1},
-        user_config={"draining": draining},
     )
     return ingress.bind(spec, media.bind(spec), encoder.bind(spec), explainer.bind(spec), jobs.bind(spec))
 
@@ -204,18 +204,18 @@ def running(spec: EndpointSpec, *, debug: bool = False) -> Iterator[str]:
         url = url_of(settings)
         _await_healthy(url)
         yield url
-        _drain(spec)
+        _drain(settings.request_seconds)
     finally:
         serve.delete(NAME)
         _disconnect()  # otherwise this process would reuse the client in its next Ray session
 
 
-def _drain(spec: EndpointSpec) -> None:
+def _drain(seconds: float) -> None:
     """Answer the requests in flight, and refuse others, while the route still exists."""
     from ray import serve
 
-    with suppress(Exception):  # a second signal, or a Ray that is gone: the endpoint ends anyway
-        serve.run(build(spec, draining=True), name=NAME, route_prefix="/")
+    with suppress(Exception):  # a Ray that is gone: the endpoint ends anyway
+        serve.get_app_handle(NAME).broadcast("drain").results(timeout_s=seconds)
 
 
 def url_of(settings: ServeSettings) -> str:

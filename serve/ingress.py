@@ -103,10 +103,9 @@ class Ingress:
         )
         return api(ApiConfig(self._spec.root, self._spec.settings.serve.max_upload_bytes), self._gate, backend)
 
-    async def reconfigure(self, config: dict[str, Any]) -> None:
-        """Drain this replica if the configuration says so: refuse new requests, and wait for those in flight."""
-        if config.get("draining"):
-            await self._gate.drain()
+    async def drain(self) -> None:
+        """Refuse new requests, and wait for those in flight."""
+        await self._gate.drain()
 
     async def _extract(self, draft: ScoreInput, model: LoadedModel) -> ExtractionResult:
         with _as_overloaded():

@@ -81,6 +81,8 @@ class ServeSettings(_Section):
     ssl_certfile: str | None = None  # HTTPS by Serve itself; both or neither
     ssl_keyfile: str | None = None
     metrics_port: int = Field(default=0, ge=0, le=65535, description="Prometheus port of this machine's Ray; 0: none")
+    # Off: HAProxy binds ports 8404 and 9101 on all interfaces, and turns a replica's 502, 503 and 504 into 500.
+    ha_proxy: bool = Field(default=False, description="HAProxy in front, in place of Serve's own proxy")
     log_folder: Path | None = Field(default=None, description="where logs are kept after the end; none: not kept")
     max_upload_bytes: PositiveInt = 256 << 20  # a video of 60 s at 30 Mbit/s; half of media.max_bytes
     max_bytes_in_flight: PositiveInt = 512 << 20  # two of the largest uploads, or dozens of usual ones of 5 to 20 MB

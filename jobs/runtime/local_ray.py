@@ -14,6 +14,7 @@ from pathlib import Path
 import viral
 from viral.errors import ViralError
 
+_METRICS = "RAY_enable_metrics_collection"
 LOCAL = {
     "RAY_USAGE_STATS_ENABLED": "0",
     # Ray Train: poll workers every 0.25 s (default 2 s), and start no process that watches for spot preemption. The
@@ -25,6 +26,10 @@ LOCAL = {
     # Look for new logs once per second, not ten times, which takes 1 % of a core all the time.
     "RAY_LOG_MONITOR_MANY_FILES_THRESHOLD": "0",
     "LOG_NAME_UPDATE_INTERVAL_S": "1",
+    # No metrics: each would be a port at all interfaces. The two with a fixed number cannot be bound, and stay closed.
+    _METRICS: "0",
+    "AUTOSCALER_METRIC_PORT": "-1",
+    "DASHBOARD_METRIC_PORT": "-1",
 }
 """Environment of a local Ray. The names are internal to Ray: checked against 2.60.0."""
 # Of 107 bytes for the path of a Unix socket, Ray and our folder take 86.
@@ -37,21 +42,28 @@ class SlowStartError(ViralError):
     """Ray did not start in time."""
 
 
-def start_local(folder: Path, *, debug: bool) -> None:
+def start_local(folder: Path, *, debug: bool, metrics_port: int = 0) -> None:
     """Start a Ray node, with its files in `folder`.
+
+    Args:
+        folder: for Ray's files.
+        debug: show Ray's own output.
+        metrics_port: port of Prometheus metrics, at all interfaces; 0: none.
 
     Raises:
         SlowStartError: it did not start in time, repeatedly.
     """
     for name, value in LOCAL.items():
         os.environ.setdefault(name, value)
+    if metrics_port:
+        os.environ[_METRICS] = "1"
     # Without a token, Ray would generate one and write it into the home directory.
     os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     _add_to_path()
     with _child_tmpdir(folder / "files"), isolated(folder):
         for attempt in range(1, STARTS + 1):
             try:
-                _init(folder, debug=debug)
+                _init(folder, debug=debug, metrics_port=metrics_port)
                 return
             except Exception as error:  # Ray raises it bare; any other is raised again
                 if _TOO_SLOW not in str(error):
@@ -62,7 +74,7 @@ def start_local(folder: Path, *, debug: bool) -> None:
                     ) from error
 
 
-def _init(folder: Path, *, debug: bool) -> None:
+def _init(folder: Path, *, debug: bool, metrics_port: int) -> None:
     import ray
 
     ray.init(
@@ -70,6 +82,7 @@ def _init(folder: Path, *, debug: bool) -> None:
         include_dashboard=False,
         object_store_memory=OBJECT_STORE_BYTES,
         _temp_dir=str(folder),  # not RAY_TMPDIR: the variable would outlive the session
+        _metrics_export_port=metrics_port or None,
         log_to_driver=debug,
         logging_level=logging.INFO if debug else logging.ERROR,
     )

@@ -74,8 +74,12 @@ def session(address: str | None = None, *, debug: bool = False) -> Iterator[None
             yield
 
 
-def connect() -> None:
-    """Start Ray, or connect to it, unless the open session has done so."""
+def connect(*, metrics_port: int = 0) -> None:
+    """Start Ray, or connect to it, unless the open session has done so.
+
+    Args:
+        metrics_port: port of Prometheus metrics of a Ray that is started; 0: none.
+    """
     if _is_connected():
         return
     assert _sessions, "open a session first"
@@ -91,7 +95,7 @@ def connect() -> None:
     opened.stack.callback(ray.shutdown)
     opened.stack.callback(_await_executors)
     opened.stack.push(_release_frames)
-    _connect(opened.target, folder, debug=opened.debug)
+    _connect(opened.target, folder, debug=opened.debug, metrics_port=metrics_port)
     _silence_ray(debug=opened.debug)
 
 
@@ -121,7 +125,7 @@ def _socket_base() -> Path | None:
     return Path("/tmp")  # noqa: S108 - as above
 
 
-def _connect(target: str | None, folder: Path, *, debug: bool) -> None:
+def _connect(target: str | None, folder: Path, *, debug: bool, metrics_port: int) -> None:
     import ray
 
     level = logging.INFO if debug else logging.ERROR
@@ -133,7 +137,7 @@ def _connect(target: str | None, folder: Path, *, debug: bool) -> None:
         except (OSError, ValueError) as error:
             raise ConfigError(f"no Ray cluster answers at {target}: {one_line(error)}") from error
         return
-    start_local(folder, debug=debug)
+    start_local(folder, debug=debug, metrics_port=metrics_port)
 
 
 def _check_reachable(target: str | None) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import multiprocessing
+import os
 import resource
 import time
 from collections import Counter
@@ -23,9 +24,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from fastapi import FastAPI, Request
 
 from jobs.runtime.session import connect, session
-from serve.endpoint import free_port, running
+from serve.endpoint import HA_PROXY, free_port, running
 from serve.settings import EndpointSpec
 from viral.config import ServeSettings, Settings
 from viral.extractors.extractor import Context
@@ -157,7 +159,6 @@ def vectors(scorer: Scorer, rows: int) -> tuple[dict[str, Any], bytes]:
 @contextmanager
 def echo(url: str) -> Iterator[str]:
     """A bare FastAPI deployment behind the same proxy."""
-    from fastapi import FastAPI, Request
     from ray import serve
 
     app = FastAPI()
@@ -235,7 +236,10 @@ def main() -> None:
     parser.add_argument("--model", default="fusion")
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--overload", action="store_true")
+    parser.add_argument("--ha-proxy", action="store_true", help="HAProxy in place of Serve's own proxy")
     options = parser.parse_args()
+    if options.ha_proxy:
+        os.environ.update(HA_PROXY)
     store = Store.open(str(options.root))
     videos = sorted((options.root / "videos").glob("*.mp4"))[:8]
     base = loops(store, options.model, videos, options.seconds)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -69,6 +70,32 @@ def test_it_serves_until_it_is_told_to_stop(
         out, err = process.communicate(timeout=ENDS_WITHIN)
         assert process.returncode == 0
     assert out == ""
+    assert err == ""
+    assert_nothing_left(temporary, processes)
+
+
+def test_what_is_asked_before_the_end_is_answered(
+    root: Path, clip: Path, temporary: Path, processes: Callable[..., list[int]]
+) -> None:
+    """Also a slow request; a new one is refused in the meantime."""
+    with started(root, temporary) as process, ThreadPoolExecutor(1) as pool:
+        assert process.stdout
+        url = process.stdout.readline().split()[3]
+        httpx.post(f"{url}/v1/score", files={"file": clip.read_bytes()}, timeout=30, trust_env=False)
+        (decoder,) = processes(b"viral.media.child")
+        os.kill(decoder, signal.SIGSTOP)
+        content = clip.read_bytes() + b"another"
+        slow = pool.submit(httpx.post, f"{url}/v1/score", files={"file": content}, timeout=60, trust_env=False)
+        time.sleep(1)
+        process.send_signal(signal.SIGTERM)
+        time.sleep(1)
+        late = httpx.post(f"{url}/v1/score", json={"caption": "a"}, timeout=30, trust_env=False)
+        assert (late.status_code, late.json()["reason"]) == (503, "draining")
+        assert not slow.done()
+        os.kill(decoder, signal.SIGCONT)
+        assert slow.result().status_code == 200
+        _, err = process.communicate(timeout=ENDS_WITHIN)
+        assert process.returncode == 0
     assert err == ""
     assert_nothing_left(temporary, processes)
 
