@@ -61,10 +61,10 @@ class AllowedFolders:
             ConfigError: no file there that may be read; the message does not tell whether one exists elsewhere.
         """
         for folder in self.folders:
-            path = _resolved(folder / name)
+            path = _resolve_file(folder / name)
             if path is None or not self._allows(path):
                 continue
-            with _opened(path) as file:
+            with _open(path) as file:
                 # What was opened, whatever links were changed in the meantime.
                 if self._allows(Path(f"/proc/self/fd/{file.fileno()}").resolve()):
                     yield file
@@ -76,7 +76,7 @@ class AllowedFolders:
         return any(path.is_relative_to(folder) for folder in self.folders)
 
 
-def _resolved(path: Path) -> Path | None:
+def _resolve_file(path: Path) -> Path | None:
     try:
         path = path.resolve(strict=True)
         return path if stat.S_ISREG(path.stat().st_mode) else None
@@ -84,7 +84,7 @@ def _resolved(path: Path) -> Path | None:
         return None
 
 
-def _opened(path: Path) -> BinaryIO:
+def _open(path: Path) -> BinaryIO:
     try:
         return os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
     except OSError as error:
@@ -97,7 +97,7 @@ class EndpointTools:
     def __init__(self, client: AsyncClient, folders: AllowedFolders) -> None:
         self.client, self.folders = client, folders
 
-    def of_one_draft(self, method: Callable[..., Awaitable[EndpointScore]]) -> Tool:
+    def draft_tool(self, method: Callable[..., Awaitable[EndpointScore]]) -> Tool:
         """Return the tool for a method of the client that takes one draft."""
 
         async def tool(
@@ -168,21 +168,21 @@ def build_server(url: str, folders: Sequence[str]) -> MCPServer[AsyncClient]:
     client = AsyncClient(url)
 
     @asynccontextmanager
-    async def connected(_: MCPServer[AsyncClient]) -> AsyncIterator[AsyncClient]:
+    async def lifespan(_: MCPServer[AsyncClient]) -> AsyncIterator[AsyncClient]:
         async with client:
             yield client
 
     server = MCPServer(
-        "viral", instructions=INSTRUCTIONS, version=viral.__version__, lifespan=connected, log_level="WARNING"
+        "viral", instructions=INSTRUCTIONS, version=viral.__version__, lifespan=lifespan, log_level="WARNING"
     )
-    tools, changes_nothing = EndpointTools(client, AllowedFolders(folders)), ToolAnnotations(read_only_hint=True)
-    score, explain = tools.of_one_draft(client.score), tools.of_one_draft(client.explain)
+    tools, read_only = EndpointTools(client, AllowedFolders(folders)), ToolAnnotations(read_only_hint=True)
+    score, explain = tools.draft_tool(client.score), tools.draft_tool(client.explain)
     for name, tool, text in (
         ("score", score, SCORE),
         ("explain", explain, EXPLAIN),
         ("compare", tools.compare, COMPARE),
     ):
-        server.add_tool(_with_tool_errors(tool), name=name, description=text, annotations=changes_nothing)
+        server.add_tool(_with_tool_errors(tool), name=name, description=text, annotations=read_only)
     return server
 
 

@@ -151,8 +151,8 @@ def test_a_job_that_fails_or_takes_too_long(ask: Ask) -> None:
     with pytest.raises(EndpointError, match="the root has no space") as failed:
         ask("wait", "lost")
     assert failed.value.reason == "job_failed"
-    with pytest.raises(EndpointError, match=r"job j is not done after 0\.1 seconds") as late:
-        ask("wait", "j", timeout=0.1)
+    with pytest.raises(EndpointError, match=r"job j is not done after 0\.01 seconds") as late:
+        ask("wait", "j", timeout=0.01)
     assert late.value.reason == "deadline"
 
 

@@ -20,11 +20,11 @@ from viral.client.connection import (
     LOOKAHEAD,
     TIMEOUT_SECONDS,
     ProgressCallback,
+    build_request,
     check_concurrency,
     http_options,
     is_finished,
     is_not_ready,
-    opened_request,
     poll_pauses,
     read_answer,
 )
@@ -139,26 +139,27 @@ class AsyncClient:
         return self._send_many(requests, check_concurrency(concurrency), progress)
 
     async def _send_many(
-        self, requests: Sequence[EndpointCall[T]], concurrency: int, progress: ProgressCallback | None
-    ) -> AsyncGenerator[T | EndpointError, None]:
-        waiting, begun = iter(requests), deque[asyncio.Task[T | EndpointError]]()
+        self, requests: Sequence[EndpointCall[EndpointScore]], concurrency: int, progress: ProgressCallback | None
+    ) -> AsyncGenerator[EndpointScore | EndpointError, None]:
+        waiting, tasks = iter(requests), deque[asyncio.Task[EndpointScore | EndpointError]]()
         slots = asyncio.Semaphore(concurrency)
         try:
             for done in range(1, len(requests) + 1):
-                room = LOOKAHEAD * concurrency - len(begun)
-                outcomes = [self._outcome(call, slots) for call in islice(waiting, room)]
-                begun += map(asyncio.create_task, outcomes)
-                outcome = await begun[0]
-                begun.popleft()
+                room = LOOKAHEAD * concurrency - len(tasks)
+                tasks += [asyncio.create_task(self._outcome(call, slots)) for call in islice(waiting, room)]
+                outcome = await tasks[0]
+                tasks.popleft()
                 if progress:
                     progress(done, len(requests))
                 yield outcome
         finally:
-            for task in begun:
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(*begun, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _outcome(self, call: EndpointCall[T], slots: asyncio.Semaphore) -> T | EndpointError:
+    async def _outcome(
+        self, call: EndpointCall[EndpointScore], slots: asyncio.Semaphore
+    ) -> EndpointScore | EndpointError:
         async with slots:
             try:
                 return await self._send(call)
@@ -174,7 +175,7 @@ class AsyncClient:
                 await asyncio.sleep(attempts.pause(error))
 
     async def _attempt(self, call: EndpointCall[T], attempts: Attempts) -> T:
-        with attempts.translated(), opened_request(self._http, call, attempts) as request:
+        with attempts.translated(), build_request(self._http, call, attempts) as request:
             async with asyncio.timeout(attempts.remaining()):
                 response = await self._http.send(request, stream=True)
                 try:

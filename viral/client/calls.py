@@ -82,9 +82,9 @@ def score_call(
     def read(body: bytes) -> EndpointScore:
         return read_score(read_json(body))
 
-    fields = context_fields(context) | given(model=model)
+    fields = context_fields(context) | without_none(model=model)
     if file is None:
-        return EndpointCall(path, read, **json_body(fields | given(uri=uri)))
+        return EndpointCall(path, read, **json_body(fields | without_none(uri=uri)))
     if uri is not None:
         raise ConfigError("a draft has a file or a uri, not both")
     return EndpointCall(path, read, form=form_of(fields), uploads=(video_upload(file),))
@@ -103,7 +103,7 @@ def compare_call(
     """Compare drafts. Files are sent under numbers, so that their paths stay here; answers name them as given."""
     if bool(files) == bool(uris):
         raise ConfigError("compare takes files or uris")
-    fields = context_fields(context) | given(model=model)
+    fields = context_fields(context) | without_none(model=model)
     if uris:
         read = _ranking_reader({uri: uri for uri in uris})
         return EndpointCall("/v1/compare", read, **json_body(fields | {"uris": list(uris)}))
@@ -134,7 +134,7 @@ def features_call(
     def read(body: bytes) -> list[EndpointScore | None]:
         return [read_optional_score(score) for score in read_json(body)["scores"]]
 
-    return EndpointCall("/v1/score/features", read, **json_body({"vectors": rows} | given(model=model)))
+    return EndpointCall("/v1/score/features", read, **json_body({"vectors": rows} | without_none(model=model)))
 
 
 def _floats(vector: Any) -> list[float]:
@@ -153,7 +153,7 @@ def table_call(table: pa.Table, model: str | None) -> EndpointCall[pa.Table]:
         lambda body: pa.ipc.open_stream(body).read_all(),
         content=sink.getvalue().to_pybytes(),
         content_type=ARROW,
-        params=given(model=model),
+        params=without_none(model=model),
     )
 
 
@@ -163,7 +163,7 @@ def posts_call(post_ids: Sequence[str], model: str | None) -> EndpointCall[dict[
     def read(body: bytes) -> dict[str, EndpointScore | None]:
         return {post: read_optional_score(score) for post, score in read_json(body)["scores"].items()}
 
-    return EndpointCall("/v1/score/posts", read, **json_body({"post_ids": list(post_ids)} | given(model=model)))
+    return EndpointCall("/v1/score/posts", read, **json_body({"post_ids": list(post_ids)} | without_none(model=model)))
 
 
 def batch_call(drafts: Sequence[DraftFields], model: str | None) -> EndpointCall[EndpointJob]:
@@ -174,8 +174,8 @@ def batch_call(drafts: Sequence[DraftFields], model: str | None) -> EndpointCall
         file, uri, its_model = (context.pop(name, None) for name in ("file", "uri", "model"))
         if file is not None or its_model is not None:
             raise ConfigError("a draft of score_batch has a uri and its context: upload files with score_many")
-        rows.append(context_fields(context) | given(uri=uri))
-    return EndpointCall("/v1/score/batch", _read_job, **json_body({"drafts": rows} | given(model=model)))
+        rows.append(context_fields(context) | without_none(uri=uri))
+    return EndpointCall("/v1/score/batch", _read_job, **json_body({"drafts": rows} | without_none(model=model)))
 
 
 def job_call(job_id: str) -> EndpointCall[EndpointJob]:
@@ -209,7 +209,7 @@ def context_fields(context: Mapping[str, Any]) -> dict[str, Any]:
     unknown = sorted(set(context) - CONTEXT)
     if unknown:
         raise ConfigError(f"a draft has no field {unknown[0]}: it has {', '.join(sorted(CONTEXT))}")
-    fields = given(**context)
+    fields = without_none(**context)
     if isinstance(fields.get("posted_at"), datetime):
         fields["posted_at"] = fields["posted_at"].isoformat()
     for name in ("hashtags", "author_views"):
@@ -220,7 +220,7 @@ def context_fields(context: Mapping[str, Any]) -> dict[str, Any]:
     return fields
 
 
-def given(**fields: Any) -> dict[str, Any]:
+def without_none(**fields: Any) -> dict[str, Any]:
     """Return the fields that are not None."""
     return {name: value for name, value in fields.items() if value is not None}
 

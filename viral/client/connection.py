@@ -50,7 +50,7 @@ def http_options(url: str, api_key: str | None) -> dict[str, Any]:
 
 
 @contextmanager
-def opened_request(
+def build_request(
     http: httpx.Client | httpx.AsyncClient, call: EndpointCall[Any], attempts: Attempts
 ) -> Iterator[httpx.Request]:
     """Build the request of one attempt, with its files open from their start.

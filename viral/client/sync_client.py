@@ -21,11 +21,11 @@ from viral.client.connection import (
     LOOKAHEAD,
     TIMEOUT_SECONDS,
     ProgressCallback,
+    build_request,
     check_concurrency,
     http_options,
     is_finished,
     is_not_ready,
-    opened_request,
     poll_pauses,
     read_answer,
 )
@@ -184,22 +184,22 @@ class Client:
         return self._send_many(requests, check_concurrency(concurrency), progress)
 
     def _send_many(
-        self, requests: Sequence[EndpointCall[T]], concurrency: int, progress: ProgressCallback | None
-    ) -> Generator[T | EndpointError, None, None]:
-        waiting, begun = iter(requests), deque[Future[T | EndpointError]]()
+        self, requests: Sequence[EndpointCall[EndpointScore]], concurrency: int, progress: ProgressCallback | None
+    ) -> Generator[EndpointScore | EndpointError, None, None]:
+        waiting, futures = iter(requests), deque[Future[EndpointScore | EndpointError]]()
         pool = ThreadPoolExecutor(concurrency)
         try:
             for done in range(1, len(requests) + 1):
-                room = LOOKAHEAD * concurrency - len(begun)
-                begun += [pool.submit(self._outcome, call) for call in islice(waiting, room)]
-                outcome = begun.popleft().result()
+                room = LOOKAHEAD * concurrency - len(futures)
+                futures += [pool.submit(self._outcome, call) for call in islice(waiting, room)]
+                outcome = futures.popleft().result()
                 if progress:
                     progress(done, len(requests))
                 yield outcome
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def _outcome(self, call: EndpointCall[T]) -> T | EndpointError:
+    def _outcome(self, call: EndpointCall[EndpointScore]) -> EndpointScore | EndpointError:
         try:
             return self._send(call)
         except EndpointError as error:
@@ -214,7 +214,7 @@ class Client:
                 time.sleep(attempts.pause(error))
 
     def _attempt(self, call: EndpointCall[T], attempts: Attempts) -> T:
-        with attempts.translated(), opened_request(self._http, call, attempts) as request:
+        with attempts.translated(), build_request(self._http, call, attempts) as request:
             response = self._http.send(request, stream=True)
             try:
                 chunks = []

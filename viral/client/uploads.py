@@ -35,7 +35,7 @@ class VideoUpload:
         if isinstance(self.source, bytes):
             yield UploadReader(io.BytesIO(self.source), 0, attempts)
         elif isinstance(self.source, str | os.PathLike):
-            with _opened(self.source) as file:
+            with _open(self.source) as file:
                 yield UploadReader(file, 0, attempts)
         else:
             yield UploadReader(self.source, self.start, attempts)
@@ -66,9 +66,9 @@ class UploadReader:
             EndpointError: the deadline has passed, or the file has become shorter.
         """
         self._attempts.remaining()
-        wanted = min(size, self._size - self._position)  # a file that grows was announced with its length
-        chunk = self._file.read(wanted)
-        if len(chunk) < wanted:
+        count = min(size, self._size - self._position)  # a file that grows was announced with its length
+        chunk = self._file.read(count)
+        if len(chunk) < count:
             raise EndpointError("the file became shorter while it was sent", reason=ReadError.reason)
         self._position += len(chunk)
         return chunk
@@ -100,7 +100,7 @@ def _text_name(path: str | os.PathLike[str]) -> str:
 
 
 @contextmanager
-def _opened(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+def _open(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     try:
         file = Path(path).expanduser().open("rb")
     except OSError as error:
