@@ -24,6 +24,7 @@ COMMANDS = {
     "score": ("jobs.score", "Score files, or all posts of a feature table."),
     "explain": ("jobs.explain", "Explain a score, or rank several drafts."),
     "serve": ("cluster.serve", "Serve a model over HTTP (POST /v1/score)."),
+    "mcp": ("cluster.mcp", "Give an assistant the tools of an endpoint (MCP)."),
     "sounds": ("jobs.sounds", "Derive a root of sounds from the posts."),
     "status": ("jobs.status", "Show current and past runs."),
     "weights": ("viral.weights.command", "List, download or import pretrained weights."),

@@ -8,14 +8,16 @@ from functools import partial
 
 import click
 import pyarrow as pa
+from click.core import ParameterSource
 
 from jobs.runtime.buckets import map_buckets
 from jobs.runtime.options import draft_options, resolve_feature_set
 from jobs.runtime.session import session
+from jobs.scoring.endpoint import score_by_endpoint
 from jobs.scoring.files import photo_set_draft, score_files, video_drafts
 from jobs.scoring.loaded import loaded_scorer, prediction_row
 from viral.console.commands import execute
-from viral.console.options import ray_options, root_options
+from viral.console.options import optional_root_options, ray_options
 from viral.console.output import print_summary
 from viral.datasets.streams import from_table
 from viral.errors import ConfigError, TableError
@@ -30,6 +32,8 @@ from viral.tables.bucketed import BucketedTable, log2_buckets_for
 from viral.tables.places import predictions_prefix
 from viral.tables.run_log import record_run
 from viral.tables.schemas import PREDICTIONS
+
+DEFAULT_MODEL = "fusion"  # the name that `viral train fusion` gives
 
 
 @dataclass
@@ -93,7 +97,8 @@ class _ScoreBucket:
 
 @click.command()
 @click.argument("files", nargs=-1)
-@click.option("--model", default="fusion", show_default=True, help="NAME, NAME/VERSION or NAME@champion.")
+@click.option("--model", help="NAME, NAME/VERSION or NAME@champion; default: fusion, or the endpoint's first model.")
+@click.option("--endpoint", metavar="URL", help="Score FILES by the endpoint at this address, and not in this process.")
 @click.option("--all", "all_posts", is_flag=True, help="Score all posts of the model's feature table.")
 @click.option("--photos", is_flag=True, help="FILES are the slides of one photo set, in order.")
 @click.option("--sound", metavar="FILE", help="With --photos: the sound of the photo set.")
@@ -108,10 +113,11 @@ class _ScoreBucket:
 )
 @draft_options
 @ray_options
-@root_options
+@optional_root_options
 def command(
     files: tuple[str, ...],
-    model: str,
+    model: str | None,
+    endpoint: str | None,
     all_posts: bool,
     photos: bool,
     sound: str | None,
@@ -119,13 +125,19 @@ def command(
     weights: str | None,
     views: tuple[int, ...],
     context: Context,
-    root: str,
+    root: str | None,
     address: str | None,
     as_json: bool,
     debug: bool,
 ) -> None:
     """Score FILES, or with --all every post that has features."""
-    store = Store.open(root)
+    if endpoint is not None:
+        _check_endpoint_options(files)
+        score_by_endpoint(endpoint, model, files, context, views, as_json=as_json)
+        return
+    if root is None:
+        raise click.MissingParameter(param_hint="'--root'", param_type="option")
+    store, model = Store.open(root), model or DEFAULT_MODEL
     if all_posts == bool(files):
         raise ConfigError("name FILES to score, or --all for the posts of the root")
     if (all_posts and photos) or (sound and not photos):
@@ -137,6 +149,17 @@ def command(
         return
     drafts = [photo_set_draft(files, sound, context)] if photos else video_drafts(files, context)
     score_files(store, model, drafts, views, as_json=as_json)
+
+
+def _check_endpoint_options(files: tuple[str, ...]) -> None:
+    """Raise ConfigError for options that say something about this process, or without FILES."""
+    call = click.get_current_context()
+    for name in ("all_posts", "photos", "sound", "feature_set", "weights", "address", "root"):
+        if call.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            option = next(parameter.opts[0] for parameter in call.command.params if parameter.name == name)
+            raise ConfigError(f"{option} does not go with --endpoint, which scores video files: leave one out")
+    if not files:
+        raise ConfigError("name FILES to score by the endpoint")
 
 
 if __name__ == "__main__":

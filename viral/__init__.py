@@ -9,6 +9,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from viral.client.async_client import AsyncClient
+    from viral.client.sync_client import Client
+    from viral.errors import EndpointError
     from viral.extractors.feature_set import FeatureSet
     from viral.features.feature_table import load_features
     from viral.registry.registry import Registry
@@ -18,6 +21,9 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "AsyncClient",
+    "Client",
+    "EndpointError",
     "FeatureSet",
     "Registry",
     "Scorer",
@@ -29,6 +35,9 @@ __all__ = [
 ]
 
 _MODULES = {
+    "AsyncClient": "client.async_client",
+    "Client": "client.sync_client",
+    "EndpointError": "errors",
     "FeatureSet": "extractors.feature_set",
     "Registry": "registry.registry",
     "Scorer": "scoring.scorer",

@@ -15,7 +15,12 @@ from viral.errors import ConfigError
 
 DEFAULT_FILE = "viral.yaml"
 PREFIX, DELIMITER = "VIRAL_", "__"
-OTHER_VARIABLES = ("VIRAL_ROOT", "VIRAL_API_KEY", "VIRAL_WEIGHTS")  # read by commands, not by `Settings`
+OTHER_VARIABLES = (
+    "VIRAL_ROOT",
+    "VIRAL_API_KEY",
+    "VIRAL_ENDPOINT",
+    "VIRAL_WEIGHTS",
+)  # read by commands, not by `Settings`
 _SIMILARITY = 0.85  # of names that differ by a letter or two: 1 for equal ones
 
 

@@ -10,6 +10,7 @@ ViralError
 │   ├── LeakError               a model has seen its test data
 │   └── WeightsError            pretrained weights are missing
 ├── StorageError                reading or writing the root failed (no space, no access, no response)
+├── EndpointError               a request to a scoring endpoint failed; has `status`, `reason` and `detail`
 ├── FetchError                  one URL cannot be fetched; stored as a row of `fetches` with `reason`
 │   ├── BadAddressError         bad_address
 │   ├── HostNotAllowedError     host_not_allowed
@@ -74,6 +75,26 @@ class WeightsError(UsageError):
 
 class StorageError(ViralError):
     """Reading or writing the root failed: no space, no access, or no response."""
+
+
+class EndpointError(ViralError):
+    """A request to a scoring endpoint failed.
+
+    Args:
+        detail: one line for people.
+        status: HTTP status of the answer; None without an answer.
+        reason: code for machines: that of the answer or, without one, of the client.
+        retry_after: seconds that the endpoint asks to wait before another try.
+    """
+
+    def __init__(
+        self, detail: str, *, status: int | None = None, reason: str = "", retry_after: float | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.detail, self.status, self.reason, self.retry_after = detail, status, reason, retry_after
+
+    def __str__(self) -> str:
+        return f"{self.detail} ({self.reason})" if self.reason else self.detail
 
 
 class FetchError(ViralError):

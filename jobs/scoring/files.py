@@ -48,9 +48,14 @@ def score_files(
                 failures.append(f"{features.post_id}: {error}")
                 continue
             score = compare_with_author(score, views) if views else score
-            click.echo(_to_json(features, score) if as_json else render_score(features, score))
+            print_score(features, score, as_json=as_json)
+    check_failures(failures, len(drafts))
+
+
+def check_failures(failures: Sequence[str], count: int) -> None:
+    """Raise UsageError if some of `count` files have no score; each failure names its file and the reason."""
     if failures:
-        raise UsageError(f"{len(failures)} of {len(drafts)} files have no score: {'; '.join(failures)}")
+        raise UsageError(f"{len(failures)} of {count} files have no score: {'; '.join(failures)}")
 
 
 def video_drafts(files: Sequence[str], context: Context) -> list[ExtractionRequest]:
@@ -68,6 +73,11 @@ def photo_set_draft(files: Sequence[str], sound: str | None, context: Context) -
 def uri_of(file: str) -> str:
     """Return the absolute path of a file given on a command line, or its `s3://` URI."""
     return file if file.startswith("s3://") else str(Path(file).expanduser().absolute())
+
+
+def print_score(features: ExtractionResult, score: Score, *, as_json: bool) -> None:
+    """Print the score of a file as text, or as a JSON object."""
+    click.echo(_to_json(features, score) if as_json else render_score(features, score))
 
 
 def _to_json(features: ExtractionResult, score: Score) -> str:
