@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from viral.tables.schemas import POSTS
+
 VIDEO = {
     "id": "7513039993741397256",
     "desc": "高铁 #china #中国高铁🚅 ",
@@ -50,6 +52,7 @@ def test_every_field_has_its_column(read_bytes):
         "kind": None,
         "slides": None,
         "subtitles": None,
+        **dict.fromkeys(POSTS.names[POSTS.names.index("subtitles_language") :]),
     }
 
 

@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 
+from viral.tables.schemas import POSTS
+
 INFO = {
     "id": "6748451240264420610",
     "title": "#jassmanak #lehanga",
@@ -60,6 +62,7 @@ def test_every_field_has_its_column(read_bytes):
         "kind": "video",
         "slides": None,
         "subtitles": None,
+        **dict.fromkeys(POSTS.names[POSTS.names.index("subtitles_language") :]),
     }
 
 
