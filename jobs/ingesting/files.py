@@ -136,7 +136,7 @@ def _add(found: FoundFiles, files: Iterable[tuple[str, int]], others: Iterable[s
     """Add files, and those of the others that lie beside them; return the rest."""
     found.files += files
     by_stem = {stem_of(file): file for file, _ in files if plain_name(file).endswith(SUFFIXES[JSON])}
-    rest = []
+    rest: list[str] = []
     for other in others:
         file = owner_of(other, by_stem)
         (found.beside.setdefault(file, []) if file else rest).append(other)

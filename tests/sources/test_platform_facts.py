@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from tests.sources.test_exporters import AWEME, INSTALOADER, RESEARCH, TIKWM, VIDEO, YOUTUBE
-from viral.tables.schemas import POSTS
+from viral.tables.schemas import PLATFORM_FACTS
 
-FACTS = POSTS.names[POSTS.names.index("subtitles_language") :]
+FACTS = tuple(name for name in PLATFORM_FACTS if name != "subtitles")
 GRAM: dict[str, Any] = INSTALOADER["node"]
 PYKTOK = {"video_id": "7106594312292453001", "video_timestamp": "2022-06-08T00:00:00", "video_diggcount": 1}
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from viral.tables.schemas import POSTS
+from viral.tables.schemas import PLATFORM_FACTS
 
 VIDEO = {
     "id": "7513039993741397256",
@@ -51,8 +51,7 @@ def test_every_field_has_its_column(read_bytes):
         "has_sound": None,
         "kind": None,
         "slides": None,
-        "subtitles": None,
-        **dict.fromkeys(POSTS.names[POSTS.names.index("subtitles_language") :]),
+        **dict.fromkeys(PLATFORM_FACTS),
     }
 
 

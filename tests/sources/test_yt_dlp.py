@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 
-from viral.tables.schemas import POSTS
+from viral.tables.schemas import PLATFORM_FACTS
 
 INFO = {
     "id": "6748451240264420610",
@@ -61,8 +61,7 @@ def test_every_field_has_its_column(read_bytes):
         "has_sound": None,
         "kind": "video",
         "slides": None,
-        "subtitles": None,
-        **dict.fromkeys(POSTS.names[POSTS.names.index("subtitles_language") :]),
+        **dict.fromkeys(PLATFORM_FACTS),
     }
 
 

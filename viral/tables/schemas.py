@@ -53,12 +53,15 @@ what the scrape says of the video's format; `subtitles` is the platform's transc
 `STORY` (a video), null if the scrape does not say; `slides` are the URIs of the pictures of a photo set, in order.
 `posted_at_from` says where an inexact `posted_at` is from: `FROM_ID`, `FROM_DAY` or `FROM_AGE`.
 
-The columns from `subtitles` on are what the platform says of the post, in its own words; null where the scrape does not
-say. `subtitles_language` is the language of the platform's subtitles, that of the speech if they are translated, too
-(`eng-US`); `sticker_texts` are the texts laid over the picture, `effects` the names, or else the identifiers, of its
-effects. `is_ad` is whether the platform was paid for it, `paid_partnership` whether the author was, `made_with_ai`
-whether it is labelled so, by its author or by the platform. `duet_of` and `stitch_of` are the identifiers of the post
-that it shows beside itself, or begins with. `location` is the place that it names, or else the country."""
+`PLATFORM_FACTS` are what the platform says of the post, in its own words; null where the scrape does not say.
+`subtitles_language` is the language of its subtitles, or that of the speech where there are several (`eng-US`).
+`sticker_texts` are the texts laid over the picture; `effects` are names, or else identifiers. `is_ad` is whether the
+platform was paid for the post, `paid_partnership` whether the author was, `made_with_ai` whether the author or the
+platform labelled it so. `duet_of` and `stitch_of` are identifiers of the post that it shows beside itself, or begins
+with. `location` is the place that it names, or else the country."""
+
+PLATFORM_FACTS = tuple(POSTS.names[POSTS.names.index("subtitles") :])
+"""The columns of a post that hold what the platform says of it."""
 
 FROM_ID, FROM_DAY, FROM_AGE = "id", "day", "age"
 """The time was taken from the identifier of the post; is a day without a time; was computed from an age in words."""
