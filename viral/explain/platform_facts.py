@@ -27,5 +27,6 @@ class PlatformFacts:
     @classmethod
     def from_row(cls, post: Mapping[str, Any]) -> PlatformFacts | None:
         """Take the facts from a row of the posts table; None if there are none."""
-        values = {name: tuple(post[name]) if isinstance(post[name], list) else post[name] for name in PLATFORM_FACTS}
+        values: dict[str, Any] = {name: post[name] for name in PLATFORM_FACTS}
+        values |= {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
         return cls(**values) if any(value is not None for value in values.values()) else None
