@@ -9,6 +9,7 @@ import click
 
 from jobs.runtime.options import draft_options
 from jobs.scoring.files import render_score, uri_of
+from jobs.scoring.stored_post import StoredPost, stored_post
 from viral.config import load
 from viral.console.commands import execute
 from viral.console.options import root_options
@@ -18,7 +19,7 @@ from viral.explain.drafts import rank
 from viral.explain.explanation import explain, to_json
 from viral.explain.text import lines
 from viral.explain.variants import Draft, Rescorer, Variant
-from viral.explain.whatif import CHANGES, Change, parse_change
+from viral.explain.whatif import CHANGES, parse_change
 from viral.extractors.extractor import Context
 from viral.features.pipeline import Pipeline
 from viral.scoring.scorer import Score, Scorer
@@ -30,7 +31,7 @@ def explain_file(
     model: str,
     file: str,
     context: Context,
-    changes: list[Change] | None,
+    specs: tuple[str, ...] = (),
     *,
     author_id: str | None = None,
     as_json: bool,
@@ -41,8 +42,28 @@ def explain_file(
         UsageError: the file cannot be scored, or a change does not fit it.
     """
     scorer = Scorer.load(store, model)
+    _explain(store, scorer, file, StoredPost(Draft(uri_of(file), context, author_id)), specs, as_json=as_json)
+
+
+def explain_post(store: Store, model: str, post_id: str, specs: tuple[str, ...] = (), *, as_json: bool) -> None:
+    """Print the score of one post of the table with its explanation, and what the platform says of the post.
+
+    Raises:
+        UsageError: there is no such post, it has no stored video, or it cannot be scored.
+    """
+    scorer = Scorer.load(store, model)
+    post = stored_post(store, scorer.feature_set, post_id)
+    _explain(store, scorer, post_id, post, specs, as_json=as_json)
+
+
+def _explain(
+    store: Store, scorer: Scorer, file: str, post: StoredPost, specs: tuple[str, ...], *, as_json: bool
+) -> None:
+    changes = [parse_change(spec, post.draft.context) for spec in specs] if specs else None
     with Pipeline(scorer.feature_set, store, load()) as pipeline:
-        explanation = explain(Rescorer(pipeline, scorer), Draft(uri_of(file), context, author_id), changes)
+        explanation = explain(Rescorer(pipeline, scorer), post.draft, changes)
+    if post.facts is not None:
+        explanation = replace(explanation, sections={"platform": post.facts, **explanation.sections})
     features, score = explanation.features, explanation.score
     if as_json:
         result = {"file": file, "status": features.status, "detail": features.detail, **score.to_dict()}
@@ -76,7 +97,8 @@ def rank_files(store: Store, model: str, files: tuple[str, ...], context: Contex
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True)
+@click.argument("files", nargs=-1)
+@click.option("--post", "post_id", metavar="ID", help="A post of the table, in place of FILE: all is known of it.")
 @click.option("--model", default="fusion", show_default=True, help="NAME, NAME/VERSION or NAME@champion.")
 @click.option(
     "--what-if",
@@ -90,6 +112,7 @@ def rank_files(store: Store, model: str, files: tuple[str, ...], context: Contex
 @root_options
 def command(
     files: tuple[str, ...],
+    post_id: str | None,
     model: str,
     specs: tuple[str, ...],
     author_id: str | None,
@@ -101,6 +124,13 @@ def command(
     """Explain the score of one FILE: hook curve, segments, what-if; or rank several by the same author."""
     del debug  # common to all commands; unused here
     store = Store.open(root)
+    if post_id is None and not files:
+        raise ConfigError("name a FILE, or a post of the table (--post)")
+    if post_id is not None:
+        if files or author_id or context != Context():
+            raise ConfigError("--post takes its video, caption and the rest from the table: leave out FILE and options")
+        explain_post(store, model, post_id, specs, as_json=as_json)
+        return
     if len(set(files)) < len(files):
         raise ConfigError("a FILE is named twice")
     if len(files) > 1 and specs:
@@ -108,8 +138,7 @@ def command(
     if len(files) > 1:
         rank_files(store, model, files, context, as_json=as_json)
         return
-    changes = [parse_change(spec, context) for spec in specs] if specs else None
-    explain_file(store, model, files[0], context, changes, author_id=author_id, as_json=as_json)
+    explain_file(store, model, files[0], context, specs, author_id=author_id, as_json=as_json)
 
 
 if __name__ == "__main__":

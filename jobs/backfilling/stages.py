@@ -27,7 +27,7 @@ from viral.tables.schemas import PHOTOS
 
 POST_COLUMNS = (
     *("post_id", "video_uri", "has_sound", "kind", "slides", "sound_uri", "caption", "hashtags"),
-    *("posted_at", "author_followers", "sound_original", "subtitles"),
+    *("posted_at", "author_followers", "sound_original", "subtitles", "sticker_texts"),
 )
 
 
@@ -156,6 +156,7 @@ def extraction_request(post: dict[str, Any]) -> ExtractionRequest:
         sound_posts_before=post.get("sound_posts_before"),
         sound_uses_before=post.get("sound_uses_before"),
         subtitles=post.get("subtitles"),
+        sticker_texts=tuple(post.get("sticker_texts") or ()) or None,
     )
     return ExtractionRequest(
         post["post_id"],

@@ -11,6 +11,7 @@ from jobs.ingesting.source import IngestSource, first_rows
 from viral.console.output import to_json
 from viral.sources import shipped_maps
 from viral.sources.checks import list_warnings
+from viral.tables.schemas import POSTS
 
 
 def print_first_rows(source: IngestSource, count: int, *, as_json: bool) -> None:
@@ -27,8 +28,9 @@ def print_first_rows(source: IngestSource, count: int, *, as_json: bool) -> None
         click.echo(to_json({"maps": maps, "posts": texts, "rejects": rejects, "warnings": warnings}))
         return
     click.echo(f"read with {', '.join(maps)}; nothing is stored")
+    width = max(map(len, POSTS.names))
     for post in texts:
-        click.echo("\n" + "\n".join(f"{name:<16}  {value}" for name, value in post.items() if value is not None))
+        click.echo("\n" + "\n".join(f"{name:<{width}}  {value}" for name, value in post.items() if value is not None))
     for reject in rejects:
         click.echo(f"\nrejected: row {reject['row']} of {reject['file']}: {reject['reason']}")
     for warning in warnings:

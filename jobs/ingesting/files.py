@@ -5,42 +5,41 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path, PurePosixPath
 
 from viral.errors import SourceError, StorageError
 from viral.sources import YT_DLP
+from viral.sources.beside import MEDIA_SUFFIXES, VIDEO_SUFFIXES, in_order, owner_of, stem_of
 from viral.sources.opened import JSON, SUFFIXES, plain_name
 from viral.sources.reading import is_info_file
-from viral.sources.yt_dlp import stem_of
 from viral.storage import s3
 from viral.storage.store import Store, one_line
 
 GROUP_BYTES, GROUP_FILES = 16 << 20, 1000  # of scraped data that a task parses: some seconds of work
 _INSTALOADER = "instaloader"
-# Videos as yt-dlp writes them, the usual ones first.
-_VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".mov", ".m4v", ".avi", ".flv", ".3gp", ".ts")
 
 
 @dataclass
 class FoundFiles:
-    """Files to read with their sizes in bytes, the videos beside info files, and the other files by suffix.
+    """Files to read with their sizes in bytes, the videos and pictures beside those of one post, the others by suffix.
 
     `named` are the files that the user named, not those of a folder.
     """
 
     files: list[tuple[str, int]] = field(default_factory=list)
     named: set[str] = field(default_factory=set)
-    videos: dict[str, list[str]] = field(default_factory=dict)
+    beside: dict[str, list[str]] = field(default_factory=dict)
     ignored: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True)
 class FileGroup:
-    """Files that one task parses, the videos beside them, and those that the user named."""
+    """Files that one task parses, the videos and pictures beside them, and those that the user named."""
 
     number: int
     files: tuple[str, ...]
-    videos: dict[str, list[str]]
+    beside: dict[str, list[str]]
     named: frozenset[str] = frozenset()
 
 
@@ -64,8 +63,7 @@ def find_files(kind: str | None, names: Sequence[str]) -> FoundFiles:
             _add_s3(found, kind, name.rstrip("/"))
         else:
             _add_local(found, kind, Path(name).expanduser().absolute())
-    for videos in found.videos.values():
-        videos.sort(key=lambda video: _VIDEO_SUFFIXES.index(PurePosixPath(video).suffix.lower()))
+    found.beside = {file: in_order(media) for file, media in found.beside.items()}
     if not found.files:
         other = f", only {', '.join(f'{count} {suffix}' for suffix, count in found.ignored.items())}"
         raise SourceError(
@@ -89,7 +87,7 @@ def group_files(found: FoundFiles) -> list[FileGroup]:
         FileGroup(
             number,
             tuple(group),
-            {file: found.videos[file] for file in group if file in found.videos},
+            {file: found.beside[file] for file in group if file in found.beside},
             frozenset(found.named.intersection(group)),
         )
         for number, group in enumerate(groups)
@@ -98,15 +96,9 @@ def group_files(found: FoundFiles) -> list[FileGroup]:
 
 def _add_local(found: FoundFiles, kind: str | None, path: Path) -> None:
     if path.is_file():
-        stem = stem_of(str(path))
-        suffixes = (
-            [each for suffix in _VIDEO_SUFFIXES for each in (suffix, suffix.upper())]
-            if _beside(kind, str(path))
-            else []
-        )
-        beside = [f"{stem}{suffix}" for suffix in suffixes]  # not by a listing: many files may be named
         found.named.add(str(path))
-        _add(found, [(str(path), path.stat().st_size)], [video for video in beside if Path(video).is_file()])
+        beside = _local_beside(stem_of(str(path))) if plain_name(str(path)).endswith(".json") else []
+        _add(found, [(str(path), path.stat().st_size)], beside)
     elif path.is_dir():
         _add_folder(found, kind, str(path))
     else:
@@ -122,7 +114,8 @@ def _add_s3(found: FoundFiles, kind: str | None, uri: str) -> None:
             _add_folder(found, kind, uri)
             return
         folder, _, name = uri.rpartition("/")
-        beside = Store(folder).objects("", stem_of(name)) if _beside(kind, name) else ()
+        one_post = kind in (YT_DLP, _INSTALOADER) or is_info_file(name)  # other names may begin a thousand keys
+        beside = Store(folder).objects("", stem_of(name)) if one_post else ()
         found.named.add(uri)
         _add(found, [(uri, file.size)], [f"{folder}/{info.key}" for info in beside])
     except (BotoCoreError, ClientError, StorageError) as error:
@@ -135,24 +128,34 @@ def _add_folder(found: FoundFiles, kind: str | None, folder: str) -> None:
     files = [(file, size) for file, size in infos if plain_name(file).endswith(suffixes_of(kind))]
     names = {file for file, _ in files}
     others = [file for file, _ in infos if file not in names]
-    found.ignored.update(_suffix(file) for file in others if not file.lower().endswith(_VIDEO_SUFFIXES))
-    _add(found, files, others)
+    rest = _add(found, files, others)
+    found.ignored.update(_suffix(file) for file in rest if not file.lower().endswith(VIDEO_SUFFIXES))
 
 
-def _add(found: FoundFiles, files: Iterable[tuple[str, int]], others: Iterable[str]) -> None:
-    """Add files, and those of the others that are the videos of info files."""
+def _add(found: FoundFiles, files: Iterable[tuple[str, int]], others: Iterable[str]) -> list[str]:
+    """Add files, and those of the others that lie beside them; return the rest."""
     found.files += files
     by_stem = {stem_of(file): file for file, _ in files if plain_name(file).endswith(SUFFIXES[JSON])}
-    for video in others:
-        suffix = PurePosixPath(video).suffix
-        file = by_stem.get(video.removesuffix(suffix)) if suffix.lower() in _VIDEO_SUFFIXES else None
-        if file:
-            found.videos.setdefault(file, []).append(video)
+    rest: list[str] = []
+    for other in others:
+        file = owner_of(other, by_stem)
+        (found.beside.setdefault(file, []) if file else rest).append(other)
+    return rest
 
 
-def _beside(kind: str | None, name: str) -> bool:
-    """Whether a video may lie beside a file."""
-    return kind in (YT_DLP, _INSTALOADER) or is_info_file(name)
+def _local_beside(stem: str) -> list[str]:
+    """Videos and pictures beside a file, not by a listing of its folder: many files may be named."""
+    found = _existing(stem)
+    for number in count(1):
+        if not (slides := _existing(f"{stem}_{number}")):
+            break
+        found += slides
+    return found
+
+
+def _existing(stem: str) -> list[str]:
+    names = (f"{stem}{each}" for suffix in MEDIA_SUFFIXES for each in (suffix, suffix.upper()))
+    return [name for name in names if Path(name).is_file()]
 
 
 def _suffix(file: str) -> str:

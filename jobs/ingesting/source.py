@@ -109,7 +109,7 @@ def parse_group(source: IngestSource, group: FileGroup, batch_rows: int = BATCH_
     single = [file for file in files if _holds_one_post(source, file)]
     if single:
         one_post = source.source_map or shipped_maps()[YT_DLP]
-        yield from read_post_files(single, open_uri, one_post, videos=group.videos, settings=source.settings)
+        yield from read_post_files(single, open_uri, one_post, beside=group.beside, settings=source.settings)
     for file in files:
         if not _holds_one_post(source, file):
             yield from _parse_file(source, group, file, batch_rows)
@@ -135,6 +135,7 @@ def _parse_file(source: IngestSource, group: FileGroup, file: str, batch_rows: i
             settings=settings,
             file_format=known,
             base_uri=base,
+            beside=group.beside,
             batch_rows=batch_rows,
         )
     except SourceError as error:
@@ -153,7 +154,7 @@ def check_first(source: IngestSource, found: FoundFiles) -> None:
         if not is_utf8(file):
             continue
         try:
-            group = FileGroup(0, (file,), found.videos, frozenset([file]))
+            group = FileGroup(0, (file,), found.beside, frozenset([file]))
             batch = next(parse_group(source, group, _CHECKED_ROWS), None)
         except SourceError:
             if file in found.named or number == len(found.files) - 1:
@@ -171,7 +172,7 @@ def first_rows(source: IngestSource, found: FoundFiles, count: int) -> tuple[lis
     batches: list[ParsedBatch] = []
     rows, findings = 0, Findings()
     for file, _ in found.files:
-        group = FileGroup(0, (file,), found.videos, frozenset(found.named))
+        group = FileGroup(0, (file,), found.beside, frozenset(found.named))
         for batch in islice(parse_group(source, group, count), 1):
             batches.append(batch)
             findings += batch.findings

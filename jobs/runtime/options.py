@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import wraps
 from pathlib import Path
@@ -52,14 +53,16 @@ def draft_options(function: Callable[..., R]) -> Callable[..., R]:
         sound_original: bool | None,
         sound_posts: int | None,
         sound_uses: int | None,
+        sticker_texts: tuple[str, ...],
         **options: Any,
     ) -> R:
         utc = posted_at.replace(tzinfo=UTC) if posted_at else None
         context = Context(caption, hashtags or None, utc, author_followers, sound_original, sound_posts, sound_uses)
-        return function(context=context, **options)
+        return function(context=replace(context, sticker_texts=sticker_texts or None), **options)
 
     command: Callable[..., R] = with_context
     for option in (
+        click.option("--sticker-text", "sticker_texts", multiple=True, help="A text laid over the picture."),
         click.option("--sound-uses", type=click.IntRange(0), help="Posts on the whole platform that use the sound."),
         click.option("--sound-posts", type=click.IntRange(0), help="Posts in the root that use the sound."),
         click.option("--sound-original/--sound-reused", default=None),

@@ -5,10 +5,12 @@ import pytest
 from tests.explain.conftest import make_score
 from viral.explain.drafts import rank
 from viral.explain.hook import CurvePoint, HookCurve
+from viral.explain.platform_facts import PlatformFacts
 from viral.explain.segments import Segments, VideoSegment
 from viral.explain.text import WIDTH, bars, lines
 from viral.explain.whatif import WhatIf, WhatIfs
 from viral.scoring.pair_residuals import PairResiduals
+from viral.tables.schemas import PLATFORM_FACTS
 
 PAIRS = PairResiduals((-1.0, 0.0, 1.0), 100, True)
 
@@ -57,3 +59,15 @@ def test_bars_of_nothing_and_of_equals() -> None:
 def test_a_section_that_nobody_can_read_is_refused() -> None:
     with pytest.raises(NotImplementedError, match="type int has no text"):
         lines(3)
+
+
+def test_what_the_platform_says() -> None:
+    row = dict.fromkeys(PLATFORM_FACTS) | {"subtitles": "so this is it " * 50, "sticker_texts": ["wait", "now"]}
+    facts = PlatformFacts.from_row(row | {"is_ad": False, "made_with_ai": True})
+    title, subtitles, *rest = lines(facts)
+    assert title == "the platform's own words"
+    assert subtitles.startswith("  subtitles      so this is it so this")
+    assert subtitles.endswith(" …")
+    assert len(subtitles) < 220
+    assert rest == ["  sticker texts  wait · now", "  is ad          no", "  made with ai   yes"]
+    assert PlatformFacts.from_row(dict.fromkeys(PLATFORM_FACTS)) is None

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from click.testing import CliRunner, Result
 
 from jobs.explain import command
 from jobs.score import command as score_command
 from viral.explain import ASSOCIATIONS
+from viral.tables.places import posts_table
+from viral.tables.schemas import POSTS
 
 OPTIONS = (
     "--caption",
@@ -77,9 +81,34 @@ def test_several_files_are_ranked(flow: Any, videos: list[str]) -> None:
     ]
 
 
+def test_a_post_of_the_table_is_explained_with_what_the_platform_says(flow: Any) -> None:
+    table = posts_table(flow.store)
+    post = table.read().slice(0, 1).to_pylist()[0]
+    told = {"sticker_texts": ["wait for it", "now"], "is_ad": False, "scraped_at": datetime(2030, 1, 1, tzinfo=UTC)}
+    told = dict.fromkeys(POSTS.names) | {name: post[name] for name in ("post_id", "source")} | told
+    table.append(pa.Table.from_pylist([told], schema=POSTS), table.log2_buckets())
+    output = json.loads(run(flow, "--post", post["post_id"], "--what-if", "followers=5", "--json").stdout)
+    options = ("--caption", post["caption"], "--author-followers", str(post["author_followers"]))
+    options += ("--posted-at", f"{post['posted_at']:%Y-%m-%dT%H:%M:%S}")
+    options += ("--sound-original",) if post["sound_original"] else ("--sound-reused",)
+    options += tuple(f"--hashtag={tag}" for tag in post["hashtags"])
+    scored = json.loads(run(flow, post["video_uri"], *options, "--json", entry=score_command).stdout)
+    assert output["file"] == post["post_id"]
+    assert output["score"] == scored["score"]
+    facts = output["explanation"]["platform"]
+    assert {name: fact for name, fact in facts.items() if fact is not None} == {
+        "sticker_texts": ["wait for it", "now"],
+        "is_ad": False,
+    }
+    assert [change["said"] for change in output["explanation"]["what_if"]["tried"]] == ["followers=5"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ((), "name a FILE, or a post"),
+        (("--post", "none"), "there is no post none"),
+        (("a.mp4", "--post", "1"), "leave out FILE and options"),
         (("none.mp4",), "missing_object"),
         (("a.mp4", "a.mp4"), "a FILE is named twice"),
         (("a.mp4", "b.mp4", "--what-if", "hour=3"), "--what-if is of one FILE"),

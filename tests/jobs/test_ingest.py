@@ -265,10 +265,11 @@ def test_files_of_several_exporters_go_in_with_one_command(viral, tmp_path):
 
 
 def test_a_dry_run_shows_rows_and_needs_no_root(viral, tmp_path):
-    (tmp_path / "p.csv").write_text("post_id,views,likes\n1,2K,9K\n,3,1\n3,4,x\n")
+    (tmp_path / "p.csv").write_text("post_id,views,likes,sticker_texts,is_ad\n1,2K,9K,WAIT,no\n,3,1,,\n3,4,x,,\n")
     done = viral("ingest", tmp_path / "p.csv", "--dry-run", 3, "--json")
     shown = json.loads(done.stdout)
     assert (shown["maps"], [post["views"] for post in shown["posts"]]) == (["csv"], [2000, 4])
+    assert [(post["sticker_texts"], post["is_ad"]) for post in shown["posts"]] == [(["WAIT"], False), (None, None)]
     assert [reject["row"] for reject in shown["rejects"]] == [2]
     assert shown["warnings"] == [
         "1 post has fewer views than likes",
@@ -276,6 +277,7 @@ def test_a_dry_run_shows_rows_and_needs_no_root(viral, tmp_path):
     ]
     text = viral("ingest", tmp_path / "p.csv", "--dry-run", 2).stdout
     assert "read with csv; nothing is stored" in text
+    assert "sticker_texts       ['WAIT']\nis_ad               False\n" in text
     assert list(tmp_path.iterdir()) == [tmp_path / "p.csv"]
 
 

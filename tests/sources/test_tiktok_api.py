@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from viral.tables.schemas import PLATFORM_FACTS
+
 VIDEO = {
     "id": "7513039993741397256",
     "desc": "高铁 #china #中国高铁🚅 ",
@@ -49,7 +51,7 @@ def test_every_field_has_its_column(read_bytes):
         "has_sound": None,
         "kind": None,
         "slides": None,
-        "subtitles": None,
+        **dict.fromkeys(PLATFORM_FACTS),
     }
 
 

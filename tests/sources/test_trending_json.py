@@ -8,7 +8,7 @@ import pytest
 
 from tests.sources.conftest import read_as
 from viral.errors import SourceError
-from viral.tables.schemas import POSTS, REJECTS
+from viral.tables.schemas import PLATFORM_FACTS, POSTS, REJECTS
 
 POST = {
     "id": "6907228749016714497",
@@ -65,7 +65,7 @@ def test_every_field_has_its_column(read_bytes):
         "has_sound": None,
         "kind": None,
         "slides": None,
-        "subtitles": None,
+        **dict.fromkeys(PLATFORM_FACTS),
     }
 
 

@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 
+from viral.tables.schemas import PLATFORM_FACTS
+
 INFO = {
     "id": "6748451240264420610",
     "title": "#jassmanak #lehanga",
@@ -59,7 +61,7 @@ def test_every_field_has_its_column(read_bytes):
         "has_sound": None,
         "kind": "video",
         "slides": None,
-        "subtitles": None,
+        **dict.fromkeys(PLATFORM_FACTS),
     }
 
 

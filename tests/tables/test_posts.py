@@ -9,8 +9,9 @@ import pyarrow as pa
 import pytest
 
 from viral.storage.store import Store
+from viral.tables.data_file import write_data_file
 from viral.tables.places import posts_table
-from viral.tables.schemas import POST_SLIDES, POST_VIDEOS, POSTS
+from viral.tables.schemas import PLATFORM_FACTS, POST_SLIDES, POST_VIDEOS, POSTS
 
 
 def posts(*rows: dict[str, Any]) -> pa.Table:
@@ -45,6 +46,25 @@ def test_a_missing_value_never_hides_a_known_one(any_store: Store, log2_buckets:
     assert only(any_store, *expected) == expected
     assert only(any_store, "views") == {"views": 9}
     assert table.stored_rows() == 1
+
+
+def test_what_the_platform_says_is_merged_by_column(any_store: Store) -> None:
+    table = posts_table(any_store)
+    table.append(posts({"scraped_at": day(1), "sticker_texts": ["a"], "is_ad": True, "duet_of": "7"}), 0)
+    table.append(posts({"scraped_at": day(2), "effects": ["Zoom"], "is_ad": False, "location": "Rome"}), 0)
+    expected = {"sticker_texts": ["a"], "effects": ["Zoom"], "is_ad": False, "duet_of": "7", "location": "Rome"}
+    assert only(any_store, *PLATFORM_FACTS) == dict.fromkeys(PLATFORM_FACTS) | expected
+    assert table.merge(None, 0, 0) == 0
+    assert only(any_store, *expected) == expected
+
+
+def test_files_of_earlier_versions_lack_columns(any_store: Store) -> None:
+    old = posts({"scraped_at": day(1), "views": 5}).drop_columns(list(PLATFORM_FACTS))
+    write_data_file(any_store, "posts", old, 0, 0)
+    expected = {"views": 5, "subtitles": None, "sticker_texts": None, "is_ad": None}
+    assert only(any_store, *expected) == expected
+    posts_table(any_store).append(posts({"scraped_at": day(2), "is_ad": True}), 0)
+    assert only(any_store, *expected) == expected | {"is_ad": True}
 
 
 def test_rows_that_a_coarser_file_alone_knows_stay(any_store: Store) -> None:

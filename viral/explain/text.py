@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import singledispatch
+from textwrap import shorten
 
 from viral.explain.drafts import Ranking
 from viral.explain.hook import HookCurve
 from viral.explain.neighbours import NearestPosts
+from viral.explain.platform_facts import PlatformFacts
 from viral.explain.segments import Segments
 from viral.explain.shapley import Shapley
 from viral.explain.trees import TreeValues
@@ -15,6 +18,7 @@ from viral.explain.whatif import WhatIfs
 
 WIDTH = 30  # of the longest bar: a line with its numbers stays below 80 characters
 _COLUMNS = 10  # tree columns shown: they are sorted, and the rest adds little
+_FACT_CHARACTERS = 200  # of a fact: a transcript may have thousands
 _BLOCK, _NONE = "█", "·"
 
 
@@ -106,12 +110,26 @@ def _(nearest: NearestPosts) -> list[str]:
     return ["nearest training posts by others, and what became of them", *rows]
 
 
+@lines.register
+def _(facts: PlatformFacts) -> list[str]:
+    known = {name.replace("_", " "): _fact(value) for name, value in asdict(facts).items() if value is not None}
+    width = max(map(len, known), default=0)
+    return ["the platform's own words", *(f"  {name:<{width}}  {value}" for name, value in known.items())]
+
+
 def bars(values: Sequence[float], *, start: float | None = None) -> list[str]:
     """Return a bar per value, from `start` (None: the smallest value) to full width for the largest."""
     low = min(values, default=0.0) if start is None else start
     span = max(values, default=0.0) - low
     lengths = [round(WIDTH * (value - low) / span) if span > 0 else 0 for value in values]
     return [_BLOCK * length or _NONE for length in lengths]
+
+
+def _fact(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    text = " · ".join(value) if isinstance(value, tuple) else str(value)
+    return shorten(text, _FACT_CHARACTERS, placeholder=" …")
 
 
 def _interval(low: float | None, high: float | None) -> str:

@@ -57,6 +57,10 @@ class Caption(ExtractorSpec):
 
 
 def _encode(embed: EmbedTexts, posts: Sequence[PostInput]) -> list[Vector | None]:
-    captions = [(post.context.caption or "").strip() for post in posts]
-    vectors = iter(embed([caption for caption in captions if caption]))
-    return [next(vectors) if caption else None for caption in captions]
+    return embed_present(embed, [(post.context.caption or "").strip() for post in posts])
+
+
+def embed_present(embed: EmbedTexts, texts: Sequence[str]) -> list[Vector | None]:
+    """Embed the texts that are not empty; None for the others."""
+    vectors = iter(embed([text for text in texts if text]))
+    return [next(vectors) if text else None for text in texts]

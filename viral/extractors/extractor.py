@@ -39,7 +39,7 @@ class Context:
 
     There is no field for counts after posting, so none can leak into a feature. `sound_posts_before` counts earlier
     posts of the same root with the sound, `sound_uses_before` earlier uses anywhere. `subtitles` is the platform's own
-    transcript, which depends on the video alone.
+    transcript, which depends on the video alone; `sticker_texts` are those laid over the picture.
     """
 
     caption: str | None = None
@@ -50,6 +50,7 @@ class Context:
     sound_posts_before: int | None = None
     sound_uses_before: int | None = None
     subtitles: str | None = None
+    sticker_texts: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)

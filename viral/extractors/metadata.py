@@ -89,7 +89,7 @@ def _encode_anonymous(post: PostInput) -> Vector | None:
 
 
 def _encode(post: PostInput) -> Vector | None:
-    if post.media is None and post.context == Context():
+    if post.media is None and replace(post.context, sticker_texts=None) == Context():  # its columns need none
         return None
     values = _context_columns(post.context) | _media_columns(post.media)
     return np.array([values[column] for column in METADATA_COLUMNS], dtype=np.float32)

@@ -27,6 +27,7 @@ EXTRACTORS: Mapping[str, str] = {
     "r2plus1d": "viral.extractors.r2plus1d:R2Plus1D",
     "speech": "viral.extractors.speech:Speech",
     "words": "viral.extractors.words:Words",
+    "stickers": "viral.extractors.stickers:Stickers",
     "ocr": "viral.extractors.ocr:OCR",
     "shots": "viral.extractors.shots:Shots",
     "faces": "viral.extractors.faces:Faces",

@@ -27,11 +27,14 @@ from viral.sources.rejects import reject_table
 from viral.sources.rows import dump_row
 from viral.sources.settings import ReadSettings
 from viral.sources.source_map import SourceMap
+from viral.sources.text_lists import parse_text_lists
 from viral.sources.times import mark_inexact, parse_times
 from viral.sources.values import Faults, ParsedColumn, parse_booleans, parse_durations, strip_nulls, strip_text
 from viral.tables.schemas import FROM_AGE, FROM_DAY, FROM_ID, PHOTOS, POSTS, TIMESTAMP
 
-_LATE = ("hashtags", "posted_at", "posted_at_from", "kind", "slides")  # parsed after the columns that they need
+_TEXT_LISTS = ("sticker_texts", "effects")
+_LATE = ("hashtags", "posted_at", "posted_at_from", "kind", "slides", *_TEXT_LISTS)  # after the columns that they need
+_KEYS = ("author_id", "sound_id", "duet_of", "stitch_of")
 _ABSOLUTE_URI = re.compile(r"^(?:/|[A-Za-z][A-Za-z0-9+.-]*://)")  # an absolute path or a URI
 _DAY_SECONDS = 86_400.0
 
@@ -63,6 +66,7 @@ def assemble(
     _fill_defaults(columns, batch, source, base_uri, settings)
     columns["posted_at"], columns["posted_at_from"] = parser.parse_posted_at(columns["post_id"], columns["page_url"])
     columns["hashtags"] = parse_hashtags(batch.lists.get("hashtags"), columns["caption"])
+    columns |= {name: parse_text_lists(batch.lists.get(name, [None] * len(batch.rows))) for name in _TEXT_LISTS}
     label = parser.title("post_id")
     reasons = {i: f"{label}: {fault}" for i, fault in parser.faults.pop("post_id", {}).items()}
     reasons |= no_posts
@@ -98,7 +102,7 @@ class _Parser:
         values, faults = self._parse_column(
             field, raw if raw is not None else pa.nulls(len(self._batch.rows), pa.string())
         )
-        if field.name not in ("author_id", "sound_id"):  # keys that lost digits are null, which is no fault of the post
+        if field.name not in _KEYS:  # keys that lost digits are null, which is no fault of the post
             self.faults[field.name] = self.faults.get(field.name, {}) | faults
         return values
 
@@ -107,7 +111,7 @@ class _Parser:
         settings = self._settings.for_column(own)
         if field.name == "post_id":
             return parse_post_ids(raw, force=settings.force)
-        if field.name in ("author_id", "sound_id"):
+        if field.name in _KEYS:
             return parse_author_ids(raw) if field.name == "author_id" else parse_identifiers(raw)
         if pa.types.is_integer(field.type):
             return parse_counts(raw, settings.locale)

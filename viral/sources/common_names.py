@@ -40,6 +40,12 @@ _NAMES = {
         "channelfollowercount subscribers subscribercount"
     ),
     "page_url": "pageurl webvideourl tiktokurl posturl permalink shareurl vidurl url link videourl",
+    "is_ad": "isad isads",
+    "paid_partnership": "paidpartnership ispaidpartnership issponsored",
+    "made_with_ai": "madewithai isaigc isaigenerated",
+    "duet_of": "duetof duetfromid",
+    "stitch_of": "stitchof stitchfromid",
+    "location": "locationname locationcreated poiname",
     "video_uri": "videouri videofile filename filepath file",
 }
 

@@ -53,7 +53,7 @@ def _names(value: Any) -> Iterator[str]:
         for item in value:
             yield from _names(item) if isinstance(item, dict | list) else [str(item)] if item else []
     elif isinstance(value, str) and value.strip().lower() not in _MISSING:
-        parsed = _literal(value) if "{" in value and ":" in value else []
+        parsed = parse_literal(value) if "{" in value and ":" in value else []
         yield from (
             _names(parsed)
             if any(isinstance(item, dict) for item in parsed)
@@ -61,7 +61,7 @@ def _names(value: Any) -> Iterator[str]:
         )
 
 
-def _literal(text: str) -> list[object]:
+def parse_literal(text: str) -> list[object]:
     """Parse a text as a literal of JSON or Python, as a list; empty if it is neither."""
     for read in (json.loads, ast.literal_eval):
         with suppress(ValueError, SyntaxError, RecursionError, MemoryError):

@@ -16,7 +16,7 @@ from viral.sources.source_map import ROW_COLUMNS, SourceMap
 from viral.sources.values import Faults
 from viral.tables.schemas import POSTS
 
-_LISTS = ("hashtags", "slides")
+_LISTS = tuple(field.name for field in POSTS if pa.types.is_list(field.type))
 
 
 def map_rows(source_map: SourceMap, rows: Rows, file: str) -> RawBatch:

@@ -95,7 +95,7 @@ class RawBatch:
         raw: returns the i-th row as the file has it.
         labels: column → its name in the file, for messages.
         broken: rows without columns.
-        lists: `hashtags` and `slides` → Python objects, one per row.
+        lists: column of lists → Python objects, one per row.
         kinds: kind of each row, in the words of the file.
         errors: error that the scraper wrote in place of a post.
         faults: column → index → what could not be read.

@@ -11,6 +11,7 @@ from dataclasses import replace
 from viral.errors import SourceError
 from viral.sources import csv_file, json_file, parquet_file
 from viral.sources.assemble import assemble
+from viral.sources.beside import slides, video_uris
 from viral.sources.expressions import Path
 from viral.sources.mapping import map_rows
 from viral.sources.opened import CSV, JSON, OpenFile, plain_name
@@ -19,7 +20,6 @@ from viral.sources.recognise import Sample, check_map, has_value, read_sample, r
 from viral.sources.rows import Rows
 from viral.sources.settings import ReadSettings
 from viral.sources.source_map import YT_DLP, CsvLayout, SourceMap, shipped_maps
-from viral.sources.yt_dlp import video_uris
 
 BATCH_ROWS = 50_000  # at some 400 bytes per post: 20 MB
 _RAW_ROWS = 5_000  # per raw batch: a JSON post takes about 20 kB as Python objects, so 100 MB
@@ -34,6 +34,7 @@ def read(
     settings: ReadSettings | None = None,
     file_format: str | None = None,
     base_uri: str | None = None,
+    beside: Mapping[str, Sequence[str]] | None = None,
     batch_rows: int = BATCH_ROWS,
 ) -> Iterator[ParsedBatch]:
     """Yield the posts and rejects of one file in batches, with bounded memory. Duplicate posts are not merged.
@@ -45,6 +46,7 @@ def read(
         settings: how values are written; they go before those of the map.
         file_format: `csv`, `json` or `parquet`; None: by the name of the file, or else its first bytes.
         base_uri: folder that relative paths of videos are resolved against.
+        beside: see `read_post_files`.
         batch_rows: maximum rows of a batch.
 
     Raises:
@@ -53,11 +55,12 @@ def read(
     """
     try:
         if is_info_file(file) and (source_map is None or source_map.name == YT_DLP):
-            yield from read_post_files([file], open_file, source_map or shipped_maps()[YT_DLP], settings=settings)
+            info_map = source_map or shipped_maps()[YT_DLP]
+            yield from read_post_files([file], open_file, info_map, beside=beside, settings=settings)
             return
         chosen, sample, merged = _choose(open_file, file, source_map, settings or ReadSettings(), file_format)
         if chosen.one_post_per_file and sample.json and sample.json.is_one_row(chosen.rows):
-            yield from read_post_files([file], open_file, chosen, settings=merged)
+            yield from read_post_files([file], open_file, chosen, beside=beside, settings=merged)
             return
         rows = _rows(open_file, chosen, sample, merged, min(batch_rows, _RAW_ROWS))
         parsed = (
@@ -73,7 +76,7 @@ def read_post_files(
     open_file: OpenFile,
     source_map: SourceMap,
     *,
-    videos: Mapping[str, Sequence[str]] | None = None,
+    beside: Mapping[str, Sequence[str]] | None = None,
     settings: ReadSettings | None = None,
 ) -> Iterator[ParsedBatch]:
     """Yield the posts and rejects of many files that hold one post each, in batches.
@@ -82,14 +85,16 @@ def read_post_files(
         files: paths or URIs.
         open_file: opens one of them.
         source_map: where the values lie.
-        videos: the videos that lie beside a file, by path or URI; without any, the extension in the file counts.
+        beside: the videos and pictures that lie beside a file, by path or URI. Without a video, the extension in the
+            file counts, and without pictures, those that it names.
         settings: how values are written.
     """
     settings = (settings or ReadSettings()).over(source_map.settings)
     for rows in json_file.one_row_files(open_file, files, _ITSELF, _RAW_ROWS):
         batch = map_rows(source_map, rows, files[0])
-        uris = video_uris(rows, videos or {})
-        batch = replace(batch, columns={**batch.columns, "video_uri": uris})
+        batch = replace(batch, columns={**batch.columns, "video_uri": video_uris(rows, beside or {})})
+        if "slides" in batch.lists:
+            batch = replace(batch, lists={**batch.lists, "slides": slides(rows, batch.lists["slides"], beside or {})})
         yield assemble(batch, source_map, files, settings=settings)
 
 

@@ -135,12 +135,16 @@ class Titles:
         for text in (key, numbered):
             if text in self._by_key:
                 return [self._by_key[text]]
-        root = re.split(r"[.\[]", key, maxsplit=1)[0]  # a nested column of Parquet
+        root = _root(path)  # a nested column of Parquet
         return self._lists.get(key) or ([self._by_key[root]] if root != key and root in self._by_key else [])
 
 
 def _key(title: str) -> str:
     return title.strip().replace("/", ".")
+
+
+def _root(path: Path) -> str:
+    return re.split(r"[.\[]", _key(path.text), maxsplit=1)[0]
 
 
 @dataclass(frozen=True)
@@ -164,10 +168,11 @@ class TableRows:
             name = self.file.rpartition("/")[2]
             return pa.array([name] * len(self.numbers), pa.string()), {}
         names = self.titles.find(path)
-        if len(names) == 1 and (
-            _key(names[0]) == _key(path.text) or not pa.types.is_nested(self.columns[names[0]].type)
-        ):
+        whole = len(names) == 1 and (_key(names[0]) == _key(path.text) or _key(names[0]) != _root(path))
+        if whole:
             return self.columns[names[0]], {}
+        if len(names) == 1 and not pa.types.is_nested(self.columns[names[0]].type):
+            return pa.nulls(len(self.numbers), pa.string()), {}  # nothing can be looked up in a text
         firsts = [value[0] if isinstance(value, list) and value else value for value in self.objects(path)]
         texts = [None if value is None or isinstance(value, list | dict) else str(value) for value in firsts]
         return pa.array(texts, pa.string()), {}

@@ -36,13 +36,32 @@ POSTS = pa.schema(
         pa.field("kind", pa.string()),
         pa.field("slides", pa.list_(pa.string())),
         pa.field("subtitles", pa.string()),
+        pa.field("subtitles_language", pa.string()),
+        pa.field("sticker_texts", pa.list_(pa.string())),
+        pa.field("effects", pa.list_(pa.string())),
+        pa.field("is_ad", pa.bool_()),
+        pa.field("paid_partnership", pa.bool_()),
+        pa.field("made_with_ai", pa.bool_()),
+        pa.field("duet_of", pa.string()),
+        pa.field("stitch_of", pa.string()),
+        pa.field("location", pa.string()),
     ]
 )
 """One scraped post. Counts, `sound_uses` (posts with that sound) and `author_followers` are as of `scraped_at`, or of
 the last scrape that knew them; `video_uri` is a key below the root, an absolute path, or an `s3://` URI; `has_sound` is
 what the scrape says of the video's format; `subtitles` is the platform's transcript. `kind` is `VIDEO`, `PHOTOS` or
 `STORY` (a video), null if the scrape does not say; `slides` are the URIs of the pictures of a photo set, in order.
-`posted_at_from` says where an inexact `posted_at` is from: `FROM_ID`, `FROM_DAY` or `FROM_AGE`."""
+`posted_at_from` says where an inexact `posted_at` is from: `FROM_ID`, `FROM_DAY` or `FROM_AGE`.
+
+`PLATFORM_FACTS` are what the platform says of the post, in its own words; null where the scrape does not say.
+`subtitles_language` is the language of its subtitles, or that of the speech where there are several (`eng-US`).
+`sticker_texts` are the texts laid over the picture; `effects` are names, or else identifiers. `is_ad` is whether the
+platform was paid for the post, `paid_partnership` whether the author was, `made_with_ai` whether the author or the
+platform labelled it so. `duet_of` and `stitch_of` are identifiers of the post that it shows beside itself, or begins
+with. `location` is the place that it names, or else the country."""
+
+PLATFORM_FACTS = tuple(POSTS.names[POSTS.names.index("subtitles") :])
+"""The columns of a post that hold what the platform says of it."""
 
 FROM_ID, FROM_DAY, FROM_AGE = "id", "day", "age"
 """The time was taken from the identifier of the post; is a day without a time; was computed from an age in words."""

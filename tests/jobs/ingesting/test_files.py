@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import lzma
 import os
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from jobs.ingesting import files
 from jobs.ingesting.files import find_files, group_files
 from jobs.ingesting.source import IngestSource
 from viral.errors import SourceError
+from viral.sources import ReadSettings
 from viral.storage.store import Store
 from viral.tables.places import posts_table, rejects_table
 
@@ -105,3 +107,41 @@ def test_groups_hold_each_file_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         (tmp_path / f"{number}.csv").write_bytes(b"x" * (10 if number else 500))
     groups = group_files(find_files("csv", [str(tmp_path)]))
     assert [[Path(file).stem for file in group.files] for group in groups] == [["0"], ["1", "2", "3"], ["4", "5", "6"]]
+
+
+@pytest.mark.parametrize("by", ["folder", "file", "kind", "s3"])
+def test_pictures_beside_a_file_of_one_post_are_its_slides(
+    ray_session: None, folder_store: Store, tmp_path: Path, s3_root: str, by: str
+) -> None:
+    folder = tmp_path / "scraped"
+    folder.mkdir()
+    web = {"display_url": "https://cdn/0"}
+    beside = {
+        "a_UTC": ("GraphSidecar", ["a_UTC_1.jpg", "a_UTC_2.mp4", "a_UTC_2.jpg", "a_UTC_3.webp"], web),
+        "b_UTC": ("GraphImage", ["b_UTC.jpg", "b_UTC.txt"], web),
+        "c_UTC": ("GraphVideo", ["c_UTC.mp4", "c_UTC.jpg"], web),  # its picture is the cover
+        "d_UTC": ("GraphImage", [], web),
+    }
+    for number, (stem, (kind, names, more)) in enumerate(beside.items()):
+        node = {"id": str(number), "shortcode": "C", "__typename": kind, "taken_at_timestamp": 1654646400, **more}
+        content = json.dumps({"node": node, "instaloader": {"version": "4.14", "node_type": "Post"}})
+        (folder / f"{stem}.json.xz").write_bytes(lzma.compress(content.encode()))
+        for name in names:
+            (folder / name).write_bytes(b"media")
+    place = str(folder)
+    if by == "s3":
+        place = f"{s3_root}/grams"
+        for path in folder.iterdir():
+            Store(s3_root).upload(path, f"grams/{path.name}")
+    names = tuple(f"{place}/{stem}.json.xz" for stem in beside) if by == "file" else (place,)
+    kind = None if by in ("folder", "file") else "instaloader"
+    summary = ingest.run(folder_store, IngestSource(kind, names, settings=ReadSettings(photos=True)))
+    assert summary.ignored == ({} if by == "file" else {".txt": 1})
+    rows = posts_table(folder_store).read(columns=["video_uri", "slides"]).to_pylist()
+    found = [[row["video_uri"], *(row["slides"] or [])] for row in rows]
+    assert [[uri and uri.removeprefix(f"{place}/") for uri in uris] for uris in found] == [
+        [None, "a_UTC_1.jpg", "a_UTC_2.jpg", "a_UTC_3.webp"],
+        [None, "b_UTC.jpg"],
+        ["c_UTC.mp4"],
+        [None, "https://cdn/0"],
+    ]
