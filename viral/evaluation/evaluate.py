@@ -11,6 +11,7 @@ from viral.errors import TableError
 from viral.evaluation.baselines.baselines import BASELINES, Unavailable
 from viral.evaluation.bootstrap import metrics
 from viral.evaluation.bootstrap.by_author import AuthorBootstrap, Floats, Replicates, subtract
+from viral.evaluation.bootstrap.order import Rows
 from viral.evaluation.bootstrap.pairs import sample_rows
 from viral.evaluation.bootstrap.replicates import replicates
 from viral.evaluation.bootstrap.settings import EvaluationSettings
@@ -79,7 +80,6 @@ def evaluate(
         TableError: no posts, columns of different lengths, or invalid predictions.
     """
     _check(labels, model, baselines)
-    details = details or Details()
     pair_rows = sample_rows(labels.authors, seed)
     settings = EvaluationSettings(
         threshold=threshold,
@@ -92,24 +92,33 @@ def evaluate(
         compared_posts=len(pair_rows),
         compared_authors=len(np.unique(labels.authors[pair_rows])),
     )
-    bootstrap = AuthorBootstrap(labels.authors, resamples, seed, level)
-    available = {name: batch for name, batch in baselines.items() if isinstance(batch, PredictionBatch)}
-    systems = {report.MODEL: model} | available
-    tops = {name: _author_tops(labels, batch) for name, batch in systems.items()}
-    values = {name: _metrics(labels, batch, tops[name], settings) for name, batch in systems.items()}
-    resampled = replicates(bootstrap, labels, systems, settings, pair_rows, tops)
+    systems, differences = _compare(labels, model, baselines, settings, pair_rows)
+    details = details or Details()
     best, worst = _examples(labels, model, details)
     return report.Report(
         about=about,
         split=split,
         settings=settings,
-        systems=tuple(_systems(bootstrap, values, resampled, baselines)),
-        differences=tuple(_differences(bootstrap, values, resampled)),
+        systems=tuple(systems),
+        differences=tuple(differences),
         plots=plots(labels.y, labels.is_viral, model.score, model.probability, threshold, seed),
         modalities=_modalities(details),
         best=best,
         worst=worst,
     )
+
+
+def _compare(
+    labels: Labels, model: PredictionBatch, baselines: Baselines, settings: EvaluationSettings, pair_rows: Rows
+) -> tuple[list[report.System], list[report.Difference]]:
+    """Each system with its intervals, and its difference from the model, over the same resamples of authors."""
+    bootstrap = AuthorBootstrap(labels.authors, settings.resamples, settings.seed, settings.level)
+    available = {name: batch for name, batch in baselines.items() if isinstance(batch, PredictionBatch)}
+    systems = {report.MODEL: model} | available
+    tops = {name: _author_tops(labels, batch) for name, batch in systems.items()}
+    values = {name: _metrics(labels, batch, tops[name], settings) for name, batch in systems.items()}
+    resampled = replicates(bootstrap, labels, systems, settings, pair_rows, tops)
+    return _systems(bootstrap, values, resampled, baselines), _differences(bootstrap, values, resampled)
 
 
 def _check(labels: Labels, model: PredictionBatch, baselines: Baselines) -> None:
