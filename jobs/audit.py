@@ -130,6 +130,7 @@ class _Lineage:
 
     @classmethod
     def trace(cls, store: Store, state: FittedState, label: dict[str, Any]) -> _Lineage:
+        """Follow `continued_from` from model card to model card."""
         lineage = cls(state, dict(state.card), pa.array([], pa.string()), ())
         while lineage.card and (parent := lineage.card.get("continued_from")):
             lineage = lineage._with_parent(store, parent, label)

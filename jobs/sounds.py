@@ -72,6 +72,7 @@ def _by_sound(store: Store, log2_buckets: int, columns: tuple[str, ...]) -> Grou
     """Read columns of the posts and group them by bucket of the sound."""
 
     def read(batch: pa.Table) -> pa.Table:
+        """Read one bucket of posts; each row gets the bucket of its sound."""
         [bucket] = batch["bucket"].to_pylist()
         rows = posts_table(store).read(log2_buckets, bucket, columns)
         return _with_bucket(rows, rows["sound_id"].fill_null(""), log2_buckets)
@@ -95,10 +96,12 @@ def _write_history(store: Store, log2_buckets: int, posts: int) -> int:
     table = replaced.begin(store, HISTORY_TABLE, SOUND_HISTORY, version)
 
     def compute(posts: pa.Table) -> pa.Table:
+        """History of all posts of some sounds; each row gets the bucket of its post."""
         rows = compute_history(posts)
         return _with_bucket(rows, rows["post_id"], log2_buckets)
 
     def write(rows: pa.Table) -> pa.Table:
+        """Store one bucket of the history and return its number of rows."""
         table.append(rows, log2_buckets)
         return object_batch([rows.num_rows])
 
@@ -115,6 +118,7 @@ def _merge_sounds(store: Store, log2_buckets: int) -> Dataset:
     """Aggregate and merge each bucket of sounds; the dataset yields counts per bucket."""
 
     def merge(rows: pa.Table) -> pa.Table:
+        """Store one bucket of sounds and return its counts."""
         bucket = int(rows["bucket"][0].as_py())
         sounds = aggregate_sounds(rows.drop_columns("bucket"), store)
         changed = posts_table(sounds_root(store)).merge(sounds, log2_buckets, bucket) if sounds.num_rows else 0

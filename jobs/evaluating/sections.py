@@ -57,6 +57,7 @@ def with_frames(report: Report, store: Store, rows: pa.Table) -> Report:
     images = preview_frames(store, {post: uri for post, uri in videos if post in examples}, load())
 
     def with_images(examples: tuple[Example, ...]) -> tuple[Example, ...]:
+        """Add its frame to each example."""
         return tuple(example.model_copy(update={"image": images.get(example.post_id)}) for example in examples)
 
     return report.model_copy(update={"best": with_images(report.best), "worst": with_images(report.worst)})

@@ -124,12 +124,14 @@ class _Writer:
         self.waiting_bytes = self.written = 0
 
     def add(self, rows: pa.Table) -> None:
+        """Queue rows; write the queue once it exceeds `WRITE_BYTES`."""
         self.waiting.append(rows)
         self.waiting_bytes += rows.nbytes
         if self.waiting_bytes > WRITE_BYTES:
             self.flush()
 
     def flush(self) -> None:
+        """Write the queued rows as one file."""
         if self.waiting:
             path = f"{self.staging.parsed(self.kind)}/{self.group:06d}-{self.written:06d}"
             self.staging.write(self.kind, path, pa.concat_tables(self.waiting))

@@ -40,6 +40,7 @@ class Shard:
         """
 
         def stream(**options: Any) -> Iterator[TensorBatch]:
+            """Read the shard anew, as tensors."""
             return map(tensors, source.iter_batches(batch_format="pyarrow", **options))
 
         return cls(_cache(stream(batch_size=READ_ROWS)), stream)

@@ -76,6 +76,7 @@ def _group(name: str, rows: Rows, labels: Labels, predictions: PredictionBatch, 
         covered = (predictions.low[rows] <= labels.y[rows]) & (labels.y[rows] <= predictions.high[rows])
 
     def measure(drawn: Rows) -> Metrics:
+        """Metrics of the rows that were drawn, with repetitions."""
         gap = float(probability[drawn].mean() - viral[drawn].mean())
         return {"gap": gap, "coverage": None if covered is None else float(covered[drawn].mean())}
 

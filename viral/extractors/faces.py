@@ -111,6 +111,7 @@ def face_finder(threads: int) -> FindFaces:
     lock = Lock()
 
     def find(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+        """Return the areas of the faces (faces,) as shares of an RGB image (height, width, 3)."""
         height, width = image.shape[:2]
         with lock:
             detector.setInputSize((width, height))

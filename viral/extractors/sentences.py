@@ -41,6 +41,7 @@ def sentence_encoder(device: str) -> Callable[[str], Vector]:
     network.eval().to(device)
 
     def encode(text: str) -> Vector:
+        """Embed a text: the mean state of its pieces, of unit length."""
         pieces = torch.tensor(tokenizer.encode(text).ids, device=device)
         with torch.inference_mode():
             positions = torch.arange(len(pieces), device=device)

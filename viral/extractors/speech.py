@@ -78,6 +78,7 @@ class Speech(SpokenSpec):
         transcribe = self.transcriber(device, resolve)
 
         def encode(post: PostInput) -> VectorWithNote | None:
+            """Transcribe the sound of a post; None without speech."""
             transcript = transcribe(post)
             audio = post.media.audio(TRACK) if post.media else None
             if transcript is None or audio is None:

@@ -38,6 +38,7 @@ def cut_finder(device: str, precision: Precision) -> FindCuts:
     network = _network(device)
 
     def find(batch: FrameBatch) -> npt.NDArray[np.float64]:
+        """Return the times of the cuts (cuts,), in seconds."""
         import torch
 
         times, first = np.unique(batch.pts_seconds, return_index=True)

@@ -107,6 +107,7 @@ class _Prober:
             self._decoder = AudioDecoder(audio, rates, limits.max_seconds, self._clock.origin)
 
     def read(self) -> None:
+        """Read all packets of the file once, decoding the sound and the first frames."""
         for packet in read_packets(self._container):
             span = self._clock.span(packet)
             if packet.stream_index == self._video.index:
@@ -119,6 +120,7 @@ class _Prober:
         return TooLargeError(f"the video has frames of {width} x {height} pixels, more than {limit}")
 
     def result(self, *, seekable: bool) -> Probe:
+        """Build the probe from the packets read. Raises UnreadableError if no frame could be decoded."""
         if not self._first_frames:
             self._first_frames = decode_packet(self._video.codec_context, None)
         if not self._first_frames or all(packet.hidden for packet in self._packets):

@@ -109,6 +109,7 @@ class _RowNumbers:
     last: int = 0
 
     def skip(self, row: csv.InvalidRow) -> str:
+        """Note a row of another width than the header; pyarrow calls this for each."""
         reason = f"{row.actual_columns} values where the header has {self.width}"
         self.malformed[row.number - self.headers] = reason, row.text[:MAX_RAW_CHARACTERS]  # the header counts as row 1
         return "skip"
@@ -123,6 +124,7 @@ class _RowNumbers:
         return good, self._pop([row for row in self.malformed if row < self.last])
 
     def pop_all(self) -> list[BrokenRow]:
+        """Return the malformed rows that are left."""
         return self._pop(list(self.malformed))
 
     def _pop(self, rows: list[int]) -> list[BrokenRow]:
@@ -134,6 +136,7 @@ def _delimiter(texts: Sequence[str]) -> str:
     """Delimiter that gives the lines the same number of values, and most of them."""
 
     def score(delimiter: str) -> tuple[int, int]:
+        """Lines of the most common width times its separators; among equals the earlier delimiter wins."""
         widths = Counter(len(row) for row in csv_module.reader(texts, delimiter=delimiter) if len(row) > 1)
         [(width, count)] = widths.most_common(1) or [(1, 0)]
         return count * (width - 1), -_DELIMITERS.index(delimiter)

@@ -63,6 +63,7 @@ def add_to_cache(weights: PretrainedWeights, paths: Mapping[str, Path], manifest
     """
 
     def fill(folder: Path) -> None:
+        """Copy the files into an empty folder, with their manifest."""
         for file, path in paths.items():
             (folder / file).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, folder / file)
@@ -87,6 +88,7 @@ def cache_object(uri: str, name: str, download: Callable[[Path], None]) -> Path:
     file = uri.rsplit("/", 1)[-1]  # with the suffix, which selects the format
 
     def fill(folder: Path) -> None:
+        """Download the file into an empty folder, with its manifest."""
         download(folder / file)
         write_manifest(folder, Manifest.from_files(uri, {file: folder / file}, source=uri))
 

@@ -156,6 +156,7 @@ def _metrics(posts: LabelledPredictions, bootstrap: AuthorBootstrap) -> dict[str
     )
 
     def measure(counts: Floats) -> Columns:
+        """Metrics (resamples,) of posts weighted by `counts` (resamples, authors)."""
         totals = author_sums.resample(counts)
         metrics = {name: totals[name] / totals["rows"] for name in _MEANS if name in totals}
         metrics["calibration"] = metrics["predicted"] - metrics["happened"]

@@ -87,6 +87,7 @@ class _BucketCache:
         self._cached: tuple[int, Matrix] | None = None
 
     def matrix(self, bucket: int) -> Matrix:
+        """Return the inputs (posts, columns) of a bucket; the last one read stays in memory."""
         if self._cached is None or self._cached[0] != bucket:
             self._cached = None  # free the last bucket before reading the next
             self._cached = bucket, self.layout.with_nan(self.source.read(bucket).batch)
