@@ -86,6 +86,7 @@ class _Slides:
         self._paths, self._max_pixels = photo_set.slides, limits.max_pixels
         self._errors: dict[int, PostError] = {}
         self._animated: set[int] = set()
+        # Headers first: they give the size of the frames, and refuse a huge picture before any is decoded.
         headers = [header for i in range(len(self._paths)) if (header := self._header(i))]
         if not headers:
             raise self._failure()
@@ -101,6 +102,7 @@ class _Slides:
 
     def frame(self, number: int) -> Image:
         """Return a slide, or the next best one; RGB (H, W, 3)."""
+        # The slide before stays on screen; before the first usable slide, that slide is shown.
         for i in (*range(number, -1, -1), *range(number + 1, len(self._paths))):
             if (picture := self._picture(i)) is not None:
                 return _fit(picture, self._size)
@@ -148,6 +150,7 @@ class _Sound:
         try:
             with open_container(path) as container:
                 self._sound = decode_sound(container, [request.rate for request in plan.audio_requests], limits)
+        # These limits hold for the whole post; any other fault of the sound leaves the slides usable.
         except (TooLongError, OutOfMemoryError):
             raise
         except PostError as error:

@@ -78,4 +78,5 @@ def trim_audio(audio: dict[int, Audio], window: ClipWindow | None) -> dict[int, 
 def _trim(audio: Audio, window: ClipWindow) -> Audio:
     start = round(window.start * audio.rate)
     stop = None if window.stop is None else round(window.stop * audio.rate)
+    # A slice would keep the whole track in memory.
     return Audio(audio.samples[start:stop].copy(), audio.rate)
