@@ -95,7 +95,7 @@ def test_a_download_that_broke_off_is_partial(paths: list[str], tmp_path: Path) 
 def test_a_download_that_lost_its_index_is_unreadable(make: Make, tmp_path: Path) -> None:
     path = tmp_path / "cut.mp4"
     content = Path(make("whole.mp4")).read_bytes()
-    assert content.find(b"moov") > len(content) * 0.9
+    assert content.find(b"moov") > len(content) // 2
     path.write_bytes(content[: len(content) // 2])
     with pytest.raises(UnreadableError):
         decode(str(path), SamplingPlan.from_requests([STILLS]), MediaLimits())

@@ -51,6 +51,7 @@ def read_head(open_file: OpenFile, file: str, encoding: str | None, layout: CsvL
     if not any(line.strip() for line in lines):
         raise SourceError(f"{file} is not CSV: it is empty")
     texts = [line.decode("utf-8", "replace") for line in lines]
+    # The default limit of 128 kB would fail on longer values.
     csv_module.field_size_limit(sys.maxsize)
     delimiter = layout.delimiter or _delimiter(texts)
     skip = layout.skip_lines if layout.skip_lines is not None else _lines_above(texts, delimiter)
@@ -85,6 +86,7 @@ def csv_rows(
     needed = list(titles)
     if twice := [title for title, count in Counter(head.titles).items() if count > 1 and title in needed]:
         raise SourceError(f"{file} has the column {twice[0]!r} more than once: rename the others")
+    # Before pyarrow reads the file: it would take the rest of it for one value.
     _check_quotes(open_file, file, encoding, head)
     numbers = _RowNumbers(len(head.titles), int(layout.header))
     with open_utf8(open_file, file, encoding) as stream:
@@ -185,6 +187,7 @@ def _blocks(reader: csv.CSVStreamingReader, file: str, size: int) -> Iterator[pa
 
 def _rows(block: pa.RecordBatch, needed: Sequence[str], numbers: _RowNumbers, file: str, titles: Titles) -> TableRows:
     rows, broken = numbers.take(block.num_rows)
+    # Only needed columns decide: bytes in a column that nobody reads cost no post.
     foreign = np.zeros(block.num_rows, bool)
     for name in needed:
         foreign |= _not_utf8(block.column(name))
@@ -224,6 +227,7 @@ def _check_quotes(open_file: OpenFile, file: str, encoding: str | None, head: Cs
     with open_utf8(open_file, file, encoding) as stream:
         while block := stream.read(_BLOCK_BYTES):
             quotes += block.count(b'"')
+    # An odd number alone proves nothing, since a lone quote within a value is allowed.
     if quotes % 2 and (line := _open_row(open_file, file, encoding, head)):
         raise SourceError(f"{file} has a quote that is never closed, in or near line {line}: fix it")
 

@@ -48,6 +48,7 @@ def parse_times(raw: pa.Array, settings: ReadSettings | None = None) -> ParsedCo
         value = raw.cast(TIMESTAMP, safe=False) if zoned else _localise(raw.cast(pa.timestamp("us")), settings.zone)
         return _within(value, raw, pc.is_valid(raw), {})
     text = strip_nulls(raw)
+    # The two forms of nearly all files, by whole columns; only the rest is parsed value by value.
     value = pc.coalesce(_iso(text, settings.zone), _epoch(text))
     rest = pc.and_(pc.is_valid(text), pc.is_null(value))
     faults: Faults = {}
@@ -171,6 +172,7 @@ def _dateparser(text: str, base: datetime | None, *, absolute: bool) -> datetime
         **({"REQUIRE_PARTS": ["day", "month", "year"]} if absolute else {"RELATIVE_BASE": base}),
     }
     found: datetime | None = dateparser.parse(text, settings=settings)
+    # An age that lies in the future was misread.
     return found if found is None or base is None or absolute or found <= base else None
 
 
