@@ -50,6 +50,7 @@ class Svm(ArrayFields):
         features, validation_features = kernel.transform(x), kernel.transform(x_validation)
         classifiers = {c: _classifier(features, posts.viral, c) for c in _PENALTIES}
         margins = {c: classifier.decision_function(validation_features) for c, classifier in classifiers.items()}
+        # On validation posts: margins of training posts are too sure of themselves.
         platts = {c: _platt(margins[c], validation.viral) for c in _PENALTIES}
         c = min(_PENALTIES, key=lambda c: log_loss(_probability(margins[c], platts[c]), validation.viral))
         regressors = {c: _regressor(features, posts.score, c) for c in _PENALTIES}
