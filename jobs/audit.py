@@ -141,6 +141,7 @@ class _Lineage:
             card = Registry(store).load(model).card
         except TableError:
             return self._with_note(None, f"what {model} had learnt from: it is gone")
+        # Same label and split: the parent's training posts are this model's own.
         if card["label"] == label:
             return replace(self, card=card)
         name = card["label"]["name"]
@@ -169,6 +170,7 @@ def _with_statistics(
 ) -> tuple[FittedState, Statistics | None]:
     """Pair a model with the statistics of its training posts, if these are unchanged since the training."""
     state = lineage.state
+    # A network trained on videos has its means and hash from labels and addresses, not from features.
     if "backbone" in state.card:
         counts = video_counts(LabelledVideos(posts_table(store), data.labels))
         statistics = Statistics(sum(counts.posts["train"]), counts.moments, counts.digest)

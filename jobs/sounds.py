@@ -61,6 +61,7 @@ def run(store: Store, *, address: str | None = None, debug: bool = False) -> Sou
     with session(address, debug=debug):
         for bucket_counts in iter_objects(_merge_sounds(store, log2_buckets)):
             counts.update(bucket_counts)
+        # A pass of its own: it needs the posts one by one, where the sounds need them aggregated.
         with_history = _write_history(store, log2_buckets, stored_posts) if counts["sounds"] else 0
     if not counts["sounds"]:
         raise TableError(f"no post of {store.root} has a sound_id: ingest posts with sound_id (--map sound_id=…)")
@@ -74,6 +75,7 @@ def _by_sound(store: Store, log2_buckets: int, columns: tuple[str, ...]) -> Grou
     def read(batch: pa.Table) -> pa.Table:
         """Read one bucket of posts; each row gets the bucket of its sound."""
         [bucket] = batch["bucket"].to_pylist()
+        # Posts are stored by post id: the shuffle brings those of one sound together.
         rows = posts_table(store).read(log2_buckets, bucket, columns)
         return _with_bucket(rows, rows["sound_id"].fill_null(""), log2_buckets)
 
@@ -106,6 +108,7 @@ def _write_history(store: Store, log2_buckets: int, posts: int) -> int:
         return object_batch([rows.num_rows])
 
     history = _by_sound(store, log2_buckets, HISTORY_COLUMNS).map_groups(compute, batch_format="pyarrow")
+    # Back to buckets of posts, in which a backfill reads the history.
     written = history.groupby("bucket", num_partitions=_partitions(log2_buckets)).map_groups(
         write, batch_format="pyarrow"
     )

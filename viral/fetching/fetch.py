@@ -131,6 +131,7 @@ class Fetcher:
         if task.part:
             return self._fetch_part(task, deadline)
         with storage_errors(tempfile.gettempdir()), _unlinked_file() as path:
+            # A URL of a known site is always a page; of any other, the answer shows whether it is a video itself.
             if not pages.supports(task.url) and (file := download(self._client, task.url, path, max_bytes, deadline)):
                 return self._store(file, path, task, None)
             page = pages.read(task.url, deadline)
