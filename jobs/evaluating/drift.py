@@ -130,6 +130,7 @@ def newer_posts(store: Store, saved: ModelVersion, since: datetime) -> tuple[pa.
     labelled = FittedLabel.from_dict(label["fitted"]).apply(posts)
     days = label["split"]["gap_days"]
     copies = later_copies(posts, clusters_of(store, posts["post_id"]).codes)
+    # In this order: a post counts under the first reason that applies.
     reasons: dict[str, Mask] = {
         "learnt from": np.asarray(pc.is_in(posts["post_id"], training_posts(store, saved))),
         "copies of an earlier post": copies,
@@ -174,6 +175,8 @@ def _predict(store: Store, saved: ModelVersion, newer: pa.Table) -> pa.Table:
     if fraction < 1:
         newer = newer.filter(pa.array([is_sampled(post, fraction) for post in newer["post_id"].to_pylist()]))
     with staging_folder(store, DRIFT) as folder:
+        # A label table of its own for the time of the run: the new labels meet the features bucket by bucket, as
+        # always.
         labels = BucketedTable(store, folder, LABELS, key="post_id")
         labels.append(newer, log2_buckets_for(newer.num_rows))
         return predict_test_posts(store, saved, labels)

@@ -38,6 +38,7 @@ def with_sections(
     splits = rows["split"].to_numpy()
     train, test = rows.filter(pa.array(splits == "train")), rows.filter(pa.array(splits == "test"))
     targets = train["target"].to_numpy()
+    # What a model without any input would predict, for posts with no modality left.
     average = float(train["is_viral"].to_numpy(zero_copy_only=False).mean()), float(targets.mean())
     return report.model_copy(
         update={
