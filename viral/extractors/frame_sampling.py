@@ -24,6 +24,7 @@ class FrameTimes:
     @classmethod
     def from_pts(cls, pts_seconds: _Array, seconds: float) -> FrameTimes:
         """Weight frames at ascending times by the time that is nearer to them than to their neighbours."""
+        # Each frame stands for the time up to the middle between it and its neighbours.
         between = (pts_seconds[1:] + pts_seconds[:-1]) / 2
         lengths = np.diff(between, prepend=0.0, append=max(seconds, float(pts_seconds[-1])))
         total = lengths.sum()  # 0 for a single frame without a duration
@@ -66,6 +67,7 @@ class FrameSample:
         batches = [batch for batch in results if batch is not None and len(batch.data)]
         if media is None or not batches:
             return None
+        # A key frame in the opening answers both requests: it counts once.
         times, first = np.unique(np.concatenate([batch.pts_seconds for batch in batches]), return_index=True)
         images = np.concatenate([batch.data for batch in batches])[first]
         seconds = media.facts.seen_seconds or media.facts.declared_seconds or 0.0
