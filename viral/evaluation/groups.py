@@ -82,6 +82,7 @@ def _group(name: str, rows: Rows, labels: Labels, predictions: PredictionBatch, 
 
     count = len(np.unique(authors))
     enough = len(rows) >= MIN_POSTS and count >= _MIN_AUTHORS
+    # A group that is too small has its metrics, but no interval.
     bootstrap = AuthorBootstrap(authors, resamples if enough else 0, seed)
     resampled = bootstrap.replicates(measure)
     estimates = {

@@ -91,6 +91,7 @@ def compare(
     pairs = {}
     for name in names:
         one, other = values[0][name], values[1][name]
+        # Both models in the same draws: the difference varies far less than either of them.
         difference = bootstrap.estimate(subtract(one, other), resampled[0][name] - resampled[1][name])
         pairs[name] = MetricPair(one, other, difference)
     posts = shared[0].num_rows

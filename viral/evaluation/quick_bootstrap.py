@@ -75,6 +75,7 @@ class AuthorDraws:
             str(i): PredictionBatch(batch.probability[self.rows], batch.score[self.rows])
             for i, batch in enumerate(systems)
         }
+        # Without rows for Kendall and pairwise accuracy, whose time grows with the square of the posts.
         resampled = replicates(bootstrap, labels.take(self.rows), samples, settings, np.arange(0))
         return [(measure(labels, batch), resampled[name]) for name, batch in zip(samples, systems, strict=True)]
 

@@ -67,6 +67,7 @@ def _candidates(formats: Sequence[Format]) -> Iterator[Choice]:
             continue
         yield Choice((fmt,))
         if fmt.get("acodec") == "none" and sounds:
+            # From the same protocol if possible; the last one is the best, in yt-dlp's order.
             same = [sound for sound in sounds if sound["protocol"] == fmt["protocol"]]
             yield Choice((fmt, (same or sounds)[-1]))
 

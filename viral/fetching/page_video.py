@@ -68,6 +68,7 @@ class PageDownloader:
             flawed.append(PageVideo(file, path, {**page.info, **choice.info}, *problem))
         if not flawed:
             raise errors[0]
+        # A video without its sound is better than one that cannot be read.
         return min(flawed, key=lambda video: video.reason != AUDIO_MISSING)
 
     def _download(self, choice: Choice, folder: Path, deadline: Deadline) -> tuple[Download, Path]:

@@ -44,6 +44,7 @@ def verify(weights: PretrainedWeights, folder: Path) -> Path:
     try:
         manifest = read_manifest(folder)
     except FileNotFoundError:
+        # Copied by hand: checked against the published hashes, and from now on against these files.
         manifest = Manifest.from_published(weights, {file: folder / file for file in weights.files}, str(folder))
         with suppress(OSError):  # in a read-only folder only the published hashes can be verified
             write_manifest(folder, manifest)
