@@ -91,6 +91,7 @@ def _stage(plan: FetchPlan, log2_buckets: int, bucket: int) -> list[str]:
             part = f"{post['post_id']} {number}"
             parts.append({"url": url, "part": part, "post_id": post["post_id"], "number": number})
     stage_tasks(plan, tasks)
+    # In buckets of URLs, in which the ledger is read; `_stage_fetched` turns them into buckets of posts.
     _parts(plan).append(pa.Table.from_pylist(parts, schema=_PARTS), plan.log2_buckets)
     return sorted(unknown)[:MAX_HOSTS_IN_ERROR]
 
@@ -119,6 +120,7 @@ def _attach(plan: FetchPlan, log2_buckets: int, bucket: int) -> int:
 def _complete(post: dict[str, Any], fetched: dict[int, dict[str, Any]]) -> dict[str, Any] | None:
     """Row of a photo set with fetched files in place of web addresses; None while a slide is missing."""
     slides = [fetched[i]["uri"] if i in fetched else uri for i, uri in enumerate(post["slides"])]
+    # A set with a gap is no set yet: the next fetch may complete it.
     if any(map(is_web_address, slides)):
         return None
     sound = fetched[_SOUND]["uri"] if _SOUND in fetched else None

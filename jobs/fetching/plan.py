@@ -175,6 +175,7 @@ def _plan_bucket(plan: FetchPlan, round_: int, retry_failed: bool, bucket: int) 
     for task in _new_tasks(plan, round_, bucket):
         url, site = task["url"], task["site"] or ""
         entry = ledger.get(url)
+        # The ledger knows what earlier runs did, also a run that was killed: only the rest is fetched.
         state = _task_state(entry, retry_failed)
         if state == "todo" and not site:
             state = "refused"

@@ -28,6 +28,7 @@ def bin_keys(columns: Columns, within: Sequence[Within]) -> list[str]:
 
 def _bin_indices(columns: Columns, name: Within) -> Array:
     if name == "week":
+        # Weeks begin on Monday; 1 January 1970 was a Thursday.
         weeks: Array = np.floor((columns["posted_at"] / SECONDS_A_DAY + _THURSDAY) / 7)
         return weeks
     if name == "age":
