@@ -163,7 +163,7 @@ def _run_rounds(
             summary.failed_before += states["failed"]
             summary.skipped += states["refused"]
             _add_reasons(summary, HostNotAllowedError.reason, states["refused"])
-        # Nothing new among the entries of the last round's feeds: done.
+        # Empty once the feeds of the last round listed nothing new.
         todo = {site: states["todo"] for site, states in counts.items() if states["todo"]}
         if not todo:
             return round_

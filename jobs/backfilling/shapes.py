@@ -29,7 +29,6 @@ def stage_seconds(spec: BackfillSpec, chunks: Sequence[Chunk]) -> Dataset:
     if shape == "two-stage" or (shape == "auto" and gpus):
         return _two_stage(dataset, spec, min(workers, len(chunks)), gpus)
     return dataset.map_batches(
-        # One stage: decoded media stay in their process instead of passing through the object store.
         ExtractChunk,
         fn_constructor_args=(spec,),
         batch_size=1,

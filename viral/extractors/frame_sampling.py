@@ -24,7 +24,6 @@ class FrameTimes:
     @classmethod
     def from_pts(cls, pts_seconds: _Array, seconds: float) -> FrameTimes:
         """Weight frames at ascending times by the time that is nearer to them than to their neighbours."""
-        # Each frame stands for the time up to the middle between it and its neighbours.
         between = (pts_seconds[1:] + pts_seconds[:-1]) / 2
         lengths = np.diff(between, prepend=0.0, append=max(seconds, float(pts_seconds[-1])))
         total = lengths.sum()  # 0 for a single frame without a duration

@@ -95,8 +95,8 @@ def build_index(
         timed: whether the container stores presentation times; times that ffmpeg makes up cannot identify frames.
     """
     times = [p.pts if p.pts is not None else p.dts for p in packets]
-    # Times of some packets and made-up times of others would not be in one order: one missing time replaces all.
     distinct = all(p.pts is not None for p in packets) and len(set(times)) == len(times)
+    # Stored times and made-up ones would not be in one order: a single missing time replaces them all.
     if any(t is None for t in times):
         times = [round((origin + position / fps) / time_base) for position in range(len(packets))]
     pts = np.array(times, np.int64)

@@ -60,7 +60,6 @@ class BinnedPosts:
         self.validation.set_label(self.validation_targets[target])
         rows = self._group.rows if self._group else len(self.targets["score"])
         min_leaf = max(MIN_LEAF, rows // 20)  # with few posts a large leaf would contain all of them
-        # Never above what the settings ask for.
         min_leaf = min(min_leaf, settings.get("min_data_in_leaf", DEFAULT_MIN_LEAF))
         params = {**self.params, **settings, "min_data_in_leaf": min_leaf}
         if self._group is not None and self._connected is None:
