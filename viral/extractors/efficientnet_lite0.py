@@ -56,9 +56,9 @@ class EfficientNetLite0(ImageNetworkSpec):
         """Create the network without batch norms, with random weights."""
         import torch
 
-        from viral.extractors.efficientnet_network import EfficientNetLite0Network
+        from viral.extractors.efficientnet_network import efficientnet_lite0
 
-        network: torch.nn.Module = EfficientNetLite0Network(_FEATURES)
+        network: torch.nn.Module = efficientnet_lite0(_FEATURES)
         return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
     def adapt_state_dict(self, state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
