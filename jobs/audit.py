@@ -88,6 +88,7 @@ def gather_evidence(store: Store, saved: ModelVersion) -> tuple[Evidence, AuditS
     sets = [_offered_streams(feature_set, lineage.state) for lineage in lineages]
     streams = from_dict(saved.card["config"]["streams"])
     data, about = labelled_features(store, feature_set, label["name"], tuple(dict.fromkeys(sum(sets, streams))))
+    # Compared with other labels than those of the training, a correct model would look leaky.
     if about != label:
         raise TableError(f"labels/{label['name']} was replaced since {saved} was trained: train again on it")
     tables = read(data, posts_table(store), streams, sets, _popularity_input(feature_set, streams))
@@ -211,6 +212,7 @@ def _neighbour_pairs(
         batch = sample.batch.take(np.array([row]))
         found = nearest(reference, streams, batch, author_id=post["author_id"], before=post["posted_at"])
         for neighbour in found.posts:
+            # Outside the sample, the time of posting is unknown: the pair is no evidence for or against a leak.
             if is_sample and neighbour.post_id not in times:
                 continue
             compared = {"neighbour_id": neighbour.post_id, "neighbour_posted_at": times.get(neighbour.post_id)}

@@ -173,6 +173,7 @@ def _card(
     streams: Sequence[Stream],
     statistics: Statistics,
 ) -> dict[str, Any]:
+    # `_models` made sure that feature set, label and fraction of authors are the same for all members.
     first = models[0].card
     members = [
         {"name": model.name, "version": model.version, "weights": weights.to_dict(i), "validation": metrics[i]}

@@ -84,6 +84,7 @@ def run(store: Store, model: str, spec: DriftSpec, *, address: str | None = None
     saved = Registry(store).load(model)
     newer, left_out = newer_posts(store, saved, spec.since)
     rows = newer
+    # Without a newer post, the error below comes at once, not after the start of a session.
     if newer.num_rows:
         with session(address, debug=debug):
             rows = _predict(store, saved, newer)
@@ -91,6 +92,7 @@ def run(store: Store, model: str, spec: DriftSpec, *, address: str | None = None
     if not rows.num_rows:
         reasons = ", ".join(f"{count} {reason}" for reason, count in left_out.items() if count) or "there is none"
         raise TableError(f"no post since {spec.since:%Y-%m-%d} can be used to test {saved}: {reasons}")
+    # What the model reached on its own test split, before any drift.
     reference = scorecard.read_metrics(store, saved.name, saved.version).get("roc_auc")
     posts = labelled_predictions(rows)
     result = drift(posts, spec.limits, every=spec.every, reference=reference, resamples=spec.resamples)

@@ -64,6 +64,7 @@ def find_files(kind: str | None, names: Sequence[str]) -> FoundFiles:
             _add_s3(found, kind, name.rstrip("/"))
         else:
             _add_local(found, kind, Path(name).expanduser().absolute())
+    # Of several videos beside one info file, the most usual kind comes first.
     for videos in found.videos.values():
         videos.sort(key=lambda video: _VIDEO_SUFFIXES.index(PurePosixPath(video).suffix.lower()))
     if not found.files:

@@ -139,6 +139,7 @@ def _parse_file(source: IngestSource, group: FileGroup, file: str, batch_rows: i
             batch_rows=batch_rows,
         )
     except SourceError as error:
+        # A file that the user named must be readable; one found in a folder is counted, and the others are read.
         if file in group.named:
             raise
         yield rejected_file(source.kind or "none", file, one_line(error))

@@ -145,6 +145,7 @@ def train_trial(task: NetworkTask, splits: Mapping[str, pa.Table]) -> dict[str, 
     from viral.models.networks import network
     from viral.models.training import Learner, to_tensors
 
+    # The same seed in each trial: they differ by their settings alone.
     torch.manual_seed(task.train.seed)
     model = network(task.model)
     set_statistics(model, task.means, task.scales)

@@ -98,6 +98,7 @@ def plan_posts(spec: CorpusSpec) -> list[PlannedPost]:
     specified distributions and little accidental correlation.
     """
     rng = np.random.default_rng([spec.seed, 0])
+    # The order of the draws is part of the corpus: another order makes other posts from the same seed.
     authors = _authors(spec, rng)
     author_indices = _assign_authors(spec, rng)
     clips = _clips(spec, rng)

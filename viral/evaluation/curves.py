@@ -25,6 +25,7 @@ def plots(y: Floats, viral: Bools, score: Floats, probability: Floats, threshold
     from sklearn import metrics as sk
 
     roc = precision_recall = None
+    # With one class, neither curve is defined.
     if viral.any() and not viral.all():
         false_positive, true_positive, _ = sk.roc_curve(viral, probability)
         precision, recall, _ = sk.precision_recall_curve(viral, probability)

@@ -147,6 +147,7 @@ class _Relay:
                 return response
             finally:
                 response.close()
+            # What came before the break is dropped, so that the child gets no byte twice.
             body.seek(0)
             body.truncate()
             self._client.backoff(self._deadline, attempt, url)

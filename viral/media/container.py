@@ -59,6 +59,7 @@ def open_container(path: str, *, seekable: bool = True) -> Iterator[InputContain
         raise UnreadableError("the file is empty")
     options = dict(OPTIONS) if seekable else {**OPTIONS, "seekable": "0"}
     try:
+        # Titles in odd encodings are no reason to refuse a file: bytes that are not UTF-8 are replaced.
         container = av.open(str(absolute), options=options, metadata_errors="replace")
     except av.error.FFmpegError as error:
         if isinstance(error, MemoryError):

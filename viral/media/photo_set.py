@@ -59,12 +59,14 @@ def decode_photo_set(photo_set: PhotoSet, plan: SamplingPlan, limits: MediaLimit
         raise TooLargeError(
             f"the pictures and the sound have {size} bytes, more than {limits.max_bytes} (media.max_bytes)"
         )
+    # The sound before the frames: its length is that of the video.
     slides, sound = _Slides(photo_set, limits), _Sound(photo_set, plan, limits)
     seconds = sound.seconds or SECONDS_PER_SLIDE * len(photo_set.slides)
     if seconds > limits.max_seconds:
         raise TooLongError(f"the photo set lasts {seconds:g} s, more than media.max_seconds = {limits.max_seconds:g}")
     trimmed = trim_frames(_index(photo_set, seconds), plan.window, seconds)
     samples = {request: frames + trimmed.first for request, frames in plan.sample(trimmed.index).items()}
+    # Each frame is made once, whatever the number of requests for it; only one at a time is held at full size.
     decoded = {
         number: {shape: resize(frame, *shape) for shape in shapes}
         for number, shapes in shapes_by_frame(samples).items()
@@ -74,6 +76,7 @@ def decode_photo_set(photo_set: PhotoSet, plan: SamplingPlan, limits: MediaLimit
     tracks |= sound.tracks(plan)
     tracks |= dict.fromkeys(plan.packet_requests, trimmed.packets)
     seen = plan.window.length(seconds) if plan.window else seconds
+    # After the frames: some damage is noticed only when a slide is decoded.
     reasons = (*(["damaged"] if slides.notes or None in photo_set.slides else []), *sound.reasons)
     facts = _facts(photo_set, slides, sound.codec, seen)
     return Media(facts, tracks, reasons, (*photo_set.notes, *slides.notes, *sound.notes))

@@ -97,7 +97,11 @@ def mix(
         )
     )
     return PredictionBatch(
-        np.clip(np.asarray(probability), 0, 1), np.asarray(middle), np.minimum(low, middle), np.maximum(high, middle)
+        # The median and the ends have different weights, so a mixed end might cross the median.
+        np.clip(np.asarray(probability), 0, 1),
+        np.asarray(middle),
+        np.minimum(low, middle),
+        np.maximum(high, middle),
     )
 
 

@@ -113,6 +113,7 @@ class Calibration:
     def to_dict(self) -> dict[str, Any]:
         """Convert to JSON."""
         stored = asdict(self)
+        # `gaps` is the stored name, from before `pair_residuals` had its name: saved models must stay readable.
         return stored | {"gaps": stored.pop("pair_residuals")}
 
     @classmethod

@@ -198,6 +198,7 @@ class Reference:
         except FileNotFoundError:
             return None
         table = pq.read_table(pa.BufferReader(store.read(f"{key}/{_ROWS_FILE}")))
+        # `limit` is one number for all streams; each stream's numbers repeat it.
         streams, content, limit = {}, [], 1.0
         for name in dict.fromkeys(array.rpartition(" ")[0] for array in arrays):
             typical_distance, residual_scale, limit, is_content = arrays[f"{name} numbers"].tolist()
@@ -215,6 +216,7 @@ class _Index:
     def __init__(self, coordinates: Floats) -> None:
         from scipy.spatial import KDTree
 
+        # Posts without the stream have NaN for coordinates.
         self.tree = KDTree(coordinates[np.isfinite(coordinates[:, 0])][:_INDEXED], leafsize=_LEAF)
 
     def distances(self, coordinates: Floats, k: int = K) -> npt.NDArray[np.float64]:

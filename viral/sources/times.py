@@ -139,6 +139,7 @@ def _numeric(match: re.Match[str], order: str | None) -> datetime:
     year = parts["y"] + (2000 if parts["y"] < _CENTURY else 0)
     hours = int(hour or 0)
     if half:
+        # 12 am is hour 0 and 12 pm is hour 12; other hours after noon grow by 12.
         hours = hours % 12 + (12 if half in "Pp" else 0)
     try:
         return datetime(year, parts["m"], parts["d"], hours, int(minute or 0), int(second_of_minute or 0))
