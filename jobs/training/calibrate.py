@@ -78,6 +78,7 @@ def calibrate(store: Store, saved: ModelVersion) -> Calibration | None:
 def _sampling_rates(data: LabelledFeatures, saved: ModelVersion) -> SamplingRates:
     posts, rows = max(1, data.labels.stored_rows()), max(1, saved.card["rows"])
     sampled = min(ROWS, MAX_VALUES // max(1, sum(stream.dim for stream in data.streams)))
+    # For the validation split, all posts are an upper bound: the sample may be smaller than allowed.
     counts = ((sampled, rows), (sampled, posts), (MAX_VALIDATION_ROWS, posts))
     return SamplingRates(*(min(1.0, count / total) for count, total in counts))
 

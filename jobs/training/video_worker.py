@@ -81,6 +81,7 @@ def run(config: dict[str, Any]) -> int:
     state = restore(model, learner)
     resumed_at = state.epoch
     while not state.finished(task.train):
+        # Different for each epoch up to 4,096 and each of up to 256 workers.
         torch.manual_seed((task.train.seed << 20) + (state.epoch << 8) + rank)  # a resumed run has the same dropout
         _epoch(task, model, learner, state, (rank, world))
         if state.finished(task.train) or not config[IN_PROCESS]:

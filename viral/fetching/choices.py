@@ -79,5 +79,6 @@ def _is_usable(fmt: Format) -> bool:
 
 def _rank(choice: Choice) -> tuple[bool, float, bool]:
     codec = choice.formats[0].get("vcodec")
+    # An unknown codec ranks between H.264 and another one.
     h264 = 0.5 if codec is None else float(bool(_H264.match(codec)))
     return choice.has_sound is not False, h264, choice.is_file

@@ -137,6 +137,7 @@ class Fetcher:
             page = pages.read(task.url, deadline)
             if isinstance(page, Feed):
                 return {"reason": FEED, "listed_urls": page.urls}
+        # A folder, not an unlinked file: other processes write and check these files, and need their paths.
         with storage_errors(tempfile.gettempdir()), temporary_folder(FOLDERS) as folder:
             video = self._page_downloader.download(page, folder, deadline)
             stored = self._store(video.file, video.path, task, video.info)

@@ -118,6 +118,7 @@ def _packets(container: InputContainer, kind: Literal["video", "audio"]) -> tupl
     stream = container.streams.best(kind)
     if stream is None:
         raise ValueError(f"a format has no {kind} stream")
+    # At the end, PyAV yields an empty packet for decoders, which has no time.
     return stream, (packet for packet in container.demux(stream) if packet.dts is not None)
 
 

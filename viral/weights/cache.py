@@ -31,6 +31,7 @@ def find_local(weights: PretrainedWeights) -> Path | None:
     if folder.is_dir():
         return verify(weights, folder)
     if isinstance(weights, WeightsFile):
+        # Without a published hash, nothing tells a loose file from another one of the same name.
         return _find_loose_file(weights) if weights.published[weights.file] else None
     return find_packaged(weights)
 
@@ -70,6 +71,7 @@ def add_to_cache(weights: PretrainedWeights, paths: Mapping[str, Path], manifest
             shutil.copyfile(path, folder / file)
         write_manifest(folder, manifest)
 
+    # A folder that is there already is not replaced: it must hold the same files.
     folder = verify(weights, fill_once(weights_folder() / weights.name, fill))
     check_same_content(manifest, read_manifest(folder), str(folder))
     return folder
@@ -133,6 +135,7 @@ def fill_once(final: Path, fill: Callable[[Path], object]) -> Path:
                     if path.is_file():
                         with path.open("rb") as file:
                             os.fsync(file.fileno())
+                # The rename comes last and is atomic: `final` is complete, or it is not there.
                 folder.rename(final)
     return final
 
