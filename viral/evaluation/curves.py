@@ -48,6 +48,7 @@ def _curve(x: Floats, y: Floats) -> report.Curve:
 
 def _reliability(viral: Bools, probability: Floats) -> tuple[report.Bin, ...]:
     """At most ten bins of equal width."""
+    # Probability 1 belongs to the last bin.
     bins = np.minimum((probability * 10).astype(int), 9)
     return tuple(
         report.Bin(

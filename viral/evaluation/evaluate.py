@@ -135,6 +135,7 @@ def _check(labels: Labels, model: PredictionBatch, baselines: Baselines) -> None
             continue
         if len(column) != count:
             raise TableError(f"{name} has {len(column)} rows for {count} test posts: pass one per post, in one order")
+        # Identifiers are texts: only their number is checked.
         if name == "labels.post_ids":
             continue
         if bad := int((~np.isfinite(column)).sum()):
@@ -191,6 +192,7 @@ def _differences(
     differences = []
     for name in list(values)[1:]:  # the model comes first
         estimates = {
+            # Both in the same draws: what makes a draw easy or hard cancels out.
             key: bootstrap.estimate(subtract(model[key], value), model_resampled[key] - resampled[name][key])
             for key, value in values[name].items()
         }
@@ -211,6 +213,7 @@ def _examples(
     labels: Labels, model: PredictionBatch, details: Details
 ) -> tuple[tuple[report.Example, ...], tuple[report.Example, ...]]:
     """The predictions with the smallest and the largest errors; no post is in both."""
+    # Equal errors by identifier, so that the page does not depend on the order of the rows.
     order = np.lexsort((np.asarray(labels.post_ids), np.abs(model.score - labels.y)))
     count = min(_EXAMPLES, len(order) // 2)
     ends = order[:count], order[::-1][:count]

@@ -66,6 +66,7 @@ def _merge_small(names: Sequence[str]) -> list[str]:
 
 
 def _sort_key(order: Sequence[str], name: str) -> tuple[bool, bool, int]:
+    # Named groups first, then the unknown, and the rest last.
     return name in (UNKNOWN, OTHERS), name == OTHERS, order.index(name) if name in order else len(order)
 
 

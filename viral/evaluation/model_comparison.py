@@ -87,6 +87,7 @@ def compare(
     settings = EvaluationSettings(
         threshold=0.5, level=bootstrap.level, k=max(1, round(len(labels.y) / 10)), resamples=resamples, seed=seed
     )
+    # Without rows for Kendall and pairwise accuracy, which are not compared.
     resampled = list(replicates(bootstrap, labels, models, settings, np.zeros(0, np.int64)).values())
     pairs = {}
     for name in names:

@@ -58,6 +58,7 @@ class AuthorDraws:
         rows = np.arange(len(authors))
         if len(authors) > POSTS:
             codes, inverse, sizes = np.unique(authors, return_inverse=True, return_counts=True)
+            # Whole authors, because the draws are of whole authors.
             order = np.random.default_rng(seed).permutation(len(codes))
             sample = order[: int(np.searchsorted(np.cumsum(sizes[order]), POSTS)) + 1]
             rows = np.flatnonzero(np.isin(inverse, sample))

@@ -148,6 +148,7 @@ def _hashes(kind: str, values: Iterable[str], seed: int) -> npt.NDArray[np.uint6
     """64-bit BLAKE2b hash of each value. With the kind in the key, hashes of posts and authors are independent."""
     key = f"{kind}:{seed}".encode()
     digests = (hashlib.blake2b(str(v).encode(), digest_size=8, key=key).digest() for v in values)
+    # Big-endian on every machine, so that a split is the same everywhere.
     return np.frombuffer(b"".join(digests), dtype=">u8").astype(np.uint64)
 
 
@@ -156,6 +157,7 @@ def _owner_hashes(posts: pa.Table, codes: _Ints, spec: SplitSpec) -> npt.NDArray
     _, first = np.unique(codes, return_index=True)
     owners = posts.select([f"{spec.kind}_id", "post_id"]).take(first)
     names, ids = (column.cast(pa.string()).to_pylist() for column in owners.columns)
+    # A post without an owner is its own; the letters keep names and identifiers of posts apart.
     keys = (f"a{name}" if name else f"p{post}" for name, post in zip(names, ids, strict=True))
     return _hashes(spec.kind, keys, spec.seed)
 

@@ -103,6 +103,7 @@ def _extract(texts: pa.Array, expression: Expression) -> pa.Array:
     if expression.pattern is None:
         return texts
     matches = [expression.pattern.search(text) if text else None for text in texts.cast(pa.string()).to_pylist()]
+    # The first group of the pattern, or all that it matches if it has none.
     return pa.array([match and (match[1] if match.re.groups else match[0]) for match in matches], pa.string())
 
 
@@ -111,6 +112,7 @@ def _translate(texts: pa.Array, expression: Expression) -> pa.Array:
         return texts
     values = expression.values
     return pa.array(
+        # `*` stands for any value that is not named.
         [values.get(text, values.get("*", text)) if text else text for text in texts.cast(pa.string()).to_pylist()],
         pa.string(),
     )

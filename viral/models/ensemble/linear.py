@@ -66,6 +66,7 @@ def _logistic(x: Matrix, viral: Any, c: float) -> Any:
     from sklearn.linear_model import LogisticRegression
 
     with warnings.catch_warnings():
+        # The weakest penalties may not converge; the validation posts judge them all the same.
         warnings.simplefilter("ignore", ConvergenceWarning)
         return LogisticRegression(C=c, max_iter=_MAX_ITER).fit(x, viral)
 

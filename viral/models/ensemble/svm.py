@@ -105,6 +105,7 @@ def _platt(margin: Floats, viral: npt.NDArray[np.bool_]) -> Floats:
     if viral.all() or not viral.any():
         return np.array([1.0, 0.0])
     fitted = LogisticRegression().fit(margin[:, None], viral)
+    # A higher margin must never mean a lower probability.
     return np.array([max(0.0, fitted.coef_[0, 0]), fitted.intercept_[0]])
 
 
