@@ -88,6 +88,7 @@ def gather_evidence(store: Store, saved: ModelVersion) -> tuple[Evidence, AuditS
     sets = [_offered_streams(feature_set, lineage.state) for lineage in lineages]
     streams = from_dict(saved.card["config"]["streams"])
     data, about = labelled_features(store, feature_set, label["name"], tuple(dict.fromkeys(sum(sets, streams))))
+    # Compared with other labels than those of the training, a correct model would look leaky.
     if about != label:
         raise TableError(f"labels/{label['name']} was replaced since {saved} was trained: train again on it")
     tables = read(data, posts_table(store), streams, sets, _popularity_input(feature_set, streams))
@@ -130,6 +131,7 @@ class _Lineage:
 
     @classmethod
     def trace(cls, store: Store, state: FittedState, label: dict[str, Any]) -> _Lineage:
+        """Follow `continued_from` from model card to model card."""
         lineage = cls(state, dict(state.card), pa.array([], pa.string()), ())
         while lineage.card and (parent := lineage.card.get("continued_from")):
             lineage = lineage._with_parent(store, parent, label)
@@ -140,6 +142,7 @@ class _Lineage:
             card = Registry(store).load(model).card
         except TableError:
             return self._with_note(None, f"what {model} had learnt from: it is gone")
+        # Same label and split: the parent's training posts are this model's own.
         if card["label"] == label:
             return replace(self, card=card)
         name = card["label"]["name"]
@@ -168,6 +171,7 @@ def _with_statistics(
 ) -> tuple[FittedState, Statistics | None]:
     """Pair a model with the statistics of its training posts, if these are unchanged since the training."""
     state = lineage.state
+    # A network trained on videos has its means and hash from labels and addresses, not from features.
     if "backbone" in state.card:
         counts = video_counts(LabelledVideos(posts_table(store), data.labels))
         statistics = Statistics(sum(counts.posts["train"]), counts.moments, counts.digest)
@@ -208,6 +212,7 @@ def _neighbour_pairs(
         batch = sample.batch.take(np.array([row]))
         found = nearest(reference, streams, batch, author_id=post["author_id"], before=post["posted_at"])
         for neighbour in found.posts:
+            # Outside the sample, the time of posting is unknown: the pair is no evidence for or against a leak.
             if is_sample and neighbour.post_id not in times:
                 continue
             compared = {"neighbour_id": neighbour.post_id, "neighbour_posted_at": times.get(neighbour.post_id)}

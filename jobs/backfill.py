@@ -93,11 +93,13 @@ def run(
         WeightsError: the weights of an extractor are missing.
     """
     feature_set = with_root_weights(feature_set, store)
+    # Before Ray starts: what is missing is said in a second.
     missing = _missing_weights(feature_set)
     rows = posts_table(store).stored_rows()
     if not rows:
         raise TableError(f"the posts table of {store.root} is empty: ingest some first (viral ingest)")
     sound_history(store, feature_set, rows)  # fail before any work if it is missing
+    # Before any row, so that later sets find this table even if the run is killed.
     write_feature_card(store, feature_set)
     sources = tables_sharing_extractors(store, feature_set)
     summary = BackfillSummary(
@@ -133,15 +135,18 @@ def _fill(spec: BackfillSpec, summary: BackfillSummary, progress: ProgressCallba
         ViralError: posts are still pending after `ROUNDS` rounds.
     """
     features, log2_buckets = features_table(spec.store, spec.feature_set), spec.log2_buckets
+    # The counts of the summary are those of this run: rows that were there before it are subtracted at the end.
     first_plans = plans = _plan(spec, features)
     total = pending_posts = sum(plan.pending for plan in plans)
     summary.posts = sum(plan.posts for plan in plans)
     summary.done_before = summary.posts - total
     for _ in range(ROUNDS):
+        # Each round processes only posts that have no row yet, in memory bounded by a bucket.
         reported = _extract(spec, plans, summary, progress, total) if pending_posts else 0
         if pending_posts or features.needs_compaction(log2_buckets):
             counts = map_buckets(partial(_compact_bucket, features, log2_buckets), log2_buckets)
             _set_counts(summary, _sum(counts) - _sum(plan.done for plan in first_plans))
+        # As many reports as pending posts: nothing was dropped, and another look at all buckets is spared.
         plans = _plan(spec, features) if reported < pending_posts else []
         pending_posts = sum(plan.pending for plan in plans)
         if not pending_posts:
@@ -150,6 +155,7 @@ def _fill(spec: BackfillSpec, summary: BackfillSummary, progress: ProgressCallba
         raise ViralError(f"{pending_posts} posts have no row after {ROUNDS} rounds: run the same command again")
     if total:
         progress(total, total)
+    # Last: until all buckets are merged, the files of fewer buckets still hold their rows.
     features.drop_superseded(log2_buckets)
 
 
@@ -160,6 +166,7 @@ def _plan(spec: BackfillSpec, features: BucketedTable) -> list[_BucketPlan]:
 def _chunks(plans: Sequence[_BucketPlan], workers: int) -> list[Chunk]:
     """Split the pending posts into chunks of about the same size."""
     pending_posts = sum(plan.pending for plan in plans)
+    # Many more chunks than workers, so that all end at about the same time although videos differ in length.
     size = min(MAX_CHUNK, max(MIN_CHUNK, pending_posts // (workers * CHUNKS_PER_WORKER)))
     num_shards = {plan.bucket: min(CHUNKS_PER_BUCKET, -(-plan.pending // size)) for plan in plans}
     return [Chunk(bucket, shard, count) for bucket, count in num_shards.items() for shard in range(count)]
@@ -192,6 +199,7 @@ def _extract(
 
 
 def _plan_bucket(spec: BackfillSpec, posts: BucketedTable, features: BucketedTable, bucket: int) -> _BucketPlan:
+    # Only ids: planning reads one narrow column, whatever the size of the vectors.
     ids = posts.read(spec.log2_buckets, bucket, ["post_id"])
     pending_ids = pending(ids, features, spec.log2_buckets, bucket, spec.retry)["post_id"]
     done = _count_rows(features, spec.log2_buckets, bucket, without=pending_ids)

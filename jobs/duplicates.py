@@ -74,6 +74,7 @@ def _clusters(post_ids: pa.ChunkedArray, videos: pa.Table) -> list[Cluster]:
     """Clusters of at least two posts, the largest first; the posts of each in the given order."""
     found = video_clusters(videos)
     similarity = np.ones(len(post_ids))
+    # The similarity of a cluster is that of its weakest pair.
     np.minimum.at(similarity, found.codes[found.pairs.first], found.pairs.similarity)
     order = np.argsort(found.codes, kind="stable")
     groups = np.split(order, np.flatnonzero(np.diff(found.codes[order])) + 1)

@@ -60,6 +60,7 @@ def run(
         TableError: no such model, or its label table was replaced since the training. LeakError: there is a leak.
     """
     saved = Registry(store).load(model)
+    # Raw: the calibration may not exist yet.
     scorer = Scorer(saved, raw=True)
     label = saved.card["label"]
     data, about = labelled_features(store, scorer.feature_set, label["name"], scorer.streams)
@@ -71,6 +72,7 @@ def run(
     with session(address, debug=debug):
         if not store.exists(Registry.key(saved.name, saved.version, CALIBRATION)):
             calibrate(store, saved)  # a video model: there were no features yet when it was trained
+        # Before the metrics: a model with a leak gets none.
         audited = audit.check(store, saved)
         rows = gather(store, data, str(saved))
     report = with_frames(_evaluate(saved, Scorer(saved), rows, resamples), store, rows)

@@ -124,6 +124,7 @@ def run(
             if request.posts:
                 stage_posts(plan, posts_log2_buckets)
                 stage_photo_sets(plan, posts_log2_buckets)
+            # Posts are attached to files only at the end, from the results of all rounds.
             rounds = _run_rounds(plan, request, settings, summary, progress)
             for counts, size in count_results(plan, rounds):
                 _add_counts(summary, counts, size)
@@ -162,6 +163,7 @@ def _run_rounds(
             summary.failed_before += states["failed"]
             summary.skipped += states["refused"]
             _add_reasons(summary, HostNotAllowedError.reason, states["refused"])
+        # Empty once the feeds of the last round listed nothing new.
         todo = {site: states["todo"] for site, states in counts.items() if states["todo"]}
         if not todo:
             return round_

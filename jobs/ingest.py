@@ -70,18 +70,22 @@ def run(store: Store, source: IngestSource, *, address: str | None = None, debug
         does not fit. StorageError: rows were lost on the way.
     """
     found = find_files(source.kind, source.files)
+    # Before Ray starts, which takes seconds: most mistakes show in the first rows.
     check_first(source, found)
     groups = group_files(found)
     posts, rejects = posts_table(store), rejects_table(store)
     with session(address, debug=debug), staging_folder(store, "ingest") as folder:
         staging = Staging(store, folder)
         parsed = sum(map_items(partial(_stage, staging, source), groups), ParsedCounts())
+        # All files are parsed, nothing is merged yet: a refusal leaves the tables as they were.
         if not source.settings.force:
             _refuse(source, parsed)
+        # By the larger of the new rows and the table: a bucket of both must fit in memory.
         log2_buckets = max(log2_buckets_for(parsed.posts), posts.log2_buckets())
         if log2_buckets:
             list(map_items(partial(split, staging, log2_buckets), split_groups(staging)))
         merged = sum(map_buckets(partial(merge, staging, log2_buckets), log2_buckets), MergedCounts())
+        # Every parsed row must have arrived: counts on both sides of the staging folder.
         if (merged.staged, merged.rejects) != (parsed.posts, parsed.reject_reasons.total()):
             raise StorageError(
                 f"{merged.staged + merged.rejects} of {parsed.rows} rows were found in {store.uri(folder)}: "
@@ -205,6 +209,7 @@ def _source(
 ) -> IngestSource:
     """Build the source from the options; the first of several files may be the name of a map or a format."""
     kind = None
+    # A single argument is always a file, even one called like an exporter.
     if len(files) > 1 and files[0] in kinds():
         kind, *files = files  # type: ignore[assignment]  # a list serves
     if named := [pair for pair in pairs if pair in kinds()]:

@@ -79,7 +79,9 @@ def run(
     copies = np.zeros(timed.num_rows, bool)
     if not keep_copies:
         copies = later_copies(timed, clusters_of(store, timed["post_id"]).codes)
+    # A copy in another split than its original would be a post that the model has seen.
     parts = np.where(copies, "unused", assign(timed, split))
+    # After the split: constants and threshold come from training posts alone.
     fitted = fit(label, timed, parts == "train")
     labelled = fitted.apply(timed)
     rows = label_rows(timed.filter(pa.array(labelled.mask)), parts[labelled.mask], labelled)

@@ -61,6 +61,7 @@ def run(store: Store, *, address: str | None = None, debug: bool = False) -> Sou
     with session(address, debug=debug):
         for bucket_counts in iter_objects(_merge_sounds(store, log2_buckets)):
             counts.update(bucket_counts)
+        # A pass of its own: it needs the posts one by one, where the sounds need them aggregated.
         with_history = _write_history(store, log2_buckets, stored_posts) if counts["sounds"] else 0
     if not counts["sounds"]:
         raise TableError(f"no post of {store.root} has a sound_id: ingest posts with sound_id (--map sound_id=…)")
@@ -72,7 +73,9 @@ def _by_sound(store: Store, log2_buckets: int, columns: tuple[str, ...]) -> Grou
     """Read columns of the posts and group them by bucket of the sound."""
 
     def read(batch: pa.Table) -> pa.Table:
+        """Read one bucket of posts; each row gets the bucket of its sound."""
         [bucket] = batch["bucket"].to_pylist()
+        # Posts are stored by post id: the shuffle brings those of one sound together.
         rows = posts_table(store).read(log2_buckets, bucket, columns)
         return _with_bucket(rows, rows["sound_id"].fill_null(""), log2_buckets)
 
@@ -95,14 +98,17 @@ def _write_history(store: Store, log2_buckets: int, posts: int) -> int:
     table = replaced.begin(store, HISTORY_TABLE, SOUND_HISTORY, version)
 
     def compute(posts: pa.Table) -> pa.Table:
+        """History of all posts of some sounds; each row gets the bucket of its post."""
         rows = compute_history(posts)
         return _with_bucket(rows, rows["post_id"], log2_buckets)
 
     def write(rows: pa.Table) -> pa.Table:
+        """Store one bucket of the history and return its number of rows."""
         table.append(rows, log2_buckets)
         return object_batch([rows.num_rows])
 
     history = _by_sound(store, log2_buckets, HISTORY_COLUMNS).map_groups(compute, batch_format="pyarrow")
+    # Back to buckets of posts, in which a backfill reads the history.
     written = history.groupby("bucket", num_partitions=_partitions(log2_buckets)).map_groups(
         write, batch_format="pyarrow"
     )
@@ -115,6 +121,7 @@ def _merge_sounds(store: Store, log2_buckets: int) -> Dataset:
     """Aggregate and merge each bucket of sounds; the dataset yields counts per bucket."""
 
     def merge(rows: pa.Table) -> pa.Table:
+        """Store one bucket of sounds and return its counts."""
         bucket = int(rows["bucket"][0].as_py())
         sounds = aggregate_sounds(rows.drop_columns("bucket"), store)
         changed = posts_table(sounds_root(store)).merge(sounds, log2_buckets, bucket) if sounds.num_rows else 0

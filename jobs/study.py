@@ -70,6 +70,7 @@ def _evaluate(spec: StudySpec, runner: StudyRunner, progress: ProgressCallback) 
         progress(count, len(spec.experiments))
         try:
             cards[experiment] = runner.evaluate(experiment)
+        # A label or split that does not fit these posts costs one line of the page, not the study.
         except UsageError as error:
             if experiment == spec.headline:  # the page compares the others with it
                 raise

@@ -93,6 +93,7 @@ def run(store: Store, spec: EnsembleSpec, *, address: str | None = None, debug: 
     with session(address, debug=debug):
         statistics = statistics_of(data)
         count = validation_rows(data, spec.label)
+        # Streams without any training vector have no mean and no scale: the ensemble is built without them.
         used = tuple(stream for stream in data.streams if stream.name in statistics.moments)
         target = statistics.moments["target"]
         task = MemberTask(
@@ -164,6 +165,7 @@ def _train_members(store: Store, task: MemberTask, members: Sequence[str]) -> li
     distributed = [member for member in tasks if task.workers > 1 and member_class(member.name).distributed]
     remote, progress = ray.remote(num_cpus=1)(ensemble_member.train), progress_bar("members", unit="member")
     running = [remote.remote(member) for member in tasks if member not in distributed]
+    # Wait for whichever member ends next, for the progress; the results are read below, in the order of the members.
     left = running
     while left:
         _, left = ray.wait(left)

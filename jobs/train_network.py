@@ -86,6 +86,7 @@ def run(
     fraction = spec.author_fraction
     data, label = labelled_features(store, spec.feature_set, spec.label, spec.streams, author_fraction=fraction)
     with session(address, debug=debug):
+        # Before any work: with too few cores, Ray would wait for more of them forever.
         check_resources(min_workers(spec.workers), WORKER_CPUS)
         statistics = statistics_of(data)
         task = _task(spec, config, data, statistics)
@@ -106,6 +107,7 @@ def _train(
     trials: int,
 ) -> tuple[TrainSummary, dict[str, Any]]:
     """Search, train, save and calibrate; return the summary and the model card."""
+    # Named by data and settings: a command that is run again finds the trials and checkpoints of the killed one.
     search_prefix = f"runs/{spec.name}-search-{trials}-{_identity(spec, task, statistics)}"
     tuned = search(store, task, data, _dataset, trials, search_prefix) if trials else None
     task = with_settings(task, tuned.trials[0]) if tuned else task
@@ -116,6 +118,7 @@ def _train(
     card |= {"search": asdict(tuned)} if tuned else {}
     version = Registry(store).save(spec.name, card, _best_weights(progress["best"]))
     calibrate(store, Registry(store).load(f"{spec.name}/{version}"))
+    # Last, when the model is saved: a kill before this leaves what the next call needs.
     for prefix in (run_prefix, search_prefix):
         store.delete_below(prefix)
     summary = TrainSummary(
@@ -132,6 +135,7 @@ def _train(
 
 
 def _task(spec: TrainSpec, config: TrainConfig, data: LabelledFeatures, statistics: Statistics) -> NetworkTask:
+    # Streams without any training vector have no mean and no scale: the model is built without them.
     used = tuple(stream for stream in data.streams if stream.name in statistics.moments)
     moments = {stream.name: statistics.moments[stream.name] for stream in used}
     target = statistics.moments["target"]
@@ -141,6 +145,7 @@ def _task(spec: TrainSpec, config: TrainConfig, data: LabelledFeatures, statisti
     return NetworkTask(
         model=saved_config(spec.start) if spec.start else model,
         train=config.resolve_viral_weight(float(statistics.moments["is_viral"].mean[0])),
+        # A model that goes on from another keeps its units, for which its heads were trained.
         scaling=saved_scaling(spec.start) if spec.start else Scaling(float(target.mean[0]), float(target.scale[0])),
         means={name: stream.mean.tolist() for name, stream in moments.items()},
         scales={name: stream.scale.tolist() for name, stream in moments.items()},

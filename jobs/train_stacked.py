@@ -101,6 +101,7 @@ def run(store: Store, spec: StackedSpec, *, address: str | None = None, debug: b
     with session(address, debug=debug):
         statistics = statistics_of(data)
         predictions, viral_posts, score = _predict(data, models, validation_rows(data, models[0].card["label"]["name"]))
+        # On the validation split, which no member was trained on.
         weights = fixed or learn_weights(predictions, viral_posts, score)
         metrics = [validation_metrics(batch, viral_posts, score) for batch in (*predictions, mix(predictions, weights))]
         card = _card(models, weights, metrics, streams, statistics)
@@ -155,6 +156,7 @@ def _predict_bucket(
     rows = rows.filter(pa.array([is_sampled(post, fraction) for post in rows["post_id"].to_pylist()], pa.bool_()))
     scorers = [raw_scorer(data.features.store.root, model) for model in models]
     batches = [from_table(scorer.streams, rows) for scorer in scorers]
+    # Only posts that all members can score: otherwise the weights would compare them on different posts.
     has_inputs = np.flatnonzero(np.all([batch.present.any(axis=1) for batch in batches], axis=0))
     labels = np.stack([rows["is_viral"].to_numpy(zero_copy_only=False), rows["target"].to_numpy()], axis=1)[has_inputs]
     predictions = np.zeros((len(models), len(has_inputs), 4))
@@ -171,6 +173,7 @@ def _card(
     streams: Sequence[Stream],
     statistics: Statistics,
 ) -> dict[str, Any]:
+    # `_models` made sure that feature set, label and fraction of authors are the same for all members.
     first = models[0].card
     members = [
         {"name": model.name, "version": model.version, "weights": weights.to_dict(i), "validation": metrics[i]}

@@ -75,6 +75,7 @@ def run(
     with session(address, debug=debug):
         counts = _counts(data, spec, config)
         task = _task(store, spec, config, counts, ClipSource(data, log2_buckets, spec.backbone, settings, "validation"))
+        # The content of the initial weights, not their name: other weights are another run.
         backbone = spec.backbone.identity(task.resolve)
         identity = run_identity(asdict(task.train), asdict(task.heads), spec.workers, backbone, counts.data_hash)
         prefix = f"runs/{spec.name}-{identity}"

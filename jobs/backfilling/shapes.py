@@ -23,6 +23,7 @@ def stage_seconds(spec: BackfillSpec, chunks: Sequence[Chunk]) -> Dataset:
 
     connect()
     workers, gpus = num_workers(spec), int(ray.cluster_resources().get("GPU", 0))
+    # One block per chunk: Ray hands blocks to whichever actor is free, so that a slow chunk holds up no other.
     dataset = ray.data.from_items([asdict(chunk) for chunk in chunks], override_num_blocks=len(chunks))
     shape = spec.settings.backfill.shape
     if shape == "two-stage" or (shape == "auto" and gpus):
@@ -51,6 +52,7 @@ def _two_stage(dataset: Dataset, spec: BackfillSpec, workers: int, gpus: int) ->
     """Use one encoder per GPU, or half of the workers without GPUs; on a single core both stages share it."""
     from ray.data import ActorPoolStrategy
 
+    # Halves on a single core: with a whole core each, the second actor would wait forever for the first one's.
     cpus = 1.0 if workers > 1 else 0.5
     encoders = spec.settings.backfill.encoders or gpus or workers // 2
     encoders = max(1, min(encoders, workers - 1))  # an encoder also takes a core, and at least one core must decode

@@ -77,6 +77,7 @@ class DecodeChunk:
             posts = join_history(posts, self.sounds, log2_buckets, bucket)
         shards = shard_of(posts["post_id"], log2_buckets, chunk.num_shards)
         posts = posts.filter(pa.array(shards == chunk.shard))
+        # Decided here, not by the driver: a list of all pending ids would not fit into one process.
         posts = pending(posts, self.features, log2_buckets, bucket, self.spec.retry)
         decoded = self.stage.decode([extraction_request(row) for row in posts.to_pylist()], log2_buckets, bucket)
         for group in batches(decoded):
@@ -91,6 +92,7 @@ class EncodePosts:
     def __init__(self, spec: BackfillSpec, device: str = "cpu") -> None:
         import torch
 
+        # On each node: its weights may be others than those of the driver.
         spec.feature_set.check_fingerprints()
         self.spec, self.metrics = spec, BackfillMetrics(spec.feature_set.name)
         self.features = features_table(spec.store, spec.feature_set)
@@ -126,6 +128,7 @@ class ExtractChunk:
     def __call__(self, batch: pa.Table) -> Iterator[pa.Table]:
         """Write the rows of each chunk as one file, and yield the stage times of its posts."""
         for chunk in _chunks(batch):
+            # Encoded group by group, so that only the media of one group are in memory; written once, as one file.
             rows = [self.encode.rows(group) for group in self.decode.groups(chunk)]
             if rows:
                 yield self.encode.write(pa.concat_tables(rows))
@@ -164,6 +167,7 @@ def extraction_request(post: dict[str, Any]) -> ExtractionRequest:
         context,
         attempt=post.get("attempt", 0),
         has_sound=post.get("has_sound"),
+        # By the kind, not by the slides: a photo set without slides must fail as such, not pass for a text-only post.
         slides=tuple(post.get("slides") or ()) if post.get("kind") == PHOTOS else None,
         sound_uri=post.get("sound_uri"),
     )

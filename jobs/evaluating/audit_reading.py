@@ -127,7 +127,9 @@ def _read(plan: _Plan, bucket: int) -> _BucketData:
     rows = _rows(joined, posts, plan.popularity)
     vectors = pa.table([joined[name] for name in names], names=names)
     mask = _sampled(_owners(rows), plan.author_fraction)
+    # Inputs of a few whole authors: what an author's posts share can be found only among all of them.
     sampled = pa.table([*rows.columns, *vectors.columns], names=[*ROWS.names, *names]).filter(mask)
+    # A row stays if its author, its file or its sound is drawn: members of such a group stay together.
     kept = np.logical_or.reduce([_sampled(rows[name], plan.row_fraction) for name in _GROUPS])
     return _BucketData(
         rows=rows if plan.row_fraction >= 1 else rows.filter(pa.array(kept)),

@@ -84,6 +84,7 @@ def run(store: Store, model: str, spec: DriftSpec, *, address: str | None = None
     saved = Registry(store).load(model)
     newer, left_out = newer_posts(store, saved, spec.since)
     rows = newer
+    # Without a newer post, the error below comes at once, not after the start of a session.
     if newer.num_rows:
         with session(address, debug=debug):
             rows = _predict(store, saved, newer)
@@ -91,6 +92,7 @@ def run(store: Store, model: str, spec: DriftSpec, *, address: str | None = None
     if not rows.num_rows:
         reasons = ", ".join(f"{count} {reason}" for reason, count in left_out.items() if count) or "there is none"
         raise TableError(f"no post since {spec.since:%Y-%m-%d} can be used to test {saved}: {reasons}")
+    # What the model reached on its own test split, before any drift.
     reference = scorecard.read_metrics(store, saved.name, saved.version).get("roc_auc")
     posts = labelled_predictions(rows)
     result = drift(posts, spec.limits, every=spec.every, reference=reference, resamples=spec.resamples)
@@ -130,6 +132,7 @@ def newer_posts(store: Store, saved: ModelVersion, since: datetime) -> tuple[pa.
     labelled = FittedLabel.from_dict(label["fitted"]).apply(posts)
     days = label["split"]["gap_days"]
     copies = later_copies(posts, clusters_of(store, posts["post_id"]).codes)
+    # In this order: a post counts under the first reason that applies.
     reasons: dict[str, Mask] = {
         "learnt from": np.asarray(pc.is_in(posts["post_id"], training_posts(store, saved))),
         "copies of an earlier post": copies,
@@ -174,6 +177,8 @@ def _predict(store: Store, saved: ModelVersion, newer: pa.Table) -> pa.Table:
     if fraction < 1:
         newer = newer.filter(pa.array([is_sampled(post, fraction) for post in newer["post_id"].to_pylist()]))
     with staging_folder(store, DRIFT) as folder:
+        # A label table of its own for the time of the run: the new labels meet the features bucket by bucket, as
+        # always.
         labels = BucketedTable(store, folder, LABELS, key="post_id")
         labels.append(newer, log2_buckets_for(newer.num_rows))
         return predict_test_posts(store, saved, labels)

@@ -63,6 +63,7 @@ def run(
     """
     registry = Registry(store)
     before = registry.load(model)
+    # First of all: a model that cannot be trained again must fail before the long part.
     train = trainer_of(before)
     with session(address, debug=debug):
         summary = drift.run(store, str(before), spec)

@@ -81,6 +81,7 @@ def gather(store: Store, data: LabelledFeatures, model: str) -> pa.Table:
     log2_buckets = data.log2_buckets()
     total = max(1, data.labels.stored_rows())
     fraction = min(1.0, MAX_POSTS / total)
+    # A fraction of the posts that are evaluated, not of all: it is drawn independently of them.
     ablated = min(1.0, MAX_ABLATED / (fraction * total))
     work = GatherBucket(data, posts_table(store), model, log2_buckets, fraction, ablated)
     return pa.concat_tables(map_buckets(work, log2_buckets), promote_options="default")
@@ -95,6 +96,7 @@ def post_ids(rows: pa.Table) -> list[str]:
 def with_predictions(scorer: Scorer, rows: pa.Table, narrow: pa.Table) -> pa.Table:
     """Append the columns of the predictions table to `narrow`, null outside the test split."""
     test = np.flatnonzero(_is_test(rows))
+    # Test posts only: the model has seen the others.
     scores = scorer.score_batch(from_table(scorer.streams, rows).take(test)) if len(test) else []
     ids = post_ids(rows)
     by_row = {int(row): prediction_row(ids[row], score) for row, score in zip(test, scores, strict=True)}
@@ -169,6 +171,7 @@ def baseline_inputs(rows: pa.Table) -> Inputs:
     duration = _floats(rows["duration_seconds"])
     if metadata is not None:
         decoded = metadata[:, METADATA_COLUMNS.index("duration_seconds")]
+        # The length in the scrape, or else the one that was decoded.
         duration = np.where(np.isfinite(duration), duration, decoded)
     posted = _floats(rows["posted_at"].cast(pa.int64())) / 3.6e9  # hours since 1970
     return Inputs(

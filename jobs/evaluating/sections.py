@@ -38,6 +38,7 @@ def with_sections(
     splits = rows["split"].to_numpy()
     train, test = rows.filter(pa.array(splits == "train")), rows.filter(pa.array(splits == "test"))
     targets = train["target"].to_numpy()
+    # What a model without any input would predict, for posts with no modality left.
     average = float(train["is_viral"].to_numpy(zero_copy_only=False).mean()), float(targets.mean())
     return report.model_copy(
         update={
@@ -57,6 +58,7 @@ def with_frames(report: Report, store: Store, rows: pa.Table) -> Report:
     images = preview_frames(store, {post: uri for post, uri in videos if post in examples}, load())
 
     def with_images(examples: tuple[Example, ...]) -> tuple[Example, ...]:
+        """Add its frame to each example."""
         return tuple(example.model_copy(update={"image": images.get(example.post_id)}) for example in examples)
 
     return report.model_copy(update={"best": with_images(report.best), "worst": with_images(report.worst)})

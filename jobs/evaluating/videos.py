@@ -29,6 +29,7 @@ def video_columns(store: Store, post_ids: pa.ChunkedArray) -> pa.Table:
         return _SCHEMA.empty_table().take(pa.nulls(len(post_ids), pa.int64()))
     log2_buckets = log2_buckets_for(len(post_ids))
     buckets = bucket_of(post_ids, log2_buckets)
+    # Posts side by side by bucket, so that each bucket is one slice.
     order = np.argsort(buckets, kind="stable")
     ends = np.searchsorted(buckets[order], np.arange(1 << log2_buckets), side="right")
     pieces = []

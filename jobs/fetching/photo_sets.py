@@ -42,6 +42,7 @@ def stage_photo_sets(plan: FetchPlan, posts_log2_buckets: int) -> None:
     Raises:
         ConfigError: the host of one is not allowed.
     """
+    # The hosts of all posts, so that one error names what is missing, before anything is fetched.
     unknown = set[str]()
     for hosts in map_buckets(partial(_stage, plan, posts_log2_buckets), posts_log2_buckets):
         unknown.update(hosts)
@@ -51,6 +52,7 @@ def stage_photo_sets(plan: FetchPlan, posts_log2_buckets: int) -> None:
 
 def attach_photo_sets(plan: FetchPlan, posts_log2_buckets: int) -> int:
     """Store the slides of each photo set of which all are fetched, and its sound if it is; return how many are new."""
+    # Results come lazily: the list waits for all of them before the merge reads what they wrote.
     list(map_buckets(partial(_stage_fetched, plan, posts_log2_buckets), plan.log2_buckets))
     attached = sum(map_buckets(partial(_attach, plan, posts_log2_buckets), posts_log2_buckets))
     posts_table(plan.store).photo_sets.drop_superseded(posts_log2_buckets)
@@ -59,6 +61,7 @@ def attach_photo_sets(plan: FetchPlan, posts_log2_buckets: int) -> int:
 
 def _parts(plan: FetchPlan) -> BucketedTable:
     prefix = f"{plan.staging}/parts"
+    # With history, because several posts may have the same picture or sound: each needs its row.
     return BucketedTable(plan.store, prefix, _PARTS, key="url", newest_by="part", history=True)
 
 
@@ -91,6 +94,7 @@ def _stage(plan: FetchPlan, log2_buckets: int, bucket: int) -> list[str]:
             part = f"{post['post_id']} {number}"
             parts.append({"url": url, "part": part, "post_id": post["post_id"], "number": number})
     stage_tasks(plan, tasks)
+    # In buckets of URLs, in which the ledger is read; `_stage_fetched` turns them into buckets of posts.
     _parts(plan).append(pa.Table.from_pylist(parts, schema=_PARTS), plan.log2_buckets)
     return sorted(unknown)[:MAX_HOSTS_IN_ERROR]
 
@@ -119,6 +123,7 @@ def _attach(plan: FetchPlan, log2_buckets: int, bucket: int) -> int:
 def _complete(post: dict[str, Any], fetched: dict[int, dict[str, Any]]) -> dict[str, Any] | None:
     """Row of a photo set with fetched files in place of web addresses; None while a slide is missing."""
     slides = [fetched[i]["uri"] if i in fetched else uri for i, uri in enumerate(post["slides"])]
+    # A set with a gap is no set yet: the next fetch may complete it.
     if any(map(is_web_address, slides)):
         return None
     sound = fetched[_SOUND]["uri"] if _SOUND in fetched else None

@@ -175,6 +175,7 @@ def _plan_bucket(plan: FetchPlan, round_: int, retry_failed: bool, bucket: int) 
     for task in _new_tasks(plan, round_, bucket):
         url, site = task["url"], task["site"] or ""
         entry = ledger.get(url)
+        # The ledger knows what earlier runs did, also a run that was killed: only the rest is fetched.
         state = _task_state(entry, retry_failed)
         if state == "todo" and not site:
             state = "refused"
@@ -234,6 +235,7 @@ def _count_results(plan: FetchPlan, round_: int, bucket: int) -> tuple[Counter[t
 
 def attach_videos(plan: FetchPlan, posts_log2_buckets: int) -> int:
     """Store which posts got a video in this run or earlier; return how many are new."""
+    # Results come lazily: the list waits for all of them before the merge reads what they wrote.
     list(map_buckets(partial(_stage_attached, plan, posts_log2_buckets), plan.log2_buckets))
     attached = sum(map_buckets(partial(_attach, plan, posts_log2_buckets), posts_log2_buckets))
     posts_table(plan.store).videos.drop_superseded(posts_log2_buckets)

@@ -76,6 +76,7 @@ def find_files(kind: str | None, names: Sequence[str]) -> FoundFiles:
 def group_files(found: FoundFiles) -> list[FileGroup]:
     """Group files into tasks: one per small file would cost more than its parsing."""
     groups: list[list[str]] = []
+    # Full, so that the first file opens the first group.
     size = GROUP_BYTES
     for file, file_bytes in found.files:
         if size + file_bytes > GROUP_BYTES or len(groups[-1]) == GROUP_FILES:
@@ -135,6 +136,7 @@ def _add_folder(found: FoundFiles, kind: str | None, folder: str) -> None:
 def _add(found: FoundFiles, files: Iterable[tuple[str, int]], others: Iterable[str]) -> list[str]:
     """Add files, and those of the others that lie beside them; return the rest."""
     found.files += files
+    # A video belongs to the JSON file of the same name in the same folder.
     by_stem = {stem_of(file): file for file, _ in files if plain_name(file).endswith(SUFFIXES[JSON])}
     rest: list[str] = []
     for other in others:

@@ -105,6 +105,7 @@ def kinds() -> tuple[str, ...]:
 
 def parse_group(source: IngestSource, group: FileGroup, batch_rows: int = BATCH_ROWS) -> Iterator[ParsedBatch]:
     """Parse the files of a group; one of a folder that cannot be read, or whose name no table can hold, is a reject."""
+    # Columns of tables are UTF-8: a name of other bytes can be neither stored nor logged.
     files = [file for file in group.files if is_utf8(file)]
     single = [file for file in files if _holds_one_post(source, file)]
     if single:
@@ -139,6 +140,7 @@ def _parse_file(source: IngestSource, group: FileGroup, file: str, batch_rows: i
             batch_rows=batch_rows,
         )
     except SourceError as error:
+        # A file that the user named must be readable; one found in a folder is counted, and the others are read.
         if file in group.named:
             raise
         yield rejected_file(source.kind or "none", file, one_line(error))
@@ -162,6 +164,7 @@ def check_first(source: IngestSource, found: FoundFiles) -> None:
             if number == _TRIED - 1:
                 return  # the rest is tried where it is read: each file that is none becomes a reject
             continue
+        # One file that fits is enough; the others are checked together, after parsing.
         if batch is not None and not source.settings.force:
             refuse_misfits(batch.findings, file)
         return

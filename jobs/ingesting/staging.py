@@ -124,12 +124,14 @@ class _Writer:
         self.waiting_bytes = self.written = 0
 
     def add(self, rows: pa.Table) -> None:
+        """Queue rows; write the queue once it exceeds `WRITE_BYTES`."""
         self.waiting.append(rows)
         self.waiting_bytes += rows.nbytes
         if self.waiting_bytes > WRITE_BYTES:
             self.flush()
 
     def flush(self) -> None:
+        """Write the queued rows as one file."""
         if self.waiting:
             path = f"{self.staging.parsed(self.kind)}/{self.group:06d}-{self.written:06d}"
             self.staging.write(self.kind, path, pa.concat_tables(self.waiting))
@@ -158,6 +160,7 @@ def split_groups(staging: Staging) -> list[tuple[str, int, list[DataFile]]]:
     """Group the parsed files of each kind by `SPLIT_ROWS`; return kind, number and files of each group."""
     groups: list[tuple[str, int, list[DataFile]]] = []
     for kind in (POSTS_KIND, REJECTS_KIND):
+        # Full, so that the first file opens the first group.
         rows = SPLIT_ROWS
         for file in staging.files(staging.parsed(kind)):
             if rows + file.rows > SPLIT_ROWS:
@@ -193,6 +196,7 @@ def merge(staging: Staging, log2_buckets: int, bucket: int) -> MergedCounts:
     if rejects.num_rows:
         staging.table(REJECTS_KIND).merge(rejects, log2_buckets, bucket)
     ids = posts["post_id"].unique()
+    # Read back what was written: a store that loses writes is noticed here.
     stored = table.read(log2_buckets, bucket, ["post_id"])["post_id"].combine_chunks()
     if lost := len(ids) - pc.sum(pc.is_in(ids, stored), min_count=0).as_py():
         raise StorageError(f"{lost} posts are not in the table after they were written: run the command again")
@@ -205,6 +209,7 @@ def _count_bare(posts: pa.Table) -> int:
     bare = np.ones(posts.num_rows, bool)
     for name in set(POSTS.names) - set(_WITHOUT_CONTENT):
         column = posts[name]
+        # An empty list says as little as null.
         known = pc.greater(pc.list_value_length(column), 0) if name == "hashtags" else column.is_valid()
         if name == "posted_at":
             known = pc.and_(known, posts["posted_at_from"].is_null())  # the identifier may hold it

@@ -31,6 +31,7 @@ def map_items(fn: Callable[[Any], T], items: Sequence[Any]) -> Iterator[T]:
     """
     if len(items) == 1:
         return (fn(item) for item in items)
+    # Only numbers travel through the dataset; the items go to the workers once, with the function.
     numbers = _dataset("item", range(len(items)))
     return iter_objects(numbers.map_batches(partial(_map_batch, fn, items), batch_size=1, batch_format="pyarrow"))
 

@@ -98,6 +98,7 @@ def isolated(folder: Path) -> Iterator[None]:
     before = signal.getsignal(signal.SIGTERM)
     safe = folder / "empty"
     safe.mkdir()
+    # Workers inherit the working directory, and import from it before anything else.
     with chdir(safe):
         yield
     if main and callable(before):  # Ray's own handler would end the process without a word

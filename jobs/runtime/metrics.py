@@ -24,6 +24,7 @@ class BackfillMetrics:
 
     def record_decoded(self, post: DecodedPost) -> None:
         """Count the bytes read of a post's video file."""
+        # Without `read`, the facts were reused from another table: no file was read.
         if "read" in post.stage_seconds and post.media and post.media.facts.bytes:
             self._bytes.inc(post.media.facts.bytes, self._tags)
 

@@ -65,6 +65,7 @@ def session(address: str | None = None, *, debug: bool = False) -> Iterator[None
     with ExitStack() as stack:
         if _sessions and _sessions[0].started and not _is_connected():
             _sessions.clear()  # somebody has ended its Ray
+        # Otherwise somebody else's Ray is running: use it, and leave it running at the end.
         if not _sessions and not _is_connected():
             _sessions.append(_Session(stack, target, debug))
             stack.callback(_sessions.clear)
@@ -92,6 +93,8 @@ def connect(*, metrics_port: int = 0) -> None:
     folder = opened.stack.enter_context(temporary_folder(_PREFIX, base))
     if not opened.debug:
         opened.stack.enter_context(_filtered_stderr())
+    # The stack unwinds from the bottom up: frames are released and executors joined while Ray is up, then Ray ends,
+    # then its output filter and its folder go.
     opened.stack.callback(ray.shutdown)
     opened.stack.callback(_await_executors)
     opened.stack.push(_release_frames)
@@ -162,6 +165,7 @@ def _filtered_stderr() -> Iterator[None]:
         command = [sys.executable, "-I", "-S", "-c", _FILTER]
         child = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=terminal, start_new_session=True)  # noqa: S603 - our own interpreter
         assert child.stdin is not None, "PIPE"
+        # Ray's core writes to file descriptor 2 itself, past `sys.stderr`.
         os.dup2(child.stdin.fileno(), 2)
         child.stdin.close()
         sys.stderr = terminal  # Python's own output, progress bars included, is not filtered
@@ -222,6 +226,7 @@ def unwrapped() -> Iterator[None]:
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
     seen: set[int] = set()
+    # Breadth first: the cause nearest to the caller wins over deeper ones.
     queue = [error]
     while queue:
         current = queue.pop(0)

@@ -48,6 +48,7 @@ def build_study(spec: StudySpec, store: Store, cards: Scorecards, skipped: dict[
     }
 
     def select(experiments: Iterable[Experiment]) -> tuple[SplitResult, ...]:
+        """Results of those experiments that ran, in order."""
         return tuple(results[key] for key in experiments if key in results)
 
     card, headline = cards[spec.headline][0], results[spec.headline]

@@ -77,5 +77,6 @@ class StudySpec:
         self, kind: Kind | None = None, *, label: LabelSpec | None = None, seed: int = 0, author_fraction: float = 1.0
     ) -> Experiment:
         kind = kind or self.kinds[0]
+        # Only a split by time has a border that a gap can widen.
         gap = self.gap_days if kind in ("time_author", "time") else 0.0
         return Experiment(label or self.labels[0], SplitSpec(kind, gap_days=gap), seed, author_fraction)

@@ -95,6 +95,7 @@ class StudyRunner:
         model = self._model(experiment)
         copy = f"scorecards/{model.replace('/', '-')}"
         card = read_json(self.store, f"{self.prefix}/{copy}.json")
+        # With another number of resamples the intervals differ: a copy of those is not reused.
         if card and card["settings"]["resamples"] == self.resamples:
             self.reused += 1
             return Report.model_validate(card), f"{copy}.html"
@@ -116,6 +117,7 @@ class StudyRunner:
         key = f"{self.prefix}/models/{experiment.model_name(self.recipe.kind)}.json"
         identity = self._identity(experiment)
         earlier = read_json(self.store, key)
+        # The model may have been deleted since.
         if earlier and earlier["identity"] == identity and self._exists(earlier["model"]):
             return str(earlier["model"])
         model = self._train(experiment)

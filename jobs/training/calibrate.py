@@ -53,10 +53,12 @@ def calibrate(store: Store, saved: ModelVersion) -> Calibration | None:
     Raises:
         TableError: the labels were rewritten after the model was trained.
     """
+    # Raw: an earlier calibration must not shape the new one.
     scorer = Scorer(saved, raw=True)
     data = replace(training_data(store, saved, scorer.streams), extra_columns=VIDEO_COLUMNS)
     log2_buckets = data.log2_buckets()
     work = partial(_gather, data, log2_buckets, str(saved), _sampling_rates(data, saved))
+    # The driver holds samples of fixed size, however many posts there are.
     pieces = zip(*map_buckets(work, log2_buckets), strict=True)
     sample, predicted = (pa.concat_tables(tables).combine_chunks() for tables in pieces)
     if not predicted.num_rows:
@@ -64,6 +66,7 @@ def calibrate(store: Store, saved: ModelVersion) -> Calibration | None:
     train = sample.filter(pc.equal(sample["split"], "train"))
     validation = sample.filter(pc.equal(sample["split"], "validation"))
     distinct = _without_copies(train)
+    # Distances of validation posts to the reference posts say which distance is still typical.
     batches = [from_table(scorer.streams, rows) for rows in (distinct, validation)]
     reference = Reference.fit(scorer.streams, batches[0], distinct.select(list(REFERENCE_COLUMNS)), batches[1])
     reference.save(store, saved.prefix)
@@ -75,6 +78,7 @@ def calibrate(store: Store, saved: ModelVersion) -> Calibration | None:
 def _sampling_rates(data: LabelledFeatures, saved: ModelVersion) -> SamplingRates:
     posts, rows = max(1, data.labels.stored_rows()), max(1, saved.card["rows"])
     sampled = min(ROWS, MAX_VALUES // max(1, sum(stream.dim for stream in data.streams)))
+    # For the validation split, all posts are an upper bound: the sample may be smaller than allowed.
     counts = ((sampled, rows), (sampled, posts), (MAX_VALIDATION_ROWS, posts))
     return SamplingRates(*(min(1.0, count / total) for count, total in counts))
 
@@ -117,6 +121,7 @@ def _predict(scorer: Scorer, rows: pa.Table) -> pa.Table:
 
 def _fit(train: pa.Table, predicted: pa.Table) -> Calibration:
     y = train["target"].to_numpy()
+    # The middle LEVEL of the training targets: an interval as wide as this says nothing.
     low, high = np.quantile(y, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return fit(
         predicted["probability"].to_numpy(),

@@ -71,6 +71,7 @@ class ClipSource:
         """Decode the posts of a chunk, in order; columns as described in `__call__`."""
         posts = self.data.read(self.log2_buckets, chunk.bucket, (self.split,))
         if self.epoch:
+            # The whole bucket is put in order, then cut: chunks of one epoch never overlap, whichever node reads them.
             posts = posts.take(epoch_order(posts.num_rows, chunk.bucket, *self.epoch))
         posts = posts.slice(chunk.start, chunk.stop - chunk.start)
         requests = [
@@ -88,6 +89,7 @@ class ClipSource:
         spec = as_clip_network(self.spec)
         if self.epoch is None:
             return spec.needs[0]
+        # Seeded by epoch and post: other clips in each epoch, but the same ones if a chunk is decoded again.
         return random_clips(spec, self.clips, zlib.crc32(f"{self.epoch} {post_id}".encode()))
 
     def _row(self, decoded: DecodedPost) -> dict[str, Any]:

@@ -59,8 +59,10 @@ class TrainedMember:
 def train(task: MemberTask, group: WorkerGroup | None = None) -> TrainedMember:
     """Train one member, in this process alone or as one worker of a group."""
     kind = member_class(task.name)
+    # Every worker reads the whole validation split: all stop at the same number of trees.
     validation = task.source("validation", task.validation_rows, MAX_VALIDATION_ROWS).read_all()
     source = task.source("train", task.rows, task.limit(task.name), group)
+    # Predictions come from the arrays that are saved, so that mixing weights fit what is scored later.
     member, settings = kind.fit(task.layout, source, validation, task.seed)
     tensors = member.to_arrays()
     predictions = kind.from_arrays(tensors)(task.layout, validation.batch)

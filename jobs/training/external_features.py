@@ -53,6 +53,7 @@ def import_features(store: Store, uri: str) -> FeatureSet:
     """
     table = _ExternalTable.open(uri)
     feature_set = table.feature_set()
+    # The name of the table covers a hash of the files: changed files are another table.
     marker = f"{feature_set.table}/{_IMPORTED}"
     if not store.exists(marker):
         rows, features = table.rows(), features_table(store, feature_set)
@@ -114,6 +115,7 @@ class _ExternalTable:
         """Yield `post_id` and the vectors, at most `BATCH_ROWS` rows at a time. Raises TableError."""
         for key in self.keys:
             parquet = self._open(key)
+            # Checked file by file: only the first one gave the names.
             if missing := {"post_id", *names} - set(parquet.schema_arrow.names):
                 raise TableError(
                     f"{self.store.uri(key)} has no column {min(missing)}, but another file of the table has it"
@@ -163,6 +165,7 @@ def _as_features(batch: pa.Table, feature_set: FeatureSet, schema: pa.Schema) ->
     count, ids = batch.num_rows, batch["post_id"].cast(pa.string())
     if ids.null_count:
         raise TableError("a row of the external table has no post_id")
+    # As if a backfill had succeeded: every reader of feature tables works on it unchanged.
     constants = {"attempt": 1, "status": "ok", "finished_at": datetime.now(UTC), "feature_set": feature_set.fingerprint}
     constants["code_version"] = viral.__version__
     columns = {name: pa.repeat(pa.scalar(value, schema.field(name).type), count) for name, value in constants.items()}

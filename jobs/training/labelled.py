@@ -48,6 +48,7 @@ def training_data(store: Store, saved: ModelVersion, streams: tuple[Stream, ...]
     """Return the data that a model was trained on. Raises TableError if the labels have changed since."""
     name, fraction = saved.card["label"]["name"], author_fraction_of(saved)
     data, label = labelled_features(store, feature_set_of(saved), name, streams, author_fraction=fraction)
+    # With other splits, validation posts of today may have been training posts of the model.
     if label != saved.card["label"]:
         raise TableError(f"labels/{name} changed after {saved} was trained: train again, or label with the old options")
     return data

@@ -68,6 +68,7 @@ def run(config: dict[str, Any]) -> int:
     tensors = partial(to_tensors, task.model.streams, scaling=task.scaling, device=learner.device)
     shard = Shard.from_iterator(ray.train.get_dataset_shard("train"), tensors)
     validation = Shard.from_iterator(ray.train.get_dataset_shard("validation"), tensors)
+    # A streamed epoch takes so long that each one is worth a checkpoint.
     interval = task.train.report_every if shard.cached is not None else 1
     while not state.finished(task.train):
         epoch(learner, model, shard, validation, size, state, rank)

@@ -72,6 +72,7 @@ def search(
     prefix: str,
 ) -> SearchResult:
     """Run `trials` trials, the first with the settings of `task`; store them below `prefix` for a restarted command."""
+    # A command that is run again goes on with the training: its trials are over.
     stored = read_json(store, f"{prefix}/trials.json")
     if stored is not None:
         return SearchResult(**stored)
@@ -104,6 +105,7 @@ def _run_trials(
     from ray import tune
     from ray.tune.search.basic_variant import BasicVariantGenerator
 
+    # The default settings are the first trial: on the validation split, the search does not end worse than without it.
     first = {name: getattr(task.model if name in SHAPE else task.train, name) for name in space()}
     folder, _, name = prefix.rpartition("/")
     tuner = tune.Tuner(
@@ -119,6 +121,7 @@ def _run_trials(
     )
     with redirect_stdout(io.StringIO()):  # stdout is for the summary; Tune prints even with verbose=0
         results = tuner.fit()
+    # Tune goes on after a failed trial; here, one failure is a bug, and fails the command.
     for result in results:
         if result.error:
             raise result.error
@@ -142,6 +145,7 @@ def train_trial(task: NetworkTask, splits: Mapping[str, pa.Table]) -> dict[str, 
     from viral.models.networks import network
     from viral.models.training import Learner, to_tensors
 
+    # The same seed in each trial: they differ by their settings alone.
     torch.manual_seed(task.train.seed)
     model = network(task.model)
     set_statistics(model, task.means, task.scales)

@@ -40,6 +40,7 @@ class Shard:
         """
 
         def stream(**options: Any) -> Iterator[TensorBatch]:
+            """Read the shard anew, as tensors."""
             return map(tensors, source.iter_batches(batch_format="pyarrow", **options))
 
         return cls(_cache(stream(batch_size=READ_ROWS)), stream)
@@ -73,6 +74,7 @@ def _cache(batches: Iterator[TensorBatch]) -> TensorBatch | None:
     for batch in batches:
         cached.append(batch)
         size += batch.bytes
+        # What was read so far is dropped: half a cache would need both ways of reading.
         if size > CACHE_BYTES:
             return None
     return concat(cached) if cached else None

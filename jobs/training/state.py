@@ -76,6 +76,7 @@ class Progress:
         best_loss = min((loss for _, loss in self.losses), default=float("inf"))
         self.epoch += 1
         self.losses.append([train_loss, validation_loss])
+        # The first epoch is kept in any case: a loss that is NaN is never smaller.
         if validation_loss < best_loss or not self.best:
             self.best_epoch = self.epoch
             self.best = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
@@ -90,6 +91,7 @@ def restore(model: torch.nn.Module, learner: Checkpointable) -> Progress:
     if checkpoint is None:
         return Progress()
     with checkpoint.as_directory() as folder:
+        # weights_only: a checkpoint lies in shared storage, and a full unpickling could run code from there.
         saved = torch.load(Path(folder, STATE), map_location=learner.device, weights_only=True)
     model.load_state_dict(saved["model"])
     learner.load(saved["learner"])

@@ -36,6 +36,7 @@ def save(
     heads: bytes = to_bytes(_strip("heads.", state["best"]))
     backbone = as_clip_network(spec.backbone).serialize(_strip("backbone.", state["best"]), task.resolve)
     card = _card(spec, task, counts, label, state, sources_of(store))
+    # Claimed first, because the feature set names the backbone by the key of this version.
     version = registry.claim(spec.name)
     key = f"{SCHEME}{registry.key(spec.name, version, BACKBONE)}"
     weights = pin_uri(key, hashlib.sha256(backbone).hexdigest())

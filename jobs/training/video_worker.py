@@ -73,6 +73,7 @@ def run(config: dict[str, Any]) -> int:
     task: VideoTask = config["task"]
     rank, world = ray.train.get_context().get_world_rank(), ray.train.get_context().get_world_size()
     torch.manual_seed(task.train.seed)
+    # Seeded before, so that all workers begin with the same weights.
     model = _network(task).to(ray.train.torch.get_device())
     batch_size = task.train.worker_batch_size(world)
     steps = -(-(sum(task.posts["train"]) // world) // batch_size)
@@ -80,6 +81,7 @@ def run(config: dict[str, Any]) -> int:
     state = restore(model, learner)
     resumed_at = state.epoch
     while not state.finished(task.train):
+        # Different for each epoch up to 4,096 and each of up to 256 workers.
         torch.manual_seed((task.train.seed << 20) + (state.epoch << 8) + rank)  # a resumed run has the same dropout
         _epoch(task, model, learner, state, (rank, world))
         if state.finished(task.train) or not config[IN_PROCESS]:
@@ -100,6 +102,7 @@ def _epoch(
     chunks = validation_chunks(task.posts["validation"], *rank_and_world)
     validation_clips = _Clips(task, task.source, chunks, learner.device)
     validation = learner.validate(validation_clips.batches())
+    # Sums, not means: workers have different numbers of posts.
     results = _all_gather((train, validation, clips.skipped + validation_clips.skipped))
     losses = [_mean([result[i] for result in results], split) for i, split in enumerate(("training", "validation"))]
     state.skipped = dict(sum((result[2] for result in results), Counter()))
@@ -173,6 +176,7 @@ class _Clips:
         """A black clip of weight 0."""
         spec = as_clip_network(self.source.spec)
         (need,) = spec.needs
+        # Every worker must take part in the exchange of gradients of a step; weight 0 leaves them unchanged.
         black = MediaClips(np.zeros((1, need.frames, *need.size, 3), np.uint8), np.zeros((1, need.frames)))
         pixels = spec.pixels(PostInput(Media(Facts(), {need: black})))
         assert pixels is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tests.media.streams import write_tone
 from viral.extractors.descriptors import RATE
 from viral.extractors.extractor import PostInput, Vector
 from viral.extractors.feature_set import FeatureSet
@@ -84,9 +85,8 @@ def test_the_grid_is_part_of_what_a_set_is() -> None:
     assert FeatureSet.named("sound").specs[0].tokens == 128
 
 
-def test_a_file_of_sound_alone_and_a_video(shared_data, videos) -> None:
-    alone = shared_data / "media_cases" / "files" / "Zulko+moviepy__media__crunching.mp3"
-    for path in (alone, videos[0]):
+def test_a_file_of_sound_alone_and_a_video(tmp_path, videos) -> None:
+    for path in (write_tone(tmp_path / "alone.mp3"), videos[0]):
         media = decode(str(path), SamplingPlan.from_requests(SMALL.needs), MediaLimits())
         vector = SMALL.load("cpu", resolve_local)(PostInput(media))
         assert vector is not None

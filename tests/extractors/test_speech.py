@@ -1,4 +1,4 @@
-"""WhisperX's real path on real sound, with tiny models built here, whose transcripts are meaningless."""
+"""WhisperX's real path, with tiny models built here, whose transcripts are meaningless; on real and on made voices."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.extractors.made_voice import sentences, voice
 from tests.extractors.tiny_speech import NO_SPEECH, SILENCES, SPOKEN, SYLLABLES, heard, sounding, write_whisper
 from viral.config import Settings
 from viral.errors import ConfigError
@@ -28,6 +29,14 @@ from viral.weights.resolve import resolve_local
 
 pytestmark = pytest.mark.usefixtures("nothing_leaves_this_machine")
 
+VOICE = voice(8)
+NOISE = np.random.default_rng(0).normal(0, 0.2, 8 * TRACK.rate)
+
+
+def said(caption: str | None = None, samples: np.ndarray = VOICE) -> PostInput:
+    """A post with media of its own, by whose identity transcripts are cached."""
+    return replace(sounding(samples), context=Context(caption))
+
 
 def run(spec: Speech, sample: PostInput) -> tuple[dict[str, float], dict[str, Any]]:
     answer = spec.load("cpu", resolve_local)(sample)
@@ -39,14 +48,23 @@ def run(spec: Speech, sample: PostInput) -> tuple[dict[str, float], dict[str, An
 def test_real_speech(whisper: Path, cases: Path, subtests: pytest.Subtests) -> None:
     for name in SPOKEN:
         with subtests.test(name):
-            check_speech(whisper, cases, name)
+            columns, note = run(Speech(weights=str(whisper)), heard(cases, name))
+            assert SPOKEN[name] < columns["share"] <= 1
+            check_speech(columns, note)
+            if name == SILENCES:
+                check_pauses(columns, note)
+    assert Speech(weights=str(whisper)).load("cpu", resolve_local)(heard(cases, NO_SPEECH)) is None
 
 
-def check_speech(whisper: Path, cases: Path, name: str) -> None:
-    spec, sample = Speech(weights=str(whisper)), heard(cases, name)
-    columns, note = run(spec, sample)
+def test_a_made_voice_is_speech(whisper: Path) -> None:
+    for pitch in (110, 210):
+        columns, note = run(Speech(weights=str(whisper)), sounding(voice(8, pitch)))
+        assert columns["share"] > 0.9, pitch
+        check_speech(columns, note)
+
+
+def check_speech(columns: dict[str, float], note: dict[str, Any]) -> None:
     assert np.isfinite(list(columns.values())).all()
-    assert SPOKEN[name] < columns["share"] <= 1
     assert 0 < columns["confidence_min"] <= columns["confidence_mean"] < 1
     assert columns[f"language_{note['language']}"] == 1 if f"language_{note['language']}" in columns else True
     assert sum(value for key, value in columns.items() if key.startswith("language_") and len(key) > 11) <= 2
@@ -59,15 +77,21 @@ def check_speech(whisper: Path, cases: Path, name: str) -> None:
     assert "words" not in note  # there is no aligner
 
 
-def test_silences_between_sentences_are_pauses(whisper: Path, cases: Path) -> None:
-    columns, note = run(Speech(weights=str(whisper)), heard(cases, SILENCES))
+def test_silences_between_sentences_are_pauses(whisper: Path) -> None:
+    columns, note = run(Speech(weights=str(whisper)), sounding(sentences(4, 4, 4)))
+    check_pauses(columns, note)
+    assert len(note["turns"]) == 3
+    assert columns["pause_mean"] == pytest.approx(2, abs=0.5)
+
+
+def check_pauses(columns: dict[str, float], note: dict[str, Any]) -> None:
     assert len(note["turns"]) > 2
     assert 0.5 < columns["pause_mean"] <= columns["pause_max"] < 10
 
 
-def test_the_same_sound_gives_the_same_to_the_last_bit(whisper: Path, cases: Path) -> None:
+def test_the_same_sound_gives_the_same_to_the_last_bit(whisper: Path) -> None:
     speech = Speech(weights=str(whisper)).load("cpu", resolve_local)
-    first, other, again = (speech(heard(cases, name)) for name in (*list(SPOKEN)[:2], next(iter(SPOKEN))))
+    first, other, again = (speech(sounding(voice(8, seed=seed))) for seed in (0, 1, 0))
     assert isinstance(first, VectorWithNote)
     assert isinstance(other, VectorWithNote)
     assert isinstance(again, VectorWithNote)
@@ -82,15 +106,13 @@ def test_silence_and_no_sound_are_absent(whisper: Path, samples: np.ndarray | No
     assert speech(PostInput(None)) is None
 
 
-def test_no_speech_is_absent_and_nothing_is_printed(
-    whisper: Path, cases: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    assert Speech(weights=str(whisper)).load("cpu", resolve_local)(heard(cases, NO_SPEECH)) is None
+def test_no_speech_is_absent_and_nothing_is_printed(whisper: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert Speech(weights=str(whisper)).load("cpu", resolve_local)(sounding(NOISE)) is None
     assert capfd.readouterr() == ("", "")
 
 
-def test_words_have_times_where_there_is_an_aligner(whisper: Path, aligner: Path, cases: Path) -> None:
-    sample = heard(cases, SILENCES)  # long enough for all that a model of no sense says
+def test_words_have_times_where_there_is_an_aligner(whisper: Path, aligner: Path) -> None:
+    sample = sounding(sentences(6, 6, 6, silence=1))  # long enough for all that a model of no sense says
     plain, without = run(Speech(weights=str(whisper), language="en"), sample)
     aligned, note = run(Speech(weights=str(whisper), language="en", aligners={"en": str(aligner)}), sample)
     assert aligned == plain
@@ -105,30 +127,29 @@ def test_words_have_times_where_there_is_an_aligner(whisper: Path, aligner: Path
     assert all(0 <= word["score"] <= 1 for word in words)
 
 
-def test_another_language_keeps_its_segments(whisper: Path, aligner: Path, cases: Path) -> None:
+def test_another_language_keeps_its_segments(whisper: Path, aligner: Path) -> None:
     spec = Speech(weights=str(whisper), language="vi", aligners={"en": str(aligner)})
-    columns, note = run(spec, heard(cases, next(iter(SPOKEN))))
+    columns, note = run(spec, said())
     assert (note["language"], columns["language_vi"]) == ("vi", 1)
     assert note["segments"]
     assert "words" not in note
 
 
-def test_a_model_of_english_alone(tmp_path: Path, cases: Path) -> None:
+def test_a_model_of_english_alone(tmp_path: Path) -> None:
     weights = str(write_whisper(tmp_path, multilingual=False))
-    columns, note = run(Speech(weights=weights), heard(cases, list(SPOKEN)[1]))
+    columns, note = run(Speech(weights=weights), said())
     assert (note["language"], columns["language_confidence"], columns["language_en"]) == ("en", 1, 1)
     with pytest.raises(ConfigError, match="does not know the language 'de'"):
         Speech(weights=weights, language="de").load("cpu", resolve_local)
 
 
-def test_a_post_is_transcribed_once(whisper: Path, cases: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_post_is_transcribed_once(whisper: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[Transcriber] = []
     transcribe = Transcriber._transcribe
     monkeypatch.setattr(
         Transcriber, "_transcribe", lambda self, *arguments: calls.append(self) or transcribe(self, *arguments)
     )
-    names = (next(iter(SPOKEN)), NO_SPEECH)
-    samples = [heard(cases, name, "look at this") for name in names]
+    samples = [said("look at this"), said("look at this", NOISE)]
     result = both(whisper, samples)
     assert result.errors == [{}, {}]
     assert [vectors["speech"] is None for vectors in result.vectors] == [False, True]
@@ -141,9 +162,9 @@ def test_a_post_is_transcribed_once(whisper: Path, cases: Path, monkeypatch: pyt
     assert ids.isdisjoint(calls[0]._transcripts)
 
 
-def test_subtitles_take_the_place_of_recognition(whisper: Path, cases: Path) -> None:
-    plain, without = run(Speech(weights=str(whisper)), heard(cases, next(iter(SPOKEN))))
-    subtitled = replace(heard(cases, next(iter(SPOKEN))), context=Context(subtitles=" so  this is it\n"))
+def test_subtitles_take_the_place_of_recognition(whisper: Path) -> None:
+    plain, without = run(Speech(weights=str(whisper)), said())
+    subtitled = replace(said(), context=Context(subtitles=" so  this is it\n"))
     columns, note = run(Speech(weights=str(whisper)), subtitled)
     assert (note["text"], note["turns"]) == ("so this is it", without["turns"])
     assert (columns["share"], columns["begins"]) == (plain["share"], plain["begins"])
@@ -158,8 +179,8 @@ def both(whisper: Path, samples: list[PostInput]) -> EncodedBatch:
     return encode(FeatureSet.from_dict({"name": "spoken", "extractors": entries}).build(), samples)
 
 
-def test_words_are_those_said_and_written(whisper: Path, cases: Path) -> None:
-    spoken, caption = heard(cases, next(iter(SPOKEN))), "look at this"
+def test_words_are_those_said_and_written(whisper: Path) -> None:
+    spoken, caption = said(), "look at this"
     silent = PostInput(Media(Facts()), Context(caption))
     vectors = both(whisper, [spoken, replace(spoken, context=Context(caption)), silent, PostInput(None)]).vectors
     spoken_only, together, written, nothing = (row["words"] for row in vectors)

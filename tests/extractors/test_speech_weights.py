@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.extractors.tiny_speech import SPOKEN, heard, sounding
+from tests.extractors.made_voice import voice
+from tests.extractors.tiny_speech import sounding
 from viral.errors import ConfigError, WeightsError
 from viral.extractors.encode import encode
 from viral.extractors.feature_set import FeatureSet, UnavailableWarning
@@ -70,12 +71,12 @@ def test_known_weights_are_a_folder_of_that_name(tmp_path: Path, monkeypatch: py
     assert "\n" not in str(caught.value)
 
 
-def test_no_aligner_in_a_folder(whisper: Path, aligner: Path, cases: Path, tmp_path: Path) -> None:
+def test_no_aligner_in_a_folder(whisper: Path, aligner: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(aligner, tmp_path / "copy"))
     (copy / "model.safetensors").write_bytes(b"nothing")
     speech = Speech(weights=str(whisper), language="en", aligners={"en": str(copy)}).load("cpu", resolve_local)
     with pytest.raises(WeightsError, match=r"is not a wav2vec 2\.0 model"):
-        speech(heard(cases, next(iter(SPOKEN))))
+        speech(sounding(voice(8)))
 
 
 def test_a_precision_that_the_processor_lacks(whisper: Path) -> None:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from tests.conftest import PROJECT
-from tests.extractors.tiny_speech import SILENCES
+from tests.media.streams import write_tone
 
 THREADS = """
 import sys
@@ -31,10 +31,10 @@ for threads in (1, 3):
 """
 
 
-def test_whisper_computes_on_more_threads_where_torch_does(whisper: Path, cases: Path) -> None:
+def test_whisper_computes_on_more_threads_where_torch_does(whisper: Path, tmp_path: Path) -> None:
     """In a process of its own: in this one the threads of other tests would be used again."""
     single = {**os.environ, "OMP_NUM_THREADS": "1"}  # until torch is told otherwise
-    command = [sys.executable, "-c", THREADS, str(cases / SILENCES), str(whisper)]
+    command = [sys.executable, "-c", THREADS, write_tone(tmp_path / "tone.wav"), str(whisper)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=PROJECT, env=single)
     one, three = map(int, done.stdout.split()[-2:])
     assert three > one  # by two on some processors; on others a thread of torch is used again

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,6 +31,7 @@ from viral.models.train_config import TrainConfig
 from viral.storage.store import Store
 
 CONFIG = TrainConfig(epochs=20)
+SAME = 1e-6  # a batch and a single post, in float32
 
 Viral = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -78,6 +81,11 @@ def viral_process(environment: dict[str, str]) -> Viral:
     return call
 
 
+def contents(store: Store) -> dict[str, str]:
+    """SHA-256 of every object of a root."""
+    return {info.key: hashlib.sha256(store.read(info.key)).hexdigest() for info in store.objects("")}
+
+
 @dataclass(frozen=True)
 class Flow:
     """A root that went through all jobs, with what each said."""
@@ -123,6 +131,23 @@ def all_jobs(store: Store, source: IngestSource, name: str, workers: int = 2) ->
     judged = evaluate.run(store, trained.model, resamples=100)
     scored = score.run(store, trained.model)
     return Flow(store, light, CONFIG, ingested, filled, labelled, trained, judged, scored)
+
+
+def check_scored_alike(viral: Viral, flow: Flow, post: dict[str, Any], row: dict[str, Any]) -> None:
+    """`viral score FILE` of a row of the posts table gives the row of the predictions table."""
+    context = ["--caption", post["caption"], "--posted-at", post["posted_at"].strftime("%Y-%m-%dT%H:%M:%S")]
+    context += [part for tag in post["hashtags"] or () for part in ("--hashtag", tag)]
+    if post["author_followers"] is not None:
+        context += ["--author-followers", str(post["author_followers"])]
+    if post["sound_original"] is not None:
+        context += ["--sound-original" if post["sound_original"] else "--sound-reused"]
+    done = viral("score", post["video_uri"], "--model", row["model"], "--root", flow.store.root, "--json", *context)
+    assert (done.returncode, done.stderr) == (0, "")
+    score = json.loads(done.stdout)
+    assert (score["known"], score["missing"], score["model"]) == (row["known"], row["missing"], row["model"])
+    expected = [row[name] for name in ("probability", "score", "low", "high")]
+    assert [score["probability"], score["score"], *score["interval"]] == pytest.approx(expected, abs=SAME, rel=0)
+    assert score["modalities"] == pytest.approx(dict(row["shares"]), abs=SAME, rel=0)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -11,40 +10,20 @@ import pytest
 
 from jobs import ingest
 from jobs.ingesting import files
-from jobs.ingesting.source import IngestSource, own_map
+from jobs.ingesting.source import IngestSource
+from tests.jobs.conftest import contents
 from tests.sources.scrapes import write_trending
-from viral.errors import ConfigError, SourceError, TableError
 from viral.sources import ReadSettings
 from viral.storage.store import Store
-from viral.tables.places import posts_table, rejects_table
+from viral.tables.places import posts_table
 
-VN_TIKTOK = {
-    "post_id": "vid_id",
-    "author_id": "user_name",
-    "posted_at": "vid_postTime",
-    "scraped_at": "vid_scrapeTime",
-    "caption": "vid_caption",
-    "hashtags": "vid_hashtags",
-    "duration_seconds": "vid_duration",
-    "views": "vid_nview",
-    "likes": "vid_nlike",
-    "comments": "vid_ncomment",
-    "shares": "vid_nshare",
-    "saves": "vid_nsave",
-    "author_followers": "user_nfollower",
-    "page_url": "vid_url",
-}
+VN_TIKTOK = {"post_id": "vid_id", "scraped_at": "vid_scrapeTime", "views": "vid_nview", "shares": "vid_nshare"}
 
 
 @pytest.fixture
 def store(tmp_path, ray_session) -> Store:
     (tmp_path / "root").mkdir()
     return Store.open(tmp_path / "root")
-
-
-def contents(store: Store) -> dict[str, str]:
-    """SHA-256 of every object of a root."""
-    return {info.key: hashlib.sha256(store.read(info.key)).hexdigest() for info in store.objects("")}
 
 
 def accounted(summary: ingest.IngestSummary) -> bool:
@@ -79,10 +58,9 @@ def test_a_second_crawl_replaces_what_it_saw_again(store, tmp_path):
     later = [
         f"{7506832682593094928 + n},2025-06-06 20:28:41,{n + 2}K,{'Share' if n == 50 else n}" for n in range(50, 70)
     ]
-    columns = {name: VN_TIKTOK[name] for name in ("post_id", "scraped_at", "views", "shares")}
     for name, rows in (("a", first), ("b", later)):
         (tmp_path / f"{name}.csv").write_text(title + "\n".join(rows))
-    first, second = (IngestSource("csv", (str(tmp_path / f"{name}.csv"),), columns) for name in "ab")
+    first, second = (IngestSource("csv", (str(tmp_path / f"{name}.csv"),), VN_TIKTOK) for name in "ab")
     summary = ingest.run(store, first)
     assert (summary.rows, summary.posts, summary.duplicates, summary.rejects) == (60, 60, 0, 0)
     old = {row["post_id"]: row for row in posts_table(store).read().to_pylist()}
@@ -119,68 +97,12 @@ def test_where_the_videos_lie_by_a_template(store, tmp_path):
     assert posts_table(store).read()["video_uri"].to_pylist() == ["videos/1.mp4", "/there/2.mp4"]
 
 
-@pytest.mark.parametrize("template", ["videos/{id}.mp4", "videos/{}.mp4", "videos/{post_id", "videos/{post_id.x}.mp4"])
-def test_a_template_that_names_something_else_is_refused(store, tmp_path, template):
-    (tmp_path / "p.csv").write_text("post_id,views\n1,2\n")
-    with pytest.raises(ConfigError, match="--video-uri"):
-        ingest.run(store, IngestSource("csv", (str(tmp_path / "p.csv"),), video_uri=template))
-
-
 def test_an_ingest_that_was_killed_leaves_nothing_in_the_way(store, tmp_path):
     (tmp_path / "p.csv").write_text("post_id\n1\n")
     source = IngestSource("csv", (str(tmp_path / "p.csv"),))
     store.write("staging/ingest-0123456789abcdef/posts/x/part-00-000000-1-ab.parquet", b"half")
     assert ingest.run(store, replace(source, settings=ReadSettings(force=True))).posts == 1
     assert [info.key.split("/")[0] for info in store.objects("")] == ["posts"]
-
-
-def test_files_that_are_not_there(store, tmp_path, s3_server):
-    for name, message in (("nothing.csv", "no file or folder"), (".", "no csv file at")):
-        with pytest.raises(SourceError, match=message):
-            ingest.run(store, IngestSource("csv", (str(tmp_path / name),)))
-    for name in ("s3://bucket-that-is-not/x.csv", "s3://bucket-that-is-not/folder"):
-        with pytest.raises((SourceError, TableError)):
-            ingest.run(store, IngestSource("csv", (name,)))
-
-
-def test_what_a_task_raises_comes_as_itself(store, tmp_path):
-    (tmp_path / "a.csv").write_text("post_id,views\n1,2\n")
-    (tmp_path / "p.csv").write_text("user,plays\n1,2\n")
-    with pytest.raises(SourceError, match=r"p.csv is of no known exporter, .* It has: user, plays"):
-        ingest.run(store, IngestSource("csv", (str(tmp_path / "a.csv"), str(tmp_path / "p.csv"))))
-    assert contents(store) == {}
-
-
-def test_the_wrong_source_is_refused_and_nulls_nothing(store, tmp_path):
-    """Ingested as `tiktok_api`, these posts had an id and nothing else, and hid what was known of them."""
-    right = IngestSource("trending_json", (str(write_trending(tmp_path / "dump").parent),))
-    ingest.run(store, right)
-    before, columns = contents(store), ["views", "caption", "author_id", "posted_at"]
-    known = posts_table(store).read(columns=columns)
-    ids = posts_table(store).read(columns=["post_id"])["post_id"].to_pylist()
-    (tmp_path / "wrong.jsonl").write_text("\n".join(json.dumps({"id": post, "plays": 3}) for post in ids[:719]))
-    wrong = IngestSource("tiktok_api", (str(tmp_path / "wrong.jsonl"),))
-    with pytest.raises(SourceError, match=r"^719 of 719 posts hold nothing but an id: tiktok_api is not the source of"):
-        ingest.run(store, wrong)
-    assert contents(store) == before
-    forced = ingest.run(store, replace(wrong, settings=ReadSettings(force=True)))
-    assert (forced.posts, forced.table_rows) == (719, 1000)
-    assert posts_table(store).read(columns=columns).equals(known)
-
-
-def test_an_export_of_another_tool_is_refused_before_anything_is_written(store, tmp_path):
-    row = {
-        "id": 7106594312292453100,
-        "username": "u0",
-        "create_time": 1654646400,
-        "view_count": 100,
-        "region_code": "US",
-    }
-    (tmp_path / "list.json").write_text(json.dumps([row]))
-    for kind in ("tiktok_api", "trending_json", "apify_instagram"):
-        with pytest.raises(SourceError, match=f"is not a file of {kind}, but one of research_api"):
-            ingest.run(store, IngestSource(kind, (str(tmp_path / "list.json"),)))
-    assert contents(store) == {}
 
 
 def test_groups_of_files_hold_every_row_once(store, tmp_path, monkeypatch):
@@ -198,17 +120,6 @@ def test_groups_of_files_hold_every_row_once(store, tmp_path, monkeypatch):
     assert list(store.objects("staging")) == []
 
 
-def test_all_rows_rejected_is_no_success(viral, tmp_path):
-    (tmp_path / "p.csv").write_text("post_id,views\n,1\n7.5e+18,2\nnan,3\n")
-    (tmp_path / "root").mkdir()
-    done = viral("ingest", "csv", tmp_path / "p.csv", "--root", tmp_path / "root", "--json")
-    assert done.returncode == 2
-    assert json.loads(done.stdout)["rejects"] == 3
-    assert done.stderr.startswith("error: all 3 rows were rejected, most because: ")
-    assert done.stderr.count("\n") == 1
-    assert rejects_table(Store(tmp_path / "root")).stored_rows() == 3
-
-
 def test_a_folder_of_info_files(store, tmp_path):
     folder = tmp_path / "scraped"
     folder.mkdir()
@@ -217,30 +128,6 @@ def test_a_folder_of_info_files(store, tmp_path):
     assert ingest.run(store, IngestSource("yt_dlp", (str(folder),))).posts == 1
     [post] = posts_table(store).read().to_pylist()
     assert (post["views"], Path(post["video_uri"]).name) == (3, "v1.mp4")
-
-
-def test_the_map_of_a_file_and_of_the_command_line(tmp_path):
-    file = tmp_path / "map.yaml"
-    file.write_text("post_id: id\nviews: plays\n")
-    assert own_map(["views=n=1", "likes=hearts"], str(file)) == {"post_id": "id", "views": "n=1", "likes": "hearts"}
-    assert own_map([], None) == {}
-
-
-@pytest.mark.parametrize(
-    ("pairs", "content", "message"),
-    [
-        (["views"], None, "--map views is neither a name from --list nor OURS=THEIRS"),
-        ([], "- a\n- b\n", "is not a map"),
-        ([], "a: [", "cannot read the map"),
-        ([], b"\xff\xfe\xfa", "cannot read the map"),
-    ],
-)
-def test_no_map(tmp_path, pairs, content, message):
-    file = tmp_path / "map.yaml"
-    if content is not None:
-        file.write_bytes(content if isinstance(content, bytes) else content.encode())
-    with pytest.raises(ConfigError, match=message):
-        own_map(pairs, str(file) if content is not None else None)
 
 
 def test_files_of_several_exporters_go_in_with_one_command(viral, tmp_path):
@@ -287,25 +174,6 @@ def test_the_known_exporters_are_listed(viral):
     assert "instaloader" in viral("ingest", "--list").stdout
 
 
-def test_a_map_that_misreads_most_values_changes_nothing(store, tmp_path):
-    rows = "\n".join(f"{7106594312292453001 + n},{n},some text {n}" for n in range(50))
-    (tmp_path / "p.csv").write_text(f"post_id,plays,text\n{rows}\n")
-    wrong = IngestSource(None, (str(tmp_path / "p.csv"),), {"post_id": "post_id", "views": "text", "caption": "plays"})
-    with pytest.raises(SourceError, match=r"50 of 50 values of views \(text\) cannot be read, as 'some text 0' is not"):
-        ingest.run(store, wrong)
-    assert contents(store) == {}
-
-
-def test_rounded_identifiers_are_refused_until_forced(store, tmp_path):
-    rows = "\n".join(f"{(7106594312292453001 + n * 7919_000) // 1000 * 1000},{n + 1}" for n in range(50))
-    (tmp_path / "p.csv").write_text(f"post_id,views\n{rows}\n")
-    source = IngestSource("csv", (str(tmp_path / "p.csv"),))
-    with pytest.raises(SourceError, match=r"of \d+ identifiers look rounded"):
-        ingest.run(store, source)
-    assert contents(store) == {}
-    assert ingest.run(store, replace(source, settings=ReadSettings(force=True))).posts == 50
-
-
 def test_duplicates_that_differ_are_named(store, tmp_path):
     (tmp_path / "p.csv").write_text("post_id,views\n1,2\n1,2\n2,3\n2,4\n")
     summary = ingest.run(store, IngestSource(None, (str(tmp_path / "p.csv"),)))
@@ -327,12 +195,3 @@ def test_an_exact_time_stays_before_an_inexact_one(store, tmp_path):
     known, day = posts_table(store).read().to_pylist()
     assert (known["posted_at"].second, known["posted_at_from"], known["views"]) == (1, None, 5)
     assert (day["posted_at"].day, day["posted_at_from"], day["views"]) == (1, "day", 6)
-
-
-def test_row_numbers_are_no_identifiers(store, tmp_path):
-    (tmp_path / "p.csv").write_text("Index,views\n" + "\n".join(f"{n},{n * 7}" for n in range(12)))
-    source = IngestSource("csv", (str(tmp_path / "p.csv"),), {"post_id": "Index", "views": "views"})
-    with pytest.raises(SourceError, match="the identifiers are the numbers of the rows"):
-        ingest.run(store, source)
-    assert contents(store) == {}
-    assert ingest.run(store, replace(source, settings=ReadSettings(force=True))).posts == 12

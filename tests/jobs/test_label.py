@@ -110,12 +110,14 @@ def test_posts_that_lack_what_is_needed_are_dropped_and_counted(ray_session, tmp
     assert list(summary.dropped.values()) == [1]
 
 
-def test_what_cannot_be_labelled(tmp_path, trending):
-    empty = Store.open(tmp_path)
+def test_what_cannot_be_labelled(ray_session, tmp_path):
+    store = Store.open(tmp_path)
     with pytest.raises(TableError, match="is empty: ingest some first"):
-        label.run(empty, LabelSpec("log_views"), SplitSpec("author"))
+        label.run(store, LabelSpec("log_views"), SplitSpec("author"))
+    (tmp_path / "p.csv").write_text("post_id,author_id,views\n" + "\n".join(f"p{n},a{n},{n * 10}" for n in range(20)))
+    ingest.run(store, IngestSource("csv", (str(tmp_path / "p.csv"),)))
     with pytest.raises(ConfigError, match="is not a valid name"):
-        label.run(trending, LabelSpec("log_views"), SplitSpec("author"), name="a/b")
-    with pytest.raises(TableError):
-        label.run(trending, LabelSpec("views_per_follower"), SplitSpec("author"))
-    assert not list(trending.objects("labels/views_per_follower"))
+        label.run(store, LabelSpec("log_views"), SplitSpec("author"), name="a/b")
+    with pytest.raises(TableError, match=r"no training post has .*author_followers"):
+        label.run(store, LabelSpec("views_per_follower"), SplitSpec("author"))
+    assert not list(store.objects("labels/views_per_follower"))

@@ -23,12 +23,15 @@ def test_robust_by_hand(label, make):
     assert labelled.target == pytest.approx((logs - logs[0]) / (logs[-1] - logs[0]))
 
 
-def test_robust_is_what_scikit_learn_computes(label, trending):
-    train = np.arange(1000) < 700
-    _, labelled = label("engagement_weighted", trending, train=train)
+def test_robust_is_what_scikit_learn_computes(label, make):
+    train, rng = np.arange(1000) < 700, np.random.default_rng(0)
+    views = rng.lognormal(9, 2, 1000)
+    shares = {"views": 1.0, "likes": 0.1, "comments": 0.01, "shares": 0.002}  # most posts have few shares, or none
+    posts = make(**{name: (views * share * rng.lognormal(0, 1, 1000)).astype(int) for name, share in shares.items()})
+    _, labelled = label("engagement_weighted", posts, train=train)
     total = np.zeros(1000)
     for name, weight in COUNTS.items():
-        logs = np.log1p(trending[name].to_numpy().astype(float))[:, None]
+        logs = np.log1p(posts[name].to_numpy().astype(float))[:, None]
         total += weight * RobustScaler().fit(logs[train]).transform(logs)[:, 0]
     expected = MinMaxScaler().fit(total[train, None]).transform(total[:, None])[:, 0]
     assert labelled.target == pytest.approx(expected, abs=1e-12)

@@ -61,6 +61,7 @@ def progress_bar(title: str, *, unit: str = "post") -> ProgressCallback:
     )
 
     def update(done: int, total: int) -> None:
+        """Move the bar to `done` of `total`; the first call creates it, the last one closes it."""
         bar = create_bar(total)
         bar.update(done - bar.n)
         if done >= total:

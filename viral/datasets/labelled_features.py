@@ -49,12 +49,14 @@ class LabelledFeatures:
     def read(self, log2_buckets: int, bucket: int, splits: Sequence[str]) -> pa.Table:
         """Read a bucket's rows of these splits, sorted by post: label columns, then vector columns."""
         labels = self.labels.read(log2_buckets, bucket)
+        # Filter the narrow label rows first: vectors are taken for the remaining posts only.
         labels = labels.filter(pc.is_in(labels["split"], pa.array(list(splits), pa.string())))
         if self.author_fraction < 1:
             labels = labels.filter(pa.array(_sample_authors(labels, self.author_fraction), pa.bool_()))
         names = [stream.name for stream in self.streams]
         columns = list(dict.fromkeys([*names, *self.extra_columns]))
         features = self.features.read(log2_buckets, bucket, ["post_id", *columns])
+        # Both tables are hashed by post id: a bucket of one has all rows that the same bucket of the other needs.
         index = pc.index_in(labels["post_id"], features["post_id"])
         rows = features.take(index.drop_null()).select(columns)
         joined = labels.filter(pc.is_valid(index))
@@ -148,6 +150,7 @@ def sum_statistics(parts: Iterable[Statistics]) -> Statistics:
 
 def hash_rows(rows: pa.Table, streams: Sequence[Stream]) -> int:
     """Hash labelled features: the sum of the hashes of the rows, independent of order, buckets and files."""
+    # By name, so that the order of streams in a feature set does not change the hash.
     ordered = sorted(streams, key=lambda stream: stream.name)
     batch = from_table(ordered, rows)
     header = hashlib.blake2b(",".join(stream.name for stream in ordered).encode(), digest_size=16)
@@ -161,6 +164,7 @@ def hash_rows(rows: pa.Table, streams: Sequence[Stream]) -> int:
         digest.update(numbers[row])
         for stream in ordered:
             digest.update(batch.vectors[stream.name][row])
+        # A sum does not depend on the order of rows, and unlike an exclusive or, equal rows do not cancel out.
         total += int.from_bytes(digest.digest(), "big")
     return total % DIGEST_MODULUS
 
@@ -184,4 +188,5 @@ def _sample_authors(labels: pa.Table, fraction: float) -> list[bool]:
 
 
 def _unit_hash(owner: str) -> float:
+    # The key of an earlier name: another one would draw other authors than older models were trained on.
     return int.from_bytes(hashlib.blake2b(owner.encode(), digest_size=8, key=b"share").digest()) / 2**64

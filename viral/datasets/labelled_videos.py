@@ -60,6 +60,7 @@ class LabelledVideos:
         labels = self.labels.read(log2_buckets, bucket)
         labels = labels.filter(pc.is_in(labels["split"], pa.array(list(splits), pa.string())))
         posts = self.posts.read(log2_buckets, bucket, ["post_id", "video_uri"])
+        # Null for posts without a row or a video; the filter below drops both.
         uris = posts["video_uri"].take(pc.index_in(labels["post_id"], posts["post_id"]))
         return labels.append_column("video_uri", uris).filter(pc.is_valid(uris))
 

@@ -81,6 +81,7 @@ def _or_zeros(vector: Vector | None, stream: Stream) -> Vector:
 def _dense(column: pa.Array, stream: Stream) -> npt.NDArray[np.float32]:
     dense = np.zeros((len(column), stream.dim), np.float32)
     present = column.drop_null()
+    # Checked before the values are written: a vector of another length would shift all that follow.
     if not pc.all(pc.equal(pc.list_value_length(present), stream.dim), min_count=0).as_py():
         raise _length_error(stream)
     values = present.flatten().to_numpy(zero_copy_only=False)

@@ -42,6 +42,7 @@ def _encode(clip: Clip, spec: CorpusSpec, path: Path) -> None:
             track = container.add_stream("aac", rate=RATE, layout="mono", bit_rate=48000)
             samples = make_sound(clip.sound, clip.frames / spec.fps, corpus_seed=spec.seed)
             streams.append(_sound_packets(track, samples))
+        # Interleaved by time, as players and decoders expect.
         for packet in sorted((packet for stream in streams for packet in stream), key=_decode_time):
             container.mux(packet)
 

@@ -98,6 +98,7 @@ def plan_posts(spec: CorpusSpec) -> list[PlannedPost]:
     specified distributions and little accidental correlation.
     """
     rng = np.random.default_rng([spec.seed, 0])
+    # The order of the draws is part of the corpus: another order makes other posts from the same seed.
     authors = _authors(spec, rng)
     author_indices = _assign_authors(spec, rng)
     clips = _clips(spec, rng)
@@ -130,6 +131,7 @@ def plan_post(
     noise: float,
 ) -> PlannedPost:
     """Plan one post around a clip; `noise` is added to its log views."""
+    # A generator per clip and purpose: a change in one draw does not move any other.
     rng = np.random.default_rng([*clip.seed, 1])
     seconds = clip.frames / spec.fps
     rate = len(clip.cuts) / seconds
@@ -172,6 +174,7 @@ def plan_clip(
 def _authors(spec: CorpusSpec, rng: np.random.Generator) -> list[Author]:
     strengths = _normal(_stratified(rng, spec.authors))
     independent = _normal(_stratified(rng, spec.authors))
+    # The weights keep the variance at 1.
     fame = _FOLLOWER_CORRELATION * strengths + np.sqrt(1 - _FOLLOWER_CORRELATION**2) * independent
     followers = np.exp(8.5 + 1.3 * fame).round()
     return [Author(f"author-{spec.seed}-{i:03d}", float(strengths[i]), int(followers[i])) for i in range(spec.authors)]
@@ -180,6 +183,7 @@ def _authors(spec: CorpusSpec, rng: np.random.Generator) -> list[Author]:
 def _assign_authors(spec: CorpusSpec, rng: np.random.Generator) -> npt.NDArray[np.int64]:
     # Concentration 4: some authors post a few times more than others.
     activity = rng.dirichlet(np.full(spec.authors, 4.0))
+    # One post for each author first, so that none is without.
     additional = rng.choice(spec.authors, spec.posts - spec.authors, p=activity)
     return rng.permutation(np.concatenate([np.arange(spec.authors), additional]))
 

@@ -28,6 +28,7 @@ class _Look:
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> _Look:
+        """Draw a look at random."""
         return cls(
             brightness=rng.uniform(0.45, 1.0),
             colourfulness=rng.uniform(0.25, 1.0),
@@ -47,6 +48,7 @@ class _Shape:
     velocity: Position
 
     def draw(self, picture: Picture, seconds: float) -> None:
+        """Paint the shape into a picture (height, width, 3), in place."""
         room = np.array(picture.shape[:2]) - self.mask.shape
         # A triangle wave reflects the motion at the borders.
         folded = (self.start + self.velocity * seconds) % (2 * room)
@@ -63,6 +65,7 @@ class _Scene:
     size: tuple[int, int]
 
     def frame(self, seconds: float) -> Picture:
+        """Return the frame at `seconds` after the start of the scene, uint8 (height, width, 3)."""
         room = np.array(self.background.shape[:2]) - self.size
         top, left = (room / 2 + np.clip(self.drift * seconds, -room / 2, room / 2)).astype(int)
         picture = self.background[top : top + self.size[0], left : left + self.size[1]].copy()

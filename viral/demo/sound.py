@@ -48,6 +48,7 @@ def _chords(rng: np.random.Generator, count: int) -> npt.NDArray[np.float64]:
     step = (times / length).astype(np.int64)
     root = rng.uniform(110, 260)
     tones = rng.integers(0, 10, (int(step[-1]) + 1, 3))
+    # Ten tones: five of the scale in each of two octaves.
     semitones = _SCALE[tones % 5] + 12 * (tones // 5)
     frequency = root * 2 ** (semitones / 12)
     phase = np.cumsum(frequency[step], axis=0) * (2 * np.pi / RATE)

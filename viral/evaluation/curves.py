@@ -25,6 +25,7 @@ def plots(y: Floats, viral: Bools, score: Floats, probability: Floats, threshold
     from sklearn import metrics as sk
 
     roc = precision_recall = None
+    # With one class, neither curve is defined.
     if viral.any() and not viral.all():
         false_positive, true_positive, _ = sk.roc_curve(viral, probability)
         precision, recall, _ = sk.precision_recall_curve(viral, probability)
@@ -47,6 +48,7 @@ def _curve(x: Floats, y: Floats) -> report.Curve:
 
 def _reliability(viral: Bools, probability: Floats) -> tuple[report.Bin, ...]:
     """At most ten bins of equal width."""
+    # Probability 1 belongs to the last bin.
     bins = np.minimum((probability * 10).astype(int), 9)
     return tuple(
         report.Bin(

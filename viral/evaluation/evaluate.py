@@ -11,6 +11,7 @@ from viral.errors import TableError
 from viral.evaluation.baselines.baselines import BASELINES, Unavailable
 from viral.evaluation.bootstrap import metrics
 from viral.evaluation.bootstrap.by_author import AuthorBootstrap, Floats, Replicates, subtract
+from viral.evaluation.bootstrap.order import Rows
 from viral.evaluation.bootstrap.pairs import sample_rows
 from viral.evaluation.bootstrap.replicates import replicates
 from viral.evaluation.bootstrap.settings import EvaluationSettings
@@ -79,7 +80,6 @@ def evaluate(
         TableError: no posts, columns of different lengths, or invalid predictions.
     """
     _check(labels, model, baselines)
-    details = details or Details()
     pair_rows = sample_rows(labels.authors, seed)
     settings = EvaluationSettings(
         threshold=threshold,
@@ -92,24 +92,33 @@ def evaluate(
         compared_posts=len(pair_rows),
         compared_authors=len(np.unique(labels.authors[pair_rows])),
     )
-    bootstrap = AuthorBootstrap(labels.authors, resamples, seed, level)
-    available = {name: batch for name, batch in baselines.items() if isinstance(batch, PredictionBatch)}
-    systems = {report.MODEL: model} | available
-    tops = {name: _author_tops(labels, batch) for name, batch in systems.items()}
-    values = {name: _metrics(labels, batch, tops[name], settings) for name, batch in systems.items()}
-    resampled = replicates(bootstrap, labels, systems, settings, pair_rows, tops)
+    systems, differences = _compare(labels, model, baselines, settings, pair_rows)
+    details = details or Details()
     best, worst = _examples(labels, model, details)
     return report.Report(
         about=about,
         split=split,
         settings=settings,
-        systems=tuple(_systems(bootstrap, values, resampled, baselines)),
-        differences=tuple(_differences(bootstrap, values, resampled)),
+        systems=tuple(systems),
+        differences=tuple(differences),
         plots=plots(labels.y, labels.is_viral, model.score, model.probability, threshold, seed),
         modalities=_modalities(details),
         best=best,
         worst=worst,
     )
+
+
+def _compare(
+    labels: Labels, model: PredictionBatch, baselines: Baselines, settings: EvaluationSettings, pair_rows: Rows
+) -> tuple[list[report.System], list[report.Difference]]:
+    """Each system with its intervals, and its difference from the model, over the same resamples of authors."""
+    bootstrap = AuthorBootstrap(labels.authors, settings.resamples, settings.seed, settings.level)
+    available = {name: batch for name, batch in baselines.items() if isinstance(batch, PredictionBatch)}
+    systems = {report.MODEL: model} | available
+    tops = {name: _author_tops(labels, batch) for name, batch in systems.items()}
+    values = {name: _metrics(labels, batch, tops[name], settings) for name, batch in systems.items()}
+    resampled = replicates(bootstrap, labels, systems, settings, pair_rows, tops)
+    return _systems(bootstrap, values, resampled, baselines), _differences(bootstrap, values, resampled)
 
 
 def _check(labels: Labels, model: PredictionBatch, baselines: Baselines) -> None:
@@ -126,6 +135,7 @@ def _check(labels: Labels, model: PredictionBatch, baselines: Baselines) -> None
             continue
         if len(column) != count:
             raise TableError(f"{name} has {len(column)} rows for {count} test posts: pass one per post, in one order")
+        # Identifiers are texts: only their number is checked.
         if name == "labels.post_ids":
             continue
         if bad := int((~np.isfinite(column)).sum()):
@@ -182,6 +192,7 @@ def _differences(
     differences = []
     for name in list(values)[1:]:  # the model comes first
         estimates = {
+            # Both in the same draws: what makes a draw easy or hard cancels out.
             key: bootstrap.estimate(subtract(model[key], value), model_resampled[key] - resampled[name][key])
             for key, value in values[name].items()
         }
@@ -202,6 +213,7 @@ def _examples(
     labels: Labels, model: PredictionBatch, details: Details
 ) -> tuple[tuple[report.Example, ...], tuple[report.Example, ...]]:
     """The predictions with the smallest and the largest errors; no post is in both."""
+    # Equal errors by identifier, so that the page does not depend on the order of the rows.
     order = np.lexsort((np.asarray(labels.post_ids), np.abs(model.score - labels.y)))
     count = min(_EXAMPLES, len(order) // 2)
     ends = order[:count], order[::-1][:count]

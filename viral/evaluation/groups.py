@@ -66,6 +66,7 @@ def _merge_small(names: Sequence[str]) -> list[str]:
 
 
 def _sort_key(order: Sequence[str], name: str) -> tuple[bool, bool, int]:
+    # Named groups first, then the unknown, and the rest last.
     return name in (UNKNOWN, OTHERS), name == OTHERS, order.index(name) if name in order else len(order)
 
 
@@ -76,11 +77,13 @@ def _group(name: str, rows: Rows, labels: Labels, predictions: PredictionBatch, 
         covered = (predictions.low[rows] <= labels.y[rows]) & (labels.y[rows] <= predictions.high[rows])
 
     def measure(drawn: Rows) -> Metrics:
+        """Metrics of the rows that were drawn, with repetitions."""
         gap = float(probability[drawn].mean() - viral[drawn].mean())
         return {"gap": gap, "coverage": None if covered is None else float(covered[drawn].mean())}
 
     count = len(np.unique(authors))
     enough = len(rows) >= MIN_POSTS and count >= _MIN_AUTHORS
+    # A group that is too small has its metrics, but no interval.
     bootstrap = AuthorBootstrap(authors, resamples if enough else 0, seed)
     resampled = bootstrap.replicates(measure)
     estimates = {

@@ -87,10 +87,12 @@ def compare(
     settings = EvaluationSettings(
         threshold=0.5, level=bootstrap.level, k=max(1, round(len(labels.y) / 10)), resamples=resamples, seed=seed
     )
+    # Without rows for Kendall and pairwise accuracy, which are not compared.
     resampled = list(replicates(bootstrap, labels, models, settings, np.zeros(0, np.int64)).values())
     pairs = {}
     for name in names:
         one, other = values[0][name], values[1][name]
+        # Both models in the same draws: the difference varies far less than either of them.
         difference = bootstrap.estimate(subtract(one, other), resampled[0][name] - resampled[1][name])
         pairs[name] = MetricPair(one, other, difference)
     posts = shared[0].num_rows

@@ -58,6 +58,7 @@ class AuthorDraws:
         rows = np.arange(len(authors))
         if len(authors) > POSTS:
             codes, inverse, sizes = np.unique(authors, return_inverse=True, return_counts=True)
+            # Whole authors, because the draws are of whole authors.
             order = np.random.default_rng(seed).permutation(len(codes))
             sample = order[: int(np.searchsorted(np.cumsum(sizes[order]), POSTS)) + 1]
             rows = np.flatnonzero(np.isin(inverse, sample))
@@ -75,6 +76,7 @@ class AuthorDraws:
             str(i): PredictionBatch(batch.probability[self.rows], batch.score[self.rows])
             for i, batch in enumerate(systems)
         }
+        # Without rows for Kendall and pairwise accuracy, whose time grows with the square of the posts.
         resampled = replicates(bootstrap, labels.take(self.rows), samples, settings, np.arange(0))
         return [(measure(labels, batch), resampled[name]) for name, batch in zip(samples, systems, strict=True)]
 

@@ -13,5 +13,6 @@ MAIN_METRICS = ("roc_auc", "spearman", "rmse", "brier", "coverage")  # columns o
 def read_metrics(store: Store, name: str, version: int) -> dict[str, Estimate]:
     """Return all metrics of a model version with their intervals; empty if it was not evaluated."""
     scorecard = read_json(store, Registry.key(name, version, FILE)) or {"systems": []}
+    # `figures` is the stored name of the metrics.
     stored = (system["figures"] for system in scorecard["systems"] if system["name"] == "model")
     return {metric: Estimate(**estimate) for metric, estimate in next(stored, {}).items()}

@@ -148,6 +148,7 @@ def _hashes(kind: str, values: Iterable[str], seed: int) -> npt.NDArray[np.uint6
     """64-bit BLAKE2b hash of each value. With the kind in the key, hashes of posts and authors are independent."""
     key = f"{kind}:{seed}".encode()
     digests = (hashlib.blake2b(str(v).encode(), digest_size=8, key=key).digest() for v in values)
+    # Big-endian on every machine, so that a split is the same everywhere.
     return np.frombuffer(b"".join(digests), dtype=">u8").astype(np.uint64)
 
 
@@ -156,6 +157,7 @@ def _owner_hashes(posts: pa.Table, codes: _Ints, spec: SplitSpec) -> npt.NDArray
     _, first = np.unique(codes, return_index=True)
     owners = posts.select([f"{spec.kind}_id", "post_id"]).take(first)
     names, ids = (column.cast(pa.string()).to_pylist() for column in owners.columns)
+    # A post without an owner is its own; the letters keep names and identifiers of posts apart.
     keys = (f"a{name}" if name else f"p{post}" for name, post in zip(names, ids, strict=True))
     return _hashes(spec.kind, keys, spec.seed)
 
@@ -164,6 +166,7 @@ def _by_hash(hashes: npt.NDArray[np.uint64], spec: SplitSpec, noun: str) -> npt.
     count = len(hashes)
     if count < 3:
         raise TableError(f"{count} {noun} cannot be split into three parts: add posts, or use another kind of split")
+    # Many owners: the hash itself is the position, whatever other owners there are.
     if count >= _RANKED_BELOW:
         position = hashes / 2.0**64
         test_end, validation_end = spec.test, spec.test + spec.validation
@@ -194,6 +197,7 @@ def _by_time(posts: pa.Table, spec: SplitSpec) -> npt.NDArray[np.str_]:
         np.minimum.at(first, authors, posted)
         earliest = first[authors]
     test, before = _cut(posted, earliest, np.ones(len(posted), dtype=bool), spec.test, spec)
+    # The share of the validation part refers to all posts, and the earlier ones are a fraction 1 - test of them.
     validation, train = _cut(posted, earliest, before, spec.validation / (1 - spec.test), spec)
     parts = np.select([test, validation, train], ["test", "validation", "train"], "unused")
     if spec.kind == "time_author" and (test | validation | train).mean() < _MIN_USED:
@@ -211,6 +215,7 @@ def _cut(posted: _Ints, earliest: _Ints, rows: _Bools, share: float, spec: Split
     after = len(times) - np.searchsorted(np.sort(earliest[rows]), candidates)
     gap = round(spec.gap_days * _DAY)
     before = np.searchsorted(times, candidates - gap)
+    # Both sides must have posts; the latest of these cuts is nearest to the share.
     enough = np.flatnonzero((before > 0) & (after > 0) & (after >= share * (after + before)))
     if not len(enough):
         days = (times[-1] - times[0]) / _DAY if len(times) else 0.0

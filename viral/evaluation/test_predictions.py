@@ -27,6 +27,7 @@ def save(store: Store, name: str, version: int, rows: pa.Table, *, label: str | 
     import pyarrow.parquet as pq
 
     tested = rows.filter(pc.equal(rows["split"], "test")).sort_by("post_id")
+    # Codes, not names: a comparison needs to know which posts are of one author, and no more.
     tested = tested.append_column("author", pa.array(author_codes(tested)))
     sink = pa.BufferOutputStream()
     pq.write_table(tested.select(TEST_PREDICTIONS.names).cast(TEST_PREDICTIONS), sink)

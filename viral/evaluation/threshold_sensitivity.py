@@ -42,6 +42,7 @@ def evaluate_thresholds(
     """
     draws = AuthorDraws.from_authors(labels.authors, resamples=resamples, seed=seed)
     constant = np.ptp(predictions.score) == 0
+    # A probability belongs to the threshold that it was trained for: the score takes its place.
     ranked = predictions if constant else PredictionBatch(predictions.score, predictions.score)
     results = []
     for fraction in fractions:

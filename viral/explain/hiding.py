@@ -57,6 +57,7 @@ def _freeze(frames: _Pixels, times: npt.NDArray[np.float64], inside: _Bools) -> 
     visible = np.flatnonzero(~inside)
     if not len(visible):
         return np.full_like(frames, GREY)
+    # Frames of several clips are not in the order of time.
     visible = visible[np.argsort(times[visible], kind="stable")]
     before = np.clip(np.searchsorted(times[visible], times, side="right") - 1, 0, None)
     frozen: _Pixels = frames[np.where(inside, visible[before], np.arange(len(frames)))]

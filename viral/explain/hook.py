@@ -47,9 +47,11 @@ def hook_curve(score: ScoreFunction, draft: Draft, seconds: float, whole: Score)
         whole: score of the whole video.
     """
     times = sample_times(seconds)
+    # One batch for the first points; the last one, the whole video, is scored already.
     points = [*map(CurvePoint, times, score([_opening(draft, time) for time in times])), CurvePoint(seconds, whole)]
     for _ in range(MAX_SEARCHES):
         start, stop, rise = _steepest(points)
+        # Whole seconds, like the other points.
         middle = start + max(1.0, (stop - start) // 2)
         if rise <= 0 or stop - start <= RESOLUTION_SECONDS + _EDGE or middle >= stop:
             break

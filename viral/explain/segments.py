@@ -48,6 +48,7 @@ def occlude(score: ScoreFunction, draft: Draft, seconds: float, whole: Score) ->
 def segment_spans(seconds: float) -> list[tuple[float, float]]:
     """Return equal parts of whole seconds; the last one takes the rest, and is at least half as long as the others."""
     length = max(1, math.ceil(seconds / MAX_SEGMENTS))
+    # Rounded, so that a rest of less than half a part joins the last one.
     count = max(1, int(seconds / length + 0.5))
     edges = [float(length * index) for index in range(count)] + [seconds]
     return list(pairwise(edges))

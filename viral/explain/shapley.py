@@ -54,6 +54,8 @@ def _explain_post(scorer: Scorer, post: Batch, base_score: float, base_odds: flo
     modalities = [stream.modality for stream in scorer.streams]
     available = list(dict.fromkeys(m for m, present in zip(modalities, post.present[0], strict=True) if present))
     predictions = scorer.predict(_all_subsets(post, modalities, available))
+    # The empty coalition comes first; a model cannot score a post without inputs, so the mean of the training posts
+    # stands for it.
     scores = np.concatenate([[base_score], predictions.score])
     odds = np.concatenate([[base_odds], log_odds(predictions.probability)])
     return Shapley(
@@ -81,6 +83,7 @@ def _values(worth: Floats, count: int) -> list[float]:
     """Return the Shapley values of `count` players, given the worth of each coalition (2^count,), indexed by bits."""
     coalitions = np.arange(1 << count)
     sizes = np.array([int(coalition).bit_count() for coalition in coalitions])
+    # How often a coalition of this size comes before the player, over all orders.
     weights = np.array([1 / (count * math.comb(count - 1, size)) if size < count else 0.0 for size in sizes])
     values = []
     for player in range(count):

@@ -57,6 +57,7 @@ def _tree_members(predictor: Predictor, batch: Batch, weight: float) -> Iterator
     """Yield the tree members of a model, with their weights in the score."""
     if isinstance(predictor, StackedPredictor):
         for index, stacked in enumerate(predictor.members):
+            # A stack may hold an ensemble: weights multiply down to the trees.
             yield from _tree_members(stacked.predictor, batch, weight * float(predictor.weights.score[index]))
     if isinstance(predictor, EnsemblePredictor):
         for index, member in enumerate(predictor.members.values()):

@@ -79,6 +79,8 @@ class Rescorer:
         """Extract the features of each variant, in their order. Raises UsageError: a video cannot be used."""
         by_cut: dict[_Cut, list[int]] = {}
         for index, variant in enumerate(variants):
+            # Variants of the same cut share one decode, and differ only in what is done to the decoded frames and the
+            # context.
             by_cut.setdefault((variant.draft.video, variant.window), []).append(index)
         results: dict[int, ExtractionResult] = {}
         for indices, post in zip(by_cut.values(), self._decode(by_cut), strict=True):
@@ -102,6 +104,7 @@ class Rescorer:
             post = cached[cut] if cut in cached else next(decoded)
             if post.media is None:
                 raise UsageError(f"{cut[0]}: {post.detail} ({post.reason})")
+            # Only whole files stay: they are the base of most later variants, and a decoded video is large.
             if cut[1] is None:
                 self._whole = {cut: post}
             yield post

@@ -67,6 +67,7 @@ class Acoustics(ExtractorSpec):
 def _pool(frames: Descriptors) -> Vector:
     loudness = 20 * np.log10(np.maximum(frames.rms, _RMS_FLOOR))
     rows = np.column_stack([frames.spectral, frames.crossings, frames.onsets, loudness])
+    # Never empty: the first window is at time 0.
     opening = rows[frames.times < OPENING_SECONDS]
     difference = opening[:, -1].mean() - rows[:, -1].mean()
     return np.array([*_span(rows), *_span(opening), difference, tempo(frames.onsets)], dtype=np.float32)

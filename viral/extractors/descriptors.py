@@ -65,6 +65,7 @@ class Analyser:
         import torch
         import torchaudio.functional as audio
 
+        # Windows are centred on their times: the first one starts half a window before the track.
         padded = np.pad(samples, WINDOW // 2)
         count = 1 + len(samples) // HOP
         blocks = [self._block(padded, first, min(first + _BLOCK, count)) for first in range(0, count, _BLOCK)]
@@ -105,6 +106,7 @@ def tempo(onsets: _Array) -> float:
     """
     centred = onsets - onsets.mean()
     size = 2 * len(centred)
+    # Autocorrelation by the Fourier transform, padded to twice the length, without lag 0.
     repeats = np.fft.irfft(np.abs(np.fft.rfft(centred, size)) ** 2, size)[1 : len(centred)]
     if not len(repeats) or repeats.max() <= 0:
         return 0.0
@@ -119,6 +121,7 @@ def _or_one(totals: torch.Tensor) -> torch.Tensor:
 
 
 def _rms(padded: npt.NDArray[np.float32], count: int) -> _Array:
+    # Sums of all windows from one running sum; in double precision, since differences of large sums lose digits.
     energy = np.concatenate([[0.0], np.cumsum(padded.astype(np.float64) ** 2)])
     starts = np.arange(count) * HOP
     root: _Array = np.sqrt(np.maximum(energy[starts + WINDOW] - energy[starts], 0) / WINDOW)

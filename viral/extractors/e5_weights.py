@@ -45,6 +45,7 @@ class E5File:
     """The tokenizer and the tensors of the file. Raises WeightsError if the package is missing or differs."""
 
     def __init__(self, path: Path) -> None:
+        # Mapped, not read: processes share the pages, and only the rows that are used are loaded.
         self._bytes = np.memmap(path, np.uint8, "r")
         if self._bytes[:4].tobytes() != _MAGIC:
             raise WeightsError(f"{path} is no file of the package {E5_SMALL.requirement}")

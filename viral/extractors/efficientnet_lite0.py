@@ -22,12 +22,7 @@ EFFICIENTNET_LITE0 = PackagedWeights(
     "models/efficientnet-lite0-57934424.pth",
     "57934424",
 )
-# Expansion of the channels, output channels, repeats, kernel size and stride of the first, by group of blocks.
-_BLOCKS = (
-    *((1, 16, 1, 3, 1), (6, 24, 2, 3, 2), (6, 40, 2, 5, 2), (6, 80, 3, 3, 2)),
-    *((6, 112, 3, 5, 1), (6, 192, 4, 5, 2), (6, 320, 1, 3, 1)),
-)
-_STEM, _FEATURES = 32, 1280  # channels
+_FEATURES = 1280  # channels of the last convolution
 _EPSILON = 1e-3  # of the published batch norms
 _NORM = re.compile(r"(.*?)_bn(\d)\.weight")
 _CONVOLUTIONS = {"0": "_expand_conv", "1": "_depthwise_conv", "2": "_project_conv"}
@@ -61,69 +56,14 @@ class EfficientNetLite0(ImageNetworkSpec):
         """Create the network without batch norms, with random weights."""
         import torch
 
-        network: torch.nn.Module = _network().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return network
+        from viral.extractors.efficientnet_network import efficientnet_lite0
+
+        network: torch.nn.Module = efficientnet_lite0(_FEATURES)
+        return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
     def adapt_state_dict(self, state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Fold the batch norms of the published file into the convolutions before them."""
         return dict(_folded(state)) if "_conv_stem.weight" in state else dict(state)
-
-
-def _network() -> torch.nn.Module:
-    """Create the convolutions, named as in the published file."""
-    from torch import nn
-
-    class Convolution(nn.Conv2d):
-        """Convolution with TensorFlow's padding: with stride 2 and an even size, one more on the right and below."""
-
-        def forward(self, images: torch.Tensor) -> torch.Tensor:
-            size, stride, height = self.kernel_size[0], self.stride[0], images.shape[-1]
-            total = max(size - (height % stride or stride), 0)
-            if total % 2 == 0:
-                return nn.functional.conv2d(images, self.weight, self.bias, stride, total // 2, 1, self.groups)
-            padding = (total // 2, total - total // 2) * 2
-            return nn.functional.conv2d(
-                nn.functional.pad(images, padding), self.weight, self.bias, stride, 0, 1, self.groups
-            )
-
-    class InvertedResidual(nn.Module):
-        """Expansion, depthwise convolution, projection."""
-
-        def __init__(self, inputs: int, expansion: int, outputs: int, size: int, stride: int) -> None:
-            super().__init__()
-            wide = inputs * expansion
-            self._expand_conv = Convolution(inputs, wide, 1) if expansion > 1 else None
-            self._depthwise_conv = Convolution(wide, wide, size, stride, groups=wide)
-            self._project_conv = Convolution(wide, outputs, 1)
-            self.residual = stride == 1 and inputs == outputs
-
-        def forward(self, images: torch.Tensor) -> torch.Tensor:
-            wide = images if self._expand_conv is None else self._expand_conv(images).clamp_(0, 6)
-            narrow: torch.Tensor = self._project_conv(self._depthwise_conv(wide).clamp_(0, 6))
-            return narrow.add_(images) if self.residual else narrow
-
-    class Network(nn.Module):
-        """The stem, the blocks, the last convolution, the mean over positions."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self._conv_stem = Convolution(3, _STEM, 3, 2)
-            blocks, inputs = [], _STEM
-            for expansion, outputs, repeats, size, stride in _BLOCKS:
-                for repeat in range(repeats):
-                    blocks.append(InvertedResidual(inputs, expansion, outputs, size, 1 if repeat else stride))
-                    inputs = outputs
-            self._blocks = nn.ModuleList(blocks)
-            self._conv_head = Convolution(inputs, _FEATURES, 1)
-
-        def forward(self, images: torch.Tensor) -> torch.Tensor:
-            images = self._conv_stem(images).clamp_(0, 6)
-            for block in self._blocks:
-                images = block(images)
-            features: torch.Tensor = self._conv_head(images).clamp_(0, 6).mean((2, 3))
-            return features
-
-    return Network()
 
 
 def _folded(state: Mapping[str, torch.Tensor]) -> Iterator[tuple[str, torch.Tensor]]:

@@ -75,6 +75,7 @@ def _run(extractor: Extractor, posts: Sequence[PostInput]) -> list[_Result]:
     except Exception as error:  # noqa: BLE001 - a library may raise anything on a strange file; it costs one row
         if len(posts) == 1:
             return [_Result(error=_one_line(error))]
+        # Once more, post by post: only the post that the extractor fails on goes without its vector.
         return [result for post in posts for result in _run(extractor, [post])]
 
 
@@ -86,6 +87,7 @@ def _validate(extractor: Extractor, output: ExtractorOutput) -> _Result:
         raise ValueError(f"{'no' if note is None else 'a'} note, contrary to its spec")
     if vector.shape != (extractor.dim,) or vector.dtype != np.float32:
         raise ValueError(f"a vector {vector.dtype} {vector.shape}, not float32 ({extractor.dim},)")
+    # A single NaN would spread to every weight in training.
     if not np.isfinite(vector).all():
         raise ValueError(f"{np.count_nonzero(~np.isfinite(vector))} values are not finite")
     return _Result(vector, None if note is None else _to_json(note))

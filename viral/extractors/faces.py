@@ -111,9 +111,12 @@ def face_finder(threads: int) -> FindFaces:
     lock = Lock()
 
     def find(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+        """Return the areas of the faces (faces,) as shares of an RGB image (height, width, 3)."""
         height, width = image.shape[:2]
+        # The detector keeps the size of its input: two threads at once would mix up their images.
         with lock:
             detector.setInputSize((width, height))
+            # OpenCV expects BGR.
             _, boxes = detector.detect(np.ascontiguousarray(image[:, :, ::-1]))
         return np.zeros(0) if boxes is None else _areas(np.asarray(boxes, np.float64), height, width)
 

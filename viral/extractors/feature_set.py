@@ -107,6 +107,7 @@ class FeatureSet:
             if name == "full-bf16" and "precision" in parameters(member):
                 params["precision"] = "bfloat16"
             entries.append(ExtractorEntry(extractor(member, params)))
+        # Named by it, so that no table of random weights is taken for a real one.
         return cls(f"{name}-{RANDOM}" if RANDOM in by_extractor.values() else name, tuple(entries), resolve)
 
     @classmethod

@@ -66,6 +66,7 @@ class FrameSample:
         batches = [batch for batch in results if batch is not None and len(batch.data)]
         if media is None or not batches:
             return None
+        # A key frame in the opening answers both requests: it counts once.
         times, first = np.unique(np.concatenate([batch.pts_seconds for batch in batches]), return_index=True)
         images = np.concatenate([batch.data for batch in batches])[first]
         seconds = media.facts.seen_seconds or media.facts.declared_seconds or 0.0

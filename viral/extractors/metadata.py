@@ -128,6 +128,7 @@ def _columns(
 
 def _clock(posted_at: datetime) -> list[float]:
     time = posted_at.astimezone(UTC) if posted_at.tzinfo else posted_at  # UTC without a zone, as in the posts table
+    # On a circle: 23 h is as near to midnight as 1 h.
     hour = 2 * math.pi * (time.hour + time.minute / 60) / 24
     weekday = 2 * math.pi * time.weekday() / 7
     return [math.sin(hour), math.cos(hour), math.sin(weekday), math.cos(weekday)]

@@ -44,9 +44,11 @@ def multilingual_encoder(device: str) -> EmbedTexts:
     norm = _norm(file, "emb.ln", device)
 
     def tokens(text: str) -> list[int]:
+        """Return the token ids of a text, cut to the positions of the network."""
         return [_START, *file.tokenizer(_PREFIX + text)[: _POSITIONS - 2], _END]
 
     def embed(texts: Sequence[Sequence[int]]) -> Vector:
+        """Embed texts of token ids: (texts, MULTILINGUAL_DIM)."""
         lengths = [len(text) for text in texts]
         index = np.concatenate([np.arange(length) for length in lengths])
         embedded = words[np.concatenate(texts)] + positions[index]
@@ -55,6 +57,7 @@ def multilingual_encoder(device: str) -> EmbedTexts:
         return vectors
 
     def encode(texts: Sequence[str]) -> list[Vector]:
+        """Embed each different text once, texts of similar length together."""
         pieces = {text: tokens(text) for text in texts}
         ordered = sorted(pieces, key=lambda text: len(pieces[text]))
         vectors = (vector for part in _passes([pieces[text] for text in ordered]) for vector in embed(part))

@@ -86,6 +86,7 @@ class NetworkSpec(ExtractorSpec):
         counts = [0 if images is None else len(images) for images in pixels]
         if not any(counts):
             return [None] * len(posts)
+        # Frames of several posts share a forward pass, and are taken apart again by `counts`.
         inputs = np.concatenate([images for images in pixels if images is not None])
         with inference(device, self.precision):
             batches = torch.split(torch.from_numpy(inputs), self.batch_size)

@@ -88,6 +88,7 @@ def line_reader(threads: int) -> Callable[[Image], tuple[TextLine, ...]]:
     engine, lock = RapidOCR(params=models | settings), Lock()
 
     def read(image: Image) -> tuple[TextLine, ...]:
+        """Read the lines of an RGB image (height, width, 3)."""
         with lock:
             result = engine(np.ascontiguousarray(image[:, :, ::-1]))
         return _lines(result, image.shape[0], image.shape[1])

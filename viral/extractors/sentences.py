@@ -41,6 +41,7 @@ def sentence_encoder(device: str) -> Callable[[str], Vector]:
     network.eval().to(device)
 
     def encode(text: str) -> Vector:
+        """Embed a text: the mean state of its pieces, of unit length."""
         pieces = torch.tensor(tokenizer.encode(text).ids, device=device)
         with torch.inference_mode():
             positions = torch.arange(len(pieces), device=device)
@@ -104,6 +105,7 @@ def _weights(file: Path) -> dict[str, torch.Tensor]:
                 renamed[f"{new}.{part}"] = published[f"{old}.{part}"]
     for number in range(_LAYERS):
         for part in ("weight", "bias"):
+            # The publisher stores query, key and value apart; torch expects them stacked in one matrix, in this order.
             matrices = [published[f"encoder.layer.{number}.attention.self.{name}.{part}"] for name in _ATTENTION]
             renamed[f"layers.layers.{number}.self_attn.in_proj_{part}"] = torch.cat(matrices)
     return renamed

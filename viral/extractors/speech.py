@@ -78,6 +78,7 @@ class Speech(SpokenSpec):
         transcribe = self.transcriber(device, resolve)
 
         def encode(post: PostInput) -> VectorWithNote | None:
+            """Transcribe the sound of a post; None without speech."""
             transcript = transcribe(post)
             audio = post.media.audio(TRACK) if post.media else None
             if transcript is None or audio is None:
@@ -96,6 +97,7 @@ def _vector(transcript: Transcript) -> np.ndarray[Any, np.dtype[np.float32]]:
     pauses = [pause for pause in transcript.pauses if pause >= _PAUSE_SECONDS]
     lengths = np.array([max(segment.end - segment.start, 1e-3) for segment in transcript.segments] or [1.0])
     confidences = np.array([segment.confidence for segment in transcript.segments] or [0.0])
+    # In the order of `SPEECH_COLUMNS`.
     values = [
         transcript.speech_seconds() / transcript.seconds,
         transcript.speech_seconds(opening) / opening,

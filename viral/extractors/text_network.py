@@ -102,6 +102,7 @@ def mean_states(layers: Sequence[Layer], embedded: torch.Tensor, lengths: Sequen
     """
     import torch
 
+    # Rows of zeros fill the last block, so that every product has the same size.
     states = torch.nn.functional.pad(embedded, (0, 0, 0, -len(embedded) % BLOCK_ROWS))
     for layer in layers:
         states = layer(states, lengths)

@@ -98,6 +98,7 @@ class Transcriber:
             turns = _turns(chunks, seconds)
             if not turns:
                 return None
+            # From the first voice on, since Whisper looks at 30 s only.
             language, confidence = self._detect_language(samples[int(turns[0][0] * TRACK.rate) :])
             if subtitles:  # nothing to recognise, and no doubt of its own
                 segment = SpeechSegment(turns[0][0], turns[-1][1], " ".join(subtitles.split()), 1.0)
@@ -106,6 +107,7 @@ class Transcriber:
         spoken = [(chunk, part) for chunk, part in zip(chunks, segments, strict=True) if _is_spoken(part)]
         if not spoken:
             return None
+        # Voice without words, song or babble, is no speech: its turns go, too.
         turns = _turns([chunk for chunk, _ in spoken], seconds)
         return Transcript(seconds, turns, language, confidence, tuple(_segment(part, seconds) for _, part in spoken))
 

@@ -38,8 +38,10 @@ def cut_finder(device: str, precision: Precision) -> FindCuts:
     network = _network(device)
 
     def find(batch: FrameBatch) -> npt.NDArray[np.float64]:
+        """Return the times of the cuts (cuts,), in seconds."""
         import torch
 
+        # A slow video repeats frames where it is sampled faster than it plays; the network gets each once.
         times, first = np.unique(batch.pts_seconds, return_index=True)
         frames = torch.from_numpy(_crop(batch.data[first])).to(device)
         with inference(device, precision):
@@ -59,6 +61,7 @@ def _network(device: str) -> Any:
         def _setup_deterministic_behavior(self) -> None:
             """Does nothing: the package would seed all generators and change torch's settings for the process."""
 
+    # New layers draw random weights: the caller's generator must not notice.
     with torch.random.fork_rng(devices=[]):
         return Quiet(device=device).requires_grad_(False)
 

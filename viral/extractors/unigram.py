@@ -46,6 +46,7 @@ class UnigramTokenizer:
         for start in range(len(word)):
             for stop in range(start + 1, min(start + self._longest, len(word)) + 1):
                 number = self._numbers.get(word[start:stop])
+                # A character outside the vocabulary is a piece of its own; longer unknown pieces are not considered.
                 if number is None and stop > start + 1:
                     continue
                 score = best[start] + (self._unknown_score if number is None else self._scores[number])
@@ -55,6 +56,7 @@ class UnigramTokenizer:
         stop = len(word)
         while stop:
             stop, number = last[stop]
+            # Neighbouring unknown characters become one piece.
             if number != self._unknown or not numbers or numbers[-1] != number:
                 numbers.append(number)
         return tuple(reversed(numbers))

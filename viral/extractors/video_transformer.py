@@ -76,6 +76,7 @@ class VideoTransformerSpec(NetworkSpec):
         batch = post.media.clips(self.needs[0]) if post.media else None
         if batch is None:
             return None
+        # The clips come as centre squares of `short_side`: cut out the centre that the network sees.
         crop = slice((self.short_side - _SIDE) // 2, (self.short_side + _SIDE) // 2)
         return np.ascontiguousarray(batch.data[:, :, crop, crop])
 
@@ -114,6 +115,7 @@ class VideoTransformerSpec(NetworkSpec):
 
     def adapt_state_dict(self, state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Select the backbone's tensors in a published file, and rename them."""
+        # Written by `serialize`: the names are ours already.
         if all(key.startswith(("model.", "norm.")) for key in state):
             return dict(state)
         renamed = {key.removeprefix(f"{self.name}."): value for key, value in state.items()}

@@ -179,5 +179,6 @@ def _hash_hashtags(tags: set[str]) -> list[float]:
     bag = [0.0] * HASHTAG_BUCKETS
     for tag in sorted(tags):
         digest = hashlib.blake2b(tag.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+        # A sign per tag, so that tags that share a bucket cancel out on average instead of adding up.
         bag[digest[0] % HASHTAG_BUCKETS] += (1.0 if digest[1] & 1 else -1.0) / math.sqrt(len(tags))
     return bag

@@ -29,6 +29,7 @@ class Words(SpokenSpec):
         transcribe, embed = self.transcriber(device, resolve), sentence_encoder(device)
 
         def encode(post: PostInput) -> Vector | None:
+            """Embed the caption and the speech as one text; None without either."""
             transcript = None if post.context.subtitles else transcribe(post)
             speech = transcript.text if transcript else post.context.subtitles or ""
             text = f"{(post.context.caption or '').strip()}\n{speech}".strip()

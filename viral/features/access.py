@@ -38,6 +38,7 @@ class AccessGuard:
             StorageError: the denial is not about this video alone.
         """
         with self._lock:
+            # The test reads storage: not under the lock, where it would hold up the other thread.
             readable = self._readable.get(_place(uri))
             self._denials[_place(uri)] = denials = self._denials.get(_place(uri), 0) + 1
         if readable and is_readable(self.store, readable):
@@ -47,6 +48,7 @@ class AccessGuard:
                 f"{error}, and so is {readable}, which could be read before: renew the credentials or the permissions "
                 "and run the same command again"
             ) from error
+        # Nothing could be read yet: the run may still have been denied from its start.
         next(self.store.objects("posts"), None)  # raises StorageError if the root is denied, too
         if denials >= MAX_DENIALS:
             raise StorageError(

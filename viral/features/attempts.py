@@ -55,6 +55,7 @@ def pending(posts: pa.Table, features: BucketedTable, log2_buckets: int, bucket:
     newest, retried = _newest_attempts(features, log2_buckets, bucket, retry)
     index = pc.index_in(posts["post_id"], newest["post_id"].combine_chunks())
     selected = pc.or_(pc.is_null(index), pc.fill_null(retried.take(index), False))
+    # Attempts count from 0: a post without a row has none, and gets that number.
     attempt = pc.fill_null(pc.add(newest["attempt"].take(index), 1), 0).cast(pa.int32())
     return posts.append_column("attempt", attempt).filter(selected)
 
@@ -70,11 +71,13 @@ def _newest_attempts(
     features: BucketedTable, log2_buckets: int, bucket: int, retry: Retry | None
 ) -> tuple[pa.Table, pa.ChunkedArray]:
     """Return the newest attempt at each post of a bucket, and a mask of the posts to retry."""
+    # Most backfills: the newest row of each post suffices, without its history.
     if retry is None:
         newest = features.read(log2_buckets, bucket, ["post_id", "attempt"])
         return newest, pa.chunked_array([pa.array(np.zeros(newest.num_rows, bool))])
     versions = features.versions(log2_buckets, bucket, ["post_id", "attempt", "status", "reason", "finished_at"])
     newest = latest_per_key(versions, "post_id", "attempt")
+    # So that a later round of the same run does not try again what failed in an earlier one.
     retried = pc.less(newest["finished_at"], pa.scalar(retry.before))
     if retry.reasons:
         retried = pc.and_(retried, pc.is_in(newest["reason"], pa.array(retry.reasons)))

@@ -19,6 +19,7 @@ from viral.tables.schemas import feature_schema, note_column
 
 def features_table(store: Store, feature_set: FeatureSet) -> BucketedTable:
     """Return the feature table of a set. It keeps all attempts at a post; `read` returns the newest one."""
+    # With history, since older attempts decide on quarantine.
     schema = feature_schema(feature_set.dims, feature_set.noted_extractors)
     return BucketedTable(store, feature_set.table, schema, key="post_id", newest_by="attempt", history=True)
 

@@ -48,6 +48,7 @@ class PostFiles:
         except AccessDeniedError as error:
             self._access.denied(uri or "", error)
             raise
+        # A success ends the count of denials in a row, and gives the guard a file to test storage with.
         self._access.read(uri or "")
         return path
 
@@ -69,6 +70,7 @@ class PostFiles:
         """Path of a file; None, with the error, if it is missing or too large."""
         try:
             return str(self._open(stack, uri))
+        # Facts about the file, which stay. Other errors may pass, and fail the whole post, so that it can be retried.
         except (MissingObjectError, TooLargeError) as error:
             errors[name] = error
             return None

@@ -94,6 +94,7 @@ class Pipeline:
             for posts in batches(decoded):
                 yield from self.encoder.encode(posts)
         finally:
+            # If the consumer stops early: ends the reader's loop, which removes its temporary files.
             decoded.close()
 
     def extract_draft(self, video_uri: str | None, context: Context) -> ExtractionResult:
@@ -106,8 +107,10 @@ class Pipeline:
 
 def _extracted(post: DecodedPost, media: Media, encoded: EncodedBatch, index: int) -> ExtractionResult:
     errors = encoded.errors[index]
+    # The column holds one reason: that of the file, if it has one, before a failed extractor.
     reasons = [*media.partial, *(["audio_missing"] if post.audio_missing else [])]
     reasons += [ExtractorError.reason] if errors else []
+    # Extractors run on whole batches: each post gets its share of the time.
     seconds_per_post = {name: seconds / len(encoded.vectors) for name, seconds in encoded.seconds.items()}
     return ExtractionResult(
         post.request.post_id,

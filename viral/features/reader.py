@@ -46,6 +46,7 @@ class MediaReader:
         self.limits = MediaLimits(**settings.media.model_dump(), **settings.sandbox.model_dump())
         self.sandbox = Sandbox(self.limits)
         self._files = PostFiles(store, self.limits.max_bytes)
+        # A killed worker cannot remove its downloads.
         remove_abandoned(COPIES)
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="reader")
         self._decoding = Lock()
@@ -56,6 +57,8 @@ class MediaReader:
         try:
             for request in requests:
                 waiting.append(self._threads.submit(self._read, request))
+                # Results come in the order of the requests: the consumer waits for the oldest one, while the next are
+                # in progress.
                 if len(waiting) > PREFETCHED_FILES:
                     yield waiting.popleft().result()
             while waiting:
@@ -78,6 +81,7 @@ class MediaReader:
         try:
             with self._files.local(request) as source:
                 seconds["read"] = time.perf_counter() - started
+                # The child decodes one file at a time. Waiting for it is not part of the time for decoding.
                 with self._decoding:
                     started = time.perf_counter()
                     try:

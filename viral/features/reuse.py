@@ -41,6 +41,7 @@ class SourceTable:
         notes = map(note_column, self.noted)
         columns = [*_ATTEMPT_COLUMNS, *FACTS.names, *self.extractors, *notes]
         rows = self.table.read(log2_buckets, bucket, columns)
+        # Such a row lacks vectors that a new attempt may give.
         extractor_failed = pc.equal(pc.fill_null(rows["reason"], ""), ExtractorError.reason)
         return rows.filter(pc.invert(pc.or_(pc.equal(rows["status"], "failed"), extractor_failed)))
 
@@ -105,6 +106,7 @@ class DecodeStage:
         rest = list(requests)
         for source, rows in zip(self.sources, self._rows(log2_buckets, bucket), strict=True):
             reused = source.results(rows, [request.post_id for request in rest])
+            # Posts whose rows lack the same extractors share a reader, with a plan for just these.
             missing = tuple(name for name in self.feature_set.dims if name not in source.extractors)
             yield from self._decode(missing, [request for request in rest if request.post_id in reused], reused)
             rest = [request for request in rest if request.post_id not in reused]
@@ -156,6 +158,7 @@ class EncodeStage:
 
     def encode(self, posts: Iterable[DecodedPost]) -> Iterator[ExtractionResult]:
         """Yield the result of each post, in order."""
+        # `decode` yields the posts of one source table after another: consecutive posts need the same extractors.
         for extractors, group in groupby(posts, lambda post: post.extractors):
             batch = list(group)
             results = self._encoder(extractors or ()).encode(batch)

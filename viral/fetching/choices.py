@@ -67,6 +67,7 @@ def _candidates(formats: Sequence[Format]) -> Iterator[Choice]:
             continue
         yield Choice((fmt,))
         if fmt.get("acodec") == "none" and sounds:
+            # From the same protocol if possible; the last one is the best, in yt-dlp's order.
             same = [sound for sound in sounds if sound["protocol"] == fmt["protocol"]]
             yield Choice((fmt, (same or sounds)[-1]))
 
@@ -78,5 +79,6 @@ def _is_usable(fmt: Format) -> bool:
 
 def _rank(choice: Choice) -> tuple[bool, float, bool]:
     codec = choice.formats[0].get("vcodec")
+    # An unknown codec ranks between H.264 and another one.
     h264 = 0.5 if codec is None else float(bool(_H264.match(codec)))
     return choice.has_sound is not False, h264, choice.is_file

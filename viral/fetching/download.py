@@ -75,6 +75,7 @@ def _save(
     extension_of: Callable[[bytes], str | None],
 ) -> Download | None:
     chunks, head = response.iter_bytes(), b""
+    # Look at the first bytes before anything is written: most URLs that are no video are pages.
     while len(head) < HEAD_BYTES and (chunk := next(chunks, b"")):
         head += chunk
     if not head:

@@ -131,11 +131,13 @@ class Fetcher:
         if task.part:
             return self._fetch_part(task, deadline)
         with storage_errors(tempfile.gettempdir()), _unlinked_file() as path:
+            # A URL of a known site is always a page; of any other, the answer shows whether it is a video itself.
             if not pages.supports(task.url) and (file := download(self._client, task.url, path, max_bytes, deadline)):
                 return self._store(file, path, task, None)
             page = pages.read(task.url, deadline)
             if isinstance(page, Feed):
                 return {"reason": FEED, "listed_urls": page.urls}
+        # A folder, not an unlinked file: other processes write and check these files, and need their paths.
         with storage_errors(tempfile.gettempdir()), temporary_folder(FOLDERS) as folder:
             video = self._page_downloader.download(page, folder, deadline)
             stored = self._store(video.file, video.path, task, video.info)

@@ -26,6 +26,7 @@ class AllowedHosts:
 
     def __init__(self, hosts: Iterable[str]) -> None:
         names = {_normalise(host) for host in hosts}
+        # A host whose parent is allowed, too, is no site of its own: both share one rate limit.
         self.sites = tuple(sorted(name for name in names if not any(_is_subdomain(name, site) for site in names)))
 
     def site(self, url: str) -> str:

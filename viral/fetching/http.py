@@ -107,9 +107,11 @@ class LimitedClient:
 
     def _follow_redirects(self, request: httpx.Request, deadline: Deadline) -> httpx.Response:
         for _ in range(MAX_REDIRECTS + 1):  # not by httpx: each request needs an allowed host and its turn
+            # The target of a redirect must be allowed, too, and takes a turn of its own site.
             site = self.hosts.site(str(request.url))
             deadline.sleep_extended(self.rate_limiter.reserve(site))
             seconds = min(self.settings.stall_seconds, deadline.remaining())
+            # The limit for a connection that stalls; a response that keeps coming may take until the deadline.
             request.extensions = {**request.extensions, "timeout": httpx.Timeout(seconds).as_dict()}
             response = self._client.send(request, stream=True)
             if response.next_request is None:
@@ -124,6 +126,7 @@ class LimitedClient:
         if seconds is None:
             self.backoff(deadline, attempt, str(response.url))
             return
+        # Waiting would use up the deadline: give the URL up now, and fetch it with --retry-failed.
         if seconds >= deadline.remaining():
             raise RateLimitedError(f"{response.url} answers {response.status_code} and asks to wait {seconds:.0f} s")
         self.rate_limiter.pause(self.hosts.site(str(response.url)), seconds)

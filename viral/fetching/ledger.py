@@ -52,6 +52,8 @@ class Ledger:
     def merge(self) -> None:
         """Replace the one-row files by one file per bucket."""
         if len(self._rows) > 1:  # one file needs no merge
+            # The new file comes before the deletion: a kill in between leaves rows twice, which readers merge, and
+            # loses none.
             merged = set(self.table.append(_table(self._rows), self.log2_buckets))
             self.store.delete([key for key in self._keys if key not in merged])
         self._rows, self._keys = [], []

@@ -67,7 +67,9 @@ class PageDownloader:
                 return PageVideo(file, path, {**page.info, **choice.info})
             flawed.append(PageVideo(file, path, {**page.info, **choice.info}, *problem))
         if not flawed:
+            # The error of the best format says most.
             raise errors[0]
+        # A video without its sound is better than one that cannot be read.
         return min(flawed, key=lambda video: video.reason != AUDIO_MISSING)
 
     def _download(self, choice: Choice, folder: Path, deadline: Deadline) -> tuple[Download, Path]:

@@ -169,6 +169,7 @@ def _page_error(error: Exception, url: str) -> PostError | FetchError:
     from yt_dlp.networking.exceptions import HTTPError
     from yt_dlp.utils import GeoRestrictedError, UnsupportedError
 
+    # An error with a type says more than its text: texts, which change with the version, are the last resort.
     for cause in _causes(error):
         if isinstance(cause, PostError | FetchError):
             return cause

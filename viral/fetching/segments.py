@@ -72,6 +72,7 @@ class SegmentDownloader:
                 connection.settimeout(START_SECONDS)
                 if not stream.readline(MAX_MESSAGE_BYTES):
                     raise ViralError(f"the download process does not start: {last_line(log)}")
+                # The deadline is the site's: starting the child does not count.
                 deadline.extend(time.monotonic() - started)
                 return _Relay(self.client, connection, stream, deadline, self.settings.media.max_bytes).run(
                     choice, folder
@@ -112,6 +113,7 @@ class _Relay:
             if "error" in message:
                 raise PageError(f"{choice.url}: {message['error']}")
             if "file" in message:
+                # The name alone: a child that a hostile manifest has taken over must not point at another file.
                 return folder / Path(message["file"]).name
             self._answer(str(message["url"]), {str(name): str(text) for name, text in message["headers"].items()})
         raise TooLargeError(f"{choice.url} has more than {MAX_REQUESTS} segments")
@@ -120,6 +122,8 @@ class _Relay:
         with tempfile.SpooledTemporaryFile(_SPOOLED_BYTES) as body:
             response = self._fetch(url, headers, body)
             passed = {name: text for name, text in response.headers.items() if name not in _TRANSFER_HEADERS}
+            # The whole body before the answer, which begins with its size: a broken connection is retried unseen by the
+            # child.
             size = body.tell()
             answer = {"url": str(response.url), "status": response.status_code, "bytes": size}
             self._send({**answer, "headers": {**passed, "content-length": str(size)}})
@@ -143,6 +147,7 @@ class _Relay:
                 return response
             finally:
                 response.close()
+            # What came before the break is dropped, so that the child gets no byte twice.
             body.seek(0)
             body.truncate()
             self._client.backoff(self._deadline, attempt, url)

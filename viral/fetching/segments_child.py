@@ -38,6 +38,7 @@ def main(descriptor: int, parent: int, memory_bytes: int) -> None:
     with socket.socket(fileno=descriptor) as connection, connection.makefile("rwb") as stream:
         _write(stream, {"ready": True})
         task = json.loads(stream.readline())
+        # The parent counts what it sends; this also bounds what yt-dlp makes of it.
         resource.setrlimit(resource.RLIMIT_FSIZE, (task["max_bytes"], task["max_bytes"]))
         try:
             _write(stream, {"file": str(_download(stream, task["formats"], Path(task["folder"])))})
@@ -106,6 +107,7 @@ def _merge(files: Sequence[Path], path: Path) -> Path:
         tracks = [_packets(pictures, "video"), _packets(sound, "audio")]
         outputs = [merged.add_stream_from_template(stream) for stream, _ in tracks]
         timed = [_timed(packets, number) for number, (_, packets) in enumerate(tracks)]
+        # By decoding time, so that a player need not seek between pictures and sound.
         for _, number, packet in heapq.merge(*timed, key=lambda entry: entry[:2]):
             packet.stream = outputs[number]
             merged.mux(packet)
@@ -116,6 +118,7 @@ def _packets(container: InputContainer, kind: Literal["video", "audio"]) -> tupl
     stream = container.streams.best(kind)
     if stream is None:
         raise ValueError(f"a format has no {kind} stream")
+    # At the end, PyAV yields an empty packet for decoders, which has no time.
     return stream, (packet for packet in container.demux(stream) if packet.dts is not None)
 
 

@@ -49,6 +49,7 @@ def info_json(file: Download, url: str, post_id: str | None, info: Mapping[str, 
     public = _public_values(info) if info else {}
     site_id = public.get("id") if public.get("extractor_key") not in _GENERIC_EXTRACTORS else None
     defaults = {"webpage_url": url, "epoch": int(time.time()), "extractor": "http"}
+    # These describe the stored file, so they replace what the page says.
     fixed = {
         "_type": "video",
         "ext": file.extension,

@@ -20,6 +20,7 @@ _THURSDAY = 3  # weekday of the epoch, counted from Monday, on which a week begi
 def bin_keys(columns: Columns, within: Sequence[Within]) -> list[str]:
     """Return the bin of each post, for example `week=2888,age=3`; an empty string where it is unknown."""
     by_name = {name: _bin_indices(columns, name) for name in within}
+    # A sum is NaN if one of its terms is.
     unknown = np.isnan(np.sum(list(by_name.values()), axis=0))
     parts = [[f"{name}={index:.0f}" for index in indices] for name, indices in by_name.items()]
     return ["" if is_unknown else ",".join(key) for is_unknown, *key in zip(unknown, *parts, strict=True)]
@@ -27,6 +28,7 @@ def bin_keys(columns: Columns, within: Sequence[Within]) -> list[str]:
 
 def _bin_indices(columns: Columns, name: Within) -> Array:
     if name == "week":
+        # Weeks begin on Monday; 1 January 1970 was a Thursday.
         weeks: Array = np.floor((columns["posted_at"] / SECONDS_A_DAY + _THURSDAY) / 7)
         return weeks
     if name == "age":

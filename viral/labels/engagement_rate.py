@@ -11,6 +11,7 @@ from viral.labels.definition import Definition, Parameters
 
 def _rate(name: str, *counts: str) -> Definition:
     def target(columns: Columns, _: Parameters) -> Array:
+        """Return the sum of the counts per view; NaN where views are zero."""
         return sum((columns[count] for count in counts[1:]), columns[counts[0]]) / positive(columns["views"])
 
     return Definition(name=name, required=("views", *counts), target=target, undefined_reason="zero_views")

@@ -91,11 +91,13 @@ def fit(spec: LabelSpec, posts: pa.Table, train: Mask) -> FittedLabel:
     if train.shape != (posts.num_rows,):
         raise ValueError(f"train has shape {train.shape}, the table {posts.num_rows} rows")
     label, columns = definition(spec.definition), numeric_columns(posts)
+    # Parameters come from training rows alone, and among these only from rows that will have a label.
     complete = train & ~np.logical_or.reduce([np.isnan(columns[name]) for name in label.required], axis=0)
     if not complete.any():
         raise TableError(_why_unfittable(label, columns, train))
     parameters = label.fit(_select(columns, complete))
     target = label.target(columns, parameters)
+    # A target may be undefined although all its columns have values: a rate without views, for example.
     usable = complete & np.isfinite(target)
     if not usable.any():
         raise TableError(f"label {label.name} drops all {int(train.sum())} training posts: {label.undefined_reason}")

@@ -22,11 +22,13 @@ def _target(columns: Columns, _: Parameters) -> Array:
 
 def _earlier_median(columns: Columns) -> Array:
     author, posted, views = columns["author_id"], columns["posted_at"], columns["views"]
+    # A sum is NaN if one of its terms is.
     complete = np.flatnonzero(~np.isnan(author + posted + views))
     order = complete[np.lexsort((posted[complete], author[complete]))].tolist()
     median = np.full(len(views), np.nan)
     for _, posts in groupby(order, key=author.tolist().__getitem__):
         earlier_views: list[float] = []
+        # Posts of the same moment are not earlier than each other.
         for _, group in groupby(posts, key=posted.__getitem__):
             simultaneous = list(group)
             if earlier_views:

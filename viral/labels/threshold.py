@@ -58,6 +58,7 @@ def _bin_thresholds(targets: Array, bins: Sequence[str], top_fraction: float) ->
     for name, group in zip(names.tolist(), groups, strict=True):
         if name and len(group) >= SMALLEST_BIN:
             limit = float(np.quantile(group, 1.0 - top_fraction))
+            # With all greatest values equal to the limit, no post of the bin could be viral: `overall` decides.
             if group.max() > limit:
                 thresholds[name] = limit
     return thresholds

@@ -90,6 +90,7 @@ class AudioDecoder:
         if form != self._format:  # the first frame, or a track that changes in the middle
             self._resample(None)
             self._resamplers, self._format = _resamplers(self._blocks), form
+        # Limited, since a wrong time would fill the memory with silence.
         gap = 0.0 if frame.time is None else min(frame.time - self._origin, self._max_seconds) - self._end
         if gap > MAX_GAP_SECONDS:
             for silence in _silence(frame, gap):

@@ -64,6 +64,7 @@ def decode_sound(
         codec=stream.codec_context.codec.canonical_name,
         seconds=clock.end,
         declared_seconds=None if clock.strays else declared_seconds(container, window),
+        # After the last packet: only then is it known how far the file really goes.
         truncated=clock.is_truncated(window),
         audio=decoder.finish() if decoder else {},
     )

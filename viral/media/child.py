@@ -50,6 +50,7 @@ def main(descriptor: int, parent: int, memory_bytes: int) -> None:
 
     from viral.media import decode  # noqa: F401 - loaded before memory is limited
 
+    # Everything that is loaded before the limit does not count towards it.
     Image.init()
     av.logging.set_level(None)
     decord.logging.set_level(decord.logging.QUIET)
@@ -87,14 +88,17 @@ def _reply(request: DecodeRequest) -> bytes:
 def die_with(parent: int) -> None:
     """Have the kernel kill this process when its parent ends."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    # The parent may have ended before the call, which then waits for the end of another process.
     if os.getppid() != parent:
         sys.exit("the parent has ended")
 
 
 def limit_memory(memory_bytes: int) -> None:
     """Limit the address space of this process to that many bytes beyond what is mapped now."""
+    # Address space, because Linux enforces no limit on resident memory.
     mapped = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
     resource.setrlimit(resource.RLIMIT_AS, (mapped + memory_bytes, mapped + memory_bytes))
+    # A crash would write a core file as large as the memory.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 

@@ -57,9 +57,11 @@ class Clock:
         time_base = self.time_bases[packet.stream_index]
         start, end = pts * time_base - self.origin, (pts + self.duration(packet)) * time_base - self.origin
         last = self._ends.get(packet.stream_index, 0.0)
+        # Other streams, subtitles for example, are never too long; their end is needed to tell whether the file is cut.
         if packet.stream_index not in self.main:
             self._ends[packet.stream_index] = max(last, end)
             return start, end
+        # A jump is an error only beyond the end that the header gives: before it, a track may have a gap.
         if start - last > STRAY_SECONDS and start > min(self.max_seconds, self._header_seconds() + STRAY_SECONDS):
             self.strays += 1
             if self.strays <= MAX_STRAYS:
@@ -84,6 +86,7 @@ class Clock:
 
         A header gives the length of the longest stream, which may be another one, counted from time 0 of the file.
         """
+        # With strays, the length in the header may be the time of one of them.
         declared = declared_seconds(self.container, None)
         if declared is None or self.strays:
             return False
@@ -93,6 +96,7 @@ class Clock:
         if not is_truncated(declared, self.end):
             return False
         lengths = {index: self._declared_end(stream) for index, stream in self.main.items()}
+        # Matroska stores one length for the whole file: then it is enough that any stream reaches it.
         if None in lengths.values():
             return is_truncated(declared, max(self._ends.values(), default=0.0))
         return any(is_truncated(length, self._ends.get(index, 0.0)) for index, length in lengths.items())

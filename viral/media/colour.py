@@ -53,6 +53,7 @@ class Colour:
         transfer = _transfer_name(frame.color_trc) or _transfer_name(container_tags[0])
         primaries = container_tags[1] if frame.color_primaries == _UNSPECIFIED else int(frame.color_primaries)
         wide = primaries == _BT2020_PRIMARIES or int(frame.colorspace) in _BT2020_MATRICES
+        # Both transfer functions are defined for BT.2020 (ITU-R BT.2100): it is assumed where no primaries are named.
         if transfer in (PQ, HLG):
             return cls(transfer, hdr=True, bt2020=primaries in (_BT2020_PRIMARIES, _UNSPECIFIED))
         return cls(transfer, hdr=transfer is None and (wide or _has_hdr_data(frame)), bt2020=wide)

@@ -59,6 +59,7 @@ def open_container(path: str, *, seekable: bool = True) -> Iterator[InputContain
         raise UnreadableError("the file is empty")
     options = dict(OPTIONS) if seekable else {**OPTIONS, "seekable": "0"}
     try:
+        # Titles in odd encodings are no reason to refuse a file: bytes that are not UTF-8 are replaced.
         container = av.open(str(absolute), options=options, metadata_errors="replace")
     except av.error.FFmpegError as error:
         if isinstance(error, MemoryError):
@@ -96,6 +97,7 @@ def video_stream(container: InputContainer) -> VideoStream:
     stream = max(streams, key=lambda s: (not _is_still(s), bool(s.disposition & default), s is best))
     if stream.codec_context is None:
         raise UnsupportedCodecError(f"there is no decoder for the video codec{_codec_name(container.name)}")
+    # Workers are planned by core, and ffmpeg ignores OMP_NUM_THREADS: its own threads would compete with them.
     stream.codec_context.thread_count = 1
     return stream
 
@@ -134,8 +136,10 @@ def read_packets(container: InputContainer, *streams: VideoStream | AudioStream)
 
     try:
         for packet in container.demux(*streams):
+            # PyAV ends each stream with an empty packet that flushes the decoder; callers flush with None themselves.
             if packet.size and not packet.is_corrupt:
                 yield packet
+    # ffmpeg's memory error is both a MemoryError and an FFmpegError: it must not pass for the end of the file.
     except MemoryError:
         raise
     except av.error.FFmpegError:

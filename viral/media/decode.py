@@ -56,8 +56,10 @@ def decode(source: str | PhotoSet, plan: SamplingPlan, limits: MediaLimits) -> M
             return decode_audio_only(path, container, plan, limits)
         probed = _probe_to_the_end(path, container, plan, limits, stack)
         trimmed = probed.trimmed
+        # The plan counts frames from the start of the window, the decoder from the start of the file.
         samples = {request: frames + trimmed.first for request, frames in plan.sample(trimmed.index).items()}
         shapes = shapes_by_frame(samples)
+        # Within the block, since the packets in memory are valid only while the file is open.
         decoded, decoder, corrupt = _decode_frames(path, shapes, probed)
     if shapes and not decoded:
         raise UnreadableError("none of the requested frames could be decoded")
@@ -76,6 +78,7 @@ def _probe_to_the_end(
     """Probe a file; if it is cut, probe it without seeking, too, and return what reaches farther."""
     rates = [request.rate for request in plan.audio_requests]
     probed = probe(container, rates, limits, plan.window)
+    # Only MP4 files have the fragments that ffmpeg reads to the end if it may not seek.
     if not probed.truncated or not probed.container.startswith("mov,mp4"):
         return probed
     with suppress(PostError):
@@ -113,6 +116,7 @@ def _partial_reasons(
     truncated, damaged = probed.truncated, probed.damaged or corrupt
     if missing := sorted(set(shapes) - set(decoded)):
         times, first = probed.trimmed.index.pts_seconds, probed.trimmed.first
+        # `frame_tracks` replaces a missing frame in the same way: the distance in time says whether that matters.
         stand_ins = nearest_frames(np.array(missing, np.int64), np.array(sorted(decoded), np.int64))
         for number, stand_in in zip(missing, stand_ins, strict=True):
             if number > max(decoded):  # the last selected frames could not be decoded

@@ -44,6 +44,7 @@ class Orientation:
         """Read (a, b, c, d) of a display matrix, which shows the pixel (x, y) at (ax + cy, bx + dy)."""
         a, b, c, d = matrix
         width, height = math.hypot(a, c), math.hypot(b, d)
+        # A matrix of zeros is an error: the frame stays as it is.
         if not width or not height:
             return cls()
         angle = -math.degrees(math.atan2(b / height, a / width))  # counterclockwise

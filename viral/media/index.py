@@ -96,9 +96,11 @@ def build_index(
     """
     times = [p.pts if p.pts is not None else p.dts for p in packets]
     distinct = all(p.pts is not None for p in packets) and len(set(times)) == len(times)
+    # Stored times and made-up ones would not be in one order: a single missing time replaces them all.
     if any(t is None for t in times):
         times = [round((origin + position / fps) / time_base) for position in range(len(packets))]
     pts = np.array(times, np.int64)
+    # B frames are stored after the frames that they refer to: the order in the file is not that of presentation.
     by_time = np.argsort(pts, kind="stable").astype(np.int64)
     positions = by_time[[not packets[position].hidden for position in by_time]]
     seconds = (pts[positions] * time_base - origin).astype(np.float64)

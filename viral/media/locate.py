@@ -115,10 +115,12 @@ def _download(store: Store, uri: str, path: Path, max_bytes: int) -> None:
         try:
             _download_once(uri, path, max_bytes)
         except (BotoCoreError, ClientError, OSError) as error:
+            # A full disk fails every post: it ends the run instead of marking this one.
             if isinstance(error, OSError) and error.errno == errno.ENOSPC:
                 raise StorageError(f"no space left in {tempfile.gettempdir()} to download {uri}: free some") from error
             failure = _as_viral_error(store, uri, error)
             last = attempt == DOWNLOAD_ATTEMPTS or time.monotonic() > deadline
+            # S3 denies access with good keys under load (ray#47230), so that a denial is tried again, too.
             if last or not isinstance(failure, ReadError | AccessDeniedError):
                 raise failure from error
             time.sleep(random.uniform(0, 2.0**attempt))  # noqa: S311 - jitter keeps workers from retrying at the same time
@@ -141,6 +143,7 @@ def _as_viral_error(store: Store, uri: str, error: Exception) -> PostError | Sto
         return StorageError(f"{uri}: {code}: renew the credentials and run the same command again")
     if code in s3.REGION_CODES:
         return StorageError(f"{uri}: {code}: set AWS_REGION or AWS_ENDPOINT_URL to that of the bucket")
+    # Without the bucket of the root no post can be read; another bucket concerns only the posts in it.
     if code == "NoSuchBucket" and store.on_s3 and s3.split_uri(uri)[0] == s3.split_uri(store.root)[0]:
         return StorageError(f"there is no bucket {s3.split_uri(uri)[0]} any more: restore it, or correct --root")
     if code in s3.MISSING_CODES or code == "ParamValidationError":  # an invalid bucket name

@@ -59,12 +59,14 @@ def decode_photo_set(photo_set: PhotoSet, plan: SamplingPlan, limits: MediaLimit
         raise TooLargeError(
             f"the pictures and the sound have {size} bytes, more than {limits.max_bytes} (media.max_bytes)"
         )
+    # The sound before the frames: its length is that of the video.
     slides, sound = _Slides(photo_set, limits), _Sound(photo_set, plan, limits)
     seconds = sound.seconds or SECONDS_PER_SLIDE * len(photo_set.slides)
     if seconds > limits.max_seconds:
         raise TooLongError(f"the photo set lasts {seconds:g} s, more than media.max_seconds = {limits.max_seconds:g}")
     trimmed = trim_frames(_index(photo_set, seconds), plan.window, seconds)
     samples = {request: frames + trimmed.first for request, frames in plan.sample(trimmed.index).items()}
+    # Each frame is made once, whatever the number of requests for it; only one at a time is held at full size.
     decoded = {
         number: {shape: resize(frame, *shape) for shape in shapes}
         for number, shapes in shapes_by_frame(samples).items()
@@ -74,6 +76,7 @@ def decode_photo_set(photo_set: PhotoSet, plan: SamplingPlan, limits: MediaLimit
     tracks |= sound.tracks(plan)
     tracks |= dict.fromkeys(plan.packet_requests, trimmed.packets)
     seen = plan.window.length(seconds) if plan.window else seconds
+    # After the frames: some damage is noticed only when a slide is decoded.
     reasons = (*(["damaged"] if slides.notes or None in photo_set.slides else []), *sound.reasons)
     facts = _facts(photo_set, slides, sound.codec, seen)
     return Media(facts, tracks, reasons, (*photo_set.notes, *slides.notes, *sound.notes))
@@ -86,6 +89,7 @@ class _Slides:
         self._paths, self._max_pixels = photo_set.slides, limits.max_pixels
         self._errors: dict[int, PostError] = {}
         self._animated: set[int] = set()
+        # Headers first: they give the size of the frames, and refuse a huge picture before any is decoded.
         headers = [header for i in range(len(self._paths)) if (header := self._header(i))]
         if not headers:
             raise self._failure()
@@ -101,6 +105,7 @@ class _Slides:
 
     def frame(self, number: int) -> Image:
         """Return a slide, or the next best one; RGB (H, W, 3)."""
+        # The slide before stays on screen; before the first usable slide, that slide is shown.
         for i in (*range(number, -1, -1), *range(number + 1, len(self._paths))):
             if (picture := self._picture(i)) is not None:
                 return _fit(picture, self._size)
@@ -148,6 +153,7 @@ class _Sound:
         try:
             with open_container(path) as container:
                 self._sound = decode_sound(container, [request.rate for request in plan.audio_requests], limits)
+        # These limits hold for the whole post; any other fault of the sound leaves the slides usable.
         except (TooLongError, OutOfMemoryError):
             raise
         except PostError as error:

@@ -90,6 +90,7 @@ def _opened(path: str, max_pixels: int) -> Iterator[PillowImage]:
             if image.width * image.height > max_pixels:
                 raise TooLargeError(_too_large(f"{image.width} x {image.height}", max_pixels))
             yield image
+    # These come from the block of the caller, too, and must arrive as they are.
     except (PostError, MemoryError):
         raise
     except Pillow.DecompressionBombError:

@@ -90,6 +90,7 @@ class _Prober:
         self._audio, self._audio_seen, self._has_audio = audio, False, False  # its packets decide
         self._container_tags = container_tags(self._video.codec_context)  # a decoded frame may reset them
         width, height = self._video.codec_context.width, self._video.codec_context.height
+        # Before any frame is decoded, since decoding allocates it. `result` checks the size that frames really have.
         if width * height > limits.max_pixels:
             raise self._too_large(width, height)
         main = [stream for stream in (self._video, audio) if stream is not None]
@@ -107,6 +108,8 @@ class _Prober:
             self._decoder = AudioDecoder(audio, rates, limits.max_seconds, self._clock.origin)
 
     def read(self) -> None:
+        """Read all packets of the file once, decoding the sound and the first frames."""
+        # All streams, also those that are not used: the clock needs the end of each to tell whether the file is cut.
         for packet in read_packets(self._container):
             span = self._clock.span(packet)
             if packet.stream_index == self._video.index:
@@ -119,6 +122,8 @@ class _Prober:
         return TooLargeError(f"the video has frames of {width} x {height} pixels, more than {limit}")
 
     def result(self, *, seekable: bool) -> Probe:
+        """Build the probe from the packets read. Raises UnreadableError if no frame could be decoded."""
+        # A decoder with a delay returns the frame of a very short video only when it is flushed.
         if not self._first_frames:
             self._first_frames = decode_packet(self._video.codec_context, None)
         if not self._first_frames or all(packet.hidden for packet in self._packets):
@@ -159,6 +164,7 @@ class _Prober:
         )
 
     def _add_audio(self, packet: Packet[Stream], span: Span | None) -> None:
+        # With a window, the file has sound only if a packet of it lies in the window.
         self._audio_seen, self._has_audio = True, self._has_audio or self._window is None
         if span is STRAY:
             return

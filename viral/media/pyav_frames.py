@@ -92,6 +92,7 @@ def _decode_ranges(
     with _open_coded(video) as (decoder, packets):
         # Not in interlaced video: a packet may hold one field that others refer to and one that none refers to.
         can_skip = decoder.name in {"h264", "hevc"} and int(decoder.field_order) <= 1
+        # The probe has decoded the first packets already: go on after them, with the frames that came of them.
         if video.packets is not None and ranges[0].first == 0:
             position = len(list(islice(packets, video.fed)))
             yield from video.decoded
@@ -101,9 +102,11 @@ def _decode_ranges(
             start, stop = max(0, packet_range.first - position), max(0, packet_range.last + 1 - position)
             for packet in islice(packets, start, stop):
                 if can_skip:
+                    # NONREF spares the decoder the frames that no other frame refers to.
                     decoder.skip_frame = "DEFAULT" if packet.pts in selected_pts else "NONREF"
                 yield from decode_packet(decoder, packet)
             position = max(position, packet_range.last + 1)
+            # The range ends here: fetch the frames that the decoder still holds, and make it forget its references.
             yield from decode_packet(decoder, None)
             decoder.flush_buffers()
 
@@ -133,6 +136,7 @@ def decode_packet(decoder: VideoCodecContext, packet: Packet[Stream] | None) -> 
 
     try:
         return decoder.decode(packet)
+    # ffmpeg's memory error is both a MemoryError and an FFmpegError: it is no damaged packet.
     except MemoryError:
         raise
     except av.error.FFmpegError:

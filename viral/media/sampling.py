@@ -22,6 +22,7 @@ def _sample_frames(request: Frames, index: FrameIndex) -> Ints:
     if stop <= request.start:
         return np.zeros(0, np.int64)
     if request.every is not None:
+        # The tolerance keeps rounding from adding a time at the very end.
         times = np.arange(request.start, stop - TIME_TOLERANCE, request.every)
     else:
         assert request.count is not None

@@ -99,6 +99,7 @@ class Sandbox:
             child.connection.settimeout(self._limits.seconds)
             child.connection.sendall(pickle.dumps(request))
             status, value = _loads(_receive(child.connection, self._limits.memory_bytes, deadline))
+        # Before OSError, of which it is a subclass.
         except TimeoutError:
             self._stop()
             raise TimedOutError(f"decoding took longer than sandbox.seconds = {self._limits.seconds:g}") from None
@@ -136,6 +137,7 @@ class Sandbox:
         log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `_stop`
         with child_end:
             process = spawn("viral.media.child", child_end.fileno(), log.fileno(), self._limits.memory_bytes)
+        # Set before the child is ready, so that `kill` in another thread finds it.
         child = self._child = _Child(process, connection, log)
         self._files = 0
         if self._closed:  # by `kill` in another thread, which may have missed this child
@@ -159,6 +161,7 @@ class Sandbox:
 
 def spawn(module: str, descriptor: int, log: int, memory_bytes: int) -> subprocess.Popen[bytes]:
     """Start a module as a child process without credentials; its `main` takes descriptor, parent and memory limit."""
+    # -P: a file in the working directory, `numpy.py` for example, must not shadow a module.
     arguments = [sys.executable, "-P", "-m", module, *map(str, (descriptor, os.getpid(), memory_bytes))]
     environment = {
         **{name: os.environ[name] for name in CHILD_ENVIRONMENT if name in os.environ},
@@ -205,6 +208,7 @@ def _cause_of_death(child: _Child) -> PostError:
     except subprocess.TimeoutExpired:
         return CrashedError("the decoding process closed its connection but did not exit")
     message = last_line(child.log)
+    # C++, Python and ffmpeg each have their own words for it.
     if "bad_alloc" in message or "MemoryError" in message or "allocate memory" in message:
         return OutOfMemoryError(f"decoding ran out of memory: {message}")
     cause = signal.Signals(-code).name if code < 0 else f"exit status {code}"

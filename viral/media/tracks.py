@@ -35,6 +35,7 @@ def _track(
     request: Frames | Clips, frames: Ints, decoded: FramesByIndex, trimmed: TrimmedTrack
 ) -> FrameBatch | ClipBatch | None:
     shape = (request.size, request.fit)
+    # Each frame is decoded once, but resized only to the shapes of the requests that sampled it.
     images = {number: by_shape[shape] for number, by_shape in decoded.items() if shape in by_shape}
     if not images or not frames.size:
         return None

@@ -44,14 +44,17 @@ def trim_frames(index: FrameIndex, window: ClipWindow | None, seen_seconds: floa
     if window is None:
         return TrimmedTrack(index, index.key)
     first = int(index.frame_at(np.array([window.start]))[0])
+    # A frame that begins at the end of the window, up to rounding, is outside.
     last = int(np.searchsorted(index.pts_seconds, window.until - TIME_TOLERANCE))
     if window.start >= seen_seconds or last <= first:
         span = f"the video lasts from {index.pts_seconds[0]:.3g} s to {max(index.end, seen_seconds):.3g} s"
         raise EmptyWindowError(f"there is no video from {window}: {span}")
+    # The video may end before the window starts, while the sound goes on: its last frame is still on screen.
     end = index.end if index.end > window.start else seen_seconds
     key = index.key[first:last]
     trimmed = replace(
         index,
+        # The first frame may begin before the window; there it is on screen from 0.
         pts_seconds=np.maximum(index.pts_seconds[first:last] - window.start, 0.0),
         sizes=index.sizes[first:last],
         key=np.concatenate([np.ones(1, np.bool_), key[1:]]),
@@ -78,4 +81,5 @@ def trim_audio(audio: dict[int, Audio], window: ClipWindow | None) -> dict[int, 
 def _trim(audio: Audio, window: ClipWindow) -> Audio:
     start = round(window.start * audio.rate)
     stop = None if window.stop is None else round(window.stop * audio.rate)
+    # A slice would keep the whole track in memory.
     return Audio(audio.samples[start:stop].copy(), audio.rate)

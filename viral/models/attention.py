@@ -42,6 +42,7 @@ class Attention(nn.Module):
         pairs = [self.projections[stream.name](vectors[stream.name]) for stream in self.config.streams]
         counts = [stream.tokens for stream in self.config.streams]
         keys = torch.cat([key for key, _ in pairs], dim=1)
+        # A stream is present or absent as a whole: all its tokens share one flag.
         weights = self._weights(keys, present.repeat_interleave(present.new_tensor(counts, dtype=torch.long), dim=1))
         pooled = [
             torch.einsum("ntq,ntw->nqw", weight.to(value.dtype), value).flatten(1)

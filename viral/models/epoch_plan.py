@@ -27,6 +27,7 @@ def training_chunks(counts: Sequence[int], seed: int, epoch: int, rank: int, wor
     skipped, different ones in each epoch.
     """
     order = np.random.default_rng((seed, epoch)).permutation(len(counts))
+    # Rounded down, since every worker must take part in the exchange of gradients of every step.
     size = sum(counts) // world
     return _chunks(counts, order, rank * size, (rank + 1) * size)
 
@@ -46,6 +47,7 @@ def _chunks(counts: Sequence[int], order: npt.NDArray[np.int64], begin: int, end
     """Cut posts `begin` to `end` of the buckets in this order into chunks."""
     chunks, offset = [], 0
     for bucket in map(int, order):
+        # The part of this bucket that lies between `begin` and `end` of the epoch.
         first, stop = max(0, begin - offset), min(counts[bucket], end - offset)
         chunks += [ClipChunk(bucket, start, min(stop, start + CHUNK)) for start in range(first, stop, CHUNK)]
         offset += counts[bucket]

@@ -104,6 +104,7 @@ class Fusion(nn.Module):
             vectors: (N, dim) per stream; values of absent streams are ignored, but must be finite.
             present: bool (N, streams); each post has at least one stream.
         """
+        # Streams hidden at random teach the network to predict from any subset, as later posts may lack any of them.
         if self.training and self.config.modality_dropout:
             present = drop_modalities(present, self.config.modality_dropout)
         projected = [self.projections[stream.name](vectors[stream.name]) for stream in self.config.streams]
@@ -122,6 +123,7 @@ class Fusion(nn.Module):
     def _gates(self, tokens: Tensor, present: Tensor) -> Tensor:
         if self.config.gates is None:
             scores = self.gate(tokens.flatten(1)).float()
+            # An absent stream gets no weight at all: the present ones share it.
             learned: Tensor = scores.masked_fill(~present, float("-inf")).softmax(dim=1)
             return learned
         weights = tokens.new_tensor([self.config.gates[stream.name] for stream in self.config.streams]) * present
@@ -134,6 +136,7 @@ def decode_heads(heads: Tensor, contributions: Tensor) -> NetworkOutput:
     """Convert the last layer (N, OUTPUTS) to a `NetworkOutput` with these `contributions` (N, streams)."""
     heads = heads.float()
     median = heads[:, MEDIAN]
+    # Positive distances from the median: quantiles cannot cross, whatever the weights.
     low = median - nn.functional.softplus(heads[:, BELOW])
     high = median + nn.functional.softplus(heads[:, ABOVE])
     quantiles = torch.stack([low, median, high], dim=1)

@@ -82,6 +82,7 @@ def fusion_loss(output: NetworkOutput, targets: Mapping[str, Tensor], config: Tr
 def rates_loss(output: NetworkOutput, targets: Mapping[str, Tensor]) -> Tensor:
     """Return the smooth L1 loss of the log rates, averaged over those that are not NaN in `targets`."""
     rates = torch.stack([targets[name] for name in RATES], dim=1)
+    # NaN is replaced before the loss and masked after it: a mask alone would leave NaN in the gradients.
     valid = rates.isfinite()
     loss = functional.smooth_l1_loss(output.rates, rates.nan_to_num(0.0), reduction="none")
     return (loss * valid).sum() / valid.sum().clamp_min(1)

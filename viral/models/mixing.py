@@ -44,6 +44,7 @@ def learn_weights(predictions: Sequence[PredictionBatch], viral: npt.NDArray[np.
     """
     probabilities = np.stack([prediction.probability for prediction in predictions], axis=1)
     quantiles = np.stack([prediction.quantiles for prediction in predictions], axis=1)
+    # A fixed seed: the same predictions give the same weights.
     rng = np.random.default_rng(0)
     weights = []
     for _ in range(RESAMPLES):
@@ -96,7 +97,11 @@ def mix(
         )
     )
     return PredictionBatch(
-        np.clip(np.asarray(probability), 0, 1), np.asarray(middle), np.minimum(low, middle), np.maximum(high, middle)
+        # The median and the ends have different weights, so a mixed end might cross the median.
+        np.clip(np.asarray(probability), 0, 1),
+        np.asarray(middle),
+        np.minimum(low, middle),
+        np.maximum(high, middle),
     )
 
 
@@ -131,6 +136,7 @@ def _pinball(quantiles: Floats, score: Floats) -> LossAndGradient:
 
     def loss(weights: Floats) -> tuple[float, Floats]:
         value, gradient = 0.0, np.zeros(len(weights))
+        # The lower and the upper end; the median is learned by the squared error.
         for index in (0, 2):
             error, level = score - quantiles[:, :, index] @ weights, QUANTILES[index]
             slope = np.where(error > 0, level, level - 1)
@@ -148,6 +154,7 @@ def _minimise(loss: LossAndGradient, count: int) -> Floats:
     start = np.full(count, 1 / count)
     sums = {"type": "eq", "fun": lambda weights: weights.sum() - 1, "jac": lambda _: np.ones(count)}
     result = minimize(loss, start, jac=True, method="SLSQP", bounds=[(0, 1)] * count, constraints=[sums])
+    # The solver may fail or stop early: the simple answers compete with its own.
     candidates = [start, *np.eye(count), *([_onto_simplex(result.x)] if np.isfinite(result.x).all() else [])]
     return min(candidates, key=lambda weights: loss(weights)[0])
 

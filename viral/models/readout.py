@@ -44,6 +44,8 @@ class Readout(nn.Module):
         change = torch.where(change.abs() < _MIN_CHANGE, _MIN_CHANGE, change)
         rise = nn.functional.gelu(base + change) - nn.functional.gelu(base.float())
         slopes = self.head.weight[MEDIAN] * rise / change
+        # The effect of a stream on a hidden unit, times the unit's slope and its weight in the median, summed over
+        # units.
         effects = torch.einsum("nsh,nh->ns", parts.float(), slopes).abs() * present
         total = effects.sum(dim=1, keepdim=True)
         equal = present / present.sum(dim=1, keepdim=True)  # a post whose streams are all average

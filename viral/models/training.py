@@ -119,6 +119,7 @@ class Learner(Resumable):
     def seek(self, step: int) -> None:
         """Set the schedule to a step."""
         self.schedule.last_epoch = step
+        # Set by hand: `step` would have to be called once for each step that was done.
         for group, rate, factor in zip(
             self.optimiser.param_groups, self.schedule.base_lrs, self.schedule.lr_lambdas, strict=True
         ):

@@ -70,6 +70,7 @@ class VideoNetwork(nn.Module):
 
     def forward(self, pixels: Tensor, clips: Sequence[int]) -> NetworkOutput:
         """Predict for N posts from clips uint8 (M, T, H, W, 3) and the number of clips of each post."""
+        # No graph through a frozen backbone, which would hold its activations in memory.
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
             features = self.spec.features(self.backbone, pixels)
         vectors = torch.stack([self.spec.pool(part) for part in torch.split(features, list(clips))])
@@ -90,6 +91,7 @@ def task_loss(output: NetworkOutput, targets: Mapping[str, Tensor], task: Task, 
     total = RATES_WEIGHT * rates_loss(output, targets)
     if task != "score":
         median = LOGITS_PER_UNIT * output.quantiles[:, 1]
+        # The logit starts from the median: for P(viral) alone, gradients must not reach the head of the score.
         logit = output.logit + (median.detach() - median if task == "viral" else 0)
         total = total + functional.binary_cross_entropy_with_logits(logit, targets["is_viral"])
     if task != "viral":

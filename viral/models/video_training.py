@@ -34,12 +34,14 @@ class VideoLearner(Resumable):
         self.device = next(model.parameters()).device
         self.bfloat16 = use_bfloat16(config.precision, self.device)
         rate = config.learning_rate
+        # Heads first, then the backbone: the order of `factors` below.
         groups = [
             {"params": list(model.heads.parameters()), "lr": rate},
             {"params": list(model.backbone.parameters()), "lr": rate * config.backbone_rate},
         ]
         self.optimiser = torch.optim.AdamW(groups, weight_decay=config.weight_decay)
         total, frozen = steps * config.epochs, steps * min(config.frozen_epochs, config.epochs)
+        # The backbone's schedule starts when it is unfrozen, with a warm-up of its own.
         factors = [
             lambda step: lr_factor("cosine", total, step),
             lambda step: lr_factor("cosine", total - frozen, max(0, step - frozen)),
@@ -89,6 +91,7 @@ class VideoLearner(Resumable):
         nn.utils.clip_grad_norm_(self.model.parameters(), MAX_GRADIENT_NORM)
         self.optimiser.step()
         self.schedule.step()
+        # A step without posts still takes part in the exchange of gradients, but says nothing about the loss.
         return total if rows else None
 
     def _loss(self, network: nn.Module, batch: ClipTensors) -> Tensor:

@@ -52,6 +52,7 @@ def promote(store: Store, reference: str, policy: PromotionPolicy) -> Promotion:
     """
     registry = Registry(store)
     model = registry.load(reference)
+    # Until nobody else has promoted a version between the comparison and the record of it.
     while True:
         previous = latest_promotion(store, model.name)
         if previous and previous.version == model.version:
@@ -122,6 +123,7 @@ def _checked_gain(
 def _gain(comparison: Comparison, metric: str) -> Gain:
     difference = comparison.figures[metric].difference
     value, low, high = difference.value, difference.low, difference.high
+    # An error that falls is a gain: turn value and interval around, and exchange the ends.
     if GLOSSARY[metric].better != "higher":
         value, high, low = (None if bound is None else 0.0 - bound for bound in (value, low, high))
     return Gain(value, low, high, comparison.posts, comparison.authors)
@@ -134,6 +136,7 @@ def _check(version: str, champion: str, gain: Gain, policy: PromotionPolicy) -> 
             f"{version} is not promoted: the comparison needs at least {MIN_AUTHORS} authors, but is {sample}; "
             "--force 'reason' promotes it anyway"
         )
+    # The whole interval must lie above the margin: a version is not promoted by chance.
     if gain.low is None or gain.low <= policy.margin:
         raise PromotionError(
             f"{version} is not promoted: its gain over {champion} in {policy.metric} is {format_gain(gain)} {sample}, "

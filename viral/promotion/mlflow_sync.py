@@ -64,6 +64,7 @@ def sync_to_mlflow(store: Store, uri: str | None = None) -> SyncResult:
     address = f"sqlite:///{quote(str(database))}"
     with _exclusive(store):
         state = _state(store)
+        # Nothing has changed since the last sync: MLflow is not even imported, which takes seconds.
         if _read_state(database) == state:
             return SyncResult(address)
         registered = _run(store, address, store.uri("mlflow"))
@@ -125,6 +126,7 @@ class _Sync:
         model = f"{name}/{number}"
         if first and not self.client.search_registered_models(f"name='{name}'"):
             self.client.create_registered_model(name)
+        # A training with --mlflow has logged its run already.
         run = self._runs.get(address) or log_run(self.client, model, address, card, self.artifacts)
         # A server rejects local paths as the source of a model, but the tag has the address.
         source = address if self.store.on_s3 else f"runs:/{run}/model"
@@ -154,6 +156,7 @@ class _Sync:
         if current == version:
             return
         owner = next((uri for uri, version in registered.items() if version.version == current), address)
+        # On a shared server, two roots with models of one name would take the alias from each other.
         if self.artifacts is None and not owner.startswith(f"{self.store.root}/"):
             raise ConfigError(
                 f"MLflow's alias {CHAMPION} of {name} belongs to {owner}: use another server for another root"

@@ -58,6 +58,7 @@ class Registry:
     def claim(self, name: str) -> int:
         """Reserve the next version; concurrent callers get different ones. It does not exist until it is saved."""
         version = max(self.versions(name), default=0) + 1
+        # Another process may have claimed the number between the listing and the write.
         while not self.store.write_new(self.key(name, version, "claimed"), b""):
             version += 1
         return version
@@ -78,6 +79,7 @@ class Registry:
         version = version or self.claim(name)
         saved_at = datetime.now(UTC).isoformat(timespec="seconds")
         card = card | {_DIGEST: hashlib.sha256(weights).hexdigest(), SAVED_AT: saved_at}
+        # The card comes last: a version whose saving was interrupted has none, and is no version.
         for file, data in (files or {}).items():
             self.store.write(self.key(name, version, file), data)
         self.store.write(self.key(name, version, _WEIGHTS), weights)
@@ -94,6 +96,7 @@ class Registry:
         card = self.card(name, version)
         weights = self.store.read(self.key(name, version, _WEIGHTS))
         digest = hashlib.sha256(weights).hexdigest()
+        # Cards of early versions have no digest.
         if card.get(_DIGEST, digest) != digest:
             uri = self.store.uri(self.key(name, version, _WEIGHTS))
             raise TableError(

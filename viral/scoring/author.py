@@ -38,6 +38,7 @@ def compare_with_author(score: Score, views: Sequence[int]) -> Score:
         raise UsageError("author_views takes the views of one or more earlier posts, each 0 or more")
     reached = np.log1p(np.array(views, np.float64))
     median = float(np.median(reached))
+    # A post with just this score counts half, as in any percentile with ties.
     below = (reached < score.score).mean() + (reached == score.score).mean() / 2
     relative = {
         "posts": float(len(views)),

@@ -75,6 +75,7 @@ class Calibration:
     def quantiles(self, raw: Floats) -> Floats:
         """Shift the ends of raw quantiles (N, 3) to 90 % coverage, without crossing the median."""
         moved: Floats = raw + np.array([-self.below, 0.0, self.above])
+        # A shift inwards may be larger than the interval is wide.
         moved[:, 0], moved[:, 2] = np.minimum(moved[:, 0], raw[:, 1]), np.maximum(moved[:, 2], raw[:, 1])
         return moved
 
@@ -112,6 +113,7 @@ class Calibration:
     def to_dict(self) -> dict[str, Any]:
         """Convert to JSON."""
         stored = asdict(self)
+        # `gaps` is the stored name, from before `pair_residuals` had its name: saved models must stay readable.
         return stored | {"gaps": stored.pop("pair_residuals")}
 
     @classmethod
@@ -205,6 +207,7 @@ def _sigmoid(odds: Floats, viral: Bools) -> tuple[float, float]:
 
     fitted = LogisticRegression(C=1e3).fit(odds[:, None], viral)  # hardly any penalty; finite if classes are separable
     slope, intercept = float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
+    # A slope of 0 or less would turn the ranking around: such a model has no skill.
     if slope > 0:
         return slope, intercept
     return 0.0, float(log_odds(np.array([viral.mean()]))[0])

@@ -118,12 +118,14 @@ class Reference:
             rows: `REFERENCE_COLUMNS` of the same posts.
             validation: vectors of posts that the model was not trained on.
         """
+        # Posting time and followers say nothing about what is in the video; without any other stream, they must do.
         content = [s.name for s in streams if s.modality != _CONTEXT] or [s.name for s in streams]
         fitted = {}
         for index, stream in enumerate(streams):
             present = train.present[:, index]
             if present.sum() > K:
                 fitted[stream.name] = _fit_stream(stream, train.vectors[stream.name], present, validation, index)
+        # The limit needs the novelty of validation posts, which needs everything else of a reference: built twice.
         unlimited = cls(rows, fitted, [name for name in content if name in fitted], 1.0)
         novelty = unlimited.novelty(streams, validation)
         novelty = novelty[np.isfinite(novelty)]
@@ -135,6 +137,7 @@ class Reference:
         novelty = np.full(len(batch.present), np.nan)
         for name, rows, coordinates in self._project(streams, batch):
             distances = self._indexes[name].distances(coordinates)
+            # The stream in which a post is most unusual decides.
             novelty[rows] = np.fmax(novelty[rows], distances / self.streams[name].typical_distance)
         return novelty
 
@@ -195,6 +198,7 @@ class Reference:
         except FileNotFoundError:
             return None
         table = pq.read_table(pa.BufferReader(store.read(f"{key}/{_ROWS_FILE}")))
+        # `limit` is one number for all streams; each stream's numbers repeat it.
         streams, content, limit = {}, [], 1.0
         for name in dict.fromkeys(array.rpartition(" ")[0] for array in arrays):
             typical_distance, residual_scale, limit, is_content = arrays[f"{name} numbers"].tolist()
@@ -212,6 +216,7 @@ class _Index:
     def __init__(self, coordinates: Floats) -> None:
         from scipy.spatial import KDTree
 
+        # Posts without the stream have NaN for coordinates.
         self.tree = KDTree(coordinates[np.isfinite(coordinates[:, 0])][:_INDEXED], leafsize=_LEAF)
 
     def distances(self, coordinates: Floats, k: int = K) -> npt.NDArray[np.float64]:

@@ -184,6 +184,7 @@ class Scorer:
         contributions = dict.fromkeys(self._modalities(), 0.0)
         for stream, contribution in zip(self.streams, batch.contributions[row], strict=True):
             contributions[stream.modality] += float(contribution)
+        # A modality counts as given if any of its inputs is.
         available = {stream.modality for stream, given in zip(self.streams, present[row], strict=True) if given}
         score = Score(
             probability=float(batch.probability[row]),
@@ -208,6 +209,7 @@ class Scorer:
         return replace(
             score,
             probability=self.calibration.base_rate,
+            # The interval only grows: the model's own may be wider still.
             low=min(score.low, low),
             high=max(score.high, high),
             percentile=None,

@@ -74,7 +74,9 @@ def _history(posts: pa.Table) -> pa.Table:
     scraped = posts.filter(pc.and_(pc.is_valid(posts["scraped_at"]), pc.is_valid(posts["sound_uses"])))
     scraped = scraped.sort_by([("scraped_at", "ascending"), ("sound_uses", "ascending")])
     times = _microseconds(dated["posted_at"])
+    # Left of equal times: posts of the same moment do not count as earlier.
     earlier_posts = np.searchsorted(np.sort(times), times)
+    # Scrapes strictly before the post: a later one would tell the model what became of the sound.
     scrapes = np.searchsorted(_microseconds(scraped["scraped_at"]), times)
     uses = pa.nulls(len(times), pa.int64())
     if scraped.num_rows:

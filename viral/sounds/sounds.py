@@ -36,6 +36,7 @@ def aggregate_sounds(posts: pa.Table, store: Store) -> pa.Table:
         store: the root of the posts. Keys below it become absolute URIs, because the sounds have another root.
     """
     posts = posts.filter(pc.fill_null(pc.greater(pc.utf8_length(posts["sound_id"]), 0), False))
+    # By sound, then time: the first row of a sound is its first use.
     rows = posts.take(pc.sort_indices(posts, [(name, "ascending") for name in ("sound_id", "posted_at", "post_id")]))
     if not rows.num_rows:
         return POSTS.empty_table()
@@ -44,6 +45,7 @@ def aggregate_sounds(posts: pa.Table, store: Store) -> pa.Table:
     first = rows.take(starts)
     with_video = rows.take(_first_valid(rows["video_uri"], sounds, starts))
     with_file = rows.take(_first_valid(_stored(rows["sound_uri"]), sounds, starts))
+    # On one thread, groups come in the order of their first rows, which is that of `first`.
     scraped = rows.group_by("sound_id", use_threads=False).aggregate([("scraped_at", "max"), ("sound_uses", "max")])
     columns = {
         "post_id": first["sound_id"],
@@ -78,6 +80,7 @@ def _medians(column: pa.ChunkedArray, sounds: Rows) -> pa.Array:
     values, owners = column.drop_null().to_numpy(), sounds[np.asarray(pc.is_valid(column.combine_chunks()))]
     order = np.lexsort((values, owners))
     sizes = np.bincount(owners, minlength=int(sounds[-1]) + 1)
+    # The place of the lower middle value in the run of each sound.
     middle = np.cumsum(sizes) - sizes + np.maximum(sizes - 1, 0) // 2
     medians = np.zeros(len(sizes), np.int64)
     medians[sizes > 0] = values[order][middle[sizes > 0]]

@@ -62,14 +62,17 @@ def assemble(
     settings = settings or ReadSettings()
     parser, source = _Parser(batch, settings), source_map.name
     columns = parser.parse_columns()
+    # First the kind: whether a row is a photo set decides on its duration and its sound.
     columns["kind"], columns["slides"], no_posts = parse_kinds(batch, photos=settings.photos)
     _fill_defaults(columns, batch, source, base_uri, settings)
+    # After the identifier and the page, which may hold the time.
     columns["posted_at"], columns["posted_at_from"] = parser.parse_posted_at(columns["post_id"], columns["page_url"])
     columns["hashtags"] = parse_hashtags(batch.lists.get("hashtags"), columns["caption"])
     columns |= {name: parse_text_lists(batch.lists.get(name, [None] * len(batch.rows))) for name in _TEXT_LISTS}
     label = parser.title("post_id")
     reasons = {i: f"{label}: {fault}" for i, fault in parser.faults.pop("post_id", {}).items()}
     reasons |= no_posts
+    # Only the identifier, or being no post at all, costs a row; any other fault costs one value.
     good = np.setdiff1d(np.arange(len(batch.rows)), np.fromiter(reasons, np.int64, len(reasons)), assume_unique=True)
     posts = pa.Table.from_arrays([columns[field.name].take(pa.array(good)) for field in POSTS], schema=POSTS)
     broken = [*batch.broken, *(BrokenRow(int(batch.rows[i]), reasons[i], dump_row(batch.raw(i))) for i in reasons)]
@@ -98,6 +101,7 @@ class _Parser:
         return {field.name: self._parse(field) for field in POSTS if field.name not in _LATE}
 
     def _parse(self, field: pa.Field) -> pa.Array:
+        # A column that the map does not name is parsed as well, as nulls, so that all have their types.
         raw = self._batch.columns.get(field.name)
         values, faults = self._parse_column(
             field, raw if raw is not None else pa.nulls(len(self._batch.rows), pa.string())
@@ -136,6 +140,7 @@ class _Parser:
         day, age = mark_inexact(raw)
         in_ids = pa.array(times_in_ids(ids, pages), from_pandas=True)
         seconds = pc.divide(times.cast(pa.int64()).cast(pa.float64()), 1e6)
+        # Where the two are days apart, one of them is something else: the stated day stays.
         near = pc.fill_null(pc.less(pc.abs(pc.subtract(in_ids, seconds)), 2 * _DAY_SECONDS), False)  # in any zone
         from_id = pc.and_(pc.is_valid(in_ids), pc.or_(pc.is_null(times), pc.and_(pc.or_(day, age), near)))
         exact = pc.multiply(in_ids, 1e6).cast(pa.int64(), safe=False).cast(TIMESTAMP)

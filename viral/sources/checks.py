@@ -25,6 +25,7 @@ _POSTS, _NUMBERED = "posts", "ids that are row numbers"
 _INTERNAL = (_LONG_IDS, _ROUNDED_IDS, _TIMED, _POSTS, _NUMBERED)
 _UNREAD, _SHOWN = "not read, as no column has such a name (--map reads them): ", 20
 _FAR_SECONDS = 2 * 3600.0  # uploads and drafts lie minutes apart
+# A refusal needs a number of rows and a fraction of them: a handful of odd values must not stop a file.
 _MIN_ROUNDED, _MAX_ROUNDED = 3, 0.2  # 0.2 % of good identifiers look so
 _MIN_NUMBERED, _MAX_NUMBERED = 10, 0.9
 _MIN_UNREADABLE, _MAX_UNREADABLE = 3, 0.5
@@ -49,6 +50,7 @@ def check_posts(posts: pa.Table, rows: npt.NDArray[np.int64], unread: Sequence[s
     warnings[VIEWS_BELOW_LIKES] = _count(pc.less(posts["views"], posts["likes"]))
     late = pc.subtract(posts["posted_at"].cast(pa.int64()), posts["scraped_at"].cast(pa.int64()))
     warnings[POSTED_LATE] = _count(pc.greater(late, int(_LATE_SECONDS * 1e6)))
+    # Times taken from the identifier agree with it by themselves: only stated ones are compared.
     in_ids = times_in_ids(posts["post_id"].combine_chunks(), posts["page_url"].combine_chunks())
     stated = pc.if_else(pc.equal(pc.fill_null(posts["posted_at_from"], ""), FROM_ID), None, posts["posted_at"])
     seconds = np.asarray(pc.fill_null(stated.cast(pa.int64()).cast(pa.float64()), np.nan)) / 1e6
@@ -91,6 +93,7 @@ def refuse_misfits(findings: Findings, file: str) -> None:
 def list_warnings(findings: Findings) -> list[str]:
     """Return the warnings as sentences, and what could not be read."""
     counts = dict(findings.warnings)
+    # A few posts may be far off for reasons of their own; a wrong column or zone shows in most of them.
     if counts.get(FAR_FROM_ID, 0) <= _MAX_FAR * counts.get(_TIMED, 0):
         counts.pop(FAR_FROM_ID, None)
     unread = [warning for warning in counts if warning.startswith(_UNREAD)]
@@ -115,6 +118,7 @@ def _sentence(count: int, warning: str) -> str:
 def _count_numbered(ids: pa.ChunkedArray, rows: npt.NDArray[np.int64]) -> int:
     """Count the identifiers that are the number of their row, from 0 or 1."""
     numbers = pa.chunked_array([pa.array(rows)])
+    # Exporters count from 1, pandas writes an index that counts from 0.
     same = (pc.equal(ids, pc.cast(first, pa.string())) for first in (numbers, pc.subtract(numbers, 1)))
     return max(map(_count, same))
 

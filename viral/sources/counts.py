@@ -77,6 +77,7 @@ def parse_counts(raw: pa.Array, locale: str | None = None) -> ParsedColumn:
     are null. The limit is 2^53.
     """
     text = strip_nulls(raw)
+    # Nearly all counts are plain digits, which Arrow converts at once; the rest is parsed one by one.
     plain = pc.fill_null(pc.match_substring_regex(text, _PLAIN), False)
     null = pa.scalar(None, pa.string())
     numbers = pc.if_else(plain, text, null).cast(pa.int64())
@@ -94,6 +95,7 @@ def _read(text: str, signs: tuple[str, str] | None, language: str) -> int | None
     if words in _HIDDEN:
         return None
     match = _NUMBER.fullmatch(words)
+    # Only a text that does not read as a number with a unit has a word for what is counted.
     body = words if match and _unit(match["unit"], language) else _strip_counted(words)
     if body in _NO_COUNT:
         return 0

@@ -51,6 +51,7 @@ def read_head(open_file: OpenFile, file: str, encoding: str | None, layout: CsvL
     if not any(line.strip() for line in lines):
         raise SourceError(f"{file} is not CSV: it is empty")
     texts = [line.decode("utf-8", "replace") for line in lines]
+    # The default limit of 128 kB would fail on longer values.
     csv_module.field_size_limit(sys.maxsize)
     delimiter = layout.delimiter or _delimiter(texts)
     skip = layout.skip_lines if layout.skip_lines is not None else _lines_above(texts, delimiter)
@@ -85,6 +86,7 @@ def csv_rows(
     needed = list(titles)
     if twice := [title for title, count in Counter(head.titles).items() if count > 1 and title in needed]:
         raise SourceError(f"{file} has the column {twice[0]!r} more than once: rename the others")
+    # Before pyarrow reads the file: it would take the rest of it for one value.
     _check_quotes(open_file, file, encoding, head)
     numbers = _RowNumbers(len(head.titles), int(layout.header))
     with open_utf8(open_file, file, encoding) as stream:
@@ -109,6 +111,7 @@ class _RowNumbers:
     last: int = 0
 
     def skip(self, row: csv.InvalidRow) -> str:
+        """Note a row of another width than the header; pyarrow calls this for each."""
         reason = f"{row.actual_columns} values where the header has {self.width}"
         self.malformed[row.number - self.headers] = reason, row.text[:MAX_RAW_CHARACTERS]  # the header counts as row 1
         return "skip"
@@ -123,6 +126,7 @@ class _RowNumbers:
         return good, self._pop([row for row in self.malformed if row < self.last])
 
     def pop_all(self) -> list[BrokenRow]:
+        """Return the malformed rows that are left."""
         return self._pop(list(self.malformed))
 
     def _pop(self, rows: list[int]) -> list[BrokenRow]:
@@ -134,6 +138,7 @@ def _delimiter(texts: Sequence[str]) -> str:
     """Delimiter that gives the lines the same number of values, and most of them."""
 
     def score(delimiter: str) -> tuple[int, int]:
+        """Lines of the most common width times its separators; among equals the earlier delimiter wins."""
         widths = Counter(len(row) for row in csv_module.reader(texts, delimiter=delimiter) if len(row) > 1)
         [(width, count)] = widths.most_common(1) or [(1, 0)]
         return count * (width - 1), -_DELIMITERS.index(delimiter)
@@ -182,6 +187,7 @@ def _blocks(reader: csv.CSVStreamingReader, file: str, size: int) -> Iterator[pa
 
 def _rows(block: pa.RecordBatch, needed: Sequence[str], numbers: _RowNumbers, file: str, titles: Titles) -> TableRows:
     rows, broken = numbers.take(block.num_rows)
+    # Only needed columns decide: bytes in a column that nobody reads cost no post.
     foreign = np.zeros(block.num_rows, bool)
     for name in needed:
         foreign |= _not_utf8(block.column(name))
@@ -221,6 +227,7 @@ def _check_quotes(open_file: OpenFile, file: str, encoding: str | None, head: Cs
     with open_utf8(open_file, file, encoding) as stream:
         while block := stream.read(_BLOCK_BYTES):
             quotes += block.count(b'"')
+    # An odd number alone proves nothing, since a lone quote within a value is allowed.
     if quotes % 2 and (line := _open_row(open_file, file, encoding, head)):
         raise SourceError(f"{file} has a quote that is never closed, in or near line {line}: fix it")
 

@@ -73,6 +73,7 @@ class Path:
     def values(self, row: Any) -> Iterator[Any]:
         """Yield the values in a row of JSON that are neither missing nor empty."""
         if isinstance(row, dict) and len(self.steps) > 1 and not self.is_list:
+            # A table or a flattened object spells the path as one key: `stats.playCount` or `stats/playCount`.
             for key in self.flat:
                 if row.get(key) not in (None, ""):
                     yield row[key]
@@ -82,6 +83,7 @@ class Path:
     def first(self, row: Any) -> Any:
         """The first of the values, or None. Paths of keys alone, which are most, are walked at once."""
         value = row
+        # The fast way, for nearly all values of large files; whatever is not plain goes the general way below.
         if self.keys is None or type(row) is not dict:
             return next(self.values(row), None)
         for key in self.keys:

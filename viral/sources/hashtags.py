@@ -53,6 +53,7 @@ def _names(value: Any) -> Iterator[str]:
         for item in value:
             yield from _names(item) if isinstance(item, dict | list) else [str(item)] if item else []
     elif isinstance(value, str) and value.strip().lower() not in _MISSING:
+        # Only a text with objects in it is parsed: the separators below also take lists apart.
         parsed = parse_literal(value) if "{" in value and ":" in value else []
         yield from (
             _names(parsed)
@@ -63,6 +64,7 @@ def _names(value: Any) -> Iterator[str]:
 
 def parse_literal(text: str) -> list[object]:
     """Parse a text as a literal of JSON or Python, as a list; empty if it is neither."""
+    # pandas writes lists of objects in Python's notation, with single quotes.
     for read in (json.loads, ast.literal_eval):
         with suppress(ValueError, SyntaxError, RecursionError, MemoryError):
             value = read(text)

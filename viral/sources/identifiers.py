@@ -58,6 +58,7 @@ def _rounded(ids: pa.Array) -> Faults:
     long = pc.fill_null(pc.match_substring_regex(ids, r"^[0-9]{17,20}$"), False)
     rounded = pc.and_(long, pc.fill_null(pc.match_substring_regex(ids, _ROUNDED), False))
     count = pc.sum(rounded, min_count=0).as_py()
+    # Some good identifiers look rounded by chance: one alone is no fault.
     if count <= _MAX_ROUNDED * pc.sum(long, min_count=0).as_py():
         return {}
     return find_faults(ids, rounded, lambda _: "looks rounded to 15 digits: export it as text, or add --force")
@@ -71,6 +72,7 @@ def parse_identifiers(raw: pa.Array) -> ParsedColumn:
     """
     text = strip_nulls(raw)
     text = strip_nulls(pc.replace_substring_regex(text, _WRAPPED, r"\1\2\3"))
+    # Such a number names many identifiers: storing one would join posts that have nothing to do with each other.
     exponent = pc.match_substring_regex(text, _EXPONENT)
     lost = pc.or_(exponent, pc.match_substring_regex(text, _LONG_POINT_ZERO))
     point_zero = pc.match_substring_regex(text, _POINT_ZERO)
@@ -122,11 +124,13 @@ def times_in_ids(ids: pa.Array, pages: pa.Array) -> npt.NDArray[np.float64]:
     `id >> 32` seconds, and `(id >> 23) + 1314220021721` milliseconds.
     """
     numeric = pc.match_substring_regex(ids, r"^[0-9]{17,19}$")
+    # uint64, in which 19 digits fit; float64 would lose the last ones.
     numbers = np.asarray(pc.fill_null(pc.if_else(numeric, ids, pa.scalar(None, pa.string())), "0").cast(pa.uint64()))
     instagram = np.asarray(pc.fill_null(pc.match_substring(pages, "instagram.com"), False), bool)
     seconds = np.where(
         instagram, ((numbers >> np.uint64(23)) + np.uint64(INSTAGRAM_EPOCH)) / 1e3, numbers >> np.uint64(32)
     )
+    # An identifier of another layout gives a time before the platform or in the future.
     latest = datetime.now(UTC).timestamp() + _LATER
     return np.where((seconds >= TIKTOK_FIRST.timestamp()) & (seconds <= latest), seconds, np.nan)
 

@@ -53,6 +53,7 @@ def json_rows(
         SourceError: the start of the file is not JSON, or it has none of the paths.
     """
     head = read_head(open_file, file, encoding)
+    # The array of rows is found in the first document alone; all others are taken to have the same form.
     paths = paths or default_rows(head.arrays())
     if head.lines or head.array:
         stream = _lines(open_file, file, encoding) if head.lines else _items(open_file, file, "item", encoding)
@@ -109,6 +110,7 @@ def _rows_of_object(
             for row, document in _whole(document, path)
         )
         return
+    # Streaming sees one row at a time: values that all rows share are read before, in passes of their own.
     document = _envelope(open_file, file, document_paths, encoding)
     prefix = ".".join(filter(None, [keys_before(path), "item" if rest[0] is None else ""]))
     inner = Path(_join(rest[1:]))
@@ -159,6 +161,8 @@ def _items(open_file: OpenFile, file: str, prefix: str, encoding: str | None, *,
                 count += 1
                 yield item[1] if pairs else item
         except ijson.JSONError as error:
+            # ijson refuses NaN and Infinity: go on from there with Python's parser, which reads them, if the file is
+            # small.
             rest = [] if pairs else _items_with_nan(open_file, file, prefix, encoding)[count:]
             yield from rest
             if not rest:

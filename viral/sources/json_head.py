@@ -54,12 +54,14 @@ def read_head(open_file: OpenFile, file: str, encoding: str | None) -> JsonHead:
     lines = [line for line in head.splitlines() if line.strip()]
     if plain_name(file).endswith(_LINE_SUFFIXES):
         return JsonHead(True, False, tuple(_parse_lines(lines if whole else lines[:-1])))
+    # Two lines, the first of which is a whole object: documents by line, whatever the name of the file says.
     if len(lines) > 1 and lines[0].lstrip()[:1] == b"{" and list(_parse_lines(lines[:1])):
         return JsonHead(True, False, tuple(_parse_lines(lines if whole else lines[:-1])))
     documents = _parse_whole(head) if whole else None
     documents = _parse_part(head, file) if documents is None else documents
     first = documents[0] if documents else None
     if isinstance(first, list):
+        # The last item is cut where the head ends; a single item is all there is.
         return JsonHead(False, True, tuple(first if whole else first[:-1] or first))
     if not isinstance(first, dict):
         raise SourceError(f"{file} holds no posts: expected objects of JSON, but it holds {describe(first)}")
@@ -138,6 +140,7 @@ def _arrays(value: Any, path: str, depth: int) -> Iterator[str]:
     """Paths of the arrays of objects within a value; `*` where several keys hold arrays of the same objects."""
     if not isinstance(value, dict) or depth > _MAX_DEPTH:
         return
+    # Several arrays of like objects under different keys, one per author for example, are one list of rows.
     arrays = {key: inner[0].keys() for key, inner in value.items() if _holds_objects(inner)}
     if len(arrays) > 1 and len(set.intersection(*map(set, arrays.values()))) * 2 > len(
         set.union(*map(set, arrays.values()))

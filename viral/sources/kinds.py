@@ -38,6 +38,7 @@ def parse_kinds(batch: RawBatch, *, photos: bool) -> tuple[pa.Array, pa.Array, d
     reasons: dict[int, str] = {}
     for i, word in enumerate(words):
         said = (word or "").lower()
+        # Without a word for the kind, pictures make a photo set.
         kinds.append(_KINDS.get(said, PHOTOS if slides[i] and said in ("", *_UNSAID) else None))
         if kinds[i] == PHOTOS and not (photos and slides[i]):
             reasons[i] = _photo_set(batch, with_slides=bool(slides[i]), said=bool(word))

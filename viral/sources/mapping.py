@@ -52,13 +52,16 @@ def _evaluate(expression: Expression, rows: Rows) -> tuple[pa.Array, Faults]:
     faults: Faults = {}
     for alternative in expression.alternatives:
         found, own = _alternative(alternative, rows)
+        # An empty text must not hide the value of a later alternative.
         found = empty_to_null(found)
         faults |= own
         result = found if result is None else _coalesce(result, found)
+        # Later alternatives cannot change anything, and reading them costs time.
         if not result.null_count:
             break
     assert result is not None
     result = _translate(_extract(result, expression), expression)
+    # What could not be read does not matter where another alternative has a value.
     return result, {i: fault for i, fault in faults.items() if not result[i].is_valid}
 
 
@@ -91,6 +94,7 @@ def _coalesce(first: pa.Array, second: pa.Array) -> pa.Array:
         return pc.coalesce(first, second)
     if pa.types.is_null(first.type) or first.null_count == len(first):
         return second
+    # Different types: text, which the parsers of all columns read.
     return pc.coalesce(first.cast(pa.string()), second.cast(pa.string()))
 
 
@@ -99,6 +103,7 @@ def _extract(texts: pa.Array, expression: Expression) -> pa.Array:
     if expression.pattern is None:
         return texts
     matches = [expression.pattern.search(text) if text else None for text in texts.cast(pa.string()).to_pylist()]
+    # The first group of the pattern, or all that it matches if it has none.
     return pa.array([match and (match[1] if match.re.groups else match[0]) for match in matches], pa.string())
 
 
@@ -107,6 +112,7 @@ def _translate(texts: pa.Array, expression: Expression) -> pa.Array:
         return texts
     values = expression.values
     return pa.array(
+        # `*` stands for any value that is not named.
         [values.get(text, values.get("*", text)) if text else text for text in texts.cast(pa.string()).to_pylist()],
         pa.string(),
     )

@@ -62,6 +62,7 @@ def read(
         if chosen.one_post_per_file and sample.json and sample.json.is_one_row(chosen.rows):
             yield from read_post_files([file], open_file, chosen, beside=beside, settings=merged)
             return
+        # Small raw batches bound the Python objects; they are merged into larger ones once they are columns.
         rows = _rows(open_file, chosen, sample, merged, min(batch_rows, _RAW_ROWS))
         parsed = (
             assemble(map_rows(chosen, each, file), chosen, file, base_uri=base_uri, settings=merged) for each in rows
@@ -92,6 +93,7 @@ def read_post_files(
     settings = (settings or ReadSettings()).over(source_map.settings)
     for rows in json_file.one_row_files(open_file, files, _ITSELF, _RAW_ROWS):
         batch = map_rows(source_map, rows, files[0])
+        # The map cannot know what lies beside the file.
         batch = replace(batch, columns={**batch.columns, "video_uri": video_uris(rows, beside or {})})
         if "slides" in batch.lists:
             batch = replace(batch, lists={**batch.lists, "slides": slides(rows, batch.lists["slides"], beside or {})})
@@ -113,6 +115,7 @@ def _choose(
     own = settings.over(source_map.settings) if source_map else settings
     layout = source_map.csv if source_map else CsvLayout()
     sample = read_sample(open_file, file, own.encoding, layout, file_format)
+    # A map that the user chose is checked; one that is recognised fits by definition.
     if source_map is not None and not settings.force:
         check_map(source_map, sample)
     if source_map is None or source_map.is_partial:

@@ -53,6 +53,7 @@ def read_sample(
     found = file_format or detect_format(open_file, file)
     if found == CSV:
         head = csv_file.read_head(open_file, file, encoding, layout)
+        # Rows of another width are rejects later; here they would shift the columns.
         columns = list(zip(*(row for row in head.rows if len(row) == len(head.titles)), strict=True))
         values = dict(zip(head.titles, columns, strict=False))
         return Sample(file, CSV, csv=head, titles=Titles(head.titles), values=values)
@@ -97,6 +98,8 @@ def check_map(source_map: SourceMap, sample: Sample) -> None:
             raise ConfigError(
                 f"{sample.file} has no {source_map.columns['post_id'].text!r} for post_id; it has: {_names(sample)}"
             )
+    # The signs of the chosen exporter are missing. Another exporter's signs are proof of a mistake; without any, rows
+    # with identifiers are good enough.
     elif not source_map.by_user and source_map.signs and not fits(source_map, sample):
         other = next((each.name for each in shipped_maps().values() if fits(each, sample)), None)
         if other or sample.json is None:
@@ -138,6 +141,7 @@ def _guess(sample: Sample) -> SourceMap:
 
 def _common(names: Sequence[str]) -> Iterator[tuple[str, Expression]]:
     """Yield the columns whose names are common ones for a column of a post."""
+    # Names are compared without case, blanks and underscores; below other keys, by their last key alone.
     by_plain: dict[str, str] = {}
     by_last: dict[str, str] = {}
     for name in names:
@@ -152,6 +156,7 @@ def _common(names: Sequence[str]) -> Iterator[tuple[str, Expression]]:
         if not found and not column.endswith("_id"):  # below other keys, where `id` may be anything's
             found = [by_last[common] for common in commons if common in by_last and by_last[common] not in taken]
         if found:
+            # A column is read once, but an address may be both the identifier and the page.
             taken.update(found[:1] if column != "post_id" else [])
             yield column, parse_expression(found[0], column)
 

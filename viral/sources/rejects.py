@@ -39,6 +39,7 @@ def is_utf8(text: str) -> bool:
 
 def _reject_row(reject: BrokenRow, source: str, file: str, row: int) -> dict[str, object]:
     raw = reject.raw[:MAX_RAW_CHARACTERS].encode("utf-8", "replace").decode()  # half a surrogate pair cannot be stored
+    # The identifier covers the content: an ingest that is repeated stores the same rejects once.
     content = json.dumps([source, file, row, reject.reason, raw])
     reject_id = hashlib.blake2b(content.encode(), digest_size=16).hexdigest()  # 128 bits: no collisions among rejects
     values = (reject_id, source, file, row, reject.reason, raw)

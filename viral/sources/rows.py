@@ -61,6 +61,7 @@ class JsonRows:
 
     def has(self, path: Path) -> bool:
         """Whether a row has a value at the path."""
+        # Looked up for every alternative of every column: remembered per batch.
         if path.text not in self._known:
             self._known[path.text] = any(value is not None for value in self._objects(path))
         return self._known[path.text]
@@ -117,6 +118,7 @@ class Titles:
 
     @cached_property
     def _by_key(self) -> dict[str, str]:
+        # Reversed, so that of equal titles the first one counts.
         return {_key(name): name for name in reversed(self.names)}
 
     @cached_property

@@ -132,6 +132,7 @@ def shipped_maps() -> dict[str, SourceMap]:
         if entry.name.endswith(".yaml")
     }
     maps: dict[str, SourceMap] = {}
+    # Maps that extend another come after all others, one of which they need.
     for name in sorted(contents, key=lambda name: "extends" in contents[name]):
         maps[name] = _build_shipped(name, contents[name], maps)
     return dict(sorted(maps.items(), key=lambda item: (-len(item[1].signs), item[0])))
@@ -142,6 +143,7 @@ def _build_shipped(name: str, content: dict[str, Any], maps: Mapping[str, Source
     built = build_map(name, {**({"post_id": "id"} if base else {}), **content})
     if base is None:
         return built
+    # `post_id` was only there to make the map valid: the base's counts, unless the map names one.
     own = {key: value for key, value in built.columns.items() if key != "post_id" or "post_id" in content}
     return replace(built, columns={**base.columns, **own}, rows=built.rows or base.rows)
 

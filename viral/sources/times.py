@@ -48,6 +48,7 @@ def parse_times(raw: pa.Array, settings: ReadSettings | None = None) -> ParsedCo
         value = raw.cast(TIMESTAMP, safe=False) if zoned else _localise(raw.cast(pa.timestamp("us")), settings.zone)
         return _within(value, raw, pc.is_valid(raw), {})
     text = strip_nulls(raw)
+    # The two forms of nearly all files, by whole columns; only the rest is parsed value by value.
     value = pc.coalesce(_iso(text, settings.zone), _epoch(text))
     rest = pc.and_(pc.is_valid(text), pc.is_null(value))
     faults: Faults = {}
@@ -138,6 +139,7 @@ def _numeric(match: re.Match[str], order: str | None) -> datetime:
     year = parts["y"] + (2000 if parts["y"] < _CENTURY else 0)
     hours = int(hour or 0)
     if half:
+        # 12 am is hour 0 and 12 pm is hour 12; other hours after noon grow by 12.
         hours = hours % 12 + (12 if half in "Pp" else 0)
     try:
         return datetime(year, parts["m"], parts["d"], hours, int(minute or 0), int(second_of_minute or 0))
@@ -171,6 +173,7 @@ def _dateparser(text: str, base: datetime | None, *, absolute: bool) -> datetime
         **({"REQUIRE_PARTS": ["day", "month", "year"]} if absolute else {"RELATIVE_BASE": base}),
     }
     found: datetime | None = dateparser.parse(text, settings=settings)
+    # An age that lies in the future was misread.
     return found if found is None or base is None or absolute or found <= base else None
 
 

@@ -55,6 +55,7 @@ def find_faults(raw: pa.Array, bad: pa.Array, describe: Callable[[str], str]) ->
 
 def parse_each(text: pa.Array, read: Callable[[str], Any], dtype: pa.DataType) -> ParsedColumn:
     """Parse each distinct text once by a function that raises ParseError."""
+    # Values repeat: each is parsed once, and its result is copied.
     encoded = text.dictionary_encode()
     values: list[Any] = []
     errors: dict[int, str] = {}

@@ -33,6 +33,7 @@ def exclusive(store: Store, name: str) -> Iterator[None]:
     folder, told = f"{FOLDER}/{name}", False
     while True:
         with announced(store, f"{folder}/{uuid.uuid4().hex}.json") as key:
+            # Announce first, list afterwards: the other way round, two that come at once would not see each other.
             if not (others := _owners(store, folder, without=key)):
                 yield
                 return
@@ -62,6 +63,7 @@ def announced(store: Store, key: str) -> Iterator[str]:
 def is_alive(owner: dict[str, Any], silence: float = SILENCE_SECONDS) -> bool:
     """Whether the process that announced itself lives; on other machines, whether it was heard of in `silence` s."""
     here = _process(os.getpid())
+    # Of the same machine and container, the kernel knows; the start time tells a process from a later one with its id.
     if (owner["boot"], owner["pids"]) == (here["boot"], here["pids"]):
         return _process(owner["pid"]) == {name: owner[name] for name in here}
     return bool(time.time() - owner["at"] < silence)

@@ -104,6 +104,7 @@ class Store:
         final = self.path(key)
         with storage_errors(self.uri(key)):
             if self.on_s3:
+                # An upload that breaks off leaves no object: S3 shows it only once it is complete.
                 with self.filesystem.open_output_stream(final) as stream:
                     stream.write(data)
             else:
@@ -189,6 +190,7 @@ def storage_errors(uri: str) -> Iterator[None]:
 
     try:
         yield
+    # A missing object is often no error for the caller, and our own errors are worded already.
     except (FileNotFoundError, ViralError):
         raise
     except (OSError, BotoCoreError, ClientError) as error:

@@ -61,6 +61,7 @@ class BucketedTable:
 
     def files(self, log2_buckets: int = 0, bucket: int = 0) -> list[DataFile]:
         """List the data files that can hold rows of a bucket, by name; without arguments, all. Opens no file."""
+        # Listings by name prefix do not reach into the subfolders of a nested table.
         prefixes = self._name_prefixes(log2_buckets, bucket) if log2_buckets and not self.nested else [""]
         infos = (info for name_prefix in prefixes for info in self.store.objects(self.prefix, name_prefix))
         files = (DataFile.parse(info.key) for info in infos)
@@ -70,6 +71,8 @@ class BucketedTable:
         """Yield name prefixes that cover the files of a bucket, so that S3 lists few files of a large table."""
         for prefix in self.store.common_prefixes(self.prefix, "part-", "-"):
             written = int(prefix.strip("part-"))
+            # Files of fewer buckets hold this one's low bits; those of more buckets start with many numbers: list them
+            # all.
             yield f"{prefix}{bucket & ((1 << written) - 1):06d}-" if written <= log2_buckets else prefix
 
     def stored_rows(self) -> int:
@@ -109,6 +112,7 @@ class BucketedTable:
         files: Sequence[DataFile] | None,
         select: SelectRows,
     ) -> pa.Table:
+        # The key and the version select the latest rows, whether or not the caller reads them.
         stored = None if columns is None else list(dict.fromkeys([*columns, *self._order_columns]))
         files = self.files(log2_buckets, bucket) if files is None else files
         for _ in range(LISTING_ATTEMPTS):
@@ -138,10 +142,13 @@ class BucketedTable:
         old = self._read(log2_buckets, bucket, None, before, self._stored)
         new = old
         if rows is not None:
+            # `rows` come last, so that they win over stored rows of the same key and version.
             new = self._merged([old, rows.select(self.schema.names).cast(self.schema)], self._stored)
         changed = 0 if rows is None or new.equals(old) else changed_rows(old, new, self.key)
+        # Nothing to do: no new row, and no second or coarser file to merge away.
         if not changed and len(before) <= 1 and all(file.log2_buckets >= log2_buckets for file in before):
             return 0
+        # The new file first: whoever reads between the two steps sees every row, some of them twice.
         merged = self._write(new, log2_buckets, bucket) if new.num_rows else None
         self.store.delete([file.key for file in before if file.key != merged and file.log2_buckets >= log2_buckets])
         return changed
@@ -172,6 +179,7 @@ class BucketedTable:
                 retained.update(file.key for file in self._not_superseded(files, log2_buckets, bucket))
         except FileNotFoundError:
             return
+        # List again: a file that is gone may have held the rows that superseded others.
         if coarse and set(files) <= set(self.files()):
             self.store.delete([file.key for file in coarse if file.key not in retained])
 

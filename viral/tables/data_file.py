@@ -36,6 +36,7 @@ class DataFile:
 
     def overlaps(self, log2_buckets: int, bucket: int) -> bool:
         """Whether this file can hold rows of a bucket, whatever number of buckets it was written for."""
+        # Both bucket numbers are low bits of the same hash: they fit together if they agree in the bits that both have.
         mask = (1 << min(log2_buckets, self.log2_buckets)) - 1
         return (self.bucket & mask) == (bucket & mask)
 
@@ -45,6 +46,8 @@ def write_data_file(store: Store, prefix: str, rows: pa.Table, log2_buckets: int
 
     The key names the SHA-256 of the content, so a file never changes: the same rows give the same file.
     """
+    # Equal rows give equal bytes with one version of pyarrow. With another they give a second file of the same rows,
+    # which merging drops.
     content = to_parquet(rows)
     digest = hashlib.sha256(content).hexdigest()[:_DIGEST_DIGITS]
     key = f"{prefix}/part-{log2_buckets:02d}-{bucket:06d}-{rows.num_rows}-{digest}.parquet"

@@ -30,6 +30,7 @@ def _last_known(column: pa.ChunkedArray, starts: npt.NDArray[np.int64], last: np
     """Take from each run of rows the last value that is not null."""
     if not column.null_count:
         return column.take(pa.array(last))
+    # The index of the last valid row so far; before the start of its own run, it belongs to another key.
     known = np.where(np.asarray(column.is_valid()), np.arange(len(column)), -1)
     found = np.maximum.accumulate(known)[last]
     return column.take(pa.array(found, mask=found < starts))
@@ -41,6 +42,7 @@ def all_versions(rows: pa.Table, key: str, newest_by: str | None) -> pa.Table:
 
 
 def _sorted(rows: pa.Table, key: str, newest_by: str | None) -> pa.Table:
+    # The sort is stable: of equal versions the row of the later table stays last, and wins.
     order = [(key, "ascending", "at_end"), *([(newest_by, "ascending", "at_start")] if newest_by else [])]
     return rows.take(pc.sort_indices(rows, order))
 
@@ -73,6 +75,7 @@ def changed_rows(old: pa.Table, new: pa.Table, key: str) -> int:
 
 def _equal(left: pa.ChunkedArray, right: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
     """Compare values elementwise; two nulls are equal."""
+    # Arrow has no kernel that compares lists.
     if pa.types.is_nested(left.type):
         return np.array([a == b for a, b in zip(left.to_pylist(), right.to_pylist(), strict=True)], bool)
     equal = pc.fill_null(pc.equal(left, right), False)

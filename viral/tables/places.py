@@ -14,6 +14,7 @@ from viral.tables.posts import PostsTable
 from viral.tables.replaced import open_current
 from viral.tables.schemas import FETCHES, LABELS, REJECTS
 
+# Names become parts of keys and URIs: no character in them needs escaping.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 

@@ -43,6 +43,7 @@ class PostsTable(BucketedTable):
         joined = [(table, wanted) for table, own in joins if (wanted := [name for name in own if name in names])]
         if not joined:
             return super().read(log2_buckets, bucket, columns, files)
+        # `files` lists files of the posts alone; the small tables of fetched files are listed anew.
         posts = super().read(log2_buckets, bucket, list(dict.fromkeys([*names, "post_id"])), files)
         for table, wanted in joined:
             posts = _with_fetched(posts, table.read(log2_buckets, bucket, ["post_id", *wanted]), wanted)
@@ -64,6 +65,8 @@ def _latest_post(rows: pa.Table, key: str, newest_by: str | None) -> pa.Table:
     worse = {name: is_worse for name, is_worse in _UNSTORED.items() if name in rows.column_names}
     if {"posted_at", "posted_at_from"} <= set(rows.column_names):
         worse["posted_at"] = _has_inexact_time
+    # Split each such column in two, good values and worse ones: then the newest known value of each is taken as of any
+    # other column, and the worse one fills in where no good one was ever seen.
     split = rows
     for name, is_worse in worse.items():
         mask, column = is_worse(rows), rows.column_names.index(name)
@@ -72,6 +75,7 @@ def _latest_post(rows: pa.Table, key: str, newest_by: str | None) -> pa.Table:
     latest = latest_values_per_key(split, key, newest_by)
     if "posted_at" in worse:
         column = latest.column_names.index("posted_at_from")
+        # The origin belongs to the inexact time: an exact time has none.
         origins = pc.if_else(latest["posted_at"].is_valid(), None, latest["posted_at_from"])
         latest = latest.set_column(column, POSTS.field("posted_at_from"), origins)
     for name in worse:

@@ -31,6 +31,7 @@ class TableVersion(BucketedTable):
         Raises:
             TableError: this version was deleted.
         """
+        # List first, then check: the mark is deleted before the files, so that a listing with holes does not pass.
         files = super().files(log2_buckets, bucket)
         self.check()
         return files
@@ -70,10 +71,12 @@ def commit(store: Store, prefix: str, version: str, about: dict[str, Any]) -> No
     Raises:
         TableError: the version was deleted, because it was begun more than `KEPT_FOR` ago.
     """
+    # Not a pointer to files that another run may have deleted as abandoned.
     TableVersion(store, f"{prefix}/{version}", pa.schema([]), key="post_id").check()
     previous = read_json(store, f"{prefix}/{_POINTER}") or {}
     pointer = {"generation": version, "about": about}
     store.write(f"{prefix}/{_POINTER}", json.dumps(pointer, indent=1, sort_keys=True).encode())
+    # The time of the first replacement counts: `write_new` keeps it if two writers replace the same version.
     if previous.get("generation") not in {None, version}:
         store.write_new(f"{prefix}/{previous['generation']}/{_REPLACED}", datetime.now(UTC).isoformat().encode())
     keys = (info.key.removeprefix(f"{prefix}/") for info in store.objects(prefix))

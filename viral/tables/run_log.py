@@ -91,10 +91,12 @@ def record_run(store: Store, command: str, work: Callable[[RunRecorder], S]) -> 
     try:
         summary = work(recorder)
         run.state, run.summary = "finished", asdict(summary)
+    # Ctrl-C, too, is written down as a failure.
     except BaseException as error:
         run.state, run.error = "failed", one_line(error)
         raise
     finally:
+        # The heartbeat must be over, or it could write the state from before the end after it.
         ended.set()
         heartbeat.join()
         recorder.write()

@@ -21,6 +21,7 @@ def staging_folder(store: Store, command: str) -> Iterator[str]:
 
     Folders of killed runs are deleted, too.
     """
+    # A killed run cannot clean up after itself: the next run of any command does it.
     for name in {info.key.split("/")[1] for info in store.objects(FOLDER)}:
         owner = read_json(store, f"{FOLDER}/{name}/{_OWNER}")
         if owner is None or not is_alive(owner, SILENCE_SECONDS):

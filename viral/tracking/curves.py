@@ -95,6 +95,7 @@ def log_run(
     client.log_batch(run, params=params[:MAX_PARAMS])
     for first in range(0, len(metrics), MAX_METRICS):
         client.log_batch(run, metrics=metrics[first : first + MAX_METRICS])
+    # Last: a run with this tag is complete, and `viral models sync` does not log it again.
     client.log_batch(run, tags=[RunTag("model", model), RunTag(ADDRESS_TAG, address)])
     client.set_terminated(run)
     return str(run)

@@ -31,6 +31,7 @@ def find_local(weights: PretrainedWeights) -> Path | None:
     if folder.is_dir():
         return verify(weights, folder)
     if isinstance(weights, WeightsFile):
+        # Without a published hash, nothing tells a loose file from another one of the same name.
         return _find_loose_file(weights) if weights.published[weights.file] else None
     return find_packaged(weights)
 
@@ -44,6 +45,7 @@ def verify(weights: PretrainedWeights, folder: Path) -> Path:
     try:
         manifest = read_manifest(folder)
     except FileNotFoundError:
+        # Copied by hand: checked against the published hashes, and from now on against these files.
         manifest = Manifest.from_published(weights, {file: folder / file for file in weights.files}, str(folder))
         with suppress(OSError):  # in a read-only folder only the published hashes can be verified
             write_manifest(folder, manifest)
@@ -63,11 +65,13 @@ def add_to_cache(weights: PretrainedWeights, paths: Mapping[str, Path], manifest
     """
 
     def fill(folder: Path) -> None:
+        """Copy the files into an empty folder, with their manifest."""
         for file, path in paths.items():
             (folder / file).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, folder / file)
         write_manifest(folder, manifest)
 
+    # A folder that is there already is not replaced: it must hold the same files.
     folder = verify(weights, fill_once(weights_folder() / weights.name, fill))
     check_same_content(manifest, read_manifest(folder), str(folder))
     return folder
@@ -87,6 +91,7 @@ def cache_object(uri: str, name: str, download: Callable[[Path], None]) -> Path:
     file = uri.rsplit("/", 1)[-1]  # with the suffix, which selects the format
 
     def fill(folder: Path) -> None:
+        """Download the file into an empty folder, with its manifest."""
         download(folder / file)
         write_manifest(folder, Manifest.from_files(uri, {file: folder / file}, source=uri))
 
@@ -130,6 +135,7 @@ def fill_once(final: Path, fill: Callable[[Path], object]) -> Path:
                     if path.is_file():
                         with path.open("rb") as file:
                             os.fsync(file.fileno())
+                # The rename comes last and is atomic: `final` is complete, or it is not there.
                 folder.rename(final)
     return final
 

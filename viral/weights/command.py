@@ -115,6 +115,7 @@ def fetch(
     manifest = root.manifest(weights)
     if manifest and not root.mismatch(weights, manifest):  # complete in the root
         return root.uri(weights)
+    # By way of this machine: only files whose hashes were verified are copied to the root.
     with staging_folder(weights_folder() / weights.name) as folder:
         manifest = _download(weights, folder, source)
         return root.put(weights, {file: folder / file for file in weights.files}, manifest)

@@ -58,6 +58,7 @@ def _from_web(url: str, path: Path, progress: Callable[[int, int], None]) -> Non
         total = int(response.headers.get("content-length", 0))
         for chunk in response.iter_bytes(_CHUNK_BYTES):
             file.write(chunk)
+            # The announced size may be missing, or that of a compressed body.
             progress(file.tell(), max(total, file.tell()))
 
 

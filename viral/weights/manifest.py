@@ -53,6 +53,7 @@ class Manifest:
         for file, digest in weights.published.items():
             if file not in paths or not paths[file].is_file():
                 raise WeightsError(f"{source} lacks {file}, which {weights.name} needs: add it")
+            # Some publishers give only the first digits of a hash.
             if not file_digest(paths[file]).startswith(digest):
                 raise WeightsError(
                     f"{file} differs from the published {weights.name}: its SHA-256 begins with "
@@ -81,6 +82,7 @@ class Manifest:
     def to_json(self) -> bytes:
         """Content of the manifest file."""
         fields = asdict(self)
+        # `at` is the name in stored manifests.
         fields["at"] = fields.pop("created_at")
         return json.dumps(fields, indent=1).encode()  # readable, and one line per entry
 
@@ -103,6 +105,7 @@ def combined_digest(hashes: Mapping[str, str]) -> str:
     """One SHA-256 over the names and hashes of several files; for a single file, its hash."""
     if len(hashes) == 1:
         return next(iter(hashes.values()))
+    # In the format of `sha256sum`, sorted by name.
     return hashlib.sha256("".join(f"{hashes[file]}  {file}\n" for file in sorted(hashes)).encode()).hexdigest()
 
 

@@ -79,6 +79,7 @@ class RootWeights:
         uri, existing = self.uri(weights), self.manifest(weights)
         if existing:
             check_same_content(manifest, existing, uri)
+        # Same content, but perhaps an object is gone: upload again.
         if not existing or self.mismatch(weights, existing):
             for file, path in paths.items():
                 self.store.upload(path, f"{_prefix(weights)}/{file}")
@@ -97,6 +98,7 @@ class RootWeights:
         return None
 
     def _folder(self, weights: PretrainedWeights, manifest: Manifest) -> Path:
+        # The root decides which content; the machine's copy only saves the download.
         if local := _same_local_copy(weights, manifest):
             return local
         if not self.store.on_s3:

@@ -97,6 +97,7 @@ def _target(state: FittedState, current: Statistics) -> Iterator[Finding]:
 def _differs(mean: Floats, scale: Floats, moments: RunningMoments) -> npt.NDArray[np.bool_]:
     """Mask of the means and scales (dim,) that differ from the moments by more than single precision."""
     variance = moments.squares / max(1, moments.count) - moments.mean**2
+    # Where single precision cancels the variance, no difference can be told from rounding.
     reliable = variance > _MIN_VARIANCE * (1 + moments.mean**2)
     shifted = np.abs(mean - moments.mean) > 1e-5 * moments.scale + 4e-7 * np.abs(moments.mean)
     stretched = np.abs(scale - moments.scale) > 1e-4 * moments.scale
@@ -106,6 +107,7 @@ def _differs(mean: Floats, scale: Floats, moments: RunningMoments) -> npt.NDArra
 def _stored_posts(state: FittedState, rows: pa.Table) -> Iterator[Finding]:
     if state.scores is None:
         return
+    # The member stores no ids: its posts are recognised by their standardised targets, up to rounding.
     standard = np.round((rows["target"].to_numpy() - state.target.mean) / state.target.scale, 9)
     train = rows["split"].to_numpy() == "train"
     scores, counts = np.unique(np.round(state.scores, 9), return_counts=True)

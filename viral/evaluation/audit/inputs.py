@@ -50,6 +50,7 @@ def named_counts(evidence: Evidence) -> list[Finding]:
 
 def is_count(name: str) -> bool:
     """Whether the name of a column looks like a count that exists only after posting."""
+    # camelCase and other spellings are read as snake_case, which the pattern is written for.
     snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
     return bool(_COUNT.search(re.sub(r"[^a-z0-9]+", "_", snake)))
 
@@ -74,6 +75,7 @@ def author_statistics(evidence: Evidence) -> list[Finding]:
     if evidence.sample is None:
         return []
     rows, sample = evidence.sample.rows, evidence.sample
+    # In training posts, a legal statistic of the training posts and an illegal one of all posts look alike.
     unseen = np.asarray(pc.not_equal(rows["split"], "train"), dtype=bool)
     targets = dict(_of_authors(rows, sample.authors, "all posts"))
     targets |= dict(_of_authors(rows, rows, "labelled posts"))
@@ -165,6 +167,7 @@ def _statistics(codes: npt.NDArray[np.int64], values: Floats, authors: int) -> d
     codes, values = codes[finite][order], values[finite][order]
     sizes = np.bincount(codes, minlength=authors)
     ends = np.cumsum(sizes)
+    # The median: the middle value of each author, or the mean of the two middle ones.
     middle = (np.maximum(ends - sizes + (sizes - 1) // 2, 0), ends - sizes + sizes // 2)
     several, padded = sizes >= 2, np.append(values, np.nan)
     statistics = {

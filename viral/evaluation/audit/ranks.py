@@ -51,6 +51,7 @@ def _by_rows(targets: Mapping[str, Floats]) -> dict[bytes, tuple[npt.NDArray[np.
 
 
 def _matches(values: npt.NDArray[np.floating], ranks: Floats, threshold: float) -> Iterator[tuple[int, Floats]]:
+    # A few rows clear nearly all columns; only the rest are compared on all rows.
     first_ranks = _ranks(ranks[:_PRESCREEN_ROWS])
     for start in range(0, values.shape[1], _CHUNK):
         block = values[:, start : start + _CHUNK]

@@ -103,6 +103,7 @@ def _author_history(inputs: Inputs, authors: Ints, posted: Floats, train: Rows, 
     """Per test post, of the author's earlier training posts: median score, viral posts, posts; (test rows, 3)."""
     test_authors, test_times = authors[test], posted[test]
     usable = np.flatnonzero(np.isin(authors[train], test_authors) & ~np.isnan(posted[train]))
+    # Posts by author, and by time within an author: each history is one slice, and grows from its front.
     order = usable[np.lexsort((posted[train][usable], authors[train][usable]))]
     past_authors, times = authors[train][order], posted[train][order]
     scores, viral = inputs.y[train][order], inputs.is_viral[train][order]
@@ -128,6 +129,7 @@ def _statistics_before(
     earlier: list[float] = []
     viral_before = np.concatenate([[0.0], np.cumsum(viral)])
     for count in np.where(np.isnan(test_times), 0, np.searchsorted(times, test_times)):
+        # Both times ascend: each earlier post is inserted once.
         for score in scores[len(earlier) : count].tolist():
             insort(earlier, score)
         # `earlier` is sorted: its middle element, or the mean of the middle two, is the median.

@@ -65,6 +65,7 @@ def _linear_head(name: str, inputs: Inputs, train: Rows, test: Rows) -> Predicti
         return Unavailable(f"it needs {name}, which the feature set does not have")
     matrix = inputs.vectors[name]
     present = ~np.isnan(matrix[:, 0])
+    # Fitted on posts that have the vector; the others get the average below, so that all systems predict all posts.
     rows, test_rows = sample(row_indices(train)[present[train]], _MAX_POSTS), row_indices(test)
     has_vector = present[test_rows]
     if not len(rows) or not has_vector.any():

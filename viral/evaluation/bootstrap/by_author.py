@@ -61,6 +61,8 @@ class AuthorBootstrap:
 
         Each resample has its own generator, so threads may draw resamples in any order.
         """
+        # As many draws as there are authors: about a third of them are not drawn, others more than once.
+        # Each resample has its own seed: the order in which threads compute them does not matter.
         drawn = np.random.default_rng([self.seed, resample]).integers(self.num_authors, size=self.num_authors)
         return np.bincount(drawn, minlength=self.num_authors).astype(np.float64)
 

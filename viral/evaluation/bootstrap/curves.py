@@ -37,6 +37,7 @@ class RankedProbability:
         """Sort by probability; every argument is (rows,)."""
         order = Order.from_values(probability, author_index, tie_breaker)
         viral = np.flatnonzero(is_viral[order.rows])
+        # Both areas change only at viral rows, which are few: all sums run over these alone.
         group = viral if order.group is None else order.group[viral]
         last = np.flatnonzero(np.append(group[1:] != group[:-1], True)) if len(viral) else viral
         return cls(order, viral, last, group[last])

@@ -83,6 +83,7 @@ def _regression(y: Floats, pred: Floats, with_mape: bool) -> list[float | None]:
         _number(math.sqrt(mse)),
         _number(metrics.mean_absolute_error(y, pred)),
         _number(metrics.mean_absolute_percentage_error(y, pred)) if with_mape else None,
+        # NMSE is the MSE divided by the variance of `y`, which is 1 - R².
         None if r2 is None else 1 - r2,
         r2,
         _correlation(stats.spearmanr, y, pred),

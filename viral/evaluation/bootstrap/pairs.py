@@ -29,6 +29,7 @@ def sample_rows(authors: npt.NDArray[np.int64], seed: int) -> Rows:
     if len(authors) <= MAX_ROWS and len(codes) <= MAX_AUTHORS:
         return np.arange(len(authors))
     order = np.random.default_rng(seed).permutation(len(codes))
+    # Whole authors, since resamples draw whole authors.
     fitting = order[sizes[order] <= MAX_ROWS]
     count = int(np.searchsorted(np.cumsum(sizes[fitting]), MAX_ROWS, side="right"))
     return np.flatnonzero(np.isin(inverse, fitting[: min(count, MAX_AUTHORS)]))
@@ -55,6 +56,7 @@ class Pairs:
         rows = np.argsort(author_index, kind="stable")
         starts = np.flatnonzero(np.diff(author_index[rows], prepend=-1))
         truth, predicted = (_codes(column[rows]) for column in (y, score))
+        # Summed over one side of the pairs block by block, then over the other: no array of all pairs is in memory.
         by_author = np.empty((len(starts), len(rows)), np.int16)
         for start in range(0, len(rows), _BLOCK):
             block = slice(start, start + _BLOCK)

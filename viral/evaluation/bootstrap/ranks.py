@@ -35,6 +35,7 @@ class RankedLabels:
     def resample(self, counts: Floats) -> WeightedLabels:
         """Return the labels of one resample that draws each author `counts` (authors,) times."""
         weighted = self.order.resample(counts)
+        # A resample has more or fewer rows than the posts: K stays the same fraction of them.
         return WeightedLabels(weighted, max(1, round(self.k * weighted.total / len(self.viral))))
 
 
@@ -115,6 +116,7 @@ class RankedScore:
     def metrics(self, counts: Floats, labels: WeightedLabels) -> dict[str, float]:
         """Return the metrics of one resample, NaN where undefined; `counts` as in `Order.resample`."""
         weighted = self.order.resample(counts)
+        # Equal scores everywhere: no rank metric is defined.
         if not weighted.rank_sum_of_squares:
             return dict.fromkeys(("spearman", "ndcg_at_k", "recall_at_k", "top20_precision"), math.nan)
         metrics = {"recall_at_k": self._recall(weighted, labels.k)}

@@ -60,6 +60,7 @@ def replicates(
     }
 
     def block(resamples: range) -> dict[str, Replicates]:
+        """Metrics of each system in some of the resamples."""
         return block_metrics(weighted, ranked, [bootstrap.counts(resample) for resample in resamples])
 
     # With BLAS threads, which spin while they wait for each other, a busy machine takes ten times as long.

@@ -111,6 +111,7 @@ def drift(
         resamples: bootstrap resamples of whole authors; 200 as the intervals only have to clear a limit.
     """
     windows = tuple(_window(posts.take(rows), resamples) for rows in split_into_windows(posts, every))
+    # A single window is the whole: computed, and tested, once.
     whole = windows[0] if len(windows) == 1 else _window(posts, resamples)
     tested = windows if whole in windows else (*windows, whole)
     alarms = [alarm for window in tested if window.is_large_enough for alarm in _alarms(window, limits, reference)]
@@ -156,6 +157,7 @@ def _metrics(posts: LabelledPredictions, bootstrap: AuthorBootstrap) -> dict[str
     )
 
     def measure(counts: Floats) -> Columns:
+        """Metrics (resamples,) of posts weighted by `counts` (resamples, authors)."""
         totals = author_sums.resample(counts)
         metrics = {name: totals[name] / totals["rows"] for name in _MEANS if name in totals}
         metrics["calibration"] = metrics["predicted"] - metrics["happened"]
@@ -163,6 +165,7 @@ def _metrics(posts: LabelledPredictions, bootstrap: AuthorBootstrap) -> dict[str
         return metrics | {"roc_auc": np.array([ranked.metrics(resample)["roc_auc"] for resample in counts])}
 
     with np.errstate(divide="ignore", invalid="ignore"):
+        # Every author once: the metrics of the posts themselves.
         values = {name: float(column[0]) for name, column in measure(np.ones((1, bootstrap.num_authors))).items()}
         resampled = measure(np.stack([bootstrap.counts(index) for index in range(bootstrap.resamples)]))
     estimates = {
@@ -197,6 +200,7 @@ def _widen(estimates: dict[str, Estimate], posts: int) -> dict[str, Estimate]:
     fractions = {name: estimates[name] for name in ("happened", "coverage", "unknown") if name in estimates}
     exact = {name: _exact(estimate, posts) for name, estimate in fractions.items()}
     happened, calibration = exact["happened"], estimates["calibration"]
+    # The mean probability has no binomial error: the gap is as uncertain as the fraction that was viral.
     predicted = estimates["predicted"].value or 0.0
     gap = Estimate(calibration.value, predicted - (happened.high or 0.0), predicted - (happened.low or 0.0))
     wider = {name: _union(fractions[name], interval) for name, interval in exact.items()}

@@ -82,6 +82,7 @@ def _plots(report: DriftReport) -> list[tuple[str, str, str]]:
     limits, days = report.limits, [window.first[:10] for window in report.drift.windows]
 
     def plot(metric: str, label: str, lines: tuple[float, ...]) -> str:
+        """Plot one metric of all windows, as SVG."""
         estimates = [window.metrics[metric] for window in report.drift.windows]
         return plots.over_time(days, estimates, label, lines, name=metric)
 

@@ -71,6 +71,7 @@ class BinnedPosts:
         booster = lightgbm.train(params, self.train, rounds, valid_sets=validation, callbacks=stop)
         if self._group is not None and self._connected is None:
             self._connected = booster  # the first booster opens the connections, and closes them when deleted
+        # Text, not a pickle, which could run code.
         text: str = booster.model_to_string(num_iteration=booster.best_iteration)
         return text
 
@@ -87,6 +88,7 @@ class _BucketCache:
         self._cached: tuple[int, Matrix] | None = None
 
     def matrix(self, bucket: int) -> Matrix:
+        """Return the inputs (posts, columns) of a bucket; the last one read stays in memory."""
         if self._cached is None or self._cached[0] != bucket:
             self._cached = None  # free the last bucket before reading the next
             self._cached = bucket, self.layout.with_nan(self.source.read(bucket).batch)

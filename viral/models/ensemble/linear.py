@@ -54,6 +54,8 @@ class LinearMember(ArrayFields):
 
         x = layout.standardised(batch).astype(np.float64)
         logistic, ridge = LogisticRegression(), Ridge()
+        # Fitted values put back into scikit-learn's classes: a restored member predicts by the same code as a fitted
+        # one.
         logistic.classes_, logistic.coef_, logistic.intercept_ = np.array([0, 1]), self.viral, self.viral_intercept
         ridge.coef_, ridge.intercept_ = self.score[0], self.score_intercept[0]
         return interval_around(logistic.predict_proba(x)[:, 1], ridge.predict(x), self.spread)
@@ -64,6 +66,7 @@ def _logistic(x: Matrix, viral: Any, c: float) -> Any:
     from sklearn.linear_model import LogisticRegression
 
     with warnings.catch_warnings():
+        # The weakest penalties may not converge; the validation posts judge them all the same.
         warnings.simplefilter("ignore", ConvergenceWarning)
         return LogisticRegression(C=c, max_iter=_MAX_ITER).fit(x, viral)
 

@@ -34,6 +34,7 @@ class EnsemblePredictor:
         The contribution of a stream is the change of the score without it, normalised over the streams.
         """
         streams, count = self.layout.streams, len(batch.present)
+        # All variants in one batch: each member is called once.
         variants = _concat([batch, *(_without(batch, stream, column) for column, stream in enumerate(streams))])
         prediction = mix([member(self.layout, variants) for member in self.members.values()], self.weights)
         scores = prediction.score.reshape(1 + len(streams), count)

@@ -123,6 +123,7 @@ class RowSource:
     def buckets(self) -> Sequence[int]:
         """Buckets to read."""
         count = 1 << self.log2_buckets
+        # Every `size`-th bucket: hashes spread the posts evenly, so that workers hold about the same number.
         return range(count) if self.group is None else range(self.group.rank, count, self.group.size)
 
     def read(self, bucket: int) -> LabelledBatch:

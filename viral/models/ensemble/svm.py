@@ -50,6 +50,7 @@ class Svm(ArrayFields):
         features, validation_features = kernel.transform(x), kernel.transform(x_validation)
         classifiers = {c: _classifier(features, posts.viral, c) for c in _PENALTIES}
         margins = {c: classifier.decision_function(validation_features) for c, classifier in classifiers.items()}
+        # On validation posts: margins of training posts are too sure of themselves.
         platts = {c: _platt(margins[c], validation.viral) for c in _PENALTIES}
         c = min(_PENALTIES, key=lambda c: log_loss(_probability(margins[c], platts[c]), validation.viral))
         regressors = {c: _regressor(features, posts.score, c) for c in _PENALTIES}
@@ -104,6 +105,7 @@ def _platt(margin: Floats, viral: npt.NDArray[np.bool_]) -> Floats:
     if viral.all() or not viral.any():
         return np.array([1.0, 0.0])
     fitted = LogisticRegression().fit(margin[:, None], viral)
+    # A higher margin must never mean a lower probability.
     return np.array([max(0.0, fitted.coef_[0, 0]), fitted.intercept_[0]])
 
 

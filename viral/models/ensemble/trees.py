@@ -75,6 +75,7 @@ class Boosting(_Trees):
         texts = {f"viral.{rank}": viral[trial] for rank, trial in enumerate(best_viral)}
         texts |= {f"middle.{rank}": middle[trial] for rank, trial in enumerate(best_middle)}
         for name, alpha in (("low", QUANTILES[0]), ("high", QUANTILES[2])):
+            # Not searched for: the settings of the best median serve for the ends, too.
             texts[name] = posts.grow("score", MAX_TREES, objective="quantile", alpha=alpha, **trials[best_middle[0]])
         member = cls(texts)
         return member, {
