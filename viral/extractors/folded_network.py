@@ -37,7 +37,8 @@ class FoldedNetwork(nn.Module):
         for name, module in list(layers.named_modules()):
             if isinstance(module, nn.Conv3d):
                 layers.set_submodule(name, _FlatConvolution(module))
-        self.dtype, self.layers = dtype, layers.to(dtype=dtype, memory_format=torch.channels_last)
+        layers.to(dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.dtype, self.layers = dtype, layers
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Apply to normalised images (N, 3, H, W) or clips (N, 3, T, H, W), best in channels-last memory."""
@@ -65,7 +66,7 @@ class _FlatConvolution(nn.Module):
     def forward(self, clips: Tensor) -> Tensor:
         clips = clips[:, :, :: self.frame_step]
         batch, channels, time, height, width = clips.shape
-        shape = (batch, time, height * width) if self.over_time else (batch * time, height, width)
+        shape: tuple[int, ...] = (batch, time, height * width) if self.over_time else (batch * time, height, width)
         images = clips.permute(0, 2, 3, 4, 1).reshape(*shape, channels).permute(0, 3, 1, 2)
         images = nn.functional.conv2d(images, self.weight, self.bias, self.stride, self.padding)
         _, channels, rows, columns = images.shape
@@ -86,7 +87,7 @@ def _pad_channels(layers: GraphModule) -> None:
                     _pad(parameter, axis, -first.out_channels % _TILE)
 
 
-def _pad(parameter: nn.Parameter, axis: int, count: int) -> None:
+def _pad(parameter: Tensor, axis: int, count: int) -> None:
     shape = [count if i == axis else length for i, length in enumerate(parameter.shape)]
     parameter.data = torch.cat([parameter.data, parameter.new_zeros(shape)], axis)
 
