@@ -4,8 +4,9 @@
 opencv-python-headless`, and `ffmpeg` for the floor; without it PyAV decodes, with the same libraries).
 
 All sides process the same files with the same two networks and random weights: 8 frames and 3 clips of 16 frames per
-video, and sound descriptors (which `read_videos` cannot provide). Start-up is excluded: for the sides on Ray the figure
-is the difference between a run and a longer one.
+video, and sound descriptors (which `read_videos` cannot provide). The plain script and `read_videos` run the networks
+as torchvision publishes them, the others as `FoldedNetwork`. Start-up is excluded: for the sides on Ray the figure is
+the difference between a run and a longer one.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ from jobs.runtime.session import connect, session
 from viral.config import Settings
 from viral.extractors.extractor import PostInput
 from viral.extractors.feature_set import FeatureSet
+from viral.extractors.network import NetworkSpec
+from viral.extractors.spec import ExtractorSpec
 from viral.media.decode import decode
 from viral.media.limits import MediaLimits
 from viral.media.media import Audio, ClipBatch, Facts, FrameBatch, Media
@@ -39,6 +42,7 @@ from viral.media.plan import SamplingPlan
 from viral.storage.store import Store
 from viral.tables.places import posts_table
 from viral.tables.schemas import POSTS
+from viral.weights.resolve import resolve_local
 
 VIDEOS = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "tiktok_videos" / "videos"
 FRAMES, CLIPS, CLIP_FRAMES = 8, 3, 16  # what the networks of the set `full` read
@@ -101,21 +105,31 @@ def sound(path: str, rate: int) -> Audio:
 
 
 class Nets:
-    """The extractors, applied to pixels from any decoder."""
+    """The extractors, with torchvision's networks as they are, applied to pixels from any decoder."""
 
     def __init__(self, feature_set: FeatureSet) -> None:
-        self.acoustics, self.resnet, self.r2plus1d = feature_set.build()
+        acoustics, self.resnet, self.r2plus1d = feature_set.specs
+        self.acoustics = acoustics.build("cpu", resolve_local)
+        self.networks = {spec.name: _published(spec) for spec in feature_set.specs[1:]}
 
     def image(self, pixels: Pixels) -> None:
-        batch = FrameBatch(pixels, np.zeros(len(pixels)))
-        self.resnet([PostInput(Media(Facts(), {self.resnet.needs[0]: batch}))])
+        self._run(self.resnet, FrameBatch(pixels, np.zeros(len(pixels))))
 
     def clip(self, pixels: Pixels) -> None:
-        batch = ClipBatch(pixels, np.zeros(pixels.shape[:2]))
-        self.r2plus1d([PostInput(Media(Facts(), {self.r2plus1d.needs[0]: batch}))])
+        self._run(self.r2plus1d, ClipBatch(pixels, np.zeros(pixels.shape[:2])))
+
+    def _run(self, spec: ExtractorSpec, batch: FrameBatch | ClipBatch) -> None:
+        assert isinstance(spec, NetworkSpec)
+        post = PostInput(Media(Facts(), {spec.needs[0]: batch}))
+        spec.encode_batch(self.networks[spec.name], "cpu", [post])
 
     def sound(self, audio: Audio) -> None:
         self.acoustics([PostInput(Media(Facts(), {self.acoustics.needs[0]: audio}))])
+
+
+def _published(spec: ExtractorSpec) -> Any:
+    assert isinstance(spec, NetworkSpec)
+    return spec.load_network(resolve_local).eval().requires_grad_(False)
 
 
 def plain_script(paths: Sequence[str], nets: Nets) -> float:
@@ -176,8 +190,15 @@ def ray_data(paths: Sequence[str], feature_set: FeatureSet) -> float:
     return time.perf_counter() - start
 
 
-def ours(paths: Sequence[str], feature_set: FeatureSet, times: int) -> float:
-    """Wall time of a backfill of the files, each under `times` ids."""
+def busy_seconds() -> tuple[float, float]:
+    """Seconds that the cores of this machine have been busy, and in all, since it started."""
+    times = [int(value) for value in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+    idle, total = times[3] + times[4], sum(times)  # 4 is waiting for the disk
+    return (total - idle) / os.sysconf("SC_CLK_TCK"), total / os.sysconf("SC_CLK_TCK")
+
+
+def ours(paths: Sequence[str], feature_set: FeatureSet, times: int) -> tuple[float, float]:
+    """Wall time of a backfill of the files, each under `times` ids, and the share of the cores that was busy."""
     with tempfile.TemporaryDirectory() as root:
         posts = [
             {"post_id": f"{Path(path).stem}-{turn}", "source": "test", "video_uri": path}
@@ -185,9 +206,11 @@ def ours(paths: Sequence[str], feature_set: FeatureSet, times: int) -> float:
             for path in paths
         ]
         posts_table(Store.open(root)).append(pa.Table.from_pylist(posts, schema=POSTS), 0)
+        busy, total = busy_seconds()
         summary = backfill.run(Store.open(root), feature_set, Settings())
+        busy, total = (after - before for after, before in zip(busy_seconds(), (busy, total), strict=True))
         assert summary.ok + summary.partial == len(posts)
-        return summary.wall_seconds
+        return summary.wall_seconds, busy / total
 
 
 def decode_seconds(paths: Sequence[str]) -> float:
@@ -236,8 +259,9 @@ def measure(paths: Sequence[str], repeat: int) -> Iterator[tuple[str, float]]:
         yield f"floor: decode and networks over {cores} cores, {precision}", (decoded + networks) / cores
     with session():
         for precision in PRECISIONS:
-            once, often = (ours(paths, feature_set_of(precision), times) for times in (1, 1 + repeat))
+            (once, _), (often, busy) = (ours(paths, feature_set_of(precision), times) for times in (1, 1 + repeat))
             yield f"{BACKFILL}, {precision}", (often - once) / (repeat * count)
+            yield f"{BACKFILL}, {precision}: busy share of the cores, its start included", busy
     yield PLAIN, plain_script(paths, Nets(feature_set_of("float32")))
     with session():
         connect()

@@ -64,7 +64,7 @@ def test_absent_without_pictures(spec: NetworkSpec) -> None:
 @both
 def test_several_posts_at_once_give_what_each_alone_gives(spec: NetworkSpec, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a GPU; a pass through the network that ends within a post included."""
-    monkeypatch.setattr(type(spec), "batch_size", 3)
+    monkeypatch.setattr(type(spec), "cpu_batch_size", 3)
     chance = np.random.default_rng(1)
     kind, shape = type(PIXELS[spec.name]), PIXELS[spec.name].data.shape[1:]
     tracks = [kind(chance.integers(0, 256, (count, *shape), np.uint8), np.zeros(count)) for count in (2, 1, 2)]

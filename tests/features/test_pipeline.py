@@ -18,6 +18,7 @@ from viral.extractors.feature_set import FeatureSet
 from viral.extractors.metadata import METADATA_COLUMNS
 from viral.features.pipeline import ENCODE_BATCH_SIZE, TEXT_BATCH_SIZE, Pipeline, batches
 from viral.features.posts import DecodedPost, ExtractionRequest, ExtractionResult
+from viral.features.reader import PREFETCHED_FILES
 from viral.media.media import Audio, Facts, Media
 from viral.media.requests import AudioTrack
 from viral.media.window import ClipWindow
@@ -192,7 +193,7 @@ def test_jobs_are_taken_as_they_are_needed(pipeline: Pipeline) -> None:
 
     results = pipeline.extract(jobs())
     next(results)
-    assert taken <= TEXT_BATCH_SIZE + 3
+    assert taken <= TEXT_BATCH_SIZE + PREFETCHED_FILES + 1
     results.close()
 
 

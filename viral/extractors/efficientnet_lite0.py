@@ -39,6 +39,7 @@ class EfficientNetLite0(ImageNetworkSpec):
 
     name: ClassVar[str] = "efficientnet_lite0"
     dim: ClassVar[int] = _FEATURES
+    foldable: ClassVar[bool] = False  # its batch norms are folded when the weights are read
     revision: ClassVar[str] = "1"
     pretrained: ClassVar[dict[str, str]] = {"imagenet": EFFICIENTNET_LITE0.requirement}
     mean: ClassVar[tuple[float, float, float]] = (127 / 255, 127 / 255, 127 / 255)

@@ -28,6 +28,7 @@ class ImageNetworkSpec(NetworkSpec):
     frames: Annotated[int, Field(ge=1)] = 8  # the key frames that `craft` decodes too
 
     modality: ClassVar[str] = "image"
+    foldable: ClassVar[bool] = True
     mean: ClassVar[tuple[float, float, float]] = (0.485, 0.456, 0.406)
     std: ClassVar[tuple[float, float, float]] = (0.229, 0.224, 0.225)
 

@@ -46,6 +46,10 @@ class NetworkSpec(ExtractorSpec):
     """The classification layer, which is removed."""
     batch_size: ClassVar[int] = 64
     """Frames or clips per forward pass on a GPU; takes some GB of memory."""
+    cpu_batch_size: ClassVar[int] = 64
+    """The same on a CPU."""
+    foldable: ClassVar[bool] = False
+    """Whether the network can run as a `FoldedNetwork`, which it then does on a CPU."""
     mean: ClassVar[tuple[float, float, float]]
     std: ClassVar[tuple[float, float, float]]
 
@@ -88,8 +92,9 @@ class NetworkSpec(ExtractorSpec):
             return [None] * len(posts)
         # Frames of several posts share a forward pass, and are taken apart again by `counts`.
         inputs = np.concatenate([images for images in pixels if images is not None])
+        batch_size = self.batch_size if device.startswith("cuda") else self.cpu_batch_size
         with inference(device, self.precision):
-            batches = torch.split(torch.from_numpy(inputs), self.batch_size)
+            batches = torch.split(torch.from_numpy(inputs), batch_size)
             features = torch.cat([self.features(network, batch.to(device)) for batch in batches])
             per_post = torch.split(features, counts)
             return [self.pool(part).cpu().numpy() if len(part) else None for part in per_post]
@@ -136,7 +141,14 @@ class NetworkSpec(ExtractorSpec):
         return data
 
     def _load_for_inference(self, device: str, resolve: Resolver) -> torch.nn.Module:
-        return self.load_network(resolve).eval().requires_grad_(False).to(device)
+        import torch
+
+        network = self.load_network(resolve).eval().requires_grad_(False).to(device)
+        if not self.foldable or device.startswith("cuda"):
+            return network
+        from viral.extractors.folded_network import FoldedNetwork
+
+        return FoldedNetwork(network, getattr(torch, self.precision))
 
     def load_network(self, resolve: Resolver) -> torch.nn.Module:
         """Return the backbone with the weights of the spec. Raises WeightsError."""

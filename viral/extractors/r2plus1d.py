@@ -37,6 +37,8 @@ class R2Plus1D(NetworkSpec):
     name: ClassVar[str] = "r2plus1d"
     modality: ClassVar[str] = "video"
     dim: ClassVar[int] = 512
+    cpu_batch_size: ClassVar[int] = 1  # what it computes for more does not fit in a core's cache
+    foldable: ClassVar[bool] = True
     revision: ClassVar[str] = "2"
     pretrained: ClassVar[dict[str, str]] = {"kinetics400": "r2plus1d-kinetics400"}
     mean: ClassVar[tuple[float, float, float]] = (0.43216, 0.394666, 0.37645)

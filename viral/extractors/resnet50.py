@@ -17,5 +17,6 @@ class ResNet50(ImageNetworkSpec):
 
     name: ClassVar[str] = "resnet50"
     dim: ClassVar[int] = 2048
+    cpu_batch_size: ClassVar[int] = 4  # what it computes for more does not fit in a core's cache
     revision: ClassVar[str] = "2"
     pretrained: ClassVar[dict[str, str]] = {"imagenet": "resnet50-imagenet"}

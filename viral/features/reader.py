@@ -21,9 +21,11 @@ from viral.media.sandbox import Sandbox
 from viral.storage.store import Store, one_line
 from viral.storage.temporary import remove_abandoned
 
-# Files in progress beyond the one that the consumer waits for: one is decoded while the next is fetched. More would
-# only fill memory, since the sandbox decodes one file at a time.
-PREFETCHED_FILES = 2
+# While one file is decoded, the next is fetched. More threads would gain nothing, as the sandbox decodes one at a time.
+_THREADS = 2
+# Files in progress beyond the one that the consumer waits for: while networks run on a batch of 8 posts, the next batch
+# is decoded, so that neither waits. A decoded post takes some 5 MB.
+PREFETCHED_FILES = 8
 
 
 class MediaReader:
@@ -40,7 +42,7 @@ class MediaReader:
     """
 
     def __init__(
-        self, requests: Iterable[Request], store: Store, settings: Settings, *, threads: int = PREFETCHED_FILES
+        self, requests: Iterable[Request], store: Store, settings: Settings, *, threads: int = _THREADS
     ) -> None:
         self.store, self.plan = store, SamplingPlan.from_requests(requests)
         self.limits = MediaLimits(**settings.media.model_dump(), **settings.sandbox.model_dump())
