@@ -69,7 +69,8 @@ class Keyring:
         """Return the key in an `Authorization: Bearer …` header; None if there is no such key."""
         self._reload()
         scheme, _, key = authorization.partition(" ")
-        given, found = digest(key.strip()), None
+        # Headers are decoded as Latin-1, while a key may hold any character, sent as UTF-8.
+        given, found = hashlib.sha256(key.strip().encode("latin-1", "replace")).hexdigest(), None
         for known in self._keys:  # all of them, so that the time tells nothing
             if hmac.compare_digest(given, known.sha256):
                 found = known

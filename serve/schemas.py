@@ -124,7 +124,7 @@ class ExplainResponse(ScoreResponse):
     ]
 
 
-class RankedScore(BaseModel):
+class RankingEntry(BaseModel):
     """One of several drafts."""
 
     name: str
@@ -135,7 +135,7 @@ class RankedScore(BaseModel):
 class CompareResponse(BaseModel):
     """Drafts by score, highest first."""
 
-    ranking: list[RankedScore]
+    ranking: list[RankingEntry]
     model: str
 
 
@@ -183,7 +183,7 @@ class BatchRequest(BaseModel):
     model: Annotated[str | None, Field(min_length=1, max_length=200)] = None
 
 
-class JobResult(BaseModel):
+class DraftResult(BaseModel):
     """The result of one draft of a job."""
 
     index: int
@@ -201,7 +201,7 @@ class JobResponse(BaseModel):
     done: int
     total: int
     detail: str | None
-    results: list[JobResult] | None
+    results: list[DraftResult] | None
 
 
 class ModelInfo(BaseModel):

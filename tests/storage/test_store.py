@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from pathlib import Path
 
 import httpx
@@ -20,7 +19,7 @@ import pytest
 
 from tests.conftest import ODD_NAME
 from viral.errors import RootError, StorageError
-from viral.storage.store import Store, open_uri, read_json, storage_errors
+from viral.storage.store import Store, open_uri, read_json
 
 MIB = 1 << 20
 SILENT_ENDPOINT = "http://127.0.0.1:9"
@@ -275,13 +274,3 @@ def test_a_listing_survives_files_that_go(tmp_path: Path) -> None:
     first = next(infos)
     store.delete([f"a/{number}" for number in range(50)])
     assert [first, *infos] == [first]
-
-
-def test_an_object_that_goes_while_it_is_read_is_missing(any_root: str) -> None:
-    """As by a compaction of another run; its reader lists the files again."""
-    store = Store.open(any_root, create=True)
-    store.write("a/b.bin", b"x" * 100)
-    with pytest.raises(FileNotFoundError) if any_root.startswith("s3://") else nullcontext():
-        with storage_errors(store.uri("a/b.bin")), store.open_input("a/b.bin") as stream:
-            store.delete(["a/b.bin"])
-            assert stream.read() == b"x" * 100  # a file of a folder stays for those who have opened it

@@ -69,3 +69,22 @@ def test_further_columns_of_several_types(any_store: Store) -> None:
         extra = pa.table({"post_id": [name], "views": [1], "later": column})
         any_store.write(f"t/part-00-000000-1-0{name}.parquet", to_parquet(extra))
     assert BucketedTable(any_store, "t", SCHEMA, key="post_id").read()["later"].to_pylist() == [1.0, 0.5]
+
+
+def test_a_file_that_goes_while_it_is_read_is_missing_not_unreadable(
+    any_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another run merges it away: the reader lists the files again."""
+    key, open_input = write_data_file(any_store, "t", rows(1), 0, 0), Store.open_input
+
+    def open_and_lose(store: Store, wanted: str) -> pa.NativeFile:
+        stream = open_input(store, wanted)
+        store.delete([wanted])
+        return stream
+
+    monkeypatch.setattr(Store, "open_input", open_and_lose)
+    if any_store.root.startswith("s3://"):
+        with pytest.raises(FileNotFoundError):
+            read_data_file(any_store, key, SCHEMA, None)
+    else:  # a file of a folder stays for those who have opened it
+        assert read_data_file(any_store, key, SCHEMA, None).equals(rows(1))

@@ -23,7 +23,6 @@ from viral.errors import RootError, StorageError, ViralError
 from viral.storage import local, s3
 from viral.storage.s3 import ObjectInfo
 
-_GONE = re.compile(r"AWS Error (RESOURCE_NOT_FOUND|NO_SUCH_KEY)")
 _DENIED = re.compile("ACCESS_DENIED|HTTP status 40[13]")  # in errors of pyarrow, which have no code
 
 
@@ -195,8 +194,6 @@ def storage_errors(uri: str) -> Iterator[None]:
     except (FileNotFoundError, ViralError):
         raise
     except (OSError, BotoCoreError, ClientError) as error:
-        if isinstance(error, OSError) and _GONE.search(str(error)):
-            raise FileNotFoundError(uri) from error  # pyarrow raises a plain OSError once the object was opened
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             message = f"no space left on the device while writing {uri}: free some space and run the command again"
         elif s3.error_code(error) in s3.DENIED_CODES or _DENIED.search(str(error)):

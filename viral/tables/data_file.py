@@ -69,6 +69,11 @@ def read_data_file(store: Store, key: str, schema: pa.Schema, columns: Sequence[
             if version > SCHEMA_VERSION:
                 raise StorageError(f"{uri} was written by a newer version of viral: update this one")
             table = parquet.read(None if columns is None else list(columns)).replace_schema_metadata(None)
+    except StorageError as error:
+        # S3 reports a file that another run has merged since it was opened as one error or another, by its server.
+        if not store.exists(key):
+            raise FileNotFoundError(uri) from error
+        raise
     except pa.ArrowInvalid as error:
         raise StorageError(
             f"{uri} is damaged: delete it and rerun the command that wrote it ({one_line(error)})"
