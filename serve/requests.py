@@ -127,6 +127,8 @@ def _text_fields(form: FormData) -> dict[str, Any]:
     for name in LISTS:
         if isinstance(fields.get(name), str):
             fields[name] = fields[name].replace(",", " ").split()
+    if "sticker_texts" in fields:
+        fields["sticker_texts"] = fields["sticker_texts"].splitlines()
     return fields
 
 

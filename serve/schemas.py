@@ -43,6 +43,10 @@ class ScoreFields(BaseModel):
     sound_original: bool | None = None
     sound_posts_before: Annotated[_Count | None, Field(description="earlier posts of the root with the sound")] = None
     sound_uses_before: Annotated[_Count | None, Field(description="earlier uses of the sound anywhere")] = None
+    sticker_texts: Annotated[
+        list[Annotated[str, Field(max_length=2000)]] | None,
+        Field(max_length=50, description="texts laid over the picture; in a form: one field, a line each"),
+    ] = None
     author_views: Annotated[
         list[_Count] | None,
         Field(
@@ -69,6 +73,7 @@ class ScoreFields(BaseModel):
             sound_original=self.sound_original,
             sound_posts_before=self.sound_posts_before,
             sound_uses_before=self.sound_uses_before,
+            sticker_texts=None if self.sticker_texts is None else tuple(self.sticker_texts),
         )
 
 
@@ -289,6 +294,7 @@ def request_bodies(json_body: type[BaseModel] = ScoreRequest, max_files: int = 1
     form["properties"] = {"file": file, **form["properties"]}
     for name in LISTS:
         form["properties"][name] = {"type": "string", "description": "separated by spaces or commas"}
+    form["properties"]["sticker_texts"] = {"type": "string", "description": "a line each"}
     form |= {"title": "Upload", "description": "Videos and their context.", "required": ["file"]}
     schemas = {"multipart/form-data": form, "application/json": json_body.model_json_schema()}
     content = {kind: {"schema": schema} for kind, schema in schemas.items()}

@@ -153,7 +153,7 @@ class SharedRay:
         if not ray.is_initialized():
             self._stack.close()
             self._stack.enter_context(session())
-            connect()
+            connect(metrics_port=_free_port())  # a test reads them
 
 
 @pytest.fixture(scope="session")

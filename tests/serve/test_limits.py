@@ -146,6 +146,7 @@ def test_the_endpoint_describes_itself(client: httpx.Client) -> None:
         "sound_posts_before",
         "sound_uses_before",
         "author_views",
+        "sticker_texts",
     }
     assert set(form["properties"]) == fields | {"file"}
     assert form["required"] == ["file"]

@@ -44,6 +44,7 @@ class DraftContext(TypedDict, total=False):
     sound_original: bool | None
     sound_posts_before: int | None
     sound_uses_before: int | None
+    sticker_texts: Sequence[str] | None
     author_views: Sequence[int] | None
 
 
@@ -212,7 +213,7 @@ def context_fields(context: Mapping[str, Any]) -> dict[str, Any]:
     fields = without_none(**context)
     if isinstance(fields.get("posted_at"), datetime):
         fields["posted_at"] = fields["posted_at"].isoformat()
-    for name in ("hashtags", "author_views"):
+    for name in ("hashtags", "author_views", "sticker_texts"):
         if name in fields:
             fields[name] = list(fields[name])
     if any(set(tag) & set(" ,\t\n") for tag in fields.get("hashtags", ())):
@@ -226,8 +227,10 @@ def without_none(**fields: Any) -> dict[str, Any]:
 
 
 def form_of(fields: Mapping[str, Any]) -> dict[str, str]:
-    """Return the fields as texts of a form: lists separated by blanks, booleans as `true` and `false`."""
-    form = {name: _text(value) for name, value in fields.items()}
+    """Return the fields as texts of a form: lists separated by blanks, sticker texts by line breaks."""
+    form = {name: _text(value) for name, value in fields.items() if name != "sticker_texts"}
+    if "sticker_texts" in fields:
+        form["sticker_texts"] = "\n".join(" ".join(text.split()) for text in fields["sticker_texts"])
     try:
         "".join(form.values()).encode()
     except UnicodeEncodeError as error:  # half of a surrogate pair, as Python reads bytes that are not UTF-8

@@ -129,7 +129,7 @@ def test_a_node_that_starts_too_slowly_is_started_again(tmp_path, monkeypatch, f
     """Ray's own message on a machine that starts many at once, which cannot be brought about at will."""
     tried = []
 
-    def start(folder: Path, *, debug: bool) -> None:
+    def start(folder: Path, *, debug: bool, metrics_port: int) -> None:
         tried.append(folder)
         if len(tried) <= failures:
             raise Exception("The current node timed out during startup. This could happen because …")
