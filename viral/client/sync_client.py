@@ -54,6 +54,7 @@ class Client:
 
     def __init__(self, url: str, api_key: str | None = None, *, timeout: float = TIMEOUT_SECONDS) -> None:
         self.url, self.timeout = url, check_seconds(timeout)
+        self._pools: list[ThreadPoolExecutor] = []
         self._http = httpx.Client(**http_options(url, api_key))
 
     def score(
@@ -188,6 +189,7 @@ class Client:
     ) -> Generator[EndpointScore | EndpointError, None, None]:
         waiting, futures = iter(requests), deque[Future[EndpointScore | EndpointError]]()
         pool = ThreadPoolExecutor(concurrency)
+        self._pools.append(pool)
         try:
             for done in range(1, len(requests) + 1):
                 room = LOOKAHEAD * concurrency - len(futures)
@@ -226,7 +228,9 @@ class Client:
             return read_answer(call, response, b"".join(chunks))
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections, after the requests that a `score_many` has left in flight."""
+        for pool in self._pools:  # a request that outlived the connections would leave a socket open
+            pool.shutdown()
         self._http.close()
 
     def __enter__(self) -> Self:
