@@ -12,7 +12,7 @@ import click
 import yaml
 
 from jobs.runtime.session import connect, session
-from serve.endpoint import ENTRY, HA_PROXY, NAME, resolve, running
+from serve.endpoint import ENTRY, HA_PROXY, NAME, resolve, running, stop
 from serve.keys import KEY_VARIABLE, add_key, key_digest, read_keys, revoke_key
 from serve.settings import EndpointSpec
 from viral.config import load
@@ -75,10 +75,10 @@ def command(
 
 def wait_for_stop() -> None:
     """Block until SIGINT or SIGTERM."""
-    stop = threading.Event()
+    told = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    stop.wait()
+        signal.signal(number, lambda *_: told.set())
+    told.wait()
 
 
 @command.command("config")
@@ -114,9 +114,9 @@ def status_command(address: str | None, as_json: bool, debug: bool) -> None:
             raise ConfigError("no endpoint runs on this cluster: start one with `viral serve` or `serve deploy`")
         replicas = {name: dict(each.replica_states) for name, each in application.deployments.items()}
         if as_json:
-            click.echo(json.dumps({"status": application.status, "replicas": replicas}))
+            click.echo(json.dumps({"status": application.status.value, "replicas": replicas}))
             return
-        click.echo(f"{application.status}")
+        click.echo(application.status.value)
         for name, states in replicas.items():
             click.echo(f"{name:<10} {', '.join(f'{count} {state}' for state, count in states.items()) or 'none'}")
 
@@ -131,7 +131,7 @@ def stop_command(address: str | None, debug: bool) -> None:
     with session(_cluster(address), debug=debug):
         if NAME not in serve.status().applications:
             raise ConfigError("no endpoint runs on this cluster")
-        serve.delete(NAME)
+        stop(load().serve.request_seconds)
         click.echo("stopped")
 
 

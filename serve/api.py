@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -16,22 +16,22 @@ from serve.backend import Backend
 from serve.errors import ApiError, field_error, install_handlers, post_error
 from serve.gate import Gate
 from serve.job_api import add_job_routes
-from serve.models import LoadedModel
 from serve.openapi import PROBLEMS, describe_security
-from serve.requests import FORM_TYPE, JSON_TYPE, DraftParser, media_type
+from serve.requests import FORM_TYPE, JSON_TYPE, DraftParser, ScoreInput, media_type
 from serve.schemas import (
     CompareRequest,
     CompareResponse,
     ExplainResponse,
     Health,
     ModelsResponse,
-    ScoreInput,
+    ScoreRequest,
     ScoreResponse,
     request_bodies,
     response_body,
 )
-from serve.uploads import FORM_FILES, FORM_OVERHEAD
+from serve.uploads import FORM_FILES
 from serve.vector_api import add_vector_routes
+from viral.datasets.streams import from_vectors
 from viral.errors import UsageError
 from viral.scoring.author import compare_with_author
 from viral.scoring.scorer import Score
@@ -66,12 +66,12 @@ def api(config: ApiConfig, gate: Gate, backend: Backend) -> FastAPI:
     install_handlers(app)
     _add_health_routes(app, backend, gate)
     drafts = _DraftRoutes(config, gate, backend)
-    for path, route, answer, body, files in (
-        ("/v1/score", drafts.score, ScoreResponse, None, 1),
-        ("/v1/explain", drafts.explain, ExplainResponse, None, 1),
-        ("/v1/compare", drafts.compare, CompareResponse, CompareRequest, FORM_FILES),
+    one, several = request_bodies(ScoreRequest, 1), request_bodies(CompareRequest, FORM_FILES)
+    for path, route, answer, bodies in (
+        ("/v1/score", drafts.score, ScoreResponse, one),
+        ("/v1/explain", drafts.explain, ExplainResponse, one),
+        ("/v1/compare", drafts.compare, CompareResponse, several),
     ):
-        bodies = request_bodies(body, files) if body else request_bodies()
         app.post(path, response_model=answer, responses=PROBLEMS, openapi_extra=bodies)(route)
     add_vector_routes(app, gate, backend)
     add_job_routes(app, gate, backend, config.root)
@@ -98,7 +98,7 @@ def _add_health_routes(app: FastAPI, backend: Backend, gate: Gate) -> None:
     @app.get("/v1/models", response_model=ModelsResponse, responses={401: PROBLEMS[401], 429: PROBLEMS[429]})
     async def models(request: Request) -> ModelsResponse:
         """List the models in service; a request names one in `model`."""
-        async with gate.admit(request, "text", JSON_BYTES):
+        async with gate.admit(request, "text"):
             return ModelsResponse(models=list(backend.models()))
 
 
@@ -114,7 +114,7 @@ class _DraftRoutes:
     async def score(self, request: Request) -> Response:
         """Score a draft: a form with the video in `file`, or JSON with the video's `uri` or without a video."""
         started, form = time.perf_counter(), media_type(request) == FORM_TYPE
-        limit = self._max_upload_bytes + FORM_OVERHEAD if form else JSON_BYTES
+        limit = self._max_upload_bytes if form else JSON_BYTES
         lane = "media" if form else "text"
         async with self._gate.admit(request, lane, limit, KINDS) as body, self._one.parse(request, body) as draft:
             content = await self._score(draft)
@@ -122,15 +122,15 @@ class _DraftRoutes:
 
     async def explain(self, request: Request) -> Response:
         """Score a draft and explain the score; takes seconds."""
-        return await self._explain(request, self._one, self._backend.explain, 1)
+        return await self._explain(request, self._one, self._backend.explain)
 
     async def compare(self, request: Request) -> Response:
         """Rank two to eight videos with one context, with the probability that one does better than another."""
-        return await self._explain(request, self._several, self._backend.compare, 2)
+        return await self._explain(request, self._several, self._backend.compare)
 
-    async def _explain(self, request: Request, parser: DraftParser, explain: Explain, videos: int) -> Response:
+    async def _explain(self, request: Request, parser: DraftParser, explain: Explain) -> Response:
         started, form = time.perf_counter(), media_type(request) == FORM_TYPE
-        limit = videos * self._max_upload_bytes + FORM_OVERHEAD if form else JSON_BYTES
+        limit = self._max_upload_bytes if form else JSON_BYTES
         async with self._gate.admit(request, "explain", limit, KINDS) as body, parser.parse(request, body) as draft:
             model = self._backend.model(draft.model)
             with self._gate.admission.place("explain"):
@@ -145,19 +145,12 @@ class _DraftRoutes:
             result = await self._backend.extract(draft, model)
         if result.status == "failed":
             raise post_error(result.reason or "failed", draft.without_paths(result.detail or "", self._root))
-        score = score_vectors(model, result.vectors)
+        (score,) = model.score(from_vectors(model.scorer.streams, [result.vectors]))
         if score is None:
             raise post_error(NOTHING_TO_SCORE, result.detail or "send a video, a caption, or both")
         if draft.author_views is not None:
             score = _compare_with_author(score, draft.author_views)
         return response_body(result, score)
-
-
-def score_vectors(model: LoadedModel, vectors: Mapping[str, Any]) -> Score | None:
-    """Score the vectors of one post; None if the model uses none of them."""
-    if all(vectors.get(stream.name) is None for stream in model.scorer.streams):
-        return None
-    return model.scorer.score([vectors])[0]
 
 
 def timed(content: dict[str, Any], started: float) -> Response:

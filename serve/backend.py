@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from serve.models import LoadedModel
-from serve.schemas import BatchRequest, ModelInfo, ScoreInput
+from serve.requests import ScoreInput
+from serve.schemas import BatchRequest, ModelInfo
 from viral.features.posts import ExtractionResult
 from viral.scoring.scorer import Score
 

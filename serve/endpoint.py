@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from serve.champion import champion_name
-from serve.keys import key_digest
+from serve.keys import key_digest, read_keys
 from serve.settings import EndpointSpec
 from viral.config import ServeSettings, Settings, load
 from viral.errors import ConfigError, ViralError
@@ -84,7 +84,7 @@ def _deployment(
     scaling = AutoscalingConfig(
         min_replicas=at_least,
         initial_replicas=at_least,
-        max_replicas=max(most, 1),
+        max_replicas=most,
         target_ongoing_requests=target,
         downscale_to_zero_delay_s=IDLE_SECONDS,
     )
@@ -140,6 +140,8 @@ def resolve(spec: EndpointSpec) -> EndpointSpec:
     """
     settings = spec.settings.serve
     digest = key_digest(settings.host, settings.keys_file)
+    if settings.keys_file:
+        read_keys(settings.keys_file)
     port = free_port(settings.host, settings.port)
     if settings.port and port != settings.port:
         raise ConfigError(f"port {settings.port} of {settings.host} is taken: choose another with --port")
@@ -204,18 +206,22 @@ def running(spec: EndpointSpec, *, debug: bool = False) -> Iterator[str]:
         url = url_of(settings)
         _await_healthy(url)
         yield url
-        _drain(settings.request_seconds)
     finally:
-        serve.delete(NAME)
+        stop(settings.request_seconds)
         _disconnect()  # otherwise this process would reuse the client in its next Ray session
 
 
-def _drain(seconds: float) -> None:
-    """Answer the requests in flight, and refuse others, while the route still exists."""
+def stop(seconds: float) -> None:
+    """Refuse new requests while the route still exists, answer those in flight, then stop the endpoint.
+
+    Args:
+        seconds: most time for the requests in flight.
+    """
     from ray import serve
 
-    with suppress(Exception):  # a Ray that is gone: the endpoint ends anyway
+    with suppress(Exception):  # an endpoint that did not start, or a Ray that is gone, has no requests in flight
         serve.get_app_handle(NAME).broadcast("drain").results(timeout_s=seconds)
+    serve.delete(NAME)
 
 
 def url_of(settings: ServeSettings) -> str:
@@ -271,8 +277,7 @@ def _await_healthy(url: str) -> None:
     deadline, problem = time.monotonic() + STARTUP_SECONDS, ""
     while time.monotonic() < deadline:
         try:
-            # Only this machine's own endpoint is asked, whose certificate may be of another name.
-            reply = httpx.get(f"{url}/healthz", timeout=5, trust_env=False, verify=False)  # noqa: S501
+            reply = httpx.get(f"{url}/healthz", timeout=5, trust_env=False, verify=False)  # noqa: S501 - our own, by its IP
         except httpx.TransportError as error:
             problem = one_line(error)
         else:

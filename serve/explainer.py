@@ -12,7 +12,8 @@ from typing import Any
 from serve.errors import field_error, post_error
 from serve.media import local_file
 from serve.models import ModelCache
-from serve.schemas import ScoreInput, response_body
+from serve.requests import ScoreInput
+from serve.schemas import response_body
 from serve.settings import EndpointSpec
 from viral.errors import UsageError
 from viral.explain.drafts import rank

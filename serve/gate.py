@@ -40,15 +40,15 @@ class Gate:
 
     @asynccontextmanager
     async def admit(
-        self, request: Request, lane: str, limit: int, kinds: Sequence[str] = ()
+        self, request: Request, lane: str, limit: int = 0, kinds: Sequence[str] = ()
     ) -> AsyncIterator[BodyReader]:
         """Check the key, the queue and the budget of bytes; yields the body, which is not read yet.
 
         Args:
             request: the request.
             lane: where it will wait, if that is known before the body is read.
-            limit: largest body, in bytes.
-            kinds: accepted media types of the body; none for a request without body.
+            limit: most bytes of a file or of JSON; 0 for a request without a body.
+            kinds: accepted media types of the body.
 
         Raises:
             ApiError: the request is refused, or its time is over.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -26,7 +27,8 @@ from serve.gate import Gate
 from serve.jobs import JobStore
 from serve.keys import Keyring
 from serve.models import LoadedModel, ModelCache, model_infos
-from serve.schemas import BatchRequest, DraftVideo, ScoreInput
+from serve.requests import DraftVideo, ScoreInput
+from serve.schemas import BatchRequest
 from serve.settings import EndpointSpec
 from serve.telemetry import Telemetry
 from viral.datasets.streams import from_table
@@ -38,6 +40,7 @@ from viral.scoring.scorer import Score
 from viral.storage.store import Store
 from viral.tables.bucketed import bucket_of
 
+NODES_CACHE_SECONDS = 5.0  # a replica on a node that has just joined takes longer to load
 STATUS_CACHE_SECONDS = 1.0  # /healthz needs no key: the cache bounds the load on Serve's controller
 # Most requests in flight in one ingress replica; the time that they would wait limits them earlier.
 LANE_LIMITS = {"text": 512, "media": 64, "vectors": 64, "explain": 8}
@@ -81,6 +84,7 @@ class Ingress:
         self._cache = VectorCache(limits.cache_bytes)
         self._telemetry = Telemetry()
         self._status_time, self._problem_text = 0.0, cast("str | None", None)
+        self._nodes_time, self._nodes = -math.inf, 1
         admission = Admission(
             limits.max_wait_seconds,
             limits.max_bytes_in_flight,
@@ -109,10 +113,13 @@ class Ingress:
 
     async def _extract(self, draft: ScoreInput, model: LoadedModel) -> ExtractionResult:
         with _as_overloaded():
-            if not draft.videos:
+            if draft.videos:
+                result = await self._extract_video(draft, draft.videos[0], model)
+            else:
                 post = DecodedPost(ExtractionRequest("draft", None, draft.context), Media(Facts()))
-                return cast("ExtractionResult", await self._encoder.remote(post, model.name))
-            return await self._extract_video(draft, draft.videos[0], model)
+                result = cast("ExtractionResult", await self._encoder.remote(post, model.name))
+        self._telemetry.stages(result.stage_seconds)
+        return result
 
     async def _extract_video(self, draft: ScoreInput, video: DraftVideo, model: LoadedModel) -> ExtractionResult:
         requests = model.feature_set.requests
@@ -123,21 +130,24 @@ class Ingress:
             self._telemetry.cached()
             post: Any = DecodedPost(request, Media(known.facts), reused=known)
         else:
-            post = self._media.remote(request, await _content(video))
+            post = self._media.remote(request, await self._content(video))
         result = cast("ExtractionResult", await self._encoder.remote(post, model.name))
         if key and not known:
             by_media = {spec.name for spec in model.feature_set.specs if spec.needs}
             self._cache.put(key, result, by_media)
-        self._telemetry.stages(result.stage_seconds)
         return result
 
     async def _explain(self, draft: ScoreInput, model: str) -> dict[str, Any]:
         with _as_overloaded():
-            return cast("dict[str, Any]", await self._explainer.explain.remote(draft, model, await _contents(draft)))
+            return cast(
+                "dict[str, Any]", await self._explainer.explain.remote(draft, model, await self._contents(draft))
+            )
 
     async def _compare(self, draft: ScoreInput, model: str) -> dict[str, Any]:
         with _as_overloaded():
-            return cast("dict[str, Any]", await self._explainer.compare.remote(draft, model, await _contents(draft)))
+            return cast(
+                "dict[str, Any]", await self._explainer.compare.remote(draft, model, await self._contents(draft))
+            )
 
     async def _score_posts(self, posts: Sequence[str], model: LoadedModel) -> dict[str, Score | None]:
         with _as_overloaded():
@@ -151,13 +161,7 @@ class Ingress:
         for bucket in sorted(set(bucket_of(keys, log2_buckets).tolist())):
             rows = features.read(log2_buckets, bucket, ["post_id", *(stream.name for stream in streams)])
             rows = rows.filter(pc.is_in(rows["post_id"], keys.combine_chunks()))
-            batch = from_table(streams, rows)
-            usable = [row for row in range(rows.num_rows) if batch.present[row].any()]
-            ids = rows["post_id"].take(pa.array(usable, pa.int64())).to_pylist()
-            if usable:
-                import numpy as np
-
-                scores.update(zip(ids, model.scorer.score_batch(batch.take(np.array(usable))), strict=True))
+            scores.update(zip(rows["post_id"].to_pylist(), model.score(from_table(streams, rows)), strict=True))
         return scores
 
     async def _submit_job(self, request: BatchRequest, model: str) -> str:
@@ -169,6 +173,18 @@ class Ingress:
     async def _job(self, job: str) -> dict[str, Any] | None:
         with _as_overloaded():
             return await asyncio.to_thread(JobStore(self._store).status, job)
+
+    async def _contents(self, draft: ScoreInput) -> list[Any]:
+        return [await self._content(video) for video in draft.videos]
+
+    async def _content(self, video: DraftVideo) -> Any:
+        """Put an upload into Ray's object store if the cluster has several machines; elsewhere its path is enough."""
+        if video.sha256 is None:
+            return None
+        if time.monotonic() - self._nodes_time > NODES_CACHE_SECONDS:
+            self._nodes_time = time.monotonic()
+            self._nodes = len(await asyncio.to_thread(ray.nodes))
+        return await asyncio.to_thread(_put, video.uri) if self._nodes > 1 else None
 
     async def _problem(self) -> str | None:
         """Check Serve's states of the replicas; a request to a replica would queue behind those of clients."""
@@ -185,17 +201,6 @@ def _as_overloaded() -> Iterator[None]:
         yield
     except _TRANSIENT as error:
         raise OverloadedError from error
-
-
-async def _contents(draft: ScoreInput) -> list[Any]:
-    return [await _content(video) for video in draft.videos]
-
-
-async def _content(video: DraftVideo) -> Any:
-    """Put an upload into Ray's object store if the cluster has several machines; elsewhere its path is enough."""
-    if video.sha256 is None or len(ray.nodes()) == 1:
-        return None
-    return await asyncio.to_thread(_put, video.uri)
 
 
 def _put(path: str) -> list[Any]:

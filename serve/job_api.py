@@ -35,7 +35,7 @@ def add_job_routes(app: FastAPI, gate: Gate, backend: Backend, root: str) -> Non
     @app.get("/v1/jobs/{job}", response_model=JobResponse, responses=PROBLEMS)
     async def job_status(request: Request, job: _JobId) -> Response:
         """Return the state of a job, and its results once it is done."""
-        async with gate.admit(request, "vectors", BATCH_BYTES):
+        async with gate.admit(request, "vectors"):
             return _answer(await backend.job(job), HTTPStatus.OK)
 
 

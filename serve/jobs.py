@@ -39,11 +39,13 @@ class JobStore:
     store: Store
 
     def create(self, request: BatchRequest, model: str) -> str:
-        """Store a job, unless it exists; returns its id."""
+        """Store a job, unless it exists; returns its id. A job that failed is tried again."""
         content = request.model_dump(mode="json") | {"model": model}
         body = json.dumps(content, sort_keys=True).encode()
         job = hashlib.sha256(body).hexdigest()[:32]
         self.store.write_new(self._key(job, "request.json"), body)
+        if (ended := read_json(self.store, self._key(job, "done.json"))) and ended["problem"]:
+            self.store.delete([self._key(job, "done.json")])
         return job
 
     def request(self, job: str) -> BatchRequest | None:
@@ -124,9 +126,7 @@ def _score(
     pipeline: Pipeline, scorer: Scorer, drafts: Sequence[ScoreRequest], first: int, root: str
 ) -> list[dict[str, Any]]:
     requests = [
-        ExtractionRequest(
-            str(first + i), None if draft.uri is None else draft.uri.removeprefix(f"{root}/"), draft.context()
-        )
+        ExtractionRequest(str(first + i), draft.uri, draft.context())  # the ingress made the URI a key below the root
         for i, draft in enumerate(drafts)
     ]
     videos = [request for request in requests if request.has_files]
@@ -181,6 +181,7 @@ class JobsDeployment:
                 _log.error("scoring job %s stopped: %s", job, one_line(error))
             except Exception as error:  # noqa: BLE001 - a job that cannot work must not end the others
                 _log.exception("scoring job %s failed", job)
-                await asyncio.to_thread(self._jobs.finish, job, type(error).__name__)
+                problem = one_line(getattr(error, "cause", error)).replace(self._spec.root, "the root")
+                await asyncio.to_thread(self._jobs.finish, job, problem)
             finally:
                 self._known.discard(job)

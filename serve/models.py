@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,13 +10,16 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any, Generic, TypeVar
 
+import numpy as np
+
 from serve.champion import ChampionWatcher, champion_name
 from serve.errors import ApiError
 from serve.schemas import ModelInfo
 from serve.settings import EndpointSpec
+from viral.datasets.streams import Batch
 from viral.extractors.feature_set import FeatureSet
 from viral.registry.registry import ModelVersion, Registry
-from viral.scoring.scorer import Scorer, feature_set_of
+from viral.scoring.scorer import Score, Scorer, feature_set_of
 from viral.storage.store import Store
 
 T = TypeVar("T")
@@ -42,6 +44,14 @@ class LoadedModel:
         """`name/version`."""
         return str(self.scorer.saved)
 
+    def score(self, batch: Batch) -> list[Score | None]:
+        """Score N posts; None for a post without any input of the model."""
+        scores: list[Score | None] = [None] * len(batch.present)
+        usable = np.flatnonzero(batch.present.any(axis=1))
+        for row, score in zip(usable, self.scorer.score_batch(batch.take(usable)), strict=True):
+            scores[row] = score
+        return scores
+
 
 class ModelCache(Generic[T]):
     """What a replica holds for each model: the current version of every reference, and the one before it.
@@ -56,7 +66,7 @@ class ModelCache(Generic[T]):
 
     def __init__(self, spec: EndpointSpec, load: Callable[[ModelVersion], T]) -> None:
         self._store, self._load = Store(spec.root), load
-        self._held: OrderedDict[str, T] = OrderedDict()
+        self._held: dict[str, T] = {}
         self._limit = VERSIONS * len(spec.models)
         self.current: dict[str, str] = {}  # name/version by reference
         for reference in spec.models:

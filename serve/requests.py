@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -16,10 +16,42 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
 
 from serve.errors import ApiError, field_error, fields_error
-from serve.schemas import LISTS, CompareRequest, DraftVideo, ScoreFields, ScoreInput, ScoreRequest
+from serve.schemas import LISTS, CompareRequest, ScoreFields, ScoreRequest
 from serve.uploads import BodyReader, local_path, sha256
+from viral.extractors.extractor import Context
 
 JSON_TYPE, FORM_TYPE = "application/json", "multipart/form-data"
+
+
+@dataclass(frozen=True)
+class DraftVideo:
+    """The video of a draft, as a file of a machine.
+
+    Attributes:
+        uri: a path of the ingress's machine, or a key below the root.
+        name: of the uploaded file, or the URI as the client wrote it.
+        sha256: of an uploaded file; None for one below the root.
+    """
+
+    uri: str
+    name: str
+    sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class ScoreInput:
+    """A parsed request: the context of a draft, and its videos: none for a text-only draft, several to compare."""
+
+    context: Context
+    videos: tuple[DraftVideo, ...] = ()
+    author_views: Sequence[int] | None = None
+    model: str | None = None
+
+    def without_paths(self, detail: str, root: str) -> str:
+        """Remove the root and the paths of the server from a message; the client knows its files by its own names."""
+        for video in self.videos:
+            detail = detail.replace(video.uri, video.name)
+        return detail.replace(f"{root}/", "").replace(root, "the root")
 
 
 def media_type(request: Request) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -243,37 +241,6 @@ class Problem(BaseModel):
     detail: str
 
 
-@dataclass(frozen=True)
-class DraftVideo:
-    """The video of a draft, as a file of a machine.
-
-    Attributes:
-        uri: a path of the ingress's machine, or a key below the root.
-        name: of the uploaded file, or the URI as the client wrote it.
-        sha256: of an uploaded file; None for one below the root.
-    """
-
-    uri: str
-    name: str
-    sha256: str | None = None
-
-
-@dataclass(frozen=True)
-class ScoreInput:
-    """A parsed request: the context of a draft, and its videos: none for a text-only draft, several to compare."""
-
-    context: Context
-    videos: tuple[DraftVideo, ...] = ()
-    author_views: Sequence[int] | None = None
-    model: str | None = None
-
-    def without_paths(self, detail: str, root: str) -> str:
-        """Remove the root and the paths of the server from a message; the client knows its files by its own names."""
-        for video in self.videos:
-            detail = detail.replace(video.uri, video.name)
-        return detail.replace(f"{root}/", "").replace(root, "the root")
-
-
 def response_body(result: ExtractionResult, score: Score) -> dict[str, Any]:
     """Return the JSON body of a `ScoreResponse`."""
     return {
@@ -285,7 +252,7 @@ def response_body(result: ExtractionResult, score: Score) -> dict[str, Any]:
     }
 
 
-def request_bodies(json_body: type[BaseModel] = ScoreRequest, max_files: int = 1) -> dict[str, Any]:
+def request_bodies(json_body: type[BaseModel], max_files: int) -> dict[str, Any]:
     """Return the OpenAPI schemas of the two bodies of a request: a form with `file`, and JSON."""
     form = ScoreFields.model_json_schema()
     file: dict[str, Any] = {"type": "string", "format": "binary"}

@@ -8,7 +8,6 @@ import os
 import time
 from collections.abc import AsyncGenerator
 from http import HTTPStatus
-from typing import IO, cast
 
 from fastapi import Request
 from starlette.datastructures import FormData, UploadFile
@@ -27,12 +26,13 @@ class BodyReader:
 
     Args:
         request: the request.
-        limit: largest body, in bytes.
+        limit: most bytes of a file or of JSON; a body may have `FORM_OVERHEAD` more. 0: there is no body.
         rate: bytes per second that must have come on average, once `GRACE_SECONDS` have passed.
     """
 
     def __init__(self, request: Request, limit: int, rate: int) -> None:
-        self._request, self._limit, self._rate = request, limit, rate
+        self._request, self._named_limit, self._rate = request, limit, rate
+        self._limit = limit + FORM_OVERHEAD if limit else 0
 
     @property
     def size(self) -> int:
@@ -93,7 +93,7 @@ class BodyReader:
             raise ApiError(HTTPStatus.BAD_REQUEST, "bad_request", "the form has no boundary") from None
 
     def _too_large(self) -> ApiError:
-        detail = f"the body is larger than {self._limit - FORM_OVERHEAD} bytes"
+        detail = f"the body is larger than {self._named_limit} bytes"
         return ApiError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", detail, {"Connection": "close"})
 
 
@@ -107,6 +107,6 @@ def local_path(file: UploadFile) -> str:
 def sha256(file: UploadFile) -> str:
     """SHA-256 of an uploaded file."""
     file.file.seek(0)
-    digest = hashlib.file_digest(cast("IO[bytes]", file.file), "sha256").hexdigest()  # type: ignore[arg-type]
+    digest = hashlib.file_digest(file.file, "sha256").hexdigest()  # type: ignore[arg-type]  # BinaryIO can all it asks for
     file.file.seek(0)
     return digest

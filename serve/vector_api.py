@@ -82,22 +82,13 @@ async def _score_features(gate: Gate, backend: Backend, request: Request, reader
         batch = _json_batch(wanted, model)
     with gate.admission.place("vectors"):
         rows = len(batch.present)
-        scores = _scores(model, batch) if rows <= INLINE_ROWS else await asyncio.to_thread(_scores, model, batch)
+        scores = model.score(batch) if rows <= INLINE_ROWS else await asyncio.to_thread(model.score, batch)
     headers = {"Server-Timing": f"total;dur={1000 * (time.perf_counter() - started):.1f}"}
     if arrow:
         return Response(_arrow_answer(scores, model), media_type=ARROW_TYPE, headers=headers)
     return JSONResponse(
         {"scores": [score and score.to_dict() for score in scores], "model": model.name}, headers=headers
     )
-
-
-def _scores(model: LoadedModel, batch: Batch) -> list[Score | None]:
-    usable = np.flatnonzero(batch.present.any(axis=1))
-    scores: list[Score | None] = [None] * len(batch.present)
-    if len(usable):
-        for row, score in zip(usable, model.scorer.score_batch(batch.take(usable)), strict=True):
-            scores[row] = score
-    return scores
 
 
 def _json_batch(wanted: FeaturesRequest, model: LoadedModel) -> Batch:

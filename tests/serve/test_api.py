@@ -18,13 +18,16 @@ from serve.errors import OverloadedError
 from serve.gate import Gate
 from serve.keys import Keyring
 from serve.models import LoadedModel
-from serve.schemas import ScoreInput
+from serve.requests import ScoreInput
+from viral.datasets.streams import Stream
+from viral.extractors.feature_set import FeatureSet
 from viral.features.posts import ExtractionResult
-from viral.scoring.scorer import Score
+from viral.scoring.scorer import Score, Scorer
 
 Check = Callable[..., Any]
 Extract = Callable[[ScoreInput, LoadedModel], Awaitable[ExtractionResult]]
-MODEL = cast("LoadedModel", SimpleNamespace(name="m/1", scorer=SimpleNamespace(streams=())))
+SCORER = SimpleNamespace(saved="m/1", streams=(Stream("craft", "editing", 2),), score_batch=lambda _: [])
+MODEL = LoadedModel(cast("Scorer", SCORER), FeatureSet.named("words"))
 LANES = {"text": 4, "media": 4, "fetch": 1, "vectors": 4, "explain": 1}
 
 
@@ -135,6 +138,15 @@ def test_a_body_beyond_the_budget_is_refused_before_it_is_read(check_refusal: Ch
             return await send(app, json={"caption": "a"})
 
     check_refusal(asyncio.run(refused()), 429, "bytes_in_flight")
+
+
+def test_a_request_without_a_body_takes_nothing_of_the_budget(check_refusal: Check) -> None:
+    async def asked() -> httpx.Response:
+        app, gate = application(never)
+        with gate.admission.body(10_000):
+            return await send(app, method="GET", path="/v1/jobs/" + "0" * 32, headers={})
+
+    check_refusal(asyncio.run(asked()), 404, "unknown_job")
 
 
 def test_while_it_drains_nothing_new_is_taken_and_the_rest_is_answered(check_refusal: Check) -> None:

@@ -131,6 +131,7 @@ def assert_nothing_left(temporary: Path, processes: Callable[..., list[int]]) ->
         (("--host", "0.0.0.0"), {KEY_VARIABLE: "secret"}, "error: VIRAL_API_KEY is shorter than 16 characters"),
         (("--host", "192.0.2.1"), {KEY_VARIABLE: "s" * 16}, "error: cannot serve on 192.0.2.1: "),
         (("--host", "no.host.invalid"), {KEY_VARIABLE: "s" * 16}, "error: cannot serve on no.host.invalid: "),
+        (("--keys-file", "/none.json"), {}, "error: cannot read the file of API keys /none.json: No such file"),
         (("--root", "/there/is/nothing"), {}, "error: the root /there/is/nothing does not exist"),
     ],
 )

@@ -61,8 +61,7 @@ class Attempts:
         if error.status not in BUSY and error.reason != UNREACHABLE:
             raise error
         backoff = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(self.failures - 1, 10))
-        # S311: the jitter spreads clients that failed at the same moment, no secret.
-        pause = (error.retry_after or 0.0) + backoff * random.uniform(0.5, 1)  # noqa: S311
+        pause = (error.retry_after or 0.0) + backoff * random.uniform(0.5, 1)  # noqa: S311 - jitter, no secret
         if pause >= self._end - time.monotonic():
             raise error
         return pause
