@@ -117,7 +117,7 @@ class Load:
             async with http.post(self.url, **payload) as reply:
                 await reply.read()
                 status = reply.status
-        except aiohttp.ClientError:
+        except (aiohttp.ClientError, TimeoutError):
             status = 0
         outcome.statuses[status] = outcome.statuses.get(status, 0) + 1
         if status == 200:
