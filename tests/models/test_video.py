@@ -142,8 +142,9 @@ def test_the_heads_on_an_extractors_vector_say_what_the_network_says(model: Vide
     with torch.inference_mode():
         seen = model(torch.from_numpy(pixels), [2])
         output = model.heads({"r2plus1d": torch.from_numpy(vector)[None]}, torch.ones(1, 1, dtype=torch.bool))
-    assert torch.equal(seen.quantiles, output.quantiles)
-    assert torch.equal(seen.logit, output.logit)
+    # The extractor's network is folded, so the two sum the same products in another order.
+    torch.testing.assert_close(seen.quantiles, output.quantiles, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(seen.logit, output.logit, rtol=1e-4, atol=1e-4)
 
 
 def test_heads_begin_as_the_constant_predictor() -> None:

@@ -58,7 +58,7 @@ def test_both_give_the_same_rows_and_figures(store: Store) -> None:
         tables.append(table.read().drop_columns(VOLATILE))
     assert tables[0].equals(tables[1])
     assert tables[0].equals(tables[2])
-    metrics = scrape_metrics()
+    metrics = scrape_metrics(posts=24)
     assert metrics['viral_backfill_posts_total{status="ok",reason=""}'] == 15
     assert metrics['viral_backfill_posts_total{status="failed",reason="missing_object"}'] == 6
     assert metrics['viral_backfill_stage_seconds_total{stage="decode"}'] > 0
@@ -80,14 +80,19 @@ def test_the_second_shape_copies_what_is_known_too(store: Store, monkeypatch: py
     assert copied["acoustics"].to_pylist() == features_table(store, small).read()["acoustics"].to_pylist()
 
 
-def scrape_metrics() -> dict[str, float]:
-    """The metrics of this node as Prometheus reads them, summed over the workers, with the tags of the product."""
+def scrape_metrics(posts: int) -> dict[str, float]:
+    """The metrics of this node as Prometheus reads them, summed over the workers, with the tags of the product.
+
+    Each process sends its own every few seconds: waits for the counter of so many posts, and for the driver's gauge.
+    """
     import ray
 
     (node,) = [node for node in ray.nodes() if node["Alive"]]
     address = f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics"
     until, total = time.monotonic() + 60, {}
-    while time.monotonic() < until and total.get("viral_backfill_posts_total", 0) < 24:
+    while time.monotonic() < until and not (
+        total.get("viral_backfill_posts_total", 0) >= posts and total.get("viral_backfill_posts_waiting") == 0
+    ):
         time.sleep(1)
         with urllib.request.urlopen(address, timeout=10) as response:
             text = response.read().decode()
