@@ -27,6 +27,8 @@ COMMANDS = {
     "mcp": ("cluster.mcp", "Give an assistant the tools of an endpoint (MCP)."),
     "sounds": ("jobs.sounds", "Derive a root of sounds from the posts."),
     "status": ("jobs.status", "Show current and past runs."),
+    "submit": ("cluster.submit", "Run a command as a job on a cluster, and follow it."),
+    "jobs": ("cluster.job_commands", "List, follow and stop the jobs of a cluster."),
     "weights": ("viral.weights.command", "List, download or import pretrained weights."),
 }
 """Module that defines each command as `command`, and its line in `viral --help`."""

@@ -66,7 +66,7 @@ def command(
     if settings.serve.ha_proxy:
         os.environ.update(HA_PROXY)  # Ray reads it as it is imported, here and in its processes
     os.environ.pop(KEY_VARIABLE, None)  # Ray's processes inherit the environment, and the dashboard shows it
-    with session(address, debug=debug):
+    with session(address, Store(spec.root), debug=debug):
         connect(metrics_port=settings.serve.metrics_port)
         with running(spec, debug=debug) as url:
             click.echo(f"serving {', '.join(spec.models)} at {url} (/openapi.json lists the routes); Ctrl-C stops it")

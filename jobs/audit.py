@@ -66,7 +66,7 @@ def run(store: Store, model: str, *, address: str | None = None, debug: bool = F
         LeakError: there is a leak. TableError: no such model, or its label table was replaced since.
     """
     saved = Registry(store).load(model)
-    with session(address, debug=debug):
+    with session(address, store, debug=debug):
         return check(store, saved)
 
 

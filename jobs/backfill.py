@@ -23,7 +23,7 @@ from jobs.runtime.session import session
 from viral.config import Settings, load
 from viral.console.commands import execute
 from viral.console.options import ray_options, root_options
-from viral.console.output import ProgressCallback, print_summary, progress_bar
+from viral.console.output import ProgressCallback, all_failed, print_summary, progress_bar
 from viral.errors import ConfigError, TableError, ViralError, WeightsError
 from viral.extractors.feature_set import FeatureSet
 from viral.features.attempts import Retry, pending
@@ -108,7 +108,7 @@ def run(
         warnings=[f"{name}: {error}" for name, error in missing.items()],
     )
     started = time.monotonic()
-    with session(address, debug=debug):
+    with session(address, store, debug=debug):
         _fill(BackfillSpec(store, feature_set, settings, retry, log2_buckets_for(rows)), summary, progress)
     summary.wall_seconds = time.monotonic() - started
     summary.videos_per_second = (summary.posts - summary.done_before) / summary.wall_seconds
@@ -274,7 +274,10 @@ def command(
 
         return run(store, resolved_set, settings, retry=retry, address=address, progress=progress, debug=debug)
 
-    print_summary(record_run(store, "backfill", work), as_json=as_json)
+    summary = record_run(store, "backfill", work)
+    print_summary(summary, as_json=as_json)
+    if summary.failed and not summary.ok + summary.partial:
+        raise all_failed(summary.failed, "posts", summary.reasons)
 
 
 if __name__ == "__main__":

@@ -69,7 +69,7 @@ def run(
         raise TableError(
             f"labels/{label['name']} was replaced since {saved} was trained: train again, or label as before"
         )
-    with session(address, debug=debug):
+    with session(address, store, debug=debug):
         if not store.exists(Registry.key(saved.name, saved.version, CALIBRATION)):
             calibrate(store, saved)  # a video model: there were no features yet when it was trained
         # Before the metrics: a model with a leak gets none.

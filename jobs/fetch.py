@@ -31,7 +31,7 @@ from jobs.runtime.session import connect, session
 from viral.config import Settings, load
 from viral.console.commands import execute
 from viral.console.options import ray_options, root_options
-from viral.console.output import ProgressCallback, print_summary, progress_bar
+from viral.console.output import ProgressCallback, all_failed, print_summary, progress_bar
 from viral.errors import ConfigError, HostNotAllowedError, TableError
 from viral.fetching.cookies import read_cookies
 from viral.fetching.fetch import FEED, Fetcher, FetchTask
@@ -120,7 +120,7 @@ def run(
     with exclusive(store, "fetch"), staging_folder(store, "fetch") as folder:
         plan, posts_log2_buckets = _plan(store, request, folder)
         stage_urls(plan, _urls(request))  # before Ray starts, because bad URLs fail here
-        with session(address, debug=debug):
+        with session(address, store, debug=debug):
             if request.posts:
                 stage_posts(plan, posts_log2_buckets)
                 stage_photo_sets(plan, posts_log2_buckets)
@@ -276,6 +276,8 @@ def command(
     progress = progress_bar("fetch", unit="video")
     summary = run(Store.open(root), request, load(), address=address, progress=progress, debug=debug)
     print_summary(summary, as_json=as_json)
+    if summary.failed and not summary.done + summary.feeds + summary.skipped:
+        raise all_failed(summary.failed, "URLs", summary.reasons)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from jobs.runtime.buckets import map_buckets, map_items
 from jobs.runtime.session import session
 from viral.console.commands import execute
 from viral.console.options import optional_root_options, ray_options
-from viral.console.output import print_summary
+from viral.console.output import all_failed, print_summary
 from viral.errors import ConfigError, SourceError, StorageError
 from viral.sources import ReadSettings
 from viral.sources.checks import list_warnings, refuse_misfits
@@ -74,7 +74,7 @@ def run(store: Store, source: IngestSource, *, address: str | None = None, debug
     check_first(source, found)
     groups = group_files(found)
     posts, rejects = posts_table(store), rejects_table(store)
-    with session(address, debug=debug), staging_folder(store, "ingest") as folder:
+    with session(address, store, debug=debug), staging_folder(store, "ingest") as folder:
         staging = Staging(store, folder)
         parsed = sum(map_items(partial(_stage, staging, source), groups), ParsedCounts())
         # All files are parsed, nothing is merged yet: a refusal leaves the tables as they were.
@@ -195,8 +195,7 @@ def command(
     summary = record_run(store, "ingest", lambda _: run(store, source, address=address, debug=debug))
     print_summary(summary, as_json=as_json)
     if summary.rejects and not summary.posts:
-        reason = max(summary.reject_reasons, key=lambda name: summary.reject_reasons[name])
-        raise SourceError(f"all {summary.rejects} rows were rejected, most because: {reason}")
+        raise all_failed(summary.rejects, "rows", summary.reject_reasons)
 
 
 def _source(

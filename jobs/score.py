@@ -64,7 +64,7 @@ def run(
         raise TableError(f"the table {feature_set.table} of {store.root} is empty: backfill first (viral backfill)")
     prefix, version = predictions_prefix(str(saved)), uuid.uuid4().hex[:12]
     summary = ScoreSummary(prefix, str(saved))
-    with session(address, debug=debug):
+    with session(address, store, debug=debug):
         log2_buckets = log2_buckets_for(rows)
         predictions = replaced.begin(store, prefix, PREDICTIONS, version)
         work = _ScoreBucket(features, predictions, str(saved), log2_buckets)

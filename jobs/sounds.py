@@ -58,7 +58,7 @@ def run(store: Store, *, address: str | None = None, debug: bool = False) -> Sou
     if not stored_posts:
         raise TableError(f"the posts table of {store.root} is empty: ingest some first (viral ingest)")
     counts: Counter[str] = Counter()
-    with session(address, debug=debug):
+    with session(address, store, debug=debug):
         for bucket_counts in iter_objects(_merge_sounds(store, log2_buckets)):
             counts.update(bucket_counts)
         # A pass of its own: it needs the posts one by one, where the sounds need them aggregated.

@@ -43,7 +43,7 @@ def run(
         TableError, ConfigError: the posts cannot be split as the headline needs, or too few are left to train on.
     """
     prefix = f"studies/{check_name(spec.name)}"
-    with session(address, debug=debug):
+    with session(address, store, debug=debug):
         if spec.source:
             ingest.run(store, spec.source)
         feature_set = spec.feature_set or default_feature_set(store)

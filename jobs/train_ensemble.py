@@ -90,7 +90,7 @@ def run(store: Store, spec: EnsembleSpec, *, address: str | None = None, debug: 
     spec.check()
     streams = streams_of(spec.feature_set)
     data, label = labelled_features(store, spec.feature_set, spec.label, streams, author_fraction=spec.author_fraction)
-    with session(address, debug=debug):
+    with session(address, store, debug=debug):
         statistics = statistics_of(data)
         count = validation_rows(data, spec.label)
         # Streams without any training vector have no mean and no scale: the ensemble is built without them.

@@ -85,7 +85,7 @@ def run(
         check_start(spec.start, spec.feature_set, spec.streams, spec.architecture)
     fraction = spec.author_fraction
     data, label = labelled_features(store, spec.feature_set, spec.label, spec.streams, author_fraction=fraction)
-    with session(address, debug=debug):
+    with session(address, store, debug=debug):
         # Before any work: with too few cores, Ray would wait for more of them forever.
         check_resources(min_workers(spec.workers), WORKER_CPUS)
         statistics = statistics_of(data)

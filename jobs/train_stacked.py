@@ -98,7 +98,7 @@ def run(store: Store, spec: StackedSpec, *, address: str | None = None, debug: b
     fixed = None if spec.weights is None else normalise_weights(spec.members, spec.weights)
     streams = union_streams([model.card for model in models])
     data = training_data(store, models[0], streams)
-    with session(address, debug=debug):
+    with session(address, store, debug=debug):
         statistics = statistics_of(data)
         predictions, viral_posts, score = _predict(data, models, validation_rows(data, models[0].card["label"]["name"]))
         # On the validation split, which no member was trained on.
@@ -243,7 +243,7 @@ def command(
         raise ConfigError("--weight is for saved models: select them with --member")
 
     def work() -> StackedSummary:
-        with session(address, debug=debug):
+        with session(address, store, debug=debug):
             if members:
                 return run(store, StackedSpec(name, members, fixed), debug=debug)
             inputs = set_or_features(store, feature_set, weights, features)

@@ -72,7 +72,7 @@ def run(
     labels, about = replaced.open_current(store, labels_prefix(spec.label), LABELS)
     data = LabelledVideos(posts_table(store), labels)
     log2_buckets = data.log2_buckets()
-    with session(address, debug=debug):
+    with session(address, store, debug=debug):
         counts = _counts(data, spec, config)
         task = _task(store, spec, config, counts, ClipSource(data, log2_buckets, spec.backbone, settings, "validation"))
         # The content of the initial weights, not their name: other weights are another run.

@@ -118,7 +118,7 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
     Ray's workers get the environment of the process that starts Ray: take this fixture before.
     """
-    port = _free_port()
+    port = free_port()
     address = f"http://127.0.0.1:{port}"
     log = tmp_path_factory.mktemp("s3") / "server.log"
     command = [str(Path(sys.executable).with_name("moto_server")), "-H", "127.0.0.1", "-p", str(port)]
@@ -153,7 +153,7 @@ class SharedRay:
         if not ray.is_initialized():
             self._stack.close()
             self._stack.enter_context(session())
-            connect(metrics_port=_free_port())  # a test reads them
+            connect(metrics_port=free_port())  # a test reads them
 
 
 @pytest.fixture(scope="session")
@@ -201,7 +201,7 @@ def any_store(any_root: str) -> Store:
     return Store.open(any_root)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

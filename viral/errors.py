@@ -10,6 +10,7 @@ ViralError
 │   ├── LeakError               a model has seen its test data
 │   └── WeightsError            pretrained weights are missing
 ├── StorageError                reading or writing the root failed (no space, no access, no response)
+├── JobError                    a job of a cluster failed, was stopped, or is unknown
 ├── EndpointError               a request to a scoring endpoint failed; has `status`, `reason` and `detail`
 ├── FetchError                  one URL cannot be fetched; stored as a row of `fetches` with `reason`
 │   ├── BadAddressError         bad_address
@@ -75,6 +76,10 @@ class WeightsError(UsageError):
 
 class StorageError(ViralError):
     """Reading or writing the root failed: no space, no access, or no response."""
+
+
+class JobError(ViralError):
+    """A job that was sent to a cluster failed, was stopped, or is unknown there."""
 
 
 class EndpointError(ViralError):

@@ -86,7 +86,7 @@ def run(store: Store, model: str, spec: DriftSpec, *, address: str | None = None
     rows = newer
     # Without a newer post, the error below comes at once, not after the start of a session.
     if newer.num_rows:
-        with session(address, debug=debug):
+        with session(address, store, debug=debug):
             rows = _predict(store, saved, newer)
     left_out["without features"] = newer.num_rows - rows.num_rows
     if not rows.num_rows:

@@ -65,7 +65,7 @@ def run(
     before = registry.load(model)
     # First of all: a model that cannot be trained again must fail before the long part.
     train = trainer_of(before)
-    with session(address, debug=debug):
+    with session(address, store, debug=debug):
         summary = drift.run(store, str(before), spec)
         table = new_table(store, before.card["label"]["name"])
         label_spec, split = before.card["label"]["spec"], before.card["label"]["split"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -32,6 +33,7 @@ from viral.storage.store import one_line, open_uri
 from viral.tables.schemas import PHOTOS, POSTS
 
 _POST_ID = "{post_id}"
+_JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # set where Ray runs a submitted job: checked against 2.60.0
 _TRIED = 5  # files of a folder of which the first of a known exporter is checked before Ray starts
 _CHECKED_ROWS = 2_000  # of it: enough to see a wrong map, and few to read twice
 
@@ -167,7 +169,25 @@ def check_first(source: IngestSource, found: FoundFiles) -> None:
         # One file that fits is enough; the others are checked together, after parsing.
         if batch is not None and not source.settings.force:
             refuse_misfits(batch.findings, file)
+        if batch is not None:
+            _refuse_left_behind(batch, file)
         return
+
+
+def _refuse_left_behind(batch: ParsedBatch, file: str) -> None:
+    """Refuse a file that was sent with a job, if its posts name videos that were not.
+
+    Raises:
+        SourceError: their videos would be looked for in the job's working directory, which goes with the job.
+    """
+    if _JOB_VARIABLE not in os.environ:
+        return
+    here = f"{Path.cwd()}{os.sep}"
+    if any((uri or "").startswith(here) for uri in batch.posts["video_uri"].to_pylist()):
+        raise SourceError(
+            f"{file.removeprefix(here)} was sent with the job, and the videos that it names were not: copy both to the "
+            "object storage (s3://…) or to a folder that all nodes share, and ingest them from there"
+        )
 
 
 def first_rows(source: IngestSource, found: FoundFiles, count: int) -> tuple[list[ParsedBatch], Findings]:

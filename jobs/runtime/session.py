@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
-import socket
 import subprocess
 import sys
 import tempfile
@@ -17,9 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+from jobs.runtime.cluster import check_cluster, check_nodes
 from jobs.runtime.local_ray import isolated, start_local
 from viral.errors import ConfigError, ViralError
-from viral.storage.store import one_line
+from viral.storage.store import Store
 from viral.storage.temporary import remove_abandoned, temporary_folder
 
 _PREFIX = "viral-ray-"  # start of the name of Ray's temporary folder
@@ -30,7 +29,6 @@ for line in sys.stdin.buffer:
         sys.stderr.buffer.write(line)
         sys.stderr.buffer.flush()
 """
-CONNECT_TIMEOUT = 10.0  # seconds for a TCP connection: slow networks fit, and a wrong address fails soon
 FILTER_EXIT_TIMEOUT = 2.0  # seconds; the filter exits by itself after its last writer, so a longer wait is pointless
 EXECUTOR_EXIT_TIMEOUT = 15.0  # seconds; on a busy machine an executor may still be starting actors
 MAX_SOCKET_BASE = 21
@@ -42,6 +40,7 @@ class _Session:
 
     stack: ExitStack
     target: str | None
+    store: Store | None
     debug: bool
     started: bool = False
 
@@ -50,14 +49,20 @@ _sessions: list[_Session] = []  # those that are open, of which only the outermo
 
 
 @contextmanager
-def session(address: str | None = None, *, debug: bool = False) -> Iterator[None]:
+def session(address: str | None = None, store: Store | None = None, *, debug: bool = False) -> Iterator[None]:
     """Open a session on the cluster at `address` (or `$RAY_ADDRESS`), or on this machine.
 
     On this machine, Ray starts when `connect` is called for the first time: small work runs in this process. It stops
     at the end of the block. A nested call uses the session that is open, so several jobs can share one.
 
+    Args:
+        address: of the cluster.
+        store: the root, which every node of the cluster has to see.
+        debug: show the output of Ray.
+
     Raises:
-        ConfigError: no cluster answers at that address.
+        ConfigError: no cluster answers at that address, or a node has another version. RootError: a node does not see
+            the root.
         ViralError: raised by a task, without Ray's wrapping.
     """
     os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")  # objects that outlive a session must not start another
@@ -67,7 +72,7 @@ def session(address: str | None = None, *, debug: bool = False) -> Iterator[None
             _sessions.clear()  # somebody has ended its Ray
         # Otherwise somebody else's Ray is running: use it, and leave it running at the end.
         if not _sessions and not _is_connected():
-            _sessions.append(_Session(stack, target, debug))
+            _sessions.append(_Session(stack, target, store, debug))
             stack.callback(_sessions.clear)
             if target:
                 connect()  # a wrong address fails before any work
@@ -100,6 +105,8 @@ def connect(*, metrics_port: int = 0) -> None:
     opened.stack.push(_release_frames)
     _connect(opened.target, folder, debug=opened.debug, metrics_port=metrics_port)
     _silence_ray(debug=opened.debug)
+    if opened.target and opened.store:
+        check_nodes(opened.store)
 
 
 def _is_connected() -> bool:
@@ -131,23 +138,12 @@ def _socket_base() -> Path | None:
 def _connect(target: str | None, folder: Path, *, debug: bool, metrics_port: int) -> None:
     import ray
 
-    level = logging.INFO if debug else logging.ERROR
     if target:
-        try:
-            _check_reachable(target)
-            with isolated(folder):
-                ray.init(target, log_to_driver=debug, logging_level=level)
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"no Ray cluster answers at {target}: {one_line(error)}") from error
+        check_cluster(target)
+        with isolated(folder):
+            ray.init(target, log_to_driver=debug, logging_level=logging.INFO if debug else logging.ERROR)
         return
     start_local(folder, debug=debug, metrics_port=metrics_port)
-
-
-def _check_reachable(target: str | None) -> None:
-    """Raise OSError if nothing listens at `host:port` or `ray://host:port`, where Ray would retry for minutes."""
-    match = re.fullmatch(r"(?:ray://)?(.+):(\d+)", target or "")
-    if match:
-        socket.create_connection((match[1].strip("[]"), int(match[2])), timeout=CONNECT_TIMEOUT).close()
 
 
 @contextmanager

@@ -6,10 +6,16 @@ import dataclasses
 import functools
 import json
 import math
-from collections.abc import Callable
+import sys
+import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import click
+
+from viral.errors import ViralError
+
+LINE_SECONDS = 15.0  # between two lines of progress in a log: a watcher sees that it goes on, a day has 6,000 lines
 
 ProgressCallback = Callable[[int, int], None]
 """Called with the number of finished items and of all items."""
@@ -52,12 +58,20 @@ def _format(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
+def all_failed(count: int, what: str, reasons: Mapping[str, int]) -> ViralError:
+    """Return the error of a run that came to nothing, with its most frequent reason: whoever started it must see."""
+    most = max(reasons, key=lambda reason: reasons[reason], default="no reason was stored")
+    return ViralError(f"all {count} {what} failed, most because: {most}")
+
+
 def progress_bar(title: str, *, unit: str = "post") -> ProgressCallback:
-    """Create a progress callback `(done, total)`: a bar with rate and time left on a terminal, silent elsewhere."""
+    """Create a progress callback `(done, total)`: a bar on a terminal; elsewhere a line on stderr now and then."""
     from tqdm import tqdm
 
+    if not sys.stderr.isatty():
+        return _progress_lines(title, unit)
     create_bar = functools.cache(  # on the first update, when the total is known
-        lambda total: tqdm(desc=title, total=total, unit=unit, unit_scale=unit == "B", disable=None)
+        lambda total: tqdm(desc=title, total=total, unit=unit, unit_scale=unit == "B")
     )
 
     def update(done: int, total: int) -> None:
@@ -66,5 +80,21 @@ def progress_bar(title: str, *, unit: str = "post") -> ProgressCallback:
         bar.update(done - bar.n)
         if done >= total:
             bar.close()
+
+    return update
+
+
+def _progress_lines(title: str, unit: str) -> ProgressCallback:
+    from tqdm import tqdm
+
+    started = last_line = time.monotonic()
+
+    def update(done: int, total: int) -> None:
+        nonlocal last_line
+        if done < total and time.monotonic() > last_line + LINE_SECONDS:
+            last_line = time.monotonic()
+            seconds, scaled = last_line - started, unit == "B"
+            line = tqdm.format_meter(done, total, seconds, 0, prefix=title, unit=unit, unit_scale=scaled)
+            click.echo(line, err=True)
 
     return update
