@@ -32,6 +32,7 @@ CHECKED_BY_CI = {
     'python -m pytest -n 2 --dist loadfile -m "not slow"',
     ".ci/run",
 }
+SENT = ("export RAY_API_SERVER_ADDRESS", "viral submit", "viral jobs")  # to a cluster: tests/cluster/test_submit.py
 COLUMNS = {
     "post_id": "id",
     "video_uri": "file",
@@ -168,7 +169,7 @@ def test_each_command_of_a_readme_ends_well(
 ) -> None:
     prepare(reader, readme)
     for command in commands(readme):
-        if command not in CHECKED_BY_CI:
+        if command not in CHECKED_BY_CI and not command.startswith(SENT):
             reader.run(command)
 
 
