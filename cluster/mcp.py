@@ -38,6 +38,7 @@ EXPLAIN = (
     f"Takes several times as long as a score. {ASSOCIATIONS}"
 )
 COMPARE = "Rank 2 to 8 video files for the same post, best first, with the probability that one beats another."
+# The descriptions below are what the assistant reads to fill in the arguments of a tool.
 FileName = Annotated[str, Field(description="path of a video below a folder that the operator allows")]
 Uri = Annotated[str | None, Field(description="in place of a file: a video that the endpoint can read")]
 Caption = Annotated[str | None, Field(description="the planned caption")]
@@ -51,6 +52,7 @@ class AllowedFolders:
     """The folders that files may be read from."""
 
     def __init__(self, folders: Sequence[str]) -> None:
+        # Resolved once: a link that is exchanged later does not widen what the operator allowed.
         self.folders = [Path(folder).resolve() for folder in folders]
 
     @contextmanager
@@ -60,6 +62,7 @@ class AllowedFolders:
         Raises:
             ConfigError: no file there that may be read; the message does not tell whether one exists elsewhere.
         """
+        # An absolute name ignores the folder that it is joined to, and is then judged by `_allows` alone.
         for folder in self.folders:
             path = _resolve_file(folder / name)
             if path is None or not self._allows(path):
@@ -86,6 +89,7 @@ def _resolve_file(path: Path) -> Path | None:
 
 def _open(path: Path) -> BinaryIO:
     try:
+        # No link as the last part, and no waiting for a writer, should the file have been replaced by a link or a pipe.
         return os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from error
@@ -138,6 +142,7 @@ class EndpointTools:
                 posted_at=posted_at,
                 author_followers=author_followers,
             )
+        # The client numbers open files, which have no name that both sides know; the assistant gets its own names back.
         names = {f"draft {number}": name for number, name in enumerate(files, 1)}
         return {
             "ranking": [
@@ -172,6 +177,7 @@ def build_server(url: str, folders: Sequence[str]) -> MCPServer[AsyncClient]:
         async with client:
             yield client
 
+    # WARNING, because stdout carries the protocol and the log should only show what needs attention.
     server = MCPServer(
         "viral", instructions=INSTRUCTIONS, version=viral.__version__, lifespan=lifespan, log_level="WARNING"
     )

@@ -149,11 +149,7 @@ def command(
     bar = progress_bar("study", unit="model")
 
     def work(record: RunRecorder) -> StudySummary:
-        def progress(done: int, total: int) -> None:
-            bar(done, total)
-            record.progress(done, total)
-
-        return run(store, spec, load(), address=address, progress=progress, debug=debug)
+        return run(store, spec, load(), address=address, progress=record.progress_with(bar), debug=debug)
 
     print_summary(record_run(store, "study", work), as_json=as_json)
 

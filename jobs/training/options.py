@@ -72,6 +72,7 @@ def train_options(function: Callable[..., None]) -> Callable[..., None]:
         function(*arguments, config=config, **options)
 
     command: Callable[..., None] = call
+    # click lists options in the reverse order of decoration.
     for option in reversed(_OPTIONS):
         command = option(command)
     return command

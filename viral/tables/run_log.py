@@ -67,6 +67,16 @@ class RunRecorder:
         """Set the progress; the next heartbeat writes it."""
         self.run.done, self.run.total = done, total
 
+    def progress_with(self, show: Callable[[int, int], None]) -> Callable[[int, int], None]:
+        """Return a callback `(done, total)` that calls `show` and sets the progress."""
+
+        def update(done: int, total: int) -> None:
+            """Show and set the progress."""
+            show(done, total)
+            self.progress(done, total)
+
+        return update
+
     def write(self) -> None:
         """Write the state now; ignore a storage failure, which must not stop the run."""
         self.run.updated_at = _now()
