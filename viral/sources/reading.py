@@ -7,6 +7,7 @@ import lzma
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from viral.errors import SourceError
 from viral.sources import csv_file, json_file, parquet_file
@@ -53,20 +54,19 @@ def read(
         ConfigError: the map does not fit.
         SourceError: the file is of no known format or exporter.
     """
+    one_post = partial(read_post_files, [file], open_file, beside=beside)
     try:
         if is_info_file(file) and (source_map is None or source_map.name == YT_DLP):
-            info_map = source_map or shipped_maps()[YT_DLP]
-            yield from read_post_files([file], open_file, info_map, beside=beside, settings=settings)
+            yield from one_post(source_map or shipped_maps()[YT_DLP], settings=settings)
             return
         chosen, sample, merged = _choose(open_file, file, source_map, settings or ReadSettings(), file_format)
         if chosen.one_post_per_file and sample.json and sample.json.is_one_row(chosen.rows):
-            yield from read_post_files([file], open_file, chosen, beside=beside, settings=merged)
+            yield from one_post(chosen, settings=merged)
             return
         # Small raw batches bound the Python objects; they are merged into larger ones once they are columns.
         rows = _rows(open_file, chosen, sample, merged, min(batch_rows, _RAW_ROWS))
-        parsed = (
-            assemble(map_rows(chosen, each, file), chosen, file, base_uri=base_uri, settings=merged) for each in rows
-        )
+        columns = (map_rows(chosen, raw_batch, file) for raw_batch in rows)
+        parsed = (assemble(batch, chosen, file, base_uri=base_uri, settings=merged) for batch in columns)
         yield from merge_batches(parsed, batch_rows)
     except (EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError) as error:
         raise SourceError(f"{file} is no whole compressed file ({error}): get it again") from error

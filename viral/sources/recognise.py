@@ -23,6 +23,7 @@ from viral.tables.schemas import POSTS
 _MIN_FITTING = 0.5  # fraction of the first rows that must bear an exporter's signs: error rows bear none
 _MAX_KEYS = 4  # levels of keys that are looked at in rows of an unknown exporter
 _SHOWN = 20  # names in a message
+# An address or a long number as a title: probably the first row of a file without a header.
 _LIKE_DATA = re.compile(r"^\s*(?:https?://\S+|\d{15,})\s*$")
 
 
@@ -78,6 +79,7 @@ def fits(source_map: SourceMap, sample: Sample) -> bool:
     """Whether most of the first rows bear all signs of a map's exporter."""
     if not source_map.signs:
         return False
+    # A table has the same columns in all rows; in JSON, rows differ, and a fraction must bear the signs.
     if sample.json is None:
         return all(any(sample.titles.find(path) for path in sign.paths) for sign in source_map.signs)
     return _share(source_map, sample.json.rows(source_map.rows or sample.row_paths())) >= _MIN_FITTING
@@ -125,6 +127,7 @@ def _check_titles(source_map: SourceMap, sample: Sample) -> None:
 
 def _guess(sample: Sample) -> SourceMap:
     """Build a map from the names in a file that mean a column of a post."""
+    # None stands for a table, whose names are its titles.
     paths: Sequence[Path | None] = sample.row_paths() or [None]
     for path in paths:
         names = list(sample.titles.names) if path is None else list(dict.fromkeys(_keys(sample.rows(path))))
