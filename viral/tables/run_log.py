@@ -80,6 +80,7 @@ class RunRecorder:
     def write(self) -> None:
         """Write the state now; ignore a storage failure, which must not stop the run."""
         self.run.updated_at = _now()
+        # The next heartbeat writes the same state again.
         with suppress(StorageError):
             self.store.write(self.run.key, json.dumps(asdict(self.run), default=str).encode())
 
@@ -120,6 +121,7 @@ def _heartbeat(recorder: RunRecorder, ended: Event) -> None:
 
 def runs(store: Store, last: int = 20) -> list[Run]:
     """Read the newest runs of a root, from old to new."""
+    # Keys begin with the start time: the newest are the last.
     keys = sorted(info.key for info in store.objects("history") if info.key.endswith(".json"))
     records = (read_json(store, key) for key in keys[-last:])
     return [_mark_killed(Run(**record)) for record in records if record]
