@@ -167,7 +167,7 @@ def extraction_request(post: dict[str, Any]) -> ExtractionRequest:
         post["post_id"],
         post["video_uri"],
         context,
-        # 0 for a post that was never tried; `pending` adds the column for the others.
+        # `pending` adds the column in a backfill; a post that is only explained has none.
         attempt=post.get("attempt", 0),
         has_sound=post.get("has_sound"),
         # By the kind, not by the slides: a photo set without slides must fail as such, not pass for a text-only post.

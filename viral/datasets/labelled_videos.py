@@ -77,5 +77,6 @@ def _moments(column: pa.ChunkedArray) -> RunningMoments:
 
 
 def _digest(rows: pa.Table) -> int:
+    # Sorted by column, so that the order of columns in a file does not matter.
     digests = (hashlib.blake2b(repr(sorted(row.items())).encode(), digest_size=16) for row in rows.to_pylist())
     return sum(int.from_bytes(digest.digest(), "big") for digest in digests) % DIGEST_MODULUS

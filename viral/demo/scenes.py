@@ -78,6 +78,7 @@ def frames(clip: Clip, size: tuple[int, int], fps: int) -> Iterator[Picture]:
     """Yield the frames of a clip in order, each uint8 (height, width, 3) RGB."""
     rng = np.random.default_rng([*clip.seed, 2])
     look = _Look.draw(rng)
+    # The look is drawn per clip, not per scene: it tells nothing about cuts or views.
     hue, dark = rng.random(), bool(rng.random() < 0.5)
     for first, last in zip((0, *clip.cuts), (*clip.cuts, clip.frames), strict=True):
         scene = _scene(rng, look, size, hue, dark=dark)
@@ -88,6 +89,7 @@ def frames(clip: Clip, size: tuple[int, int], fps: int) -> Iterator[Picture]:
 
 
 def _scene(rng: np.random.Generator, look: _Look, size: tuple[int, int], hue: float, *, dark: bool) -> _Scene:
+    # A factor of two between scenes: a cut changes the brightness even where all colours are dull.
     value = look.brightness * (0.45 if dark else 0.9)
     colours = [_colour(hue + rng.uniform(-0.05, 0.05), look.colourfulness, value * factor) for factor in (0.8, 1.1)]
     moving = tuple(_shape(rng, look, size, hue, value) for _ in range(look.shapes))
@@ -119,6 +121,7 @@ def _shape(rng: np.random.Generator, look: _Look, size: tuple[int, int], hue: fl
 
 def _mask(rng: np.random.Generator, side: int) -> Mask:
     down, right = np.mgrid[-1 : 1 : side * 1j, -1 : 1 : side * 1j]
+    # A disc, a diamond, a square, a ring.
     kinds: tuple[Mask, ...] = (
         down**2 + right**2 <= 1,
         np.abs(down) + np.abs(right) <= 1,
