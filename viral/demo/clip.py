@@ -43,7 +43,6 @@ def _encode(clip: Clip, spec: CorpusSpec, path: Path) -> None:
             samples = make_sound(clip.sound, clip.frames / spec.fps, corpus_seed=spec.seed)
             streams.append(_sound_packets(track, samples))
         # Interleaved by time, as players and decoders expect.
-        # All packets of a clip are held at once: a few hundred kB.
         for packet in sorted((packet for stream in streams for packet in stream), key=_decode_time):
             container.mux(packet)
 

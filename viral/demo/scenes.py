@@ -78,7 +78,6 @@ def frames(clip: Clip, size: tuple[int, int], fps: int) -> Iterator[Picture]:
     """Yield the frames of a clip in order, each uint8 (height, width, 3) RGB."""
     rng = np.random.default_rng([*clip.seed, 2])
     look = _Look.draw(rng)
-    # The look is drawn per clip, not per scene: it tells nothing about cuts or views.
     hue, dark = rng.random(), bool(rng.random() < 0.5)
     for first, last in zip((0, *clip.cuts), (*clip.cuts, clip.frames), strict=True):
         scene = _scene(rng, look, size, hue, dark=dark)

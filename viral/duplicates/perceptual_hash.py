@@ -56,7 +56,6 @@ MIRRORED = np.uint64(sum(1 << bit for bit in range(64) if bit % _FREQUENCIES % 2
 def with_hashed_frames(requests: Iterable[Request]) -> tuple[Request, ...]:
     """Add the frames of the hash to the requests of a backfill, if it `hashes_videos`."""
     requests = tuple(requests)
-    # The frames cost little more where others are decoded anyway.
     return (*requests, OPENING, LATE, KEY_FRAMES) if hashes_videos(requests) else requests
 
 

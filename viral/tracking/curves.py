@@ -87,7 +87,7 @@ def log_run(
 
     run = client.create_run(_experiment(client, artifacts), run_name=model).info.run_id
     params = [Param(name, str(value)[:MAX_LENGTH]) for name, value in _params(card).items()]
-    # Time 0 for all: only the epoch counts, and a model that is logged again gets the same curves.
+    # Time 0 for all: only the epoch counts.
     metrics = [
         Metric(curve, value, 0, epoch)
         for epoch, values in enumerate(card.get("losses", ()), start=1)
@@ -112,5 +112,4 @@ def _params(card: Mapping[str, Any]) -> dict[str, Any]:
     parts = ("train", "config", "feature_set")
     flat = {f"{part}.{name}": value for part in parts for name, value in card.get(part, {}).items()}
     flat |= dict(card) | {"label": card.get("label", {}).get("name")}
-    # MLflow's parameters are text; nested parts of a card would fill them with noise.
     return {name: value for name, value in flat.items() if isinstance(value, str | int | float | bool)}

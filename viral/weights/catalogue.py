@@ -21,6 +21,7 @@ class Licence:
     commercial: bool = True
 
 
+# The publisher gives weights without a licence: whoever uses them must ask.
 UNSTATED = Licence("unstated", "", "ask the publisher")
 
 

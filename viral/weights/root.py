@@ -90,6 +90,7 @@ class RootWeights:
 
     def mismatch(self, weights: PretrainedWeights, manifest: Manifest) -> str | None:
         """Describe the first file that is missing or whose size differs from the manifest; None if all sizes match."""
+        # Sizes only: one listing, where hashes would download everything. Readers compare the hashes.
         sizes = {info.key: info.size for info in self.store.objects(_prefix(weights))}
         for file, entry in manifest.files.items():
             key = f"{_prefix(weights)}/{file}"
