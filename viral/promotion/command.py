@@ -124,6 +124,7 @@ def _compare_lines(one: str, other: str, comparison: Comparison) -> Iterator[str
 def _verdict(metric: str, difference: Estimate) -> str:
     """`better` or `worse` where the interval excludes zero."""
     direction = GLOSSARY[metric].better
+    # Of a metric with a target value, coverage for example, more is neither better nor worse.
     if difference.low is None or difference.high is None or direction == "target":
         return ""
     if difference.low <= 0 <= difference.high:

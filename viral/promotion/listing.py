@@ -75,6 +75,7 @@ def describe_model(store: Store, reference: str) -> ModelDetails:
     card, metrics = registry.card(name, version), read_metrics(store, name, version)
     promoted, older = promotions(store, name), [number for number in registry.versions(name) if number < version]
     changes: list[str] = []
+    # Compared with the version before it, not with the champion: the list shows what was changed in between.
     if older:
         older_metrics = read_metrics(store, name, older[-1])
         changes = _changes(registry.card(name, older[-1]), card) + _changes(_values(older_metrics), _values(metrics))

@@ -100,6 +100,7 @@ class Scorer:
         self.notes = tuple(saved.card.get("notes", ()))
         self.predictor = load(saved)
         self.calibration, self.reference = (None, None) if raw else _load_calibration(saved)
+        # In every answer, since its probability and interval are the network's own.
         if not raw and saved.store and self.calibration is None:
             self.notes += (UNCALIBRATED,)
 
@@ -181,6 +182,7 @@ class Scorer:
     ) -> Score:
         assert batch.contributions is not None, "every predictor gives them"
         assert batch.low is not None and batch.high is not None, "every predictor gives an interval"
+        # Several extractors may share a modality: their contributions add up.
         contributions = dict.fromkeys(self._modalities(), 0.0)
         for stream, contribution in zip(self.streams, batch.contributions[row], strict=True):
             contributions[stream.modality] += float(contribution)
