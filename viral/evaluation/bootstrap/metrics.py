@@ -44,6 +44,7 @@ def _classification(y: Bools, p: Floats, called: Bools) -> list[float | None]:
     from sklearn import metrics
 
     both = bool(y.any() and not y.all())
+    # NaN where nothing is called viral, or nothing is: `_number` makes None of it.
     prf = metrics.precision_recall_fscore_support(y, called, average="binary", zero_division=math.nan)[:3]
     return [
         _number(metrics.roc_auc_score(y, p)) if both else None,
@@ -153,6 +154,7 @@ def ranking(
         values: Metrics = {"ndcg_at_k": None, "recall_at_k": _number(recall)}
         if _constant(truth):
             return values | {"pairwise_accuracy": None, "top20_precision": None}
+        # Between 0 and 1, whatever the units of the score.
         gain = stats.rankdata(truth) / len(truth)
         actual_top, predicted_top = (top(column, tie_breaker=tie_breaker) for column in (truth, predicted))
         return values | {

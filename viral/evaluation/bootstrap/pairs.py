@@ -86,4 +86,5 @@ def untied_pairs(order: Order, counts: Floats) -> Floats:
 
 
 def _codes(values: Floats) -> npt.NDArray[np.int16]:
+    # Only the order counts, and small integers are compared faster than floats.
     return np.unique(values, return_inverse=True)[1].astype(np.int16)

@@ -126,6 +126,7 @@ class RankedScore:
         covariance = float((weighted.weights * ranks) @ weighted.expand(weighted.ranks))
         variances = weighted.rank_sum_of_squares * labels.weighted.rank_sum_of_squares
         return metrics | {
+            # Rounding may carry a perfect correlation beyond 1.
             "spearman": min(1.0, max(-1.0, covariance / math.sqrt(variances))),
             "ndcg_at_k": self._dcg(weighted, labels, ranks) / labels.ideal_dcg,
             "top20_precision": self._top_precision(weighted, labels),
