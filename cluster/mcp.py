@@ -113,6 +113,7 @@ class EndpointTools:
             author_followers: Followers = None,
             model: Model = None,
         ) -> dict[str, Any]:
+            """Score or explain a draft."""
             await self._check_ready()
             context = {"caption": caption, "hashtags": hashtags, "posted_at": posted_at}
             with ExitStack() as stack:
@@ -174,6 +175,7 @@ def build_server(url: str, folders: Sequence[str]) -> MCPServer[AsyncClient]:
 
     @asynccontextmanager
     async def lifespan(_: MCPServer[AsyncClient]) -> AsyncIterator[AsyncClient]:
+        """Close the client when the server ends."""
         async with client:
             yield client
 
@@ -198,6 +200,7 @@ def _with_tool_errors(tool: Tool) -> Tool:
 
     @functools.wraps(tool)
     async def call(**fields: Any) -> dict[str, Any]:
+        """Call the tool; turn a ViralError into an error that the SDK shows."""
         try:
             return await tool(**fields)
         except ViralError as error:

@@ -275,6 +275,7 @@ def command(
     bar = progress_bar("backfill")
 
     def work(record: RunRecorder) -> BackfillSummary:
+        """Run the backfill, with its progress on the terminal and in the run log."""
         progress = record.progress_with(bar)
         return run(store, resolved_set, settings, retry=retry, address=address, progress=progress, debug=debug)
 

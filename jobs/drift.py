@@ -69,6 +69,7 @@ def command(
     spec = DriftSpec(since.replace(tzinfo=UTC), every, AlarmLimits(**limits))
 
     def run() -> DriftSummary:
+        """Test the model, and train it again if asked to."""
         if refit_model:
             return refit.run(store, model, spec, resamples=resamples, address=address, debug=debug)
         return drift.run(store, model, spec, address=address, debug=debug)

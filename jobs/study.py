@@ -149,6 +149,7 @@ def command(
     bar = progress_bar("study", unit="model")
 
     def work(record: RunRecorder) -> StudySummary:
+        """Run the study, with its progress on the terminal and in the run log."""
         return run(store, spec, load(), address=address, progress=record.progress_with(bar), debug=debug)
 
     print_summary(record_run(store, "study", work), as_json=as_json)

@@ -246,6 +246,7 @@ def command(
         raise ConfigError("--weight is for saved models: select them with --member")
 
     def work() -> StackedSummary:
+        """Combine the members; train them first if none is named."""
         # Around everything, so that training and combining share one Ray.
         with session(address, debug=debug):
             if members:

@@ -81,6 +81,7 @@ def score_call(
     """Score or explain one draft. Raises ConfigError for a file and a URI at once, or an unknown field."""
 
     def read(body: bytes) -> EndpointScore:
+        """Read the score from the body of an answer."""
         return read_score(read_json(body))
 
     fields = context_fields(context) | without_none(model=model)
@@ -133,6 +134,7 @@ def features_call(
     rows = [{name: None if vector is None else _floats(vector) for name, vector in row.items()} for row in vectors]
 
     def read(body: bytes) -> list[EndpointScore | None]:
+        """Read the scores, in the order of the vectors."""
         return [read_optional_score(score) for score in read_json(body)["scores"]]
 
     return EndpointCall("/v1/score/features", read, **json_body({"vectors": rows} | without_none(model=model)))
@@ -162,6 +164,7 @@ def posts_call(post_ids: Sequence[str], model: str | None) -> EndpointCall[dict[
     """Score posts whose features the root has."""
 
     def read(body: bytes) -> dict[str, EndpointScore | None]:
+        """Read the scores by post."""
         return {post: read_optional_score(score) for post, score in read_json(body)["scores"].items()}
 
     return EndpointCall("/v1/score/posts", read, **json_body({"post_ids": list(post_ids)} | without_none(model=model)))

@@ -123,7 +123,9 @@ def _cheap_cuts(media: Media, opening: FrameBatch, video: FrameBatch) -> npt.NDA
     if packets is None:
         return opening_cuts
     candidates = packet_cuts(packets)
+    # In the opening, frames tell more than packets.
     later = candidates[candidates >= OPENING_SECONDS]
+    # A key frame in the opening may come from both requests.
     times, first = np.unique(np.concatenate([opening.pts_seconds, video.pts_seconds]), return_index=True)
     frames = FrameBatch(np.concatenate([opening.data, video.data])[first], times)
     return np.concatenate([opening_cuts, confirm_cuts(later, frames)])
@@ -139,6 +141,7 @@ def _opening_pace(media: Media, opening: FrameBatch) -> list[float]:
 def _bits(media: Media) -> list[float]:
     """Decimal logarithm of the bits per pixel of predicted frames, and their coefficient of variation."""
     packets = media.packets(Packets())
+    # Key frames hold a whole picture: only the others grow with motion.
     sizes = packets.sizes[~packets.key] if packets else np.zeros(0, np.int64)
     pixels = (media.facts.width or 0) * (media.facts.height or 0)
     if not len(sizes) or not pixels:

@@ -29,6 +29,7 @@ class ImageNetworkSpec(NetworkSpec):
 
     modality: ClassVar[str] = "image"
     foldable: ClassVar[bool] = True
+    # Of the ImageNet training images, by which torchvision's weights expect to be normalised.
     mean: ClassVar[tuple[float, float, float]] = (0.485, 0.456, 0.406)
     std: ClassVar[tuple[float, float, float]] = (0.229, 0.224, 0.225)
 

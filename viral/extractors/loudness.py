@@ -68,6 +68,7 @@ class Loudness(ExtractorSpec):
 
 def _span(samples: _Samples) -> dict[str, float]:
     integrated, momentary = _loudness(samples)
+    # The true peak may lie between two samples, above both.
     peaks = (_true_peak(samples), float(np.abs(samples).max()))
     decibels = [20 * np.log10(max(peak, QUIETEST_PEAK)) for peak in peaks]
     measured = float(integrated > QUIETEST_LUFS)

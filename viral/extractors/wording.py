@@ -167,6 +167,7 @@ def _questions_and_pronouns(text: str) -> tuple[float, ...]:
     asks = any(not SECOND_PERSON.isdisjoint(split_words(question)) for question in questions)
     words = split_words(text)
     first_person = sum(word in FIRST_PERSON for word in words)
+    # Whether it opens with a question.
     return (float(bool(questions) and questions[0] is sentences[0]), float(asks), first_person / max(len(words), 1))
 
 

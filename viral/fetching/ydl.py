@@ -41,10 +41,14 @@ def youtube_dl(send: Callable[[Any], Any], *, extractors: bool = True, **params:
 class _SilentLogger:
     """Logger that discards yt-dlp's messages; yt-dlp raises its errors too."""
 
-    def debug(self, message: str) -> None: ...
+    def debug(self, message: str) -> None:
+        """Discard a message."""
 
-    def info(self, message: str) -> None: ...
+    def info(self, message: str) -> None:
+        """Discard a message."""
 
-    def warning(self, message: str) -> None: ...
+    def warning(self, message: str) -> None:
+        """Discard a message."""
 
-    def error(self, message: str) -> None: ...
+    def error(self, message: str) -> None:
+        """Discard a message."""
