@@ -99,12 +99,9 @@ def run(
     posts = _count_posts(store, feature_set)
     # Before any row, so that later sets find this table even if the run is killed.
     write_feature_card(store, feature_set)
-    sources = tables_sharing_extractors(store, feature_set)
-    summary = BackfillSummary(
-        feature_set.table,
-        reuses={source.table.prefix: ", ".join(source.extractors) for source in sources},
-        warnings=[f"{name}: {error}" for name, error in missing.items()],
-    )
+    reuses = {s.table.prefix: ", ".join(s.extractors) for s in tables_sharing_extractors(store, feature_set)}
+    warnings = [f"{name}: {error}" for name, error in missing.items()]
+    summary = BackfillSummary(feature_set.table, reuses=reuses, warnings=warnings)
     started = time.monotonic()
     with session(address, debug=debug):
         _fill(BackfillSpec(store, feature_set, settings, retry, log2_buckets_for(posts)), summary, progress)

@@ -89,12 +89,16 @@ def run(
     dropped = dict(labelled.dropped)
     if timed.num_rows < posts.num_rows:
         dropped["no posting time"] = posts.num_rows - timed.num_rows
+    return _summarise(table, rows, posts.num_rows, int(copies.sum()), dropped)
+
+
+def _summarise(table: str, rows: pa.Table, posts: int, copies: int, dropped: dict[str, int]) -> LabelSummary:
     return LabelSummary(
         table=labels_prefix(table),
-        posts=posts.num_rows,
+        posts=posts,
         labelled=rows.num_rows,
-        viral=int(labelled.is_viral.sum()),
-        copies=int(copies.sum()),
+        viral=pc.sum(rows["is_viral"], min_count=0).as_py(),
+        copies=copies,
         dropped=dropped,
         splits={part: int((rows["split"].to_numpy() == part).sum()) for part in PARTS},
     )

@@ -141,18 +141,22 @@ def command(
         seeds=seeds,
         resamples=resamples,
         recipe=Recipe(kind, tuple(dict.fromkeys(members)) or tuple(MEMBERS)),
-        feature_set=resolve_feature_set(feature_set, weights, store) if feature_set else None,
+        feature_set=_feature_set(store, feature_set, weights),
         source=source_of(scraped, map_file),
     )
-    if weights and not feature_set:
-        raise ConfigError("--weights is for a feature set: select one with --feature-set")
-    bar = progress_bar("study", unit="model")
 
     def work(record: RunRecorder) -> StudySummary:
         """Run the study, with its progress on the terminal and in the run log."""
-        return run(store, spec, load(), address=address, progress=record.progress_with(bar), debug=debug)
+        progress = record.progress_with(progress_bar("study", unit="model"))
+        return run(store, spec, load(), address=address, progress=progress, debug=debug)
 
     print_summary(record_run(store, "study", work), as_json=as_json)
+
+
+def _feature_set(store: Store, feature_set: str | None, weights: str | None) -> FeatureSet | None:
+    if weights and not feature_set:
+        raise ConfigError("--weights is for a feature set: select one with --feature-set")
+    return resolve_feature_set(feature_set, weights, store) if feature_set else None
 
 
 def source_of(scraped: tuple[str, str] | None, map_file: str | None) -> IngestSource | None:

@@ -236,9 +236,7 @@ def command(
     """
     store = Store.open(root)
     fixed = parse_weights(fixed_weights, "--weight takes MODEL=WEIGHT, as in --weight fusion/3=0.4")
-    # The feature set has a default, so only its source tells whether the user asked for one.
-    source = click.get_current_context().get_parameter_source("feature_set")
-    if members and (label or weights or features or source not in (None, ParameterSource.DEFAULT)):
+    if members and (label or weights or features or _names_feature_set()):
         raise ConfigError(
             "--member determines features and labels: leave out --feature-set, --weights, --features and --label"
         )
@@ -256,6 +254,12 @@ def command(
             return run(store, StackedSpec(name, trained), debug=debug)
 
     print_summary(record_run(store, "train", lambda _: work()), as_json=as_json)
+
+
+def _names_feature_set() -> bool:
+    # The feature set has a default, so only its source tells whether the user asked for one.
+    source = click.get_current_context().get_parameter_source("feature_set")
+    return source not in (None, ParameterSource.DEFAULT)
 
 
 if __name__ == "__main__":

@@ -68,10 +68,7 @@ def assemble(
     # After the identifier and the page, which may hold the time.
     columns["posted_at"], columns["posted_at_from"] = parser.parse_posted_at(columns["post_id"], columns["page_url"])
     columns |= _parse_lists(batch, columns["caption"])
-    # A row without a usable identifier is no post; its fault leaves the counts of values and becomes the reason.
-    label = parser.title("post_id")
-    reasons = {i: f"{label}: {fault}" for i, fault in parser.faults.pop("post_id", {}).items()}
-    reasons |= no_posts
+    reasons = parser.pop_rejected() | no_posts
     # Only the identifier, or being no post at all, costs a row; any other fault costs one value.
     good = np.setdiff1d(np.arange(len(batch.rows)), np.fromiter(reasons, np.int64, len(reasons)), assume_unique=True)
     posts = pa.Table.from_arrays([columns[field.name].take(pa.array(good)) for field in POSTS], schema=POSTS)
@@ -101,6 +98,11 @@ class _Parser:
         """Name of a column for messages, with that in the file if it differs."""
         label = self._batch.labels.get(name, name)
         return name if label == name else f"{name} ({label})"
+
+    def pop_rejected(self) -> dict[int, str]:
+        """Return index → reason for the rows without a usable identifier, which then count among no faults."""
+        label = self.title("post_id")
+        return {i: f"{label}: {fault}" for i, fault in self.faults.pop("post_id", {}).items()}
 
     def parse_columns(self) -> dict[str, pa.Array]:
         """Parse all columns that need no other."""

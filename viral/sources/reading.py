@@ -63,13 +63,25 @@ def read(
         if chosen.one_post_per_file and sample.json and sample.json.is_one_row(chosen.rows):
             yield from one_post(chosen, settings=merged)
             return
-        # Small raw batches bound the Python objects; they are merged into larger ones once they are columns.
-        rows = _rows(open_file, chosen, sample, merged, min(batch_rows, _RAW_ROWS))
-        columns = (map_rows(chosen, raw_batch, file) for raw_batch in rows)
-        parsed = (assemble(batch, chosen, file, base_uri=base_uri, settings=merged) for batch in columns)
-        yield from merge_batches(parsed, batch_rows)
+        yield from _read_many(open_file, chosen, sample, merged, base_uri, batch_rows)
     except (EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError) as error:
         raise SourceError(f"{file} is no whole compressed file ({error}): get it again") from error
+
+
+def _read_many(
+    open_file: OpenFile,
+    source_map: SourceMap,
+    sample: Sample,
+    settings: ReadSettings,
+    base_uri: str | None,
+    batch_rows: int,
+) -> Iterator[ParsedBatch]:
+    """Read a file of many posts."""
+    # Small raw batches bound the Python objects; they are merged into larger ones once they are columns.
+    rows = _rows(open_file, source_map, sample, settings, min(batch_rows, _RAW_ROWS))
+    columns = (map_rows(source_map, raw_batch, sample.file) for raw_batch in rows)
+    parsed = (assemble(batch, source_map, sample.file, base_uri=base_uri, settings=settings) for batch in columns)
+    yield from merge_batches(parsed, batch_rows)
 
 
 def read_post_files(

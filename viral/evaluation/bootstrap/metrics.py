@@ -154,7 +154,6 @@ def ranking(
         values: Metrics = {"ndcg_at_k": None, "recall_at_k": _number(recall)}
         if _constant(truth):
             return values | {"pairwise_accuracy": None, "top20_precision": None}
-        # Between 0 and 1, whatever the units of the score.
         gain = stats.rankdata(truth) / len(truth)
         actual_top, predicted_top = (top(column, tie_breaker=tie_breaker) for column in (truth, predicted))
         return values | {
