@@ -141,6 +141,7 @@ def features_call(
 
 
 def _floats(vector: Any) -> list[float]:
+    # Arrays and tensors have `tolist`; lists have not.
     return vector.tolist() if hasattr(vector, "tolist") else [float(value) for value in vector]
 
 
@@ -219,6 +220,7 @@ def context_fields(context: Mapping[str, Any]) -> dict[str, Any]:
     for name in ("hashtags", "author_views", "sticker_texts"):
         if name in fields:
             fields[name] = list(fields[name])
+    # The endpoint splits this field of a form there.
     if any(set(tag) & set(" ,\t\n") for tag in fields.get("hashtags", ())):
         raise ConfigError("a hashtag has no blanks and no commas")
     return fields
@@ -233,6 +235,7 @@ def form_of(fields: Mapping[str, Any]) -> dict[str, str]:
     """Return the fields as texts of a form: lists separated by blanks, sticker texts by line breaks."""
     form = {name: _text(value) for name, value in fields.items() if name != "sticker_texts"}
     if "sticker_texts" in fields:
+        # Line breaks within a text become blanks, as the form separates the texts by them.
         form["sticker_texts"] = "\n".join(" ".join(text.split()) for text in fields["sticker_texts"])
     try:
         "".join(form.values()).encode()
