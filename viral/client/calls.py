@@ -146,7 +146,7 @@ def _floats(vector: Any) -> list[float]:
 
 
 def table_call(table: pa.Table, model: str | None) -> EndpointCall[pa.Table]:
-    """Score a table of vectors, one column per extractor; Arrow IPC both ways."""
+    """Score a table of vectors, one column per extractor. Request and answer are Arrow IPC streams."""
     import pyarrow as pa
 
     sink = pa.BufferOutputStream()
@@ -162,7 +162,7 @@ def table_call(table: pa.Table, model: str | None) -> EndpointCall[pa.Table]:
 
 
 def posts_call(post_ids: Sequence[str], model: str | None) -> EndpointCall[dict[str, EndpointScore | None]]:
-    """Score posts whose features the root has."""
+    """Score posts by their ids; the root of the endpoint has their features."""
 
     def read(body: bytes) -> dict[str, EndpointScore | None]:
         """Read the scores by post."""
@@ -251,7 +251,7 @@ def _text(value: Any) -> str:
 
 
 def json_body(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of a call with a JSON body. Raises ConfigError for values that JSON has no form of."""
+    """Return the arguments of a call with a JSON body. Raises ConfigError for values that JSON cannot express."""
     try:
         content = json.dumps(values, allow_nan=False).encode()
     except (TypeError, ValueError) as error:

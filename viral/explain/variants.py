@@ -29,7 +29,7 @@ class Draft:
 
 @dataclass(frozen=True)
 class Variant:
-    """A draft cut to `window`, or with the part `hidden`; times count from the start of the window.
+    """A draft cut to `window`, or without the part `hidden`; times count from the start of the window.
 
     Raises:
         ConfigError: the draft has no video to cut.

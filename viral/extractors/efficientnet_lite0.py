@@ -46,7 +46,7 @@ class EfficientNetLite0(ImageNetworkSpec):
     std: ClassVar[tuple[float, float, float]] = (128 / 255, 128 / 255, 128 / 255)
 
     def identity(self, resolve: Resolver) -> dict[str, Any]:
-        """The parameters; the revision stands for the packaged weights, whose hash is verified."""
+        """Return the parameters alone for the packaged weights, whose content never changes within a `revision`."""
         return self.params() if self.weights in self.pretrained else super().identity(resolve)
 
     def files(self, resolve: Resolver) -> tuple[Path, ...]:

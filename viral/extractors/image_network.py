@@ -35,7 +35,7 @@ class ImageNetworkSpec(NetworkSpec):
 
     @property
     def needs(self) -> tuple[Frames]:
-        """Key frames, the centre crop at 224."""
+        """Key frames, cropped at their centre to 224 x 224 pixels."""
         return (Frames(count=self.frames, size=(224, 224), choice="key", fit="crop"),)
 
     def pixels(self, post: PostInput) -> npt.NDArray[np.uint8] | None:

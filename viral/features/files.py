@@ -33,7 +33,7 @@ class PostFiles:
         """Provide the path of a video, or a photo set, until the end of the block.
 
         Raises:
-            PostError: the video, or all slides, cannot be read; or a slide cannot be read for a reason that may pass.
+            PostError: the video or all slides cannot be read, or one slide cannot but perhaps can later.
             StorageError: no file can be read.
         """
         with ExitStack() as stack:

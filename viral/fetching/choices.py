@@ -18,7 +18,7 @@ Format = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Choice:
-    """Format to download, or one of pictures and one of sound to merge."""
+    """What to download: one format, or a format of pictures and one of sound, which are then merged."""
 
     formats: tuple[Format, ...]
 

@@ -45,7 +45,7 @@ class DecodedSound:
 def decode_sound(
     container: InputContainer, rates: Sequence[int], limits: MediaLimits, window: ClipWindow | None = None
 ) -> DecodedSound:
-    """Read the whole sound of a file, and decode it at these rates.
+    """Read the whole sound of a file, and decode it at each of `rates` (samples per second).
 
     Raises:
         TooLongError: the file is longer than the limit.

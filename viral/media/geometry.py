@@ -105,5 +105,5 @@ def _orientation(frame: VideoFrame) -> Orientation:
 
 
 def as_coded(size: tuple[int, int], orientation: Orientation) -> tuple[int, int]:
-    """Return the size (h, w) of a coded frame that is upright at `size`."""
+    """Return the size (h, w) that a frame has before it is turned upright; `size` is its upright one."""
     return size[::-1] if orientation.transposed else size

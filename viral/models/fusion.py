@@ -116,7 +116,7 @@ class Fusion(nn.Module):
         return decode_heads(self.head(fused), gates)
 
     def make_gate(self) -> nn.Module:
-        """Build the module from (N, streams · width) to scores (N, streams), which are equal before training."""
+        """Build the module that maps (N, streams · width) to scores (N, streams), all equal before training."""
         gate = nn.Linear(len(self.config.streams) * self.config.width, len(self.config.streams))
         nn.init.zeros_(gate.weight)
         nn.init.zeros_(gate.bias)

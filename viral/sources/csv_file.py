@@ -78,7 +78,7 @@ def csv_rows(
     layout: CsvLayout,
     size: int,
 ) -> Iterator[TableRows]:
-    """Yield the rows of a CSV file in batches, with the columns of some titles.
+    """Yield the rows of a CSV file in batches, with only the columns that have one of `titles`.
 
     A row with too few or too many values, or that is not UTF-8, becomes a `BrokenRow`.
 

@@ -32,7 +32,7 @@ class WrongShapeError(ValueError):
 
 @dataclass(frozen=True)
 class Path:
-    """A path into a row; `text` is its spelling, which may also be the title of a column."""
+    """A path into a row, as `text` writes it, such as `videos[].id`; the text may also be the title of a column."""
 
     text: str
 

@@ -136,7 +136,7 @@ def _join(steps: Sequence[str | int | None]) -> str:
 
 
 def _envelope(open_file: OpenFile, file: str, paths: Iterable[str], encoding: str | None) -> dict[str, Any]:
-    """Values of the document that its rows share, at the paths alone."""
+    """Return the values at `paths` of the document around the rows, which all rows share, as nested objects."""
     document: dict[str, Any] = {}
     for path in paths:
         with open_utf8(open_file, file, encoding) as stream:

@@ -113,7 +113,7 @@ def read_post_files(
 
 
 def is_info_file(file: str) -> bool:
-    """Whether a file is called like those of yt-dlp that hold one post each."""
+    """Whether a file has the name of an info file of yt-dlp, which holds one post."""
     return plain_name(file).endswith(".info.json")
 
 

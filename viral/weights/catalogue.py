@@ -112,7 +112,7 @@ class HubModel:
         return f"https://huggingface.co/{self.repo}"
 
     def path_in(self, folder: Path) -> Path:
-        """Path of the weights if they are stored in `folder`: the folder."""
+        """Return `folder` itself, because the weights are all of its files."""
         return folder
 
 

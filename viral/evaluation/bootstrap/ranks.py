@@ -63,7 +63,7 @@ class WeightedLabels:
 
     @cached_property
     def top_weights(self) -> Floats:
-        """How often each row is in the top 20 %, from the highest actual score to the lowest, (rows,)."""
+        """How often each row is in the top 20 % of the resample, (rows,); rows by actual score, highest first."""
         weights, head = np.zeros(len(self.weighted.weights)), self.weighted.head(self.top_count)
         weights[: len(head)] = head
         return weights
