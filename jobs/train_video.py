@@ -139,7 +139,6 @@ def _decoders(workers: int) -> Decoders:
     import ray
 
     connect()
-    # Training threads keep their share of each core; what is left decodes, at least in a fraction of a core.
     free = (float(ray.cluster_resources().get("CPU", 1)) - workers * WORKER_CPUS) / workers
     return Decoders(int(free), 1.0) if free >= 1 else Decoders(1, min(_SHARED_CPUS, max(0.0, free)))
 

@@ -28,7 +28,6 @@ def print_first_rows(source: IngestSource, count: int, *, as_json: bool) -> None
         click.echo(to_json({"maps": maps, "posts": texts, "rejects": rejects, "warnings": warnings}))
         return
     click.echo(f"read with {', '.join(maps)}; nothing is stored")
-    # Wide enough for every column, so that the values of all posts are aligned.
     width = max(map(len, POSTS.names))
     for post in texts:
         click.echo("\n" + "\n".join(f"{name:<{width}}  {value}" for name, value in post.items() if value is not None))

@@ -69,7 +69,6 @@ class Calibration:
         if self.method == "sigmoid":
             slope, intercept = self.values
             return _expit(slope * log_odds(raw) + intercept)
-        # Between the knots of the isotonic fit linearly; beyond them its end values.
         corrected: Floats = np.interp(log_odds(raw), self.knots, self.values)
         return corrected
 

@@ -182,7 +182,6 @@ class Scorer:
     ) -> Score:
         assert batch.contributions is not None, "every predictor gives them"
         assert batch.low is not None and batch.high is not None, "every predictor gives an interval"
-        # Several extractors may share a modality: their contributions add up.
         contributions = dict.fromkeys(self._modalities(), 0.0)
         for stream, contribution in zip(self.streams, batch.contributions[row], strict=True):
             contributions[stream.modality] += float(contribution)

@@ -23,7 +23,6 @@ from viral.tables.schemas import POSTS
 _MIN_FITTING = 0.5  # fraction of the first rows that must bear an exporter's signs: error rows bear none
 _MAX_KEYS = 4  # levels of keys that are looked at in rows of an unknown exporter
 _SHOWN = 20  # names in a message
-# An address or a long number as a title: probably the first row of a file without a header.
 _LIKE_DATA = re.compile(r"^\s*(?:https?://\S+|\d{15,})\s*$")
 
 
@@ -127,7 +126,6 @@ def _check_titles(source_map: SourceMap, sample: Sample) -> None:
 
 def _guess(sample: Sample) -> SourceMap:
     """Build a map from the names in a file that mean a column of a post."""
-    # None stands for a table, whose names are its titles.
     paths: Sequence[Path | None] = sample.row_paths() or [None]
     for path in paths:
         names = list(sample.titles.names) if path is None else list(dict.fromkeys(_keys(sample.rows(path))))

@@ -67,7 +67,6 @@ def mark_inexact(raw: pa.Array) -> tuple[pa.Array, pa.Array]:
     text = strip_nulls(raw)
     day = pc.fill_null(pc.match_substring_regex(text, _DAY_ALONE), False)
     simple = pc.or_(pc.match_substring_regex(text, _NUMBER), pc.match_substring_regex(text, r"[0-9]:[0-9]{2}"))
-    # What names no year, no time of day and no number of seconds can only be an age.
     dated = pc.or_(pc.or_(day, simple), pc.match_substring_regex(text, _YEAR_DIGITS.pattern))
     return day, pc.fill_null(pc.invert(dated), False)
 
@@ -126,7 +125,6 @@ def _localise(local: pa.Array, zone: str | None) -> pa.Array:
 def _read(text: str, settings: ReadSettings) -> datetime:
     if match := _NUMERIC_DATE.fullmatch(" ".join(text.split())):
         return _numeric(match, settings.dates)
-    # A number that is no epoch between the limits: dateparser would make a year or a day of it.
     if text.isdigit():
         raise ParseError(_NO_POST)
     if re.fullmatch(r"[\d\s.,:/\-]+", text):

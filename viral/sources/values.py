@@ -86,7 +86,6 @@ def _read_duration(text: str, scale: float) -> float:
     if match := _CLOCK.fullmatch(text.removesuffix("s")):
         hours, minutes, seconds = match.groups()
         value = float(seconds.replace(",", "."))
-        # With a colon it is a clock, whatever the unit: only plain numbers may be milliseconds.
         return int(hours or 0) * 3600 + int(minutes) * 60 + value if minutes else value * scale
     if (match := _UNITS.fullmatch(text)) and any(match.groups()):
         hours, minutes, seconds = match.groups(default="0")
