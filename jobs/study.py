@@ -47,6 +47,7 @@ def run(
         if spec.source:
             ingest.run(store, spec.source)
         feature_set = spec.feature_set or default_feature_set(store)
+        # Posts that have all features are skipped, so a study that is run again reads no video twice.
         backfill.run(store, feature_set, settings)
         runner = StudyRunner(store, prefix, feature_set, spec.recipe, spec.resamples)
         cards, skipped = _evaluate(spec, runner, progress)

@@ -53,6 +53,7 @@ def build_study(spec: StudySpec, store: Store, cards: Scorecards, skipped: dict[
 
     # The headline is there: an error in it stops the study.
     card, headline = cards[spec.headline][0], results[spec.headline]
+    # Missing if it could not be trained; then the page has no comparison with it.
     random = next((result for result in select(spec.by_split) if result.split == "random"), None)
     return Study(
         title=f"Study of {spec.name}",

@@ -53,6 +53,7 @@ signed hashed bag of the distinct hashtags, of about unit length."""
 
 _LINK = re.compile(r"https?://\S+|www\.\S+")
 _SPACE = re.compile(r"[^\S\n]+")
+# With the full-width marks of Chinese and Japanese, their full stop, and the ellipsis.
 _QUESTION = "?\uff1f"
 _SENTENCE_ENDS = f".!\u2026\u3002\uff01{_QUESTION}"
 _SENTENCE = re.compile(rf"[^\n{_SENTENCE_ENDS}]+[{_SENTENCE_ENDS}]*")

@@ -126,6 +126,7 @@ def show_lines(model: ModelDetails) -> Iterator[str]:
     width = max(map(len, rows))
     for name, value in rows.items():
         for index, line in enumerate(value if isinstance(value, list) and value else [value]):
+            # The name stands only before the first line of a list.
             yield f"{'' if index else name.replace('_', ' '):<{width}}  {line or '-'}"
 
 

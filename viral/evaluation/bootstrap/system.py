@@ -72,6 +72,7 @@ class WeightedSystem:
             y_varies: whether the actual scores of a resample differ, (resamples,).
             both_vary: whether both its actual and its predicted scores differ, (resamples,).
         """
+        # An undefined metric divides by zero, and is NaN.
         with np.errstate(divide="ignore", invalid="ignore"):
             sums = self.sums.resample(counts)
             metrics = from_sums.classification(sums) | from_sums.regression(sums, log_scale=self.log_scale)
