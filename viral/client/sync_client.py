@@ -233,7 +233,7 @@ class Client:
             return read_answer(call, response, b"".join(chunks))
 
     def close(self) -> None:
-        """Close the connections, after the requests that a `score_many` has left in flight."""
+        """Wait for the requests that a `score_many` has left in flight, then close the connections."""
         for pool in self._pools:  # a request that outlived the connections would leave a socket open
             pool.shutdown()
         self._http.close()

@@ -36,7 +36,7 @@ class VideoCounts:
 
     @property
     def data_hash(self) -> str:
-        """Hash of all labels and addresses, independent of how they are stored."""
+        """Hash of all labels and video URIs, independent of how they are stored."""
         return hashlib.sha256(str(self.digest).encode()).hexdigest()[:16]
 
     def mean(self, name: str) -> float:

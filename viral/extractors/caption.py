@@ -46,7 +46,7 @@ class Caption(ExtractorSpec):
         return lambda post: _encode(embed, [post])[0]
 
     def build(self, device: str, resolve: Resolver) -> Extractor:
-        """Encode the captions of a batch at once. Raises WeightsError."""
+        """Return the extractor, which encodes the captions of a batch at once. Raises WeightsError."""
         return BatchedExtractor(self, partial(_encode, self._embed(device)))
 
     def _embed(self, device: str) -> EmbedTexts:

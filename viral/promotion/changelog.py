@@ -1,4 +1,4 @@
-"""Changelog of a refit: why a model was trained again, and the result; a JSON file of the new version."""
+"""Changelog of a refit: why a model was trained again, and the result; stored as JSON with the new version."""
 
 from __future__ import annotations
 
