@@ -7,6 +7,7 @@ import click
 import viral
 from viral.console.commands import LazyGroup, execute
 
+# Names, not modules: `viral --help` answers at once because it imports none of them.
 COMMANDS = {
     "demo": ("cluster.demo", "Run every step once on a small synthetic corpus."),
     "ingest": ("jobs.ingest", "Import scraped posts."),

@@ -59,29 +59,24 @@ def run(root: Path, spec: CorpusSpec, settings: Settings, *, keep_serving: bool,
     store, corpus, started = Store.open(root), root / "corpus", time.monotonic()
     light = FeatureSet.named("light")
     click.echo(f"{SYNTHETIC_WARNING}\nHow it was generated: {corpus}/README.txt")
+    # One session for all steps: otherwise each would start and stop a Ray of its own, which takes seconds.
     with session(debug=debug):
-        with step(f"corpus: {spec.posts} clips by {spec.authors} authors into {corpus}"):
-            generate(corpus, spec, progress=progress_bar("corpus"))
-        with step("ingest: scraped rows into the posts table"):
-            ingest.run(store, IngestSource("csv", (str(corpus / "posts.csv"),), name=SYNTHETIC))
-        with step("label: the target is log views, the top quarter is viral; split by author"):
-            label.run(store, LabelSpec("log_views", top_fraction=0.25), SplitSpec("author"))
-        with step("backfill: decode every video once, extract the `light` feature set"):
-            backfilled = backfill.run(store, light, settings, progress=progress_bar("backfill"))
-            click.echo(f"   {backfilled.ok} ok, {backfilled.partial} partial, {backfilled.failed} failed")
+        backfilled = _prepare(store, corpus, spec, light, settings)
         with step(f"train: the fusion model, on {WORKERS} workers"):
             trained = train_network.run(store, TrainSpec("demo", light, "log_views", WORKERS), TrainConfig())
         with step("evaluate: on authors outside the training split, against baselines"):
             scorecard = evaluate.run(store, trained.model, resamples=RESAMPLES)
             for system, metrics in scorecard.figures.items():
                 click.echo(f"   {system:<22} {metrics}")
+        # By an author outside the corpus, with traits that should get many views: the answer can be compared with the
+        # truth.
         clip, facts = new_clip(corpus, spec)
         with (
             step("serve: start the endpoint, score one new clip over HTTP"),
             _endpoint(store, trained.model, settings) as url,
         ):
             response = _post_clip(url, clip, facts)
-            click.echo(json.dumps(response, indent=1))
+            # The URL only if it stays up: the endpoint of a plain demo ends with this block.
             _print_next_steps(root, scorecard.html, trained.model, url if keep_serving else None, clip)
             if keep_serving:
                 wait_for_stop()
@@ -96,6 +91,24 @@ def run(root: Path, spec: CorpusSpec, settings: Settings, *, keep_serving: bool,
         expected=facts["truth"],
         seconds=time.monotonic() - started,
     )
+
+
+def _prepare(
+    store: Store, corpus: Path, spec: CorpusSpec, feature_set: FeatureSet, settings: Settings
+) -> backfill.BackfillSummary:
+    """Generate the corpus, and make posts, labels and features of it."""
+    with step(f"corpus: {spec.posts} clips by {spec.authors} authors into {corpus}"):
+        generate(corpus, spec, progress=progress_bar("corpus"))
+    with step("ingest: scraped rows into the posts table"):
+        # The source name marks the corpus as synthetic in every model card and scorecard that follows.
+        ingest.run(store, IngestSource("csv", (str(corpus / "posts.csv"),), name=SYNTHETIC))
+    with step("label: the target is log views, the top quarter is viral; split by author"):
+        # By author: the corpus plants an effect of each author, which a model could otherwise learn by heart.
+        label.run(store, LabelSpec("log_views", top_fraction=0.25), SplitSpec("author"))
+    with step(f"backfill: decode every video once, extract the `{feature_set.name}` feature set"):
+        backfilled = backfill.run(store, feature_set, settings, progress=progress_bar("backfill"))
+        click.echo(f"   {backfilled.ok} ok, {backfilled.partial} partial, {backfilled.failed} failed")
+    return backfilled
 
 
 @contextmanager
@@ -116,11 +129,14 @@ def _endpoint(store: Store, model: str, settings: Settings) -> AbstractContextMa
 
 
 def _post_clip(url: str, clip: Path, facts: dict[str, Any]) -> dict[str, Any]:
+    """Score a clip over HTTP; print the answer and return it."""
+    # Some clips lack a caption or a follower count on purpose; an absent field is then sent as absent, not as "None".
     fields = {name: str(facts[name]) for name in ("caption", "author_followers", "posted_at") if facts.get(name)}
     with clip.open("rb") as file:
         reply = httpx.post(f"{url}/v1/score", data=fields, files={"file": (clip.name, file, "video/mp4")}, timeout=120)
     reply.raise_for_status()
     body: dict[str, Any] = reply.json()
+    click.echo(json.dumps(body, indent=1))
     return body
 
 
@@ -148,6 +164,7 @@ def _print_next_steps(root: Path, scorecard: str, model: str, url: str | None, c
 @click.option("--debug", is_flag=True, help="Show Ray's output and tracebacks.")
 def command(root: Path, posts: int, seed: int, keep_serving: bool, as_json: bool, debug: bool) -> None:
     """Run every step once on a synthetic corpus: ingest, label, backfill, train, evaluate, serve, score."""
+    # Five posts per author, as in the default corpus, so that a split by author leaves enough of them on each side.
     spec = CorpusSpec(posts=posts, authors=posts // 5, seed=seed)
     summary = run(root.absolute(), spec, load(), keep_serving=keep_serving, debug=debug)
     click.echo(json.dumps(asdict(summary)) if as_json else f"\nDone in {summary.seconds:.0f} s.")

@@ -38,6 +38,7 @@ EXPLAIN = (
     f"Takes several times as long as a score. {ASSOCIATIONS}"
 )
 COMPARE = "Rank 2 to 8 video files for the same post, best first, with the probability that one beats another."
+# The descriptions below are what the assistant reads to fill in the arguments of a tool.
 FileName = Annotated[str, Field(description="path of a video below a folder that the operator allows")]
 Uri = Annotated[str | None, Field(description="in place of a file: a video that the endpoint can read")]
 Caption = Annotated[str | None, Field(description="the planned caption")]
@@ -51,6 +52,7 @@ class AllowedFolders:
     """The folders that files may be read from."""
 
     def __init__(self, folders: Sequence[str]) -> None:
+        # Resolved once: a link that is exchanged later does not widen what the operator allowed.
         self.folders = [Path(folder).resolve() for folder in folders]
 
     @contextmanager
@@ -60,6 +62,7 @@ class AllowedFolders:
         Raises:
             ConfigError: no file there that may be read; the message does not tell whether one exists elsewhere.
         """
+        # An absolute name ignores the folder that it is joined to, and is then judged by `_allows` alone.
         for folder in self.folders:
             path = _resolve_file(folder / name)
             if path is None or not self._allows(path):
@@ -86,6 +89,7 @@ def _resolve_file(path: Path) -> Path | None:
 
 def _open(path: Path) -> BinaryIO:
     try:
+        # No link as the last part, and no waiting for a writer, should the file have been replaced by a link or a pipe.
         return os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from error
@@ -109,6 +113,7 @@ class EndpointTools:
             author_followers: Followers = None,
             model: Model = None,
         ) -> dict[str, Any]:
+            """Score or explain a draft."""
             await self._check_ready()
             context = {"caption": caption, "hashtags": hashtags, "posted_at": posted_at}
             with ExitStack() as stack:
@@ -138,6 +143,7 @@ class EndpointTools:
                 posted_at=posted_at,
                 author_followers=author_followers,
             )
+        # The client numbers open files, which have no name that both sides know; the assistant gets its own names back.
         names = {f"draft {number}": name for number, name in enumerate(files, 1)}
         return {
             "ranking": [
@@ -169,9 +175,11 @@ def build_server(url: str, folders: Sequence[str]) -> MCPServer[AsyncClient]:
 
     @asynccontextmanager
     async def lifespan(_: MCPServer[AsyncClient]) -> AsyncIterator[AsyncClient]:
+        """Close the client when the server ends."""
         async with client:
             yield client
 
+    # WARNING, because stdout carries the protocol and the log should only show what needs attention.
     server = MCPServer(
         "viral", instructions=INSTRUCTIONS, version=viral.__version__, lifespan=lifespan, log_level="WARNING"
     )
@@ -192,6 +200,7 @@ def _with_tool_errors(tool: Tool) -> Tool:
 
     @functools.wraps(tool)
     async def call(**fields: Any) -> dict[str, Any]:
+        """Call the tool; turn a ViralError into an error that the SDK shows."""
         try:
             return await tool(**fields)
         except ViralError as error:

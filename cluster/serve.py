@@ -75,10 +75,10 @@ def command(
 
 def wait_for_stop() -> None:
     """Block until SIGINT or SIGTERM."""
-    told = threading.Event()
+    stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: told.set())
-    told.wait()
+        signal.signal(number, lambda *_: stopped.set())
+    stopped.wait()
 
 
 @command.command("config")

@@ -84,6 +84,7 @@ def gather_evidence(store: Store, saved: ModelVersion) -> tuple[Evidence, AuditS
         TableError: a table is missing, or the label table was replaced since the training.
     """
     label, feature_set = saved.card["label"], feature_set_of(saved)
+    # A stacked model has several parts with fitted means and scales; each is checked against its own inputs.
     lineages = [_Lineage.trace(store, state, label) for state in fitted_states(saved)]
     sets = [_offered_streams(feature_set, lineage.state) for lineage in lineages]
     streams = from_dict(saved.card["config"]["streams"])
@@ -94,6 +95,7 @@ def gather_evidence(store: Store, saved: ModelVersion) -> tuple[Evidence, AuditS
     tables = read(data, posts_table(store), streams, sets, _popularity_input(feature_set, streams))
     notes = [*(note for lineage in lineages for note in lineage.notes), *_unchecked(tables, data, saved)]
     reference = Reference.load(store, saved.prefix)
+    # Then a reference post may be missing from the rows because it was not drawn, which is no leak.
     is_sample = data.labels.stored_rows() > AUDITED_POSTS
     evidence = Evidence(
         streams=streams,
@@ -112,6 +114,7 @@ def gather_evidence(store: Store, saved: ModelVersion) -> tuple[Evidence, AuditS
         neighbours=_neighbour_pairs(reference, streams, tables, is_sample=is_sample) if reference else None,
     )
     summary = AuditSummary(str(saved), tables.rows.num_rows, tables.sample.rows.num_rows)
+    # Members of a stack repeat the same notes.
     summary.unchecked += dict.fromkeys(notes)
     return evidence, summary
 
@@ -209,7 +212,9 @@ def _neighbour_pairs(
     for row, post in enumerate(sample.rows.select(["post_id", "author_id", "posted_at", "split"]).to_pylist()):
         if post["split"] != "test" or post["posted_at"] is None or len(pairs) >= MAX_PAIRS:
             continue
+        # One post at a time: author and time, which exclude neighbours, differ from post to post.
         batch = sample.batch.take(np.array([row]))
+        # Asked as an explanation asks: only posts by others, posted before. A later neighbour is therefore a leak.
         found = nearest(reference, streams, batch, author_id=post["author_id"], before=post["posted_at"])
         for neighbour in found.posts:
             # Outside the sample, the time of posting is unknown: the pair is no evidence for or against a leak.

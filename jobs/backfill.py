@@ -24,7 +24,7 @@ from viral.config import Settings, load
 from viral.console.commands import execute
 from viral.console.options import ray_options, root_options
 from viral.console.output import ProgressCallback, all_failed, print_summary, progress_bar
-from viral.errors import ConfigError, TableError, ViralError, WeightsError
+from viral.errors import ConfigError, ViralError, WeightsError
 from viral.extractors.feature_set import FeatureSet
 from viral.features.attempts import Retry, pending
 from viral.features.feature_table import features_table
@@ -33,6 +33,7 @@ from viral.features.reuse import tables_sharing_extractors, write_feature_card
 from viral.storage.store import Store
 from viral.tables.bucketed import BucketedTable, log2_buckets_for
 from viral.tables.places import posts_table
+from viral.tables.posts import no_posts_error
 from viral.tables.run_log import RunRecorder, record_run
 
 # Posts per chunk, which one actor call processes and writes as one file. Chunks are small enough that a killed worker
@@ -93,26 +94,29 @@ def run(
         WeightsError: the weights of an extractor are missing.
     """
     feature_set = with_root_weights(feature_set, store)
-    # Before Ray starts: what is missing is said in a second.
+    # Before Ray starts, which takes seconds: what is missing shows at once.
     missing = _missing_weights(feature_set)
-    rows = posts_table(store).stored_rows()
-    if not rows:
-        raise TableError(f"the posts table of {store.root} is empty: ingest some first (viral ingest)")
-    sound_history(store, feature_set, rows)  # fail before any work if it is missing
+    posts = _count_posts(store, feature_set)
     # Before any row, so that later sets find this table even if the run is killed.
     write_feature_card(store, feature_set)
-    sources = tables_sharing_extractors(store, feature_set)
-    summary = BackfillSummary(
-        feature_set.table,
-        reuses={source.table.prefix: ", ".join(source.extractors) for source in sources},
-        warnings=[f"{name}: {error}" for name, error in missing.items()],
-    )
+    reuses = {s.table.prefix: ", ".join(s.extractors) for s in tables_sharing_extractors(store, feature_set)}
+    warnings = [f"{name}: {error}" for name, error in missing.items()]
+    summary = BackfillSummary(feature_set.table, reuses=reuses, warnings=warnings)
     started = time.monotonic()
     with session(address, store, debug=debug):
-        _fill(BackfillSpec(store, feature_set, settings, retry, log2_buckets_for(rows)), summary, progress)
+        _fill(BackfillSpec(store, feature_set, settings, retry, log2_buckets_for(posts)), summary, progress)
     summary.wall_seconds = time.monotonic() - started
     summary.videos_per_second = (summary.posts - summary.done_before) / summary.wall_seconds
     return summary
+
+
+def _count_posts(store: Store, feature_set: FeatureSet) -> int:
+    """Count the posts. Raises TableError if there are none, or if their sounds are needed and not counted yet."""
+    posts = posts_table(store).stored_rows()
+    if not posts:
+        raise no_posts_error(store)
+    sound_history(store, feature_set, posts)
+    return posts
 
 
 @dataclass(frozen=True)
@@ -265,13 +269,11 @@ def command(
     resolved_set = resolve_feature_set(feature_set, weights, store)
     if shape:
         settings = settings.model_copy(update={"backfill": settings.backfill.model_copy(update={"shape": shape})})
-    show_progress = progress_bar("backfill")
+    bar = progress_bar("backfill")
 
     def work(record: RunRecorder) -> BackfillSummary:
-        def progress(done: int, total: int) -> None:
-            show_progress(done, total)
-            record.progress(done, total)
-
+        """Run the backfill, with its progress on the terminal and in the run log."""
+        progress = record.progress_with(bar)
         return run(store, resolved_set, settings, retry=retry, address=address, progress=progress, debug=debug)
 
     summary = record_run(store, "backfill", work)

@@ -63,10 +63,13 @@ def command(
 ) -> None:
     """Test a model on newer posts that it was not trained on, window by window, with alarms where it has degraded."""
     store = Store.open(root)
+    # Only the limits that the user gave: the others keep the defaults of `AlarmLimits`.
     limits = {name.removeprefix("alarm_"): value for name, value in alarms.items() if value is not None}
+    # click parses a time without a zone; the option says that it is UTC.
     spec = DriftSpec(since.replace(tzinfo=UTC), every, AlarmLimits(**limits))
 
     def run() -> DriftSummary:
+        """Test the model, and train it again if asked to."""
         if refit_model:
             return refit.run(store, model, spec, resamples=resamples, address=address, debug=debug)
         return drift.run(store, model, spec, address=address, debug=debug)

@@ -18,6 +18,7 @@ from viral.duplicates.clusters import count_unhashed, video_clusters
 from viral.errors import TableError
 from viral.storage.store import Store
 from viral.tables.places import posts_table
+from viral.tables.posts import no_posts_error
 
 _COLUMNS = ["post_id", "posted_at"]
 
@@ -54,7 +55,8 @@ def run(store: Store) -> tuple[DuplicatesSummary, list[Cluster]]:
         [posts_table(store).schema.empty_table().select(_COLUMNS), *posts_table(store).scan(_COLUMNS)]
     )
     if not posts.num_rows:
-        raise TableError(f"the posts table of {store.root} is empty: ingest some first (viral ingest)")
+        raise no_posts_error(store)
+    # The earliest post of a cluster counts as the original, the others as its copies; ids decide between equal times.
     posts = posts.sort_by([("posted_at", "ascending"), ("post_id", "ascending")])
     videos = video_columns(store, posts["post_id"])
     known = pc.is_valid(videos["sha256"])
@@ -76,6 +78,7 @@ def _clusters(post_ids: pa.ChunkedArray, videos: pa.Table) -> list[Cluster]:
     similarity = np.ones(len(post_ids))
     # The similarity of a cluster is that of its weakest pair.
     np.minimum.at(similarity, found.codes[found.pairs.first], found.pairs.similarity)
+    # Posts of one cluster side by side; a stable sort keeps them in the order of time.
     order = np.argsort(found.codes, kind="stable")
     groups = np.split(order, np.flatnonzero(np.diff(found.codes[order])) + 1)
     clusters = [

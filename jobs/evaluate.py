@@ -16,7 +16,7 @@ from jobs.evaluating.rows import baseline_inputs, contributions, gather, post_id
 from jobs.evaluating.sections import with_frames, with_sections
 from jobs.runtime.session import session
 from jobs.training.calibrate import calibrate
-from jobs.training.labelled import author_fraction_of, labelled_features
+from jobs.training.labelled import training_data
 from viral.console.commands import execute
 from viral.console.options import ray_options, root_options
 from viral.console.output import print_summary
@@ -62,20 +62,18 @@ def run(
     saved = Registry(store).load(model)
     # Raw: the calibration may not exist yet.
     scorer = Scorer(saved, raw=True)
-    label = saved.card["label"]
-    data, about = labelled_features(store, scorer.feature_set, label["name"], scorer.streams)
-    data = replace(data, extra_columns=baseline_columns(scorer.feature_set), author_fraction=author_fraction_of(saved))
-    if about != label:
-        raise TableError(
-            f"labels/{label['name']} was replaced since {saved} was trained: train again, or label as before"
-        )
+    data = training_data(store, saved, scorer.streams)
+    # Baselines may need vectors that the model does not use.
+    data = replace(data, extra_columns=baseline_columns(scorer.feature_set))
     with session(address, store, debug=debug):
         if not store.exists(Registry.key(saved.name, saved.version, CALIBRATION)):
             calibrate(store, saved)  # a video model: there were no features yet when it was trained
         # Before the metrics: a model with a leak gets none.
         audited = audit.check(store, saved)
         rows = gather(store, data, str(saved))
+    # With the calibration, which may be new: what is evaluated is what is scored later.
     report = with_frames(_evaluate(saved, Scorer(saved), rows, resamples), store, rows)
+    # Stored row by row, so that two versions can be compared later on the same posts.
     test_predictions.save(store, saved.name, saved.version, rows)
     key = Registry.key(saved.name, saved.version, "scorecard")
     store.write(f"{key}.json", report.to_json().encode())
@@ -99,6 +97,7 @@ def _evaluate(saved: ModelVersion, scorer: Scorer, rows: pa.Table, resamples: in
     test_rows = rows.filter(pa.array(test))
     ids = post_ids(test_rows)
     labels = Labels(ids, author_codes(test_rows), inputs.y[test], inputs.is_viral[test])
+    # The gathered rows already hold the predictions: the test posts are scored once, on the cluster.
     predictions = PredictionBatch(*(test_rows[name].to_numpy() for name in ("probability", "score", "low", "high")))
     captions = {post: text for post, text in zip(ids, test_rows["caption"].to_pylist(), strict=True) if text}
     report = evaluate(
@@ -108,6 +107,7 @@ def _evaluate(saved: ModelVersion, scorer: Scorer, rows: pa.Table, resamples: in
         about=build_about(saved, scorer, rows),
         split=build_split(saved, rows),
         details=Details(contributions(test_rows), captions),
+        # From training targets, as the label's own threshold: a test quantile would use what is to be predicted.
         quartile=float(np.quantile(inputs.y[train], 0.75)),
         resamples=resamples,
         log_scale=definition(saved.card["label"]["spec"]["definition"]).log_scale,

@@ -62,6 +62,7 @@ def _explain(
     changes = [parse_change(spec, post.draft.context) for spec in specs] if specs else None
     with Pipeline(scorer.feature_set, store, load()) as pipeline:
         explanation = explain(Rescorer(pipeline, scorer), post.draft, changes)
+    # First in the answer: what the platform says of the post comes before what the model says.
     if post.facts is not None:
         explanation = replace(explanation, sections={"platform": post.facts, **explanation.sections})
     features, score = explanation.features, explanation.score
@@ -79,6 +80,7 @@ def rank_files(store: Store, model: str, files: tuple[str, ...], context: Contex
     Raises:
         UsageError: some files cannot be scored; the others are printed first.
     """
+    # One model and one pipeline for all files: loading them takes longer than scoring a file.
     scorer, scores, failures = Scorer.load(store, model), dict[str, Score](), list[str]()
     with Pipeline(scorer.feature_set, store, load()) as pipeline:
         rescorer = Rescorer(pipeline, scorer)
@@ -131,6 +133,7 @@ def command(
             raise ConfigError("--post takes its video, caption and the rest from the table: leave out FILE and options")
         explain_post(store, model, post_id, specs, as_json=as_json)
         return
+    # Scores are kept by file name: a repeated one would silently be one draft.
     if len(set(files)) < len(files):
         raise ConfigError("a FILE is named twice")
     if len(files) > 1 and specs:

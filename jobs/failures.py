@@ -43,6 +43,7 @@ def iter_failures(store: Store, feature_set: FeatureSet, *, partial: bool = Fals
     """Yield the newest attempt at each failed post; with `partial`, also at each partial post."""
     statuses = pa.array(["failed", "partial"] if partial else ["failed"])
     for attempts in _attempts(store, feature_set):
+        # Quarantine counts all attempts of a post; the listing shows only the newest.
         newest, quarantine = latest_per_key(attempts, "post_id", "attempt"), set(quarantined(attempts).to_pylist())
         for row in newest.filter(pc.is_in(newest["status"], statuses)).to_pylist():
             yield {**row, "quarantined": row["post_id"] in quarantine}
@@ -108,6 +109,7 @@ def command(
             click.echo(json.dumps({**row, "finished_at": row["finished_at"].isoformat()}))
         return
     print_summary(summarise(store, resolved_set), as_json=False)
+    # `range` first: with it exhausted, no further row is read.
     for _, row in zip(range(limit), rows, strict=False):
         mark = " [quarantined]" if row["quarantined"] else ""
         click.echo(f"{row['post_id']}  attempt {row['attempt']}  {row['reason']}{mark}  {row['detail'] or ''}")

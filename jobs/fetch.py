@@ -32,7 +32,7 @@ from viral.config import Settings, load
 from viral.console.commands import execute
 from viral.console.options import ray_options, root_options
 from viral.console.output import ProgressCallback, all_failed, print_summary, progress_bar
-from viral.errors import ConfigError, HostNotAllowedError, TableError
+from viral.errors import ConfigError, HostNotAllowedError
 from viral.fetching.cookies import read_cookies
 from viral.fetching.fetch import FEED, Fetcher, FetchTask
 from viral.fetching.hosts import AllowedHosts
@@ -41,6 +41,7 @@ from viral.storage.lock import exclusive
 from viral.storage.store import Store
 from viral.tables.bucketed import log2_buckets_for
 from viral.tables.places import fetches_table, posts_table
+from viral.tables.posts import no_posts_error
 from viral.tables.staging import staging_folder
 
 MAX_ROUNDS = 3  # the requested URLs, then the entries of feeds, then the entries of feeds in feeds
@@ -142,7 +143,7 @@ def _plan(store: Store, request: FetchRequest, staging: str) -> tuple[FetchPlan,
     """Build the plan, with enough buckets for the URLs and the ledger; also return the log2 buckets of the posts."""
     posts = posts_table(store).stored_rows() if request.posts else 0
     if request.posts and not posts:
-        raise TableError(f"the posts table of {store.root} is empty: ingest some first (viral ingest)")
+        raise no_posts_error(store)
     rows = fetches_table(store).stored_rows() + sum(1 for _ in _urls(request)) + posts
     return FetchPlan(store, staging, AllowedHosts(request.allowed), log2_buckets_for(rows)), log2_buckets_for(posts)
 

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from jobs.ingesting.dry_run import list_maps, print_first_rows
-from jobs.ingesting.files import FileGroup, find_files, group_files
+from jobs.ingesting.files import FileGroup, FoundFiles, find_files, group_files
 from jobs.ingesting.source import IngestSource, check_first, kinds, own_map, parse_group
 from jobs.ingesting.staging import MergedCounts, ParsedCounts, Staging, merge, split, split_groups, stage
 from jobs.runtime.buckets import map_buckets, map_items
@@ -82,31 +82,10 @@ def run(store: Store, source: IngestSource, *, address: str | None = None, debug
             _refuse(source, parsed)
         # By the larger of the new rows and the table: a bucket of both must fit in memory.
         log2_buckets = max(log2_buckets_for(parsed.posts), posts.log2_buckets())
-        if log2_buckets:
-            list(map_items(partial(split, staging, log2_buckets), split_groups(staging)))
-        merged = sum(map_buckets(partial(merge, staging, log2_buckets), log2_buckets), MergedCounts())
-        # Every parsed row must have arrived: counts on both sides of the staging folder.
-        if (merged.staged, merged.rejects) != (parsed.posts, parsed.reject_reasons.total()):
-            raise StorageError(
-                f"{merged.staged + merged.rejects} of {parsed.rows} rows were found in {store.uri(folder)}: "
-                "something else deletes there; run the command again"
-            )
+        merged = _merge_staged(staging, parsed, log2_buckets)
     for table in (posts, rejects):
         table.drop_superseded(log2_buckets)  # data files that the merge replaced
-    return IngestSummary(
-        files=len(found.files),
-        maps=dict(parsed.maps),
-        ignored=dict(found.ignored),
-        rows=parsed.rows,
-        posts=merged.posts,
-        duplicates=merged.staged - merged.posts,
-        rejects=merged.rejects,
-        reject_reasons=dict(parsed.reject_reasons),
-        unreadable=dict(parsed.findings.unreadable),
-        changed=merged.changed,
-        table_rows=posts.stored_rows(),
-        warnings=_warnings(parsed, merged),
-    )
+    return _summarise(found, parsed, merged, posts.stored_rows())
 
 
 def _stage(staging: Staging, source: IngestSource, group: FileGroup) -> ParsedCounts:
@@ -122,6 +101,42 @@ def _refuse(source: IngestSource, parsed: ParsedCounts) -> None:
             f"{parsed.bare} of {parsed.posts} posts hold nothing but an id: {source.kind or 'this'} is not the source "
             f"of {files}, or its columns have other names (--map); add --force to store them all the same"
         )
+
+
+def _merge_staged(staging: Staging, parsed: ParsedCounts, log2_buckets: int) -> MergedCounts:
+    """Split the staged rows into buckets if there are several, and merge each into the tables.
+
+    Raises:
+        StorageError: rows were lost on the way.
+    """
+    if log2_buckets:
+        list(map_items(partial(split, staging, log2_buckets), split_groups(staging)))
+    merged = sum(map_buckets(partial(merge, staging, log2_buckets), log2_buckets), MergedCounts())
+    # Every parsed row must have arrived: counts on both sides of the staging folder.
+    if (merged.staged, merged.rejects) != (parsed.posts, parsed.reject_reasons.total()):
+        folder = staging.store.uri(staging.folder)
+        raise StorageError(
+            f"{merged.staged + merged.rejects} of {parsed.rows} rows were found in {folder}: "
+            "something else deletes there; run the command again"
+        )
+    return merged
+
+
+def _summarise(found: FoundFiles, parsed: ParsedCounts, merged: MergedCounts, table_rows: int) -> IngestSummary:
+    return IngestSummary(
+        files=len(found.files),
+        maps=dict(parsed.maps),
+        ignored=dict(found.ignored),
+        rows=parsed.rows,
+        posts=merged.posts,
+        duplicates=merged.staged - merged.posts,
+        rejects=merged.rejects,
+        reject_reasons=dict(parsed.reject_reasons),
+        unreadable=dict(parsed.findings.unreadable),
+        changed=merged.changed,
+        table_rows=table_rows,
+        warnings=_warnings(parsed, merged),
+    )
 
 
 def _warnings(parsed: ParsedCounts, merged: MergedCounts) -> list[str]:

@@ -18,13 +18,13 @@ from viral.console.commands import execute
 from viral.console.options import root_options
 from viral.console.output import print_summary
 from viral.duplicates.clusters import later_copies
-from viral.errors import TableError
 from viral.evaluation.splits import PARTS, Kind, SplitSpec, assign
 from viral.labels import DEFINITIONS, AppliedLabel, LabelSpec, fit, log_rates
 from viral.storage.store import Store
 from viral.tables import replaced
 from viral.tables.bucketed import log2_buckets_for
 from viral.tables.places import labels_prefix, posts_table
+from viral.tables.posts import no_posts_error
 from viral.tables.run_log import record_run
 from viral.tables.schemas import LABELS
 
@@ -76,9 +76,7 @@ def run(
     """
     posts = all_posts(store)
     timed = posts.filter(pc.is_valid(posts["posted_at"])) if split.kind in _TIME_KINDS else posts
-    copies = np.zeros(timed.num_rows, bool)
-    if not keep_copies:
-        copies = later_copies(timed, clusters_of(store, timed["post_id"]).codes)
+    copies = np.zeros(timed.num_rows, bool) if keep_copies else _copies(store, timed)
     # A copy in another split than its original would be a post that the model has seen.
     parts = np.where(copies, "unused", assign(timed, split))
     # After the split: constants and threshold come from training posts alone.
@@ -91,9 +89,24 @@ def run(
     dropped = dict(labelled.dropped)
     if timed.num_rows < posts.num_rows:
         dropped["no posting time"] = posts.num_rows - timed.num_rows
-    counts = {part: int((rows["split"].to_numpy() == part).sum()) for part in PARTS}
-    viral = int(labelled.is_viral.sum())
-    return LabelSummary(labels_prefix(table), posts.num_rows, rows.num_rows, viral, int(copies.sum()), dropped, counts)
+    return _summarise(table, rows, posts.num_rows, int(copies.sum()), dropped)
+
+
+def _summarise(table: str, rows: pa.Table, posts: int, copies: int, dropped: dict[str, int]) -> LabelSummary:
+    return LabelSummary(
+        table=labels_prefix(table),
+        posts=posts,
+        labelled=rows.num_rows,
+        viral=pc.sum(rows["is_viral"], min_count=0).as_py(),
+        copies=copies,
+        dropped=dropped,
+        splits={part: int((rows["split"].to_numpy() == part).sum()) for part in PARTS},
+    )
+
+
+def _copies(store: Store, posts: pa.Table) -> npt.NDArray[np.bool_]:
+    """Mask of the posts with the video of an earlier post."""
+    return later_copies(posts, clusters_of(store, posts["post_id"]).codes)
 
 
 def all_posts(store: Store) -> pa.Table:
@@ -101,7 +114,7 @@ def all_posts(store: Store) -> pa.Table:
     table = posts_table(store)
     posts = pa.concat_tables([table.schema.empty_table().select(COLUMNS), *table.scan(COLUMNS)])
     if not posts.num_rows:
-        raise TableError(f"the posts table of {store.root} is empty: ingest some first (viral ingest)")
+        raise no_posts_error(store)
     return posts.combine_chunks()
 
 

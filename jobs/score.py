@@ -57,6 +57,7 @@ def run(
     saved = Registry(store).load(model)
     scorer = Scorer(saved)
     feature_set = feature_set or scorer.feature_set
+    # Vectors of another feature set have other meanings under the same names: refuse before Ray starts.
     scorer.check(feature_set)
     features = features_table(store, feature_set)
     rows = features.stored_rows()
@@ -83,9 +84,11 @@ class _ScoreBucket:
     log2_buckets: int
 
     def __call__(self, bucket: int) -> tuple[int, int]:
+        # By name, not as an attribute: each worker loads the model once instead of receiving it with every task.
         scorer = loaded_scorer(self.features.store.root, self.model)
         names = [stream.name for stream in scorer.streams]
         rows = self.features.read(self.log2_buckets, bucket, ["post_id", *names])
+        # A post whose row failed has no vector at all; a score from nothing would be the average for everyone.
         present = from_table(scorer.streams, rows).present.any(axis=1)
         rows = rows.filter(pa.array(present))
         if rows.num_rows:
@@ -138,6 +141,7 @@ def command(
     if root is None:
         raise click.MissingParameter(param_hint="'--root'", param_type="option")
     store, model = Store.open(root), model or DEFAULT_MODEL
+    # Exactly one of the two.
     if all_posts == bool(files):
         raise ConfigError("name FILES to score, or --all for the posts of the root")
     if (all_posts and photos) or (sound and not photos):

@@ -22,6 +22,7 @@ from viral.storage.store import Store
 from viral.tables import replaced
 from viral.tables.bucketed import bucket_of
 from viral.tables.places import posts_table
+from viral.tables.posts import no_posts_error
 from viral.tables.run_log import record_run
 from viral.tables.schemas import SOUND_HISTORY
 
@@ -56,13 +57,14 @@ def run(store: Store, *, address: str | None = None, debug: bool = False) -> Sou
     posts, into = posts_table(store), sounds_root(store)
     log2_buckets, stored_posts = posts.log2_buckets(), posts.stored_rows()
     if not stored_posts:
-        raise TableError(f"the posts table of {store.root} is empty: ingest some first (viral ingest)")
+        raise no_posts_error(store)
     counts: Counter[str] = Counter()
     with session(address, store, debug=debug):
         for bucket_counts in iter_objects(_merge_sounds(store, log2_buckets)):
             counts.update(bucket_counts)
         # A pass of its own: it needs the posts one by one, where the sounds need them aggregated.
         with_history = _write_history(store, log2_buckets, stored_posts) if counts["sounds"] else 0
+    # After the session, so that both passes are over; without a sound, the second one did not run.
     if not counts["sounds"]:
         raise TableError(f"no post of {store.root} has a sound_id: ingest posts with sound_id (--map sound_id=…)")
     posts_table(into).drop_superseded(log2_buckets)
@@ -77,6 +79,7 @@ def _by_sound(store: Store, log2_buckets: int, columns: tuple[str, ...]) -> Grou
         [bucket] = batch["bucket"].to_pylist()
         # Posts are stored by post id: the shuffle brings those of one sound together.
         rows = posts_table(store).read(log2_buckets, bucket, columns)
+        # Posts without a sound go to one bucket together, where they are counted and left out.
         return _with_bucket(rows, rows["sound_id"].fill_null(""), log2_buckets)
 
     rows = bucket_dataset(log2_buckets).map_batches(read, batch_size=1, batch_format="pyarrow")

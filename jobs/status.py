@@ -31,8 +31,10 @@ def _line(run: Run) -> str:
     if run.total:
         parts.append(f"{run.done} of {run.total}")
     if run.seconds_left is not None:
+        # At least one second: the rate of a run that has just begun would be absurd.
         parts.append(f"about {run.seconds_left:.0f} s left, {run.done / max(1.0, run.seconds):.1f} per second")
     if run.state in ("failed", "killed"):
+        # Every command resumes or starts over by itself, so one hint fits all.
         parts += [run.error or "its process is gone", f"to go on, run viral {run.command} as before"]
     elif run.state == "finished":
         parts.append(

@@ -47,6 +47,7 @@ def run(
         if spec.source:
             ingest.run(store, spec.source)
         feature_set = spec.feature_set or default_feature_set(store)
+        # Posts that have all features are skipped, so a study that is run again reads no video twice.
         backfill.run(store, feature_set, settings)
         runner = StudyRunner(store, prefix, feature_set, spec.recipe, spec.resamples)
         cards, skipped = _evaluate(spec, runner, progress)
@@ -141,21 +142,22 @@ def command(
         seeds=seeds,
         resamples=resamples,
         recipe=Recipe(kind, tuple(dict.fromkeys(members)) or tuple(MEMBERS)),
-        feature_set=resolve_feature_set(feature_set, weights, store) if feature_set else None,
+        feature_set=_feature_set(store, feature_set, weights),
         source=source_of(scraped, map_file),
     )
-    if weights and not feature_set:
-        raise ConfigError("--weights is for a feature set: select one with --feature-set")
-    bar = progress_bar("study", unit="model")
 
     def work(record: RunRecorder) -> StudySummary:
-        def progress(done: int, total: int) -> None:
-            bar(done, total)
-            record.progress(done, total)
-
+        """Run the study, with its progress on the terminal and in the run log."""
+        progress = record.progress_with(progress_bar("study", unit="model"))
         return run(store, spec, load(), address=address, progress=progress, debug=debug)
 
     print_summary(record_run(store, "study", work), as_json=as_json)
+
+
+def _feature_set(store: Store, feature_set: str | None, weights: str | None) -> FeatureSet | None:
+    if weights and not feature_set:
+        raise ConfigError("--weights is for a feature set: select one with --feature-set")
+    return resolve_feature_set(feature_set, weights, store) if feature_set else None
 
 
 def source_of(scraped: tuple[str, str] | None, map_file: str | None) -> IngestSource | None:

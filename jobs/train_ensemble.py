@@ -20,7 +20,7 @@ from jobs.training.options import parse_weights
 from viral.console.commands import execute
 from viral.console.options import ray_options, root_options
 from viral.console.output import print_summary, progress_bar
-from viral.datasets.labelled_features import LabelledFeatures
+from viral.datasets.labelled_features import LabelledFeatures, Statistics
 from viral.datasets.streams import streams_of
 from viral.errors import ConfigError, TableError
 from viral.extractors.feature_set import FeatureSet
@@ -93,20 +93,7 @@ def run(store: Store, spec: EnsembleSpec, *, address: str | None = None, debug: 
     with session(address, store, debug=debug):
         statistics = statistics_of(data)
         count = validation_rows(data, spec.label)
-        # Streams without any training vector have no mean and no scale: the ensemble is built without them.
-        used = tuple(stream for stream in data.streams if stream.name in statistics.moments)
-        target = statistics.moments["target"]
-        task = MemberTask(
-            name="",
-            data=replace(data, streams=used),
-            log2_buckets=_log2_buckets(data, spec, statistics.rows),
-            layout=Layout.from_moments(used, statistics.moments),
-            scaling=Scaling(float(target.mean[0]), float(target.scale[0])),
-            rows=statistics.rows,
-            validation_rows=count,
-            seed=spec.seed,
-            workers=spec.workers,
-        )
+        task = _task(spec, data, statistics, count)
         trained = _train_members(store, task, spec.members)
         if spec.weights is not None:
             weights = normalise_weights(spec.members, spec.weights)
@@ -126,6 +113,24 @@ def run(store: Store, spec: EnsembleSpec, *, address: str | None = None, debug: 
     )
 
 
+def _task(spec: EnsembleSpec, data: LabelledFeatures, statistics: Statistics, validation_rows: int) -> MemberTask:
+    """Build the task that all members share, as yet without the name of a member."""
+    # Streams without any training vector have no mean and no scale: the ensemble is built without them.
+    used = tuple(stream for stream in data.streams if stream.name in statistics.moments)
+    target = statistics.moments["target"]
+    return MemberTask(
+        name="",
+        data=replace(data, streams=used),
+        log2_buckets=_log2_buckets(data, spec, statistics.rows),
+        layout=Layout.from_moments(used, statistics.moments),
+        scaling=Scaling(float(target.mean[0]), float(target.scale[0])),
+        rows=statistics.rows,
+        validation_rows=validation_rows,
+        seed=spec.seed,
+        workers=spec.workers,
+    )
+
+
 def _log2_buckets(data: LabelledFeatures, spec: EnsembleSpec, rows: int) -> int:
     """Choose the number of buckets to read, as an exponent of 2: at least 4 per worker, to balance the shards.
 
@@ -139,6 +144,7 @@ def _log2_buckets(data: LabelledFeatures, spec: EnsembleSpec, rows: int) -> int:
             f"each needs at least {MIN_ROWS_PER_WORKER}, so lower --workers"
         )
     check_resources(spec.workers, ensemble_distributed.CPUS)
+    # Buckets differ in size by chance; with four or more per worker, the shards come out nearly equal.
     return max(data.log2_buckets(), (4 * spec.workers - 1).bit_length())
 
 
@@ -162,6 +168,7 @@ def _train_members(store: Store, task: MemberTask, members: Sequence[str]) -> li
 
     connect()
     tasks = [replace(task, name=name) for name in members]
+    # One after another, since `check_resources` made sure of the cores for one of them.
     distributed = [member for member in tasks if task.workers > 1 and member_class(member.name).distributed]
     remote, progress = ray.remote(num_cpus=1)(ensemble_member.train), progress_bar("members", unit="member")
     running = [remote.remote(member) for member in tasks if member not in distributed]

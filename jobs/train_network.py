@@ -81,6 +81,7 @@ def run(
     """
     check_name(spec.name)
     tracking.check()
+    # Before any table is read: weights of other inputs cannot be loaded.
     if spec.start:
         check_start(spec.start, spec.feature_set, spec.streams, spec.architecture)
     fraction = spec.author_fraction
@@ -109,6 +110,7 @@ def _train(
     """Search, train, save and calibrate; return the summary and the model card."""
     # Named by data and settings: a command that is run again finds the trials and checkpoints of the killed one.
     search_prefix = f"runs/{spec.name}-search-{trials}-{_identity(spec, task, statistics)}"
+    # The trials are named without the drawn settings, the run with them: other settings need other checkpoints.
     tuned = search(store, task, data, _dataset, trials, search_prefix) if trials else None
     task = with_settings(task, tuned.trials[0]) if tuned else task
     run_prefix = f"runs/{spec.name}-{_identity(spec, task, statistics)}"
@@ -177,12 +179,14 @@ def _read(data: LabelledFeatures, log2_buckets: int, split: str, batch: pa.Table
 
 
 def _identity(spec: TrainSpec, task: NetworkTask, statistics: Statistics) -> str:
+    # Everything that changes the result, so that a checkpoint is never continued with other data or settings.
     return run_identity(asdict(task), spec.workers, spec.feature_set.fingerprint, statistics.data_hash)
 
 
 def _best_weights(tensors: Mapping[str, torch.Tensor]) -> bytes:
     from safetensors.torch import save
 
+    # safetensors stores only tensors that are contiguous in memory.
     return bytes(save({name: tensor.contiguous() for name, tensor in tensors.items()}))
 
 

@@ -60,6 +60,7 @@ def command(
     store = Store.open(root)
     start = Registry(store).load(continue_from) if continue_from else None
     spec = TrainSpec(
+        # A continued model keeps its name: it becomes the next version, and promotions compare versions of one name.
         name or (start.name if start else SOUND),
         resolve_feature_set(feature_set, None, store),
         label,

@@ -135,6 +135,7 @@ def _predict(
     `rows` is the size of the validation split, of which a sample is used. Raises TableError: too few such posts.
     """
     log2_buckets = data.log2_buckets()
+    # More posts hardly change a few weights, and the driver holds the predictions of all members.
     fraction = min(1.0, MAX_VALIDATION_ROWS / max(1, rows))
     work = partial(_predict_bucket, data, log2_buckets, tuple(map(str, models)), fraction)
     labels, predictions = zip(*map_buckets(work, log2_buckets), strict=True)
@@ -144,6 +145,7 @@ def _predict(
             f"{len(score)} validation posts have inputs of all of {', '.join(map(str, models))}: "
             f"at least {MIN_VALIDATION_ROWS} are needed to learn weights"
         )
+    # Buckets come back as (models, rows, 4): joined along the posts.
     by_model = np.concatenate(predictions, axis=1)
     return [PredictionBatch.from_quantiles(batch[:, 0], batch[:, 1:]) for batch in by_model], is_viral > 0, score
 
@@ -234,8 +236,7 @@ def command(
     """
     store = Store.open(root)
     fixed = parse_weights(fixed_weights, "--weight takes MODEL=WEIGHT, as in --weight fusion/3=0.4")
-    source = click.get_current_context().get_parameter_source("feature_set")
-    if members and (label or weights or features or source not in (None, ParameterSource.DEFAULT)):
+    if members and (label or weights or features or _names_feature_set()):
         raise ConfigError(
             "--member determines features and labels: leave out --feature-set, --weights, --features and --label"
         )
@@ -243,6 +244,8 @@ def command(
         raise ConfigError("--weight is for saved models: select them with --member")
 
     def work() -> StackedSummary:
+        """Combine the members; train them first if none is named."""
+        # Around everything, so that training and combining share one Ray.
         with session(address, store, debug=debug):
             if members:
                 return run(store, StackedSpec(name, members, fixed), debug=debug)
@@ -251,6 +254,12 @@ def command(
             return run(store, StackedSpec(name, trained), debug=debug)
 
     print_summary(record_run(store, "train", lambda _: work()), as_json=as_json)
+
+
+def _names_feature_set() -> bool:
+    # The feature set has a default, so only its source tells whether the user asked for one.
+    source = click.get_current_context().get_parameter_source("feature_set")
+    return source not in (None, ParameterSource.DEFAULT)
 
 
 if __name__ == "__main__":

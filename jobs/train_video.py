@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
+from typing import Any
 
 import click
 
@@ -24,8 +26,8 @@ from viral.errors import TableError
 from viral.extractors.clip_network import BACKBONES, clip_network
 from viral.extractors.feature_set import ExtractorEntry, FeatureSet
 from viral.models.fusion_config import FusionConfig
-from viral.models.train_config import Precision, Scaling
-from viral.models.video_config import Task, VideoConfig
+from viral.models.train_config import Scaling
+from viral.models.video_config import VideoConfig
 from viral.storage.lock import exclusive
 from viral.storage.store import Store
 from viral.tables import replaced
@@ -68,9 +70,11 @@ def run(
             weights are missing.
     """
     check_name(spec.name)
+    # Missing weights fail here, not on a worker minutes later.
     spec.backbone.check(RootWeights(store))
     labels, about = replaced.open_current(store, labels_prefix(spec.label), LABELS)
     data = LabelledVideos(posts_table(store), labels)
+    # The same buckets for counting, training and validation: chunks are cut from the counts per bucket.
     log2_buckets = data.log2_buckets()
     with session(address, store, debug=debug):
         counts = _counts(data, spec, config)
@@ -84,14 +88,18 @@ def run(
             state = final_checkpoint(result)["state"]
             version = save(store, spec, task, counts, about, state)
             store.delete_below(prefix)
+    return _summarise(f"{spec.name}/{version}", counts, state, resumed_at_epoch=int(result.return_value))
+
+
+def _summarise(model: str, counts: VideoCounts, state: Mapping[str, Any], resumed_at_epoch: int) -> VideoSummary:
     return VideoSummary(
-        model=f"{spec.name}/{version}",
+        model=model,
         posts=sum(counts.posts["train"]),
         epochs=state["epoch"],
         best_epoch=state["best_epoch"],
         validation_loss=state["losses"][state["best_epoch"] - 1][1],
         data_hash=counts.data_hash,
-        resumed_at_epoch=int(result.return_value),
+        resumed_at_epoch=resumed_at_epoch,
         posts_per_second=sum(counts.posts["train"]) * state["epoch"] / state["seconds"],
         skipped=state["skipped"],
     )
@@ -105,6 +113,7 @@ def _counts(data: LabelledVideos, spec: VideoSpec, config: VideoConfig) -> Video
                 f"{count} posts of the {split} split of labels/{spec.label} have a video: "
                 f"at least {minimum} are needed; ingest more, or label with another split"
             )
+    # The score alone can be learned although no post, or every post, is viral.
     if config.task != "score":
         check_classes(counts.mean("is_viral"), f"labels/{spec.label}")
     return counts
@@ -162,18 +171,11 @@ def command(
     label: str,
     name: str,
     workers: int,
-    task: Task,
-    epochs: int,
-    frozen_epochs: int,
-    batch_size: int,
-    micro_batch: int,
-    learning_rate: float,
-    seed: int,
-    precision: Precision,
     root: str,
     address: str | None,
     as_json: bool,
     debug: bool,
+    **training: Any,
 ) -> None:
     """Train a video network on the posts' videos end to end. After a kill the same command resumes.
 
@@ -182,16 +184,8 @@ def command(
     options = {"weights": weights, "clips": clips, "frames": frames, "size": size}
     params = {option: value for option, value in options.items() if value is not None}
     spec = VideoSpec(name, clip_network(backbone, params), label, workers)
-    config = VideoConfig(
-        task=task,
-        epochs=epochs,
-        frozen_epochs=frozen_epochs,
-        batch_size=batch_size,
-        micro_batch=micro_batch,
-        learning_rate=learning_rate,
-        precision=precision,
-        seed=seed,
-    )
+    # The other options are named as the fields of `VideoConfig`.
+    config = VideoConfig(**training)
     store = Store.open(root)
     work = partial(run, store, spec, config, load(), address=address, debug=debug)
     print_summary(record_run(store, "train", lambda _: work()), as_json=as_json)

@@ -36,10 +36,12 @@ class VectorCache:
 
     def put(self, key: Key, result: ExtractionResult, extractors: Collection[str]) -> None:
         """Keep the vectors and notes of `extractors`, unless one of them failed or the file could not be read."""
+        # What went wrong in this request may go well in the next.
         if result.status == "failed" or result.reason == ExtractorError.reason or key in self._entries:
             return
         vectors = {name: vector for name, vector in result.vectors.items() if name in extractors}
         notes = {name: note for name, note in result.notes.items() if name in extractors}
+        # Whoever gets the kept vectors has not spent the seconds that they took.
         kept = replace(result, vectors=vectors, notes=notes, stage_seconds={})
         self._entries[key] = kept
         self._bytes += _size(kept)

@@ -82,5 +82,6 @@ class ChampionWatcher:
             self.last_promotion = max(self.last_promotion, promotion.number)
             return False
         _log.info("serving the champion %s", version)
+        # `load_current` goes from the newest promotion to older ones: a broken newest one is not tried again.
         self.last_promotion = max(self.last_promotion, promotion.number)
         return True

@@ -89,11 +89,13 @@ class EncoderDeployment:
     def _load(self, saved: ModelVersion) -> DraftEncoder:
         feature_set = with_root_weights(feature_set_of(saved), self._store)
         encoder = self._encoders.get(feature_set.fingerprint) or DraftEncoder(feature_set.build())
+        # At most two feature sets: models that have the same one share its networks in memory.
         self._encoders = {**dict(list(self._encoders.items())[-1:]), feature_set.fingerprint: encoder}
         return encoder
 
     async def __call__(self, post: DecodedPost, model: str) -> ExtractionResult:
         """Extract the vectors that a model version needs; the result reports a failure."""
+        # A video whose vectors are known needs only the extractors of the context, as a text does.
         if post.media is not None and post.media.tracks and post.reused is None:
             return await self._encode(post, model)  # type: ignore[no-any-return]  # Ray has no types
         return await self._encode_context(post, model)  # type: ignore[no-any-return]  # as above
@@ -108,6 +110,7 @@ class EncoderDeployment:
 
     async def _by_model(self, posts: list[DecodedPost], models: list[str], encode: Any) -> list[ExtractionResult]:
         results: dict[int, ExtractionResult] = {}
+        # One batch may hold requests of several models, and each model has its own feature set.
         for model in dict.fromkeys(models):
             encoder = await self._models.version(model)
             indices = [i for i, name in enumerate(models) if name == model]

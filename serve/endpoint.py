@@ -121,6 +121,7 @@ def app(arguments: dict[str, Any]) -> Application:
     try:
         given = AppArguments(**arguments)
         settings = load()
+        # Merged field by field, so that one given setting of the endpoint leaves the others as the node has them.
         serve_settings = {**settings.serve.model_dump(), **given.settings.get("serve", {})}
         settings = Settings.model_validate({**settings.model_dump(), **given.settings, "serve": serve_settings})
     except ValidationError as error:
@@ -155,6 +156,7 @@ def _pin(spec: EndpointSpec) -> EndpointSpec:
     pinned = []
     for model in spec.models:
         saved = Registry(Store(spec.root)).load(model)
+        # Called for its errors: a model of another version of the code is refused here, not by the replicas.
         feature_set_of(saved)
         pinned.append(model if champion_name(model) else str(saved))
     return replace(spec, models=tuple(pinned))
@@ -169,6 +171,7 @@ def free_port(host: str, preferred: int) -> int:
     for port in (preferred, 0):
         try:
             with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+                # Without it, the port of an endpoint that stopped a moment ago would count as taken.
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 probe.bind((host, port))
                 return int(probe.getsockname()[1])
@@ -196,12 +199,14 @@ def running(spec: EndpointSpec, *, debug: bool = False) -> Iterator[str]:
     if NAME in status.applications:
         raise ConfigError("an endpoint is already running on this cluster: stop it first (viral serve stop)")
     if status.proxies:
+        # Serve has one proxy for all applications, whose port is taken already.
         spec = _pin(_with_address_of_serve(spec))
     else:
         spec = resolve(spec)
         _start(spec.settings.serve, debug=debug)
     settings = spec.settings.serve
     try:
+        # Inside `try`: a deployment that failed half-way is removed as well.
         _deploy(build(spec))
         url = url_of(settings)
         _await_healthy(url)

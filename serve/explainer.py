@@ -83,6 +83,7 @@ def _explain(loaded: _Loaded, draft: ScoreInput) -> dict[str, Any]:
 
 def _explanation(loaded: _Loaded, uri: str | None, draft: ScoreInput, result: ExtractionResult) -> dict[str, Any]:
     """Decodes a video several times, which takes seconds."""
+    # Without a picture there are no parts of a video to leave out: the vectors alone are explained.
     if uri is None or not result.facts.seen_seconds:
         return to_json(explain_vectors(loaded.scorer, result.vectors, before=draft.context.posted_at))
     try:

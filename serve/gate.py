@@ -91,6 +91,7 @@ class Gate:
             raise ApiError(HTTPStatus.UNAUTHORIZED, "unauthorized", detail, {"WWW-Authenticate": "Bearer"})
         if key.requests_per_second is not None:
             bucket = self._buckets.setdefault(key.name, TokenBucket(key.requests_per_second))
+            # The file of keys may give another rate by now.
             bucket.rate = key.requests_per_second
             seconds = bucket.wait(time.monotonic())
             if seconds:

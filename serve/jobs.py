@@ -42,6 +42,7 @@ class JobStore:
         """Store a job, unless it exists; returns its id. A job that failed is tried again."""
         content = request.model_dump(mode="json") | {"model": model}
         body = json.dumps(content, sort_keys=True).encode()
+        # 128 bits; the route of a job accepts ids of this form only.
         job = hashlib.sha256(body).hexdigest()[:32]
         self.store.write_new(self._key(job, "request.json"), body)
         if (ended := read_json(self.store, self._key(job, "done.json"))) and ended["problem"]:
@@ -57,6 +58,7 @@ class JobStore:
         """Return the ids of the jobs that are not done."""
         files: dict[str, set[str]] = {}
         for info in self.store.objects(PREFIX):
+            # score_jobs/JOB/FILE
             _, job, file = info.key.split("/", 2)
             files.setdefault(job, set()).add(file)
         return sorted(job for job, names in files.items() if "request.json" in names and "done.json" not in names)
@@ -80,6 +82,7 @@ class JobStore:
         request = self.request(job)
         if request is None:
             return None
+        # Parts are read only once the job has ended: until then, counting their names is enough.
         total, ended = len(request.drafts), read_json(self.store, self._key(job, "done.json"))
         parts = [self.part(job, number) for number in range(_parts(total))] if ended else []
         names = {info.key.rpartition("/")[2] for info in self.store.objects(f"{PREFIX}/{job}")}
@@ -136,6 +139,7 @@ def _score(
 
 
 def _row(result: ExtractionResult, scorer: Scorer, root: str) -> dict[str, Any]:
+    # The scorer refuses a row without any input of the model.
     usable = any(result.vectors.get(stream.name) is not None for stream in scorer.streams)
     score = scorer.score([result.vectors])[0].to_dict() if usable else None
     detail = (result.detail or "").replace(f"{root}/", "") or None

@@ -87,6 +87,7 @@ class Keyring:
                 self._keys = [*self._fixed, *read_keys(self._file)]
                 self._changed = changed
         except (OSError, ConfigError):
+            # 0 is the time of change of no file: each look reads the file again until it is mended.
             self._keys, self._changed = list(self._fixed), 0
 
 
@@ -100,6 +101,7 @@ class TokenBucket:
 
     def wait(self, now: float) -> float:
         """Take a token. Returns 0, or the seconds until there is one if there is none."""
+        # At least one token fits, otherwise a rate below one per second would never allow a request.
         self.tokens = min(max(self.rate, 1.0), self.tokens + (now - self.at) * self.rate)
         self.at = now
         if self.tokens < 1:
@@ -158,6 +160,7 @@ def _write(file: Path, keys: list[ApiKey]) -> None:
     """Replace a file at once, so that an endpoint never reads half of it."""
     new = file.with_name(f".{file.name}.new")
     new.touch(mode=0o600)
+    # `touch` leaves the mode of a file that an interrupted write has left behind.
     new.chmod(0o600)
     new.write_text(json.dumps({"keys": [key.model_dump() for key in keys]}, indent=1))
     new.replace(file)

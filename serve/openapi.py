@@ -27,6 +27,7 @@ def describe_security(app: FastAPI, *, open_to_all: bool) -> None:
     """Add the security scheme to the OpenAPI document, and remove the media type that no error has."""
 
     def document() -> dict[str, Any]:
+        """Return the OpenAPI document, which is made once."""
         if app.openapi_schema is None:
             schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
             schema.setdefault("components", {})["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
@@ -44,4 +45,5 @@ def describe_security(app: FastAPI, *, open_to_all: bool) -> None:
 def _only_problems(operation: dict[str, Any]) -> None:
     for response in operation["responses"].values():
         if PROBLEM in response.get("content", {}):
+            # FastAPI lists the model of a response under this type as well.
             response["content"].pop("application/json", None)

@@ -128,6 +128,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Set the precedence: arguments, environment, `viral.yaml` in the working directory."""
+        # Without .env and secret files: one file and the environment are all that one must look at.
         return init_settings, env_settings, YamlConfigSettingsSource(settings_cls)
 
 
@@ -138,6 +139,7 @@ def check_environment() -> None:
         for section, field in Settings.model_fields.items()
         for name in cast("type[BaseModel]", field.annotation).model_fields
     ]
+    # pydantic ignores variables that fit no setting; a typo would silently keep the default.
     for name, value in os.environ.items():
         upper = name.upper()
         # Kubernetes describes services in variables such as VIRAL_SERVE_PORT=tcp://10.0.0.1:8000.

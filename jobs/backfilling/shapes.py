@@ -22,10 +22,12 @@ def stage_seconds(spec: BackfillSpec, chunks: Sequence[Chunk]) -> Dataset:
     import ray.data
 
     connect()
+    # Read from the cluster as it is now; GPUs that an autoscaler may add later do not change the shape.
     workers, gpus = num_workers(spec), int(ray.cluster_resources().get("GPU", 0))
     # One block per chunk: Ray hands blocks to whichever actor is free, so that a slow chunk holds up no other.
     dataset = ray.data.from_items([asdict(chunk) for chunk in chunks], override_num_blocks=len(chunks))
     shape = spec.settings.backfill.shape
+    # Without a GPU, handing decoded frames to another actor costs a copy through the object store and gains nothing.
     if shape == "two-stage" or (shape == "auto" and gpus):
         return _two_stage(dataset, spec, min(workers, len(chunks)), gpus)
     return dataset.map_batches(
@@ -70,6 +72,7 @@ def _two_stage(dataset: Dataset, spec: BackfillSpec, workers: int, gpus: int) ->
         batch_size=TWO_STAGE_BATCH_SIZE,
         batch_format="pyarrow",
         num_cpus=cpus,
+        # A whole one: the networks of a feature set stay loaded on it until the job ends.
         num_gpus=1 if gpus else 0,
         compute=ActorPoolStrategy(size=encoders, max_tasks_in_flight_per_actor=MAX_TASKS_IN_FLIGHT),
     )

@@ -80,6 +80,7 @@ class DecodeChunk:
         # Decided here, not by the driver: a list of all pending ids would not fit into one process.
         posts = pending(posts, self.features, log2_buckets, bucket, self.spec.retry)
         decoded = self.stage.decode([extraction_request(row) for row in posts.to_pylist()], log2_buckets, bucket)
+        # In groups, so that the networks work on several posts at once and only one group of media is in memory.
         for group in batches(decoded):
             for post in group:
                 self.metrics.record_decoded(post)
@@ -159,12 +160,14 @@ def extraction_request(post: dict[str, Any]) -> ExtractionRequest:
         sound_posts_before=post.get("sound_posts_before"),
         sound_uses_before=post.get("sound_uses_before"),
         subtitles=post.get("subtitles"),
+        # No texts and an empty list mean the same: the modality is absent.
         sticker_texts=tuple(post.get("sticker_texts") or ()) or None,
     )
     return ExtractionRequest(
         post["post_id"],
         post["video_uri"],
         context,
+        # `pending` adds the column in a backfill; a post that is only explained has none.
         attempt=post.get("attempt", 0),
         has_sound=post.get("has_sound"),
         # By the kind, not by the slides: a photo set without slides must fail as such, not pass for a text-only post.

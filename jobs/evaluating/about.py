@@ -16,6 +16,7 @@ def build_about(saved: ModelVersion, scorer: Scorer, rows: pa.Table) -> report.A
     """Describe what is evaluated: label, inputs, corpus, and caveats for the reader."""
     card = saved.card
     label, feature_set = card["label"]["spec"], scorer.feature_set
+    # Vectors from random weights mean nothing, which the page must say beside every figure.
     random = tuple(spec.name for spec in feature_set.specs if spec.params().get("weights") == RANDOM)
     return report.About(
         title=f"Scorecard of {saved}",
@@ -42,6 +43,7 @@ def build_split(saved: ModelVersion, rows: pa.Table) -> report.Split:
             name=count.part,
             posts=count.posts,
             authors=count.authors,
+            # The mean of an empty part would be NaN, which JSON cannot hold.
             viral=float(viral[splits == count.part].mean()) if count.posts else None,
         )
         for count in counts(splits, author_codes(rows))

@@ -87,9 +87,29 @@ def read(
         sets: sets of streams to compute statistics of.
         popularity: name of the input that counts the uses of a post's sound.
     """
+    plan = _plan(data, posts, streams, sets, popularity)
+    buckets = list(map_buckets(partial(_read, plan), plan.log2_buckets))
+    totals = map(labelled_features.sum_statistics, zip(*(bucket.statistics for bucket in buckets), strict=True))
+    by_set = dict(zip(plan.sets, totals, strict=True))
+    return AuditData(
+        rows=pa.concat_tables([bucket.rows for bucket in buckets]).combine_chunks(),
+        sample=_sample(streams, buckets),
+        sounds=pa.concat_tables([bucket.sounds for bucket in buckets]) if popularity else None,
+        statistics=[by_set[key] for key in sets],
+    )
+
+
+def _plan(
+    data: LabelledFeatures,
+    posts: BucketedTable,
+    streams: tuple[Stream, ...],
+    sets: Sequence[tuple[Stream, ...]],
+    popularity: str | None,
+) -> _Plan:
     log2_buckets, labelled = data.log2_buckets(), data.labels.stored_rows()
+    # As many posts as fit into SAMPLE_BYTES of float32.
     sample_posts = int(np.clip(SAMPLE_BYTES // (4 * sum(stream.dim for stream in streams)), *SAMPLE_POSTS))
-    plan = _Plan(
+    return _Plan(
         data=LabelledFeatures(data.features, data.labels, data.streams, extra_columns=VIDEO_COLUMNS),
         posts=posts,
         streams=streams,
@@ -100,15 +120,6 @@ def read(
         author_fraction=sample_posts / max(1, labelled),
         sound_fraction=SOUND_POSTS / max(1, labelled) if popularity else 0.0,
         max_posts=max(64, 4 * sample_posts >> log2_buckets),  # 4 times the mean: authors are of unequal size
-    )
-    buckets = list(map_buckets(partial(_read, plan), log2_buckets))
-    totals = map(labelled_features.sum_statistics, zip(*(bucket.statistics for bucket in buckets), strict=True))
-    by_set = dict(zip(plan.sets, totals, strict=True))
-    return AuditData(
-        rows=pa.concat_tables([bucket.rows for bucket in buckets]).combine_chunks(),
-        sample=_sample(streams, buckets),
-        sounds=pa.concat_tables([bucket.sounds for bucket in buckets]) if popularity else None,
-        statistics=[by_set[key] for key in sets],
     )
 
 
@@ -147,6 +158,7 @@ def _statistics(joined: pa.Table, streams: tuple[Stream, ...]) -> Statistics:
 
 def _rows(joined: pa.Table, posts: pa.Table, popularity: str | None) -> pa.Table:
     """Build a table with the schema `ROWS`."""
+    # Null where the post is gone from the posts table since it was labelled; `take` then gives null values.
     index = pc.index_in(joined["post_id"], posts["post_id"].combine_chunks())
     names = ("post_id", "author_id", "posted_at", "split", "target", *VIDEO_COLUMNS)
     columns = {name: joined[name] for name in names}
@@ -158,12 +170,14 @@ def _rows(joined: pa.Table, posts: pa.Table, popularity: str | None) -> pa.Table
 def _sound_posts(vectors: pa.ChunkedArray) -> pa.Array:
     """Decode the number of earlier posts with the sound from `popularity` vectors; null if unknown."""
     logs, known = (pc.list_element(vectors, index).cast(pa.float64()) for index in (0, 1))
+    # The extractor stores log(1 + posts) and a flag that is 1 where the number is known.
     counts = pa.array(np.expm1(pc.fill_null(logs, 0).to_numpy()))
     return pc.if_else(pc.fill_null(pc.greater(known, 0), False), counts, None)
 
 
 def _owners(posts: pa.Table) -> pa.ChunkedArray:
     """Author of each post; the post's own id if it has no author."""
+    # Posts without an author would otherwise be one author with very many posts.
     named = pc.fill_null(pc.greater(pc.utf8_length(posts["author_id"]), 0), False)
     return pc.if_else(named, posts["author_id"], posts["post_id"])
 
@@ -173,5 +187,6 @@ def _sampled(owners: pa.ChunkedArray, fraction: float) -> npt.NDArray[np.bool_]:
     named = np.asarray(owners.is_valid(), dtype=bool)
     if fraction >= 1:
         return named
+    # By hash, so that tasks agree on the sample without talking; the prefix makes it independent of other samples.
     hashes = np.fromiter((zlib.crc32(f"audit {name}".encode()) for name in owners.to_pylist()), np.int64, len(owners))
     return named & (hashes < fraction * 2**32)

@@ -28,6 +28,7 @@ def add_vectors(narrow: pa.Table, rows: pa.Table, names: Sequence[str], log2_buc
     sample_fraction = min(1.0, MAX_TRAINING_POSTS / max(1, rows.num_rows << log2_buckets))
     indices = pa.array(
         [
+            # An index of null takes a null vector: the row stays, without the megabytes.
             row if split == "test" or zlib.crc32(f"baseline {post}".encode()) < sample_fraction * 2**32 else None
             for row, (post, split) in enumerate(
                 zip(*(rows[name].to_pylist() for name in ("post_id", "split")), strict=True)
@@ -36,6 +37,7 @@ def add_vectors(narrow: pa.Table, rows: pa.Table, names: Sequence[str], log2_buc
         pa.int64(),
     )
     for name in names:
+        # Metadata is a few numbers per post: all posts keep theirs.
         narrow = narrow.append_column(name, rows[name] if name == METADATA else rows[name].take(indices))
     return narrow
 
@@ -49,6 +51,7 @@ def _dense(column: pa.ChunkedArray) -> npt.NDArray[np.float32]:
     vectors = column.combine_chunks()
     present = vectors.drop_null()
     flat = present.flatten().to_numpy(zero_copy_only=False)
+    # All vectors of a column have one length; without any vector, one column of NaN stands for it.
     dim = max(1, len(flat) // max(1, len(present)))
     dense = np.full((len(vectors), dim), np.nan, np.float32)
     dense[np.asarray(pc.is_valid(vectors), dtype=bool)] = flat.reshape(len(present), dim)

@@ -18,11 +18,12 @@ from jobs.label import all_posts, label_rows
 from jobs.runtime.buckets import map_buckets
 from jobs.runtime.session import session
 from jobs.scoring.loaded import loaded_scorer
-from jobs.training.labelled import labelled_features
+from jobs.training.labelled import labelled_features, training_data
 from viral.datasets.labelled_features import LabelledFeatures
 from viral.duplicates.clusters import later_copies
 from viral.errors import TableError
 from viral.evaluation import scorecard
+from viral.evaluation.bootstrap.by_author import Estimate
 from viral.evaluation.drift.alarms import AlarmLimits
 from viral.evaluation.drift.drift import Drift, DriftWindow, LabelledPredictions, drift
 from viral.evaluation.drift.page import DriftReport
@@ -96,18 +97,7 @@ def run(store: Store, model: str, spec: DriftSpec, *, address: str | None = None
     reference = scorecard.read_metrics(store, saved.name, saved.version).get("roc_auc")
     posts = labelled_predictions(rows)
     result = drift(posts, spec.limits, every=spec.every, reference=reference, resamples=spec.resamples)
-    report = DriftReport(
-        model=str(saved),
-        since=spec.since.date().isoformat(),
-        every=spec.every,
-        limits=spec.limits,
-        reference=reference.value if reference else None,
-        left_out={reason: count for reason, count in left_out.items() if count},
-        synthetic=SYNTHETIC in saved.card["sources"],
-        code_version=viral.__version__,
-        drift=result,
-        notes=_notes(saved, result, reference is not None),
-    )
+    report = _report(saved, spec, result, reference, left_out)
     key = Registry.key(saved.name, saved.version, DRIFT)
     store.write(f"{key}.json", report.to_json().encode())
     store.write(f"{key}.html", report.to_html().encode())
@@ -120,6 +110,23 @@ def run(store: Store, model: str, spec: DriftSpec, *, address: str | None = None
         windows={window.days: _line(window) for window in result.windows} | {"all": _line(result.whole)},
         alarms=[alarm.sentence for alarm in result.alarms],
         notes=list(report.notes),
+    )
+
+
+def _report(
+    saved: ModelVersion, spec: DriftSpec, result: Drift, reference: Estimate | None, left_out: dict[str, int]
+) -> DriftReport:
+    return DriftReport(
+        model=str(saved),
+        since=spec.since.date().isoformat(),
+        every=spec.every,
+        limits=spec.limits,
+        reference=reference.value if reference else None,
+        left_out={reason: count for reason, count in left_out.items() if count},
+        synthetic=SYNTHETIC in saved.card["sources"],
+        code_version=viral.__version__,
+        drift=result,
+        notes=_notes(saved, result, reference is not None),
     )
 
 
@@ -154,17 +161,15 @@ def training_posts(store: Store, saved: ModelVersion) -> pa.Array:
     Raises:
         TableError: its label table was replaced since the training.
     """
-    scorer, name = Scorer(saved, raw=True), saved.card["label"]["name"]
-    data, about = labelled_features(store, scorer.feature_set, name, scorer.streams)
-    if about != saved.card["label"]:
-        raise TableError(f"labels/{name} was replaced since {saved} was trained: train again, or label as before")
+    labels = training_data(store, saved, Scorer(saved, raw=True).streams).labels
     splits = pa.array(["train", "validation"])
-    parts = [rows.filter(pc.is_in(rows["split"], splits))["post_id"] for rows in data.labels.scan(["post_id", "split"])]
+    parts = [rows.filter(pc.is_in(rows["split"], splits))["post_id"] for rows in labels.scan(["post_id", "split"])]
     return pa.chunked_array([chunk for part in parts for chunk in part.chunks], pa.string()).combine_chunks()
 
 
 def label_immature(posts: pa.Table, days: float) -> Mask:
     """Mask of posts scraped less than `days` after posting, or of unknown age."""
+    # Without a gap, the label does not ask for a least age of the counts.
     if not days:
         return np.zeros(posts.num_rows, bool)
     age = pc.subtract(posts["scraped_at"].cast(pa.int64()), posts["posted_at"].cast(pa.int64()))
@@ -188,9 +193,11 @@ def predict_test_posts(store: Store, saved: ModelVersion, labels: BucketedTable)
     """Predict the test posts of a label table, as `LABELS` with the columns of `PREDICTIONS`; needs a session."""
     scorer = Scorer(saved, raw=True)
     data, _ = labelled_features(store, scorer.feature_set, saved.card["label"]["name"], scorer.streams)
+    # Everything else as in the evaluation: the same join, only with other labels.
     data = replace(data, labels=labels)
     log2_buckets = data.log2_buckets()
     rows = map_buckets(partial(_predict_bucket, data, str(saved), log2_buckets), log2_buckets)
+    # Columns that are null in a whole bucket have the type null there.
     return pa.concat_tables(rows, promote_options="default")
 
 

@@ -66,6 +66,7 @@ def run(
     # First of all: a model that cannot be trained again must fail before the long part.
     train = trainer_of(before)
     with session(address, store, debug=debug):
+        # First the test, then the training: afterwards the newer posts are training posts.
         summary = drift.run(store, str(before), spec)
         table = new_table(store, before.card["label"]["name"])
         label_spec, split = before.card["label"]["spec"], before.card["label"]["split"]
@@ -106,6 +107,7 @@ def new_table(store: Store, name: str) -> str:
     """Return a free name for the successor of a label table: with the date, and a number if that is taken."""
     dated = f"{_DATED.sub('', name)}-{datetime.now(UTC):%Y-%m-%d}"
     taken = set(replaced.table_names(store, "labels"))
+    # One more candidate than there are tables: one of them must be free.
     numbered = (f"{dated}.{number}" for number in range(2, len(taken) + 3))
     return next(candidate for candidate in (dated, *numbered) if candidate not in taken)
 
@@ -113,6 +115,7 @@ def new_table(store: Store, name: str) -> str:
 def network_spec(saved: ModelVersion, table: str) -> tuple[TrainSpec, TrainConfig]:
     """Settings of a network's training, with another label table."""
     card = saved.card
+    # JSON turns a range (least, most) into a list.
     workers: Workers = card["workers"] if isinstance(card["workers"], int) else tuple(card["workers"])
     spec = TrainSpec(
         name=saved.name,
@@ -136,9 +139,11 @@ def _input_restriction(saved: ModelVersion) -> dict[str, Any]:
     absent = set(saved.card.get("absent", ()))
     streams: tuple[Stream, ...] = from_dict(saved.card["config"]["streams"])
     selected = {*(stream.name for stream in streams), *absent}
+    # All that the feature set offers: a model of all modalities.
     if selected >= {stream.name for stream in offered}:
         return {}
     modalities = {stream.modality for stream in streams}
+    # All streams of one modality, as `viral train text` selects them.
     if selected == {stream.name for stream in offered if stream.modality in modalities} and len(modalities) == 1:
         return {"modality": modalities.pop()}
     return {"extractor": streams[0].name}
@@ -166,6 +171,7 @@ def _predict_with_previous(store: Store, before: ModelVersion, table: str) -> bo
     """Store the previous version's predictions for the new test posts that it was not trained on, if there are any."""
     labels, _ = replaced.open_current(store, labels_prefix(table), LABELS)
     rows = drift.predict_test_posts(store, before, labels)
+    # Posts of the old training split would flatter the old version.
     fresh = rows.filter(pc.invert(pc.is_in(rows["post_id"], drift.training_posts(store, before))))
     test_predictions.save(store, before.name, before.version, fresh, label=table)
     return bool(fresh.num_rows)

@@ -60,6 +60,7 @@ class GatherBucket:
         if self.sample_fraction < 1:
             rows = rows.filter(pa.array(_sampled("evaluate", post_ids(rows), self.sample_fraction)))
         scorer = loaded_scorer(self.data.features.store.root, self.model)
+        # Scored here, where the vectors are: the driver only gets the rows without them.
         narrow = with_predictions(scorer, rows, self._narrow(rows, bucket))
         ablated = _sampled("ablate", post_ids(rows), self.ablated_fraction) & _is_test(rows)
         narrow = narrow.append_column("masked", predict_masked(scorer, rows, ablated))
@@ -121,6 +122,7 @@ def predict_masked(scorer: Scorer, rows: pa.Table, ablated: npt.NDArray[np.bool_
     """
     subsets = shown_subsets(scorer)
     batch = from_table(scorer.streams, rows).take(np.flatnonzero(ablated))
+    # (posts, subsets, 2): probability and score of each post from each subset.
     values = np.full((len(batch.present), len(subsets), 2), np.nan)
     for index, modalities in enumerate(subsets):
         masked = mask_modalities(batch, scorer.streams, modalities)
@@ -128,6 +130,7 @@ def predict_masked(scorer: Scorer, rows: pa.Table, ablated: npt.NDArray[np.bool_
         if len(present):
             predictions = scorer.predict(masked.take(present))
             values[present, index] = np.stack([predictions.probability, predictions.score], axis=1)
+    # Subsets side by side, as `_ablation` in sections.py takes them apart again.
     lists = iter(values.reshape(len(values), 2 * len(subsets)))
     return pa.array([next(lists) if row else None for row in ablated], pa.list_(pa.float64()))
 
@@ -150,6 +153,7 @@ def _is_test(rows: pa.Table) -> npt.NDArray[np.bool_]:
 def _languages(narrow: pa.Table) -> pa.Array:
     """Detect the language of each test post's caption; null without one."""
     captions = narrow["caption"].to_pylist()
+    # Only test posts are grouped by language, so only their captions are detected.
     wanted = [bool(caption and test) for caption, test in zip(captions, _is_test(narrow), strict=True)]
     detect = _detector() if any(wanted) else None
     languages = [
@@ -179,6 +183,7 @@ def baseline_inputs(rows: pa.Table) -> Inputs:
         is_viral=rows["is_viral"].to_numpy(zero_copy_only=False),
         duration=duration,
         followers=_floats(rows["author_followers"]),
+        # Of the day, in UTC.
         hour=posted % 24,
         authors=author_codes(rows),
         posted_at=posted,

@@ -55,6 +55,7 @@ def with_frames(report: Report, store: Store, rows: pa.Table) -> Report:
     """Return the report with a frame for each example whose video is available."""
     examples = {example.post_id for example in (*report.best, *report.worst)}
     videos = zip(post_ids(rows), rows["video_uri"].to_pylist(), strict=True)
+    # The examples only: a frame means reading a video, and the page shows a handful.
     images = preview_frames(store, {post: uri for post, uri in videos if post in examples}, load())
 
     def with_images(examples: tuple[Example, ...]) -> tuple[Example, ...]:
@@ -76,6 +77,7 @@ def _ablation(
     subsets, rows = shown_subsets(scorer), np.flatnonzero(test["masked"].is_valid().to_numpy())
     if not subsets or not len(rows):
         return None
+    # From one list per post to (posts, subsets, probability and score).
     values = test["masked"].combine_chunks().drop_null().flatten().to_numpy().reshape(len(rows), len(subsets), 2)
     masked = [MaskedPredictions(names, values[:, i, 0], values[:, i, 1]) for i, names in enumerate(subsets)]
     return ablate(labels.take(rows), predictions.take(rows), masked, average, resamples=resamples)

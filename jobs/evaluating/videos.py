@@ -36,6 +36,7 @@ def video_columns(store: Store, post_ids: pa.ChunkedArray) -> pa.Table:
     for bucket, (start, end) in enumerate(zip(np.concatenate([[0], ends[:-1]]), ends, strict=True)):
         ids = post_ids.take(pa.array(order[start:end])).combine_chunks()
         pieces.append(_columns(tables, log2_buckets, bucket, ids))
+    # The inverse permutation: back to the order of `post_ids`.
     return pa.concat_tables(pieces).take(pa.array(np.argsort(order, kind="stable")))
 
 
@@ -45,6 +46,7 @@ def _columns(tables: list[BucketedTable], log2_buckets: int, bucket: int, ids: p
         rows = table.read(log2_buckets, bucket, ["post_id", *VIDEO_COLUMNS])
         index = pc.index_in(ids, rows["post_id"].combine_chunks())
         for name in VIDEO_COLUMNS:
+            # Another table of the root may know the hash of a post that failed in this one.
             columns[name] = pc.coalesce(columns[name], rows[name].combine_chunks().take(index))
     return pa.table(columns, schema=_SCHEMA)
 

@@ -199,7 +199,7 @@ def _new_tasks(plan: FetchPlan, round_: int, bucket: int) -> list[dict[str, Any]
 
 
 def _refused_rows(urls: Sequence[str]) -> pa.Table:
-    """Build the ledger rows of URLs whose host is not allowed."""
+    """Build the ledger rows of URLs that are skipped because their host is not allowed."""
     now, reason = datetime.now(UTC), HostNotAllowedError.reason
     rows = [
         {"url": url, "host": url_host(url), "status": "skipped", "reason": reason, "attempts": 0, "fetched_at": now}

@@ -47,6 +47,7 @@ def suffixes_of(kind: str | None) -> tuple[str, ...]:
     """Suffixes of the files to read in a folder; in any case, with that of a compression or without."""
     if kind == YT_DLP:
         return (".info.json",)
+    # Where each file is recognised by its form, any known suffix may hold posts.
     every = tuple(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)
     return SUFFIXES.get(kind or "", every)
 
@@ -98,6 +99,7 @@ def group_files(found: FoundFiles) -> list[FileGroup]:
 def _add_local(found: FoundFiles, kind: str | None, path: Path) -> None:
     if path.is_file():
         found.named.add(str(path))
+        # Only a JSON file describes one post, with its media beside it under the same name.
         beside = _local_beside(stem_of(str(path))) if plain_name(str(path)).endswith(".json") else []
         _add(found, [(str(path), path.stat().st_size)], beside)
     elif path.is_dir():
@@ -129,6 +131,7 @@ def _add_folder(found: FoundFiles, kind: str | None, folder: str) -> None:
     files = [(file, size) for file, size in infos if plain_name(file).endswith(suffixes_of(kind))]
     names = {file for file, _ in files}
     others = [file for file, _ in infos if file not in names]
+    # What belongs to no post is counted by suffix, so that the user sees what was left out.
     rest = _add(found, files, others)
     found.ignored.update(_suffix(file) for file in rest if not file.lower().endswith(VIDEO_SUFFIXES))
 
@@ -148,6 +151,7 @@ def _add(found: FoundFiles, files: Iterable[tuple[str, int]], others: Iterable[s
 def _local_beside(stem: str) -> list[str]:
     """Videos and pictures beside a file, not by a listing of its folder: many files may be named."""
     found = _existing(stem)
+    # Slides are numbered from 1 without gaps: the first missing number ends the set.
     for number in count(1):
         if not (slides := _existing(f"{stem}_{number}")):
             break

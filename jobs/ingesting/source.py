@@ -91,6 +91,7 @@ class IngestSource:
         if self.video_uri:
             rows = posts.select(["post_id", "video_uri", "kind"]).to_pylist()
             named = [self.video_uri.replace(_POST_ID, row["post_id"]) for row in rows]
+            # A photo set has slides in place of a video.
             uris = [
                 row["video_uri"] or (None if row["kind"] == PHOTOS else uri)
                 for row, uri in zip(rows, named, strict=True)
@@ -159,6 +160,7 @@ def check_first(source: IngestSource, found: FoundFiles) -> None:
             continue
         try:
             group = FileGroup(0, (file,), found.beside, frozenset([file]))
+            # As if the user had named it: an unreadable file raises here instead of becoming a reject.
             batch = next(parse_group(source, group, _CHECKED_ROWS), None)
         except SourceError:
             if file in found.named or number == len(found.files) - 1:
@@ -196,6 +198,7 @@ def first_rows(source: IngestSource, found: FoundFiles, count: int) -> tuple[lis
     rows, findings = 0, Findings()
     for file, _ in found.files:
         group = FileGroup(0, (file,), found.beside, frozenset(found.named))
+        # The first batch of a file holds `count` rows, if the file has as many.
         for batch in islice(parse_group(source, group, count), 1):
             batches.append(batch)
             findings += batch.findings
@@ -221,4 +224,5 @@ def own_map(pairs: Sequence[str], file: str | None) -> dict[str, Any]:
         raise ConfigError(f"{file} is not a map: write lines like `post_id: id`")
     if malformed := [pair for pair in pairs if "=" not in pair]:
         raise ConfigError(f"--map {malformed[0]} is neither a name from --list nor OURS=THEIRS, as in --map post_id=id")
+    # YAML reads a key such as 1 as a number; column names are text.
     return {**{str(key): value for key, value in columns.items()}, **dict(pair.split("=", 1) for pair in pairs)}

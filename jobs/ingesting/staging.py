@@ -92,6 +92,7 @@ class Staging:
     def write(self, kind: str, path: str, rows: pa.Table) -> None:
         """Write rows as one file below a path, of which each task has its own: equal files have the same name."""
         schema = self.table(kind).schema
+        # No file for no rows: listings of a bucket stay short.
         if rows.num_rows:
             write_data_file(self.store, f"{self.folder}/{path}", rows.select(schema.names).cast(schema), 0, 0)
 
@@ -112,6 +113,7 @@ class Staging:
 
     def bucket(self, kind: str, log2_buckets: int, bucket: int) -> str:
         """Path of the rows of one bucket."""
+        # With a single bucket there is nothing to split: the rows as parsed are that bucket.
         return f"buckets/{kind}/{bucket:06d}" if log2_buckets else self.parsed(kind)
 
 
@@ -219,5 +221,6 @@ def _count_bare(posts: pa.Table) -> int:
 
 def _count_differing(posts: pa.Table) -> int:
     keys = ["post_id", "scraped_at"]
+    # A key with two different sets of counts appears twice among the distinct rows.
     distinct = posts.group_by([*keys, *COUNTS]).aggregate([])
     return int(distinct.num_rows - distinct.group_by(keys).aggregate([]).num_rows)

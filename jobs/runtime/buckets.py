@@ -66,6 +66,7 @@ def _dataset(column: str, items: Sequence[int]) -> Dataset:
     # `from_items` builds the blocks in this process: a task for it could wait for a core that actors occupy.
     rows = [{column: item} for item in items]
     dataset = ray.data.from_items(rows, override_num_blocks=min(len(rows), MAX_TASKS))
+    # `map_items` promises the order of the items, whichever task ends first.
     dataset.context.execution_options.preserve_order = True
     return dataset
 

@@ -32,7 +32,6 @@ LOCAL = {
     "DASHBOARD_METRIC_PORT": "-1",
 }
 """Environment of a local Ray. The names are internal to Ray: checked against 2.60.0."""
-# Of 107 bytes for the path of a Unix socket, Ray and our folder take 86.
 OBJECT_STORE_BYTES = 1 << 30  # 1 GiB: only vectors, ids and decoded, resized frames pass through it
 STARTS = 3  # of a node: Ray gives up after 30 s, which a machine that starts several at once may need
 _TOO_SLOW = "timed out during startup"  # in the message of Ray 2.60's bare Exception
@@ -94,6 +93,7 @@ def isolated(folder: Path) -> Iterator[None]:
 
     In the user's folder, a file like `numpy.py` would replace a package.
     """
+    # Only the main thread may set signal handlers.
     main = threading.current_thread() is threading.main_thread()
     before = signal.getsignal(signal.SIGTERM)
     safe = folder / "empty"
@@ -109,6 +109,7 @@ def _add_to_path() -> None:
     """Let workers import this code where it is not installed: from a checkout."""
     code = str(Path(viral.__file__).parent.parent)
     paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    # An installed package is found anyway.
     if "site-packages" not in Path(code).parts and code not in paths:
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [code, *paths]))
 

@@ -31,6 +31,7 @@ class BackfillMetrics:
     def record_rows(self, rows: pa.Table) -> None:
         """Count rows written to the feature table."""
         for row in rows.select(["status", "reason", "stage_seconds"]).to_pylist():
+            # Prometheus has no null label: no reason is the empty text.
             self._posts.inc(1, self._tags | {"status": row["status"], "reason": row["reason"] or ""})
             for stage, seconds in row["stage_seconds"]:
                 if seconds > 0:  # Ray refuses to increase a counter by 0

@@ -56,7 +56,9 @@ def draft_options(function: Callable[..., R]) -> Callable[..., R]:
         sticker_texts: tuple[str, ...],
         **options: Any,
     ) -> R:
+        """Call the command with the options that describe a draft as one `context`."""
         utc = posted_at.replace(tzinfo=UTC) if posted_at else None
+        # No hashtag given means unknown: they are then taken from the caption.
         context = Context(caption, hashtags or None, utc, author_followers, sound_original, sound_posts, sound_uses)
         return function(context=replace(context, sticker_texts=sticker_texts or None), **options)
 

@@ -22,6 +22,7 @@ from viral.storage.store import Store
 from viral.storage.temporary import remove_abandoned, temporary_folder
 
 _PREFIX = "viral-ray-"  # start of the name of Ray's temporary folder
+# Program of the filter process: passes stderr on, without the lines of one warning.
 _FILTER = """
 import sys
 for line in sys.stdin.buffer:
@@ -31,6 +32,7 @@ for line in sys.stdin.buffer:
 """
 FILTER_EXIT_TIMEOUT = 2.0  # seconds; the filter exits by itself after its last writer, so a longer wait is pointless
 EXECUTOR_EXIT_TIMEOUT = 15.0  # seconds; on a busy machine an executor may still be starting actors
+# Of 107 bytes for the path of a Unix socket, Ray and our folder take 86.
 MAX_SOCKET_BASE = 21
 
 
@@ -91,9 +93,11 @@ def connect(*, metrics_port: int = 0) -> None:
     assert _sessions, "open a session first"
     import ray
 
+    # Only the outermost session starts and ends Ray.
     opened = _sessions[0]
     opened.started = True
     base = _socket_base()
+    # A killed command leaves its folder behind; the next one removes it, since nobody holds its lock any more.
     remove_abandoned(_PREFIX, base)
     folder = opened.stack.enter_context(temporary_folder(_PREFIX, base))
     if not opened.debug:
@@ -130,6 +134,7 @@ def _socket_base() -> Path | None:
     """Return a folder for Ray's sockets whose path is short enough; None for the default one of temporary files."""
     if len(os.fsencode(tempfile.gettempdir())) <= MAX_SOCKET_BASE:
         return None
+    # /tmp is the shortest folder that every system has.
     if not os.access("/tmp", os.W_OK):  # noqa: S108 - a folder of its own is created in it
         raise ConfigError(f"the path of TMPDIR is too long for Ray's sockets: use at most {MAX_SOCKET_BASE} characters")
     return Path("/tmp")  # noqa: S108 - as above
@@ -221,6 +226,7 @@ def unwrapped() -> Iterator[None]:
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    # Causes may form a circle.
     seen: set[int] = set()
     # Breadth first: the cause nearest to the caller wins over deeper ones.
     queue = [error]

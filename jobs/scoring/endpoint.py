@@ -48,7 +48,9 @@ async def _score(url: str, drafts: Sequence[DraftFields], files: Sequence[str], 
     async with AsyncClient(url) as client:
         if not await client.ready():  # before uploads are tried again and again
             raise EndpointError(f"no endpoint is ready at {url}: correct the address, or wait for it (GET /healthz)")
+        # `score_many` yields the outcomes in the order of the drafts.
         names = iter(files)
+        # Closed also after an error, so that the requests in flight end before the client does.
         async with aclosing(client.score_many(drafts)) as outcomes:
             async for outcome in outcomes:
                 if isinstance(outcome, EndpointError):
@@ -66,6 +68,7 @@ def _failure(file: str, error: EndpointError) -> str:
 
 
 def _draft(file: str, model: str | None, context: Context, views: Sequence[int]) -> DraftFields:
+    # The endpoint takes no subtitles: they are those of a platform, which a draft has not seen yet.
     known = {field.name: getattr(context, field.name) for field in fields(Context) if field.name != "subtitles"}
     place = {"uri": file} if file.startswith("s3://") else {"file": file}
     return cast("DraftFields", {**known, **place, "model": model, "author_views": views or None})

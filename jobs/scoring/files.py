@@ -39,6 +39,7 @@ def score_files(
     failures = []
     with Pipeline(scorer.feature_set, store, load()) as pipeline:
         for features in pipeline.extract(drafts):
+            # A partial file is scored from what could be extracted; the result says so.
             if features.status == "failed":
                 failures.append(f"{features.post_id}: {features.detail} ({features.reason})")
                 continue

@@ -13,6 +13,7 @@ from viral.storage.store import Store
 def loaded_scorer(root: str, model: str) -> Scorer:
     """Load a model once per worker process, and again after it is calibrated."""
     name, _, version = model.partition("/")
+    # Whether it is calibrated is part of the cache's key: a worker may have loaded it before the calibration.
     return _load(root, model, Store(root).exists(Registry.key(name, int(version), CALIBRATION)))
 
 

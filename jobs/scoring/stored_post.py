@@ -45,6 +45,7 @@ def stored_post(store: Store, feature_set: FeatureSet, post_id: str) -> StoredPo
 def _row(store: Store, feature_set: FeatureSet, post_id: str) -> dict[str, Any]:
     table = posts_table(store)
     log2_buckets = table.log2_buckets()
+    # Only the post's own bucket is read, however large the table is.
     bucket = int(bucket_of(pa.chunked_array([[post_id]]), log2_buckets)[0])
     columns = list(dict.fromkeys([*POST_COLUMNS, "author_id", *PLATFORM_FACTS]))
     posts = table.read(log2_buckets, bucket, columns)

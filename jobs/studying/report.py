@@ -51,7 +51,9 @@ def build_study(spec: StudySpec, store: Store, cards: Scorecards, skipped: dict[
         """Results of those experiments that ran, in order."""
         return tuple(results[key] for key in experiments if key in results)
 
+    # The headline is there: an error in it stops the study.
     card, headline = cards[spec.headline][0], results[spec.headline]
+    # Missing if it could not be trained; then the page has no comparison with it.
     random = next((result for result in select(spec.by_split) if result.split == "random"), None)
     return Study(
         title=f"Study of {spec.name}",
@@ -75,6 +77,7 @@ def _label_result(store: Store, experiment: Experiment, card: Report, result: Sp
     table, _ = replaced.open_current(store, labels_prefix(experiment.label_table), LABELS)
     parts = [rows.filter(pc.equal(rows["split"], "train"))["target"] for rows in table.scan(["split", "target"])]
     values = np.concatenate([part.to_numpy() for part in parts])
+    # From the least to the largest training target.
     extent = float(np.ptp(values))
     return LabelResult(
         definition=experiment.label.definition,

@@ -71,6 +71,7 @@ class StudySpec:
     @property
     def experiments(self) -> tuple[Experiment, ...]:
         """All experiments without repeats, the headline first."""
+        # Headline, first label, first seed and the full curve are the same experiment: trained once.
         return tuple(dict.fromkeys(chain(self.by_split, self.by_label, self.by_seed, self.learning_curve)))
 
     def _experiment(

@@ -53,6 +53,8 @@ class Experiment:
     @property
     def label_table(self) -> str:
         """Name of the label table."""
+        # Settings that differ from the default are part of the name, so that each experiment has its own table and
+        # model.
         gap = f"-gap{self.split.gap_days:g}" if self.split.gap_days else ""
         return f"{self.label.definition}-{self.split.kind}{gap}"
 
@@ -130,6 +132,7 @@ class StudyRunner:
         table = experiment.label_table
         data, about = labelled_features(self.store, self.feature_set, table, streams, author_fraction=fraction)
         recipe = {**vars(self.recipe), "config": vars(self.recipe.config)}
+        # With the version of the code: another version may train another model from the same data.
         parts = [statistics_of(data).data_hash, about, self.feature_set.fingerprint, recipe, seed, fraction]
         return hashlib.sha256(json.dumps([*parts, viral.__version__], sort_keys=True).encode()).hexdigest()[:16]
 

@@ -93,6 +93,7 @@ def _gather(
     predicted = _mask(ids, np.where(train, 0.0, rates.predicted))
     vectors = [stream.name for stream in data.streams]
     scorer = raw_scorer(data.features.store.root, model)
+    # Vectors travel for the reference posts only; predictions need four numbers per post.
     return rows.filter(sample).select([*REFERENCE_COLUMNS, "split", *VIDEO_COLUMNS, *vectors]), _predict(
         scorer, rows.filter(predicted)
     )
@@ -110,6 +111,7 @@ def _mask(ids: Sequence[str], rates: npt.NDArray[np.float64]) -> pa.Array:
 def _predict(scorer: Scorer, rows: pa.Table) -> pa.Table:
     """Return the reference columns of the rows, and the model's predictions as further columns."""
     table = rows.select(list(REFERENCE_COLUMNS))
+    # A bucket without such posts still has the columns, so that the tables of all buckets fit together.
     columns: Sequence[Any] = [[]] * 4
     if rows.num_rows:
         predictions = scorer.predict(from_table(scorer.streams, rows))

@@ -78,6 +78,7 @@ class ClipSource:
             ExtractionRequest(row["post_id"], row["video_uri"], requests=(self._request(row["post_id"]),))
             for row in posts.select(["post_id", "video_uri"]).to_pylist()
         ]
+        # Settings travel as JSON, since `_reader` caches by its arguments, which must be hashable.
         reader = _reader(self.data.posts.store.root, self.settings.model_dump_json())
         clips = pa.Table.from_pylist([self._row(post) for post in reader.read(requests)], schema=_CLIPS)
         rows = posts.select(["post_id", *TARGETS])
@@ -95,6 +96,7 @@ class ClipSource:
     def _row(self, decoded: DecodedPost) -> dict[str, Any]:
         (request,) = decoded.request.requests or ()
         assert isinstance(request, Clips), "`_request` returns clips"
+        # A row all the same: the driver counts the reasons, and the batches keep their order.
         if decoded.media is None:
             return {"reason": decoded.reason}
         pixels = clip_pixels(as_clip_network(self.spec), decoded.media, request)
@@ -120,6 +122,7 @@ def _dataset(source: ClipSource, chunks: Sequence[ClipChunk], decoders: Decoders
     dataset = ray.data.from_items([asdict(chunk) for chunk in chunks], override_num_blocks=min(len(chunks), MAX_TASKS))
     dataset.context.enable_progress_bars = False
     options = dataset.context.execution_options
+    # Which posts come first depends on the seed alone, not on how fast videos decode.
     options.preserve_order = True
     options.resource_limits = ExecutionResources.for_limits(object_store_memory=AHEAD_BYTES)
     compute = TaskPoolStrategy(size=decoders.tasks)

@@ -33,6 +33,7 @@ def ensemble_card(
     store: Store,
 ) -> dict[str, Any]:
     """Build the card: the metadata that a scorer needs besides the arrays, and notes for its users."""
+    # `streams` are those of the feature set, `used` those with a vector in training.
     sources, streams, used = sources_of(store), streams_of(feature_set), task.layout.streams
     return {
         "kind": "ensemble",

@@ -20,6 +20,7 @@ def train(store: Store, task: MemberTask) -> TrainedMember:
     from ray.train import ScalingConfig
     from ray.train.lightgbm import LightGBMTrainer
 
+    # Ray Train wants a place for its own files, which nobody reads afterwards.
     with staging_folder(store, "train") as folder:
         trainer = LightGBMTrainer(
             run,

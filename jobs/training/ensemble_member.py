@@ -41,6 +41,7 @@ class MemberTask:
     def limit(self, name: str) -> int:
         """Return the maximum number of training posts of a member."""
         kind = member_class(name)
+        # Each worker holds its own shard, so a distributed member sees as many posts as fit on all of them.
         return kind.max_rows * (self.workers if kind.distributed else 1)
 
 

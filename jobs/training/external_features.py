@@ -99,6 +99,7 @@ class _ExternalTable:
             ExtractorEntry(ExternalFeatures(name=name, modality=name, length=dims[name], digest=digest))
             for name in names
         )
+        # Part of the name of a table, where only these characters are safe.
         name = re.sub(r"[^A-Za-z0-9_-]+", "-", PurePosixPath(self.uri).stem).strip("-_")
         return FeatureSet(name or "foreign", tuple(entries))
 
@@ -141,6 +142,7 @@ class _ExternalTable:
             for name in set(names) - set(dims):
                 lengths = pc.list_value_length(batch[name].drop_null())
                 if len(lengths) and lengths[0].as_py():
+                    # All vectors of a column have the length of the first one; `_vectors` refuses others.
                     dims[name] = lengths[0].as_py()
             if len(dims) == len(names):
                 return dims

@@ -37,6 +37,7 @@ def labelled_features(
     """
     features = features_table(store, feature_set)
     if not features.files():
+        # The names of existing tables show a misspelt set or other parameters at a glance.
         tables = sorted({info.key.split("/")[1] for info in store.objects("features") if info.key.endswith(".parquet")})
         hint = f"there are {', '.join(tables)}" if tables else "backfill first (viral backfill)"
         raise TableError(f"there is no table {feature_set.table} in {store.root}: {hint}")
@@ -50,12 +51,13 @@ def training_data(store: Store, saved: ModelVersion, streams: tuple[Stream, ...]
     data, label = labelled_features(store, feature_set_of(saved), name, streams, author_fraction=fraction)
     # With other splits, validation posts of today may have been training posts of the model.
     if label != saved.card["label"]:
-        raise TableError(f"labels/{name} changed after {saved} was trained: train again, or label with the old options")
+        raise TableError(f"labels/{name} was replaced since {saved} was trained: train again, or label as before")
     return data
 
 
 def author_fraction_of(saved: ModelVersion) -> float:
     """Return the fraction of the training split's authors that a model was trained on."""
+    # Cards of video models have no such entry: they are trained on all authors.
     return float(saved.card.get("share", 1.0))
 
 

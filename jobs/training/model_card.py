@@ -50,6 +50,7 @@ def model_card(
             *_notes_of_labels(spec, label),
         ],
         "share": spec.author_fraction,
+        # Only in cards of continued models: the audit follows it, and --refit refuses it.
         **({"continued_from": str(spec.start)} if spec.start else {}),
     }
 

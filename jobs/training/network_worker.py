@@ -39,23 +39,15 @@ def run(config: dict[str, Any]) -> int:
     """
     import ray.train
     import ray.train.torch
-    import torch
-    from safetensors.torch import load
 
     from viral.models.allocator import retain_freed_memory
-    from viral.models.fusion import set_statistics
-    from viral.models.networks import network
     from viral.models.training import Learner, to_tensors
 
     retain_freed_memory()
     task: NetworkTask = config["task"]
     context = ray.train.get_context()
     world, rank = context.get_world_size(), context.get_world_rank()
-    torch.manual_seed(task.train.seed)
-    model = network(task.model)
-    set_statistics(model, task.means, task.scales)
-    if config["start"] is not None:
-        model.load_state_dict(load(config["start"]))
+    model = _network(task, config["start"])
     # Save a copy of the gradients, and the broadcast of the buffers: the statistics in them never change.
     ddp_options = {"gradient_as_bucket_view": True, "broadcast_buffers": False}
     wrapped = ray.train.torch.prepare_model(model, parallel_strategy_kwargs=ddp_options)
@@ -66,6 +58,7 @@ def run(config: dict[str, Any]) -> int:
     learner.seek(state.epoch * steps)  # recomputed: the number of workers may have changed
     resumed_at = state.epoch
     tensors = partial(to_tensors, task.model.streams, scaling=task.scaling, device=learner.device)
+    # Each worker trains on its own part of the posts, and validates on all of them.
     shard = Shard.from_iterator(ray.train.get_dataset_shard("train"), tensors)
     validation = Shard.from_iterator(ray.train.get_dataset_shard("validation"), tensors)
     # A streamed epoch takes so long that each one is worth a checkpoint.
@@ -77,6 +70,22 @@ def run(config: dict[str, Any]) -> int:
     return resumed_at
 
 
+def _network(task: NetworkTask, start: bytes | None) -> torch.nn.Module:
+    """Build the network with the weights `start` (safetensors), or with random ones by the seed of the task."""
+    import torch
+    from safetensors.torch import load
+
+    from viral.models.fusion import set_statistics
+    from viral.models.networks import network
+
+    torch.manual_seed(task.train.seed)
+    model = network(task.model)
+    set_statistics(model, task.means, task.scales)
+    if start is not None:
+        model.load_state_dict(load(start))
+    return model
+
+
 def epoch(
     learner: Learner, model: torch.nn.Module, shard: Shard, validation: Shard, size: int, state: Progress, rank: int = 0
 ) -> None:
@@ -84,6 +93,7 @@ def epoch(
     import torch
 
     seed = learner.config.seed
+    # A shift per number, so that no two epochs or workers of a run share a seed.
     torch.manual_seed((seed << 20) + (state.epoch << 8) + rank)  # a resumed run has the same dropout
     start = time.perf_counter()
     train_loss = learner.train(shard.shuffled(size, (seed, state.epoch, rank)))

@@ -49,6 +49,7 @@ def tracking_options(function: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(function)
     def call(*arguments: Any, mlflow: str | None, tensorboard: Path | None, **options: Any) -> None:
+        """Call the command with both options as one `tracking`."""
         function(*arguments, tracking=Tracking(mlflow, tensorboard), **options)
 
     folder = click.Path(file_okay=False, path_type=Path)
@@ -67,11 +68,13 @@ def train_options(function: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(function)
     def call(*arguments: Any, viral_weight: str, **options: Any) -> None:
+        """Call the command with the training options as one `config`."""
         fields = {name: options.pop(name) for name in _FIELDS}
         config = TrainConfig(**fields, viral_weight=BALANCED if viral_weight == BALANCED else _weight(viral_weight))
         function(*arguments, config=config, **options)
 
     command: Callable[..., None] = call
+    # click lists options in the reverse order of decoration.
     for option in reversed(_OPTIONS):
         command = option(command)
     return command

@@ -89,6 +89,7 @@ def _gather(rows: Dataset, fraction: float) -> pa.Table:
     batches = []
     for batch in rows.iter_batches(batch_size=4096, batch_format="pyarrow"):
         ids = batch["post_id"].to_pylist()
+        # By the hash of the post: every trial of a repeated command sees the same posts.
         mask = [fraction >= 1 or zlib.crc32(f"tune {post}".encode()) < fraction * 2**32 for post in ids]
         batches.append(batch.filter(pa.array(mask, pa.bool_())))
     if not sum(map(len, batches)):
@@ -109,6 +110,7 @@ def _run_trials(
     first = {name: getattr(task.model if name in SHAPE else task.train, name) for name in space()}
     folder, _, name = prefix.rpartition("/")
     tuner = tune.Tuner(
+        # `with_parameters` puts the posts into the object store once; each trial takes a core.
         tune.with_resources(tune.with_parameters(trial, task=task, splits=dict(splits)), {"CPU": 1}),
         param_space=space(),
         tune_config=tune.TuneConfig(

@@ -55,6 +55,7 @@ class Shard:
 
     def shuffled(self, size: int, seed: Sequence[int]) -> Iterator[TensorBatch]:
         """Yield all rows in batches of `size`, shuffled by `seed`; a streamed shard is shuffled within a window."""
+        # From seed, epoch and rank alone: a resumed run shuffles as the first one would have.
         rng = np.random.default_rng(seed)
         if self.cached is None:
             window = {"local_shuffle_buffer_size": SHUFFLE_ROWS, "local_shuffle_seed": int(rng.integers(1 << 31))}

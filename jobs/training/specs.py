@@ -47,6 +47,7 @@ class TrainSpec:
         streams = tuple(stream for stream in available if self.modality in (None, stream.modality))
         streams = tuple(stream for stream in streams if self.extractor in (None, stream.name))
         if not streams:
+            # The error lists what the set offers, in the kind of name that was asked for.
             names = dict.fromkeys(stream.name if self.extractor else stream.modality for stream in available)
             missing = self.extractor or self.modality
             raise ConfigError(f"the feature set {self.feature_set.name} has no {missing}: it has {', '.join(names)}")

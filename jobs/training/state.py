@@ -106,6 +106,7 @@ def report(model: torch.nn.Module, learner: Checkpointable, state: Progress, ran
     train_loss, validation_loss = state.losses[-1]
     metrics = {"epoch": state.epoch, "train_loss": train_loss, "validation_loss": validation_loss}
     checkpoint = None
+    # Every rank has the same weights, so one copy is enough.
     if rank == 0:
         folder = tempfile.mkdtemp(prefix="viral-checkpoint-")  # Ray deletes it after the upload
         saved = {"model": model.state_dict(), "learner": learner.state(), "state": vars(state)}
@@ -140,6 +141,7 @@ def fit(
     if workers == 0:
         scaling = ScalingConfig(num_workers=0)
     else:
+        # A GPU for every worker or for none: in each step all wait for the slowest.
         gpus = bool(ray.cluster_resources().get("GPU", 0) >= min_workers(workers))
         scaling = ScalingConfig(num_workers=workers, use_gpu=gpus, resources_per_worker={"CPU": WORKER_CPUS})
     run, config = run_config(store, prefix), {**config, IN_PROCESS: workers == 0}

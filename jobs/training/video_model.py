@@ -33,6 +33,7 @@ def save(
     from safetensors.torch import save as to_bytes
 
     registry = Registry(store)
+    # Two files: heads score vectors of the backbone, and the backbone is an extractor like any other.
     heads: bytes = to_bytes(_strip("heads.", state["best"]))
     backbone = as_clip_network(spec.backbone).serialize(_strip("backbone.", state["best"]), task.resolve)
     card = _card(spec, task, counts, label, state, sources_of(store))

@@ -122,6 +122,7 @@ def _network(task: VideoTask) -> VideoNetwork:
     from viral.models.video import VideoNetwork
 
     heads = LinearNetwork(task.heads)
+    # Biases start at the means of the training posts: the first epochs need not learn them.
     heads.init_biases(task.means["is_viral"], {FIRST_RATE + i: task.means[name] for i, name in enumerate(RATES)})
     spec = as_clip_network(task.source.spec)
     return VideoNetwork(spec, spec.load_network(task.resolve), heads)
@@ -130,6 +131,7 @@ def _network(task: VideoTask) -> VideoNetwork:
 def _all_gather(value: T) -> list[T]:
     import torch.distributed
 
+    # Without a process group, this process is the only worker.
     if not torch.distributed.is_initialized():
         return [value]
     values: list[Any] = [None] * torch.distributed.get_world_size()

@@ -135,6 +135,7 @@ class AsyncClient:
         self, drafts: Sequence[DraftFields], *, concurrency: int = CONCURRENCY, progress: ProgressCallback | None = None
     ) -> AsyncGenerator[EndpointScore | EndpointError, None]:
         """Score drafts several at a time, as `Client.score_many` does."""
+        # No generator itself: wrong arguments are refused by the call, not by the first look at its results.
         requests = [calls.draft_call(draft) for draft in drafts]
         return self._send_many(requests, check_concurrency(concurrency), progress)
 
@@ -147,6 +148,8 @@ class AsyncClient:
             for done in range(1, len(requests) + 1):
                 room = LOOKAHEAD * concurrency - len(tasks)
                 tasks += [asyncio.create_task(self._outcome(call, slots)) for call in islice(waiting, room)]
+                # It stays in `tasks` until it has ended, so that `finally` also waits for it if this call is cancelled
+                # here.
                 outcome = await tasks[0]
                 tasks.popleft()
                 if progress:
@@ -176,6 +179,7 @@ class AsyncClient:
 
     async def _attempt(self, call: EndpointCall[T], attempts: Attempts) -> T:
         with attempts.translated(), build_request(self._http, call, attempts) as request:
+            # httpx limits each read; this also ends an answer that arrives in small pieces for ever.
             async with asyncio.timeout(attempts.remaining()):
                 response = await self._http.send(request, stream=True)
                 try:

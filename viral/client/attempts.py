@@ -60,6 +60,8 @@ class Attempts:
         self.failures += 1
         if error.status not in BUSY and error.reason != UNREACHABLE:
             raise error
+        # The exponent is bounded because a float overflows at 2 ** 1024; the longest pause is reached at the sixth
+        # failure.
         backoff = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(self.failures - 1, 10))
         pause = (error.retry_after or 0.0) + backoff * random.uniform(0.5, 1)  # noqa: S311 - jitter, no secret
         if pause >= self._end - time.monotonic():
@@ -75,6 +77,7 @@ class Attempts:
         """Raise the errors of httpx as EndpointError."""
         try:
             yield
+        # ConnectTimeout is not among them: CONNECT_SECONDS end before the deadline, and another attempt may succeed.
         except (httpx.ReadTimeout, httpx.WriteTimeout, httpx.PoolTimeout, TimeoutError) as error:
             raise self.expired() from error
         except httpx.TransportError as error:
@@ -100,6 +103,7 @@ class _Timeouts(dict[str, float | None]):
 
 def check_seconds(seconds: float) -> float:
     """Return a time limit. Raises ConfigError unless it is above 0."""
+    # `not >`, as NaN is neither above 0 nor at most 0
     if not seconds > 0:
         raise ConfigError(f"timeout is {seconds}: give seconds above 0")
     return seconds
@@ -113,6 +117,7 @@ def answer_error(response: httpx.Response, body: bytes) -> EndpointError:
     except ValueError:
         phrase = "error"
     problem = _problem(body)
+    # A proxy may answer with a page of HTML, whose text is shown without its tags.
     text = problem.get("detail") or problem.get("title") or re.sub(rb"<[^>]*>", b" ", body).decode("utf-8", "replace")
     detail = one_line(str(text))[:DETAIL_LENGTH] or f"HTTP status {status} without a text"
     if response.has_redirect_location:

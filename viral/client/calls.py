@@ -81,6 +81,7 @@ def score_call(
     """Score or explain one draft. Raises ConfigError for a file and a URI at once, or an unknown field."""
 
     def read(body: bytes) -> EndpointScore:
+        """Read the score from the body of an answer."""
         return read_score(read_json(body))
 
     fields = context_fields(context) | without_none(model=model)
@@ -133,17 +134,19 @@ def features_call(
     rows = [{name: None if vector is None else _floats(vector) for name, vector in row.items()} for row in vectors]
 
     def read(body: bytes) -> list[EndpointScore | None]:
+        """Read the scores, in the order of the vectors."""
         return [read_optional_score(score) for score in read_json(body)["scores"]]
 
     return EndpointCall("/v1/score/features", read, **json_body({"vectors": rows} | without_none(model=model)))
 
 
 def _floats(vector: Any) -> list[float]:
+    # Arrays and tensors have `tolist`; lists have not.
     return vector.tolist() if hasattr(vector, "tolist") else [float(value) for value in vector]
 
 
 def table_call(table: pa.Table, model: str | None) -> EndpointCall[pa.Table]:
-    """Score a table of vectors, one column per extractor; Arrow IPC both ways."""
+    """Score a table of vectors, one column per extractor. Request and answer are Arrow IPC streams."""
     import pyarrow as pa
 
     sink = pa.BufferOutputStream()
@@ -159,9 +162,10 @@ def table_call(table: pa.Table, model: str | None) -> EndpointCall[pa.Table]:
 
 
 def posts_call(post_ids: Sequence[str], model: str | None) -> EndpointCall[dict[str, EndpointScore | None]]:
-    """Score posts whose features the root has."""
+    """Score posts by their ids; the root of the endpoint has their features."""
 
     def read(body: bytes) -> dict[str, EndpointScore | None]:
+        """Read the scores by post."""
         return {post: read_optional_score(score) for post, score in read_json(body)["scores"].items()}
 
     return EndpointCall("/v1/score/posts", read, **json_body({"post_ids": list(post_ids)} | without_none(model=model)))
@@ -216,6 +220,7 @@ def context_fields(context: Mapping[str, Any]) -> dict[str, Any]:
     for name in ("hashtags", "author_views", "sticker_texts"):
         if name in fields:
             fields[name] = list(fields[name])
+    # The endpoint splits this field of a form there.
     if any(set(tag) & set(" ,\t\n") for tag in fields.get("hashtags", ())):
         raise ConfigError("a hashtag has no blanks and no commas")
     return fields
@@ -230,6 +235,7 @@ def form_of(fields: Mapping[str, Any]) -> dict[str, str]:
     """Return the fields as texts of a form: lists separated by blanks, sticker texts by line breaks."""
     form = {name: _text(value) for name, value in fields.items() if name != "sticker_texts"}
     if "sticker_texts" in fields:
+        # Line breaks within a text become blanks, as the form separates the texts by them.
         form["sticker_texts"] = "\n".join(" ".join(text.split()) for text in fields["sticker_texts"])
     try:
         "".join(form.values()).encode()
@@ -245,7 +251,7 @@ def _text(value: Any) -> str:
 
 
 def json_body(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of a call with a JSON body. Raises ConfigError for values that JSON has no form of."""
+    """Return the arguments of a call with a JSON body. Raises ConfigError for values that JSON cannot express."""
     try:
         content = json.dumps(values, allow_nan=False).encode()
     except (TypeError, ValueError) as error:

@@ -89,6 +89,7 @@ def read_answer(call: EndpointCall[T], response: httpx.Response, body: bytes) ->
 
 def is_not_ready(error: EndpointError) -> bool:
     """Whether an error means that the endpoint may be ready later."""
+    # No status: nobody answered. 503: the endpoint starts or stops.
     return error.status is None or error.status == httpx.codes.SERVICE_UNAVAILABLE
 
 

@@ -181,6 +181,7 @@ class Client:
             concurrency: requests at a time.
             progress: called after each draft, in order.
         """
+        # No generator itself: wrong arguments are refused by the call, not by the first look at its results.
         requests = [calls.draft_call(draft) for draft in drafts]
         return self._send_many(requests, check_concurrency(concurrency), progress)
 
@@ -199,6 +200,8 @@ class Client:
                     progress(done, len(requests))
                 yield outcome
         finally:
+            # Without waiting, so that a caller who leaves the loop goes on at once; `close` waits for what is in
+            # flight.
             pool.shutdown(wait=False, cancel_futures=True)
 
     def _outcome(self, call: EndpointCall[EndpointScore]) -> EndpointScore | EndpointError:
@@ -220,6 +223,8 @@ class Client:
             response = self._http.send(request, stream=True)
             try:
                 chunks = []
+                # httpx limits each read; the look at the deadline also ends an answer that arrives in small pieces for
+                # ever.
                 for chunk in response.iter_bytes():
                     attempts.remaining()
                     chunks.append(chunk)
@@ -228,7 +233,7 @@ class Client:
             return read_answer(call, response, b"".join(chunks))
 
     def close(self) -> None:
-        """Close the connections, after the requests that a `score_many` has left in flight."""
+        """Wait for the requests that a `score_many` has left in flight, then close the connections."""
         for pool in self._pools:  # a request that outlived the connections would leave a socket open
             pool.shutdown()
         self._http.close()

@@ -65,6 +65,7 @@ class UploadReader:
         Raises:
             EndpointError: the deadline has passed, or the file has become shorter.
         """
+        # Checked per chunk: httpx limits each write only, and a slow upload consists of many.
         self._attempts.remaining()
         count = min(size, self._size - self._position)  # a file that grows was announced with its length
         chunk = self._file.read(count)
@@ -96,6 +97,7 @@ def video_upload(file: VideoFile, name: str | None = None) -> VideoUpload:
 
 def _text_name(path: str | os.PathLike[str]) -> str:
     """Return the file name of a path, which need not be text, in a form that can be sent."""
+    # File names on Linux are bytes; those that are not UTF-8 arrive here as halves of surrogate pairs.
     return Path(path).name.encode(errors="replace").decode() or "video"
 
 

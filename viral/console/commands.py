@@ -62,6 +62,7 @@ def execute(entry: click.Command) -> None:
             stream.reconfigure(errors="backslashreplace")  # a file name need not be text, nor the terminal UTF-8
     before = signal.signal(signal.SIGTERM, _terminate)
     try:
+        # Only then: importing the settings takes longer than `--help` should.
         if any(name.upper().startswith("VIRAL_") for name in os.environ):
             from viral.config import check_environment
 
@@ -77,6 +78,7 @@ def execute(entry: click.Command) -> None:
         click.echo(f"error: {error}", err=True)
         status = BAD_INPUT
     except (click.Abort, KeyboardInterrupt) as error:
+        # click turns a KeyboardInterrupt into its own Abort, with the original as the cause.
         terminated = isinstance(error, TerminatedError) or isinstance(error.__cause__, TerminatedError)
         click.echo(f"{'terminated' if terminated else 'interrupted'}: run the same command again to continue", err=True)
         status = TERMINATED if terminated else INTERRUPTED

@@ -26,6 +26,7 @@ def optional_root_options(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def _root_options(function: Callable[P, R], *, required: bool) -> Callable[P, R]:
+    # Applied from the last to the first shown: click lists options in the reverse order of decoration.
     for option in (
         click.option("--debug", is_flag=True, help="Show Ray's own output, and tracebacks."),
         click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON."),

@@ -27,6 +27,7 @@ def print_summary(summary: Any, *, as_json: bool) -> None:
     if as_json:
         click.echo(to_json(values))
         return
+    # Values in one column, behind the longest name.
     width = max(len(name) for name in values)
     for name, value in values.items():
         for i, line in enumerate(_lines(value)):
@@ -43,6 +44,7 @@ def _finite(value: Any) -> Any:
         return {name: _finite(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
+    # JSON has no NaN or infinity, and Python would write them all the same.
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

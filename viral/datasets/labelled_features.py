@@ -94,6 +94,7 @@ class RunningMoments:
     @property
     def scale(self) -> npt.NDArray[np.float64]:
         """Standard deviation (dim,); 1 where a value is constant."""
+        # From sums, so that buckets can be combined; in double precision the difference loses little.
         variance = self.squares / max(1, self.count) - self.mean**2
         floor = 1e-12 * (1 + self.mean**2)  # above the rounding error for a constant
         return np.where(variance > floor, np.sqrt(np.maximum(variance, floor)), 1.0)
@@ -159,6 +160,7 @@ def hash_rows(rows: pa.Table, streams: Sequence[Stream]) -> int:
     numbers = np.column_stack([*columns, batch.present])
     total = 0
     for row, key in enumerate(zip(*(column.to_pylist() for column in keys), strict=True)):
+        # Hashed once per table, copied per row: the names of the streams are part of the data.
         digest = header.copy()
         digest.update(repr(key).encode())
         digest.update(numbers[row])

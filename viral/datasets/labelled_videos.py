@@ -36,7 +36,7 @@ class VideoCounts:
 
     @property
     def data_hash(self) -> str:
-        """Hash of all labels and addresses, independent of how they are stored."""
+        """Hash of all labels and video URIs, independent of how they are stored."""
         return hashlib.sha256(str(self.digest).encode()).hexdigest()[:16]
 
     def mean(self, name: str) -> float:
@@ -77,5 +77,6 @@ def _moments(column: pa.ChunkedArray) -> RunningMoments:
 
 
 def _digest(rows: pa.Table) -> int:
+    # Sorted by column, so that the order of columns in a file does not matter.
     digests = (hashlib.blake2b(repr(sorted(row.items())).encode(), digest_size=16) for row in rows.to_pylist())
     return sum(int.from_bytes(digest.digest(), "big") for digest in digests) % DIGEST_MODULUS

@@ -36,6 +36,7 @@ TOPICS = {
 
 def write_caption(rng: np.random.Generator, *, mishap: bool) -> str:
     """Draw a caption; its length, frame and hashtags do not depend on the tone."""
+    # The topic, friend and end are drawn whatever the tone: only the event may differ.
     topic = TOPICS[str(rng.choice(list(TOPICS)))]
     event = str(rng.choice(topic.mishap if mishap else topic.calm))
     friend, end = str(rng.choice(_TEMPLATES["friends"])), str(rng.choice(_TEMPLATES["ends"]))
@@ -49,5 +50,6 @@ def _frame(rng: np.random.Generator, event: str, friend: str, length: int) -> st
     frames = product(_TEMPLATES["openers"], _TEMPLATES["closers"])
     texts: list[str] = [opener + event + closer.format(friend=friend) for opener, closer in frames]
     misses = np.array([abs(len(text) - length) for text in texts])
+    # At least the best frame, where none comes near the drawn length.
     near = np.flatnonzero(misses <= max(_TOLERANCE, int(misses.min())))
     return texts[int(rng.choice(near))]

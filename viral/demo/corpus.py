@@ -87,6 +87,7 @@ def new_clip(folder: Path, spec: CorpusSpec | None = None) -> tuple[Path, dict[s
     spec = spec or CorpusSpec()
     post = _plan_new_post(spec)
     path = folder / NEW_FOLDER / f"{post.clip.post_id}.mp4"
+    # Planned again, not read: the plan is a function of the spec.
     below = [other.score < post.score for other in plan_posts(spec)]
     metadata = {
         "post_id": post.clip.post_id,
@@ -136,6 +137,7 @@ def _title(sound: PlannedSound) -> str:
 
 
 def _plan_new_post(spec: CorpusSpec) -> PlannedPost:
+    # Near the upper end of each trait, but within the range that a model has seen.
     rate = CUT_RATE[0] + 0.9 * (CUT_RATE[1] - CUT_RATE[0])
     loud = OPENING_DB[0] + 0.9 * (OPENING_DB[1] - OPENING_DB[0])
     seconds = sum(spec.seconds) / 2
@@ -147,6 +149,7 @@ def _plan_new_post(spec: CorpusSpec) -> PlannedPost:
         author=Author(f"author-{spec.seed}-new", strength=0.0, followers=4900),
         mishap=True,
         follower_count_known=True,
+        # After all posts of the corpus, as a draft would be.
         posted_at=FIRST_DAY + timedelta(days=DAYS, hours=18),
         noise=0.0,
     )
@@ -175,6 +178,7 @@ def _render_missing(
 ) -> None:
     videos.mkdir(exist_ok=True)
     paths = [videos / f"{clip.post_id}.mp4" for clip in clips]
+    # Only what is missing: an interrupted corpus is completed.
     jobs = [partial(render, clip, spec, path) for clip, path in zip(clips, paths, strict=True) if not path.exists()]
     done = len(clips) - len(jobs)
     progress(done, len(clips))

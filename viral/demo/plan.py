@@ -167,11 +167,13 @@ def plan_clip(
     count = round(cut_rate * frames / spec.fps)
     rng = np.random.default_rng([*seed, 0])
     spacing = frames / (count + 1)
+    # By less than half of the spacing, so that the cuts keep their order and never coincide.
     cuts = (np.arange(1, count + 1) + rng.uniform(-0.3, 0.3, count)) * spacing
     return Clip(post_id, seed, frames, tuple(int(cut) for cut in np.round(cuts)), sound)
 
 
 def _authors(spec: CorpusSpec, rng: np.random.Generator) -> list[Author]:
+    # Stratified in place of drawn freely: 80 authors then have nearly the specified mean and variance.
     strengths = _normal(_stratified(rng, spec.authors))
     independent = _normal(_stratified(rng, spec.authors))
     # The weights keep the variance at 1.
@@ -193,6 +195,7 @@ def _clips(spec: CorpusSpec, rng: np.random.Generator) -> list[Clip]:
     rates = _between(CUT_RATE, _stratified(rng, spec.posts))
     opening = _between(OPENING_DB, _stratified(rng, spec.posts))
     body = _between(BODY_DB, _stratified(rng, spec.posts))
+    # About three posts per tune, so that sounds have a history.
     tunes = rng.integers(0, max(1, spec.posts // 3), spec.posts)
     silent = _mask(rng, spec.posts, _NO_SOUND)
     return [
@@ -212,6 +215,7 @@ def _clips(spec: CorpusSpec, rng: np.random.Generator) -> list[Clip]:
 
 def _reactions(rng: np.random.Generator, views: int) -> dict[str, int]:
     """Draw the counts of reactions from the views, by rates that vary per post."""
+    # Reactions cannot exceed the views.
     return {name: int(rng.binomial(views, rate * np.exp(rng.normal(0, 0.35)))) for name, rate in _RATES.items()}
 
 

@@ -88,6 +88,7 @@ def frames(clip: Clip, size: tuple[int, int], fps: int) -> Iterator[Picture]:
 
 
 def _scene(rng: np.random.Generator, look: _Look, size: tuple[int, int], hue: float, *, dark: bool) -> _Scene:
+    # A factor of two between scenes: a cut changes the brightness even where all colours are dull.
     value = look.brightness * (0.45 if dark else 0.9)
     colours = [_colour(hue + rng.uniform(-0.05, 0.05), look.colourfulness, value * factor) for factor in (0.8, 1.1)]
     moving = tuple(_shape(rng, look, size, hue, value) for _ in range(look.shapes))
@@ -119,6 +120,7 @@ def _shape(rng: np.random.Generator, look: _Look, size: tuple[int, int], hue: fl
 
 def _mask(rng: np.random.Generator, side: int) -> Mask:
     down, right = np.mgrid[-1 : 1 : side * 1j, -1 : 1 : side * 1j]
+    # A disc, a diamond, a square, a ring.
     kinds: tuple[Mask, ...] = (
         down**2 + right**2 <= 1,
         np.abs(down) + np.abs(right) <= 1,

@@ -28,6 +28,7 @@ def make_sound(sound: PlannedSound, seconds: float, *, corpus_seed: int) -> Samp
 
 def loudness_db(samples: Samples) -> float:
     """Compute the root mean square of the samples in dBFS."""
+    # The small addend keeps silence finite: -120 dB.
     return float(10 * np.log10(np.mean(np.square(samples, dtype=np.float64)) + 1e-12))
 
 
@@ -37,6 +38,7 @@ def _level(tune: npt.NDArray[np.float64], sound: PlannedSound) -> Samples:
         10 ** ((target - loudness_db(part.astype(np.float32))) / 20)
         for target, part in ((sound.opening_db, tune[:edge]), (sound.body_db, tune[edge:]))
     ]
+    # The opening keeps its loudness to its end; the change follows it.
     envelope = np.interp(np.arange(len(tune)), (edge, edge + _CROSSFADE_SECONDS * RATE), gains)
     return np.clip(tune * envelope, -1, 1).astype(np.float32)
 

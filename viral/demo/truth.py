@@ -11,9 +11,8 @@ import numpy as np
 from viral.demo.plan import BASE_LOG_VIEWS, BODY_DB, CUT_RATE, OPENING_DB, PlannedPost
 from viral.demo.spec import OPENING_SECONDS, CorpusSpec
 
-# Version of the generator, stored with each corpus: raise it if the same spec makes other files.
 RECIPE = 1
-"""Version of the generator. Increase it when the same spec gives another corpus."""
+"""Version of the generator, stored with each corpus. Increase it when the same spec gives another corpus."""
 
 _CONTENT = ("cut_rate", "opening_loudness", "mishap")
 

@@ -35,6 +35,7 @@ def video_clusters(videos: pa.Table) -> VideoClusters:
     files = _file_codes(videos["sha256"])
     _, first = np.unique(files, return_index=True)  # of posts with the same file, one is compared with other files
     pairs = _near_duplicates(videos.select(["video_hash", "seen_seconds"]).take(pa.array(first)), first)
+    # Near-duplicates, and each post with the first one of the same file.
     edges = [pairs.first, pairs.second], [np.arange(len(files)), first[files]]
     rows, columns = (np.concatenate(ends) for ends in zip(*edges, strict=True))
     graph = coo_array((np.ones(len(rows), bool), (rows, columns)), (len(files), len(files)))
@@ -56,6 +57,7 @@ def later_copies(posts: pa.Table, clusters: npt.NDArray[np.int64]) -> npt.NDArra
     keyed = posts.select(["posted_at", "post_id"]).append_column("cluster", pa.array(clusters))
     order = np.asarray(pc.sort_indices(keyed, [(name, "ascending") for name in ("cluster", "posted_at", "post_id")]))
     mask = np.zeros(posts.num_rows, dtype=bool)
+    # In this order, a post that follows one of its own cluster is later than it.
     mask[order[1:]] = clusters[order[1:]] == clusters[order[:-1]]
     return mask
 

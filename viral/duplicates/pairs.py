@@ -33,6 +33,7 @@ MAX_DISTANCE = 0.22
 MAX_SECONDS = 0.2  # difference of length: a copy may lose the last frames or the end of its sound
 _SAME_TIME_MS = 45  # of key frames: encoders may shift the first frame; more would compare both sides of a cut
 _MIN_FRAMES = 2  # of the opening with contrast in both videos: a single picture says too little
+# Of 64 bits, that of the mean is constant.
 _CODE_BITS = 63
 
 _KEY = [8 * row + column for row in range(5) for column in (0, 2)][1:]  # bits that a candidate shares: 9
@@ -66,6 +67,7 @@ def near_duplicates(hashes: Hashes, seconds: Floats) -> DuplicatePairs:
     confirm, count = _Confirmation(hashes, seconds), len(hashes)
     found, similarity = np.zeros(0, np.int64), np.zeros(0)  # a pair is a number: first * count + second
     for candidates in _candidates(hashes, seconds):
+        # Several frames of a copy make it a candidate; it is confirmed once.
         new = np.setdiff1d(candidates, found)
         distance = confirm.distance(new // count, new % count)
         near = distance <= MAX_DISTANCE
@@ -87,6 +89,7 @@ def _candidates(hashes: Hashes, seconds: Floats) -> Iterator[Ints]:
         pairs = [np.zeros(0, np.int64)]
         for step in range(1, _NEIGHBOURS + 1):
             same = keys[step:] == keys[:-step]
+            # At a greater distance in the sorted order no two keys can be equal either.
             if not same.any():
                 break
             close = np.flatnonzero(same & (_differing(codes[step:], codes[:-step]) <= _MAX_FRAME_BITS))
@@ -131,6 +134,7 @@ class _Confirmation:
             rows = rows[better]
             opening[rows] = distance[better]
             later[rows] = self._later(first[rows], second[rows], view, other, mirror)
+        # `fmax` ignores NaN: without later frames at the same time, the openings decide.
         larger: Floats = np.fmax(opening, later)
         return larger
 

@@ -112,6 +112,7 @@ def _bars(frames: _Luma) -> tuple[int, int]:
 
 def _bar(frames: _Luma) -> int:
     rows = frames[:, : int(frames.shape[1] * _MAX_BAR) + 1]
+    # Of each row the fraction of pixels, over all frames, with the colour of the outermost row.
     plain = (np.abs(rows - np.median(rows[:, 0])) <= _BAR_TOLERANCE).mean(axis=(0, 2))
     ends = np.flatnonzero(plain < (_BAR_EDGE if plain[0] < _BAR_EDGE else _BAR_TEXT))
     return int(ends[0]) if len(ends) else 0
@@ -123,6 +124,7 @@ def _frame_codes(frames: _Luma, bars: _Bars) -> _Codes:
     region = frames[:, top : frames.shape[1] - bottom, left : frames.shape[2] - right]
     rows, columns = (round(length * margin) for length, margin in zip(region.shape[1:], _MARGINS, strict=True))
     region = region[:, rows : region.shape[1] - rows, columns : region.shape[2] - columns]
+    # A separable transform: rows and columns by one matrix each, for all frames at once.
     coefficients = _cosines(region.shape[1]) @ region @ _cosines(region.shape[2]).T
     bits = coefficients.reshape(len(frames), _FREQUENCIES**2) > 0
     bits[:, 0] = True  # of the mean, which says nothing; so no code is 0

@@ -33,6 +33,7 @@ class MaskedPredictions:
 def modality_subsets(modalities: Sequence[str]) -> tuple[tuple[str, ...], ...]:
     """Return the subsets to evaluate, largest first: all of them, or of many modalities all but one and one alone."""
     count = len(modalities)
+    # Neither all modalities, which is the model itself, nor none.
     sizes = range(count - 1, 0, -1) if count <= MAX_EXHAUSTIVE else (count - 1, 1)
     return tuple(subset for size in sizes for subset in combinations(modalities, size))
 
@@ -88,6 +89,7 @@ def ablate(
 
 
 def _fill(masked: MaskedPredictions, average: tuple[float, float]) -> PredictionBatch:
+    # A post without any shown modality gets the prediction of a model that knows nothing.
     available = np.isfinite(masked.score)
     probability, score = (
         np.where(available, column, mean)

@@ -42,6 +42,7 @@ def plots(y: Floats, viral: Bools, score: Floats, probability: Floats, threshold
 
 
 def _curve(x: Floats, y: Floats) -> report.Curve:
+    # Evenly spaced points of the curve, with both ends.
     index = np.unique(np.linspace(0, len(x) - 1, min(len(x), _CURVE_POINTS)).round().astype(int))
     return report.Curve(x=tuple(x[index].tolist()), y=tuple(y[index].tolist()))
 

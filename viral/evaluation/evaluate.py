@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -93,19 +94,21 @@ def evaluate(
         compared_authors=len(np.unique(labels.authors[pair_rows])),
     )
     systems, differences = _compare(labels, model, baselines, settings, pair_rows)
-    details = details or Details()
-    best, worst = _examples(labels, model, details)
+    facts = _facts(labels, model, settings, details or Details())
     return report.Report(
-        about=about,
-        split=split,
-        settings=settings,
-        systems=tuple(systems),
-        differences=tuple(differences),
-        plots=plots(labels.y, labels.is_viral, model.score, model.probability, threshold, seed),
-        modalities=_modalities(details),
-        best=best,
-        worst=worst,
+        about=about, split=split, settings=settings, systems=tuple(systems), differences=tuple(differences), **facts
     )
+
+
+def _facts(labels: Labels, model: PredictionBatch, settings: EvaluationSettings, details: Details) -> dict[str, Any]:
+    """Parts of the report that concern the model alone: plots, modalities and examples."""
+    best, worst = _examples(labels, model, details)
+    return {
+        "plots": plots(labels.y, labels.is_viral, model.score, model.probability, settings.threshold, settings.seed),
+        "modalities": _modalities(details),
+        "best": best,
+        "worst": worst,
+    }
 
 
 def _compare(
@@ -174,6 +177,7 @@ def _systems(
     baselines: Baselines,
 ) -> list[report.System]:
     systems = []
+    # Also baselines that are unavailable, with the reason: a silent gap would look like an oversight.
     for name in (report.MODEL, *baselines):
         doc = (BASELINES[name].__doc__ or "") if name in BASELINES else ""
         baseline = baselines.get(name)

@@ -61,6 +61,7 @@ def group_calibration(
 
 def _merge_small(names: Sequence[str]) -> list[str]:
     """Rename all small groups to `OTHERS`; a single small group keeps its name."""
+    # One small group alone would only change its name.
     small = {name for name, count in Counter(names).items() if count < MIN_POSTS}
     return [OTHERS if name in small else name for name in names] if len(small) > 1 else list(names)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from viral.errors import TableError
 from viral.evaluation.bootstrap import metrics
-from viral.evaluation.bootstrap.by_author import AuthorBootstrap, Estimate, subtract
+from viral.evaluation.bootstrap.by_author import AuthorBootstrap, Estimate, Replicates, subtract
 from viral.evaluation.bootstrap.replicates import replicates
 from viral.evaluation.bootstrap.settings import EvaluationSettings
 from viral.evaluation.labels import Labels
@@ -89,14 +89,24 @@ def compare(
     )
     # Without rows for Kendall and pairwise accuracy, which are not compared.
     resampled = list(replicates(bootstrap, labels, models, settings, np.zeros(0, np.int64)).values())
+    posts, pairs = shared[0].num_rows, _pairs(names, bootstrap, values, resampled)
+    return Comparison(posts, len(np.unique(labels.authors)), first.num_rows - posts, second.num_rows - posts, pairs)
+
+
+def _pairs(
+    names: tuple[str, ...],
+    bootstrap: AuthorBootstrap,
+    values: Sequence[metrics.Metrics],
+    resampled: Sequence[Replicates],
+) -> dict[str, MetricPair]:
+    """Pair each metric of both models with their difference."""
     pairs = {}
     for name in names:
         one, other = values[0][name], values[1][name]
         # Both models in the same draws: the difference varies far less than either of them.
         difference = bootstrap.estimate(subtract(one, other), resampled[0][name] - resampled[1][name])
         pairs[name] = MetricPair(one, other, difference)
-    posts = shared[0].num_rows
-    return Comparison(posts, len(np.unique(labels.authors)), first.num_rows - posts, second.num_rows - posts, pairs)
+    return pairs
 
 
 def _shared(first: pa.Table, second: pa.Table) -> tuple[pa.Table, pa.Table]:

@@ -48,6 +48,7 @@ def evaluate_thresholds(
     for fraction in fractions:
         try:
             limit = fit_threshold(train, None, fraction)
+        # Too many equal targets: no post would lie above that threshold.
         except TableError:
             continue
         relabelled = replace(labels, is_viral=limit.above(labels.y, None))

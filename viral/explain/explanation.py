@@ -22,6 +22,7 @@ from viral.extractors.extractor import Vector
 from viral.features.posts import ExtractionResult
 from viral.scoring.scorer import Score, Scorer
 
+# The names of earlier versions: clients read them.
 _JSON_NAMES = {
     "in_distribution": "known",
     "prediction": "scored",
@@ -65,6 +66,7 @@ def explain(rescorer: Rescorer, draft: Draft, changes: Sequence[Change] | None =
     if draft.video is None:
         raise ConfigError("an explanation needs a video")
     ((features, score),) = rescorer.extract_and_score([Variant(draft)])
+    # Decoded, not declared: cuts beyond the last packet would be empty.
     seconds = features.facts.seen_seconds
     if not seconds:
         raise UsageError(f"{draft.video}: its length is unknown")
@@ -108,6 +110,7 @@ def to_json(sections: Mapping[str, Any]) -> dict[str, Any]:
     """Convert sections to JSON, with times in ISO 8601."""
 
     def rename(fields: list[tuple[str, Any]]) -> dict[str, Any]:
+        """Give the fields of one section their names in JSON."""
         return {_JSON_NAMES.get(name, name): value for name, value in fields}
 
     plain = {name: asdict(section, dict_factory=rename) for name, section in sections.items()}

@@ -46,6 +46,7 @@ def _silence(audio: Audio, window: ClipWindow) -> Audio:
 
 def _level(track: PacketTrack, inside: _Bools) -> npt.NDArray[np.int64]:
     sizes = track.sizes.copy()
+    # Key frames and others differ in size: each hidden packet gets the median of its own kind.
     for kind in (track.key, ~track.key):
         visible = track.sizes[kind & ~inside]
         if len(visible):

@@ -69,6 +69,7 @@ def nearest(
         before = before.replace(tzinfo=UTC)
     distances = reference.distances(streams, batch)[0]
     distances[~_allowed(reference.rows, author_id, before)] = np.inf
+    # Stable, so that equal distances give the same posts on every machine.
     order = np.argsort(distances, kind="stable")[:count]
     rows = [int(row) for row in order if np.isfinite(distances[row])]
     return NearestPosts(tuple(_neighbour(reference, row, float(distances[row])) for row in rows))

@@ -50,5 +50,6 @@ def segment_spans(seconds: float) -> list[tuple[float, float]]:
     length = max(1, math.ceil(seconds / MAX_SEGMENTS))
     # Rounded, so that a rest of less than half a part joins the last one.
     count = max(1, int(seconds / length + 0.5))
+    # Whole seconds, except for the end of the video.
     edges = [float(length * index) for index in range(count)] + [seconds]
     return list(pairwise(edges))

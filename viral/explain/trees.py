@@ -43,6 +43,7 @@ def tree_values(scorer: Scorer, batch: Batch) -> list[TreeValues]:
     for trees, weight in weighted:
         for name, column in _named_contributions(scorer, trees, batch).items():
             totals[name] = totals.get(name, np.zeros(len(column))) + weight * column
+    # The base value is no column.
     base_values, weight = totals.pop(_BASE), sum(weight for _, weight in weighted)
     rows = [{name: float(column[row]) for name, column in totals.items()} for row in range(len(batch.present))]
     ordered = [dict(sorted(values.items(), key=lambda pair: -abs(pair[1]))) for values in rows]
@@ -70,6 +71,7 @@ def _named_contributions(scorer: Scorer, trees: Trees, batch: Batch) -> dict[str
     """Return the contribution of each named column, (N,), and the base value as `_BASE`."""
     ensemble, member = trees
     layout, names = ensemble.layout, {spec.name: spec.columns for spec in scorer.feature_set.specs}
+    # Members predict a standardised target: back to the units of the label.
     added = member.contributions(layout, batch) * ensemble.scaling.scale
     stream_of = [layout.streams.index(stream) for stream in layout.columns]
     firsts = np.cumsum([0, *(stream.dim for stream in layout.streams)])

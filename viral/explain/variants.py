@@ -29,7 +29,7 @@ class Draft:
 
 @dataclass(frozen=True)
 class Variant:
-    """A draft cut to `window`, or with the part `hidden`; times count from the start of the window.
+    """A draft cut to `window`, or without the part `hidden`; times count from the start of the window.
 
     Raises:
         ConfigError: the draft has no video to cut.
@@ -84,6 +84,7 @@ class Rescorer:
             by_cut.setdefault((variant.draft.video, variant.window), []).append(index)
         results: dict[int, ExtractionResult] = {}
         for indices, post in zip(by_cut.values(), self._decode(by_cut), strict=True):
+            # As in the pipeline: the hidden frames of a whole video need memory.
             for start in range(0, len(indices), ENCODE_BATCH_SIZE):
                 group = indices[start : start + ENCODE_BATCH_SIZE]
                 posts = [_apply(variants[index], post) for index in group]

@@ -130,6 +130,7 @@ def default_changes(context: Context, seconds: float) -> list[Change]:
         seconds: length of its video.
     """
     specs = [f"{name}={TRIM_SECONDS:g}" for name in ("trim_start", "trim_end")] if seconds >= MIN_TRIM_SECONDS else []
+    # A change of something unknown would compare the model's guess with a value.
     if context.posted_at is not None:
         specs += [f"hour={hour}" for hour in DEFAULT_HOURS if hour != context.posted_at.hour]
     if context.sound_original is not None:
@@ -140,6 +141,7 @@ def default_changes(context: Context, seconds: float) -> list[Change]:
 def _set_hour(base: Change, value: str) -> Change:
     if base.context.posted_at is None:
         raise ConfigError(f"{base.spec!r} needs to know the day: say when it is to be posted")
+    # The same day: the weekday stays what it is.
     return base.with_context(posted_at=base.context.posted_at.replace(hour=int(value), minute=0, second=0))
 
 

@@ -69,6 +69,7 @@ def _pool(frames: Descriptors) -> Vector:
     rows = np.column_stack([frames.spectral, frames.crossings, frames.onsets, loudness])
     # Never empty: the first window is at time 0.
     opening = rows[frames.times < OPENING_SECONDS]
+    # The last column is the loudness.
     difference = opening[:, -1].mean() - rows[:, -1].mean()
     return np.array([*_span(rows), *_span(opening), difference, tempo(frames.onsets)], dtype=np.float32)
 

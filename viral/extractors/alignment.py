@@ -44,6 +44,7 @@ class Aligners:
         import whisperx
 
         segments = [{"start": s.start, "end": s.end, "text": s.text} for s in transcript.segments if s.text]
+        # In float32 whatever Whisper's precision: times of words are not part of the vector.
         with self._lock, inference(self._device, "float32"):
             model, alphabet = self._aligner(transcript.language)
             result = whisperx.align(segments, model, alphabet, samples, self._device)

@@ -52,5 +52,6 @@ _PATTERNS = {call: re.compile("|".join(phrases)) for call, phrases in _PHRASES.i
 
 def find_calls(text: str) -> dict[str, bool]:
     """Return, for each of `CALLS`, whether a text (without its hashtags) contains it."""
+    # Phones type curly apostrophes; the patterns have straight ones.
     plain = text.casefold().replace("\u2019", "'")
     return {call: bool(pattern.search(plain)) for call, pattern in _PATTERNS.items()}

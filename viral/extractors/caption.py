@@ -46,7 +46,7 @@ class Caption(ExtractorSpec):
         return lambda post: _encode(embed, [post])[0]
 
     def build(self, device: str, resolve: Resolver) -> Extractor:
-        """Encode the captions of a batch at once. Raises WeightsError."""
+        """Return the extractor, which encodes the captions of a batch at once. Raises WeightsError."""
         return BatchedExtractor(self, partial(_encode, self._embed(device)))
 
     def _embed(self, device: str) -> EmbedTexts:
@@ -62,5 +62,6 @@ def _encode(embed: EmbedTexts, posts: Sequence[PostInput]) -> list[Vector | None
 
 def embed_present(embed: EmbedTexts, texts: Sequence[str]) -> list[Vector | None]:
     """Embed the texts that are not empty; None for the others."""
+    # Posts without a text keep their place, but cost nothing.
     vectors = iter(embed([text for text in texts if text]))
     return [next(vectors) if text else None for text in texts]

@@ -72,4 +72,5 @@ def random_clips(spec: ClipNetwork, count: int, seed: int) -> Clips:
 def clip_pixels(spec: ClipNetwork, media: Media, request: Clips) -> npt.NDArray[np.uint8] | None:
     """Prepare the clips of `request` as input of the network: uint8 (C, T, H, W, 3)."""
     clips = media.clips(request)
+    # Given to the extractor as if they were the clips that it requests itself.
     return None if clips is None else spec.pixels(PostInput(Media(media.facts, {spec.needs[0]: clips})))

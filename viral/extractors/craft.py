@@ -67,12 +67,12 @@ class Craft(ExtractorSpec):
 
     @property
     def opening_frames(self) -> Frames:
-        """The frames of the first 3 s at 5 fps, with `dense` at 8 fps."""
+        """The frames of the first 3 s, 5 per second; 8 per second if `dense`."""
         return hook(seconds=OPENING_SECONDS, every=_DENSE_EVERY, size=_SIZE) if self.dense else OPENING
 
     @property
     def video_frames(self) -> Frames:
-        """Eight key frames, the ones of the image networks; with `dense`, the whole video at 8 fps."""
+        """The eight key frames that the image networks use too; if `dense`, frames of the whole video, 8 per second."""
         return Frames(every=_DENSE_EVERY, size=_SIZE, fit="inside") if self.dense else KEY_FRAMES
 
     @property
@@ -123,7 +123,9 @@ def _cheap_cuts(media: Media, opening: FrameBatch, video: FrameBatch) -> npt.NDA
     if packets is None:
         return opening_cuts
     candidates = packet_cuts(packets)
+    # In the opening, frames tell more than packets.
     later = candidates[candidates >= OPENING_SECONDS]
+    # A key frame in the opening may come from both requests.
     times, first = np.unique(np.concatenate([opening.pts_seconds, video.pts_seconds]), return_index=True)
     frames = FrameBatch(np.concatenate([opening.data, video.data])[first], times)
     return np.concatenate([opening_cuts, confirm_cuts(later, frames)])
@@ -137,8 +139,9 @@ def _opening_pace(media: Media, opening: FrameBatch) -> list[float]:
 
 
 def _bits(media: Media) -> list[float]:
-    """Decimal logarithm of the bits per pixel of predicted frames, and their coefficient of variation."""
+    """Return log10 of the mean bits per pixel of predicted frames, and standard deviation / mean of these bits."""
     packets = media.packets(Packets())
+    # Key frames hold a whole picture: only the others grow with motion.
     sizes = packets.sizes[~packets.key] if packets else np.zeros(0, np.int64)
     pixels = (media.facts.width or 0) * (media.facts.height or 0)
     if not len(sizes) or not pixels:

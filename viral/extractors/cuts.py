@@ -28,6 +28,7 @@ _MIN_SHOT_SECONDS = 0.3  # a shorter shot is a flash
 
 def differences(frames: npt.NDArray[np.uint8]) -> _Array:
     """Return the mean absolute change of a pixel between consecutive frames, 0 to 255, (T - 1,)."""
+    # int16: a difference of uint8 would wrap around.
     changes = [np.abs(b.astype(np.int16) - a).mean() for a, b in pairwise(frames)]
     return np.array(changes, dtype=np.float64)
 
@@ -50,6 +51,7 @@ def packet_cuts(track: PacketTrack) -> _Array:
 
 def confirm_cuts(candidates: _Array, batch: FrameBatch) -> _Array:
     """Drop candidates between two similar frames; keep those that lack a frame before or after."""
+    # Times of packets and frames may differ by rounding: 0.02 s is less than a frame at 30 fps.
     starts = np.searchsorted(batch.pts_seconds, candidates - 0.02)
     cuts = [
         time
@@ -94,6 +96,7 @@ def _spikes(track: PacketTrack) -> list[float]:
 
 def _largest_around(times: _Array, sizes: _Array, index: int) -> float:
     first, last = np.searchsorted(times, times[index] + np.array([-_NEIGHBOURHOOD, _NEIGHBOURHOOD]))
+    # Without the packet itself; fewer than three others say nothing about what is usual.
     others = np.delete(sizes[first:last], index - first)
     return float(np.quantile(others, _LARGE)) if len(others) >= 3 else np.inf
 

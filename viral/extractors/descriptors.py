@@ -89,12 +89,14 @@ class Analyser:
         magnitude = audio.spectrogram(block, 0, window, WINDOW, HOP, WINDOW, 1.0, normalized=False, center=False).T
         power = magnitude**2
         pitches = power @ self._pitches
+        # Each window by its strongest pitch class, so that loudness does not count.
         pitches = pitches / _or_one(pitches.amax(1, keepdim=True))
         weights = magnitude / _or_one(magnitude.sum(1, keepdim=True))
         centroid = weights @ self._frequencies
         spread = (self._frequencies - centroid[:, None]) ** 2
         bandwidth = (weights * spread).sum(1).sqrt()
         cumulative = magnitude.cumsum(1)
+        # The first frequency below which 85 % of the magnitude lies.
         roll_off = self._frequencies[(cumulative >= _ROLL_OFF * cumulative[:, -1:]).byte().argmax(1)]
         return torch.cat([pitches, torch.stack([centroid, bandwidth, roll_off], 1)], 1), power @ self._mels
 

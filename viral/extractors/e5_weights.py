@@ -36,6 +36,7 @@ class QuantisedRows:
     def __getitem__(self, rows: npt.NDArray[np.int64] | slice) -> Array:
         """Return rows as float32."""
         blocks = np.ascontiguousarray(self.data[rows]).reshape(-1, _BLOCK_BYTES)
+        # Low halves of the bytes first, then the high ones: the order of the 32 weights of a block.
         values = np.concatenate([blocks[:, 2:] & 15, blocks[:, 2:] >> 4], axis=1).astype(np.float32)
         values = (values - _ZERO) * blocks[:, :2].copy().view("<f2").astype(np.float32)
         return values.reshape(-1, self.data.shape[1] // _BLOCK_BYTES * _BLOCK)

@@ -46,7 +46,7 @@ class EfficientNetLite0(ImageNetworkSpec):
     std: ClassVar[tuple[float, float, float]] = (128 / 255, 128 / 255, 128 / 255)
 
     def identity(self, resolve: Resolver) -> dict[str, Any]:
-        """The parameters; the revision stands for the packaged weights, whose hash is verified."""
+        """Return the parameters alone for the packaged weights, whose content never changes within a `revision`."""
         return self.params() if self.weights in self.pretrained else super().identity(resolve)
 
     def files(self, resolve: Resolver) -> tuple[Path, ...]:
@@ -74,6 +74,7 @@ def _folded(state: Mapping[str, torch.Tensor]) -> Iterator[tuple[str, torch.Tens
             continue
         prefix, number = match[1], match[2]
         name = f"{prefix}{_CONVOLUTIONS[number]}" if prefix else ("_conv_head" if number == "1" else "_conv_stem")
+        # A batch norm with fixed statistics is linear, so the convolution before it can do its work.
         statistics = {part: state[f"{prefix}_bn{number}.{part}"] for part in ("bias", "running_mean", "running_var")}
         scale = weight / (statistics["running_var"] + _EPSILON).sqrt()
         yield f"{name}.weight", state[f"{name}.weight"] * scale[:, None, None, None]

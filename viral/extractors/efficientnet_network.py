@@ -33,6 +33,7 @@ def _convolution_class() -> Any:
         """Convolution with TensorFlow's padding: with stride 2 and an even size, one more on the right and below."""
 
         def forward(self, images: torch.Tensor) -> torch.Tensor:
+            """Pad as TensorFlow does, then convolve: (N, C, H, W) to (N, outputs, H / stride, W / stride)."""
             size, stride, height = self.kernel_size[0], self.stride[0], images.shape[-1]
             total = max(size - (height % stride or stride), 0)
             if total % 2 == 0:
@@ -64,6 +65,7 @@ def _block_class() -> Any:
             self.residual = stride == 1 and inputs == outputs
 
         def forward(self, images: torch.Tensor) -> torch.Tensor:
+            """Apply the block, and add its input where both have one shape."""
             wide = images if self._expand_conv is None else self._expand_conv(images).clamp_(0, 6)
             narrow: torch.Tensor = self._project_conv(self._depthwise_conv(wide).clamp_(0, 6))
             return narrow.add_(images) if self.residual else narrow
@@ -92,6 +94,7 @@ def _network_class() -> Any:
             self._conv_head = convolution(inputs, features, 1)
 
         def forward(self, images: torch.Tensor) -> torch.Tensor:
+            """Map images (N, 3, H, W) to features (N, features)."""
             images = self._conv_stem(images).clamp_(0, 6)
             for block in self._blocks:
                 images = block(images)

@@ -70,6 +70,7 @@ def _run(extractor: Extractor, posts: Sequence[PostInput]) -> list[_Result]:
         if len(outputs) != len(posts):
             raise ValueError(f"{len(outputs)} vectors for {len(posts)} posts")
         return [_validate(extractor, output) for output in outputs]
+    # Not the post's fault: missing weights, for example, end the run.
     except UsageError:
         raise
     except Exception as error:  # noqa: BLE001 - a library may raise anything on a strange file; it costs one row

@@ -89,6 +89,7 @@ class Faces(ExtractorSpec):
         images, times = sample
         areas_per_image = [find(image) for image in images]
         counts = np.array([len(areas) for areas in areas_per_image])
+        # Boxes of faces side by side may overlap.
         covered = np.array([min(1.0, areas.sum()) for areas in areas_per_image])
         close = np.array([areas.max(initial=0.0) >= _CLOSE_UP for areas in areas_per_image])
         number = (times.mean(counts > 0), np.log1p(times.mean(counts)), np.log1p(counts.max()))

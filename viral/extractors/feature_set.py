@@ -168,6 +168,7 @@ class FeatureSet:
     @cached_property
     def fingerprint(self) -> str:
         """Hash of all extractors in order, as twelve hexadecimal digits. Raises WeightsError as `fingerprints` does."""
+        # In order: the same extractors in another order are another set.
         return _fingerprint(list(self.fingerprints.items()))
 
     @property
@@ -272,5 +273,6 @@ def _check_keys(values: Mapping[str, Any], allowed: Sequence[str], what: str) ->
 
 
 def _fingerprint(value: object) -> str:
+    # One spelling for equal values, so that the hash is the same on every machine.
     canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(canonical.encode()).hexdigest()[:12]

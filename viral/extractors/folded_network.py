@@ -64,6 +64,7 @@ class _FlatConvolution(nn.Module):
         self.stride, self.padding = convolution.stride[axes], cast("tuple[int, ...]", convolution.padding)[axes]
 
     def forward(self, clips: Tensor) -> Tensor:
+        """Convolve clips (N, C, T, H, W); the result has the shape that `nn.Conv3d` would give."""
         clips = clips[:, :, :: self.frame_step]
         batch, channels, time, height, width = clips.shape
         shape: tuple[int, ...] = (batch, time, height * width) if self.over_time else (batch * time, height, width)
@@ -78,6 +79,7 @@ def _pad_channels(layers: GraphModule) -> None:
     """Add channels of zeros between two convolutions, up to a multiple of `_TILE`."""
     for node in layers.graph.nodes:
         user = _only_user(node)
+        # A ReLU between the two keeps zeros zero; any other layer might not.
         if user and isinstance(_module(layers, user), nn.ReLU):
             user = _only_user(user)
         first, second = _convolution(layers, node), _convolution(layers, user)
@@ -89,6 +91,7 @@ def _pad_channels(layers: GraphModule) -> None:
 
 def _pad(parameter: Tensor, axis: int, count: int) -> None:
     shape = [count if i == axis else length for i, length in enumerate(parameter.shape)]
+    # Zeros change no result: the added channels are 0, and nothing reads them.
     parameter.data = torch.cat([parameter.data, parameter.new_zeros(shape)], axis)
 
 

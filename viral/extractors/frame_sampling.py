@@ -25,6 +25,7 @@ class FrameTimes:
     def from_pts(cls, pts_seconds: _Array, seconds: float) -> FrameTimes:
         """Weight frames at ascending times by the time that is nearer to them than to their neighbours."""
         between = (pts_seconds[1:] + pts_seconds[:-1]) / 2
+        # The first frame also stands for the time before it, the last one for the rest of the video.
         lengths = np.diff(between, prepend=0.0, append=max(seconds, float(pts_seconds[-1])))
         total = lengths.sum()  # 0 for a single frame without a duration
         return cls(pts_seconds, lengths / total if total > 0 else np.full(len(lengths), 1 / len(lengths)))

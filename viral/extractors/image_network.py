@@ -29,12 +29,13 @@ class ImageNetworkSpec(NetworkSpec):
 
     modality: ClassVar[str] = "image"
     foldable: ClassVar[bool] = True
+    # Of the ImageNet training images, by which torchvision's weights expect to be normalised.
     mean: ClassVar[tuple[float, float, float]] = (0.485, 0.456, 0.406)
     std: ClassVar[tuple[float, float, float]] = (0.229, 0.224, 0.225)
 
     @property
     def needs(self) -> tuple[Frames]:
-        """Key frames, the centre crop at 224."""
+        """Key frames, cropped at their centre to 224 x 224 pixels."""
         return (Frames(count=self.frames, size=(224, 224), choice="key", fit="crop"),)
 
     def pixels(self, post: PostInput) -> npt.NDArray[np.uint8] | None:

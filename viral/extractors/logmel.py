@@ -81,6 +81,7 @@ class LogMel(ExtractorSpec):
         count = len(power)
         # The time step of each window, on a grid that is stretched only for tracks longer than `seconds`.
         steps = torch.arange(count) * self.frames // max(count, round(self.seconds * RATE / HOP))
+        # Power is averaged, then converted: the mean of decibels would be that of another quantity.
         total = torch.zeros(self.frames, self.mels, dtype=torch.float64).index_add_(0, steps, power.double())
         windows = torch.bincount(steps, minlength=self.frames).clamp_min(1).unsqueeze(1)
         grid: Vector = (10 * (total / windows).clamp_min(_FLOOR).log10()).float().numpy()

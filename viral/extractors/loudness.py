@@ -68,6 +68,7 @@ class Loudness(ExtractorSpec):
 
 def _span(samples: _Samples) -> dict[str, float]:
     integrated, momentary = _loudness(samples)
+    # The true peak may lie between two samples, above both.
     peaks = (_true_peak(samples), float(np.abs(samples).max()))
     decibels = [20 * np.log10(max(peak, QUIETEST_PEAK)) for peak in peaks]
     measured = float(integrated > QUIETEST_LUFS)
@@ -82,6 +83,7 @@ def _loudness(samples: _Samples) -> tuple[float, float]:
         return QUIETEST_LUFS, QUIETEST_LUFS
     meter = Meter(RATE, block_size=_BLOCK_SECONDS)
     integrated = meter.integrated_loudness(samples)
+    # `integrated_loudness` has left the loudness of each block in the meter.
     return max(QUIETEST_LUFS, float(integrated)), max(QUIETEST_LUFS, float(max(meter.blockwise_loudness)))
 
 
@@ -101,6 +103,7 @@ def _true_peak(samples: _Samples) -> float:
     for start in range(0, len(samples), _CHUNK):
         first = max(0, start - _MARGIN)
         wave = resample_poly(samples[first : start + _CHUNK + _MARGIN], _OVERSAMPLING, 1)
+        # The margins belong to the neighbouring chunks; at the inner edges the filter would miss samples.
         inner = wave[(start - first) * _OVERSAMPLING :][: _CHUNK * _OVERSAMPLING]
         peak = max(peak, float(np.abs(inner).max()))
     return peak

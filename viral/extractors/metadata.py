@@ -96,6 +96,7 @@ def _encode(post: PostInput) -> Vector | None:
 
 
 def _context_columns(context: Context) -> dict[str, float]:
+    # An exporter's list, also an empty one, goes before the caption's own.
     hashtags = context.hashtags
     if hashtags is None and context.caption is not None:
         hashtags = tuple(HASHTAG.findall(context.caption))

@@ -38,5 +38,6 @@ def folder_identity(weights: str, names: Collection[str], required: Collection[s
     """
     if weights in names:
         return weights_identity(weights, {weights: weights}, resolve)
+    # By content: a folder that is moved or renamed keeps its fingerprint.
     files = sorted(path for path in model_folder(weights, names, required, resolve).iterdir() if path.is_file())
     return f"sha256:{combined_digest({path.name: file_digest(path) for path in files})}"

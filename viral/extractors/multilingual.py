@@ -43,10 +43,6 @@ def multilingual_encoder(device: str) -> EmbedTexts:
     positions = file.array("emb.pos", _POSITIONS, MULTILINGUAL_DIM) + file.array("emb.type", 2, MULTILINGUAL_DIM)[0]
     norm = _norm(file, "emb.ln", device)
 
-    def tokens(text: str) -> list[int]:
-        """Return the token ids of a text, cut to the positions of the network."""
-        return [_START, *file.tokenizer(_PREFIX + text)[: _POSITIONS - 2], _END]
-
     def embed(texts: Sequence[Sequence[int]]) -> Vector:
         """Embed texts of token ids: (texts, MULTILINGUAL_DIM)."""
         lengths = [len(text) for text in texts]
@@ -58,13 +54,18 @@ def multilingual_encoder(device: str) -> EmbedTexts:
 
     def encode(texts: Sequence[str]) -> list[Vector]:
         """Embed each different text once, texts of similar length together."""
-        pieces = {text: tokens(text) for text in texts}
+        pieces = {text: _tokens(file, text) for text in texts}
         ordered = sorted(pieces, key=lambda text: len(pieces[text]))
         vectors = (vector for part in _passes([pieces[text] for text in ordered]) for vector in embed(part))
         by_text = dict(zip(ordered, vectors, strict=True))
         return [by_text[text] for text in texts]
 
     return encode
+
+
+def _tokens(file: E5File, text: str) -> list[int]:
+    """Return the token ids of a text, cut to the positions of the network."""
+    return [_START, *file.tokenizer(_PREFIX + text)[: _POSITIONS - 2], _END]
 
 
 def _passes(texts: Sequence[list[int]]) -> Iterator[list[list[int]]]:

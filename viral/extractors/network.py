@@ -117,6 +117,7 @@ class NetworkSpec(ExtractorSpec):
         import torch
 
         network = self.network()
+        # The classes are of no use here; what comes before them describes the picture.
         network.set_submodule(self.head, torch.nn.Identity())
         return network
 

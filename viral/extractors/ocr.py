@@ -122,5 +122,6 @@ def _statistics(text: ScreenText) -> list[float]:
 def _thirds(text: ScreenText) -> list[float]:
     areas = np.zeros(3)
     for line in text.all_lines():
+        # Boxes may reach beyond the picture.
         areas[min(2, max(0, int(3 * line.height)))] += line.area
     return [float(area) for area in areas / max(areas.sum(), 1e-12)]

@@ -47,6 +47,7 @@ class R2Plus1D(NetworkSpec):
     @property
     def needs(self) -> tuple[Clips]:
         """Clips of about a second, at 128x171."""
+        # Stretched, as torchvision's training did, and cropped afterwards.
         size, step = self._resized, 1 / _FRAMES_PER_SECOND
         return (Clips(count=self.clips, frames=self.frames, step=step, size=size, choice="key", fit="stretch"),)
 

@@ -69,6 +69,7 @@ def extractor(name: str, params: Mapping[str, Any] | None = None) -> ExtractorSp
         choices = f"choose from {', '.join(allowed)}" if allowed else "it takes none"
         raise ConfigError(f"{name} has no parameter {unknown[0]!r}: {choices}")
     try:
+        # Parameters come from YAML files and saved models: types and ranges are checked here.
         return TypeAdapter(extractor_class(name)).validate_python(values)
     except ValidationError as error:
         raise ConfigError(_message(name, error)) from error

@@ -90,6 +90,7 @@ def line_reader(threads: int) -> Callable[[Image], tuple[TextLine, ...]]:
     def read(image: Image) -> tuple[TextLine, ...]:
         """Read the lines of an RGB image (height, width, 3)."""
         with lock:
+            # RapidOCR expects BGR, as OpenCV does.
             result = engine(np.ascontiguousarray(image[:, :, ::-1]))
         return _lines(result, image.shape[0], image.shape[1])
 

@@ -37,6 +37,7 @@ def sentence_encoder(device: str) -> Callable[[str], Vector]:
     tokenizer.enable_truncation(_MAX_PIECES)
     with torch.random.fork_rng(devices=[]):  # the device "meta" needs no random numbers, but imports sympy for a second
         network = _network()
+    # `assign` puts the tensors into a network that was made without memory of its own.
     network.load_state_dict(_weights(folder / "model.safetensors"), assign=True)
     network.eval().to(device)
 

@@ -81,26 +81,32 @@ class _SpecProperties:
 
     @property
     def name(self) -> str:
+        """Name of the column in the feature table."""
         return self.spec.name
 
     @property
     def modality(self) -> str:
+        """Modality shown to users."""
         return self.spec.modality
 
     @property
     def dim(self) -> int:
+        """Length of the vectors."""
         return self.spec.dim
 
     @property
     def version(self) -> str:
+        """Version of the vectors."""
         return self.spec.version
 
     @property
     def has_note(self) -> bool:
+        """Whether outputs are `VectorWithNote`."""
         return self.spec.has_note
 
     @property
     def needs(self) -> tuple[Request, ...]:
+        """The media requests for the decoder."""
         return self.spec.needs
 
 

@@ -95,6 +95,7 @@ class Speech(SpokenSpec):
 def _vector(transcript: Transcript) -> np.ndarray[Any, np.dtype[np.float32]]:
     opening = min(OPENING_SECONDS, transcript.seconds)
     pauses = [pause for pause in transcript.pauses if pause >= _PAUSE_SECONDS]
+    # Not 0: they are weights of a mean.
     lengths = np.array([max(segment.end - segment.start, 1e-3) for segment in transcript.segments] or [1.0])
     confidences = np.array([segment.confidence for segment in transcript.segments] or [0.0])
     # In the order of `SPEECH_COLUMNS`.

@@ -33,6 +33,7 @@ class Linear:
         if states.device.type == "cpu" and not has_bfloat16():  # emulated, it would take ten times as long
             weight, bias, states = weight.float(), bias.float(), states.float()
         output = states.new_empty(len(states), len(weight))
+        # Written into one output: concatenating the blocks would copy all of them.
         for block, rows in zip(torch.split(states, BLOCK_ROWS), torch.split(output, BLOCK_ROWS), strict=True):
             torch.addmm(bias, block, weight.t(), out=rows)
         return output.bfloat16()

@@ -81,6 +81,7 @@ class Transcriber:
         if media is None or audio is None or not len(audio.samples):
             return None
         with self._lock:
+            # Several extractors read the transcript of a post, and recognition takes by far the most time.
             if id(media) not in self._transcripts:
                 transcript = self._transcribe(audio.samples, post.context.subtitles)
                 self._remember(media, transcript)
@@ -123,6 +124,7 @@ class Transcriber:
     def _recognise(self, samples: npt.NDArray[np.float32], activity: Any, language: str) -> list[dict[str, Any]]:
         """Return a segment per chunk: start, end, text, `avg_logprob` and `no_speech`."""
         self._pipeline.vad_model = lambda _: activity  # or transcribe() would compute it again
+        # The recorder adds one probability per segment of the call below.
         self._whisper.probabilities.clear()
         segments = self._pipeline.transcribe(samples, batch_size=_BATCH, language=language)["segments"]
         for segment, no_speech in zip(segments, self._whisper.probabilities, strict=True):

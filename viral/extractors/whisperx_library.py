@@ -49,6 +49,7 @@ class _OneSentence:
     """A sentence splitter that returns the text as one sentence."""
 
     def span_tokenize(self, text: str) -> list[tuple[int, int]]:
+        """Return the span of the whole text."""
         return [(0, len(text))]
 
 

@@ -53,6 +53,7 @@ signed hashed bag of the distinct hashtags, of about unit length."""
 
 _LINK = re.compile(r"https?://\S+|www\.\S+")
 _SPACE = re.compile(r"[^\S\n]+")
+# With the full-width marks of Chinese and Japanese, their full stop, and the ellipsis.
 _QUESTION = "?\uff1f"
 _SENTENCE_ENDS = f".!\u2026\u3002\uff01{_QUESTION}"
 _SENTENCE = re.compile(rf"[^\n{_SENTENCE_ENDS}]+[{_SENTENCE_ENDS}]*")
@@ -167,6 +168,7 @@ def _questions_and_pronouns(text: str) -> tuple[float, ...]:
     asks = any(not SECOND_PERSON.isdisjoint(split_words(question)) for question in questions)
     words = split_words(text)
     first_person = sum(word in FIRST_PERSON for word in words)
+    # Whether it opens with a question.
     return (float(bool(questions) and questions[0] is sentences[0]), float(asks), first_person / max(len(words), 1))
 
 

@@ -32,6 +32,7 @@ class Words(SpokenSpec):
             """Embed the caption and the speech as one text; None without either."""
             transcript = None if post.context.subtitles else transcribe(post)
             speech = transcript.text if transcript else post.context.subtitles or ""
+            # The caption first: it is kept where long speech is cut off.
             text = f"{(post.context.caption or '').strip()}\n{speech}".strip()
             return embed(text) if text else None
 

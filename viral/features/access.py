@@ -29,6 +29,7 @@ class AccessGuard:
         """Record that a video was read."""
         with self._lock:
             self._readable[_place(uri)] = uri
+            # Only denials in a row count.
             self._denials.pop(_place(uri), None)
 
     def denied(self, uri: str, error: AccessDeniedError) -> None:
@@ -59,4 +60,5 @@ class AccessGuard:
 
 def _place(uri: str) -> str:
     """The bucket of an object; empty for a file or a key below the root."""
+    # Buckets have their own permissions: a denial in one says nothing about another.
     return uri.split("/")[2] if uri.startswith("s3://") else ""

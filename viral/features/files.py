@@ -33,7 +33,7 @@ class PostFiles:
         """Provide the path of a video, or a photo set, until the end of the block.
 
         Raises:
-            PostError: the video, or all slides, cannot be read; or a slide cannot be read for a reason that may pass.
+            PostError: the video or all slides cannot be read, or one slide cannot but perhaps can later.
             StorageError: no file can be read.
         """
         with ExitStack() as stack:
@@ -59,6 +59,7 @@ class PostFiles:
             raise TooLargeError(f"the photo set has {len(uris)} slides, more than {MAX_SLIDES}")
         errors: dict[str, PostError] = {}
         slides = [self._path(stack, uri, f"slide {number}", errors) for number, uri in enumerate(uris, 1)]
+        # Without any slide there is nothing to show: the first error names why.
         if not any(slides):
             name, error = next(iter(errors.items()))
             raise type(error)(f"{name}: {error}")

@@ -54,6 +54,7 @@ def batches(posts: Iterable[DecodedPost]) -> Iterator[list[DecodedPost]]:
     with_media = 0
     for post in posts:
         batch.append(post)
+        # Text-only posts have no tracks: a batch may hold many more of them.
         with_media += post.media is not None and bool(post.media.tracks)
         if with_media == ENCODE_BATCH_SIZE or len(batch) == TEXT_BATCH_SIZE:
             yield batch

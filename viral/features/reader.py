@@ -45,6 +45,7 @@ class MediaReader:
         self, requests: Iterable[Request], store: Store, settings: Settings, *, threads: int = _THREADS
     ) -> None:
         self.store, self.plan = store, SamplingPlan.from_requests(requests)
+        # Both sections have the names of its fields.
         self.limits = MediaLimits(**settings.media.model_dump(), **settings.sandbox.model_dump())
         self.sandbox = Sandbox(self.limits)
         self._files = PostFiles(store, self.limits.max_bytes)

@@ -65,6 +65,7 @@ class SourceTable:
 def write_feature_card(store: Store, feature_set: FeatureSet) -> None:
     """Store the extractors of a feature table, so that other feature sets can find shared ones."""
     card = {"set": feature_set.to_dict(), "fingerprints": feature_set.fingerprints}
+    # Not rewritten without need: several runs may fill one table at once.
     if read_json(store, f"{feature_set.table}/{_CARD}") != card:
         store.write(f"{feature_set.table}/{_CARD}", json.dumps(card, indent=1).encode())
 
@@ -84,6 +85,7 @@ def tables_sharing_extractors(store: Store, feature_set: FeatureSet) -> list[Sou
 
 
 def _shared(fingerprints: Mapping[str, str], others: Mapping[str, str]) -> tuple[str, ...]:
+    # By fingerprint, not by name: the same extractor with other parameters or weights gives other vectors.
     return tuple(name for name, fingerprint in fingerprints.items() if others.get(name) == fingerprint)
 
 

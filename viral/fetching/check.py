@@ -32,6 +32,7 @@ class FileCheck:
         """
         try:
             with self._lock:
+                # Packets only: headers and lengths show what is missing, without decoding a picture.
                 media = self._sandbox.decode(str(path), SamplingPlan.from_requests([Packets()]))
         except PostError as error:
             return error.reason, str(error)

@@ -18,7 +18,7 @@ Format = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Choice:
-    """Format to download, or one of pictures and one of sound to merge."""
+    """What to download: one format, or a format of pictures and one of sound, which are then merged."""
 
     formats: tuple[Format, ...]
 
@@ -36,6 +36,7 @@ class Choice:
     def headers(self) -> dict[str, str]:
         """Headers to request it with."""
         headers = self.formats[0].get("http_headers") or {}
+        # Others cannot be sent; pages may put any text into their metadata.
         return {name: value for name, value in headers.items() if str(value).isascii()}
 
     @property
@@ -56,6 +57,7 @@ def choices(formats: Sequence[Format]) -> list[Choice]:
     Args:
         formats: the formats of a page, in yt-dlp's order: the best last.
     """
+    # yt-dlp lists the best format last; the sort below is stable, so its order decides between equals.
     candidates = list(_candidates([fmt for fmt in formats if _is_usable(fmt)]))[::-1]
     return sorted(candidates, key=_rank, reverse=True)[:MAX_CHOICES]  # stable
 
@@ -65,6 +67,7 @@ def _candidates(formats: Sequence[Format]) -> Iterator[Choice]:
     for fmt in formats:
         if fmt.get("vcodec") == "none":
             continue
+        # Also without sound: a silent video is better than none.
         yield Choice((fmt,))
         if fmt.get("acodec") == "none" and sounds:
             # From the same protocol if possible; the last one is the best, in yt-dlp's order.

@@ -92,6 +92,7 @@ def _copy(
     head: bytes, chunks: Iterator[bytes], file: BinaryIO, max_bytes: int, deadline: Deadline, url: str
 ) -> tuple[int, str]:
     digest, size, chunk = hashlib.sha256(), 0, head
+    # Counted while it is read: a declared size may be missing or wrong.
     while chunk:
         size += len(chunk)
         if size > max_bytes:

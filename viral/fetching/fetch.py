@@ -123,6 +123,7 @@ class Fetcher:
         try:
             return FetchResult(**fields, status="done", fetched_at=_now(), **self._fetch(task))
         except (PostError, FetchError) as error:
+            # Not a fault of the URL: the user has not allowed the host.
             status = "skipped" if isinstance(error, HostNotAllowedError) else "failed"
             return FetchResult(**fields, status=status, fetched_at=_now(), reason=error.reason, detail=one_line(error))
 
@@ -150,6 +151,7 @@ class Fetcher:
             if file is None:
                 raise UnreadableError(f"{task.url} is neither a picture nor a sound")
             key = part_key(file)
+            # Named by content: another post may have the same file.
             if not self.store.exists(key):
                 self.store.upload(path, key)
         return {"bytes": file.bytes, "sha256": file.sha256, "video_uri": key}

@@ -75,6 +75,7 @@ class LimitedClient:
             ReadError, TimedOutError, RateLimitedError: there is no response.
         """
         self.hosts.site(url)  # raises before any attempt
+        # Each attempt takes its own turn at the rate limiter: retries are requests, too.
         for attempt in range(1, self.settings.attempts + 1):
             request = self._client.build_request(method, url, headers=headers, content=content)
             last = attempt == self.settings.attempts

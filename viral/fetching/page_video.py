@@ -54,6 +54,7 @@ class PageDownloader:
         flawed: list[PageVideo] = []
         errors: list[PostError | FetchError] = []
         for number, choice in enumerate(page.choices):
+            # A folder per format: a partial file of one must not be taken for the other's.
             (folder / str(number)).mkdir()
             try:
                 file, path = self._download(choice, folder / str(number), deadline)

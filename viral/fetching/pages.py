@@ -94,6 +94,7 @@ class PageReader:
         self._deadline = deadline
         try:
             info = self._info(url)
+            # A lazy list: only as many entries are read as are kept.
             if "entries" in info:
                 urls = (_entry_url(entry) for entry in info["entries"] if entry)
                 return Feed(tuple(islice((url for url in urls if url), MAX_FEED_URLS)))
@@ -109,6 +110,7 @@ class PageReader:
         for _ in range(MAX_HOPS):
             if info.get("_type", "video") != "url":  # a video or a feed
                 return info
+            # Followed here, so that MAX_HOPS ends a loop.
             info = self._extract(info["url"], info.get("ie_key"))
         raise PageError(f"{url} leads through more than {MAX_HOPS} pages that refer to another page")
 
@@ -135,6 +137,7 @@ class PageReader:
             )
         except (PostError, FetchError) as error:
             raise TransportError(cause=error) from error
+        # yt-dlp does not close all of them; `close` does, before the next page.
         self._responses.append(received)
         headers = {name: value for name, value in received.headers.items() if name not in _TRANSFER_HEADERS}
         body = io.BufferedReader(ResponseBody(received, self._deadline))

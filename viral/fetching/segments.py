@@ -64,6 +64,7 @@ class SegmentDownloader:
         connection, child_end = socket.socketpair()
         started = time.monotonic()
         with child_end:
+            # Like a decoder: manifests are untrusted, and the child gets neither credentials nor much memory.
             process = spawn(
                 "viral.fetching.segments_child", child_end.fileno(), log.fileno(), self.settings.sandbox.memory_bytes
             )
@@ -103,11 +104,18 @@ class _Relay:
         self._deadline, self._max_bytes, self._bytes = deadline, max_bytes, 0
 
     def run(self, choice: Choice, folder: Path) -> Path:
+        """Send the task, answer requests until the child has finished, and return the path of its file.
+
+        Raises:
+            PageError: the child cannot download the stream. TooLargeError: it has too many segments.
+        """
         self._send(
             {"formats": [dict(fmt) for fmt in choice.formats], "folder": str(folder), "max_bytes": self._max_bytes}
         )
+        # One message more than requests: the last one names the file.
         for _ in range(MAX_REQUESTS + 1):
             message = self._receive()
+            # A full disk fails every URL: it ends the run instead of marking this one.
             if message.get("errno") == errno.ENOSPC:
                 raise OSError(errno.ENOSPC, str(message["error"]))
             if "error" in message:

@@ -53,6 +53,7 @@ def _download(stream: io.BufferedRWPair, formats: Sequence[Mapping[str, Any]], f
         extractors=False,
         retries=0,  # the parent retries
         fragment_retries=0,
+        # A video with a hole is no video: the next format is tried instead.
         skip_unavailable_fragments=False,
         nopart=True,
         updatetime=False,

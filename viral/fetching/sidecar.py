@@ -55,6 +55,7 @@ def info_json(file: Download, url: str, post_id: str | None, info: Mapping[str, 
         "ext": file.extension,
         "filesize": file.bytes,
         VIDEO_FILE: video_key(file).rpartition("/")[2],
+        # The post's own identifier first, so that ingesting the info file updates that post.
         "id": post_id or site_id or file.sha256,
     }
     fields = {**defaults, **public, **fixed, "original_url": url}

@@ -28,6 +28,7 @@ def container_extension(head: bytes) -> str | None:
 
     Signatures: ISO/IEC 14496-12 (boxes), RFC 8794 (EBML), ISO/IEC 13818-1 (transport and program streams).
     """
+    # The type of the first box, after its length of four bytes.
     if head[4:8] in (b"ftyp", b"moov", b"mdat", b"free", b"wide", b"skip", b"styp"):
         return _iso_extension(head)
     if head.startswith(b"\x1aE\xdf\xa3"):  # EBML

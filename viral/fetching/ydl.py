@@ -18,7 +18,9 @@ def youtube_dl(send: Callable[[Any], Any], *, extractors: bool = True, **params:
         """yt-dlp that sends all requests with `send`."""
 
         def urlopen(self, req: Any) -> Any:
+            """Send a request, or a URL, with `send`; called by all of yt-dlp's extractors and downloaders."""
             request = Request(req) if isinstance(req, str) else req
+            # As yt-dlp itself does: its default headers, unless the request has its own.
             merged = Request(
                 request.url, request.data, {**self.params["http_headers"], **request.headers}, method=request.method
             )
@@ -39,10 +41,14 @@ def youtube_dl(send: Callable[[Any], Any], *, extractors: bool = True, **params:
 class _SilentLogger:
     """Logger that discards yt-dlp's messages; yt-dlp raises its errors too."""
 
-    def debug(self, message: str) -> None: ...
+    def debug(self, message: str) -> None:
+        """Discard a message."""
 
-    def info(self, message: str) -> None: ...
+    def info(self, message: str) -> None:
+        """Discard a message."""
 
-    def warning(self, message: str) -> None: ...
+    def warning(self, message: str) -> None:
+        """Discard a message."""
 
-    def error(self, message: str) -> None: ...
+    def error(self, message: str) -> None:
+        """Discard a message."""

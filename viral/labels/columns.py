@@ -15,6 +15,7 @@ Array = npt.NDArray[np.float64]
 Columns = Mapping[str, Array]
 """Column of the posts table → values (N,). Times are epoch seconds; `author_id` is an integer code per author."""
 
+# float64 holds every count up to 2^53 exactly, the limit of the posts table, and has NaN for unknown.
 _NUMBERS = ("views", "likes", "comments", "shares", "saves", "author_followers", "duration_seconds", "sound_uses")
 _TIMES = ("posted_at", "scraped_at")
 
@@ -48,6 +49,7 @@ def _seconds(column: pa.ChunkedArray) -> Array:
 
 
 def _codes(column: pa.ChunkedArray) -> Array:
+    # Codes are only compared for equality: their order, that of first appearance, means nothing.
     codes = column.combine_chunks().dictionary_encode().indices.cast(pa.float64())
     values: Array = pc.fill_null(codes, np.nan).to_numpy(zero_copy_only=False)
     return values

@@ -26,6 +26,7 @@ def _weights(columns: Columns) -> Parameters:
 def _correlation(columns: Columns, name: str) -> float:
     views, counts = columns["views"], columns[name]
     for column, values in (("views", views), (name, counts)):
+        # A constant has no correlation: numpy would divide by zero and return NaN.
         if values.min() == values.max():
             raise TableError(
                 f"correlation_weighted cannot be fitted: {column} is the same in all {len(values)} training posts; "
@@ -41,6 +42,7 @@ def _virality(columns: Columns, parameters: Parameters) -> Array:
 
 def _weights_and_range(columns: Columns) -> Parameters:
     weights = _weights(columns)
+    # The range is that of the weighted sum, so the weights come first.
     return weights | fit_min_max(_virality(columns, weights))
 
 

@@ -15,6 +15,7 @@ SECONDS_A_DAY = 86_400.0
 
 def _target(columns: Columns, _: Parameters) -> Array:
     days = (columns["scraped_at"] - columns["posted_at"]) / SECONDS_A_DAY
+    # `positive` turns the days of a post that was scraped too early into NaN, which drops it.
     target: Array = np.log2(columns["views"] / positive(days) + 1.0)
     return target
 

@@ -14,6 +14,7 @@ def _rate(name: str, *counts: str) -> Definition:
         """Return the sum of the counts per view; NaN where views are zero."""
         return sum((columns[count] for count in counts[1:]), columns[counts[0]]) / positive(columns["views"])
 
+    # A rate needs only its own counts: a scrape without shares still has a like rate.
     return Definition(name=name, required=("views", *counts), target=target, undefined_reason="zero_views")
 
 

@@ -36,6 +36,7 @@ def _scalers(columns: Columns) -> Parameters:
     parameters: Parameters = {}
     for name in _WEIGHTS:
         low, median, high = np.quantile(np.log1p(columns[name]), (0.25, 0.5, 0.75))
+        # An interquartile range of 0 would divide by zero.
         parameters |= {f"{name}_median": float(median), f"{name}_spread": float(high - low) or 1.0}
     return parameters | fit_min_max(_robust(columns, parameters))
 

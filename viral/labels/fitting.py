@@ -53,6 +53,7 @@ class FittedLabel:
             posts: a table with the columns of `schemas.POSTS`.
         """
         columns, label = numeric_columns(posts), definition(self.spec.definition)
+        # NaN where a value is missing or the target undefined: only finite targets are labels.
         target = label.target(columns, self.parameters)
         mask = np.isfinite(target)
         viral = self.threshold.above(target[mask], _bins(_select(columns, mask), self.spec))
@@ -114,6 +115,7 @@ def _select(columns: Columns, mask: Mask) -> dict[str, Array]:
 
 
 def _count_dropped(label: Definition, columns: Columns, mask: Mask) -> dict[str, int]:
+    # In the order of `required`: a post that lacks several values counts under the first.
     unexplained, counts = ~mask, {}
     for name in label.required:
         missing = unexplained & np.isnan(columns[name])

@@ -11,6 +11,7 @@ from viral.labels.columns import numeric_columns
 
 def log_rates(posts: pa.Table) -> dict[str, npt.NDArray[np.float32]]:
     """Return log(count + 1) - log(views + 1) of `likes`, `comments` and `shares`: float32 (N,), NaN where unknown."""
+    # Counts of zero are common: one is added to both, so that each rate is finite.
     columns = numeric_columns(posts)
     views = np.log1p(columns["views"])
     return {name: (np.log1p(columns[name]) - views).astype(np.float32) for name in ("likes", "comments", "shares")}

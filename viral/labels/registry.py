@@ -17,6 +17,7 @@ _ALL = (
     *(CORRELATION_WEIGHTED, CORRELATION_WEIGHTED_SCALED, ENGAGEMENT_WEIGHTED, ENGAGEMENT_WEIGHTED_RAW),
     *(LOG_VIEWS, DAILY_VIEWS, VIEWS_PER_FOLLOWER, OVER_AUTHOR, *ENGAGEMENT_RATES, LOG_USES),
 )
+# Names are stored with labels: without its definition here, an old label cannot be applied any more.
 _BY_NAME = {definition.name: definition for definition in _ALL}
 
 DEFINITIONS: tuple[str, ...] = tuple(_BY_NAME)

@@ -31,6 +31,7 @@ class Threshold:
         """Return whether each target (N,) is in the top fraction; `bins` has the bin of each target."""
         if bins is None:
             return targets > self.overall
+        # A bin of its own threshold only where training had enough posts for one.
         limits = np.array([self.bins.get(key, self.overall) for key in bins], dtype=np.float64)
         return targets > limits
 
@@ -56,6 +57,7 @@ def _bin_thresholds(targets: Array, bins: Sequence[str], top_fraction: float) ->
     groups = np.split(targets[order], np.cumsum(np.bincount(members, minlength=len(names)))[:-1])
     thresholds = {}
     for name, group in zip(names.tolist(), groups, strict=True):
+        # An empty name: the bin of these posts is unknown.
         if name and len(group) >= SMALLEST_BIN:
             limit = float(np.quantile(group, 1.0 - top_fraction))
             # With all greatest values equal to the limit, no post of the bin could be viral: `overall` decides.

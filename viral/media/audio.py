@@ -79,6 +79,7 @@ class AudioDecoder:
             raise
         except (av.error.FFmpegError, ValueError):
             self._failed += 1
+        # No sample at some rate counts as a failure, too: an extractor could do nothing with an empty track.
         if self._failed > MAX_FAILED_FRACTION * self._fed or not all(self._num_samples.values()):
             return None
         # Float codecs may hold any value: NaN, and peaks beyond full scale.
@@ -106,6 +107,7 @@ class AudioDecoder:
                 self._append(rate, block.to_ndarray().mean(axis=0, dtype=np.float32))
 
     def _append(self, rate: int, samples: Samples) -> None:
+        # By samples, not by times, which a damaged file may state wrongly.
         space = max(0, round(self._max_seconds * rate) - self._num_samples[rate])
         samples = samples[:space]
         self._num_samples[rate] += len(samples)

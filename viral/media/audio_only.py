@@ -45,7 +45,7 @@ class DecodedSound:
 def decode_sound(
     container: InputContainer, rates: Sequence[int], limits: MediaLimits, window: ClipWindow | None = None
 ) -> DecodedSound:
-    """Read the whole sound of a file, and decode it at these rates.
+    """Read the whole sound of a file, and decode it at each of `rates` (samples per second).
 
     Raises:
         TooLongError: the file is longer than the limit.
@@ -81,6 +81,7 @@ def decode_audio_only(path: str, container: InputContainer, plan: SamplingPlan, 
     sound = decode_sound(container, [request.rate for request in plan.audio_requests], limits, plan.window)
     audio, seen = sound.audio and trim_audio(sound.audio, plan.window), sound.seconds
     if plan.window:
+        # Checked here, since without frames nothing else notices a window behind the end.
         if plan.window.start >= seen:
             raise EmptyWindowError(f"there is no audio from {plan.window}: the audio lasts {seen:.3g} s")
         seen = plan.window.length(seen)

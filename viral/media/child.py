@@ -45,6 +45,8 @@ def main(descriptor: int, parent: int, memory_bytes: int) -> None:
     """
     die_with(parent)
     import av
+
+    # All that decoding needs, so that no import happens within the limit on memory.
     import decord
     from PIL import Image
 
@@ -75,9 +77,11 @@ def _reply(request: DecodeRequest) -> bytes:
 
     function, source, plan, limits = request
     try:
+        # Protocol 5 writes arrays without an extra copy.
         return pickle.dumps((OK, function(source, plan, limits)), protocol=5)
     except PostError as error:
         reply: DecodeReply = (error.reason, str(error))
+    # Still a reply: the parent then replaces this process.
     except MemoryError:
         reply = (OutOfMemoryError.reason, "decoding ran out of memory")
     except av.error.FFmpegError as error:

@@ -51,6 +51,7 @@ class Clock:
         Raises:
             TooLongError: the file is longer than the limit.
         """
+        # Some containers store only decode times, which come close.
         pts = packet.pts if packet.pts is not None else packet.dts
         if pts is None or packet.stream_index >= len(self.time_bases):  # a stream may begin in the middle of a file
             return None

@@ -19,6 +19,7 @@ Floats = npt.NDArray[np.float32]
 
 PQ, HLG = "smpte2084", "arib-std-b67"
 _UNSPECIFIED, _BT2020_PRIMARIES, _BT2020_MATRICES = 2, 9, (9, 10)  # ISO/IEC 23091-2
+# Metadata that only HDR videos carry, by its names in ffmpeg.
 _HDR_SIDE_DATA = ("MASTERING_DISPLAY_METADATA", "CONTENT_LIGHT_LEVEL", "DOVI_METADATA", "DYNAMIC_HDR_PLUS")
 
 # ITU-R BT.2408: HDR shows a white page with 203 cd/m², which SDR shows as full white. Brighter light is clipped, as in

@@ -94,6 +94,7 @@ def video_stream(container: InputContainer) -> VideoStream:
         raise NoVideoStreamError(f"no video stream, only {', '.join(kinds) or 'an empty container'}")
     best = container.streams.best("video")
     default = Disposition.default
+    # In this order: moving before still, then the track that the file marks as default, then ffmpeg's choice.
     stream = max(streams, key=lambda s: (not _is_still(s), bool(s.disposition & default), s is best))
     if stream.codec_context is None:
         raise UnsupportedCodecError(f"there is no decoder for the video codec{_codec_name(container.name)}")

@@ -31,10 +31,12 @@ class DamageCheck:
     def __call__(self, packet: Packet[Stream]) -> bool:
         """Whether a packet is damaged."""
         data = memoryview(packet)
+        # Raw pixels have no structure, and black ones may be zeros.
         if self._raw:
             return False
         if not self._length_size:
             return len(data) >= _ZERO_BYTES and not any(data[:_ZERO_BYTES])
+        # From unit to unit, by the length before each; a length that leaves the packet breaks the chain.
         position = 0
         while position + self._length_size <= len(data):
             start = position + self._length_size

@@ -48,6 +48,7 @@ def decode(source: str | PhotoSet, plan: SamplingPlan, limits: MediaLimits) -> M
     if isinstance(source, PhotoSet):
         return decode_photo_set(source, plan, limits)
     path = source
+    # Before the file is opened; a missing file is reported by `open_container`.
     if Path(path).is_file() and (size := Path(path).stat().st_size) > limits.max_bytes:
         raise TooLargeError(f"the file has {size} bytes, more than media.max_bytes = {limits.max_bytes}")
     with ExitStack() as stack:
@@ -61,6 +62,7 @@ def decode(source: str | PhotoSet, plan: SamplingPlan, limits: MediaLimits) -> M
         shapes = shapes_by_frame(samples)
         # Within the block, since the packets in memory are valid only while the file is open.
         decoded, decoder, corrupt = _decode_frames(path, shapes, probed)
+    # Some missing frames are replaced, but nothing can stand in for all of them.
     if shapes and not decoded:
         raise UnreadableError("none of the requested frames could be decoded")
     tracks = frame_tracks(samples, decoded, trimmed)

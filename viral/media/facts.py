@@ -11,6 +11,7 @@ from viral.media.probe import Probe
 
 def collect_facts(path: str, probe: Probe, decoder: str | None) -> Facts:
     """Collect the facts of a probed file. Reads the file again to hash it."""
+    # A second read of the file, mostly from the page cache of the first.
     size, sha256 = size_and_sha256(path)
     return Facts(
         container=probe.container,

@@ -51,6 +51,7 @@ class Orientation:
         rotation = round(angle / RIGHT_ANGLE) * RIGHT_ANGLE
         if abs(angle - rotation) > ANGLE_TOLERANCE:
             return cls()
+        # Rows become columns if the place from left to right depends on y rather than on x.
         transposed = abs(c) > abs(a)
         mirrored_x, mirrored_y = (c < 0, b < 0) if transposed else (a < 0, d < 0)
         return cls(transposed, mirrored_x, mirrored_y, rotation % 360, exact=(a, d) == (0, 0) or (b, c) == (0, 0))
@@ -84,6 +85,7 @@ class FrameGeometry:
         aspect = float(pixel_aspect or 1)
         aspect = aspect if 1 / MAX_PIXEL_ASPECT <= aspect <= MAX_PIXEL_ASPECT else 1.0
         square = abs(aspect - 1) < SQUARE_TOLERANCE
+        # Only the width is corrected, as players do.
         shown = frame.width if square else max(1, round(frame.width * aspect))
         orientation = _orientation(frame)
         size = (frame.height, shown) if orientation.transposed else (shown, frame.height)
@@ -103,5 +105,5 @@ def _orientation(frame: VideoFrame) -> Orientation:
 
 
 def as_coded(size: tuple[int, int], orientation: Orientation) -> tuple[int, int]:
-    """Return the size (h, w) of a coded frame that is upright at `size`."""
+    """Return the size (h, w) that a frame has before it is turned upright; `size` is its upright one."""
     return size[::-1] if orientation.transposed else size

@@ -113,5 +113,6 @@ def build_index(
         positions=positions,
         pts=pts[positions],
         end=float(seconds[-1]) + (last_duration if last_duration > 0 else median_duration),
+        # A track that does not begin with a key frame loses frames at its start, so positions and times do not match.
         exact=timed and distinct and packets[0].key,
     )

@@ -135,6 +135,7 @@ class _Slides:
             return None
 
     def _failure(self) -> PostError:
+        # The first fault in order is the one that the row names.
         i, error = min(self._errors.items(), key=lambda item: item[0])
         return type(error)(f"slide {i + 1}: {error}")
 
@@ -200,6 +201,7 @@ def _fit(picture: Image, size: Size) -> Image:
     height, width = picture.shape[:2]
     if (height, width) == size:
         return picture
+    # The smaller scale fits both sides; rounding must not exceed the frame, nor leave a side without a pixel.
     scale = min(size[0] / height, size[1] / width)
     inner = (min(size[0], max(1, round(height * scale))), min(size[1], max(1, round(width * scale))))
     frame = np.zeros((*size, 3), np.uint8)
@@ -227,6 +229,7 @@ def _facts(photo_set: PhotoSet, slides: _Slides, audio_codec: str | None, second
 def _size_and_hash(photo_set: PhotoSet) -> tuple[int, str]:
     """Total size of the files, and a hash of their hashes in order."""
     parts = list(_sizes_and_hashes(photo_set))
+    # In order, with the missing ones: the same pictures in another order are another post.
     return sum(size for size, _ in parts), hashlib.sha256("\n".join(sha for _, sha in parts).encode()).hexdigest()
 
 

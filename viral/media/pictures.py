@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 # What platforms and phones store. Pillow knows more, for some of which it starts other programs (EPS).
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP")
+# Brands of an ISO base media file (bytes 8 to 12) whose pictures this installation may have no decoder for.
 _UNREAD = {
     b"avif": "AVIF",
     b"heic": "HEIC",
@@ -67,6 +68,7 @@ def read_picture(path: str, max_pixels: int) -> Image:
     with _opened(path, max_pixels) as image:
         image.load()
         upright = ImageOps.exif_transpose(image) if _orientation(image) > 1 else image
+        # Onto black, as `_fit` fills the frame.
         if upright.has_transparency_data:
             black = Pillow.new("RGBA", upright.size, (0, 0, 0, 255))
             upright = Pillow.alpha_composite(black, upright.convert("RGBA"))

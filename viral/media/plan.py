@@ -53,5 +53,6 @@ def shapes_by_frame(samples: Mapping[Frames | Clips, Ints]) -> dict[int, tuple[S
     shapes: dict[int, dict[Shape, None]] = {}
     for request, frames in samples.items():
         for frame in np.unique(frames):
+            # A dict as an ordered set: the same shape of two requests is computed once.
             shapes.setdefault(int(frame), {})[(request.size, request.fit)] = None
     return {frame: tuple(shapes[frame]) for frame in sorted(shapes)}

@@ -129,13 +129,7 @@ class _Prober:
         if not self._first_frames or all(packet.hidden for packet in self._packets):
             raise UnreadableError("no frame of the video could be decoded")
         fps = float(self._video.average_rate or 0) or None
-        index = build_index(
-            self._packets,
-            time_base=self._clock.time_bases[self._video.index],
-            origin=self._clock.origin,
-            fps=fps or DEFAULT_FPS,
-            timed=self._container.format.name != "avi",  # AVI stores no times; ffmpeg may make up wrong ones
-        )
+        index = self._index(fps or DEFAULT_FPS)
         decoder, clock, window = self._video.codec_context, self._clock, self._window
         seen = clock.end
         geometry = FrameGeometry.of(self._first_frames[0], self._video.sample_aspect_ratio)
@@ -161,6 +155,15 @@ class _Prober:
             coded=CodedVideo(
                 self._container.name, decoder, self._cached, self._fed, tuple(self._first_frames), seekable
             ),
+        )
+
+    def _index(self, fps: float) -> FrameIndex:
+        return build_index(
+            self._packets,
+            time_base=self._clock.time_bases[self._video.index],
+            origin=self._clock.origin,
+            fps=fps,
+            timed=self._container.format.name != "avi",  # AVI stores no times; ffmpeg may make up wrong ones
         )
 
     def _add_audio(self, packet: Packet[Stream], span: Span | None) -> None:
@@ -191,12 +194,14 @@ class _Prober:
 
     def _cache(self, packet: Packet[Stream]) -> None:
         self._cached_bytes += packet.size
+        # All or nothing: a part of the packets would still require a second read.
         if self._cached_bytes > MAX_CACHED_BYTES:
             self._cached = None
         if self._cached is not None:
             self._cached.append(packet)
 
     def _decoded_audio(self) -> dict[int, Audio] | None:
+        # None: there is sound, but it cannot be decoded. An empty dict: there is none, or none was asked for.
         if self._no_decoder and self._audio_seen:
             return None
         if self._decoder is None or not self._has_audio:

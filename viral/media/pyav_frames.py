@@ -53,6 +53,7 @@ def packet_ranges(frames: Iterable[int], index: FrameIndex) -> list[PacketRange]
     """Return the packet ranges to decode, each from a key frame to a selected frame; adjacent ranges are merged."""
     merged: list[PacketRange] = []
     for first, last in sorted((index.decode_start(frame), int(index.positions[frame])) for frame in frames):
+        # Ranges that touch are one: a break between them would decode the key frame again.
         if merged and first <= merged[-1].last + 1:
             merged[-1].last = max(merged[-1].last, last)
         else:
@@ -67,6 +68,7 @@ def pyav_frames(video: CodedVideo, frames: Iterable[int], index: FrameIndex) -> 
     are missing afterwards, for example because a key flag is wrong, the whole file is decoded to find them. Frames that
     cannot be decoded are left out.
     """
+    # Counted down while frames arrive; what is left was not decoded.
     missing = set(frames)
     if index.exact:
         selected_pts = frozenset(int(index.pts[number]) for number in missing)

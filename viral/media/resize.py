@@ -38,6 +38,7 @@ def canvas_size(frame: Size, size: Size, fit: Fit) -> Size:
         return inside(*frame, min(size))
     if fit == "stretch":
         return size
+    # The larger scale covers both sides; rounding must not fall short of the target.
     scale = max(size[0] / frame[0], size[1] / frame[1])
     return max(size[0], round(frame[0] * scale)), max(size[1], round(frame[1] * scale))
 

@@ -49,6 +49,7 @@ def _sample_clips(request: Clips, index: FrameIndex) -> Ints:
 def _random_starts(request: Clips, index: FrameIndex) -> Floats:
     """Draw start times, in order, each within one clip length after a key frame, where clips are cheap to decode."""
     rng = np.random.default_rng(request.seed)
+    # Different key frames if there are enough of them.
     keys = rng.choice(index.key_frames, request.count, replace=len(index.key_frames) < request.count)
     starts: Floats = index.pts_seconds[keys] + rng.random(request.count) * (request.frames * request.step)
     latest = max(0.0, index.end - request.frames * request.step)

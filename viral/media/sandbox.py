@@ -136,6 +136,8 @@ class Sandbox:
         connection, child_end = socket.socketpair()
         log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `_stop`
         with child_end:
+            # The child inherits its end of the pair by number; the parent closes its copy, so that it notices the
+            # child's end.
             process = spawn("viral.media.child", child_end.fileno(), log.fileno(), self._limits.memory_bytes)
         # Set before the child is ready, so that `kill` in another thread finds it.
         child = self._child = _Child(process, connection, log)
@@ -225,6 +227,7 @@ def last_line(log: IO[bytes]) -> str:
 
 class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
+        """Return a class or function of `ALLOWED`. Raises CrashedError for any other."""
         if (module, name) not in ALLOWED:
             raise CrashedError(f"the reply of the decoding process names {module}.{name}")
         return super().find_class(module, name)

@@ -79,6 +79,7 @@ def trim_audio(audio: dict[int, Audio], window: ClipWindow | None) -> dict[int, 
 
 
 def _trim(audio: Audio, window: ClipWindow) -> Audio:
+    # By samples: the track starts at time 0 of the file.
     start = round(window.start * audio.rate)
     stop = None if window.stop is None else round(window.stop * audio.rate)
     # A slice would keep the whole track in memory.

@@ -53,6 +53,7 @@ class Attention(nn.Module):
 
     def _weights(self, keys: Tensor, present: Tensor) -> Tensor:
         """Attention weights (N, tokens, queries): per query they sum to 1 over the present tokens."""
+        # Scaled by the square root of the width, as usual; in float32, since bfloat16 is too coarse for a softmax.
         scores = (keys @ self.queries.T).float() / self.config.width**0.5
         weights: Tensor = scores.masked_fill(~present.unsqueeze(-1), float("-inf")).softmax(dim=1)
         return weights
@@ -66,6 +67,7 @@ class Tokens(Standardised):
         if stream.dim % stream.tokens:
             raise ConfigError(f"{stream.name} has {stream.dim} values, which cannot be cut into {stream.tokens} tokens")
         self.shape = (stream.tokens, stream.dim // stream.tokens)
+        # Tokens of any size get about the same length.
         self.gain = INPUT_NORM / self.shape[1] ** 0.5
         self.dropout = nn.Dropout(dropout)
         self.linear = nn.Linear(self.shape[1], width, bias=False)
@@ -77,4 +79,5 @@ class Tokens(Standardised):
         """Map (N, dim) to keys and values, (N, tokens, width) each."""
         tokens = (self.standardised(vectors) * self.gain).unflatten(1, self.shape)
         linear: Tensor = self.linear(self.dropout(tokens))
+        # Only the key knows the position: what a token says does not depend on where it stands.
         return self.key(linear + self.place), linear + self.more(linear)

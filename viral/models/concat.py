@@ -34,6 +34,7 @@ class Concat(nn.Module):
         if self.training and self.config.modality_dropout:
             present = drop_modalities(present, self.config.modality_dropout)
         parts = torch.stack([self.projections[s.name](vectors[s.name]) for s in self.config.streams], dim=1)
+        # The part of an absent stream is zero, as that of an average vector; the flags tell them apart.
         output: NetworkOutput = self.readout(parts * present.unsqueeze(-1), present)
         return output
 
@@ -45,6 +46,7 @@ class Block(Standardised):
         super().__init__(dim)
         self.gain = INPUT_NORM / dim**0.5
         self.dropout = nn.Dropout(dropout)
+        # Without a bias, so that an average vector gives zero; the readout has the bias.
         self.linear = nn.Linear(dim, hidden, bias=False)
 
     def forward(self, vectors: Tensor) -> Tensor:

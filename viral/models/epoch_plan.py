@@ -45,6 +45,7 @@ def epoch_order(posts: int, bucket: int, seed: int, epoch: int) -> npt.NDArray[n
 
 def _chunks(counts: Sequence[int], order: npt.NDArray[np.int64], begin: int, end: int) -> list[ClipChunk]:
     """Cut posts `begin` to `end` of the buckets in this order into chunks."""
+    # `offset`: posts of the epoch before this bucket.
     chunks, offset = [], 0
     for bucket in map(int, order):
         # The part of this bucket that lies between `begin` and `end` of the epoch.

@@ -93,7 +93,9 @@ class Fusion(nn.Module):
         self.projections = nn.ModuleDict(
             {stream.name: Projection(stream.dim, config.width, config.dropout) for stream in config.streams}
         )
+        # A missing modality may itself be a hint, so its token is learned.
         self.absent = nn.Parameter(torch.zeros(count, config.width))
+        # With fixed weights the gate is not used, so it is not trained.
         self.gate = self.make_gate().requires_grad_(config.gates is None)
         self.head = nn.Linear(config.width, OUTPUTS)
 
@@ -114,7 +116,7 @@ class Fusion(nn.Module):
         return decode_heads(self.head(fused), gates)
 
     def make_gate(self) -> nn.Module:
-        """Build the module from (N, streams · width) to scores (N, streams), which are equal before training."""
+        """Build the module that maps (N, streams · width) to scores (N, streams), all equal before training."""
         gate = nn.Linear(len(self.config.streams) * self.config.width, len(self.config.streams))
         nn.init.zeros_(gate.weight)
         nn.init.zeros_(gate.bias)
@@ -157,6 +159,7 @@ def set_statistics(
     """Copy the training split's mean and standard deviation of each stream into the network's `projections`."""
     projections = network.projections
     assert isinstance(projections, nn.ModuleDict)
+    # Stored with the weights: a scorer standardises as the training did.
     for name, projection in projections.items():
         assert isinstance(projection, Standardised)
         projection.mean.copy_(torch.as_tensor(means[name]))

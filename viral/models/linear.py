@@ -33,6 +33,7 @@ class LinearNetwork(nn.Module):
         (self.stream,) = config.streams
         self.dropout = nn.Dropout(config.dropout)
         self.head = nn.Linear(self.stream.dim, OUTPUTS)
+        # Zero weights: before training, every post gets the mean target.
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
         nn.init.constant_(self.head.bias[BELOW : ABOVE + 1], _SPREAD)

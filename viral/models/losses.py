@@ -53,6 +53,7 @@ def viral_loss(logit: Tensor, is_viral: Tensor, weight: float = 1.0, gamma: floa
         weight: weight of a viral post.
         gamma: exponent of the focal loss (Lin et al. 2017); 0 is the cross-entropy.
     """
+    # The shift is undone at prediction, where only `logit` is used.
     shifted = logit + math.log(weight)
     weights = torch.where(is_viral > 0, weight, 1.0)
     losses = weights * functional.binary_cross_entropy_with_logits(shifted, is_viral, reduction="none")

@@ -114,9 +114,11 @@ def redistribute(weights: Floats, has_inputs: npt.NDArray[np.bool_]) -> Floats:
 
 
 def _log_loss(probabilities: Floats, viral: npt.NDArray[np.bool_]) -> LossAndGradient:
+    # The likelihood of a mixture is linear in the weights, so the log loss is convex.
     likelihood = np.clip(np.where(viral[:, None], probabilities, 1 - probabilities), _EPSILON, 1)
 
     def loss(weights: Floats) -> tuple[float, Floats]:
+        """Return the log loss of the mixed probability, and its gradient (M,)."""
         mixed = np.clip(likelihood @ weights, _EPSILON, None)
         return float(-np.log(mixed).mean()), -(likelihood / mixed[:, None]).mean(axis=0)
 
@@ -125,6 +127,7 @@ def _log_loss(probabilities: Floats, viral: npt.NDArray[np.bool_]) -> LossAndGra
 
 def _squared_error(medians: Floats, score: Floats) -> LossAndGradient:
     def loss(weights: Floats) -> tuple[float, Floats]:
+        """Return the squared error of the mixed median, and its gradient (M,)."""
         error = medians @ weights - score
         return float((error**2).mean()), 2 * (error[:, None] * medians).mean(axis=0)
 
@@ -135,6 +138,7 @@ def _pinball(quantiles: Floats, score: Floats) -> LossAndGradient:
     from viral.models.fusion_config import QUANTILES
 
     def loss(weights: Floats) -> tuple[float, Floats]:
+        """Return the quantile loss of both mixed ends, and its gradient (M,)."""
         value, gradient = 0.0, np.zeros(len(weights))
         # The lower and the upper end; the median is learned by the squared error.
         for index in (0, 2):

@@ -29,6 +29,7 @@ class NetworkPredictor:
             vectors = {name: torch.from_numpy(array) for name, array in batch.vectors.items()}
             output: NetworkOutput = self.network(vectors, torch.from_numpy(batch.present))
         return PredictionBatch.from_quantiles(
+            # In double precision: in float32, all large logits would become 1.
             torch.sigmoid(output.logit.double()).numpy(),
             output.quantiles.double().numpy() * self.scale + self.mean,
             contributions=output.contributions.double().numpy(),

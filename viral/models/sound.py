@@ -58,6 +58,7 @@ class SoundNetwork(nn.Module):
     def forward(self, vectors: Mapping[str, Tensor], present: Tensor) -> NetworkOutput:
         """Predict, as `Fusion.forward`; the contribution of the sound is 1 where present."""
         [(name, projection)] = self.projections.items()
+        # The mean over time: a sound means the same wherever in the clip it is heard.
         features = self.blocks(projection(vectors[name])).mean(dim=3).flatten(1)
         return decode_heads(self.head(self.dropout(features)), present.float())
 

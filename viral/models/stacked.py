@@ -82,8 +82,10 @@ def load(model: ModelVersion) -> StackedPredictor:
 
     tensors, members, weights = load_tensors(model.weights), [], []
     for index, entry in enumerate(model.card["members"]):
+        # Not loaded, since it would change nothing.
         if not any(entry["weights"].values()):
             continue
+        # Each member is stored as if it were a model of its own, with its index before the names.
         arrays = {name.partition(".")[2]: array for name, array in tensors.items() if name.startswith(f"{index}.")}
         predictor = load_predictor(ModelVersion(entry["name"], entry["version"], entry["card"], save(arrays)))
         members.append(StackMember(predictor, from_dict(entry["card"]["config"]["streams"])))

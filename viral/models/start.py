@@ -32,6 +32,7 @@ def check_start(model: ModelVersion, feature_set: FeatureSet, streams: Sequence[
             f"{saved_set['name']}-{saved_set['fingerprint']}, not on {feature_set.name}-{feature_set.fingerprint}"
         )
     saved_streams = from_dict(card["config"]["streams"])
+    # Same feature set, but restricted to other inputs, or without vectors of some: the layers would not fit.
     if tuple(saved_streams) != tuple(streams):
         saved_names, names = (", ".join(stream.name for stream in group) for group in (saved_streams, streams))
         raise ConfigError(f"cannot continue from {model}: its inputs are {saved_names}, not {names}")

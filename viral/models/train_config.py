@@ -56,6 +56,7 @@ class TrainConfig:
         """Replace `balanced` by a number, given the fraction of viral posts in the training split."""
         if self.viral_weight != BALANCED:
             return self
+        # Both classes then have the same total weight.
         balanced = (1 - viral_fraction) / viral_fraction if 0 < viral_fraction < 1 else 1.0
         return replace(self, viral_weight=balanced)
 

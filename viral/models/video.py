@@ -73,6 +73,7 @@ class VideoNetwork(nn.Module):
         # No graph through a frozen backbone, which would hold its activations in memory.
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
             features = self.spec.features(self.backbone, pixels)
+        # Pooled per post, as the extractor pools: features of the trained network equal what it saw in training.
         vectors = torch.stack([self.spec.pool(part) for part in torch.split(features, list(clips))])
         present = torch.ones(len(clips), 1, dtype=torch.bool, device=vectors.device)
         output: NetworkOutput = self.heads({self.heads.stream.name: vectors}, present)

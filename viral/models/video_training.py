@@ -47,6 +47,7 @@ class VideoLearner(Resumable):
             lambda step: lr_factor("cosine", total - frozen, max(0, step - frozen)),
         ]
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimiser, factors)
+        # Wrapped anew whenever parameters are frozen or unfrozen: a wrapper for several workers notes them once.
         self._wrapped: nn.Module | None = None
 
     def train(self, steps: Iterable[Sequence[ClipTensors]], epoch: int) -> tuple[float, int]:

@@ -23,6 +23,7 @@ class ConstantGate(nn.Module):
 
     def __init__(self, count: int) -> None:
         super().__init__()
+        # Equal weights before training, as in the gated network.
         self.scores = nn.Parameter(torch.zeros(count))
 
     def forward(self, tokens: Tensor) -> Tensor:

@@ -82,6 +82,7 @@ def compare_versions(
     """
     models = (first, second)
     labels: list[dict[str, Any]] = [registry.card(*model).get("label", {}) for model in models]
+    # With equal labels, each version's own predictions are for the same posts.
     tables: list[str | None] = [None, None]
     if labels[0] != labels[1]:
         tables = _label_tables(registry.store, models, [str(label.get("name")) for label in labels])
@@ -110,6 +111,7 @@ def _checked_gain(
             test_predictions.read(registry.store, name, version)  # fails if the version was not evaluated
             return None
         pair = (name, version), (name, previous.version)
+        # On the posts that both were tested on: paired, so that easy posts favour neither.
         gain = _gain(compare_versions(registry, *pair, (policy.metric,), policy.resamples), policy.metric)
     except TableError as error:
         if policy.override_reason is None:

@@ -1,4 +1,4 @@
-"""Changelog of a refit: why a model was trained again, and the result; a JSON file of the new version."""
+"""Changelog of a refit: why a model was trained again, and the result; stored as JSON with the new version."""
 
 from __future__ import annotations
 
@@ -66,6 +66,7 @@ def load_changelog(store: Store, name: str, version: int) -> Changelog | None:
     stored = read_json(store, Registry.key(name, version, FILE))
     if stored is None:
         return None
+    # Before and after were stored as plain objects.
     snapshots = {name: TrainingSnapshot(**stored[name]) for name in ("before", "after")}
     comparison = _comparison(stored["compared"]) if stored["compared"] else None
     return Changelog(**stored | snapshots | {"compared": comparison})
@@ -87,6 +88,7 @@ def changelog_lines(changelog: Changelog) -> Iterator[str]:
     for data in (before, after):
         period = f"{str(data.first)[:10]} to {str(data.last)[:10]}" if data.first else "of unknown times"
         yield f"{data.model} was trained on {data.rows} posts {period} (labels/{data.table}, {data.data_hash})"
+    # Other constants mean another threshold for viral, so the figures of the two are not of quite the same label.
     if before.constants != after.constants:
         yield f"constants of the label: {json.dumps(before.constants)} → {json.dumps(after.constants)}"
     if compared:

@@ -13,6 +13,7 @@ from viral.console.output import print_summary, to_json
 from viral.evaluation.bootstrap.by_author import Estimate
 from viral.evaluation.model_comparison import COMPARED_METRICS, DECISIVE_METRICS, Comparison
 from viral.evaluation.report.glossary import GLOSSARY
+from viral.evaluation.report.page import verdict_of
 from viral.promotion.champion import METRIC, PromotionPolicy, compare_versions, promote
 from viral.promotion.listing import describe_model, estimate_line, list_lines, list_models, promotion_line, show_lines
 from viral.promotion.mlflow_sync import sync_to_mlflow
@@ -123,12 +124,8 @@ def _compare_lines(one: str, other: str, comparison: Comparison) -> Iterator[str
 
 def _verdict(metric: str, difference: Estimate) -> str:
     """`better` or `worse` where the interval excludes zero."""
-    direction = GLOSSARY[metric].better
-    if difference.low is None or difference.high is None or direction == "target":
-        return ""
-    if difference.low <= 0 <= difference.high:
-        return ""
-    return "better" if (difference.low > 0) == (direction == "higher") else "worse"
+    verdict = verdict_of(difference, GLOSSARY[metric].better)
+    return "" if verdict == "unclear" else verdict
 
 
 def _promote_lines(name: str, promotion: Promotion) -> Iterator[str]:

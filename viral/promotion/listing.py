@@ -75,6 +75,7 @@ def describe_model(store: Store, reference: str) -> ModelDetails:
     card, metrics = registry.card(name, version), read_metrics(store, name, version)
     promoted, older = promotions(store, name), [number for number in registry.versions(name) if number < version]
     changes: list[str] = []
+    # Compared with the version before it, not with the champion: the list shows what was changed in between.
     if older:
         older_metrics = read_metrics(store, name, older[-1])
         changes = _changes(registry.card(name, older[-1]), card) + _changes(_values(older_metrics), _values(metrics))
@@ -125,6 +126,7 @@ def show_lines(model: ModelDetails) -> Iterator[str]:
     width = max(map(len, rows))
     for name, value in rows.items():
         for index, line in enumerate(value if isinstance(value, list) and value else [value]):
+            # The name stands only before the first line of a list.
             yield f"{'' if index else name.replace('_', ' '):<{width}}  {line or '-'}"
 
 

@@ -91,6 +91,7 @@ class _Sync:
         return sum(self._sync_model(registry, name) for name in registry.names())
 
     def _sync_model(self, registry: Registry, name: str) -> int:
+        # By the address of the files: MLflow's own numbers start at 1 again in a new database.
         registered = {version.tags.get(ADDRESS_TAG, ""): version for version in self._versions(name)}
         new = 0
         for number in registry.versions(name):
@@ -105,6 +106,7 @@ class _Sync:
 
     def _versions(self, name: str) -> Iterator[ModelVersion]:
         token = None
+        # MLflow returns pages; the last one has no token.
         while token is None or token:
             page = self.client.search_model_versions(f"name='{name}'", page_token=token)
             yield from page
@@ -140,6 +142,7 @@ class _Sync:
         }
         run = str(version.run_id)
         logged = self.client.get_run(run).data.metrics if metrics else {}
+        # Only changed values: MLflow would keep every log of the same metric.
         new = [
             Metric(key, value, 0, 0) for key, value in metrics.items() if value is not None and logged.get(key) != value
         ]
@@ -168,6 +171,7 @@ class _Sync:
 @contextmanager
 def _exclusive(store: Store) -> Iterator[None]:
     """Lock the root, so that concurrent syncs do not create the database or register a model twice."""
+    # The folder itself is locked, so that no lock file stays behind.
     folder = os.open(store.root, os.O_RDONLY)
     try:
         with suppress(OSError):  # a file system without locks
@@ -183,6 +187,7 @@ def _state(store: Store) -> int:
         info.key for info in store.objects("models") if info.key.endswith(SYNCED_FILES) or "/promotions/" in info.key
     )
     changed = [(key, Path(store.path(key)).stat().st_mtime_ns) for key in sorted(keys)]
+    # Never 0, which is the value of a database that was never synced.
     return zlib.crc32(repr((store.root, changed)).encode()) >> 1 | 1 if changed else 0
 
 
@@ -195,6 +200,7 @@ def _read_state(database: Path) -> int:
 
 def _write_state(database: Path, state: int) -> None:
     with closing(sqlite3.connect(database)) as connection:
+        # SQLite keeps this number for applications; MLflow does not use it.
         connection.execute(f"PRAGMA user_version = {state}")
 
 

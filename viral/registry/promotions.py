@@ -18,7 +18,7 @@ CHAMPION = "champion"  # the only alias
 
 @dataclass(frozen=True)
 class Gain:
-    """Improvement of one model over another by a metric: positive is better, also where lower values are.
+    """Improvement of one model over another by a metric: positive is better, also for metrics to minimise.
 
     `low` and `high` are the ends of the paired interval; None if the metric is undefined in too many resamples.
     `posts` and `authors` count the test posts shared by both models, and their authors.

@@ -47,6 +47,7 @@ class Registry:
 
     def names(self) -> list[str]:
         """List the names of all models, sorted."""
+        # One listing of the whole folder; only versions with a card exist.
         cards = (info.key.split("/") for info in self.store.objects("models") if info.key.endswith(f"/{_CARD}"))
         return sorted({parts[1] for parts in cards})
 
@@ -120,6 +121,7 @@ class Registry:
             raise TableError(f"there is no model {name} in {self.store.root}: {hint}")
         if has_alias:
             number = self._champion(name, alias)
+        # Without a number, the newest version.
         version = int(number) if number.isdecimal() else versions[-1]
         if version not in versions or (number and not number.isdecimal()):
             raise TableError(f"model {name} has no version {number}: there are {', '.join(map(str, versions))}")

@@ -36,6 +36,7 @@ def compare_with_author(score: Score, views: Sequence[int]) -> Score:
     check_comparable(score.label)
     if not views or min(views) < 0:
         raise UsageError("author_views takes the views of one or more earlier posts, each 0 or more")
+    # On the scale of the label `log_views`.
     reached = np.log1p(np.array(views, np.float64))
     median = float(np.median(reached))
     # A post with just this score counts half, as in any percentile with ties.
@@ -44,6 +45,7 @@ def compare_with_author(score: Score, views: Sequence[int]) -> Score:
         "posts": float(len(views)),
         "median": median,
         "difference": score.score - median,
+        # A difference of logarithms is a ratio of views.
         "times": float(np.exp(score.score - median)),
         "percentile": 100 * float(below),
     }

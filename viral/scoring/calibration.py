@@ -186,6 +186,7 @@ def _first_ranks(ascending: Floats, ranks: Floats) -> tuple[Floats, Floats]:
 
 
 def _probabilities(odds: Floats, viral: Bools) -> tuple[Method, tuple[float, ...], tuple[float, ...]]:
+    # With a single class, the base rate is all that the posts say.
     if len(odds) < SIGMOID_FROM or viral.all() or not viral.any():
         return "none", (), ()
     if len(odds) >= ISOTONIC_FROM:
@@ -221,6 +222,7 @@ def _ends(quantiles: Floats, y: Floats) -> tuple[float, float]:
     if len(y) < ONE_SIDED_FROM:
         shift = _conformal_quantile(np.maximum(below, above), LEVEL)
         return shift, shift
+    # Each tail gets half of what the level leaves.
     return _conformal_quantile(below, (1 + LEVEL) / 2), _conformal_quantile(above, (1 + LEVEL) / 2)
 
 

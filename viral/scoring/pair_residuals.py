@@ -51,10 +51,12 @@ class PairResiduals:
         residuals, codes = (actual - predicted)[finite], authors[finite]
         if len(residuals) < 2:
             raise TableError("the differences between posts need at least two posts of the validation split")
+        # Posts by one author differ less: drafts to compare are by one author, too.
         sizes = np.unique(codes, return_counts=True)[1]
         one_author = int((sizes * (sizes - 1) // 2).sum()) >= MIN_PAIRS
         left, right = _pairs(codes if one_author else np.zeros_like(codes), np.random.default_rng(seed))
         differences = residuals[left] - residuals[right]
+        # Both directions of each pair: which post is the first is arbitrary, so the distribution is symmetric.
         grid = np.quantile(np.concatenate([differences, -differences]), np.linspace(0, 1, GRID))
         return cls(tuple(map(float, (grid - grid[::-1]) / 2)), len(differences), one_author)
 
@@ -90,6 +92,7 @@ class PairResiduals:
 def _pairs(codes: Ints, rng: np.random.Generator) -> tuple[Ints, Ints]:
     """Pair each post with the next ones of its author, in a circle of random order; returns the indices of both."""
     order = rng.permutation(len(codes))
+    # Posts of one author side by side, in random order among themselves.
     order = order[np.argsort(codes[order], kind="stable")]
     _, starts, counts = np.unique(codes[order], return_index=True, return_counts=True)
     first, size = np.repeat(starts, counts), np.repeat(counts, counts)

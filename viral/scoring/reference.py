@@ -63,6 +63,7 @@ class StreamProjection:
         scale = np.where(scale > 1e-6 * (1 + np.abs(mean)), scale, 1.0)  # constant up to float32 rounding: not scaled
         standard = (vectors - mean) / scale
         count = min(_COMPONENTS, vectors.shape[1], 1 + len(vectors) // _POSTS_PER_COMPONENT)
+        # Seeded, so that the same posts give the same coordinates.
         pca = PCA(count, svd_solver="randomized", random_state=0).fit(standard)
         useful = pca.explained_variance_ > 1e-3  # of a variance of 1 per column: less is noise
         components, deviations = pca.components_[useful], np.sqrt(pca.explained_variance_[useful])
@@ -236,6 +237,7 @@ def _fit_stream(stream: Stream, vectors: Floats, present: Bools, validation: Bat
         samples.append(tree.distances(projection.transform(validation.vectors[stream.name][unseen])))
     if unseen.sum() < _MIN_VALIDATION:
         samples.append(tree.distances(coordinates[present][:_INDEXED], K + 1))  # the nearest one is the post itself
+    # The larger of the two, where both are known: too short a distance would call familiar posts novel.
     typical = max(*(float(np.quantile(distances, QUANTILE)) for distances in samples), 1e-3)  # never 0: it divides
     return ReferenceStream(projection, coordinates, typical)
 

@@ -100,6 +100,7 @@ class Scorer:
         self.notes = tuple(saved.card.get("notes", ()))
         self.predictor = load(saved)
         self.calibration, self.reference = (None, None) if raw else _load_calibration(saved)
+        # In every answer, since its probability and interval are the network's own.
         if not raw and saved.store and self.calibration is None:
             self.notes += (UNCALIBRATED,)
 

@@ -30,6 +30,7 @@ def compute_history(posts: pa.Table) -> pa.Table:
     posts = posts.filter(pc.fill_null(pc.greater(pc.utf8_length(posts["sound_id"]), 0), False)).sort_by("sound_id")
     if not posts.num_rows:
         return SOUND_HISTORY.empty_table()
+    # Sorted by sound, each sound is one slice.
     _, starts = np.unique(posts["sound_id"].to_numpy(), return_index=True)
     ends = [*starts[1:], posts.num_rows]
     return pa.concat_tables([_history(posts[start:end]) for start, end in zip(starts, ends, strict=True)])
@@ -80,6 +81,7 @@ def _history(posts: pa.Table) -> pa.Table:
     scrapes = np.searchsorted(_microseconds(scraped["scraped_at"]), times)
     uses = pa.nulls(len(times), pa.int64())
     if scraped.num_rows:
+        # The newest of the earlier scrapes; where there is none, the value is masked below.
         uses = scraped["sound_uses"].take(np.maximum(scrapes - 1, 0))
     uses = pc.if_else(pa.array(scrapes > 0), uses, None)
     return pa.table([dated["post_id"], pa.array(earlier_posts, pa.int64()), uses], schema=SOUND_HISTORY)

@@ -50,6 +50,7 @@ def aggregate_sounds(posts: pa.Table, store: Store) -> pa.Table:
     columns = {
         "post_id": first["sound_id"],
         **{name: first[name] for name in ("source", "sound_id", "sound_title", "sound_original", "posted_at")},
+        # The newest scrape of any of its posts, since the row aggregates all of them.
         "scraped_at": scraped["scraped_at_max"],
         "sound_uri": first["sound_uri"],
         "sound_uses": pc.max_element_wise(scraped["sound_uses_max"], pa.array(sizes, pa.int64())),
@@ -78,6 +79,7 @@ def _first_valid(column: pa.ChunkedArray, sounds: Rows, starts: Rows) -> Rows:
 def _medians(column: pa.ChunkedArray, sounds: Rows) -> pa.Array:
     """Lower median of the values per sound; null if all are null."""
     values, owners = column.drop_null().to_numpy(), sounds[np.asarray(pc.is_valid(column.combine_chunks()))]
+    # By sound, then by value: the median of a sound is at a known place of its run.
     order = np.lexsort((values, owners))
     sizes = np.bincount(owners, minlength=int(sounds[-1]) + 1)
     # The place of the lower middle value in the run of each sound.

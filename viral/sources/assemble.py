@@ -67,11 +67,8 @@ def assemble(
     _fill_defaults(columns, batch, source, base_uri, settings)
     # After the identifier and the page, which may hold the time.
     columns["posted_at"], columns["posted_at_from"] = parser.parse_posted_at(columns["post_id"], columns["page_url"])
-    columns["hashtags"] = parse_hashtags(batch.lists.get("hashtags"), columns["caption"])
-    columns |= {name: parse_text_lists(batch.lists.get(name, [None] * len(batch.rows))) for name in _TEXT_LISTS}
-    label = parser.title("post_id")
-    reasons = {i: f"{label}: {fault}" for i, fault in parser.faults.pop("post_id", {}).items()}
-    reasons |= no_posts
+    columns |= _parse_lists(batch, columns["caption"])
+    reasons = parser.pop_rejected() | no_posts
     # Only the identifier, or being no post at all, costs a row; any other fault costs one value.
     good = np.setdiff1d(np.arange(len(batch.rows)), np.fromiter(reasons, np.int64, len(reasons)), assume_unique=True)
     posts = pa.Table.from_arrays([columns[field.name].take(pa.array(good)) for field in POSTS], schema=POSTS)
@@ -80,6 +77,12 @@ def assemble(
     findings += check_posts(posts, batch.rows[good], source_map.unread)
     rows = len(batch.rows) + len(batch.broken)
     return ParsedBatch(posts, reject_table(broken, source, file), rows, source, findings)
+
+
+def _parse_lists(batch: RawBatch, captions: pa.Array) -> dict[str, pa.Array]:
+    """Parse the columns whose values are lists of texts."""
+    columns = {name: parse_text_lists(batch.lists.get(name, [None] * len(batch.rows))) for name in _TEXT_LISTS}
+    return {"hashtags": parse_hashtags(batch.lists.get("hashtags"), captions), **columns}
 
 
 class _Parser:
@@ -96,8 +99,14 @@ class _Parser:
         label = self._batch.labels.get(name, name)
         return name if label == name else f"{name} ({label})"
 
+    def pop_rejected(self) -> dict[int, str]:
+        """Return index → reason for the rows without a usable identifier, which then count among no faults."""
+        label = self.title("post_id")
+        return {i: f"{label}: {fault}" for i, fault in self.faults.pop("post_id", {}).items()}
+
     def parse_columns(self) -> dict[str, pa.Array]:
         """Parse all columns that need no other."""
+        # In the order of the schema, which is that of the table below.
         return {field.name: self._parse(field) for field in POSTS if field.name not in _LATE}
 
     def _parse(self, field: pa.Field) -> pa.Array:
@@ -138,6 +147,7 @@ class _Parser:
         times, faults = parse_times(raw, settings)
         self.faults["posted_at"] = self.faults.get("posted_at", {}) | faults
         day, age = mark_inexact(raw)
+        # Null, not NaN, where an identifier holds no time: the masks below rely on it.
         in_ids = pa.array(times_in_ids(ids, pages), from_pandas=True)
         seconds = pc.divide(times.cast(pa.int64()).cast(pa.float64()), 1e6)
         # Where the two are days apart, one of them is something else: the stated day stays.
@@ -146,6 +156,7 @@ class _Parser:
         exact = pc.multiply(in_ids, 1e6).cast(pa.int64(), safe=False).cast(TIMESTAMP)
         times = pc.if_else(from_id, exact, times)
         known = pc.is_valid(times)
+        # In this order: an exact time of the identifier replaces a day or an age, and is then the origin.
         conditions = pc.make_struct(from_id, pc.and_(day, known), pc.and_(age, known))
         origins = pc.case_when(conditions, FROM_ID, FROM_DAY, FROM_AGE).cast(pa.string())
         stated = self._batch.columns.get("posted_at_from")  # of a table of ours
@@ -162,6 +173,7 @@ class _Parser:
             if kept:
                 unreadable[self.title(name)] = len(kept)
                 examples[self.title(name)] = faults[kept[0]]
+        # Zeros stay: a column that is mapped and always empty deserves a warning.
         values = Counter[str]()
         for name in self._batch.labels:
             count = len(posts) - posts[name].null_count if name in POSTS.names else 1
@@ -198,4 +210,5 @@ def _resolve_uris(uris: pa.Array, base_uri: str | None) -> pa.Array:
 
 
 def _resolve_slides(slides: pa.Array, base_uri: str | None) -> pa.Array:
+    # All slides of all posts in one pass, then back into lists by the old offsets.
     return pa.ListArray.from_arrays(slides.offsets, _resolve_uris(slides.values, base_uri), mask=slides.is_null())

@@ -31,8 +31,10 @@ def stem_of(file: str) -> str:
 def owner_of(media: str, files: Mapping[str, str]) -> str | None:
     """The metadata file that a video or a picture lies beside, if any; `files` are by stem."""
     stem, suffix = _split(media)
+    # The whole name first: an identifier may itself end with an underscore and digits.
     if suffix not in MEDIA_SUFFIXES or stem in files:
         return files.get(stem) if suffix in MEDIA_SUFFIXES else None
+    # Then as one of several pictures: only these are numbered.
     numbered = _NUMBERED.fullmatch(stem) if suffix in PICTURE_SUFFIXES else None
     return files.get(numbered[1]) if numbered else None
 

@@ -20,6 +20,7 @@ POSTED_LATE = "posts have a posted_at after their scraped_at: is it another time
 FAR_FROM_ID = "posts have a posted_at that is hours or days from the time in their id: another column, or --zone?"
 INEXACT = "posts have a posted_at that is a day or an age in words only"
 FROM_IDS = "posts have no posted_at: the time in their id is stored"
+# Counts that serve the refusals and fractions below; they are no warnings by themselves.
 _LONG_IDS, _ROUNDED_IDS, _TIMED = "long ids", "rounded ids", "posts with two times"
 _POSTS, _NUMBERED = "posts", "ids that are row numbers"
 _INTERNAL = (_LONG_IDS, _ROUNDED_IDS, _TIMED, _POSTS, _NUMBERED)
@@ -27,6 +28,7 @@ _UNREAD, _SHOWN = "not read, as no column has such a name (--map reads them): ",
 _FAR_SECONDS = 2 * 3600.0  # uploads and drafts lie minutes apart
 # A refusal needs a number of rows and a fraction of them: a handful of odd values must not stop a file.
 _MIN_ROUNDED, _MAX_ROUNDED = 3, 0.2  # 0.2 % of good identifiers look so
+# That ten identifiers count with their rows is no chance.
 _MIN_NUMBERED, _MAX_NUMBERED = 10, 0.9
 _MIN_UNREADABLE, _MAX_UNREADABLE = 3, 0.5
 _MAX_FAR = 0.5
@@ -61,6 +63,7 @@ def check_posts(posts: pa.Table, rows: npt.NDArray[np.int64], unread: Sequence[s
     warnings[FROM_IDS] = _count(pc.equal(origins, FROM_ID))
     warnings[INEXACT] = _count(pc.is_valid(origins)) - warnings[FROM_IDS]
     warnings[_ROUNDED_IDS], warnings[_LONG_IDS] = count_rounded(posts["post_id"].combine_chunks())
+    # `+` drops the warnings that concern no row.
     return Findings(warnings=+warnings)
 
 

@@ -15,6 +15,7 @@ from viral.sources.values import ParsedColumn, ParseError, parse_each, strip_nul
 _MAX_EXACT = 2**53  # float64 is exact up to here
 _ROUNDING = 1e-9  # relative: 64900.00000000001 is a count that went through a float
 _PLAIN = r"^[0-9]{1,15}$"
+# Written after the number, in any language, where the letters mean the same everywhere.
 _UNITS = {
     **dict.fromkeys(("k", "천", "千", "тыс", "tsd", "mila", "rb", "ribu", "พัน", "ألف", "हज़ार"), 10**3),
     **dict.fromkeys(("만", "万", "萬", "หมื่น"), 10**4),
@@ -59,7 +60,9 @@ _COUNTED = (  # words for what is counted; without a value of their own
     *("просмотров", "просмотра", "просмотр", "görüntüleme", "lượt xem", "tayangan", "penayangan", "ครั้ง", "مشاهدة"),
     *("abonnés", "seguidores", "abonnenten", "подписчиков", "takipçi", "pengikut", "フォロワー", "팔로워", "구독자"),
 )
+# "No comments" and its like: a count of zero.
 _NO_COUNT = ("no", "keine", "aucune", "sin", "nenhuma", "нет", "없음", "なし", "無", "无", "没有", "0")
+# The site or the author hides the count: unknown, not zero.
 _HIDDEN = ("hidden", "private", "비공개", "非公開", "非公开", "-1", "-1.0")
 _NUMBER = re.compile(
     r"(?P<digits>\d(?:[\d.,'\u2019\u066b\u066c ]*\d)?)(?P<power>e[+-]?\d{1,2})? ?(?P<unit>[^\W\d_]*)\.?"
@@ -101,6 +104,7 @@ def _read(text: str, signs: tuple[str, str] | None, language: str) -> int | None
         return 0
     if body.startswith("-"):
         raise ParseError("is negative" if _NUMBER.fullmatch(body[1:].lstrip()) else _NOT_A_COUNT)
+    # "1,000+" is at least a thousand: the number itself is stored.
     match = match if body is words and match else _NUMBER.fullmatch(body.rstrip("+").rstrip())
     unit = _unit(match["unit"], language) if match else None
     if match is None or unit is None:
@@ -143,6 +147,7 @@ def _unit(unit: str, language: str) -> int | None:
     if not unit:
         return 1
     own = _UNITS_OF_LANGUAGES.get(language, {})
+    # The language's own meaning first: `b` is a thousand in Turkish.
     return own.get(unit) or _NORMAL_UNITS.get(unit)
 
 
@@ -151,16 +156,19 @@ _NORMAL_UNITS = {unicodedata.normalize("NFKC", unit).casefold(): value for unit,
 
 def _number(digits: str, *, has_unit: bool, signs: tuple[str, str] | None) -> str:
     """Return digits without the signs that group them, and with a point for the decimals."""
+    # The Arabic decimal sign; where the Arabic sign for groups is there too, `_GROUPED` takes both apart.
     digits = digits.replace("\u066b", ".") if "\u066c" not in digits else digits
     if match := _GROUPED.fullmatch(digits):  # by blanks or apostrophes: these mark no decimals
         rest = match["rest"] or ""
         return re.sub(r"\D", "", digits.removesuffix(rest)) + rest.replace(",", ".").replace("\u066b", ".")
     if signs:
         return _by_locale(digits, *signs)
+    # Plain digits, or a decimal point: unless there are exactly three decimals, which may be thousands.
     if re.fullmatch(r"\d+(\.\d+)?", digits):
         if not has_unit and re.fullmatch(r"[1-9]\d{0,2}\.\d{3}", digits):
             raise ParseError(_AMBIGUOUS)
         return digits
+    # Groups of three, or the Indian way: 12,34,567.
     if re.fullmatch(r"\d{1,3}(,\d{3})+(\.\d+)?|\d{1,2}(,\d{2})+,\d{3}", digits):
         if has_unit and digits.count(",") == 1 and "." not in digits:  # 1,234K: a decimal comma or a group
             raise ParseError(_AMBIGUOUS)
@@ -176,9 +184,11 @@ def _number(digits: str, *, has_unit: bool, signs: tuple[str, str] | None) -> st
 
 def _by_locale(digits: str, group: str, decimal: str) -> str:
     group, decimal = re.escape(" " if group.isspace() else group), re.escape(decimal)
+    # Without groups, with groups of three, or the Indian way with a last group of three.
     whole = rf"\d+|\d{{1,3}}(?:{group}\d{{3}})+|\d{{1,2}}(?:{group}\d{{2}})*{group}\d{{3}}"
     if match := re.fullmatch(rf"({whole})(?:{decimal}(\d+))?", digits):
         fraction = match[2] or ""
+        # Three zeros as decimals: more likely thousands, and the named locale is wrong.
         if fraction and len(fraction) == 3 and not fraction.strip("0"):
             raise ParseError(_AMBIGUOUS)
         return re.sub(r"\D", "", match[1]) + (f".{fraction}" if fraction else "")

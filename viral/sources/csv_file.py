@@ -27,6 +27,7 @@ _NOT_UTF8 = "the row is not UTF-8: name the encoding of the file (--encoding), f
 _AFTER_THE_END = "after the end of the file"
 _BLOCK_BYTES = 8 << 20  # a row must fit into one block; larger blocks only cost memory
 _HEAD_LINES = 20  # from which delimiter and header are recognised
+# The usual one first: it wins where several fit equally well.
 _DELIMITERS = ",;\t|"
 
 
@@ -62,6 +63,7 @@ def read_head(open_file: OpenFile, file: str, encoding: str | None, layout: CsvL
     except StopIteration:
         raise SourceError(f"{file} is not CSV: it has no line after {skip}") from None
     rows = [row for row in csv_module.reader(texts[skip:], delimiter=delimiter) if row]
+    # The number of values of the first row stands for that of the header.
     width = len(next(csv_module.reader([first], delimiter=delimiter)))
     titles = rows[0] if layout.header else [str(number) for number in range(1, width + 1)]
     return CsvHead(delimiter, skip, titles, rows[1 if layout.header else 0 :])
@@ -76,7 +78,7 @@ def csv_rows(
     layout: CsvLayout,
     size: int,
 ) -> Iterator[TableRows]:
-    """Yield the rows of a CSV file in batches, with the columns of some titles.
+    """Yield the rows of a CSV file in batches, with only the columns that have one of `titles`.
 
     A row with too few or too many values, or that is not UTF-8, becomes a `BrokenRow`.
 
@@ -96,6 +98,7 @@ def csv_rows(
         with closing(reader):
             for block in _blocks(reader, file, size):
                 yield _rows(block, needed, numbers, file, Titles(head.titles))
+    # Rows that follow the last good one belong to no block.
     if broken := numbers.pop_all():
         empty = pa.record_batch({})
         yield TableRows({}, Titles([]), np.empty(0, np.int64), file, empty, broken)
@@ -202,6 +205,7 @@ def _rows(block: pa.RecordBatch, needed: Sequence[str], numbers: _RowNumbers, fi
 def _not_utf8(column: pa.Array) -> npt.NDArray[np.bool_]:
     """Mask of the values that are not UTF-8."""
     try:
+        # The whole column at once: nearly all are UTF-8.
         column.cast(pa.string())
     except pa.ArrowInvalid:
         return np.array([not _is_utf8(value) for value in column.to_pylist()], bool)
@@ -237,6 +241,7 @@ def _open_row(open_file: OpenFile, file: str, encoding: str | None, head: CsvHea
     with open_utf8(open_file, file, encoding) as stream:
         text = io.TextIOWrapper(stream, encoding="utf-8", errors="replace", newline="")
         reader = csv_module.reader(itertools.chain(text, [_AFTER_THE_END]), delimiter=head.delimiter)
+        # A line is appended after the end: a row that is still open swallows it, and so is no row of its own.
         last, begin, end = list[str](), 1, 0
         for row in reader:
             last, begin, end = row, end + 1, reader.line_num

@@ -32,7 +32,7 @@ class WrongShapeError(ValueError):
 
 @dataclass(frozen=True)
 class Path:
-    """A path into a row; `text` is its spelling, which may also be the title of a column."""
+    """A path into a row, as `text` writes it, such as `videos[].id`; the text may also be the title of a column."""
 
     text: str
 
@@ -40,6 +40,7 @@ class Path:
     def steps(self) -> tuple[Step, ...]:
         """Steps of the path. Raises ConfigError if its brackets do not match."""
         steps: list[Step] = []
+        # Exporters flatten keys with dots or slashes; a map may use either.
         for part in self.text.replace("/", ".").split("."):
             match = _STEP.match(part)
             if not match:
@@ -67,6 +68,7 @@ class Path:
     @cached_property
     def flat(self) -> tuple[str, str]:
         """The path as one key, as a flattened object spells it."""
+        # Both spellings of exporters: `stats.playCount` and `stats/playCount`.
         parts = [str(step) for step in self.steps if step is not None]
         return ".".join(parts), "/".join(parts)
 
@@ -94,13 +96,13 @@ class Path:
 
 
 def _walk(value: Any, path: Path, start: int) -> Iterator[Any]:
-    for at in range(start, len(path.steps)):
-        step = path.steps[at]
+    for i in range(start, len(path.steps)):
+        step = path.steps[i]
         if value is None:
             return
         if step is None or step == ANY_KEY:
             for item in _items(value, step, path):
-                yield from _walk(item, path, at + 1)
+                yield from _walk(item, path, i + 1)
             return
         if isinstance(step, int):
             value = value[step] if isinstance(value, list) and step < len(value) else None
@@ -117,6 +119,7 @@ def _items(value: Any, step: Step, path: Path) -> list[Any]:
         return list(value.values())
     if isinstance(value, list) and step is None:
         return value
+    # Some exporters write an empty text for an empty array.
     if value == "":
         return []
     raise WrongShapeError(f"{path.text} is {describe(value)}, not {'an object' if step else 'an array'}")
@@ -189,6 +192,7 @@ def parse_expression(given: object, name: str) -> Expression:
     if "path" not in given:
         raise ConfigError(f"{name} of the map lacks 'path'")
     text = str(given["path"])
+    # Keys that YAML reads as a number or a boolean are compared as text.
     values = {_scalar(key): str(value) for key, value in (given.get("values") or {}).items()}
     settings = {key: str(given[key]) for key in COLUMN_SETTINGS if key in given}
     return Expression(text, _alternatives(text), _pattern(given.get("pattern"), name), values or None, settings)
@@ -196,6 +200,7 @@ def parse_expression(given: object, name: str) -> Expression:
 
 def _alternatives(text: str) -> tuple[Template | tuple[Path, ...], ...]:
     alternatives: list[Template | tuple[Path, ...]] = []
+    # With the blanks, since a bar or a plus alone may be part of a title.
     for part in text.split(" | "):
         part = part.strip()
         if part.startswith("="):

@@ -42,6 +42,7 @@ def parse_hashtags(values: Sequence[Any] | None, captions: pa.Array) -> pa.Array
 
 
 def _in_caption(text: str) -> list[str]:
+    # Entities first: `&#39;` would otherwise yield the tag `39`.
     return _TAG.findall(_ADDRESS.sub(" ", html.unescape(text) if "&" in text else text))
 
 
@@ -73,6 +74,7 @@ def parse_literal(text: str) -> list[object]:
 
 
 def _normalise(tags: Iterable[str]) -> list[str]:
+    # Composed first, so that the same word typed in two ways is one tag.
     stripped = [_composed(tag).strip().lstrip(_HASHES).lower() for tag in tags]
     return list(dict.fromkeys(tag for tag in stripped if tag))  # unique, in order
 

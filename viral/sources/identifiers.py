@@ -32,6 +32,7 @@ _AUTHOR_IN_ADDRESS = (
     re.compile(r"instagram\.com/([\w.]+)/?(?:\?|$|(?:p|reels?|tv)/)"),
     re.compile(r"youtube\.com/(?:channel|c|user)/([\w-]+)"),
 )
+# First parts of Instagram's paths that are no names of accounts.
 _NO_AUTHOR = ("p", "reel", "reels", "tv", "stories", "explore")
 TIKTOK_FIRST, INSTAGRAM_EPOCH = datetime(2014, 9, 1, tzinfo=UTC), 1_314_220_021_721  # Musical.ly's start; milliseconds
 _LATER = 2 * 86_400  # seconds that a clock may be ahead
@@ -84,6 +85,7 @@ def parse_identifiers(raw: pa.Array) -> ParsedColumn:
 def parse_author_ids(raw: pa.Array) -> ParsedColumn:
     """Parse identifiers of authors to string (N,), without an `@`; an address yields the name in it, or null."""
     values, faults = parse_identifiers(raw)
+    # Exporters write `@name` or `name` for the same account.
     values = pc.replace_substring_regex(values, r"^@(\S)", r"\1")
     return author_in_addresses(values, keep=True), faults
 
@@ -127,6 +129,7 @@ def times_in_ids(ids: pa.Array, pages: pa.Array) -> npt.NDArray[np.float64]:
     # uint64, in which 19 digits fit; float64 would lose the last ones.
     numbers = np.asarray(pc.fill_null(pc.if_else(numeric, ids, pa.scalar(None, pa.string())), "0").cast(pa.uint64()))
     instagram = np.asarray(pc.fill_null(pc.match_substring(pages, "instagram.com"), False), bool)
+    # Both layouts are computed for all rows, and each row takes its own.
     seconds = np.where(
         instagram, ((numbers >> np.uint64(23)) + np.uint64(INSTAGRAM_EPOCH)) / 1e3, numbers >> np.uint64(32)
     )

@@ -84,6 +84,7 @@ def _one_row(open_file: OpenFile, file: str, paths: Sequence[Path], number: int)
     except (ValueError, RecursionError) as error:  # RecursionError: deeply nested input
         text = content[: 2 * MAX_RAW_CHARACTERS].decode("utf-8", "replace")
         return BrokenRow(number, f"the file is not JSON: {error}", text)
+    # A file without a row becomes a row of None, which `_check` rejects.
     [row] = [*rows_of(document, paths), (None, document)][:1]
     return _check(_Row(number, row[0], row[1]))
 
@@ -102,6 +103,7 @@ def _rows_of_object(
         keys = ", ".join(list(head.documents[0])[:20])  # 20 keys suffice to recognise a file
         expected = " or ".join(path.text for path in paths)
         raise SourceError(f"{file} holds no posts: expected them at {expected}; it holds {keys}")
+    # What remains below the array that is streamed.
     rest = path.steps[len(keys_before(path).split(".")) if keys_before(path) else 0 :]
     if is_itself(path) or not rest:
         yield from (
@@ -134,11 +136,12 @@ def _join(steps: Sequence[str | int | None]) -> str:
 
 
 def _envelope(open_file: OpenFile, file: str, paths: Iterable[str], encoding: str | None) -> dict[str, Any]:
-    """Values of the document that its rows share, at the paths alone."""
+    """Return the values at `paths` of the document around the rows, which all rows share, as nested objects."""
     document: dict[str, Any] = {}
     for path in paths:
         with open_utf8(open_file, file, encoding) as stream:
             try:
+                # A pass per path: ijson stops as soon as it has the value, and there are few such paths.
                 value = next(ijson.items(stream, path, use_float=True), None)
             except ijson.JSONError:
                 continue
@@ -179,6 +182,7 @@ def _items_with_nan(open_file: OpenFile, file: str, prefix: str, encoding: str |
         return []
     if not prefix:
         return [value]
+    # Without the last part, which stands for the items of the array.
     for key in prefix.split(".")[:-1]:
         value = value[key]
     return value if isinstance(value, list) else []
@@ -190,6 +194,7 @@ def _lines(open_file: OpenFile, file: str, encoding: str | None) -> Iterator[Any
             if line.strip():
                 try:
                     document = json.loads(line)
+                    # A line may hold a page of results.
                     yield from document if isinstance(document, list) else [document]
                 except (ValueError, RecursionError) as error:  # RecursionError: deeply nested input
                     yield BrokenRow(0, f"the line is not JSON: {error}", line.decode("utf-8", "replace"))
@@ -199,6 +204,7 @@ def _number(documents: Iterable[Iterable[tuple[Any, Any] | BrokenRow]]) -> Itera
     number = 0
     for rows in documents:
         for row in rows:
+            # Broken rows count as well, so that the numbers are those of the file.
             number += 1
             if isinstance(row, BrokenRow) or isinstance(row[0], BrokenRow):
                 broken = row if isinstance(row, BrokenRow) else row[0]

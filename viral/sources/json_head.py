@@ -74,6 +74,7 @@ def rows_of(document: Any, paths: Sequence[Path]) -> Iterator[tuple[Any, Any]]:
     for path in paths:
         if is_itself(path):
             break
+        # A look at the first key spares walking the path in documents that lack it.
         if path.steps[0] in keys or not isinstance(path.steps[0], str) or path.steps[0] == ANY_KEY:
             rows = rows_at(document, path)
             if rows is not None:
@@ -128,9 +129,11 @@ def _parse_part(content: bytes, file: str) -> list[Any]:
             builder.event(event, value)
             depth += event.startswith("start_") - event.startswith("end_")
             events += 1
+            # The first document is complete; what follows is not needed.
             if not depth:
                 break
     except ijson.JSONError as error:
+        # Not even a first value: the text is no JSON. Later errors only mean that the head cuts the document.
         if events < 2:
             raise SourceError(f"{file} is not JSON: {error_text(error)}") from None
     return [builder.value] if events else []
@@ -142,6 +145,7 @@ def _arrays(value: Any, path: str, depth: int) -> Iterator[str]:
         return
     # Several arrays of like objects under different keys, one per author for example, are one list of rows.
     arrays = {key: inner[0].keys() for key, inner in value.items() if _holds_objects(inner)}
+    # Like objects: more than half of all their keys are common to all.
     if len(arrays) > 1 and len(set.intersection(*map(set, arrays.values()))) * 2 > len(
         set.union(*map(set, arrays.values()))
     ):

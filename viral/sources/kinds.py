@@ -11,6 +11,7 @@ from viral.sources.parsed import RawBatch
 from viral.sources.values import strip_nulls
 from viral.tables.schemas import PHOTOS, POSTS, STORY, VIDEO
 
+# Words of the known exporters for the kind of a post, in lower case.
 _VIDEOS = ("video", "clips", "clip", "reel", "reels", "igtv", "short", "shorts", "graphvideo", "xdtgraphvideo")
 _STORIES = ("story", "stories", "graphstoryvideo")
 _PHOTO_SETS = (
@@ -18,7 +19,7 @@ _PHOTO_SETS = (
     *("graphimage", "graphsidecar", "graphstoryimage", "xdtgraphimage", "xdtgraphsidecar"),
     *("true", "1", "yes"),  # of a column that says whether a post is a photo set
 )
-_UNSAID = ("false", "0", "no")  # of such a column: any other kind
+_NO_KIND = ("false", "0", "no")  # of such a column: any other kind
 
 _KINDS = dict.fromkeys(_VIDEOS, VIDEO) | dict.fromkeys(_STORIES, STORY) | dict.fromkeys(_PHOTO_SETS, PHOTOS)
 
@@ -37,21 +38,22 @@ def parse_kinds(batch: RawBatch, *, photos: bool) -> tuple[pa.Array, pa.Array, d
     kinds: list[str | None] = []
     reasons: dict[int, str] = {}
     for i, word in enumerate(words):
-        said = (word or "").lower()
+        lower = (word or "").lower()
         # Without a word for the kind, pictures make a photo set.
-        kinds.append(_KINDS.get(said, PHOTOS if slides[i] and said in ("", *_UNSAID) else None))
+        kinds.append(_KINDS.get(lower, PHOTOS if slides[i] and lower in ("", *_NO_KIND) else None))
         if kinds[i] == PHOTOS and not (photos and slides[i]):
-            reasons[i] = _photo_set(batch, with_slides=bool(slides[i]), said=bool(word))
-        elif kinds[i] is None and said not in ("", *_UNSAID):
+            reasons[i] = _photo_set(batch, with_slides=bool(slides[i]), by_kind=bool(word))
+        elif kinds[i] is None and lower not in ("", *_NO_KIND):
             reasons[i] = f"not a video: {word} ({batch.labels.get('kind', 'kind')})"
     errors = strip_nulls(batch.errors).to_pylist() if batch.errors is not None else []
     reasons |= {i: f"an error of the scraper, no post: {error}" for i, error in enumerate(errors) if error}
+    # The pictures of a video are covers, no slides.
     kept = [uris if kind == PHOTOS else None for uris, kind in zip(slides, kinds, strict=True)]
     return pa.array(kinds, pa.string()), pa.array(kept, POSTS.field("slides").type), reasons
 
 
-def _photo_set(batch: RawBatch, *, with_slides: bool, said: bool) -> str:
-    label = batch.labels.get("kind" if said else "slides", "kind")
+def _photo_set(batch: RawBatch, *, with_slides: bool, by_kind: bool) -> str:
+    label = batch.labels.get("kind" if by_kind else "slides", "kind")
     if with_slides:
         return f"not a video: photo set ({label}); --photos keeps it"
     return f"not a video: photo set ({label}), and its pictures are unknown"
@@ -62,6 +64,7 @@ def _uris(value: Any) -> list[str] | None:
     if isinstance(value, str):
         value = _array(value) if value.lstrip().startswith("[") else [value]
     uris = [item.strip() for item in value or () if isinstance(item, str)]
+    # JSON may hold half a surrogate pair, which no table can store.
     return [uri.encode("utf-8", "replace").decode() for uri in uris if uri] or None
 
 

@@ -31,6 +31,7 @@ def map_rows(source_map: SourceMap, rows: Rows, file: str) -> RawBatch:
         if name not in _LISTS:
             columns[name], faults[name] = _evaluate(expression, rows)
             _check_type(columns[name], name, expression, file)
+    # Lists stay Python objects: exporters write them in too many forms for one Arrow type.
     lists = {name: _lists(source_map.columns[name], rows) for name in _LISTS if name in source_map.columns}
     return RawBatch(
         columns={name: column for name, column in columns.items() if name not in ROW_COLUMNS},
@@ -70,6 +71,7 @@ def _alternative(alternative: Template | tuple[Path, ...], rows: Rows) -> tuple[
     faults: Faults = {}
     arrays: list[pa.Array] = []
     for path in paths:
+        # A path that no row has is null in a joined value; in a template the lookup itself gives nulls.
         array, own = rows.texts(path) if rows.has(path) or not isinstance(alternative, tuple) else (_nulls(rows), {})
         arrays.append(array)
         faults |= own
@@ -83,6 +85,7 @@ def _nulls(rows: Rows) -> pa.Array:
 
 
 def _fill(template: Template, arrays: Sequence[pa.Array], size: int) -> pa.Array:
+    # Null as soon as one path is null: an address with a gap leads nowhere.
     pieces: list[Any] = [pa.array([template.literals[0]] * size, pa.string())]
     for array, literal in zip(arrays, template.literals[1:], strict=True):
         pieces += [empty_to_null(array.cast(pa.string())), literal]

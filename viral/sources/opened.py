@@ -38,9 +38,11 @@ def detect_format(open_file: OpenFile, file: str) -> str:
     if by_suffix:
         return by_suffix[0]
     with open_file(file) as stream:
+        # Enough for a byte order mark, some white space and the first bracket.
         head = stream.read(64)
     if head.startswith(b"PAR1"):
         return PARQUET
+    # Without zero bytes and byte order marks, UTF-16 begins as UTF-8 does.
     return JSON if head.replace(b"\x00", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n")[:1] in (b"{", b"[") else CSV
 
 
@@ -77,9 +79,11 @@ class _Reader(io.RawIOBase):
     _stream: BinaryIO | io.RawIOBase
 
     def readable(self) -> bool:
+        """Return True: `io.RawIOBase` is not readable by default."""
         return True
 
     def close(self) -> None:
+        """Close the other stream, then this one."""
         if not self.closed:
             self._stream.close()
         super().close()
@@ -92,6 +96,8 @@ class _Chained(_Reader):
         self._head, self._stream = head, stream
 
     def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]  # any writable buffer
+        """Read up to `len(buffer)` bytes; return their number, 0 at the end."""
+        # What was read for the byte order mark comes first, then the stream itself.
         data = self._head[: len(buffer)] or self._stream.read(len(buffer))
         self._head = self._head[len(buffer) :]
         buffer[: len(data)] = data
@@ -107,12 +113,14 @@ class _Transcoded(_Reader):
         self._waiting = b""
 
     def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]  # any writable buffer
+        """Read up to `len(buffer)` bytes of UTF-8; return their number, 0 at the end."""
         while not self._waiting:
             block = self._stream.read(_BLOCK_BYTES) or b""
             try:
                 text = self._decoder.decode(block, final=not block)
             except UnicodeDecodeError as error:
                 raise SourceError(f"{self._file} is not {self._encoding}: {error.reason}; name its encoding") from None
+            # A block may be longer in UTF-8 than the buffer: the rest waits for the next call.
             self._waiting = text.encode("utf-8", "replace")
             if not block:
                 break

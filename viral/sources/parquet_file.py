@@ -38,6 +38,7 @@ def parquet_rows(open_file: OpenFile, file: str, titles: Iterable[str], size: in
         try:
             parquet = pq.ParquetFile(stream)
             all_titles, start = Titles(parquet.schema_arrow.names), 0
+            # Only what the map names is read: exports may have hundreds of columns.
             for block in parquet.iter_batches(batch_size=size, columns=sorted(set(titles))):
                 yield _rows(block, all_titles, start, file)
                 start += block.num_rows

@@ -39,6 +39,7 @@ class Findings:
         return Findings(
             values,
             self.unreadable + other.unreadable,
+            # The first example of a column is kept.
             {**other.examples, **self.examples},
             self.warnings + other.warnings,
         )

@@ -7,6 +7,7 @@ import lzma
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from viral.errors import SourceError
 from viral.sources import csv_file, json_file, parquet_file
@@ -53,23 +54,34 @@ def read(
         ConfigError: the map does not fit.
         SourceError: the file is of no known format or exporter.
     """
+    one_post = partial(read_post_files, [file], open_file, beside=beside)
     try:
         if is_info_file(file) and (source_map is None or source_map.name == YT_DLP):
-            info_map = source_map or shipped_maps()[YT_DLP]
-            yield from read_post_files([file], open_file, info_map, beside=beside, settings=settings)
+            yield from one_post(source_map or shipped_maps()[YT_DLP], settings=settings)
             return
         chosen, sample, merged = _choose(open_file, file, source_map, settings or ReadSettings(), file_format)
         if chosen.one_post_per_file and sample.json and sample.json.is_one_row(chosen.rows):
-            yield from read_post_files([file], open_file, chosen, beside=beside, settings=merged)
+            yield from one_post(chosen, settings=merged)
             return
-        # Small raw batches bound the Python objects; they are merged into larger ones once they are columns.
-        rows = _rows(open_file, chosen, sample, merged, min(batch_rows, _RAW_ROWS))
-        parsed = (
-            assemble(map_rows(chosen, each, file), chosen, file, base_uri=base_uri, settings=merged) for each in rows
-        )
-        yield from merge_batches(parsed, batch_rows)
+        yield from _read_many(open_file, chosen, sample, merged, base_uri, batch_rows)
     except (EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError) as error:
         raise SourceError(f"{file} is no whole compressed file ({error}): get it again") from error
+
+
+def _read_many(
+    open_file: OpenFile,
+    source_map: SourceMap,
+    sample: Sample,
+    settings: ReadSettings,
+    base_uri: str | None,
+    batch_rows: int,
+) -> Iterator[ParsedBatch]:
+    """Read a file of many posts."""
+    # Small raw batches bound the Python objects; they are merged into larger ones once they are columns.
+    rows = _rows(open_file, source_map, sample, settings, min(batch_rows, _RAW_ROWS))
+    columns = (map_rows(source_map, raw_batch, sample.file) for raw_batch in rows)
+    parsed = (assemble(batch, source_map, sample.file, base_uri=base_uri, settings=settings) for batch in columns)
+    yield from merge_batches(parsed, batch_rows)
 
 
 def read_post_files(
@@ -101,7 +113,7 @@ def read_post_files(
 
 
 def is_info_file(file: str) -> bool:
-    """Whether a file is called like those of yt-dlp that hold one post each."""
+    """Whether a file has the name of an info file of yt-dlp, which holds one post."""
     return plain_name(file).endswith(".info.json")
 
 

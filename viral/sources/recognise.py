@@ -78,6 +78,7 @@ def fits(source_map: SourceMap, sample: Sample) -> bool:
     """Whether most of the first rows bear all signs of a map's exporter."""
     if not source_map.signs:
         return False
+    # A table has the same columns in all rows; in JSON, rows differ, and a fraction must bear the signs.
     if sample.json is None:
         return all(any(sample.titles.find(path) for path in sign.paths) for sign in source_map.signs)
     return _share(source_map, sample.json.rows(source_map.rows or sample.row_paths())) >= _MIN_FITTING

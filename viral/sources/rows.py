@@ -170,6 +170,7 @@ class TableRows:
             name = self.file.rpartition("/")[2]
             return pa.array([name] * len(self.numbers), pa.string()), {}
         names = self.titles.find(path)
+        # The title is the path itself, perhaps with numbers instead of brackets: nothing to look up inside the values.
         whole = len(names) == 1 and (_key(names[0]) == _key(path.text) or _key(names[0]) != _root(path))
         if whole:
             return self.columns[names[0]], {}
@@ -186,6 +187,7 @@ class TableRows:
             return [None] * len(self.numbers)
         columns = [self.columns[name].to_pylist() for name in names]
         if len(names) > 1:
+            # An array that is spread over numbered columns: a row with fewer items leaves the last cells empty.
             return [[value for value in values if value] for values in zip(*columns, strict=True)]
         nested = pa.types.is_nested(self.columns[names[0]].type) and _key(names[0]) != _key(path.text)
         return [_inside(value, path) for value in columns[0]] if nested else columns[0]

@@ -48,11 +48,13 @@ class ReadSettings:
             check_zone(self.zone)
         if self.dates is not None and self.dates not in DATE_ORDERS:
             raise ConfigError(f"dates are {', '.join(DATE_ORDERS)}, not {self.dates!r}")
+        # Without a zone it is taken as UTC, like the times in a file.
         if self.scraped_at is not None and self.scraped_at.tzinfo is None:
             object.__setattr__(self, "scraped_at", self.scraped_at.replace(tzinfo=UTC))
 
     def over(self, defaults: Mapping[str, Any]) -> ReadSettings:
         """Return settings with the map's where the user gave none."""
+        # None and False alike mean that the user gave no setting; a map may have other settings, such as a CSV layout.
         missing = {name: value for name, value in defaults.items() if name in _NAMES and not getattr(self, name)}
         return replace(self, **missing)
 

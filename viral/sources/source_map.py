@@ -103,6 +103,7 @@ def build_map(name: str, content: Mapping[str, Any], *, by_user: bool = False) -
     ReadSettings(**settings)  # checks them
     return SourceMap(
         name,
+        # in the order of the posts table, whatever that of the map file
         {key: columns[key] for key in [*POSTS.names, *ROW_COLUMNS] if key in columns},
         str(content.get("about", base.about)),
         tuple(Path(part.strip()) for part in str(content["rows"]).split("|")) if "rows" in content else base.rows,

@@ -28,6 +28,7 @@ def parse_text_lists(values: Sequence[Any]) -> pa.Array:
 def _parsed(value: Any) -> Any:
     """The list that a text holds; or else the value itself."""
     if isinstance(value, str) and value.lstrip().startswith("["):
+        # A sticker may begin with a bracket without being a list.
         return parse_literal(value) or value
     return value.split(",") if isinstance(value, str) and _NUMBERS.fullmatch(value.strip()) else value
 

@@ -43,6 +43,7 @@ def parse_times(raw: pa.Array, settings: ReadSettings | None = None) -> ParsedCo
     timestamp[us, UTC] (N,) and the faults.
     """
     settings = settings or ReadSettings()
+    # A Parquet file may hold times as such: nothing to parse.
     if pa.types.is_timestamp(raw.type):
         zoned = bool(raw.type.tz)
         value = raw.cast(TIMESTAMP, safe=False) if zoned else _localise(raw.cast(pa.timestamp("us")), settings.zone)
@@ -82,6 +83,7 @@ def _epoch(text: pa.Array) -> pa.Array:
     seconds = pc.if_else(pc.less(number, _MIN_MILLISECONDS), number, pc.divide(number, 1e3))
     seconds = pc.if_else(pc.less(number, _MIN_MICROSECONDS), seconds, pc.divide(number, 1e6))
     possible = pc.less(seconds, _MIN_MILLISECONDS)  # larger numbers would overflow int64
+    # Rounded: float64 holds today's microseconds, but a product may end in a fraction.
     micros = pc.round(pc.multiply(pc.if_else(possible, seconds, pa.scalar(None, pa.float64())), 1e6))
     return micros.cast(pa.int64()).cast(TIMESTAMP)
 
@@ -91,6 +93,7 @@ def _iso(text: pa.Array, zone: str | None) -> pa.Array:
     text = pc.replace_substring(text, ".Z", "Z")  # no milliseconds in the name
     dashed = pc.replace_substring_regex(text, r"^([0-9]{4})([0-9]{2})([0-9]{2})$", r"\1-\2-\3")
     dated = pc.if_else(pc.match_substring_regex(text, _DATE), dashed, text)
+    # Arrow knows `Z` alone as a name of UTC.
     zulu = pc.replace_substring_regex(dated, r"\s*(?:UTC|GMT|z)$", "Z")
     iso = _where(pc.match_substring_regex(zulu, _ISO), zulu)
     zoned = pc.and_(pc.match_substring_regex(iso, _ZONE), pc.match_substring_regex(iso, _CLOCK))
@@ -167,6 +170,7 @@ def _dateparser(text: str, base: datetime | None, *, absolute: bool) -> datetime
     import dateparser
 
     settings = {
+        # The zone is applied later, to all times alike.
         "RETURN_AS_TIMEZONE_AWARE": False,
         "PREFER_DATES_FROM": "past",
         "PARSERS": ["absolute-time"] if absolute else ["relative-time"],

@@ -30,17 +30,17 @@ def exclusive(store: Store, name: str) -> Iterator[None]:
     Each process announces itself by an object of its own, then lists the announcements: of two that come at once, at
     least one sees the other and withdraws.
     """
-    folder, told = f"{FOLDER}/{name}", False
+    folder, reported = f"{FOLDER}/{name}", False
     while True:
         with announced(store, f"{folder}/{uuid.uuid4().hex}.json") as key:
             # Announce first, list afterwards: the other way round, two that come at once would not see each other.
             if not (others := _owners(store, folder, without=key)):
                 yield
                 return
-        if not told:
+        if not reported:
             owner = f"process {others[0]['pid']} of {others[0]['host']}"
             print(f"waiting: {owner} does the same on this root", file=sys.stderr)  # noqa: T201 - for the user
-            told = True
+            reported = True
         time.sleep(random.uniform(*POLL_SECONDS))  # noqa: S311 - no secret
 
 

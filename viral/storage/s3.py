@@ -41,6 +41,7 @@ class ObjectInfo:
 
 def client() -> S3Client:
     """Return the S3 client of this process; endpoint, region and credentials come from the environment."""
+    # Credentials in the environment may change during a run, for example when they are renewed.
     return _client(tuple(sorted(pair for pair in os.environ.items() if pair[0].startswith("AWS_"))))
 
 

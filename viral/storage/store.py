@@ -149,6 +149,7 @@ class Store:
         """
         with storage_errors(self.uri(prefix)):
             if self.on_s3:
+                # Keys of S3 begin with the prefix of the root.
                 skip = len(s3.split_uri(self.root)[1]) + 1 if s3.split_uri(self.root)[1] else 0
                 for info in s3.list_objects(self.uri(prefix), name_prefix):
                     yield ObjectInfo(info.key[skip:], info.size, info.etag)
@@ -277,6 +278,7 @@ class _Unzipped(gzip.GzipFile):
         self._compressed = compressed
 
     def close(self) -> None:
+        """Close the content, then the file below it."""
         super().close()
         self._compressed.close()
 
@@ -289,5 +291,6 @@ class _Unxz(lzma.LZMAFile):
         self._compressed = compressed
 
     def close(self) -> None:
+        """Close the content, then the file below it."""
         super().close()
         self._compressed.close()

@@ -57,6 +57,7 @@ class BucketedTable:
         self.store, self.prefix, self.schema, self.key, self.newest_by = store, prefix, schema, key, newest_by
         self.nested, self._latest = nested, latest
         self._stored: SelectRows = all_versions if history else latest
+        # Columns that decide which row of a key is the newest; any read needs them.
         self._order_columns = [key, *filter(None, [newest_by])]
 
     def files(self, log2_buckets: int = 0, bucket: int = 0) -> list[DataFile]:
@@ -65,6 +66,7 @@ class BucketedTable:
         prefixes = self._name_prefixes(log2_buckets, bucket) if log2_buckets and not self.nested else [""]
         infos = (info for name_prefix in prefixes for info in self.store.objects(self.prefix, name_prefix))
         files = (DataFile.parse(info.key) for info in infos)
+        # By name, so that equal versions of a row win in the same order on every machine.
         return sorted(file for file in files if file and file.overlaps(log2_buckets, bucket))
 
     def _name_prefixes(self, log2_buckets: int, bucket: int) -> Iterator[str]:
@@ -87,6 +89,7 @@ class BucketedTable:
         """Add rows, one file per bucket, and return the files' keys. Appending the same rows again changes nothing."""
         rows = rows.select(self.schema.names).cast(self.schema)
         buckets = bucket_of(rows[self.key], log2_buckets)
+        # Only buckets that have rows: a small batch adds few files to a large table.
         by_bucket = ((int(bucket), rows.filter(pa.array(buckets == bucket))) for bucket in np.unique(buckets))
         return [self._write(bucket_rows, log2_buckets, bucket) for bucket, bucket_rows in by_bucket]
 
@@ -129,6 +132,7 @@ class BucketedTable:
     def scan(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """Read the table bucket by bucket, as `read` does."""
         files = self.files()
+        # By rows, not by the buckets of the files: what is read at once must fit in memory.
         log2_buckets = log2_buckets_for(sum(file.rows for file in files))
         for bucket in range(1 << log2_buckets):
             yield self.read(log2_buckets, bucket, columns, files)
@@ -221,6 +225,7 @@ def _worth_merging(files: Sequence[DataFile], log2_buckets: int) -> bool:
     """Whether there are enough files in a bucket to justify rewriting all its rows."""
     if not files:
         return False
+    # Many small files, or one that is large beside the largest: only then is the rewrite worth its bytes.
     *smaller, largest = sorted(file.rows for file in files)
     coarse = any(file.log2_buckets < log2_buckets for file in files)
     return coarse or len(smaller) >= MERGE_FILES or (bool(smaller) and sum(smaller) >= MERGE_FRACTION * largest)
@@ -228,6 +233,7 @@ def _worth_merging(files: Sequence[DataFile], log2_buckets: int) -> bool:
 
 def log2_buckets_for(rows: int) -> int:
     """Number of low hash bits that split `rows` rows into buckets of at most about BUCKET_ROWS rows."""
+    # The least power of two that is not below the number of buckets.
     return max(0, -(-rows // BUCKET_ROWS) - 1).bit_length()
 
 
@@ -238,6 +244,7 @@ def bucket_of(keys: pa.ChunkedArray, log2_buckets: int) -> npt.NDArray[np.int64]
 
 def shard_of(keys: pa.ChunkedArray, log2_buckets: int, num_shards: int) -> npt.NDArray[np.int64]:
     """Shard (N,) of each key within its bucket, from the hash bits above `log2_buckets`."""
+    # Other bits than those of the bucket, which are the same for all of its keys.
     return (_hashes(keys) >> log2_buckets) % num_shards
 
 

@@ -15,6 +15,7 @@ from viral.storage.store import Store, one_line, storage_errors
 
 SCHEMA_VERSION = 1  # raise it when older code would misread the files; files of roots before it count as 0
 _VERSION_FIELD = b"viral.schema_version"
+# Buckets, bucket, rows and digest: all that a reader needs to know before it opens a file.
 _NAME = re.compile(r"part-(\d+)-(\d+)-(\d+)-[0-9a-f]+\.parquet$")
 _DIGEST_DIGITS = 20  # 80 bits: no two files share a name by chance
 
@@ -68,6 +69,7 @@ def read_data_file(store: Store, key: str, schema: pa.Schema, columns: Sequence[
             version = int((parquet.schema_arrow.metadata or {}).get(_VERSION_FIELD, b"0"))
             if version > SCHEMA_VERSION:
                 raise StorageError(f"{uri} was written by a newer version of viral: update this one")
+            # Without the metadata of the file, so that tables of several files have the same schema.
             table = parquet.read(None if columns is None else list(columns)).replace_schema_metadata(None)
     except StorageError as error:
         # S3 reports a file that another run has merged since it was opened as one error or another, by its server.
@@ -83,6 +85,7 @@ def read_data_file(store: Store, key: str, schema: pa.Schema, columns: Sequence[
 
 def to_parquet(rows: pa.Table) -> pa.Buffer:
     """Serialise the rows as one Parquet file in memory."""
+    # In memory: the digest of the content is part of the name.
     sink = pa.BufferOutputStream()
     pq.write_table(rows.replace_schema_metadata({_VERSION_FIELD: str(SCHEMA_VERSION)}), sink, compression="zstd")
     return sink.getvalue()

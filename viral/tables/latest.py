@@ -22,6 +22,7 @@ def latest_values_per_key(rows: pa.Table, key: str, newest_by: str | None) -> pa
     """Select the last value per key and column that is not null, in the order of `latest_per_key`; ordered by key."""
     rows = _sorted(rows, key, newest_by)
     last = np.flatnonzero(_ends_of_runs(rows, [key]))
+    # First row of each key's run.
     starts = np.concatenate([[0], last[:-1] + 1]) if len(last) else last
     return pa.table([_last_known(column, starts, last) for column in rows.columns], schema=rows.schema)
 
@@ -29,6 +30,7 @@ def latest_values_per_key(rows: pa.Table, key: str, newest_by: str | None) -> pa
 def _last_known(column: pa.ChunkedArray, starts: npt.NDArray[np.int64], last: npt.NDArray[np.int64]) -> pa.ChunkedArray:
     """Take from each run of rows the last value that is not null."""
     if not column.null_count:
+        # Without nulls, the newest value is that of the newest row.
         return column.take(pa.array(last))
     # The index of the last valid row so far; before the start of its own run, it belongs to another key.
     known = np.where(np.asarray(column.is_valid()), np.arange(len(column)), -1)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from viral.errors import TableError
 from viral.storage.store import Store
 from viral.tables.bucketed import BucketedTable
 from viral.tables.data_file import DataFile
@@ -86,6 +87,11 @@ def _latest_post(rows: pa.Table, key: str, newest_by: str | None) -> pa.Table:
 
 def _has_inexact_time(posts: pa.Table) -> pa.Array:
     return posts["posted_at_from"].is_valid()
+
+
+def no_posts_error(store: Store) -> TableError:
+    """Error of a command that needs posts, for a root without any."""
+    return TableError(f"the posts table of {store.root} is empty: ingest some first (viral ingest)")
 
 
 def without_video(posts: pa.Table) -> pa.Array:

@@ -67,9 +67,20 @@ class RunRecorder:
         """Set the progress; the next heartbeat writes it."""
         self.run.done, self.run.total = done, total
 
+    def progress_with(self, show: Callable[[int, int], None]) -> Callable[[int, int], None]:
+        """Return a callback `(done, total)` that calls `show` and sets the progress."""
+
+        def update(done: int, total: int) -> None:
+            """Show and set the progress."""
+            show(done, total)
+            self.progress(done, total)
+
+        return update
+
     def write(self) -> None:
         """Write the state now; ignore a storage failure, which must not stop the run."""
         self.run.updated_at = _now()
+        # The next heartbeat writes the same state again.
         with suppress(StorageError):
             self.store.write(self.run.key, json.dumps(asdict(self.run), default=str).encode())
 
@@ -110,6 +121,7 @@ def _heartbeat(recorder: RunRecorder, ended: Event) -> None:
 
 def runs(store: Store, last: int = 20) -> list[Run]:
     """Read the newest runs of a root, from old to new."""
+    # Keys begin with the start time: the newest are the last.
     keys = sorted(info.key for info in store.objects("history") if info.key.endswith(".json"))
     records = (read_json(store, key) for key in keys[-last:])
     return [_mark_killed(Run(**record)) for record in records if record]

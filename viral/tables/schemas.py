@@ -35,6 +35,7 @@ POSTS = pa.schema(
         pa.field("has_sound", pa.bool_()),
         pa.field("kind", pa.string()),
         pa.field("slides", pa.list_(pa.string())),
+        # From here to the end: `PLATFORM_FACTS`.
         pa.field("subtitles", pa.string()),
         pa.field("subtitles_language", pa.string()),
         pa.field("sticker_texts", pa.list_(pa.string())),
@@ -144,10 +145,13 @@ FACTS = pa.schema(
         pa.field("audio_codec", pa.string()),
         pa.field("width", pa.int32()),
         pa.field("height", pa.int32()),
+        # Degrees counterclockwise: 0, 90, 180 or 270.
         pa.field("rotation", pa.int32()),
         pa.field("transfer", pa.string()),
         pa.field("hdr", pa.bool_()),
         pa.field("fps", pa.float64()),
+        # The length by the header of the file, and the end of its last packet: a truncated file has less than it
+        # declares.
         pa.field("declared_seconds", pa.float64()),
         pa.field("seen_seconds", pa.float64()),
         pa.field("decoder", pa.string()),
@@ -165,11 +169,14 @@ is the perceptual hash, null where no picture was decoded, and in rows of versio
 _ATTEMPT = pa.schema(
     [
         pa.field("post_id", pa.string(), nullable=False),
+        # Counted from 0.
         pa.field("attempt", pa.int32(), nullable=False),
+        # `ok`, or `partial` or `failed`, both of which have a reason.
         pa.field("status", pa.string(), nullable=False),
         pa.field("reason", pa.string()),
         pa.field("detail", pa.string()),
         pa.field("finished_at", TIMESTAMP, nullable=False),
+        # Wall time by stage: reading, decoding, and each extractor by name.
         pa.field("stage_seconds", pa.map_(pa.string(), pa.float64())),
         pa.field("feature_set", pa.string(), nullable=False),
         pa.field("code_version", pa.string(), nullable=False),
@@ -204,6 +211,7 @@ LABELS = pa.schema(
         pa.field("author_id", pa.string()),
         pa.field("posted_at", TIMESTAMP),
         pa.field("split", pa.string(), nullable=False),
+        # In the units of the label: the more viral, the higher.
         pa.field("target", pa.float64(), nullable=False),
         pa.field("is_viral", pa.bool_(), nullable=False),
         pa.field("likes_rate", pa.float32()),
@@ -224,6 +232,7 @@ PREDICTIONS = pa.schema(
         pa.field("high", pa.float64(), nullable=False),
         pa.field("percentile", pa.float64()),
         pa.field("known", pa.bool_()),
+        # Modalities that the post has and lacks; `shares` has the contribution of each present one, and they sum to 1.
         pa.field("present", pa.list_(pa.string()), nullable=False),
         pa.field("missing", pa.list_(pa.string()), nullable=False),
         pa.field("shares", pa.map_(pa.string(), pa.float64()), nullable=False),

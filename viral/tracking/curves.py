@@ -87,6 +87,7 @@ def log_run(
 
     run = client.create_run(_experiment(client, artifacts), run_name=model).info.run_id
     params = [Param(name, str(value)[:MAX_LENGTH]) for name, value in _params(card).items()]
+    # Time 0 for all: only the epoch counts.
     metrics = [
         Metric(curve, value, 0, epoch)
         for epoch, values in enumerate(card.get("losses", ()), start=1)

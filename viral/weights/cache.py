@@ -33,6 +33,7 @@ def find_local(weights: PretrainedWeights) -> Path | None:
     if isinstance(weights, WeightsFile):
         # Without a published hash, nothing tells a loose file from another one of the same name.
         return _find_loose_file(weights) if weights.published[weights.file] else None
+    # Last: what the user put into the weights folder goes before an installed package.
     return find_packaged(weights)
 
 
@@ -171,6 +172,7 @@ def _user_cache() -> Path:
 
 def _find_loose_file(weights: WeightsFile) -> Path | None:
     """Search for the file without a manifest, as torch hub stores it and `viral` did before it had manifests."""
+    # Files that torchvision has downloaded before are used as they are.
     hub = Path(os.environ.get("TORCH_HOME", _user_cache() / "torch")) / "hub" / "checkpoints"
     folder = next((folder for folder in (weights_folder(), hub) if (folder / weights.file).is_file()), None)
     if folder and not file_digest(folder / weights.file).startswith(weights.published[weights.file]):

@@ -21,6 +21,7 @@ class Licence:
     commercial: bool = True
 
 
+# The publisher gives weights without a licence: whoever uses them must ask.
 UNSTATED = Licence("unstated", "", "ask the publisher")
 
 
@@ -111,7 +112,7 @@ class HubModel:
         return f"https://huggingface.co/{self.repo}"
 
     def path_in(self, folder: Path) -> Path:
-        """Path of the weights if they are stored in `folder`: the folder."""
+        """Return `folder` itself, because the weights are all of its files."""
         return folder
 
 

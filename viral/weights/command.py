@@ -108,6 +108,7 @@ def fetch(
             "if you can accept that, add --accept-licence"
         )
     if store is None:
+        # What is found elsewhere, in a package for example, is used from there and not copied.
         final = weights_folder() / weights.name
         folder = find_local(weights) or fill_once(final, lambda folder: _download(weights, folder, source))
         return str(weights.path_in(verify(weights, folder) if folder == final else folder))

@@ -37,6 +37,7 @@ def download(
     address = source or weights.source
     try:
         if isinstance(weights, HubModel):
+            # A mirror address is that of one file, and a hub model has several.
             if source:
                 raise WeightsError(
                     f"{weights.name} has several files: copy them to this machine and run `viral weights put`"

@@ -103,6 +103,7 @@ class Manifest:
 
 def combined_digest(hashes: Mapping[str, str]) -> str:
     """One SHA-256 over the names and hashes of several files; for a single file, its hash."""
+    # So that the digest of a single file can be compared with published hashes.
     if len(hashes) == 1:
         return next(iter(hashes.values()))
     # In the format of `sha256sum`, sorted by name.

@@ -54,6 +54,7 @@ def find_packaged(model: HubModel) -> Path | None:
 
 
 def _package_folder(package: str) -> Path | None:
+    # Found without importing it: only the path of the weights is needed.
     spec = find_spec(package)
     if spec is None or not spec.submodule_search_locations:  # not installed, or a module without a folder
         return None

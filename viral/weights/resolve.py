@@ -64,6 +64,7 @@ def weights_identity(weights: str, names: Mapping[str, str], resolve: Resolver) 
         _, digest = split_pinned(weights)  # a pinned URI is not read
         return f"sha256:{digest or file_digest(resolve(weights))}"
     entry = catalogue_entry(names[weights])
+    # torch hub's convention: the name itself holds digits of the hash.
     if isinstance(entry, WeightsFile) and entry.digest:
         return weights
     return f"{weights}@sha256:{_content_digest(entry, resolve)}"
@@ -72,6 +73,7 @@ def weights_identity(weights: str, names: Mapping[str, str], resolve: Resolver) 
 def _content_digest(weights: PretrainedWeights, resolve: Resolver) -> str:
     if all(len(sha256) == 64 for sha256 in weights.published.values()):  # all hashes are published
         return combined_digest(weights.published)
+    # A root's manifest has the digest, so that no file need be downloaded to name a feature table.
     if isinstance(resolve, DigestResolver) and (digest := resolve.digest(weights)):
         return digest
     path = resolve(weights)

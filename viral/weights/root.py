@@ -83,13 +83,13 @@ class RootWeights:
         if not existing or self.mismatch(weights, existing):
             for file, path in paths.items():
                 self.store.upload(path, f"{_prefix(weights)}/{file}")
-            self.store.write(
-                f"{_prefix(weights)}/{MANIFEST}", manifest.to_json()
-            )  # last, because it marks the upload as complete
+            # Last, because it marks the upload as complete.
+            self.store.write(f"{_prefix(weights)}/{MANIFEST}", manifest.to_json())
         return uri
 
     def mismatch(self, weights: PretrainedWeights, manifest: Manifest) -> str | None:
         """Describe the first file that is missing or whose size differs from the manifest; None if all sizes match."""
+        # Sizes only: one listing, where hashes would download everything. Readers compare the hashes.
         sizes = {info.key: info.size for info in self.store.objects(_prefix(weights))}
         for file, entry in manifest.files.items():
             key = f"{_prefix(weights)}/{file}"
@@ -131,9 +131,8 @@ class RootWeights:
             info = s3.head(uri)
         if info is None:
             raise WeightsError(f"there are no weights at {name}: correct the address")
-        version = hashlib.sha256(f"{uri}\n{info.etag}".encode()).hexdigest()[
-            :32
-        ]  # a new name per version of the object
+        # A new name per version of the object.
+        version = hashlib.sha256(f"{uri}\n{info.etag}".encode()).hexdigest()[:32]
         return cache_object(uri, f"object-{version}", lambda path: _download(uri, info, path))
 
 

@@ -39,6 +39,7 @@ class Finding:
 
     def __str__(self) -> str:
         posts = ""
+        # A finding about a column or a constant names no posts.
         if self.count:
             rest = ", …" if self.count > len(self.rows) else ""
             posts = f", {self.count} post{'s' if self.count > 1 else ''}: {', '.join(self.rows)}{rest}"

@@ -37,6 +37,7 @@ def label_constants(evidence: Evidence) -> list[Finding]:
     if evidence.label is None:
         return []
     stored, refitted = evidence.label.stored, evidence.label.refitted
+    # Refitted by the same code on the same numbers: only rounding may differ.
     wrong = [name for name, value in refitted.items() if not np.isclose(stored.get(name, np.nan), value, rtol=1e-9)]
     if not wrong:
         return []
@@ -99,6 +100,7 @@ def _differs(mean: Floats, scale: Floats, moments: RunningMoments) -> npt.NDArra
     variance = moments.squares / max(1, moments.count) - moments.mean**2
     # Where single precision cancels the variance, no difference can be told from rounding.
     reliable = variance > _MIN_VARIANCE * (1 + moments.mean**2)
+    # Tolerances of single precision, in which networks and ensembles store their statistics.
     shifted = np.abs(mean - moments.mean) > 1e-5 * moments.scale + 4e-7 * np.abs(moments.mean)
     stretched = np.abs(scale - moments.scale) > 1e-4 * moments.scale
     return reliable & (shifted | stretched)
@@ -114,6 +116,7 @@ def _stored_posts(state: FittedState, rows: pa.Table) -> Iterator[Finding]:
     train_scores, train_counts = np.unique(standard[train], return_counts=True)
     index = np.minimum(np.searchsorted(train_scores, scores), max(0, len(train_scores) - 1))
     if len(train_scores):
+        # As often as training posts have that target: equal targets cannot be told apart.
         allowed = np.where(train_scores[index] == scores, train_counts[index], 0)
     else:
         allowed = np.zeros(len(scores), np.int64)

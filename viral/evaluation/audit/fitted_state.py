@@ -70,6 +70,7 @@ def _statistics(streams: tuple[Stream, ...], tensors: Tensors, statistic: str) -
         ends = np.cumsum([stream.dim for stream in streams])[:-1]
         pieces = np.split(tensors[f"inputs.{statistic}"], ends)
         return {stream.name: piece.astype(np.float64) for stream, piece in zip(streams, pieces, strict=True)}
+    # Networks trained on videos have no such statistics: their heads take the vectors as they are.
     arrays = {stream.name: tensors.get(f"projections.{stream.name}.{statistic}") for stream in streams}
     return {name: array.astype(np.float64) for name, array in arrays.items() if array is not None}
 

@@ -25,6 +25,7 @@ _EXACT = 0.9999  # for author statistics: those of earlier posts alone are nearl
 _LEAVE_OUT = "leave the column out"
 _EARLY = f"{_LEAVE_OUT}, or name a model that is meant to use early counts early-signal (--name early-signal-…)"
 
+# Words for what viewers do, as exporters and platforms call it.
 _ACTS = "|".join(
     (
         *(name.removesuffix("s") for name in COUNTS),
@@ -32,6 +33,7 @@ _ACTS = "|".join(
         *("reaction", "impression"),
     )
 )
+# Words for how often they do it, before or after the act.
 _HOW_MANY = "count|counts|num|number|total|rate|ratio|cnt|n"
 _COUNT = re.compile(
     rf"(?:^|_)(?:n?(?:{_ACTS})s|n(?:{_ACTS})|(?:{_ACTS})_(?:{_HOW_MANY})|(?:{_HOW_MANY}|log|log1p)_(?:{_ACTS})"
@@ -142,6 +144,7 @@ def _matches(
         present = sample.batch.present[:, index] & rows
         values, finite = sample.batch.vectors[stream.name][present], {name: t[present] for name, t in targets.items()}
         for column, name, strength in matching_columns(values, finite, threshold):
+            # One finding per count, with all columns that match it.
             columns.setdefault(name, []).append(f"{stream.name}[{column}], |Spearman| {strength:.4f}")
     ids = sample.rows["post_id"].filter(pa.array(rows)).to_pylist()
     return [Finding.truncated(check, names, ids, detail.format(target), fix) for target, names in columns.items()]
@@ -152,6 +155,7 @@ def _of_authors(rows: pa.Table, posts: pa.Table, which: str) -> Iterator[tuple[s
     names = posts["author_id"].combine_chunks().dictionary_encode()
     codes = np.asarray(pc.fill_null(names.indices, -1).cast(pa.int64()))
     author = pc.index_in(rows["author_id"], names.dictionary)
+    # Posts without an author must not match each other.
     without = np.asarray(pc.or_(author.is_null(), rows["author_id"].is_null()), dtype=bool)
     index = np.where(without, 0, np.asarray(pc.fill_null(author, 0)))
     for column in [name for name in (*COUNTS, "target") if name in posts.column_names]:
@@ -169,6 +173,7 @@ def _statistics(codes: npt.NDArray[np.int64], values: Floats, authors: int) -> d
     ends = np.cumsum(sizes)
     # The median: the middle value of each author, or the mean of the two middle ones.
     middle = (np.maximum(ends - sizes + (sizes - 1) // 2, 0), ends - sizes + sizes // 2)
+    # The NaN at the end is what authors without posts point to.
     several, padded = sizes >= 2, np.append(values, np.nan)
     statistics = {
         "mean": np.bincount(codes, values, authors) / np.maximum(sizes, 1),

@@ -65,6 +65,7 @@ def _matches(values: npt.NDArray[np.floating], ranks: Floats, threshold: float) 
 
 def _spearman(left: Floats, right: Floats) -> Floats:
     """Spearman coefficients (left columns, right columns) of two matrices of ranks."""
+    # Ranks have mean 0 and norm 1, so their product is the correlation.
     return left.T @ right
 
 

@@ -42,6 +42,7 @@ def refit_label(stored: Mapping[str, Any], labels: pa.Table, posts: pa.Table | N
     """
     constants = _constants(stored)
     train = labels["split"].to_numpy() == "train"
+    # The threshold is a quantile of the targets, which the label table has.
     if posts is None:
         targets = labels["target"].to_numpy()[train]
         if not len(targets):
@@ -50,6 +51,7 @@ def refit_label(stored: Mapping[str, Any], labels: pa.Table, posts: pa.Table | N
     fitted = FittedLabel.from_dict(stored)
     if not _unchanged(fitted, labels, posts):
         return None
+    # All posts are given, since a definition may compare a post with others; only training posts are fitted on.
     rows = pc.is_in(posts["post_id"], labels["post_id"].filter(pa.array(train)).combine_chunks())
     refitted = fit(fitted.spec, posts, np.asarray(rows, dtype=bool))
     return LabelFit(constants, _constants(refitted.to_dict()))

@@ -38,5 +38,6 @@ def audit(evidence: Evidence, *, early_signal: bool = False) -> tuple[Finding, .
         evidence: of the model and its posts.
         early_signal: allow counts among the inputs, for a model that uses the counts of a post's first hours.
     """
+    # Such a model is meant to have counts among its inputs; all other checks still hold.
     skipped = _COUNT_CHECKS if early_signal else {}
     return tuple(finding for name, check in CHECKS.items() if name not in skipped for finding in check(evidence))

@@ -37,6 +37,7 @@ def time_order(evidence: Evidence) -> list[Finding]:
     """Each split is newer than the one before it, by more than the gap, if posts are split by time."""
     if evidence.kind not in ("time", "time_author"):
         return []
+    # Undated posts are ignored below; the number only fills the array.
     posted = np.asarray(pc.fill_null(evidence.rows["posted_at"].cast(pa.int64()), np.iinfo(np.int64).min))
     dated = np.asarray(evidence.rows["posted_at"].is_valid(), dtype=bool)
     levels, gap = np.where(dated, _levels(evidence.rows), _IGNORED), round(evidence.gap_days * _DAY)
@@ -50,6 +51,7 @@ def time_order(evidence: Evidence) -> list[Finding]:
 def videos(evidence: Evidence) -> list[Finding]:
     """No test post has the video of a training or validation post, or a near-duplicate of it, whatever the split."""
     rows = evidence.rows.append_column(_VIDEO, pa.array(video_clusters(evidence.rows).codes))
+    # Training and validation count as one: a model is chosen by the latter, too.
     copies = _later(rows, _VIDEO, np.where(_levels(rows) == _TEST, _TEST, _TRAIN))
     detail = "a test post has the video of one that was learnt from, or a near-duplicate"
     fix = "label again, now that the videos' hashes are known: later copies of a video are left out; and train on that"
@@ -86,6 +88,7 @@ def _later(rows: pa.Table, column: str, levels: _Ints) -> _Bools:
     """Mask of the posts whose value of a column is in an earlier split too; null values are ignored."""
     codes = value_codes(rows, column)
     first = np.full(codes.max(initial=-1) + 1, _TEST)
+    # The earliest split in which each value occurs.
     np.minimum.at(first, codes, levels)
     later: _Bools = levels > first[codes]
     return later

@@ -59,4 +59,5 @@ def sample(rows: Ints, limit: int) -> Ints:
     """Draw at most `limit` of the rows at random, with a fixed seed and in the given order."""
     if len(rows) <= limit:
         return rows
+    # Fixed, so that a scorecard computed again has the same baselines.
     return rows[np.sort(np.random.default_rng(0).permutation(len(rows))[:limit])]

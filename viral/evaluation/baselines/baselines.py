@@ -81,6 +81,7 @@ def _boosted(noun: str, columns: Any, inputs: Inputs, train: Rows, test: Rows) -
     if columns is None:
         return Unavailable(f"the corpus has no {noun}")
     matrix = np.asarray(columns, dtype=np.float64).reshape(len(inputs.y), -1)
+    # Trees would accept a column of NaN, and return the constant baseline under another name.
     for part, rows in (("training", train), ("test", test)):
         if np.isnan(matrix[rows]).all():
             return Unavailable(f"no {part} post has a {noun}")
@@ -96,6 +97,7 @@ def _author_earlier_median(inputs: Inputs, train: Rows, test: Rows) -> Predictio
         return Unavailable("no test post has an earlier training post by its author, as in every author-disjoint split")
     rate = inputs.is_viral[train].mean()
     score = np.where(count > 0, median, np.median(inputs.y[train]))
+    # An author without history gets the average.
     return PredictionBatch((viral + _PRIOR * rate) / (count + _PRIOR), score)
 
 

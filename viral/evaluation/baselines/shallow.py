@@ -26,6 +26,7 @@ def fit_linear(x: Any, x_test: Any, inputs: Inputs, rows: Ints, *, penalty: floa
 
     viral = inputs.is_viral[rows]
     score = Ridge(alpha=penalty).fit(x, inputs.y[rows]).predict(x_test)
+    # Logistic regression needs two classes.
     if viral.all() or not viral.any():
         return PredictionBatch(np.full(len(score), viral.mean()), score.astype(np.float64))
     model = LogisticRegression(C=1 / penalty, max_iter=500).fit(x, viral)

@@ -31,6 +31,7 @@ def system_a(inputs: Inputs, train: Rows, test: Rows) -> PredictionBatch | Unava
         batch = text_linear(inputs, train, test) if name == "text" else _linear_head(name, inputs, train, test)
         if isinstance(batch, PredictionBatch):
             batches[name] = batch
+    # With one part alone it would be no fusion, and the same as another baseline.
     if len(batches) < 2:
         return Unavailable("it fuses caption, sound and frames, and at least two of them are unavailable")
     return _average(list(batches.values()), [_WEIGHTS[name] for name in batches])

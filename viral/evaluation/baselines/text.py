@@ -22,7 +22,12 @@ def text_linear(inputs: Inputs, train: Rows, test: Rows) -> PredictionBatch | Un
     texts = [caption or "" for caption in inputs.captions]
     rows, test_rows = sample(row_indices(train), _MAX_CAPTIONS), row_indices(test)
     terms = TfidfVectorizer(
-        ngram_range=(1, 2), min_df=2, max_features=_MAX_TERMS, sublinear_tf=True, token_pattern=_WORD
+        # A word that occurs once says nothing about other posts.
+        ngram_range=(1, 2),
+        min_df=2,
+        max_features=_MAX_TERMS,
+        sublinear_tf=True,
+        token_pattern=_WORD,
     )
     try:
         x = terms.fit_transform([texts[row] for row in rows])

@@ -49,6 +49,7 @@ class RankedProbability:
         viral, total = float(hits[-1]) if len(hits) else 0.0, weighted.total
         if viral in (0, total):
             return {"roc_auc": math.nan, "pr_auc": math.nan}
+        # Viral rows of each group of equal probabilities, and the rows before and up to it.
         group_hits = np.diff(hits, prepend=0.0)
         through = weighted.cumulative[self.order.ends[self.groups]]
         start = self.order.starts[self.groups]
@@ -57,5 +58,6 @@ class RankedProbability:
         above = float(group_hits @ (before + through - total)) / 2
         return {
             "roc_auc": 0.5 - above / (viral * (total - viral)),
+            # Average precision: the precision at each group, weighted by the recall that it adds.
             "pr_auc": float((group_hits * hits) @ (1 / np.maximum(through, 1))) / viral,
         }

@@ -44,6 +44,7 @@ def _classification(y: Bools, p: Floats, called: Bools) -> list[float | None]:
     from sklearn import metrics
 
     both = bool(y.any() and not y.all())
+    # NaN where nothing is called viral, or nothing is: `_number` makes None of it.
     prf = metrics.precision_recall_fscore_support(y, called, average="binary", zero_division=math.nan)[:3]
     return [
         _number(metrics.roc_auc_score(y, p)) if both else None,

@@ -104,6 +104,7 @@ class WeightedOrder:
 
     def head(self, count: int) -> Floats:
         """Return how often each row is among the first `count`, (rows,), cut after the last such row."""
+        # A resample may have fewer rows than are asked for.
         last = min(int(np.searchsorted(self.cumulative, count)), len(self.cumulative) - 1)
         weights = self.weights[: last + 1].copy()
         # Only some repeats of the last row may be among the first `count`.

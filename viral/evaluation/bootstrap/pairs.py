@@ -37,7 +37,7 @@ def sample_rows(authors: npt.NDArray[np.int64], seed: int) -> Rows:
 
 @dataclass(frozen=True)
 class Pairs:
-    """The pairs of rows of one system.
+    """All pairs of rows, compared by actual score `y` and by the score that one system predicts.
 
     Attributes:
         concordance: concordant minus discordant pairs per pair of authors, (authors, authors).
@@ -86,4 +86,5 @@ def untied_pairs(order: Order, counts: Floats) -> Floats:
 
 
 def _codes(values: Floats) -> npt.NDArray[np.int16]:
+    # Only the order counts, and small integers are compared faster than floats.
     return np.unique(values, return_inverse=True)[1].astype(np.int16)

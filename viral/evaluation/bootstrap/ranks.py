@@ -63,7 +63,7 @@ class WeightedLabels:
 
     @cached_property
     def top_weights(self) -> Floats:
-        """How often each row is in the top 20 %, from the highest actual score to the lowest, (rows,)."""
+        """How often each row is in the top 20 % of the resample, (rows,); rows by actual score, highest first."""
         weights, head = np.zeros(len(self.weighted.weights)), self.weighted.head(self.top_count)
         weights[: len(head)] = head
         return weights
@@ -126,6 +126,7 @@ class RankedScore:
         covariance = float((weighted.weights * ranks) @ weighted.expand(weighted.ranks))
         variances = weighted.rank_sum_of_squares * labels.weighted.rank_sum_of_squares
         return metrics | {
+            # Rounding may carry a perfect correlation beyond 1.
             "spearman": min(1.0, max(-1.0, covariance / math.sqrt(variances))),
             "ndcg_at_k": self._dcg(weighted, labels, ranks) / labels.ideal_dcg,
             "top20_precision": self._top_precision(weighted, labels),

@@ -49,15 +49,7 @@ def replicates(
     """
     from threadpoolctl import threadpool_limits
 
-    index, tie_breaker = bootstrap.author_index, fixed_tie_breaker(len(labels.y))
-    ranked = RankedLabels(
-        Order.from_values(labels.y, index, tie_breaker), labels.is_viral.astype(np.float64), settings.k
-    )
-    tops = author_tops or {}
-    weighted = {
-        name: WeightedSystem.from_predictions(labels, batch, ranked, index, tie_breaker, settings, tops.get(name))
-        for name, batch in systems.items()
-    }
+    ranked, weighted = _sort_once(bootstrap, labels, systems, settings, author_tops or {})
 
     def block(resamples: range) -> dict[str, Replicates]:
         """Metrics of each system in some of the resamples."""
@@ -75,6 +67,26 @@ def replicates(
     }
 
 
+def _sort_once(
+    bootstrap: AuthorBootstrap,
+    labels: Labels,
+    systems: Mapping[str, PredictionBatch],
+    settings: EvaluationSettings,
+    author_tops: Mapping[str, AuthorTops | None],
+) -> tuple[RankedLabels, dict[str, WeightedSystem]]:
+    """Sort labels and predictions, and sum columns per author: what all resamples share."""
+    index, tie_breaker = bootstrap.author_index, fixed_tie_breaker(len(labels.y))
+    order = Order.from_values(labels.y, index, tie_breaker)
+    ranked = RankedLabels(order, labels.is_viral.astype(np.float64), settings.k)
+    weighted = {
+        name: WeightedSystem.from_predictions(
+            labels, batch, ranked, index, tie_breaker, settings, author_tops.get(name)
+        )
+        for name, batch in systems.items()
+    }
+    return ranked, weighted
+
+
 def _blocks(bootstrap: AuthorBootstrap) -> list[range]:
     size = max(1, min(_BLOCK, _BLOCK_NUMBERS // bootstrap.num_authors))
     return [range(start, min(start + size, bootstrap.resamples)) for start in range(0, bootstrap.resamples, size)]
@@ -83,6 +95,7 @@ def _blocks(bootstrap: AuthorBootstrap) -> list[range]:
 def _pairs(
     threads: ThreadPoolExecutor, bootstrap: AuthorBootstrap, labels: Labels, scores: Mapping[str, Floats], rows: Rows
 ) -> dict[str, Replicates]:
+    # Callers that do not compare pairs pass no rows.
     if not len(rows):
         return {name: dict.fromkeys(METRICS, np.full(bootstrap.resamples, np.nan)) for name in scores}
     sample = replace(bootstrap, authors=bootstrap.authors[rows])

@@ -53,6 +53,7 @@ def classification_columns(viral: Bools, probability: Floats, threshold: float) 
 
 def classification(sums: Mapping[str, Floats]) -> Columns:
     """Return the metrics from the sums of `classification_columns`, each (resamples,)."""
+    # Divisions by zero give NaN or infinity, which the caller masks.
     rows, viral, called, hits = (sums[name] for name in ("rows", "viral", "called", "hits"))
     gaps = np.stack([np.abs(sums[f"bin_{i}"]) for i in range(CALIBRATION_BINS + 1)])
     return {

@@ -72,11 +72,13 @@ class WeightedSystem:
             y_varies: whether the actual scores of a resample differ, (resamples,).
             both_vary: whether both its actual and its predicted scores differ, (resamples,).
         """
+        # An undefined metric divides by zero, and is NaN.
         with np.errstate(divide="ignore", invalid="ignore"):
             sums = self.sums.resample(counts)
             metrics = from_sums.classification(sums) | from_sums.regression(sums, log_scale=self.log_scale)
             metrics |= {name: sums[name] / sums["rows"] for name in self.mean_names}
             within = sums["within"] / sums["called_within"] if self.within_author else np.full(len(counts), np.nan)
+        # With constant labels or scores these metrics are rounding errors.
         masks = {"nmse": y_varies, "r2": y_varies, "pearson": both_vary}
         metrics |= {name: np.where(defined, metrics[name], np.nan) for name, defined in masks.items()}
         return metrics | {"top20_precision_within_author": within}

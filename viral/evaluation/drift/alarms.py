@@ -75,6 +75,7 @@ def _coverage(metrics: Mapping[str, Estimate], limits: AlarmLimits) -> Iterator[
 
 def _calibration(metrics: Mapping[str, Estimate], limits: AlarmLimits) -> Iterator[tuple[str, str]]:
     gap, limit = metrics["calibration"], limits.calibration
+    # Either end beyond the limit: too many predicted, or too few.
     if gap.low is not None and gap.high is not None and (gap.low > limit or gap.high < -limit):
         predicted, actual = (100 * _value(metrics[name]) for name in ("predicted", "happened"))
         many = "many" if predicted > actual else "few"

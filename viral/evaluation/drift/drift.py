@@ -120,6 +120,7 @@ def drift(
 
 def split_into_windows(posts: LabelledPredictions, every: float) -> list[npt.NDArray[np.int64]]:
     """Return the rows of each window, oldest first; a rest that is too small joins the last window."""
+    # Windows count from the first post, not from a calendar day.
     codes = ((posts.posted_at - posts.posted_at.min()) / _DAY) // every
     windows: list[npt.NDArray[np.int64]] = []
     rows: npt.NDArray[np.int64] = np.empty(0, np.int64)
@@ -127,6 +128,7 @@ def split_into_windows(posts: LabelledPredictions, every: float) -> list[npt.NDA
         rows = np.concatenate([rows, np.flatnonzero(codes == code)])
         if len(rows) >= MIN_POSTS and len(np.unique(posts.labels.authors[rows])) >= MIN_AUTHORS:
             windows.append(rows)
+            # Empty again; a window that is too small keeps its rows for the next.
             rows = rows[:0]
     if len(rows):
         windows.append(np.concatenate([windows.pop(), rows]) if windows else rows)

@@ -57,6 +57,7 @@ class DriftReport:
         """Convert to JSON."""
 
         def rename(fields: list[tuple[str, Any]]) -> dict[str, Any]:
+            """Give the fields of one record their names in JSON."""
             return {_JSON_NAMES.get(name, name): value for name, value in fields}
 
         return json.dumps(asdict(self, dict_factory=rename), indent=1, allow_nan=False)
@@ -64,6 +65,7 @@ class DriftReport:
     def to_html(self) -> str:
         """Render a self-contained page, without scripts."""
         windows = self.drift.windows
+        # With a single window, the line for all posts would repeat it.
         whole: list[tuple[str, DriftWindow]] = [("all", self.drift.whole)] if len(windows) > 1 else []
         return (
             environment()

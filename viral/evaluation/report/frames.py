@@ -19,6 +19,7 @@ from viral.storage.store import Store
 WIDTH, HEIGHT = 160, 288  # limits of a preview, in the shape of an upright phone video
 _QUALITY = 70  # of the JPEG: previews are small, and the page embeds a dozen
 _SECONDS = 20.0  # to decode one file: previews are optional, so a slow file is skipped
+# A key frame near the middle: the cheapest picture that is not the opening.
 _REQUEST = Frames(size=(WIDTH, WIDTH), count=1, choice="key", fit="inside")
 
 

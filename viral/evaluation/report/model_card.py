@@ -67,6 +67,7 @@ def build_card(card: Mapping[str, Any], feature_set: FeatureSet) -> Card:
 
 def _missing_modalities(used: set[str]) -> tuple[str, ...]:
     """Supported modalities that a model does not use, in words."""
+    # By modality, not by extractor: any one of its extractors covers it.
     supported = {extractor_class(name).modality for name in EXTRACTORS}
     return tuple(_MODALITY_TEXTS.get(name, name) for name in sorted(supported - used))
 

@@ -77,6 +77,7 @@ def environment() -> Environment:
 
     templates = Environment(
         loader=FileSystemLoader(Path(__file__).parent.parent),
+        # Captions and names are untrusted; StrictUndefined makes a misspelt variable an error.
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -89,6 +90,7 @@ def environment() -> Environment:
 def verdict_of(difference: Estimate, better: Better) -> str:
     """Return `better` or `worse` if the interval of a difference excludes 0, else `unclear`."""
     low, high = difference.low, difference.high
+    # Of a metric with a target value, coverage for example, more is neither better nor worse.
     if low is None or high is None or better == "target" or low <= 0 <= high:
         return "unclear"
     return "better" if (low > 0) == (better == "higher") else "worse"

@@ -31,6 +31,7 @@ def comparison(names: Sequence[str], estimates: Sequence[Estimate], label: str, 
     """Plot one metric of several systems with intervals; the first is the model. `name` must be unique on a page."""
 
     def draw(axes: Axes) -> None:
+        """Draw a line with a dot per system; the model in its own colour."""
         for row, estimate in enumerate(estimates):
             colour = _ACCENT if row == 0 else _OTHER
             if estimate.value is None:
@@ -50,6 +51,7 @@ def growth(authors: Sequence[int], estimates: Sequence[Estimate], label: str) ->
     """Plot one metric against the number of training authors, with intervals."""
 
     def draw(axes: Axes) -> None:
+        """Draw the intervals, and a line through the values."""
         for x, estimate in zip(authors, estimates, strict=True):
             if estimate.low is not None and estimate.high is not None:
                 axes.plot([x, x], [estimate.low, estimate.high], color=_ACCENT, linewidth=2.5, alpha=0.5)
@@ -67,6 +69,7 @@ def over_time(
     """Plot one metric per window with its interval and limits. `days` has the first day of each window."""
 
     def draw(axes: Axes) -> None:
+        """Draw the values with their intervals, and the limits as dashed lines."""
         rows = np.arange(len(days))
         values, lows, highs = (
             np.array([np.nan if value is None else value for value in column])
@@ -96,6 +99,7 @@ def precision_recall(curve: Curve, share: float) -> str:
 
 def _curve(name: str, curve: Curve, guessing: tuple[float, float], x_label: str, y_label: str) -> str:
     def draw(axes: Axes) -> None:
+        """Draw the curve, and guessing as a dashed line."""
         axes.plot([0, 1], guessing, "--", color=_MUTED, linewidth=1)
         axes.plot(curve.x, curve.y, color=_ACCENT, linewidth=2)
         _style_unit_axes(axes, x_label, y_label)
@@ -107,6 +111,7 @@ def reliability(bins: Sequence[Bin]) -> str:
     """Plot the share of viral posts against the predicted probability; larger dots are more posts."""
 
     def draw(axes: Axes) -> None:
+        """Draw a dot per bin, and the diagonal of perfect calibration."""
         most = max(bin_.posts for bin_ in bins)
         sizes = [20 + 180 * bin_.posts / most for bin_ in bins]
         x, y = [bin_.predicted for bin_ in bins], [bin_.observed for bin_ in bins]
@@ -122,6 +127,7 @@ def predicted_and_actual(points: Curve) -> str:
     """Plot predicted and actual score as a scatter plot with the diagonal."""
 
     def draw(axes: Axes) -> None:
+        """Draw a dot per post, and the diagonal of exact predictions."""
         ends = [min(points.x + points.y), max(points.x + points.y)]
         axes.plot(ends, ends, "--", color=_MUTED, linewidth=1)
         axes.scatter(points.x, points.y, s=12, color=_ACCENT, alpha=0.45, linewidths=0)
@@ -134,6 +140,7 @@ def residuals(points: Curve) -> str:
     """Plot a histogram of actual minus predicted score."""
 
     def draw(axes: Axes) -> None:
+        """Draw the histogram, and a dashed line at zero."""
         errors = np.asarray(points.y) - np.asarray(points.x)
         axes.hist(errors, bins=min(30, max(5, len(errors) // 8)), color=_ACCENT, alpha=0.7)
         axes.axvline(0, color=_MUTED, linestyle="--", linewidth=1)
@@ -157,6 +164,7 @@ def _svg(name: str, draw: Callable[[Axes], None], size: tuple[float, float] = _S
         "font.size": 12,
         "xtick.major.pad": 6,
         "ytick.major.pad": 6,
+        # Text stays text, and identifiers are derived from the name: equal inputs give equal bytes.
         "svg.fonttype": "none",
         "svg.hashsalt": name,
         "text.parse_math": False,
@@ -170,6 +178,7 @@ def _svg(name: str, draw: Callable[[Axes], None], size: tuple[float, float] = _S
         _style(axes)
         out = io.StringIO()
         FigureCanvasSVG(figure)
+        # Without a date, for the same reason.
         metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         figure.savefig(out, format="svg", metadata=metadata, transparent=True)
     return _inline(out.getvalue())

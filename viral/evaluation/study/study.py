@@ -145,6 +145,7 @@ def difference(minuend: Estimate | None, subtrahend: Estimate | None) -> Estimat
     value = minuend.value - subtrahend.value
     if minuend.low is None or minuend.high is None or subtrahend.low is None or subtrahend.high is None:
         return Estimate(value)
+    # The distances to the ends add up as standard errors of independent estimates do.
     below = math.hypot(minuend.value - minuend.low, subtrahend.high - subtrahend.value)
     above = math.hypot(minuend.high - minuend.value, subtrahend.value - subtrahend.low)
     return Estimate(value, value - below, value + above)
@@ -156,6 +157,7 @@ def spread(results: Sequence[SplitResult]) -> Mapping[str, tuple[float, float, f
     for name in METRICS:
         estimates = (result.metric(MODEL, name) for result in results)
         values = [estimate.value for estimate in estimates if estimate and estimate.value is not None]
+        # One training has no spread.
         if len(values) > 1:
             mean = sum(values) / len(values)
             deviation = math.sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1))

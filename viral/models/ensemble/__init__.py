@@ -1,1 +1,1 @@
-"""System B: classical models of the same feature table, weighed on validation data."""
+"""Ensembles of classical models (regression, trees, SVM, nearest neighbours), weighted on validation data."""

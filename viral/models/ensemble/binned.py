@@ -42,6 +42,7 @@ class BinnedPosts:
         self._connected: lightgbm.Booster | None = None
         if self._group is not None:
             self.params |= {"tree_learner": "data", "pre_partition": True, "num_machines": self._group.size}
+        # First the targets alone: LightGBM needs the number of posts before it reads their columns.
         targets = [_targets(train.read(bucket)) for bucket in train.buckets]
         self.targets = {name: np.concatenate([bucket[name] for bucket in targets]) for name in ("viral", "score")}
         self.validation_targets = _targets(validation)
@@ -67,6 +68,7 @@ class BinnedPosts:
             self._group.barrier()
         boosts = settings.get("boosting") != "rf"
         stop: list[Any] = [lightgbm.early_stopping(PATIENCE, verbose=False)] if boosts else []
+        # A forest has no order of trees, so nothing can be stopped early.
         validation = [self.validation] if boosts else None
         booster = lightgbm.train(params, self.train, rounds, valid_sets=validation, callbacks=stop)
         if self._group is not None and self._connected is None:

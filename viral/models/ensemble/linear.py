@@ -37,6 +37,7 @@ class LinearMember(ArrayFields):
         x, x_validation = layout.standardised(posts.batch), layout.standardised(validation.batch)
         logistics = {c: _logistic(x, posts.viral, c) for c in _STRENGTHS}
         ridges = {alpha: _ridge(x, posts.score, alpha) for alpha in _STRENGTHS}
+        # Each target has a penalty of its own: virality and score differ in noise.
         c = min(_STRENGTHS, key=lambda c: log_loss(logistics[c].predict_proba(x_validation)[:, 1], validation.viral))
         alpha = min(_STRENGTHS, key=lambda alpha: squared_loss(ridges[alpha].predict(x_validation), validation.score))
         member = cls(
@@ -74,4 +75,5 @@ def _logistic(x: Matrix, viral: Any, c: float) -> Any:
 def _ridge(x: Matrix, score: Floats, alpha: float) -> Any:
     from sklearn.linear_model import Ridge
 
+    # In double precision: the normal equations square the condition of the columns.
     return Ridge(alpha=alpha, solver="cholesky").fit(x.astype(np.float64), score)

@@ -93,6 +93,7 @@ def squared_loss(predicted: Floats, score: Floats) -> float:
 
 def residual_spread(predicted: Floats, score: Floats) -> Floats:
     """Return the 5 % and 95 % quantiles (2,) of the residuals: the interval of members without one of their own."""
+    # On validation posts: residuals of training posts are too small.
     low, high = np.quantile(score - predicted, [0.05, 0.95])
     # The interval holds the score itself, even if all residuals have one sign.
     return np.array([min(low, 0.0), max(high, 0.0)])

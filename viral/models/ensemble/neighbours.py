@@ -58,10 +58,12 @@ class Neighbours:
         """Search index of the reference posts."""
         from sklearn.neighbors import NearestNeighbors
 
+        # In hundreds of dimensions a tree would visit nearly all posts anyway.
         return NearestNeighbors(algorithm="brute").fit(self.vectors)
 
     def __call__(self, layout: Layout, batch: Batch) -> PredictionBatch:
         """Predict the fraction of viral neighbours, and the mean and the 5 % and 95 % quantiles of their scores."""
+        # Searched once, for the larger of the two numbers.
         nearest = self.index.kneighbors(layout.standardised(batch), int(self.k.max()), return_distance=False)
         viral, score = self.viral[nearest[:, : self.k[0]]], self.score[nearest[:, : self.k[1]]]
         low, high = np.quantile(score, [0.05, 0.95], axis=1)

@@ -46,6 +46,7 @@ class Svm(ArrayFields):
         posts = train.read_all()
         x, x_validation = layout.standardised(posts.batch), layout.standardised(validation.batch)
         gamma = _GAMMA / len(layout.streams)
+        # At most as many landmarks as posts.
         kernel = Nystroem(gamma=gamma, n_components=min(LANDMARKS, len(x)), random_state=seed).fit(x)
         features, validation_features = kernel.transform(x), kernel.transform(x_validation)
         classifiers = {c: _classifier(features, posts.viral, c) for c in _PENALTIES}

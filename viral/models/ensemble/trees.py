@@ -66,6 +66,7 @@ class Boosting(_Trees):
         from viral.models.fusion_config import QUANTILES
 
         posts, x = BinnedPosts(layout, train, validation, seed), layout.with_nan(validation.batch)
+        # The same trials for both targets; each target keeps its own best half.
         trials = list(draw_settings(seed, TRIALS))
         viral = [posts.grow("viral", MAX_TREES, objective="binary", **settings) for settings in trials]
         middle = [posts.grow("score", MAX_TREES, objective="regression", **settings) for settings in trials]
@@ -182,6 +183,7 @@ def _shap(booster: Any, x: Matrix) -> Floats:
 
 
 def _bytes(text: str) -> npt.NDArray[np.uint8]:
+    # safetensors holds arrays only.
     return np.frombuffer(text.encode(), np.uint8)
 
 
