@@ -35,10 +35,11 @@ LOCAL = {
 OBJECT_STORE_BYTES = 1 << 30  # 1 GiB: only vectors, ids and decoded, resized frames pass through it
 STARTS = 3  # of a node: Ray gives up after 30 s, which a machine that starts several at once may need
 _TOO_SLOW = "timed out during startup"  # in the message of Ray 2.60's bare Exception
+_NO_MEMORY = "memory on this node available for tasks"  # in the message of its ValueError
 
 
-class SlowStartError(ViralError):
-    """Ray did not start in time."""
+class RayStartError(ViralError):
+    """Ray did not start: this machine is too busy, or has no memory left for it."""
 
 
 def start_local(folder: Path, *, debug: bool, metrics_port: int = 0) -> None:
@@ -50,7 +51,7 @@ def start_local(folder: Path, *, debug: bool, metrics_port: int = 0) -> None:
         metrics_port: port of Prometheus metrics, at all interfaces; 0: none.
 
     Raises:
-        SlowStartError: it did not start in time, repeatedly.
+        RayStartError: it did not start in time, repeatedly, or no memory is left for it.
     """
     for name, value in LOCAL.items():
         os.environ.setdefault(name, value)
@@ -65,10 +66,15 @@ def start_local(folder: Path, *, debug: bool, metrics_port: int = 0) -> None:
                 _init(folder, debug=debug, metrics_port=metrics_port)
                 return
             except Exception as error:  # Ray raises it bare; any other is raised again
+                if _NO_MEMORY in str(error):
+                    raise RayStartError(
+                        f"Ray did not start: less than {OBJECT_STORE_BYTES >> 30} GiB of this machine's memory is "
+                        "free; end other programs, and run the command again"
+                    ) from error
                 if _TOO_SLOW not in str(error):
                     raise
                 if attempt == STARTS:
-                    raise SlowStartError(
+                    raise RayStartError(
                         "Ray did not start: this machine is too busy; run the command again"
                     ) from error
 

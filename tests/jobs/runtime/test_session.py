@@ -138,6 +138,19 @@ def test_a_node_that_starts_too_slowly_is_started_again(tmp_path, monkeypatch, f
     if failures < starts:
         local_ray.start_local(tmp_path, debug=False)
     else:
-        with pytest.raises(local_ray.SlowStartError, match="too busy; run the command again"):
+        with pytest.raises(local_ray.RayStartError, match="too busy; run the command again"):
             local_ray.start_local(tmp_path, debug=False)
     assert len(tried) == starts
+
+
+def test_a_machine_without_memory_is_one_line():
+    code = (
+        "import tempfile, pathlib, jobs.runtime.local_ray as ray\n"
+        "available = int(next(line for line in open('/proc/meminfo') if 'MemAvailable' in line).split()[1]) << 10\n"
+        "ray.OBJECT_STORE_BYTES = available + (1 << 30)\n"
+        "with tempfile.TemporaryDirectory() as folder:\n"
+        "    ray.start_local(pathlib.Path(folder), debug=False)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ended.returncode
+    assert "GiB of this machine's memory is free; end other programs" in ended.stderr.splitlines()[-1]
