@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import fcntl
+import io
 import json
 import os
 import socket
@@ -13,13 +14,14 @@ import time
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
+from cluster.cli import main
 from jobs.runtime.session import connect, session
 from tests import planted
 from viral.demo import CorpusSpec, generate
@@ -27,11 +29,15 @@ from viral.storage import s3
 from viral.storage.store import Store
 
 os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")  # a test that forgot to start Ray fails at once
+# Threads of OpenMP wait for each other in busy loops: with more of them than cores, small work takes ten times as long.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 PROJECT = Path(__file__).resolve().parent.parent
 ODD_NAME = "a b%20c+é漢?"  # of folders and prefixes: users have such, and each of these means something in a URI
 CORPUS_POSTS = 44  # enough for three splits by author and for a quarter of viral posts in each
 CLIPS = CorpusSpec(posts=CORPUS_POSTS, authors=15, seconds=(3.1, 4.5), size=(192, 108), fps=12, seed=5)
 MadeOnce = Callable[[str, Callable[[Path], None]], Path]
+Viral = Callable[..., subprocess.CompletedProcess[str]]
+T = TypeVar("T")
 S3_STARTS_WITHIN = 60.0  # seconds; it imports for two or three of them, longer where the cores are busy
 
 
@@ -141,33 +147,62 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 class SharedRay:
-    """Ray on this machine, for all tests that run jobs in this process."""
+    """Ray on this machine, for all tests of this process."""
 
-    def __init__(self, stack: ExitStack) -> None:
-        self._stack = stack
+    def __init__(self) -> None:
+        self._ray, self._endpoint = ExitStack(), ExitStack()
 
     def up(self) -> None:
-        """Start it, or start it again where the tests of the endpoint, which have one of their own, have ended it."""
+        """Start it unless it runs. An endpoint on it ends: jobs need its cores."""
         import ray
 
+        self._endpoint.close()
         if not ray.is_initialized():
-            self._stack.close()
-            self._stack.enter_context(session())
+            self._ray.close()
+            self._ray.enter_context(session())
             connect(metrics_port=_free_port())  # a test reads them
+
+    def run(self, endpoint: AbstractContextManager[T]) -> T:
+        """Run an endpoint on it until `up` is called the next time."""
+        self.up()
+        return self._endpoint.enter_context(endpoint)
+
+    def end(self) -> None:
+        """End both."""
+        self._endpoint.close()
+        self._ray.close()
 
 
 @pytest.fixture(scope="session")
 def shared_ray(s3_server: str) -> Iterator[SharedRay]:
     """Ray for the tests of this process; its workers know the S3 server."""
     del s3_server
-    with ExitStack() as stack:
-        yield SharedRay(stack)
+    shared = SharedRay()
+    yield shared
+    shared.end()
 
 
 @pytest.fixture(scope="module")
 def ray_session(shared_ray: SharedRay) -> None:
     """This process is connected to the Ray that its tests share."""
     shared_ray.up()
+
+
+@pytest.fixture
+def viral_here(monkeypatch: pytest.MonkeyPatch) -> Viral:
+    """Run `viral` in this process: a process of its own would import everything again, for seconds."""
+
+    def call(*arguments: str | Path, **more: str) -> subprocess.CompletedProcess[str]:
+        line = ["viral", *map(str, arguments)]
+        monkeypatch.setattr(sys, "argv", line)
+        for name, value in more.items():
+            monkeypatch.setenv(name, value)
+        output, errors = io.StringIO(), io.StringIO()
+        with redirect_stdout(output), redirect_stderr(errors), pytest.raises(SystemExit) as ended:
+            main()
+        return subprocess.CompletedProcess(line, ended.value.code or 0, output.getvalue(), errors.getvalue())
+
+    return call
 
 
 @pytest.fixture
