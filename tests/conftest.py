@@ -14,16 +14,16 @@ import time
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
 from cluster.cli import main
-from jobs.runtime.session import connect, session
 from tests import planted
+from tests.shared_ray import SharedRay, free_port
 from viral.demo import CorpusSpec, generate
 from viral.storage import s3
 from viral.storage.store import Store
@@ -37,7 +37,6 @@ CORPUS_POSTS = 44  # enough for three splits by author and for a quarter of vira
 CLIPS = CorpusSpec(posts=CORPUS_POSTS, authors=15, seconds=(3.1, 4.5), size=(192, 108), fps=12, seed=5)
 MadeOnce = Callable[[str, Callable[[Path], None]], Path]
 Viral = Callable[..., subprocess.CompletedProcess[str]]
-T = TypeVar("T")
 S3_STARTS_WITHIN = 60.0  # seconds; it imports for two or three of them, longer where the cores are busy
 
 
@@ -46,6 +45,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if {"shared_ray", "temporary", "cluster"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_power_cuts() -> Iterator[None]:
+    """Files are not flushed to the disk: that can take 30 ms each, and no test pulls the plug."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _file: None)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -124,7 +131,7 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
     Ray's workers get the environment of the process that starts Ray: take this fixture before.
     """
-    port = _free_port()
+    port = free_port()
     address = f"http://127.0.0.1:{port}"
     log = tmp_path_factory.mktemp("s3") / "server.log"
     command = [str(Path(sys.executable).with_name("moto_server")), "-H", "127.0.0.1", "-p", str(port)]
@@ -144,33 +151,6 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         finally:
             server.terminate()
             server.wait()
-
-
-class SharedRay:
-    """Ray on this machine, for all tests of this process."""
-
-    def __init__(self) -> None:
-        self._ray, self._endpoint = ExitStack(), ExitStack()
-
-    def up(self) -> None:
-        """Start it unless it runs. An endpoint on it ends: jobs need its cores."""
-        import ray
-
-        self._endpoint.close()
-        if not ray.is_initialized():
-            self._ray.close()
-            self._ray.enter_context(session())
-            connect(metrics_port=_free_port())  # a test reads them
-
-    def run(self, endpoint: AbstractContextManager[T]) -> T:
-        """Run an endpoint on it until `up` is called the next time."""
-        self.up()
-        return self._endpoint.enter_context(endpoint)
-
-    def end(self) -> None:
-        """End both."""
-        self._endpoint.close()
-        self._ray.close()
 
 
 @pytest.fixture(scope="session")
@@ -234,13 +214,6 @@ def folder_store(tmp_path: Path) -> Store:
 def any_store(any_root: str) -> Store:
     """The store at an empty root, on a folder and on S3."""
     return Store.open(any_root)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _wait_for(server: subprocess.Popen[bytes], port: int, log: Path) -> None:

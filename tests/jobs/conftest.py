@@ -19,7 +19,8 @@ import pytest
 from jobs import backfill, evaluate, ingest, label, score, train_network
 from jobs.ingesting.source import IngestSource
 from jobs.training.specs import TrainSpec
-from tests.conftest import MadeOnce, SharedRay, Viral
+from tests.conftest import MadeOnce, Viral
+from tests.shared_ray import SharedRay
 from viral.config import Settings
 from viral.evaluation.splits import SplitSpec
 from viral.extractors.feature_set import FeatureSet

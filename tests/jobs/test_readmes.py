@@ -112,11 +112,15 @@ class Reader:
         pytest.fail(f"{command} does not answer")
 
     def close(self) -> None:
-        """End the endpoint."""
+        """End the endpoint, and Serve on the Ray that it was told to use."""
         if self.endpoint is not None:
             self.endpoint.terminate()
             self.endpoint.wait()
             self.endpoint = None
+            if "RAY_ADDRESS" in self.environment:
+                from ray import serve
+
+                serve.shutdown()
 
 
 @pytest.fixture
@@ -174,10 +178,16 @@ def test_each_command_of_a_readme_ends_well(
 
 @pytest.fixture
 def prepare(flow) -> Callable[[Reader, str], None]:
-    """What a reader has done before: the endpoint's README assumes a root with a model."""
+    """What a reader has done before: the endpoint's README assumes a root with a model.
+
+    Its readers use the Ray that tests share, as on a cluster; those of the README of all start one, as newcomers do.
+    """
 
     def make(reader: Reader, readme: str) -> None:
         if readme == "serve/README.md":
+            import ray
+
+            reader.environment["RAY_ADDRESS"] = ray.get_runtime_context().gcs_address
             root = reader.folder / "root"
             shutil.copytree(flow.store.root, root)
             (root / "models" / "fused").rename(root / "models" / "fusion")

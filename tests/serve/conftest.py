@@ -19,8 +19,8 @@ import pytest
 from serve.endpoint import NAME, free_port, running
 from serve.keys import KEY_VARIABLE, key_digest
 from serve.settings import EndpointSpec
-from tests.conftest import SharedRay
 from tests.media.streams import copy_streams, kinds
+from tests.shared_ray import SharedRay
 from viral.config import SandboxSettings, ServeSettings, Settings
 from viral.demo import CorpusSpec, generate
 from viral.extractors.feature_set import FeatureSet
