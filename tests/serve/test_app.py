@@ -67,18 +67,12 @@ def promoted(store: Store, version: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of Serve's logs."""
-    return tmp_path_factory.mktemp("logs")
-
-
-@pytest.fixture(scope="module")
-def client(s3_store: Store, ray_session: None, logs: Path, key: str) -> Iterator[httpx.Client]:
+def client(s3_store: Store, ray_session: None, key: str) -> Iterator[httpx.Client]:
     """An endpoint that follows the champion."""
     from ray import serve
 
     port = free_port("127.0.0.1", 0)
-    serve.start(http_options={"port": port}, logging_config={"logs_dir": str(logs)})
+    serve.start(http_options={"port": port})
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VIRAL_SERVE__FOLLOW_SECONDS", str(FOLLOW_SECONDS))
         serve.run(app({"root": s3_store.root, "model": "tiny@champion"}), name=NAME)
@@ -216,9 +210,7 @@ def expected(store: Store, version: int, clip: Path) -> dict[str, dict[str, Any]
     return {what: {name: each.to_dict()[name] for name in NUMBERS} for what, each in scored.items()}
 
 
-def test_a_promotion_is_followed_and_no_request_fails(
-    client: httpx.Client, s3_store: Store, clip: Path, logs: Path
-) -> None:
+def test_a_promotion_is_followed_and_no_request_fails(client: httpx.Client, s3_store: Store, clip: Path) -> None:
     """To a model of other features, past one that is damaged, to one of the same features."""
     assert health(client) == "tiny/1"
     other, damaged, alike = (save_model(s3_store, SMALL, seed) for seed in (1, 2, 3))
@@ -229,7 +221,7 @@ def test_a_promotion_is_followed_and_no_request_fails(
         asking.until(f"tiny/{other}")
         promoted(s3_store, damaged)
         message = f"cannot load the champion tiny/{damaged}, still serving the previous model: the weights of model"
-        await_log(logs, message)
+        await_log(message)
         asking.until(f"tiny/{other}")
         promoted(s3_store, alike)
         asking.until(f"tiny/{alike}")
@@ -245,10 +237,13 @@ def test_a_promotion_is_followed_and_no_request_fails(
                 assert body[name] == pytest.approx(number, rel=1e-6)
 
 
-def await_log(folder: Path, message: str) -> None:
+def await_log(message: str) -> None:
+    import ray
+
+    folder = Path(ray._private.worker._global_node.get_logs_dir_path(), "serve")
     until = time.monotonic() + SWAPPED_WITHIN
     while time.monotonic() < until:
-        if any(message in path.read_text(errors="replace") for path in folder.rglob("*Encoder*.log")):
+        if any(message in path.read_text(errors="replace") for path in folder.glob("*Encoder*.log")):
             return
         time.sleep(0.1)
     pytest.fail(f"no log says {message!r}")
