@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -14,8 +14,8 @@ import click
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.backfilling.shapes import num_workers, stage_seconds
-from jobs.backfilling.stages import BackfillSpec, Chunk, sound_history
+from jobs.backfilling.shapes import num_workers, runs_here, stage_seconds
+from jobs.backfilling.stages import BackfillSpec, Chunk, extract_here, sound_history
 from jobs.runtime.buckets import iter_objects, map_buckets
 from jobs.runtime.metrics import QueueGauge
 from jobs.runtime.options import feature_set_options, resolve_feature_set
@@ -190,16 +190,22 @@ def _extract(
 ) -> int:
     """Process the pending posts. Return how many were reported; a worker that dies may not report all it wrote."""
     queue, pending_posts = QueueGauge(spec.feature_set.name), sum(plan.pending for plan in plans)
-    done_before = total - pending_posts
-    reported, chunks = 0, _chunks(plans, num_workers(spec))
+    done_before, reported = total - pending_posts, 0
     progress(done_before, total)
-    for reported, seconds_by_stage in enumerate(iter_objects(stage_seconds(spec, chunks)), start=1):
+    for reported, seconds_by_stage in enumerate(_process(spec, plans, pending_posts), start=1):
         for stage, seconds in seconds_by_stage.items():
             summary.stage_seconds[stage] = summary.stage_seconds.get(stage, 0.0) + seconds
         queue.set(max(0, pending_posts - reported))
         progress(min(done_before + reported, total), total)
     queue.set(0)
     return reported
+
+
+def _process(spec: BackfillSpec, plans: Sequence[_BucketPlan], pending_posts: int) -> Iterator[dict[str, float]]:
+    """Process the pending posts, in this process if they are few; yield the stage times of each."""
+    if runs_here(spec, pending_posts):
+        return extract_here(spec, _chunks(plans, 1))
+    return iter_objects(stage_seconds(spec, _chunks(plans, num_workers(spec))))
 
 
 def _plan_bucket(spec: BackfillSpec, posts: BucketedTable, features: BucketedTable, bucket: int) -> _BucketPlan:

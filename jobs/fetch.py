@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -21,22 +20,20 @@ from jobs.fetching.plan import (
     count_results,
     plan_round,
     read_url_list,
-    stage_listed_urls,
     stage_posts,
     stage_urls,
 )
-from jobs.fetching.rate_limit import RateLimiterActor, RemoteRateLimiter
+from jobs.fetching.sites import SiteFetcher
 from jobs.runtime.buckets import map_buckets
-from jobs.runtime.session import connect, session
+from jobs.runtime.session import session
 from viral.config import Settings, load
 from viral.console.commands import execute
 from viral.console.options import ray_options, root_options
 from viral.console.output import ProgressCallback, all_failed, print_summary, progress_bar
 from viral.errors import ConfigError, HostNotAllowedError
 from viral.fetching.cookies import read_cookies
-from viral.fetching.fetch import FEED, Fetcher, FetchTask
+from viral.fetching.fetch import FEED
 from viral.fetching.hosts import AllowedHosts
-from viral.fetching.ledger import Ledger
 from viral.storage.lock import exclusive
 from viral.storage.store import Store
 from viral.tables.bucketed import log2_buckets_for
@@ -45,8 +42,6 @@ from viral.tables.posts import no_posts_error
 from viral.tables.staging import staging_folder
 
 MAX_ROUNDS = 3  # the requested URLs, then the entries of feeds, then the entries of feeds in feeds
-MAX_CONNECTIONS = 8  # per site; browsers open six
-CPUS_PER_SITE = 0.25  # a task mostly waits for the network, so four can share a core
 
 
 @dataclass(frozen=True)
@@ -156,6 +151,7 @@ def _run_rounds(
     plan: FetchPlan, request: FetchRequest, settings: Settings, summary: FetchSummary, progress: ProgressCallback
 ) -> int:
     """Fetch the requested URLs, then the entries of feeds, and so on; return the number of rounds."""
+    sites = SiteFetcher(plan, settings, request.rate, request.cookie_text)
     for round_ in range(MAX_ROUNDS):
         counts = plan_round(plan, round_, retry_failed=request.retry_failed)
         for states in counts.values():
@@ -168,56 +164,8 @@ def _run_rounds(
         todo = {site: states["todo"] for site, states in counts.items() if states["todo"]}
         if not todo:
             return round_
-        _fetch(plan, round_, todo, request, settings, progress)
+        sites.fetch(round_, todo, progress)
     return MAX_ROUNDS
-
-
-def _fetch(
-    plan: FetchPlan,
-    round_: int,
-    todo: dict[str, int],
-    request: FetchRequest,
-    settings: Settings,
-    progress: ProgressCallback,
-) -> None:
-    """Run one task per site. All tasks share a rate limiter, because several sites may redirect to the same host."""
-    import ray
-
-    connect()
-    # Ray restarts a lost actor, which then does not know of earlier requests and starts to count at zero.
-    limiter = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(RateLimiterActor).remote(request.rate)
-    task = ray.remote(_fetch_site).options(num_cpus=CPUS_PER_SITE)
-    running = [task.remote(plan, round_, site, request, settings, limiter) for site in todo]
-    progress(0, total := sum(todo.values()))
-    while running:
-        finished, running = ray.wait(running, timeout=1)  # in seconds, between updates of the progress bar
-        ray.get(finished)
-        # A restarted task counts some URLs twice.
-        progress(min(total, ray.get(limiter.finished.remote())) if running else total, total)
-    ray.kill(limiter)
-
-
-def _fetch_site(
-    plan: FetchPlan, round_: int, site: str, request: FetchRequest, settings: Settings, limiter: Any
-) -> None:
-    connections = min(MAX_CONNECTIONS, math.ceil(request.rate))  # one per request per second
-    rate_limiter, cookies = RemoteRateLimiter(limiter), request.cookie_text
-    fetcher = Fetcher(plan.store, settings, plan.hosts, rate_limiter, cookie_text=cookies, connections=connections)
-    with fetcher, Ledger(plan.store, plan.log2_buckets) as ledger:
-        for result in fetcher.fetch_all(_remaining_tasks(plan, round_, site)):
-            stage_listed_urls(plan, round_ + 1, result.listed_urls)
-            ledger.add(result)
-            limiter.count.remote()
-
-
-def _remaining_tasks(plan: FetchPlan, round_: int, site: str) -> Iterator[FetchTask]:
-    """Yield the tasks of a site, without those that this Ray task finished before it was restarted."""
-    for bucket in range(1 << plan.log2_buckets):
-        rows = plan.todo(round_, site).read(plan.log2_buckets, bucket).to_pylist()
-        ledger = plan.ledger(bucket, ["url", "attempts"]) if rows else {}
-        for row in rows:
-            if row["url"] not in ledger or ledger[row["url"]]["attempts"] <= row["attempts"]:
-                yield FetchTask(row["url"], site, row["post_id"], row["attempts"], bool(row["part"]))
 
 
 def _add_counts(summary: FetchSummary, counts: Counter[tuple[str, str, str]], size: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,6 @@ from viral.tables.run_log import record_run
 from viral.tables.schemas import SOUND_HISTORY
 
 if TYPE_CHECKING:
-    from ray.data import Dataset
     from ray.data.grouped_data import GroupedData
 
 
@@ -60,7 +60,7 @@ def run(store: Store, *, address: str | None = None, debug: bool = False) -> Sou
         raise no_posts_error(store)
     counts: Counter[str] = Counter()
     with session(address, store, debug=debug):
-        for bucket_counts in iter_objects(_merge_sounds(store, log2_buckets)):
+        for bucket_counts in _merge_sounds(store, log2_buckets):
             counts.update(bucket_counts)
         # A pass of its own: it needs the posts one by one, where the sounds need them aggregated.
         with_history = _write_history(store, log2_buckets, stored_posts) if counts["sounds"] else 0
@@ -75,15 +75,18 @@ def _by_sound(store: Store, log2_buckets: int, columns: tuple[str, ...]) -> Grou
     """Read columns of the posts and group them by bucket of the sound."""
 
     def read(batch: pa.Table) -> pa.Table:
-        """Read one bucket of posts; each row gets the bucket of its sound."""
         [bucket] = batch["bucket"].to_pylist()
-        # Posts are stored by post id: the shuffle brings those of one sound together.
-        rows = posts_table(store).read(log2_buckets, bucket, columns)
-        # Posts without a sound go to one bucket together, where they are counted and left out.
-        return _with_bucket(rows, rows["sound_id"].fill_null(""), log2_buckets)
+        return _read(store, log2_buckets, bucket, columns)
 
     rows = bucket_dataset(log2_buckets).map_batches(read, batch_size=1, batch_format="pyarrow")
     return rows.groupby("bucket", num_partitions=_partitions(log2_buckets))
+
+
+def _read(store: Store, log2_buckets: int, bucket: int, columns: tuple[str, ...]) -> pa.Table:
+    """Read one bucket of posts; each row gets the bucket of its sound."""
+    # Posts are stored by post id: a shuffle brings those of one sound together.
+    rows = posts_table(store).read(log2_buckets, bucket, columns)
+    return _with_bucket(rows, rows["sound_id"].fill_null(""), log2_buckets)
 
 
 def _with_bucket(rows: pa.Table, keys: pa.ChunkedArray, log2_buckets: int) -> pa.Table:
@@ -105,38 +108,50 @@ def _write_history(store: Store, log2_buckets: int, posts: int) -> int:
         rows = compute_history(posts)
         return _with_bucket(rows, rows["post_id"], log2_buckets)
 
-    def write(rows: pa.Table) -> pa.Table:
+    def write(rows: pa.Table) -> int:
         """Store one bucket of the history and return its number of rows."""
         table.append(rows, log2_buckets)
-        return object_batch([rows.num_rows])
+        return int(rows.num_rows)
 
-    history = _by_sound(store, log2_buckets, HISTORY_COLUMNS).map_groups(compute, batch_format="pyarrow")
-    # Back to buckets of posts, in which a backfill reads the history.
-    written = history.groupby("bucket", num_partitions=_partitions(log2_buckets)).map_groups(
-        write, batch_format="pyarrow"
-    )
-    count: int = sum(iter_objects(written))
+    if log2_buckets:
+        count = _write_on_ray(store, log2_buckets, compute, write)
+    else:  # a single bucket: nothing to shuffle
+        count = write(compute(_read(store, 0, 0, HISTORY_COLUMNS)))
     replaced.commit(store, HISTORY_TABLE, version, {"rows": count, "posts": posts})
     return count
 
 
-def _merge_sounds(store: Store, log2_buckets: int) -> Dataset:
-    """Aggregate and merge each bucket of sounds; the dataset yields counts per bucket."""
+def _write_on_ray(
+    store: Store, log2_buckets: int, compute: Callable[[pa.Table], pa.Table], write: Callable[[pa.Table], int]
+) -> int:
+    history = _by_sound(store, log2_buckets, HISTORY_COLUMNS).map_groups(compute, batch_format="pyarrow")
+    # Back to buckets of posts, in which a backfill reads the history.
+    written = history.groupby("bucket", num_partitions=_partitions(log2_buckets)).map_groups(
+        lambda rows: object_batch([write(rows)]), batch_format="pyarrow"
+    )
+    count: int = sum(iter_objects(written))
+    return count
 
-    def merge(rows: pa.Table) -> pa.Table:
+
+def _merge_sounds(store: Store, log2_buckets: int) -> Iterator[dict[str, int]]:
+    """Aggregate and merge each bucket of sounds; yield counts per bucket."""
+
+    def merge(rows: pa.Table) -> dict[str, int]:
         """Store one bucket of sounds and return its counts."""
         bucket = int(rows["bucket"][0].as_py())
         sounds = aggregate_sounds(rows.drop_columns("bucket"), store)
         changed = posts_table(sounds_root(store)).merge(sounds, log2_buckets, bucket) if sounds.num_rows else 0
-        counts = {
+        return {
             "sounds": sounds.num_rows,
             "without_sound_id": sum(not sound_id for sound_id in rows["sound_id"].to_pylist()),
             "without_audio": sounds["video_uri"].null_count,
             "changed": changed,
         }
-        return object_batch([counts])
 
-    return _by_sound(store, log2_buckets, SOUND_COLUMNS).map_groups(merge, batch_format="pyarrow")
+    if not log2_buckets:  # a single bucket: nothing to shuffle
+        return iter([merge(_read(store, 0, 0, SOUND_COLUMNS))])
+    groups = _by_sound(store, log2_buckets, SOUND_COLUMNS)
+    return iter_objects(groups.map_groups(lambda rows: object_batch([merge(rows)]), batch_format="pyarrow"))
 
 
 @click.command()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import fcntl
+import io
 import json
 import os
 import socket
@@ -13,25 +14,29 @@ import time
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from jobs.runtime.session import connect, session
+from cluster.cli import main
 from tests import planted
+from tests.shared_ray import SharedRay, free_port
 from viral.demo import CorpusSpec, generate
 from viral.storage import s3
 from viral.storage.store import Store
 
 os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")  # a test that forgot to start Ray fails at once
+# Threads of OpenMP wait for each other in busy loops: with more of them than cores, small work takes ten times as long.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 PROJECT = Path(__file__).resolve().parent.parent
 ODD_NAME = "a b%20c+é漢?"  # of folders and prefixes: users have such, and each of these means something in a URI
 CORPUS_POSTS = 44  # enough for three splits by author and for a quarter of viral posts in each
 CLIPS = CorpusSpec(posts=CORPUS_POSTS, authors=15, seconds=(3.1, 4.5), size=(192, 108), fps=12, seed=5)
 MadeOnce = Callable[[str, Callable[[Path], None]], Path]
+Viral = Callable[..., subprocess.CompletedProcess[str]]
 S3_STARTS_WITHIN = 60.0  # seconds; it imports for two or three of them, longer where the cores are busy
 
 
@@ -40,6 +45,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if {"shared_ray", "temporary", "cluster"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_power_cuts() -> Iterator[None]:
+    """Files are not flushed to the disk: that can take 30 ms each, and no test pulls the plug."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _file: None)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -140,34 +153,36 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             server.wait()
 
 
-class SharedRay:
-    """Ray on this machine, for all tests that run jobs in this process."""
-
-    def __init__(self, stack: ExitStack) -> None:
-        self._stack = stack
-
-    def up(self) -> None:
-        """Start it, or start it again where the tests of the endpoint, which have one of their own, have ended it."""
-        import ray
-
-        if not ray.is_initialized():
-            self._stack.close()
-            self._stack.enter_context(session())
-            connect(metrics_port=free_port())  # a test reads them
-
-
 @pytest.fixture(scope="session")
 def shared_ray(s3_server: str) -> Iterator[SharedRay]:
     """Ray for the tests of this process; its workers know the S3 server."""
     del s3_server
-    with ExitStack() as stack:
-        yield SharedRay(stack)
+    shared = SharedRay()
+    yield shared
+    shared.end()
 
 
 @pytest.fixture(scope="module")
 def ray_session(shared_ray: SharedRay) -> None:
     """This process is connected to the Ray that its tests share."""
     shared_ray.up()
+
+
+@pytest.fixture
+def viral_here(monkeypatch: pytest.MonkeyPatch) -> Viral:
+    """Run `viral` in this process: a process of its own would import everything again, for seconds."""
+
+    def call(*arguments: str | Path, **more: str) -> subprocess.CompletedProcess[str]:
+        line = ["viral", *map(str, arguments)]
+        monkeypatch.setattr(sys, "argv", line)
+        for name, value in more.items():
+            monkeypatch.setenv(name, value)
+        output, errors = io.StringIO(), io.StringIO()
+        with redirect_stdout(output), redirect_stderr(errors), pytest.raises(SystemExit) as ended:
+            main()
+        return subprocess.CompletedProcess(line, ended.value.code or 0, output.getvalue(), errors.getvalue())
+
+    return call
 
 
 @pytest.fixture
@@ -199,13 +214,6 @@ def folder_store(tmp_path: Path) -> Store:
 def any_store(any_root: str) -> Store:
     """The store at an empty root, on a folder and on S3."""
     return Store.open(any_root)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _wait_for(server: subprocess.Popen[bytes], port: int, log: Path) -> None:

@@ -7,13 +7,23 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from jobs.backfilling.stages import BackfillSpec, Chunk, DecodeChunk, EncodePosts, ExtractChunk
-from jobs.runtime.session import connect
+from jobs.runtime.session import connect, on_cluster
 
 if TYPE_CHECKING:
     from ray.data import Dataset
 
+# Ray takes some ten seconds to start, and to start a worker that imports the extractors' packages. As many posts take
+# one process less time than that, or little more with large networks.
+POSTS_WITHOUT_RAY = 8
 MAX_TASKS_IN_FLIGHT = 2  # chunks per actor: one runs and only one waits, possibly behind a long video
 TWO_STAGE_BATCH_SIZE = 32  # posts that an encoder gets and writes as one file: some 200 MB of frames and audio
+
+
+def runs_here(spec: BackfillSpec, posts: int) -> bool:
+    """Whether so many posts are left to this process: few, on no cluster, and nobody asked for several workers."""
+    settings = spec.settings.backfill
+    several = settings.shape != "auto" or settings.workers not in (None, 1)
+    return posts <= POSTS_WITHOUT_RAY and not several and not on_cluster()
 
 
 def stage_seconds(spec: BackfillSpec, chunks: Sequence[Chunk]) -> Dataset:

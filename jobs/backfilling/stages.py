@@ -102,18 +102,18 @@ class EncodePosts:
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Write the rows of decoded posts, one file per bucket, and return the stage times of each post."""
-        return self.write(self.rows(batch_objects(batch)))
+        return object_batch(self.write(self.rows(batch_objects(batch))))
 
     def rows(self, posts: Sequence[DecodedPost]) -> pa.Table:
         """Compute the rows of decoded posts."""
         rows = [feature_row(result, self.spec.feature_set) for result in self.stage.encode(posts)]
         return pa.Table.from_pylist(rows, schema=self.features.schema)
 
-    def write(self, rows: pa.Table) -> pa.Table:
+    def write(self, rows: pa.Table) -> list[dict[str, float]]:
         """Append rows to the feature table, and return the stage times of each post."""
         self.features.append(rows, self.spec.log2_buckets)
         self.metrics.record_rows(rows)
-        return object_batch(dict(seconds) for seconds in rows["stage_seconds"].to_pylist())
+        return [dict(seconds) for seconds in rows["stage_seconds"].to_pylist()]
 
 
 class ExtractChunk:
@@ -123,16 +123,34 @@ class ExtractChunk:
     Decoded media never leave the actor.
     """
 
-    def __init__(self, spec: BackfillSpec) -> None:
-        self.decode, self.encode = DecodeChunk(spec), EncodePosts(spec)
+    def __init__(self, spec: BackfillSpec, device: str = "cpu") -> None:
+        self.decode, self.encode = DecodeChunk(spec), EncodePosts(spec, device)
 
     def __call__(self, batch: pa.Table) -> Iterator[pa.Table]:
         """Write the rows of each chunk as one file, and yield the stage times of its posts."""
         for chunk in _chunks(batch):
-            # Encoded group by group, so that only the media of one group are in memory; written once, as one file.
-            rows = [self.encode.rows(group) for group in self.decode.groups(chunk)]
-            if rows:
-                yield self.encode.write(pa.concat_tables(rows))
+            if seconds := self.extract(chunk):
+                yield object_batch(seconds)
+
+    def extract(self, chunk: Chunk) -> list[dict[str, float]]:
+        """Write the rows of a chunk as one file, and return the stage times of its posts."""
+        # Encoded group by group, so that only the media of one group are in memory; written once, as one file.
+        rows = [self.encode.rows(group) for group in self.decode.groups(chunk)]
+        return self.encode.write(pa.concat_tables(rows)) if rows else []
+
+
+def extract_here(spec: BackfillSpec, chunks: Sequence[Chunk]) -> Iterator[dict[str, float]]:
+    """Process chunks in this process, without Ray; yield the stage times of each post."""
+    import torch
+
+    threads = torch.get_num_threads()
+    actor = ExtractChunk(spec, "cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        for chunk in chunks:
+            yield from actor.extract(chunk)
+    finally:
+        actor.decode.stage.close()
+        torch.set_num_threads(threads)
 
 
 def _chunks(batch: pa.Table) -> list[Chunk]:

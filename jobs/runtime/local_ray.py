@@ -74,9 +74,7 @@ def start_local(folder: Path, *, debug: bool, metrics_port: int = 0) -> None:
                 if _TOO_SLOW not in str(error):
                     raise
                 if attempt == STARTS:
-                    raise RayStartError(
-                        "Ray did not start: this machine is too busy; run the command again"
-                    ) from error
+                    raise RayStartError("Ray did not start: this machine is too busy; run the command again") from error
 
 
 def _init(folder: Path, *, debug: bool, metrics_port: int) -> None:

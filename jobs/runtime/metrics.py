@@ -2,9 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pyarrow as pa
 
+from jobs.runtime.session import is_connected
 from viral.features.posts import DecodedPost
+
+
+class _Unread:
+    """Stands for a metric where there is no Ray to export it."""
+
+    def inc(self, *_: object) -> None:
+        """Do nothing."""
+
+    set = inc
+
+
+def _metric(kind: str, name: str, description: str, tags: tuple[str, ...]) -> Any:
+    if not is_connected():
+        return _Unread()
+    from ray.util import metrics
+
+    return getattr(metrics, kind)(name, description, tags)
 
 
 class BackfillMetrics:
@@ -15,12 +35,14 @@ class BackfillMetrics:
     """
 
     def __init__(self, feature_set: str) -> None:
-        from ray.util.metrics import Counter
-
         tags, self._tags = ("feature_set",), {"feature_set": feature_set}
-        self._posts = Counter("viral_backfill_posts", "Posts by status and reason.", (*tags, "status", "reason"))
-        self._seconds = Counter("viral_backfill_stage_seconds", "Seconds of work by stage.", (*tags, "stage"))
-        self._bytes = Counter("viral_backfill_read_bytes", "Bytes of the video files read.", tags)
+        self._posts = _metric(
+            "Counter", "viral_backfill_posts", "Posts by status and reason.", (*tags, "status", "reason")
+        )
+        self._seconds = _metric(
+            "Counter", "viral_backfill_stage_seconds", "Seconds of work by stage.", (*tags, "stage")
+        )
+        self._bytes = _metric("Counter", "viral_backfill_read_bytes", "Bytes of the video files read.", tags)
 
     def record_decoded(self, post: DecodedPost) -> None:
         """Count the bytes read of a post's video file."""
@@ -42,10 +64,8 @@ class QueueGauge:
     """Gauge of posts that have no row yet, set by the driver."""
 
     def __init__(self, feature_set: str) -> None:
-        from ray.util.metrics import Gauge
-
         self._tags = {"feature_set": feature_set}
-        self._gauge = Gauge("viral_backfill_posts_waiting", "Posts that have no row yet.", ("feature_set",))
+        self._gauge = _metric("Gauge", "viral_backfill_posts_waiting", "Posts that have no row yet.", ("feature_set",))
 
     def set(self, waiting: int) -> None:
         """Set the number of posts that have no row yet."""

@@ -70,10 +70,10 @@ def session(address: str | None = None, store: Store | None = None, *, debug: bo
     os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")  # objects that outlive a session must not start another
     target = address or os.environ.get("RAY_ADDRESS")
     with ExitStack() as stack:
-        if _sessions and _sessions[0].started and not _is_connected():
+        if _sessions and _sessions[0].started and not is_connected():
             _sessions.clear()  # somebody has ended its Ray
         # Otherwise somebody else's Ray is running: use it, and leave it running at the end.
-        if not _sessions and not _is_connected():
+        if not _sessions and not is_connected():
             _sessions.append(_Session(stack, target, store, debug))
             stack.callback(_sessions.clear)
             if target:
@@ -88,7 +88,7 @@ def connect(*, metrics_port: int = 0) -> None:
     Args:
         metrics_port: port of Prometheus metrics of a Ray that is started; 0: none.
     """
-    if _is_connected():
+    if is_connected():
         return
     assert _sessions, "open a session first"
     import ray
@@ -113,8 +113,14 @@ def connect(*, metrics_port: int = 0) -> None:
         check_nodes(opened.store)
 
 
-def _is_connected() -> bool:
+def is_connected() -> bool:
+    """Whether this process is connected to Ray."""
     return "ray" in sys.modules and bool(sys.modules["ray"].is_initialized())
+
+
+def on_cluster() -> bool:
+    """Whether jobs run on a Ray that the open session has not started, or will not start: on a cluster, perhaps."""
+    return _sessions[0].target is not None if _sessions else is_connected()
 
 
 def check_resources(workers: int, cpus: float) -> None:

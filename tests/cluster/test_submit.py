@@ -18,7 +18,8 @@ from pathlib import Path
 import pytest
 
 from jobs.runtime.local_ray import LOCAL
-from tests.conftest import PROJECT, free_port
+from tests.conftest import PROJECT
+from tests.shared_ray import free_port
 from viral.extractors.feature_set import FeatureSet
 from viral.features.feature_table import features_table
 from viral.storage.store import Store

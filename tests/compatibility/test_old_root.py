@@ -31,8 +31,6 @@ def predictions(root: Path, model: str) -> pa.Table:
     return pa.concat_tables([pq.read_table(file) for file in files]).sort_by("post_id")
 
 
-@pytest.mark.slow
-@pytest.mark.usefixtures("ray_session")
 def test_each_model_scores_its_old_features_to_the_last_bit(old_root: Path) -> None:
     before = {model: predictions(old_root, model) for model in MODELS}
     store = Store.open(old_root)

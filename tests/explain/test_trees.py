@@ -10,6 +10,7 @@ import pytest
 
 from tests.models.conftest import STREAMS
 from tests.models.ensemble.conftest import SCALING, make_posts
+from tests.trees import few_trees
 from viral.explain.trees import tree_values
 from viral.extractors.feature_set import FeatureSet
 from viral.models.ensemble.linear import LinearMember
@@ -30,10 +31,9 @@ def posts():
 
 @pytest.fixture(scope="module")
 def ensemble(posts) -> ModelVersion:
-    members = {
-        name: kind.fit(posts.layout, posts.train, posts.validation, 0)[0]
-        for name, kind in {"boosting": Boosting, "forest": Forest, "logistic": LinearMember}.items()
-    }
+    kinds = {"boosting": Boosting, "forest": Forest, "logistic": LinearMember}
+    with few_trees():
+        members = {n: kind.fit(posts.layout, posts.train, posts.validation, 0)[0] for n, kind in kinds.items()}
     weights = {name: dict.fromkeys(("probability", "score", "interval"), w) for name, w in WEIGHTS.items()}
     card = {
         "kind": "ensemble",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ DENSE = Frames(every=0.125, size=(112, 112), fit="inside")
 CUTS = (2.5, 3.6, 6.2, 7.4, 11.0)
 
 
+@cache
 def scene(seed: int, frames: int) -> np.ndarray:
     """A soft texture with the grain of a camera, drifting to and fro: uint8 (T, 256, 144, 3)."""
     rng = np.random.default_rng(seed)

@@ -101,7 +101,7 @@ def test_a_short_track_has_peaks_alone() -> None:
 
 
 def test_on_real_videos(videos: list[Path]) -> None:
-    for path in videos:
+    for path in videos[:8]:
         sample = PostInput(decode(str(path), SamplingPlan.from_requests(Loudness().needs), MediaLimits()))
         result = columns(sample)
         assert -60 < result["integrated"] <= result["momentary_max"] < 0

@@ -51,7 +51,7 @@ def test_one_content_under_two_addresses_is_there_once(fetcher, website, any_sto
         ("video/large?size=100001", "too_large", "has 100001 bytes", 1),
         ("video/large?size=100001&close=1", "too_large", "stopped reading there", 1),
         ("silent", "timed_out", "stopped responding", 3),
-        ("drip", "timed_out", "fetch.seconds = 8", 1),
+        ("drip", "timed_out", "fetch.seconds = 2", 1),
         ("empty", "unreadable", "is empty", 1),
         ("redirect?to=/status/404", "missing_object", "status/404 answers 404", 1),
         ("circle", "bad_address", "redirects more than 10 times", 11),
@@ -59,8 +59,9 @@ def test_one_content_under_two_addresses_is_there_once(fetcher, website, any_sto
         ("redirect?to=http://127.0.0.2/x", "host_not_allowed", "--allow-host 127.0.0.2", 1),
     ],
 )
-def test_what_goes_wrong_has_its_reason(fetch, website, path, reason, detail, requests):
-    result = fetch(website(path))
+def test_what_goes_wrong_has_its_reason(fetcher, website, path, reason, detail, requests):
+    limits = {"silent": {"stall_seconds": 0.5}, "drip": {"seconds": 2}}
+    result = fetcher(fetch=limits.get(path)).fetch(FetchTask(website(path), "127.0.0.1"))
     assert (result.reason, result.video_uri) == (reason, None)
     assert result.status == ("skipped" if reason == "host_not_allowed" else "failed")
     assert detail in result.detail

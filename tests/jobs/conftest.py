@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 import pickle
@@ -11,18 +10,17 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cluster.cli import main
 from jobs import backfill, evaluate, ingest, label, score, train_network
 from jobs.ingesting.source import IngestSource
 from jobs.training.specs import TrainSpec
-from tests.conftest import MadeOnce, SharedRay
+from tests.conftest import MadeOnce, Viral
+from tests.shared_ray import SharedRay
 from viral.config import Settings
 from viral.evaluation.splits import SplitSpec
 from viral.extractors.feature_set import FeatureSet
@@ -32,8 +30,6 @@ from viral.storage.store import Store
 
 CONFIG = TrainConfig(epochs=20)
 SAME = 1e-6  # a batch and a single post, in float32
-
-Viral = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -51,19 +47,12 @@ def environment() -> dict[str, str]:
 
 
 @pytest.fixture
-def viral(shared_ray: SharedRay, monkeypatch: pytest.MonkeyPatch) -> Viral:
-    """Run `viral` in this process, on the Ray that tests share: a process of its own would start one, for seconds."""
+def viral(shared_ray: SharedRay, viral_here: Viral) -> Viral:
+    """Run `viral` in this process, on the Ray that tests share."""
 
     def call(*arguments: str | Path, **more: str) -> subprocess.CompletedProcess[str]:
         shared_ray.up()
-        line = ["viral", *map(str, arguments)]
-        monkeypatch.setattr(sys, "argv", line)
-        for name, value in more.items():
-            monkeypatch.setenv(name, value)
-        output, errors = io.StringIO(), io.StringIO()
-        with redirect_stdout(output), redirect_stderr(errors), pytest.raises(SystemExit) as ended:
-            main()
-        return subprocess.CompletedProcess(line, ended.value.code or 0, output.getvalue(), errors.getvalue())
+        return viral_here(*arguments, **more)
 
     return call
 

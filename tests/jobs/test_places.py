@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import Viral
 from viral.storage.store import Store
 from viral.tables.places import posts_table
 from viral.tables.run_log import runs
@@ -66,18 +67,11 @@ def test_a_root_whose_name_is_no_text(environment: dict[str, str], tmp_path: Pat
 
 @pytest.mark.parametrize("content", ["- a list\n", "just words", "sandbox: [1]", "\xff\xfe", "sandbx: {seconds: 3}"])
 def test_settings_of_another_shape_are_one_line(
-    environment: dict[str, str], scraped: Path, tmp_path: Path, content: str
+    viral_here: Viral, scraped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str
 ) -> None:
     (tmp_path / "viral.yaml").write_text(content, encoding="latin-1")
-    done = subprocess.run(
-        [VIRAL, "backfill", "--root", str(tmp_path / "root é 漢 100%?+")],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=STARTS_WITHIN,
-        cwd=tmp_path,
-        env=environment,
-    )
+    monkeypatch.chdir(tmp_path)
+    done = viral_here("backfill", "--root", tmp_path / "root é 漢 100%?+")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
     assert "viral.yaml" in done.stderr
 

@@ -82,7 +82,7 @@ def models(ray_session: None, tmp_path_factory: pytest.TempPathFactory) -> Sound
     sounds_store = sounds_root(store)
     backfill.run(sounds_store, SOUND_SET, Settings())
     label.run(sounds_store, LabelSpec("log_views"), SplitSpec("sound"))
-    first = train_network.run(sounds_store, spec(workers=2), FIRST)
+    first = train_network.run(sounds_store, spec(), FIRST)
     start = Registry(sounds_store).load(first.model)
     return SoundModels(store, summary, first, train_network.run(sounds_store, spec(start=start), SECOND))
 

@@ -14,6 +14,7 @@ from jobs import study
 from jobs.ingesting.source import IngestSource
 from jobs.studying.spec import SPLITS, StudySpec
 from jobs.studying.steps import Experiment, Recipe
+from tests.trees import few_trees
 from viral.config import Settings
 from viral.errors import ConfigError, TableError
 from viral.evaluation.splits import SplitSpec
@@ -77,12 +78,13 @@ def test_a_planted_author_effect_flatters_at_random(tmp_path: Path, ray_session:
     (tmp_path / "root").mkdir()
     write_corpus(tmp_path / "posts.csv")
     store, quick = Store.open(tmp_path / "root"), spec(tmp_path / "posts.csv")
-    with pytest.raises(KilledError):
+    with pytest.raises(KilledError), few_trees():
         study.run(store, quick, Settings(), progress=killed)
     begun = {name: Registry(store).versions(name) for name in Registry(store).names()}
     assert set(begun) == {"log_views-time_author-ensemble", "log_views-random-ensemble"}
 
-    summary = study.run(store, quick, Settings())
+    with few_trees():
+        summary = study.run(store, quick, Settings())
     assert (summary.posts, summary.models, summary.reused, summary.skipped) == (AUTHORS * POSTS, 4, 2, {})
     assert all(Registry(store).versions(name) == [1] for name in Registry(store).names())
     found = Study.model_validate_json(store.read("studies/quick/study.json"))

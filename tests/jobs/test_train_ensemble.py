@@ -15,6 +15,7 @@ from jobs.train_ensemble import EnsembleSpec
 from jobs.train_stacked import StackedSpec
 from jobs.training.specs import TrainSpec
 from tests.conftest import CORPUS_POSTS
+from tests.trees import few_trees
 from viral.datasets.streams import from_table
 from viral.errors import ConfigError, TableError
 from viral.extractors.feature_set import FeatureSet
@@ -36,7 +37,8 @@ def store(flow, tmp_path_factory) -> Store:
     root = tmp_path_factory.mktemp("ensemble") / "root"
     shutil.copytree(flow.store.root, root)
     store = Store.open(root)
-    train_ensemble.run(store, EnsembleSpec("ensemble", flow.feature_set, "log_views"))
+    with few_trees():
+        train_ensemble.run(store, EnsembleSpec("ensemble", flow.feature_set, "log_views"))
     train_stacked.run(store, StackedSpec("stack", (flow.trained.model, "ensemble")))
     return store
 
@@ -61,7 +63,7 @@ def test_an_ensemble_is_a_model_like_any_other(store, flow):
         assert 0 <= row["probability"] <= 1
         assert row["low"] <= row["score"] <= row["high"]
         assert sum(dict(row["shares"]).values()) == pytest.approx(1)
-    judged = evaluate.run(store, "ensemble/1", resamples=100)
+    judged = evaluate.run(store, "ensemble/1", resamples=20)
     assert judged.test_posts == flow.judged.test_posts
     assert set(judged.figures) == set(flow.judged.figures)
 
@@ -101,7 +103,7 @@ def test_a_stack_of_saved_models(store, flow, tmp_path):
     # It needs neither of them any more.
     shutil.copytree(Path(store.root, "models", "stacked"), tmp_path / "models" / "stacked")
     assert Scorer.load(Store.open(tmp_path), summary.model).score([vectors])[0] == stacked
-    judged = evaluate.run(store, summary.model, resamples=100)
+    judged = evaluate.run(store, summary.model, resamples=20)
     assert (judged.test_posts, judged.unaudited) == (flow.judged.test_posts, [])
 
 

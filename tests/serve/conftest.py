@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,20 +16,24 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from jobs.runtime.session import connect, session
-from serve.endpoint import free_port, running
+from serve.endpoint import NAME, free_port, running
 from serve.keys import KEY_VARIABLE, key_digest
 from serve.settings import EndpointSpec
 from tests.media.streams import copy_streams, kinds
+from tests.shared_ray import SharedRay
 from viral.config import SandboxSettings, ServeSettings, Settings
 from viral.demo import CorpusSpec, generate
 from viral.extractors.feature_set import FeatureSet
 from viral.registry.registry import Registry
 from viral.storage.store import Store
 
-Endpoint = Callable[..., AbstractContextManager[httpx.Client]]
-
-MODEL = "tiny"
+MODEL, KEY = "tiny", "ein Schlüssel mit Ümlauten 🎬"
+BEARER = {"Authorization": f"Bearer {KEY}".encode()}
+MAX_UPLOAD = 4 << 20  # bytes
+LIMITS = Settings(
+    serve=ServeSettings(port=1, max_replicas=1, max_decoders=1, max_upload_bytes=MAX_UPLOAD, max_wait_seconds=0.5),
+    sandbox=SandboxSettings(seconds=3.0),
+)
 CLIPS = CorpusSpec(posts=4, authors=2, seconds=(3.1, 5.0), size=(160, 90), fps=12, seed=5)
 
 
@@ -117,57 +120,57 @@ def sound(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy_streams(clip, "audio", tmp_path_factory.mktemp("sound"))
 
 
-@pytest.fixture(scope="module")
-def temporary() -> Iterator[Path]:
-    """A folder for all temporary files of a module's Ray and endpoint; its path is short, as Ray's sockets need it.
+@pytest.fixture(scope="session")
+def endpoint(shared_ray: SharedRay, root: Path) -> Callable[[], str]:
+    """Starts the endpoint that the tests of this process share, unless it runs; gives its URL.
 
-    A Ray that other tests of this process left is ended: it has its files elsewhere.
+    Starting one takes ten seconds of both cores, so it has the settings that any of its tests needs.
     """
+    url = ""
+
+    def up() -> str:
+        nonlocal url
+        from ray import serve
+
+        if not ray_is_up() or NAME not in serve.status().applications:
+            url = shared_ray.run(started(root))
+        return url
+
+    return up
+
+
+def ray_is_up() -> bool:
     import ray
 
-    ray.shutdown()
-    with tempfile.TemporaryDirectory(prefix="vs-") as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TMPDIR", folder)
-        patch.setattr(tempfile, "tempdir", folder)
-        yield Path(folder)
-        assert not list(Path(folder).glob("viral-*")), "the endpoint left temporary files"
+    return bool(ray.is_initialized())
+
+
+@contextmanager
+def started(root: Path) -> Iterator[str]:
+    """The endpoint with a key and tight limits, on a Serve that runs already: whatever its settings say of the port."""
+    from ray import serve
+
+    port = free_port("127.0.0.1", 0)
+    serve.start(http_options={"port": port})
+    with key_in_environment(KEY):
+        spec = EndpointSpec(str(root), (MODEL,), LIMITS, key_digest("127.0.0.1"))
+        with running(spec) as url:
+            assert url == f"http://127.0.0.1:{port}"
+            yield url
+    serve.shutdown()
 
 
 @pytest.fixture(scope="module")
-def endpoint(temporary: Path) -> Endpoint:
-    """Starts Ray and the endpoint, with settings of its own, and gives a client of it."""
-
-    @contextmanager
-    def start(
-        root: str | Path, *, key: str | None = None, sandbox: dict[str, Any] | None = None, **limits: Any
-    ) -> Iterator[httpx.Client]:
-        settings = Settings(
-            serve=ServeSettings(port=free_port("127.0.0.1", 0), **limits), sandbox=SandboxSettings(**(sandbox or {}))
-        )
-        with (
-            key_in_environment(key),
-            connected_session(),
-            running(EndpointSpec(str(root), (MODEL,), settings, key_digest("127.0.0.1"))) as url,
-            httpx.Client(base_url=url, timeout=60, trust_env=False) as client,
-        ):
-            yield client
-
-    return start
+def client(endpoint: Callable[[], str]) -> Iterator[httpx.Client]:
+    """A client of the shared endpoint that has the key."""
+    with httpx.Client(base_url=endpoint(), headers=BEARER, timeout=60, trust_env=False) as client:
+        yield client
 
 
 @contextmanager
-def connected_session() -> Iterator[None]:
-    with session():
-        connect()
-        yield
-
-
-@contextmanager
-def key_in_environment(key: str | None) -> Iterator[None]:
+def key_in_environment(key: str) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.delenv(KEY_VARIABLE, raising=False)
-        if key is not None:
-            patch.setenv(KEY_VARIABLE, key)
+        patch.setenv(KEY_VARIABLE, key)
         yield
 
 
@@ -211,28 +214,3 @@ def check_answer() -> Callable[..., dict[str, Any]]:
         return body
 
     return check
-
-
-@pytest.fixture
-def processes(temporary: Path) -> Callable[..., list[int]]:
-    """Finds the processes that were started with this module's folder for temporary files, by what they are called."""
-
-    def find(named: bytes = b"") -> list[int]:
-        pids = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
-        ours = [pid for pid in pids if f"TMPDIR={temporary}".encode() in read(pid, "environ")]
-        return [pid for pid in ours if named in read(pid, "cmdline")]
-
-    return find
-
-
-@pytest.fixture
-def decoders(processes: Callable[..., list[int]]) -> Callable[[], list[int]]:
-    """Finds the decoding children among them."""
-    return lambda: processes(b"viral.media.child")
-
-
-def read(pid: int, name: str) -> bytes:
-    try:
-        return Path("/proc", str(pid), name).read_bytes()
-    except OSError:  # it has ended
-        return b""

@@ -14,11 +14,12 @@ from typing import Any, Self
 import httpx
 import pytest
 
-from serve.endpoint import app, build, free_port, running
+from serve.endpoint import NAME, app, build, free_port, running
 from serve.keys import KEY_VARIABLE, add_key, digest
 from serve.settings import EndpointSpec
-from tests.serve.conftest import calibrated, connected_session, save_model
-from viral.config import ServeSettings, Settings
+from tests.conftest import Viral
+from tests.serve.conftest import BEARER, KEY, calibrated, key_in_environment, save_model
+from viral.config import Settings
 from viral.errors import ConfigError, RootError, TableError
 from viral.extractors.extractor import Context
 from viral.extractors.feature_set import FeatureSet
@@ -31,7 +32,7 @@ from viral.storage.store import Store
 
 Check = Callable[..., Any]
 
-SCORE, KEY = "/v1/score", "correct-horse-battery-staple"
+SCORE = "/v1/score"
 FOLLOW_SECONDS, SWAPPED_WITHIN = 0.2, 60.0
 NUMBERS = ("probability", "percentile", "score", "interval")
 SMALL = FeatureSet.from_dict({"name": "small", "extractors": ["metadata", "caption"]})
@@ -39,8 +40,7 @@ SMALL = FeatureSet.from_dict({"name": "small", "extractors": ["metadata", "capti
 
 @pytest.fixture(scope="module")
 def key() -> Iterator[str]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(KEY_VARIABLE, KEY)
+    with key_in_environment(KEY):
         yield KEY
 
 
@@ -67,24 +67,19 @@ def promoted(store: Store, version: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def client(s3_store: Store, temporary: Path, key: str) -> Iterator[httpx.Client]:
+def client(s3_store: Store, ray_session: None, key: str) -> Iterator[httpx.Client]:
     """An endpoint that follows the champion."""
     from ray import serve
 
     port = free_port("127.0.0.1", 0)
-    with connected_session():
-        serve.start(http_options={"port": port})
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("VIRAL_SERVE__FOLLOW_SECONDS", str(FOLLOW_SECONDS))
-            serve.run(app({"root": s3_store.root, "model": "tiny@champion"}))
-        with httpx.Client(
-            base_url=f"http://127.0.0.1:{port}",
-            headers={"Authorization": f"Bearer {KEY}"},
-            timeout=240,
-            trust_env=False,
-        ) as client:
-            yield client
-        serve.shutdown()
+    serve.start(http_options={"port": port})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VIRAL_SERVE__FOLLOW_SECONDS", str(FOLLOW_SECONDS))
+        serve.run(app({"root": s3_store.root, "model": "tiny@champion"}), name=NAME)
+    url = f"http://127.0.0.1:{port}"
+    with httpx.Client(base_url=url, headers=BEARER, timeout=240, trust_env=False) as client:
+        yield client
+    serve.shutdown()
 
 
 def test_an_object_below_the_root_is_scored_as_its_upload(client: httpx.Client, s3_store: Store, clip: Path) -> None:
@@ -215,9 +210,7 @@ def expected(store: Store, version: int, clip: Path) -> dict[str, dict[str, Any]
     return {what: {name: each.to_dict()[name] for name in NUMBERS} for what, each in scored.items()}
 
 
-def test_a_promotion_is_followed_and_no_request_fails(
-    client: httpx.Client, s3_store: Store, clip: Path, temporary: Path
-) -> None:
+def test_a_promotion_is_followed_and_no_request_fails(client: httpx.Client, s3_store: Store, clip: Path) -> None:
     """To a model of other features, past one that is damaged, to one of the same features."""
     assert health(client) == "tiny/1"
     other, damaged, alike = (save_model(s3_store, SMALL, seed) for seed in (1, 2, 3))
@@ -228,7 +221,7 @@ def test_a_promotion_is_followed_and_no_request_fails(
         asking.until(f"tiny/{other}")
         promoted(s3_store, damaged)
         message = f"cannot load the champion tiny/{damaged}, still serving the previous model: the weights of model"
-        await_log(temporary, message)
+        await_log(message)
         asking.until(f"tiny/{other}")
         promoted(s3_store, alike)
         asking.until(f"tiny/{alike}")
@@ -244,23 +237,42 @@ def test_a_promotion_is_followed_and_no_request_fails(
                 assert body[name] == pytest.approx(number, rel=1e-6)
 
 
-def await_log(folder: Path, message: str) -> None:
+def await_log(message: str) -> None:
+    import ray
+
+    folder = Path(ray._private.worker._global_node.get_logs_dir_path(), "serve")
     until = time.monotonic() + SWAPPED_WITHIN
     while time.monotonic() < until:
-        if any(message in path.read_text(errors="replace") for path in folder.rglob("serve/*Encoder*.log")):
+        if any(message in path.read_text(errors="replace") for path in folder.glob("*Encoder*.log")):
             return
         time.sleep(0.1)
     pytest.fail(f"no log says {message!r}")
 
 
-def test_where_serve_runs_already_its_address_is_used(client: httpx.Client, root: Path) -> None:
-    """Whatever the settings say. The last test: it takes the place of the application that the others ask."""
+def test_the_operator_sees_it_and_stops_it(client: httpx.Client, viral_here: Viral, root: Path) -> None:
+    """The last test: it ends what the others ask."""
+    with pytest.raises(ConfigError, match="already running"), running(EndpointSpec(str(root), ("tiny",), Settings())):
+        pass
+    seen = viral_here("serve", "status", RAY_ADDRESS="this session")
+    assert seen.stdout.startswith("RUNNING\n")
+    assert "Encoder    1 RUNNING" in seen.stdout
+    assert viral_here("serve", "stop", RAY_ADDRESS="this session").stdout == "stopped\n"
+    stopped = viral_here("serve", "status", RAY_ADDRESS="this session")
+    assert (stopped.returncode, "no endpoint runs on this cluster" in stopped.stderr) == (2, True)
+
+
+def test_another_application_is_not_replaced(client: httpx.Client, root: Path) -> None:
     from ray import serve
 
-    spec = EndpointSpec(str(root), ("tiny",), Settings(serve=ServeSettings(port=1)))
-    with pytest.raises(ConfigError, match="another application"), running(spec):
+    @serve.deployment
+    class Other:
+        def __call__(self) -> str:
+            return "other"
+
+    serve.run(Other.bind())
+    with (
+        pytest.raises(ConfigError, match="another application"),
+        running(EndpointSpec(str(root), ("tiny",), Settings())),
+    ):
         pass
-    serve.delete("default")
-    with running(spec) as url:
-        assert url == str(client.base_url).rstrip("/")
-        assert httpx.get(f"{url}/healthz", trust_env=False).status_code == 200
+    assert httpx.get(client.base_url, trust_env=False).text == "other"

@@ -9,12 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner
 
 import viral
-from cluster.serve import command
+from tests.serve.conftest import KEY
 from viral.config import Settings
-from viral.errors import ConfigError
 from viral.extractors.extractor import Context
 from viral.features.pipeline import Pipeline
 from viral.scoring.scorer import Score, Scorer
@@ -22,12 +20,10 @@ from viral.storage.store import Store
 
 Check = Callable[..., Any]
 
-KEY = "ein Schlüssel mit Ümlauten 🎬"
-
 
 @pytest.fixture(scope="module")
-def client(endpoint: Check, root: Path) -> Iterator[viral.Client]:
-    with endpoint(root, key=KEY) as http, viral.Client(str(http.base_url), api_key=KEY) as client:
+def client(endpoint: Callable[[], str]) -> Iterator[viral.Client]:
+    with viral.Client(endpoint(), api_key=KEY) as client:
         yield client
 
 
@@ -89,15 +85,3 @@ def test_a_refusal_has_its_reason(client: viral.Client, tmp_path: Path) -> None:
     ):
         stranger.score(caption="a")
     assert (refused.value.status, refused.value.reason) == (401, "unauthorized")
-
-
-def test_the_operator_sees_it_and_stops_it(client: viral.Client) -> None:
-    """The last test: it ends what the others ask."""
-    runner = CliRunner()
-    seen = runner.invoke(command, ["status", "--address", "this session"], catch_exceptions=False)
-    assert seen.output.startswith("RUNNING\n")
-    assert "Encoder    1 RUNNING" in seen.output
-    stopped = runner.invoke(command, ["stop", "--address", "this session"], catch_exceptions=False)
-    assert stopped.output == "stopped\n"
-    with pytest.raises(ConfigError, match="no endpoint runs on this cluster"):
-        runner.invoke(command, ["status", "--address", "this session"], catch_exceptions=False)

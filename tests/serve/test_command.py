@@ -7,8 +7,9 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
@@ -18,29 +19,44 @@ import httpx
 import pytest
 
 from serve.keys import KEY_VARIABLE
+from tests.conftest import Viral
+from tests.serve.conftest import BEARER, KEY
 
 VIRAL = str(Path(sys.executable).with_name("viral"))
 STARTS_WITHIN, ENDS_WITHIN = 240.0, 45.0  # seconds
 
 
-def command(root: Path, *arguments: str) -> list[str]:
-    return [VIRAL, "serve", "--root", str(root), "--model", "tiny", *arguments]
+@pytest.fixture
+def temporary() -> Iterator[Path]:
+    """A folder for all temporary files of a command; its path is short, as Ray's sockets need it."""
+    with tempfile.TemporaryDirectory(prefix="vs-") as folder:
+        yield Path(folder)
 
 
-def environment(**more: str) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("VIRAL_", "RAY_"))}
-    return {**kept, **more}
+def processes(temporary: Path, named: str = "") -> list[int]:
+    """The processes that were started with this folder for temporary files, by their command line."""
+    pids = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
+    ours = [pid for pid in pids if f"TMPDIR={temporary}".encode() in read(pid, "environ")]
+    return [pid for pid in ours if named.encode() in read(pid, "cmdline")]
+
+
+def read(pid: int, name: str) -> bytes:
+    try:
+        return Path("/proc", str(pid), name).read_bytes()
+    except OSError:  # it has ended
+        return b""
 
 
 @contextmanager
-def started(root: Path, temporary: Path) -> Iterator[subprocess.Popen[str]]:
+def started(root: Path, temporary: Path, **more: str) -> Iterator[subprocess.Popen[str]]:
     """`viral serve` in a process group of its own, as in a terminal; killed if the test fails."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("VIRAL_", "RAY_"))}
     process = subprocess.Popen(
-        command(root, "--port", "0"),
+        [VIRAL, "serve", "--root", str(root), "--model", "tiny", "--port", "0"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=environment(TMPDIR=str(temporary), PYTHONUNBUFFERED="1"),
+        env={**kept, "TMPDIR": str(temporary), "PYTHONUNBUFFERED": "1", **more},
         start_new_session=True,
         preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # ignored in a shell's background jobs
     )
@@ -52,72 +68,76 @@ def started(root: Path, temporary: Path) -> Iterator[subprocess.Popen[str]]:
                 os.killpg(process.pid, signal.SIGKILL)
 
 
-@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT])
-def test_it_serves_until_it_is_told_to_stop(
-    root: Path, clip: Path, temporary: Path, processes: Callable[..., list[int]], end: signal.Signals
-) -> None:
+def url_of(process: subprocess.Popen[str]) -> str:
+    """Its URL, as it says itself once it serves."""
+    assert process.stdout
+    message = process.stdout.readline()
+    assert message.startswith("serving tiny/1 at http://127.0.0.1:"), process.communicate()
+    return message.split()[3]
+
+
+def test_it_serves_until_ctrl_c(root: Path, clip: Path, temporary: Path) -> None:
     with started(root, temporary) as process:
-        assert process.stdout
-        message = process.stdout.readline()
-        assert message.startswith("serving tiny/1 at http://127.0.0.1:"), process.communicate()
-        url = message.split()[3]
+        url = url_of(process)
         reply = httpx.post(f"{url}/v1/score", files={"file": clip.read_bytes()}, timeout=30, trust_env=False)
         assert reply.status_code == 200
-        if end == signal.SIGINT:
-            os.killpg(process.pid, end)  # as Ctrl-C in a terminal: to all processes of the group
-        else:
-            process.send_signal(end)
+        os.killpg(process.pid, signal.SIGINT)  # as in a terminal: to all processes of the group
         out, err = process.communicate(timeout=ENDS_WITHIN)
         assert process.returncode == 0
     assert out == ""
     assert err == ""
-    assert_nothing_left(temporary, processes)
+    assert_nothing_left(temporary)
 
 
-def test_what_is_asked_before_the_end_is_answered(
-    root: Path, clip: Path, temporary: Path, processes: Callable[..., list[int]]
-) -> None:
-    """Also a slow request; a new one is refused in the meantime."""
-    with started(root, temporary) as process, ThreadPoolExecutor(1) as pool:
-        assert process.stdout
-        url = process.stdout.readline().split()[3]
-        httpx.post(f"{url}/v1/score", files={"file": clip.read_bytes()}, timeout=30, trust_env=False)
-        (decoder,) = processes(b"viral.media.child")
+def test_what_is_asked_before_sigterm_is_answered(root: Path, clip: Path, temporary: Path) -> None:
+    """Also a slow request; a new one is refused in the meantime. The key is in no file at any time."""
+    with started(root, temporary, VIRAL_API_KEY=KEY) as process, ThreadPoolExecutor(1) as pool:
+        post = partial(httpx.post, f"{url_of(process)}/v1/score", headers=BEARER, timeout=60, trust_env=False)
+        assert post(files={"file": clip.read_bytes()}).status_code == 200
+        (decoder,) = processes(temporary, "viral.media.child")
         os.kill(decoder, signal.SIGSTOP)
-        content = clip.read_bytes() + b"another"
-        slow = pool.submit(httpx.post, f"{url}/v1/score", files={"file": content}, timeout=60, trust_env=False)
+        slow = pool.submit(post, files={"file": clip.read_bytes() + b"another"})
         time.sleep(1)
+        assert_key_in_no_file(temporary)
         process.send_signal(signal.SIGTERM)
         time.sleep(1)
-        late = httpx.post(f"{url}/v1/score", json={"caption": "a"}, timeout=30, trust_env=False)
+        late = post(json={"caption": "a"})
         assert (late.status_code, late.json()["reason"]) == (503, "draining")
         assert not slow.done()
         os.kill(decoder, signal.SIGCONT)
         assert slow.result().status_code == 200
-        _, err = process.communicate(timeout=ENDS_WITHIN)
+        out, err = process.communicate(timeout=ENDS_WITHIN)
         assert process.returncode == 0
+    assert out == ""
     assert err == ""
-    assert_nothing_left(temporary, processes)
+    assert_nothing_left(temporary)
 
 
-def test_it_can_be_stopped_while_it_starts(root: Path, temporary: Path, processes: Callable[..., list[int]]) -> None:
+def assert_key_in_no_file(temporary: Path) -> None:
+    files = [path for path in temporary.rglob("*") if path.is_file() and not path.is_symlink()]
+    assert any("serve" in path.parts and path.suffix == ".log" for path in files)
+    assert not [path for path in files if KEY.encode() in path.read_bytes()]
+    assert not list(temporary.rglob("viral-upload-*"))
+
+
+def test_it_can_be_stopped_while_it_starts(root: Path, temporary: Path) -> None:
     with started(root, temporary) as process:
         until = time.monotonic() + STARTS_WITHIN
-        while not processes(b"ServeController") and time.monotonic() < until:
+        while not processes(temporary, "ServeController") and time.monotonic() < until:
             time.sleep(0.1)
         process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=ENDS_WITHIN)
         assert process.returncode != 0
     assert out == ""
     assert "Traceback" not in err
-    assert_nothing_left(temporary, processes)
+    assert_nothing_left(temporary)
 
 
-def assert_nothing_left(temporary: Path, processes: Callable[..., list[int]]) -> None:
+def assert_nothing_left(temporary: Path) -> None:
     until = time.monotonic() + 5  # Ray's last processes may still be on their way out
-    while processes() and time.monotonic() < until:
+    while processes(temporary) and time.monotonic() < until:
         time.sleep(0.1)
-    assert processes() == []
+    assert processes(temporary) == []
     assert list(temporary.iterdir()) == []
 
 
@@ -136,16 +156,9 @@ def assert_nothing_left(temporary: Path, processes: Callable[..., list[int]]) ->
     ],
 )
 def test_what_cannot_be_served_is_one_line(
-    root: Path, arguments: tuple[str, ...], variables: dict[str, str], message: str
+    viral_here: Viral, root: Path, arguments: tuple[str, ...], variables: dict[str, str], message: str
 ) -> None:
-    done = subprocess.run(
-        command(root, *arguments),
-        capture_output=True,
-        text=True,
-        env=environment(**variables),
-        timeout=240,
-        check=False,
-    )
+    done = viral_here("serve", "--root", root, "--model", "tiny", *arguments, **variables)
     assert done.returncode == 2
     assert done.stderr.startswith(message)
     assert done.stderr.count("\n") == 1
@@ -153,16 +166,9 @@ def test_what_cannot_be_served_is_one_line(
     assert done.stdout == ""
 
 
-def test_a_port_that_is_taken_is_one_line(root: Path) -> None:
+def test_a_port_that_is_taken_is_one_line(viral_here: Viral, root: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        done = subprocess.run(
-            command(root, "--port", str(port)),
-            capture_output=True,
-            text=True,
-            env=environment(),
-            timeout=240,
-            check=False,
-        )
+        done = viral_here("serve", "--root", root, "--model", "tiny", "--port", str(port))
     assert done.returncode == 2
     assert done.stderr == f"error: port {port} of 127.0.0.1 is taken: choose another with --port\n"

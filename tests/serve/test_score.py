@@ -29,12 +29,6 @@ CONTEXT = Context(caption=WORDS["caption"], author_followers=1200, posted_at=dat
 NUMBERS = ("probability", "percentile", "score", "interval", "rates", "modalities")
 
 
-@pytest.fixture(scope="module")
-def client(endpoint: Check, root: Path) -> Iterator[httpx.Client]:
-    with endpoint(root) as client:
-        yield client
-
-
 def upload(
     client: httpx.Client, file: Path, data: dict[str, Any] | None = None, *, path: str = SCORE
 ) -> httpx.Response:

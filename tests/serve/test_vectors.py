@@ -30,12 +30,6 @@ FEATURES, ARROW = "/v1/score/features", "application/vnd.apache.arrow.stream"
 
 
 @pytest.fixture(scope="module")
-def client(endpoint: Check, root: Path) -> Iterator[httpx.Client]:
-    with endpoint(root) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
 def scorer(root: Path) -> Iterator[Scorer]:
     """The model, on one thread as in the endpoint: sums of floats depend on their order."""
     threads = torch.get_num_threads()
