@@ -62,6 +62,7 @@ def api(config: ApiConfig, gate: Gate, backend: Backend) -> FastAPI:
         description="Scores short videos. Errors are problem details (RFC 9457) with a `reason`.",
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # to the host that the client names
     )
     install_handlers(app)
     _add_health_routes(app, backend, gate)

@@ -7,16 +7,16 @@ from typing import Annotated
 
 from fastapi import FastAPI, Path, Request
 from fastapi.responses import JSONResponse, Response
-from pydantic import ValidationError
 
 from serve.backend import Backend
-from serve.errors import ApiError, field_error, fields_error
+from serve.errors import ApiError, field_error
 from serve.gate import Gate
 from serve.openapi import PROBLEMS
-from serve.requests import JSON_TYPE, below_root
+from serve.requests import JSON_TYPE, below_root, parse_json
 from serve.schemas import BatchRequest, JobResponse
 
 BATCH_BYTES = 64 << 20  # 10,000 drafts with long captions
+BATCH_VALUES = 3_000_000  # 10,000 drafts with all hashtags and sticker texts
 _JobId = Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
 
 
@@ -40,10 +40,7 @@ def add_job_routes(app: FastAPI, gate: Gate, backend: Backend, root: str) -> Non
 
 
 def _parse(body: bytes, root: str) -> BatchRequest:
-    try:
-        wanted = BatchRequest.model_validate_json(body)
-    except ValidationError as error:
-        raise fields_error(error) from error
+    wanted = parse_json(BatchRequest, body, BATCH_VALUES)
     for number, draft in enumerate(wanted.drafts):
         if draft.uri is not None:
             draft.uri = below_root(draft.uri, root)

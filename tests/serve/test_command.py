@@ -19,6 +19,7 @@ import pytest
 
 from serve.keys import KEY_VARIABLE
 
+KEY = "correct-horse-battery-staple"
 VIRAL = str(Path(sys.executable).with_name("viral"))
 STARTS_WITHIN, ENDS_WITHIN = 240.0, 45.0  # seconds
 
@@ -33,14 +34,14 @@ def environment(**more: str) -> dict[str, str]:
 
 
 @contextmanager
-def started(root: Path, temporary: Path) -> Iterator[subprocess.Popen[str]]:
+def started(root: Path, temporary: Path, **variables: str) -> Iterator[subprocess.Popen[str]]:
     """`viral serve` in a process group of its own, as in a terminal; killed if the test fails."""
     process = subprocess.Popen(
         command(root, "--port", "0"),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=environment(TMPDIR=str(temporary), PYTHONUNBUFFERED="1"),
+        env=environment(TMPDIR=str(temporary), PYTHONUNBUFFERED="1", **variables),
         start_new_session=True,
         preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # ignored in a shell's background jobs
     )
@@ -77,19 +78,24 @@ def test_it_serves_until_it_is_told_to_stop(
 def test_what_is_asked_before_the_end_is_answered(
     root: Path, clip: Path, temporary: Path, processes: Callable[..., list[int]]
 ) -> None:
-    """Also a slow request; a new one is refused in the meantime."""
-    with started(root, temporary) as process, ThreadPoolExecutor(1) as pool:
+    """Also a slow request; a new one is refused in the meantime. The key in the environment is needed."""
+    with (
+        started(root, temporary, **{KEY_VARIABLE: KEY}) as process,
+        ThreadPoolExecutor(1) as pool,
+        httpx.Client(timeout=60, trust_env=False, headers={"Authorization": f"Bearer {KEY}"}) as client,
+    ):
         assert process.stdout
         url = process.stdout.readline().split()[3]
-        httpx.post(f"{url}/v1/score", files={"file": clip.read_bytes()}, timeout=30, trust_env=False)
+        assert httpx.get(f"{url}/v1/models", trust_env=False).status_code == 401
+        client.post(f"{url}/v1/score", files={"file": clip.read_bytes()})
         (decoder,) = processes(b"viral.media.child")
         os.kill(decoder, signal.SIGSTOP)
         content = clip.read_bytes() + b"another"
-        slow = pool.submit(httpx.post, f"{url}/v1/score", files={"file": content}, timeout=60, trust_env=False)
+        slow = pool.submit(client.post, f"{url}/v1/score", files={"file": content})
         time.sleep(1)
         process.send_signal(signal.SIGTERM)
         time.sleep(1)
-        late = httpx.post(f"{url}/v1/score", json={"caption": "a"}, timeout=30, trust_env=False)
+        late = client.post(f"{url}/v1/score", json={"caption": "a"})
         assert (late.status_code, late.json()["reason"]) == (503, "draining")
         assert not slow.done()
         os.kill(decoder, signal.SIGCONT)
