@@ -8,13 +8,10 @@ from __future__ import annotations
 import gzip
 import json
 import random
-import socket
 import struct
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from http.client import HTTPResponse
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +21,12 @@ import pyarrow as pa
 import pytest
 
 from tests.jobs.test_mutations import MUTATIONS
+from tests.serve.raw import ARROW, CAPTION, FEATURES, FORM, JSON, SCORE, connected, form, request, send, stream, text
 
 Check = Callable[..., Any]
 
-SCORE, FEATURES, KEY = "/v1/score", "/v1/score/features", "correct-horse-battery-staple"
-JSON, ARROW, FORM = "application/json", "application/vnd.apache.arrow.stream", "multipart/form-data; boundary=x"
+KEY = "correct-horse-battery-staple"
 BEARER = f"Authorization: Bearer {KEY}\r\n"
-CAPTION = b'{"caption": "a"}'
 FILE = b'Content-Disposition: form-data; name="file"; filename="a"'
 MB = 1 << 20
 MEMORY = 150 * MB  # that a refused request may leave behind; attacks took gigabytes
@@ -41,26 +37,6 @@ def client(endpoint: Check, root: Path) -> Iterator[httpx.Client]:
     with endpoint(root, key=KEY, sandbox={"seconds": 10.0}, max_replicas=1, max_decoders=1) as client:
         client.headers["Authorization"] = f"Bearer {KEY}"
         yield client
-
-
-def request(body: bytes = CAPTION, kind: str = JSON, path: str = SCORE, more: str = "", length: bool = True) -> bytes:
-    head = f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Type: {kind}\r\n{more}"
-    return (head + (f"Content-Length: {len(body)}\r\n" if length else "") + "\r\n").encode("latin-1") + body
-
-
-@contextmanager
-def connected(client: httpx.Client) -> Iterator[socket.socket]:
-    with socket.create_connection((client.base_url.host, client.base_url.port), timeout=20) as raw:
-        yield raw
-
-
-def send(client: httpx.Client, content: bytes) -> httpx.Response:
-    with connected(client) as raw:
-        with suppress(ConnectionError):  # answered and closed before everything was sent
-            raw.sendall(content)
-        reply = HTTPResponse(raw)
-        reply.begin()
-        return httpx.Response(reply.status, headers=dict(reply.getheaders()), content=reply.read())
 
 
 def assert_well(client: httpx.Client) -> None:
@@ -199,14 +175,6 @@ def test_the_root_itself_is_no_video(client: httpx.Client, root: Path, check_ref
         check_refusal(client.post(SCORE, json={"uri": uri}), 403, "outside_root")
 
 
-def stream(columns: dict[str, Any] | pa.Table, compression: str | None = None) -> bytes:
-    table, sink = pa.table(columns), pa.BufferOutputStream()
-    options = pa.ipc.IpcWriteOptions(compression=compression)
-    with pa.ipc.new_stream(sink, table.schema, options=options) as writer:
-        writer.write_table(table)
-    return bytes(sink.getvalue())
-
-
 def captions(rows: int, value: float = 1.0, dim: int = 384) -> pa.Array:
     return pa.FixedSizeListArray.from_arrays(np.full(rows * dim, value, np.float32), dim)
 
@@ -246,14 +214,6 @@ def test_arrow_that_is_an_attack_is_refused(
     check_refusal(send(client, request(body, ARROW, FEATURES, BEARER)), 422, "bad_field")
     assert ingress() - before < MEMORY
     assert send(client, request(GOOD, ARROW, FEATURES, BEARER)).status_code == 200
-
-
-def form(*parts: tuple[bytes, bytes]) -> bytes:
-    return b"".join(b"--x\r\n%s\r\n\r\n%s\r\n" % part for part in parts) + b"--x--\r\n"
-
-
-def text(name: bytes, value: bytes) -> tuple[bytes, bytes]:
-    return b'Content-Disposition: form-data; name="' + name + b'"', value
 
 
 FORMS = {
