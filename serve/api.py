@@ -96,7 +96,7 @@ def _add_health_routes(app: FastAPI, backend: Backend, gate: Gate) -> None:
     for path in ("/healthz", "/readyz"):
         app.get(path, response_model=Health, responses={503: PROBLEMS[503]})(healthz)
 
-    @app.get("/v1/models", response_model=ModelsResponse, responses={401: PROBLEMS[401], 429: PROBLEMS[429]})
+    @app.get("/v1/models", response_model=ModelsResponse, responses=PROBLEMS)
     async def models(request: Request) -> ModelsResponse:
         """List the models in service; a request names one in `model`."""
         async with gate.admit(request, "text"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 
 import pyarrow as pa
 
@@ -21,7 +20,7 @@ def read_stream(body: bytes, max_rows: int) -> pa.Table:
     """
     try:
         schema, batches, rows = None, [], 0
-        for message in _messages(body):
+        for message in pa.ipc.MessageReader.open_stream(body):
             if schema is None:
                 schema = _checked(pa.ipc.read_schema(message))
                 continue
@@ -38,11 +37,6 @@ def read_stream(body: bytes, max_rows: int) -> pa.Table:
     except (pa.ArrowException, OSError, ValueError, struct.error) as error:
         raise field_error("the body is no valid Arrow IPC stream") from error
     return table
-
-
-def _messages(body: bytes) -> Iterator[pa.Message]:
-    with pa.ipc.MessageReader.open_stream(body) as reader:
-        yield from reader
 
 
 def _checked(schema: pa.Schema) -> pa.Schema:

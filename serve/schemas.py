@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from viral.extractors.extractor import Context
 from viral.features.posts import ExtractionResult
@@ -161,9 +161,10 @@ class FeaturesRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     vectors: Annotated[
-        list[Annotated[dict[str, Annotated[list[_Number], FailFast()] | None], Field(max_length=MAX_STREAMS)]],
-        Field(min_length=1, max_length=MAX_ROWS),
-        FailFast(),  # millions of errors would take gigabytes
+        list[
+            Annotated[dict[str, Annotated[list[_Number], Field(fail_fast=True)] | None], Field(max_length=MAX_STREAMS)]
+        ],
+        Field(min_length=1, max_length=MAX_ROWS, fail_fast=True),  # millions of errors would take gigabytes
     ]
     model: Annotated[str | None, Field(min_length=1, max_length=200)] = None
 
@@ -181,7 +182,7 @@ class PostsRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     post_ids: Annotated[
-        list[Annotated[str, Field(min_length=1, max_length=500)]], Field(min_length=1, max_length=1000), FailFast()
+        list[Annotated[str, Field(min_length=1, max_length=500)]], Field(min_length=1, max_length=1000, fail_fast=True)
     ]
     model: Annotated[str | None, Field(min_length=1, max_length=200)] = None
 
@@ -198,7 +199,7 @@ class BatchRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    drafts: Annotated[list[ScoreRequest], Field(min_length=1, max_length=10_000), FailFast()]
+    drafts: Annotated[list[ScoreRequest], Field(min_length=1, max_length=10_000, fail_fast=True)]
     model: Annotated[str | None, Field(min_length=1, max_length=200)] = None
 
 

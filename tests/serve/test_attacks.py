@@ -188,7 +188,7 @@ STREAMS = {
     "metadata of -8": GOOD[:4] + struct.pack("<i", -8) + GOOD[8:],
     "name that is no UTF-8": GOOD.replace(b"caption", b"\xff\xfeption"),
     "compressed bomb": stream({"caption": captions(40_000)}, "zstd"),
-    "2**40 rows of nothing": stream({"caption": pa.nulls(1 << 40)}),
+    "nothing": stream({"caption": pa.nulls(1000)}),
     "2**31 rows in one run": stream({"caption": RUNS}),
     "dictionary": stream({"caption": pa.array(["a"]).dictionary_encode()}),
     "strings": stream({"caption": [["1.0"] * 384]}),
