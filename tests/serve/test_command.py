@@ -18,6 +18,7 @@ import httpx
 import pytest
 
 from serve.keys import KEY_VARIABLE
+from tests.serve.ports import listening, refuses_strangers
 
 KEY = "correct-horse-battery-staple"
 VIRAL = str(Path(sys.executable).with_name("viral"))
@@ -88,6 +89,7 @@ def test_what_is_asked_before_the_end_is_answered(
         url = process.stdout.readline().split()[3]
         assert httpx.get(f"{url}/v1/models", trust_env=False).status_code == 401
         client.post(f"{url}/v1/score", files={"file": clip.read_bytes()})
+        assert_only_ports_of_readme(httpx.URL(url), processes())
         (decoder,) = processes(b"viral.media.child")
         os.kill(decoder, signal.SIGSTOP)
         content = clip.read_bytes() + b"another"
@@ -117,6 +119,14 @@ def test_it_can_be_stopped_while_it_starts(root: Path, temporary: Path, processe
     assert out == ""
     assert "Traceback" not in err
     assert_nothing_left(temporary, processes)
+
+
+def assert_only_ports_of_readme(url: httpx.URL, pids: list[int]) -> None:
+    """The endpoint's own, and the gRPC ports of Ray's processes on all interfaces, which need Ray's token."""
+    others = listening(pids)
+    others.pop((url.host, url.port or 0))
+    assert {address for address, _ in others} == {"::"}
+    assert [port for _, port in others if not refuses_strangers(port)] == []
 
 
 def assert_nothing_left(temporary: Path, processes: Callable[..., list[int]]) -> None:
