@@ -194,12 +194,19 @@ class PostsResponse(BaseModel):
     model: str
 
 
+class BatchDraft(ScoreRequest):
+    """A draft of a job, which names the model of all of them."""
+
+    author_views: None = None
+    model: None = None
+
+
 class BatchRequest(BaseModel):
     """Many drafts, scored in the background."""
 
     model_config = ConfigDict(extra="forbid")
 
-    drafts: Annotated[list[ScoreRequest], Field(min_length=1, max_length=10_000, fail_fast=True)]
+    drafts: Annotated[list[BatchDraft], Field(min_length=1, max_length=10_000, fail_fast=True)]
     model: Annotated[str | None, Field(min_length=1, max_length=200)] = None
 
 
