@@ -62,6 +62,7 @@ def api(config: ApiConfig, gate: Gate, backend: Backend) -> FastAPI:
         description="Scores short videos. Errors are problem details (RFC 9457) with a `reason`.",
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # to the host that the client names
     )
     install_handlers(app)
     _add_health_routes(app, backend, gate)
@@ -95,7 +96,7 @@ def _add_health_routes(app: FastAPI, backend: Backend, gate: Gate) -> None:
     for path in ("/healthz", "/readyz"):
         app.get(path, response_model=Health, responses={503: PROBLEMS[503]})(healthz)
 
-    @app.get("/v1/models", response_model=ModelsResponse, responses={401: PROBLEMS[401], 429: PROBLEMS[429]})
+    @app.get("/v1/models", response_model=ModelsResponse, responses=PROBLEMS)
     async def models(request: Request) -> ModelsResponse:
         """List the models in service; a request names one in `model`."""
         async with gate.admit(request, "text"):

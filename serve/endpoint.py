@@ -140,7 +140,7 @@ def resolve(spec: EndpointSpec) -> EndpointSpec:
         ConfigError: no API key for a host beyond loopback, or the port is taken. Also all errors of `build`.
     """
     settings = spec.settings.serve
-    digest = key_digest(settings.host, settings.keys_file)
+    digest = spec.key_digest or key_digest(settings.host, settings.keys_file)
     if settings.keys_file:
         read_keys(settings.keys_file)
     port = free_port(settings.host, settings.port)
@@ -241,7 +241,7 @@ def _with_address_of_serve(spec: EndpointSpec) -> EndpointSpec:
 
     options = _get_global_client().http_config
     settings = spec.settings.serve.model_copy(update={"host": options.host, "port": options.port})
-    digest = key_digest(settings.host, settings.keys_file)
+    digest = spec.key_digest or key_digest(settings.host, settings.keys_file)
     return replace(spec, settings=spec.settings.model_copy(update={"serve": settings}), key_digest=digest)
 
 

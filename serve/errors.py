@@ -86,7 +86,7 @@ def _to_response(_: Request, error: Exception) -> JSONResponse:
         "title": HTTPStatus(error.status).phrase,
         "status": int(error.status),
         "reason": error.reason,
-        "detail": error.detail,
+        "detail": " ".join(error.detail.split()),  # one line, whatever names the client gives
     }
     return JSONResponse(body, error.status, error.headers, media_type=PROBLEM)
 

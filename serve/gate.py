@@ -18,6 +18,8 @@ from serve.keys import Keyring, TokenBucket
 from serve.requests import expect
 from serve.uploads import BodyReader
 
+MAX_HEADER_BYTES = 32 << 10  # twice what other servers take: cookies and traces of a browser or a proxy fit
+
 
 @dataclass
 class Gate:
@@ -53,6 +55,7 @@ class Gate:
         Raises:
             ApiError: the request is refused, or its time is over.
         """
+        _check_headers(request)
         if self.draining:
             raise ApiError(HTTPStatus.SERVICE_UNAVAILABLE, "draining", "the endpoint is stopping", {"Retry-After": "2"})
         self._authorise(request)
@@ -85,7 +88,8 @@ class Gate:
     def _authorise(self, request: Request) -> None:
         if self.keys.open:
             return
-        key = self.keys.find(request.headers.get("authorization", ""))
+        given = request.headers.getlist("authorization")
+        key = self.keys.find(given[0]) if len(given) == 1 else None
         if key is None:
             detail = "this endpoint needs `Authorization: Bearer <key>`"
             raise ApiError(HTTPStatus.UNAUTHORIZED, "unauthorized", detail, {"WWW-Authenticate": "Bearer"})
@@ -96,3 +100,10 @@ class Gate:
             seconds = bucket.wait(time.monotonic())
             if seconds:
                 raise too_many("rate_limited", f"this key allows {bucket.rate:g} requests per second", seconds)
+
+
+def _check_headers(request: Request) -> None:
+    size = sum(len(name) + len(value) for name, value in request.scope["headers"])
+    if size > MAX_HEADER_BYTES:
+        status, detail = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"the headers exceed {MAX_HEADER_BYTES} bytes"
+        raise ApiError(status, "headers_too_large", detail, {"Connection": "close"})

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any, cast
+from functools import partial
+from typing import Any, TypeVar, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -39,6 +41,8 @@ from viral.media.media import Facts, Media
 from viral.scoring.scorer import Score
 from viral.storage.store import Store
 from viral.tables.bucketed import bucket_of
+
+T = TypeVar("T")
 
 NODES_CACHE_SECONDS = 5.0  # a replica on a node that has just joined takes longer to load
 STATUS_CACHE_SECONDS = 1.0  # /healthz needs no key: the cache bounds the load on Serve's controller
@@ -80,6 +84,7 @@ class Ingress:
         limits = spec.settings.serve
         self._spec, self._store = spec, Store(spec.root)
         self._media, self._encoder, self._explainer, self._jobs = media, encoder, explainer, jobs
+        self._storage_threads = ThreadPoolExecutor(limits.max_fetching)
         self._models = ModelCache(spec, LoadedModel.load)
         self._cache = VectorCache(limits.cache_bytes)
         self._telemetry = Telemetry()
@@ -151,7 +156,7 @@ class Ingress:
 
     async def _score_posts(self, posts: Sequence[str], model: LoadedModel) -> dict[str, Score | None]:
         with _as_overloaded():
-            return await asyncio.to_thread(self._read_and_score, posts, model)
+            return await self._on_storage(partial(self._read_and_score, posts, model))
 
     def _read_and_score(self, posts: Sequence[str], model: LoadedModel) -> dict[str, Score | None]:
         """Read only the buckets of the table that hold the posts."""
@@ -166,13 +171,17 @@ class Ingress:
 
     async def _submit_job(self, request: BatchRequest, model: str) -> str:
         with _as_overloaded():
-            job = await asyncio.to_thread(JobStore(self._store).create, request, model)
+            job = await self._on_storage(partial(JobStore(self._store).create, request, model))
             await self._jobs.submit.remote(job)
             return job
 
     async def _job(self, job: str) -> dict[str, Any] | None:
         with _as_overloaded():
-            return await asyncio.to_thread(JobStore(self._store).status, job)
+            return await self._on_storage(partial(JobStore(self._store).status, job))
+
+    async def _on_storage(self, work: Callable[[], T]) -> T:
+        """Run in the threads for storage: one that stalls must not take those that score."""
+        return await asyncio.get_running_loop().run_in_executor(self._storage_threads, work)
 
     async def _contents(self, draft: ScoreInput) -> list[Any]:
         return [await self._content(video) for video in draft.videos]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +23,15 @@ UPLOADS = "viral-upload-"
 class MediaDeployment:
     """Fetches many videos at once, and decodes one at a time in a child process.
 
-    A storage that stalls holds threads of its own: a video that is here is decoded meanwhile.
+    A storage that stalls holds threads of its own: a video that is here is decoded meanwhile. Those of a replica of
+    Serve would not do: there are five.
     """
 
     def __init__(self, spec: EndpointSpec) -> None:
-        limits = spec.settings.serve
-        # Twice as many: a fetch whose client has left ends only when the storage's own time limit does.
-        self._reader = MediaReader((), Store(spec.root), spec.settings, threads=2 * limits.max_fetching)
+        threads = spec.settings.serve.max_fetching
+        # A fetch whose client has left ends only when the storage's own time limit does; until then others wait for it.
+        self._stored, self._uploaded = ThreadPoolExecutor(threads), ThreadPoolExecutor(threads)
+        self._reader = MediaReader((), Store(spec.root), spec.settings, threads=2 * threads)
 
     async def __call__(self, request: ExtractionRequest, content: Any = None) -> DecodedPost:
         """Decode the video of a request; the result reports a failure.
@@ -38,7 +42,9 @@ class MediaDeployment:
         """
         assert request.video_uri, "a draft of text alone needs no decoder"
         async with local_file(request.video_uri, content) as uri:
-            return await asyncio.to_thread(self._read, replace(request, video_uri=uri))
+            threads = self._uploaded if uri.startswith("/") else self._stored
+            work = partial(self._read, replace(request, video_uri=uri))
+            return await asyncio.get_running_loop().run_in_executor(threads, work)
 
     def _read(self, request: ExtractionRequest) -> DecodedPost:
         (post,) = self._reader.read([request])

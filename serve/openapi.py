@@ -10,7 +10,7 @@ from fastapi.openapi.utils import get_openapi
 from serve.errors import PROBLEM
 from serve.schemas import Problem
 
-STATUSES = (400, 401, 403, 404, 405, 408, 413, 415, 422, 429, 500, 503, 504)
+STATUSES = (400, 401, 403, 404, 405, 408, 413, 415, 422, 429, 431, 500, 503, 504)
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {

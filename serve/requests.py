@@ -8,10 +8,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeVar
 
+import numpy as np
 from fastapi import Request
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
 
@@ -20,7 +21,10 @@ from serve.schemas import LISTS, CompareRequest, ScoreFields, ScoreRequest
 from serve.uploads import BodyReader, local_path, sha256
 from viral.extractors.extractor import Context
 
+T = TypeVar("T", bound=BaseModel)
+
 JSON_TYPE, FORM_TYPE = "application/json", "multipart/form-data"
+DRAFT_VALUES = 2000  # a draft with all hashtags, sticker texts and views of the author has 1,270
 
 
 @dataclass(frozen=True)
@@ -60,14 +64,46 @@ def media_type(request: Request) -> str:
 
 
 def expect(request: Request, *kinds: str) -> None:
-    """Check the media type of the body.
+    """Check the media type of the body, and its encoding.
 
     Raises:
-        ApiError: it is none of `kinds`.
+        ApiError: it is none of `kinds`, or it is compressed.
     """
+    detail = None
     if media_type(request) not in kinds:
         detail = f"send {' or '.join(kinds)}" + (" with the video in `file`" if FORM_TYPE in kinds else "")
+    elif request.headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}:
+        detail = "send the body without Content-Encoding: it is not decompressed here"
+    if detail:
         raise ApiError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
+
+
+def parse_json(kind: type[T], body: bytes, values: int) -> T:
+    """Validate a JSON body.
+
+    Args:
+        kind: model of the body.
+        body: JSON text.
+        values: most values in it. Each takes up to 300 bytes while it is parsed: a body of commas and brackets would
+            take a hundred times its size.
+
+    Raises:
+        ApiError: the body does not fit the model.
+    """
+    separators = body.count(b",") + body.count(b"[") + body.count(b"{")
+    if separators > values and _separators(body) > values:
+        raise field_error(f"the body has more than {values} values")
+    try:
+        return kind.model_validate_json(body)
+    except ValidationError as error:
+        raise fields_error(error) from error
+
+
+def _separators(body: bytes) -> int:
+    """Count the commas and opening brackets of a JSON text that are not in its strings."""
+    text = np.frombuffer(body.replace(b"\\\\", b"").replace(b'\\"', b""), np.uint8)  # without escapes
+    in_string = np.bitwise_xor.accumulate(text == ord('"'))
+    return int(np.count_nonzero(((text == ord(",")) | (text == ord("[")) | (text == ord("{"))) & ~in_string))
 
 
 @dataclass(frozen=True)
@@ -121,15 +157,10 @@ class DraftParser:
         return self._input(fields, videos)
 
     def _parse_json(self, body: bytes) -> ScoreInput:
-        try:
-            if self.several:
-                compared = CompareRequest.model_validate_json(body)
-                return self._input(compared, [self._named(uri) for uri in compared.uris])
-            fields = ScoreRequest.model_validate_json(body)
-        except ValidationError as error:
-            raise fields_error(error) from error
-        except RecursionError:
-            raise field_error("the body is nested too deeply") from None
+        if self.several:
+            compared = parse_json(CompareRequest, body, DRAFT_VALUES)
+            return self._input(compared, [self._named(uri) for uri in compared.uris])
+        fields = parse_json(ScoreRequest, body, DRAFT_VALUES)
         return self._input(fields, [] if fields.uri is None else [self._named(fields.uri)])
 
     def _input(self, fields: ScoreFields, videos: list[DraftVideo]) -> ScoreInput:
@@ -171,7 +202,7 @@ def below_root(uri: str, root: str) -> str:
         ApiError: the URI lies outside the root, possibly by a symbolic link.
     """
     key = uri.removeprefix(f"{root}/")
-    outside = key.startswith("/") or "://" in key or ".." in PurePosixPath(key).parts
+    outside = not key or key.startswith("/") or "://" in key or ".." in PurePosixPath(key).parts
     if outside or not (root.startswith("s3://") or _resolves_below(Path(root), key)):
         detail = "the URI is outside the endpoint's root: upload the video instead"
         raise ApiError(HTTPStatus.FORBIDDEN, "outside_root", detail)

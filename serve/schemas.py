@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -11,20 +11,28 @@ from viral.extractors.extractor import Context
 from viral.features.posts import ExtractionResult
 from viral.scoring.scorer import Score
 
-# Vectors are scored in 32 bits, where a larger number would be infinite.
-FLOAT32_MAX = 3.4028234663852886e38
+MAX_NUMBER = 1e9  # in a vector: counts enter it as logarithms, and networks overflow far above
 LISTS = ("hashtags", "author_views")
 """Fields with several values; in a form, one text separated by spaces or commas."""
 MAX_ROWS = 1024  # vectors of one request: scored in some 20 ms
 MAX_STREAMS = 64  # extractors of one row; the largest set has fewer than 20
 _Count = Annotated[int, Field(ge=0, le=10**12)]  # far above any real count
-_Number = Annotated[float, Field(allow_inf_nan=False, ge=-FLOAT32_MAX, le=FLOAT32_MAX)]
+_Number = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-MAX_NUMBER, le=MAX_NUMBER)]
 
 
 def _without_null_bytes(uri: str) -> str:
     if "\0" in uri:
         raise ValueError("contains a null byte")
     return uri
+
+
+def _expressible_in_utc(time: datetime | None) -> datetime | None:
+    if time is not None and time.tzinfo:
+        try:
+            time.astimezone(UTC)
+        except OverflowError as error:
+            raise ValueError("in UTC, the year is not 1 to 9999") from error
+    return time
 
 
 class ScoreFields(BaseModel):
@@ -37,7 +45,11 @@ class ScoreFields(BaseModel):
         list[Annotated[str, Field(max_length=200)]] | None,
         Field(max_length=200, description="in a form: one field, separated by spaces or commas"),
     ] = None
-    posted_at: Annotated[datetime | None, Field(description="planned time of posting, ISO 8601; UTC by default")] = None
+    posted_at: Annotated[
+        datetime | None,
+        Field(description="planned time of posting, ISO 8601; UTC by default"),
+        AfterValidator(_expressible_in_utc),
+    ] = None
     author_followers: _Count | None = None
     sound_original: bool | None = None
     sound_posts_before: Annotated[_Count | None, Field(description="earlier posts of the root with the sound")] = None
@@ -149,8 +161,10 @@ class FeaturesRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     vectors: Annotated[
-        list[Annotated[dict[str, list[_Number] | None], Field(max_length=MAX_STREAMS)]],
-        Field(min_length=1, max_length=MAX_ROWS),
+        list[
+            Annotated[dict[str, Annotated[list[_Number], Field(fail_fast=True)] | None], Field(max_length=MAX_STREAMS)]
+        ],
+        Field(min_length=1, max_length=MAX_ROWS, fail_fast=True),  # millions of errors would take gigabytes
     ]
     model: Annotated[str | None, Field(min_length=1, max_length=200)] = None
 
@@ -167,7 +181,9 @@ class PostsRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    post_ids: Annotated[list[Annotated[str, Field(min_length=1, max_length=500)]], Field(min_length=1, max_length=1000)]
+    post_ids: Annotated[
+        list[Annotated[str, Field(min_length=1, max_length=500)]], Field(min_length=1, max_length=1000, fail_fast=True)
+    ]
     model: Annotated[str | None, Field(min_length=1, max_length=200)] = None
 
 
@@ -178,12 +194,19 @@ class PostsResponse(BaseModel):
     model: str
 
 
+class BatchDraft(ScoreRequest):
+    """A draft of a job, which names the model of all of them."""
+
+    author_views: None = None
+    model: None = None
+
+
 class BatchRequest(BaseModel):
     """Many drafts, scored in the background."""
 
     model_config = ConfigDict(extra="forbid")
 
-    drafts: Annotated[list[ScoreRequest], Field(min_length=1, max_length=10_000)]
+    drafts: Annotated[list[BatchDraft], Field(min_length=1, max_length=10_000, fail_fast=True)]
     model: Annotated[str | None, Field(min_length=1, max_length=200)] = None
 
 

@@ -21,6 +21,7 @@ import pytest
 from serve.keys import KEY_VARIABLE
 from tests.conftest import Viral
 from tests.serve.conftest import BEARER, KEY
+from tests.serve.ports import listening, refuses_strangers
 
 VIRAL = str(Path(sys.executable).with_name("viral"))
 STARTS_WITHIN, ENDS_WITHIN = 240.0, 45.0  # seconds
@@ -92,8 +93,11 @@ def test_it_serves_until_ctrl_c(root: Path, clip: Path, temporary: Path) -> None
 def test_what_is_asked_before_sigterm_is_answered(root: Path, clip: Path, temporary: Path) -> None:
     """Also a slow request; a new one is refused in the meantime. The key is in no file at any time."""
     with started(root, temporary, VIRAL_API_KEY=KEY) as process, ThreadPoolExecutor(1) as pool:
-        post = partial(httpx.post, f"{url_of(process)}/v1/score", headers=BEARER, timeout=60, trust_env=False)
+        url = url_of(process)
+        post = partial(httpx.post, f"{url}/v1/score", headers=BEARER, timeout=60, trust_env=False)
+        assert httpx.get(f"{url}/v1/models", trust_env=False).status_code == 401
         assert post(files={"file": clip.read_bytes()}).status_code == 200
+        assert_only_ports_of_readme(httpx.URL(url), processes(temporary))
         (decoder,) = processes(temporary, "viral.media.child")
         os.kill(decoder, signal.SIGSTOP)
         slow = pool.submit(post, files={"file": clip.read_bytes() + b"another"})
@@ -111,6 +115,14 @@ def test_what_is_asked_before_sigterm_is_answered(root: Path, clip: Path, tempor
     assert out == ""
     assert err == ""
     assert_nothing_left(temporary)
+
+
+def assert_only_ports_of_readme(url: httpx.URL, pids: list[int]) -> None:
+    """The endpoint's own, and the gRPC ports of Ray's processes on all interfaces, which need Ray's token."""
+    others = listening(pids)
+    others.pop((url.host, url.port or 0))
+    assert {address for address, _ in others} == {"::"}
+    assert [port for _, port in others if not refuses_strangers(port)] == []
 
 
 def assert_key_in_no_file(temporary: Path) -> None:

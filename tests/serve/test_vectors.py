@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from serve.jobs import JobStore, run_job
-from serve.schemas import BatchRequest, ScoreRequest
+from serve.schemas import BatchDraft, BatchRequest
 from viral.config import Settings
 from viral.datasets.streams import Stream
 from viral.features.feature_table import feature_row, features_table
@@ -219,7 +219,7 @@ def test_many_drafts_are_a_job_that_is_done_once(
 
 def test_a_job_goes_on_where_it_was(root: Path) -> None:
     jobs = JobStore(Store.open(root))
-    request = BatchRequest(drafts=[ScoreRequest(caption=f"go on {number}") for number in range(40)])
+    request = BatchRequest(drafts=[BatchDraft(caption=f"go on {number}") for number in range(40)])
     job = jobs.create(request, "tiny/1")
     jobs.write_part(job, 0, [{"index": 0, "from": "before"}])
     assert job in jobs.unfinished()

@@ -1,0 +1,63 @@
+"""The ports that processes listen on, and whether Ray's refuse strangers."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+LISTENS = "0A"  # state of a socket in /proc/net/tcp
+# One call of each service that a port may have; the last two are of object managers and of Serve's replicas.
+_CALLS = (
+    "ray.rpc.CoreWorkerService/KillActor",
+    "ray.rpc.NodeManagerService/GetNodeStats",
+    "ray.rpc.NodeInfoGcsService/GetAllNodeInfo",
+    "ray.rpc.ObjectManagerService/Push",
+    "ray.serve.ASGIService/HandleRequest",
+)
+
+
+def listening(pids: Iterable[int]) -> dict[tuple[str, int], int]:
+    """Return the process of each address and port that one of these processes listens on."""
+    owners = {}
+    for pid in pids:
+        for link in _links(pid):
+            if link.startswith("socket:["):
+                owners[link[8:-1]] = pid
+    found = {}
+    for family, name in ((socket.AF_INET, "tcp"), (socket.AF_INET6, "tcp6")):
+        for line in Path("/proc/net", name).read_text().splitlines()[1:]:
+            columns = line.split()
+            if columns[3] == LISTENS and columns[9] in owners:
+                address, port = columns[1].split(":")
+                words = [bytes.fromhex(address[i : i + 8])[::-1] for i in range(0, len(address), 8)]
+                found[socket.inet_ntop(family, b"".join(words)), int(port, 16)] = owners[columns[9]]
+    return found
+
+
+def _links(pid: int) -> list[str]:
+    links = []
+    with suppress(OSError):  # it has ended
+        for path in Path("/proc", str(pid), "fd").iterdir():
+            with suppress(OSError):
+                links.append(str(path.readlink()))
+    return links
+
+
+def refuses_strangers(port: int) -> bool:
+    """Whether a gRPC port of this machine answers one of Ray's calls with `UNAUTHENTICATED`, and none otherwise."""
+    import grpc
+
+    codes = set()
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        for call in _CALLS:
+            try:
+                channel.unary_unary(f"/{call}")(b"", timeout=5)
+                return False
+            except grpc.RpcError as error:
+                codes.add(error.code())
+    return grpc.StatusCode.UNAUTHENTICATED in codes and codes <= {
+        grpc.StatusCode.UNAUTHENTICATED,
+        grpc.StatusCode.UNIMPLEMENTED,
+    }
