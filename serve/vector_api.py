@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
-from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -29,7 +29,6 @@ from serve.schemas import (
 from serve.uploads import BodyReader
 from viral.datasets.streams import Batch, from_table, from_vectors
 from viral.errors import TableError
-from viral.scoring.scorer import Score
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -81,14 +80,11 @@ async def _score_features(gate: Gate, backend: Backend, request: Request, reader
         model = backend.model(wanted.model or request.query_params.get("model"))
         batch = _json_batch(wanted, model)
     with gate.admission.place("vectors"):
-        rows = len(batch.present)
-        scores = model.score(batch) if rows <= INLINE_ROWS else await asyncio.to_thread(model.score, batch)
+        score = _arrow_answer if arrow else _json_answer
+        inline = len(batch.present) <= INLINE_ROWS
+        content = score(batch, model) if inline else await asyncio.to_thread(score, batch, model)
     headers = {"Server-Timing": f"total;dur={1000 * (time.perf_counter() - started):.1f}"}
-    if arrow:
-        return Response(_arrow_answer(scores, model), media_type=ARROW_TYPE, headers=headers)
-    return JSONResponse(
-        {"scores": [score and score.to_dict() for score in scores], "model": model.name}, headers=headers
-    )
+    return Response(content, media_type=ARROW_TYPE if arrow else JSON_TYPE, headers=headers)
 
 
 def _json_batch(wanted: FeaturesRequest, model: LoadedModel) -> Batch:
@@ -131,20 +127,20 @@ def _with_all_columns(table: pa.Table, model: LoadedModel) -> pa.Table:
     for name, stream in streams.items():
         kind = pa.list_(pa.float32(), stream.dim)
         try:
-            given = name in table.column_names
-            columns[name] = table[name].cast(kind) if given else pa.nulls(table.num_rows, kind)
+            column = table[name] if name in table.column_names else pa.nulls(table.num_rows, kind)
+            columns[name] = column if column.type == kind else column.cast(kind)
         except (pa.ArrowException, ValueError) as error:
             raise field_error(f"{name}: send vectors of {stream.dim} numbers of 32 bits") from error
     return pa.table(columns)
 
 
-def _arrow_answer(scores: Sequence[Score | None], model: LoadedModel) -> bytes:
-    names = ("probability", "percentile", "score", "low", "high")
-    columns: dict[str, Any] = {
-        name: pa.array([score and getattr(score, name) for score in scores], pa.float64()) for name in names
-    }
-    columns["known"] = pa.array([score and score.in_distribution for score in scores], pa.bool_())
-    table = pa.table(columns).replace_schema_metadata({"model": model.name})
+def _json_answer(batch: Batch, model: LoadedModel) -> bytes:
+    scores = [score and score.to_dict() for score in model.score(batch)]
+    return json.dumps({"scores": scores, "model": model.name}, allow_nan=False).encode()
+
+
+def _arrow_answer(batch: Batch, model: LoadedModel) -> bytes:
+    table = pa.table(model.score_columns(batch), metadata={"model": model.name})
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)

@@ -50,7 +50,7 @@ def from_table(streams: Sequence[Stream], rows: pa.Table) -> Batch:
     """Convert the vector columns of a feature table. Raises TableError for vectors of another length than `dim`."""
     columns = [rows[stream.name].combine_chunks() for stream in streams]
     vectors = {stream.name: _dense(column, stream) for stream, column in zip(streams, columns, strict=True)}
-    present = [np.asarray(pc.is_valid(column), dtype=bool) for column in columns]
+    present = [_present(column) for column in columns]
     return Batch(vectors, np.stack(present, axis=1))
 
 
@@ -78,14 +78,22 @@ def _or_zeros(vector: Vector | None, stream: Stream) -> Vector:
     return vector
 
 
+def _present(column: pa.Array) -> npt.NDArray[np.bool_]:
+    if not column.null_count:
+        return np.ones(len(column), bool)
+    return np.asarray(pc.is_valid(column), dtype=bool)
+
+
 def _dense(column: pa.Array, stream: Stream) -> npt.NDArray[np.float32]:
+    if column.type == pa.list_(pa.float32(), stream.dim) and not column.null_count:
+        return np.array(column.flatten().to_numpy(zero_copy_only=False)).reshape(-1, stream.dim)
     dense = np.zeros((len(column), stream.dim), np.float32)
     present = column.drop_null()
     # Checked before the values are written: a vector of another length would shift all that follow.
     if not pc.all(pc.equal(pc.list_value_length(present), stream.dim), min_count=0).as_py():
         raise _length_error(stream)
     values = present.flatten().to_numpy(zero_copy_only=False)
-    dense[np.asarray(pc.is_valid(column), dtype=bool)] = values.reshape(-1, stream.dim)
+    dense[_present(column)] = values.reshape(-1, stream.dim)
     return dense
 
 

@@ -13,6 +13,7 @@ from viral.models.ensemble.member import Arrays, Member, member_class
 from viral.models.ensemble.rows import Layout
 from viral.models.mixing import MixingWeights, mix, redistribute
 from viral.models.predictions import PredictionBatch
+from viral.models.predictor import BLOCK
 from viral.models.train_config import Scaling
 from viral.registry.registry import ModelVersion
 
@@ -27,6 +28,7 @@ class EnsemblePredictor:
     members: Mapping[str, Member]
     weights: MixingWeights
     scaling: Scaling
+    row_multiple = BLOCK
 
     def __call__(self, batch: Batch) -> PredictionBatch:
         """Predict.
