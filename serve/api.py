@@ -64,7 +64,6 @@ def api(config: ApiConfig, gate: Gate, backend: Backend) -> FastAPI:
         redoc_url=None,
     )
     install_handlers(app)
-    _add_health_routes(app, backend, gate)
     drafts = _DraftRoutes(config, gate, backend)
     one, several = request_bodies(ScoreRequest, 1), request_bodies(CompareRequest, FORM_FILES)
     for path, route, answer, bodies in (
@@ -74,6 +73,7 @@ def api(config: ApiConfig, gate: Gate, backend: Backend) -> FastAPI:
     ):
         app.post(path, response_model=answer, responses=PROBLEMS, openapi_extra=bodies)(route)
     add_vector_routes(app, gate, backend)
+    _add_health_routes(app, backend, gate)
     add_job_routes(app, gate, backend, config.root)
     describe_security(app, open_to_all=gate.keys.open)
     return app

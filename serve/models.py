@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from http import HTTPStatus
 from typing import Any, Generic, TypeVar
 
@@ -19,6 +19,7 @@ from serve.champion import ChampionWatcher, champion_name
 from serve.errors import ApiError
 from serve.schemas import ModelInfo
 from serve.settings import EndpointSpec
+from serve.together import Together
 from viral.datasets.streams import Batch
 from viral.extractors.feature_set import FeatureSet
 from viral.registry.registry import ModelVersion, Registry
@@ -42,6 +43,11 @@ class LoadedModel:
 
     scorer: Scorer
     feature_set: FeatureSet
+
+    @cached_property
+    def together(self) -> Together:
+        """Scores the few vectors of concurrent requests as one batch."""
+        return Together(self.score)
 
     @classmethod
     def load(cls, saved: ModelVersion) -> LoadedModel:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -29,6 +30,7 @@ from serve.schemas import (
 from serve.uploads import BodyReader
 from viral.datasets.streams import Batch, from_table, from_vectors
 from viral.errors import TableError
+from viral.scoring.scorer import Score
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -80,9 +82,12 @@ async def _score_features(gate: Gate, backend: Backend, request: Request, reader
         model = backend.model(wanted.model or request.query_params.get("model"))
         batch = _json_batch(wanted, model)
     with gate.admission.place("vectors"):
-        score = _arrow_answer if arrow else _json_answer
         inline = len(batch.present) <= INLINE_ROWS
-        content = score(batch, model) if inline else await asyncio.to_thread(score, batch, model)
+        if arrow:
+            content = _arrow_answer(batch, model) if inline else await asyncio.to_thread(_arrow_answer, batch, model)
+        else:
+            scores = await (model.together.score(batch) if inline else asyncio.to_thread(model.score, batch))
+            content = _json_answer(scores, model)
     headers = {"Server-Timing": f"total;dur={1000 * (time.perf_counter() - started):.1f}"}
     return Response(content, media_type=ARROW_TYPE if arrow else JSON_TYPE, headers=headers)
 
@@ -92,12 +97,8 @@ def _json_batch(wanted: FeaturesRequest, model: LoadedModel) -> Batch:
     unknown = sorted({name for row in wanted.vectors for name in row} - known)
     if unknown:
         raise field_error(f"vectors: the model has no input {unknown[0][:100]}; it has {', '.join(sorted(known))}")
-    rows = [
-        {name: None if values is None else np.asarray(values, np.float32) for name, values in row.items()}
-        for row in wanted.vectors
-    ]
     try:
-        return from_vectors(model.scorer.streams, rows)
+        return from_vectors(model.scorer.streams, wanted.vectors)
     except TableError as error:
         raise field_error(f"vectors: {error}") from error
 
@@ -134,9 +135,9 @@ def _with_all_columns(table: pa.Table, model: LoadedModel) -> pa.Table:
     return pa.table(columns)
 
 
-def _json_answer(batch: Batch, model: LoadedModel) -> bytes:
-    scores = [score and score.to_dict() for score in model.score(batch)]
-    return json.dumps({"scores": scores, "model": model.name}, allow_nan=False).encode()
+def _json_answer(scores: Sequence[Score | None], model: LoadedModel) -> bytes:
+    values = [score and score.to_dict() for score in scores]
+    return json.dumps({"scores": values, "model": model.name}, allow_nan=False).encode()
 
 
 def _arrow_answer(batch: Batch, model: LoadedModel) -> bytes:

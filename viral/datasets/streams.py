@@ -41,6 +41,14 @@ class Batch:
         return Batch({name: array[rows] for name, array in self.vectors.items()}, self.present[rows])
 
 
+def concat(batches: Sequence[Batch]) -> Batch:
+    """Concatenate the posts of several batches of the same streams."""
+    if len(batches) == 1:
+        return batches[0]
+    vectors = {name: np.concatenate([batch.vectors[name] for batch in batches]) for name in batches[0].vectors}
+    return Batch(vectors, np.concatenate([batch.present for batch in batches]))
+
+
 def streams_of(feature_set: FeatureSet) -> tuple[Stream, ...]:
     """Return the streams of a feature set, in its order."""
     return tuple(Stream(s.name, _modality(s.modality), s.dim, s.tokens) for s in feature_set.specs)
@@ -54,10 +62,19 @@ def from_table(streams: Sequence[Stream], rows: pa.Table) -> Batch:
     return Batch(vectors, np.stack(present, axis=1))
 
 
-def from_vectors(streams: Sequence[Stream], rows: Sequence[Mapping[str, Vector | None]]) -> Batch:
+def from_vectors(streams: Sequence[Stream], rows: Sequence[Mapping[str, Vector | Sequence[float] | None]]) -> Batch:
     """Convert the extractors' vectors of each post. Raises TableError as `from_table` does."""
-    vectors = {stream.name: np.stack([_or_zeros(row.get(stream.name), stream) for row in rows]) for stream in streams}
-    present = np.array([[row.get(stream.name) is not None for stream in streams] for row in rows], dtype=bool)
+    present = np.zeros((len(rows), len(streams)), bool)
+    vectors = {stream.name: np.zeros((len(rows), stream.dim), np.float32) for stream in streams}
+    for column, stream in enumerate(streams):
+        dense = vectors[stream.name]
+        for index, row in enumerate(rows):
+            vector = row.get(stream.name)
+            if vector is None:
+                continue
+            if len(vector) != stream.dim:
+                raise _length_error(stream)
+            dense[index], present[index, column] = vector, True
     return Batch(vectors, present)
 
 
@@ -68,14 +85,6 @@ def from_dict(streams: Sequence[Mapping[str, Any]]) -> tuple[Stream, ...]:
 
 def _modality(name: str) -> str:
     return _RENAMED_MODALITIES.get(name, name)
-
-
-def _or_zeros(vector: Vector | None, stream: Stream) -> Vector:
-    if vector is None:
-        return np.zeros(stream.dim, np.float32)
-    if len(vector) != stream.dim:
-        raise _length_error(stream)
-    return vector
 
 
 def _present(column: pa.Array) -> npt.NDArray[np.bool_]:
