@@ -115,8 +115,9 @@ class _Projections:
     def __call__(self, batch: Batch) -> Floats:
         """Project N posts to tokens (streams, N, width), as `Projection.forward`."""
         joined = np.concatenate([batch.vectors[name] for name in self._names], axis=1)
-        joined -= self._mean
-        joined *= self._factor
+        with np.errstate(over="ignore"):  # what becomes infinite is clipped like any outlier
+            joined -= self._mean
+            joined *= self._factor
         np.clip(joined, -MAX_DEVIATION, MAX_DEVIATION, out=joined)
         parts = zip(self._columns, self._first, strict=True)
         linear = np.stack([_product(joined[:, columns], weight) for columns, weight in parts])

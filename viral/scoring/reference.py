@@ -147,8 +147,9 @@ class Reference:
     def in_distribution(self, streams: Sequence[Stream], batch: Batch) -> Bools:
         """Whether each post (N,) is like the training posts; True for a post without a content stream."""
         novel = np.zeros(len(batch.present), bool)
-        for name, rows, coordinates in self._project(streams, batch):
-            novel[rows] |= self._indexes[name].beyond(coordinates, self.streams[name].typical_distance, self.limit)
+        with np.errstate(over="ignore", invalid="ignore"):  # numbers whose squares float32 cannot hold are novel
+            for name, rows, coordinates in self._project(streams, batch):
+                novel[rows] |= self._indexes[name].beyond(coordinates, self.streams[name].typical_distance, self.limit)
         return ~novel
 
     def distances(self, streams: Sequence[Stream], batch: Batch) -> npt.NDArray[np.float64]:
