@@ -9,18 +9,14 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
 
 from starlette.middleware import Middleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve.errors import BUSY, ApiError, error_response
 
-Message = MutableMapping[str, Any]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Message, Callable[[], Awaitable[Message]], Send], Awaitable[None]]
 Lane = tuple[str, bool]
 
 EARLY = {"RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "serve.early:middlewares"}
@@ -66,11 +62,11 @@ class EarlyAnswers:
         app: Serve's.
     """
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
         self._closed: dict[Lane, _Closed] = {}
 
-    async def __call__(self, scope: Message, receive: Callable[[], Awaitable[Message]], send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a connection."""
         path = scope.get("path", "")
         if scope["type"] != "http" or not path.startswith(("/v1/", "/healthz", "/readyz", "/livez")):
@@ -139,13 +135,13 @@ class _Answer:
         await self._send({"type": "http.response.body", "body": response.body})
 
 
-def _lane(scope: Message) -> Lane | None:
+def _lane(scope: Scope) -> Lane | None:
     """Return the path of a scoring request, and whether it brings a form; None for other requests."""
     if scope["path"] not in PATHS:
         return None
     return scope["path"], _is_form(scope)
 
 
-def _is_form(scope: Message) -> bool:
+def _is_form(scope: Scope) -> bool:
     kind = next((value for name, value in scope["headers"] if name == b"content-type"), b"")
     return bool(kind.lower().startswith(b"multipart/"))
