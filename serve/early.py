@@ -25,6 +25,7 @@ BEHIND_HAPROXY = os.environ.get("RAY_SERVE_ENABLE_HA_PROXY") == "1"
 # Otherwise the replica reads a body into memory as fast as it comes, to see when the client leaves; that
 # `uploads.while_connected` sees too. Serve's own proxy reads so in any case.
 READ_ON_DEMAND = (b"x-request-disconnect-disabled", b"?1")
+CLIENT_LEFT = 499  # of Serve, when nobody reads the answer
 PATHS = ("/v1/score", "/v1/score/features", "/v1/score/posts")  # those that answer many requests per second
 PROBE_SECONDS = 0.05  # after which one request is tried although none was answered, so that no lane stays closed
 REOPEN_SECONDS = 1.0  # without a refusal of the ingress, after which all requests pass again
@@ -121,7 +122,8 @@ class _Answer:
     def _is_of_serve(self) -> bool:
         """Whether this is an error of Serve: the ingress answers none as plain text."""
         kind = dict(self._start["headers"]).get(b"content-type", b"")
-        return bool(self._start["status"] >= HTTPStatus.BAD_REQUEST and kind.startswith(b"text/plain"))
+        status = self._start["status"]
+        return bool(status >= HTTPStatus.BAD_REQUEST and status != CLIENT_LEFT and kind.startswith(b"text/plain"))
 
     async def _send_problem(self) -> None:
         status = self._start["status"]
