@@ -80,8 +80,9 @@ class NumpyNetwork:
             flat = np.swapaxes(tokens, 0, 1).reshape(len(present), -1)
             scores = _product(flat, self._gate["gate.weight"].T) + self._gate["gate.bias"]
         scores = np.where(present, scores, np.float32(-np.inf))
-        powers = np.exp(scores - scores.max(axis=1, keepdims=True))
-        return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+        with np.errstate(invalid="ignore"):  # a post without any stream gets NaN, as in torch
+            powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+            return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
     def _fixed_gates(self, present: npt.NDArray[np.bool_]) -> Floats:
         assert self._config.gates is not None
