@@ -12,6 +12,7 @@ import click
 import yaml
 
 from jobs.runtime.session import connect, session
+from serve.early import EARLY
 from serve.endpoint import ENTRY, HA_PROXY, NAME, resolve, running, stop
 from serve.keys import KEY_VARIABLE, add_key, key_digest, read_keys, revoke_key
 from serve.settings import EndpointSpec
@@ -65,6 +66,7 @@ def command(
         spec = resolve(spec)  # before Ray starts, to fail fast
     if settings.serve.ha_proxy:
         os.environ.update(HA_PROXY)  # Ray reads it as it is imported, here and in its processes
+    os.environ.update(EARLY)
     os.environ.pop(KEY_VARIABLE, None)  # Ray's processes inherit the environment, and the dashboard shows it
     with session(address, Store(spec.root), debug=debug):
         connect(metrics_port=settings.serve.metrics_port)

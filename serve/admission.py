@@ -6,14 +6,15 @@ replicas evenly, each sees its own share of the endpoint's rate.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from serve.errors import too_many
+from serve.errors import BUSY, too_many
 
-SMOOTHING = 0.1  # weight of the newest interval: the estimate follows a change within some ten requests
+MEMORY_SECONDS = 3.0  # several batches of the encoder, whose answers come at once: the rate between them counts
 ALWAYS = 2  # requests of a lane that are admitted whatever the estimate: one is served, the next is on its way
 
 
@@ -23,13 +24,20 @@ class Lane:
 
     Attributes:
         limit: most requests in flight.
-        interval: seconds between two answers while requests were in flight, smoothed; 0 until it is known.
+        seconds: in which requests were in flight; older ones count less.
+        answers: in these seconds.
     """
 
     limit: int
     in_flight: int = 0
-    interval: float = 0.0
+    seconds: float = 0.0
+    answers: float = 0.0
     last: float = 0.0
+
+    @property
+    def interval(self) -> float:
+        """Seconds between two answers while requests were in flight; 0 until it is known."""
+        return self.seconds / self.answers if self.answers else 0.0
 
     @property
     def wait(self) -> float:
@@ -45,8 +53,9 @@ class Lane:
     def leave(self, now: float) -> None:
         """Count an answer."""
         self.in_flight -= 1
-        interval = now - self.last
-        self.interval = interval if not self.interval else self.interval + SMOOTHING * (interval - self.interval)
+        passed = now - self.last
+        fading = math.exp(-passed / MEMORY_SECONDS)
+        self.seconds, self.answers = self.seconds * fading + passed, self.answers * fading + 1
         self.last = now
 
 
@@ -77,7 +86,7 @@ class Admission:
         """
         lane = self.lanes[lane_name]
         if lane.in_flight >= lane.limit or (lane.in_flight >= ALWAYS and lane.wait > self.max_wait):
-            raise too_many("busy", "the endpoint has as many requests as it can answer in time", lane.wait)
+            raise too_many(BUSY, "the endpoint has as many requests as it can answer in time", lane.wait)
 
     @contextmanager
     def place(self, lane_name: str) -> Iterator[None]:

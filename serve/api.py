@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -29,7 +29,7 @@ from serve.schemas import (
     request_bodies,
     response_body,
 )
-from serve.uploads import FORM_FILES
+from serve.uploads import FORM_FILES, while_connected
 from serve.vector_api import add_vector_routes
 from viral.datasets.streams import from_vectors
 from viral.errors import UsageError
@@ -40,7 +40,7 @@ NOTHING_TO_SCORE = "nothing_to_score"
 KINDS = (FORM_TYPE, JSON_TYPE)
 JSON_BYTES = 1 << 20  # the longest caption and 200 hashtags, escaped, fit several times over
 
-Explain = Callable[[ScoreInput, str], Awaitable[dict[str, Any]]]
+Explain = Callable[[ScoreInput, str], Coroutine[Any, Any, dict[str, Any]]]
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,6 @@ def api(config: ApiConfig, gate: Gate, backend: Backend) -> FastAPI:
         redirect_slashes=False,  # to the host that the client names
     )
     install_handlers(app)
-    _add_health_routes(app, backend, gate)
     drafts = _DraftRoutes(config, gate, backend)
     one, several = request_bodies(ScoreRequest, 1), request_bodies(CompareRequest, FORM_FILES)
     for path, route, answer, bodies in (
@@ -75,6 +74,7 @@ def api(config: ApiConfig, gate: Gate, backend: Backend) -> FastAPI:
     ):
         app.post(path, response_model=answer, responses=PROBLEMS, openapi_extra=bodies)(route)
     add_vector_routes(app, gate, backend)
+    _add_health_routes(app, backend, gate)
     add_job_routes(app, gate, backend, config.root)
     describe_security(app, open_to_all=gate.keys.open)
     return app
@@ -118,7 +118,7 @@ class _DraftRoutes:
         limit = self._max_upload_bytes if form else JSON_BYTES
         lane = "media" if form else "text"
         async with self._gate.admit(request, lane, limit, KINDS) as body, self._one.parse(request, body) as draft:
-            content = await self._score(draft)
+            content = await while_connected(request, self._score(draft))
         return timed(content, started)
 
     async def explain(self, request: Request) -> Response:
@@ -135,7 +135,7 @@ class _DraftRoutes:
         async with self._gate.admit(request, "explain", limit, KINDS) as body, parser.parse(request, body) as draft:
             model = self._backend.model(draft.model)
             with self._gate.admission.place("explain"):
-                content = await explain(draft, model.name)
+                content = await while_connected(request, explain(draft, model.name))
         return timed(content, started)
 
     async def _score(self, draft: ScoreInput) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,8 +32,8 @@ class Backend:
     model: Callable[[str | None], LoadedModel]
     models: Callable[[], Sequence[ModelInfo]]
     extract: Callable[[ScoreInput, LoadedModel], Awaitable[ExtractionResult]]
-    explain: Callable[[ScoreInput, str], Awaitable[dict[str, Any]]]
-    compare: Callable[[ScoreInput, str], Awaitable[dict[str, Any]]]
+    explain: Callable[[ScoreInput, str], Coroutine[Any, Any, dict[str, Any]]]
+    compare: Callable[[ScoreInput, str], Coroutine[Any, Any, dict[str, Any]]]
     score_posts: Callable[[Sequence[str], LoadedModel], Awaitable[dict[str, Score | None]]]
     submit_job: Callable[[BatchRequest, str], Awaitable[str]]
     job: Callable[[str], Awaitable[dict[str, Any] | None]]

@@ -23,6 +23,7 @@ STATUSES = {
 """HTTP status by `reason` of `viral.errors`; any other reason is an unusable draft, 422."""
 
 PROBLEM = "application/problem+json"
+BUSY = "busy"  # reason of a refusal because of other requests
 
 
 class OverloadedError(Exception):
@@ -81,6 +82,11 @@ def install_handlers(app: FastAPI) -> None:
 
 def _to_response(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, ApiError)
+    return error_response(error)
+
+
+def error_response(error: ApiError) -> JSONResponse:
+    """Return the answer with the problem details of an error."""
     body = {
         "type": "about:blank",
         "title": HTTPStatus(error.status).phrase,

@@ -78,9 +78,6 @@ class Ingress:
         explainer: DeploymentHandle,
         jobs: DeploymentHandle,
     ) -> None:
-        import torch
-
-        torch.set_num_threads(1)  # replicas share a node's cores
         limits = spec.settings.serve
         self._spec, self._store = spec, Store(spec.root)
         self._media, self._encoder, self._explainer, self._jobs = media, encoder, explainer, jobs

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from http import HTTPStatus
 from typing import Any, Generic, TypeVar
 
 import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
 
 from serve.champion import ChampionWatcher, champion_name
 from serve.errors import ApiError
 from serve.schemas import ModelInfo
 from serve.settings import EndpointSpec
+from serve.together import Together
 from viral.datasets.streams import Batch
 from viral.extractors.feature_set import FeatureSet
 from viral.registry.registry import ModelVersion, Registry
@@ -23,6 +27,12 @@ from viral.scoring.scorer import Score, Scorer, feature_set_of
 from viral.storage.store import Store
 
 T = TypeVar("T")
+
+ARROW_COLUMNS = {
+    **dict.fromkeys(("probability", "percentile", "score", "low", "high"), pa.float64()),
+    "known": pa.bool_(),
+}
+"""Columns of an answer in Arrow form; `known` is `Score.in_distribution`."""
 
 VERSIONS = 2  # per model: requests in flight still use the version before a promotion
 
@@ -34,15 +44,35 @@ class LoadedModel:
     scorer: Scorer
     feature_set: FeatureSet
 
+    @cached_property
+    def together(self) -> Together:
+        """Scores the few vectors of concurrent requests as one batch."""
+        return Together(self.score)
+
     @classmethod
     def load(cls, saved: ModelVersion) -> LoadedModel:
         """Load the weights too, so that a model that cannot score is never put into service."""
-        return cls(Scorer(saved), feature_set_of(saved))
+        loaded = cls(Scorer(saved), feature_set_of(saved))
+        if torch := sys.modules.get("torch"):  # most models need none of its 450 MB
+            torch.set_num_threads(1)  # replicas share a node's cores
+        return loaded
 
     @property
     def name(self) -> str:
         """`name/version`."""
         return str(self.scorer.saved)
+
+    def score_columns(self, batch: Batch) -> dict[str, pa.Array]:
+        """Score N posts as columns of `ARROW_COLUMNS`; null for a post without any input of the model."""
+        usable = batch.present.any(axis=1)
+        columns: dict[str, pa.Array] = {}
+        if not usable.any():
+            return {name: pa.nulls(len(usable), kind) for name, kind in ARROW_COLUMNS.items()}
+        predictions, known = self.scorer.score_columns(batch if usable.all() else batch.take(np.flatnonzero(usable)))
+        for name, kind in ARROW_COLUMNS.items():
+            values = known if name == "known" else getattr(predictions, name)
+            columns[name] = pa.nulls(len(usable), kind) if values is None else _spread(values, usable, kind)
+        return columns
 
     def score(self, batch: Batch) -> list[Score | None]:
         """Score N posts; None for a post without any input of the model."""
@@ -51,6 +81,13 @@ class LoadedModel:
         for row, score in zip(usable, self.scorer.score_batch(batch.take(usable)), strict=True):
             scores[row] = score
         return scores
+
+
+def _spread(values: npt.NDArray[Any], usable: npt.NDArray[np.bool_], kind: pa.DataType) -> pa.Array:
+    """Place the values of the usable rows in a column of all rows; NaN is null too."""
+    column = np.zeros(len(usable), values.dtype)
+    column[usable] = values
+    return pa.array(column, kind, mask=~usable | np.isnan(column))
 
 
 class ModelCache(Generic[T]):

@@ -6,14 +6,18 @@ import asyncio
 import hashlib
 import os
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Coroutine
 from http import HTTPStatus
+from typing import Any, TypeVar
 
 from fastapi import Request
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import ClientDisconnect
 
 from serve.errors import ApiError
+
+T = TypeVar("T")
 
 FORM_OVERHEAD = 64 << 10  # room for the other fields of a form with the largest video
 FORM_FIELDS = 20  # twice the number of fields of a draft
@@ -95,6 +99,23 @@ class BodyReader:
     def _too_large(self) -> ApiError:
         detail = f"the body is larger than {self._named_limit} bytes"
         return ApiError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", detail, {"Connection": "close"})
+
+
+async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """Await what follows the body; cancel it when the client leaves.
+
+    Raises:
+        ClientDisconnect: the client has left.
+    """
+    task, left = asyncio.ensure_future(work), asyncio.ensure_future(request.receive())
+    try:
+        await asyncio.wait({task, left}, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+        raise ClientDisconnect
+    finally:
+        task.cancel()
+        left.cancel()
 
 
 class _FormParser(MultiPartParser):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -82,14 +83,14 @@ async def _score_features(gate: Gate, backend: Backend, request: Request, reader
         model = backend.model(wanted.model or request.query_params.get("model"))
         batch = _json_batch(wanted, model)
     with gate.admission.place("vectors"):
-        rows = len(batch.present)
-        scores = model.score(batch) if rows <= INLINE_ROWS else await asyncio.to_thread(model.score, batch)
+        inline = len(batch.present) <= INLINE_ROWS
+        if arrow:
+            content = _arrow_answer(batch, model) if inline else await asyncio.to_thread(_arrow_answer, batch, model)
+        else:
+            scores = await (model.together.score(batch) if inline else asyncio.to_thread(model.score, batch))
+            content = _json_answer(scores, model)
     headers = {"Server-Timing": f"total;dur={1000 * (time.perf_counter() - started):.1f}"}
-    if arrow:
-        return Response(_arrow_answer(scores, model), media_type=ARROW_TYPE, headers=headers)
-    return JSONResponse(
-        {"scores": [score and score.to_dict() for score in scores], "model": model.name}, headers=headers
-    )
+    return Response(content, media_type=ARROW_TYPE if arrow else JSON_TYPE, headers=headers)
 
 
 def _json_batch(wanted: FeaturesRequest, model: LoadedModel) -> Batch:
@@ -97,12 +98,8 @@ def _json_batch(wanted: FeaturesRequest, model: LoadedModel) -> Batch:
     unknown = sorted({name for row in wanted.vectors for name in row} - known)
     if unknown:
         raise field_error(f"vectors: the model has no input {unknown[0][:100]}; it has {', '.join(sorted(known))}")
-    rows = [
-        {name: None if values is None else np.asarray(values, np.float32) for name, values in row.items()}
-        for row in wanted.vectors
-    ]
     try:
-        return from_vectors(model.scorer.streams, rows)
+        return from_vectors(model.scorer.streams, wanted.vectors)
     except TableError as error:
         raise field_error(f"vectors: {error}") from error
 
@@ -125,20 +122,20 @@ def _with_all_columns(table: pa.Table, model: LoadedModel) -> pa.Table:
     for name, stream in streams.items():
         kind = pa.list_(pa.float32(), stream.dim)
         try:
-            given = name in table.column_names
-            columns[name] = table[name].cast(kind) if given else pa.nulls(table.num_rows, kind)
+            column = table[name] if name in table.column_names else pa.nulls(table.num_rows, kind)
+            columns[name] = column if column.type == kind else column.cast(kind)
         except (pa.ArrowException, ValueError) as error:
             raise field_error(f"{name}: send vectors of {stream.dim} numbers of 32 bits") from error
     return pa.table(columns)
 
 
-def _arrow_answer(scores: Sequence[Score | None], model: LoadedModel) -> bytes:
-    names = ("probability", "percentile", "score", "low", "high")
-    columns: dict[str, Any] = {
-        name: pa.array([score and getattr(score, name) for score in scores], pa.float64()) for name in names
-    }
-    columns["known"] = pa.array([score and score.in_distribution for score in scores], pa.bool_())
-    table = pa.table(columns).replace_schema_metadata({"model": model.name})
+def _json_answer(scores: Sequence[Score | None], model: LoadedModel) -> bytes:
+    values = [score and score.to_dict() for score in scores]
+    return json.dumps({"scores": values, "model": model.name}, allow_nan=False).encode()
+
+
+def _arrow_answer(batch: Batch, model: LoadedModel) -> bytes:
+    table = pa.table(model.score_columns(batch), metadata={"model": model.name})
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)

@@ -1,34 +1,33 @@
 """Rates of the endpoint against the same pipeline in a loop.
 
-`python -m tests.bench.serve --root ROOT --model MODEL [--seconds 5] [--overload]`. ROOT has a trained model, and videos
-below `videos/`. Requests come from a second process (aiohttp, as many connections as clients). `--overload` then offers
-five and twenty times the best rate of captions, whatever is answered.
+`python -m tests.bench.serve --root ROOT --model MODEL [--seconds 5] [--overload] [--pin]`. ROOT has a trained model
+and videos below `videos/`. Requests come from a second process (aiohttp, as many connections as clients), those with
+ready vectors also from `wrk` if it is installed: a client in Python takes as long as the endpoint. `--overload` then
+offers five and twenty times the best rate of captions, whatever is answered. `--pin` gives the last core to the clients
+and the others to the endpoint.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
+import json
 import multiprocessing
 import os
-import resource
 import time
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from itertools import count
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from fastapi import FastAPI, Request
 
 from jobs.runtime.session import connect, session
+from serve.early import EARLY
 from serve.endpoint import HA_PROXY, free_port, running
 from serve.settings import EndpointSpec
+from tests.bench.load import Load, Outcome, cpu_seconds, memory, wrk
 from viral.config import ServeSettings, Settings
 from viral.extractors.extractor import Context
 from viral.features.pipeline import Pipeline
@@ -39,89 +38,6 @@ CLIENTS = (1, 2, 8, 16, 64)
 CAPTIONS = [f"wait for it, number {number} is the best one yet #fyp" for number in range(512)]
 ARROW_ROWS = 64
 ARROW = "application/vnd.apache.arrow.stream"
-
-
-@dataclass
-class Outcome:
-    """What a load gave: requests by status, and the seconds of those answered with 200."""
-
-    statuses: dict[int, int]
-    seconds: list[float]
-    wall: float
-
-    @property
-    def rate(self) -> float:
-        """Answers with 200 per second."""
-        return self.statuses.get(200, 0) / self.wall
-
-    def row(self) -> str:
-        """Return the figures for a table."""
-        p50, p99 = np.percentile(self.seconds or [np.nan], [50, 99]) * 1000
-        others = {status: number for status, number in self.statuses.items() if status != 200}
-        return f"{self.rate:9.1f}/s  p50 {p50:7.1f} ms  p99 {p99:7.1f} ms  {others or ''}"
-
-
-@dataclass
-class Load:
-    """A request, sent again and again; `payloads` in turn."""
-
-    url: str
-    payloads: Sequence[dict[str, Any]]
-
-    def closed(self, clients: int, seconds: float) -> Outcome:
-        """Send from `clients` connections, each as soon as it is answered."""
-        return asyncio.run(self._closed(clients, seconds))
-
-    def open(self, rate: float, seconds: float) -> Outcome:
-        """Send `rate` requests per second, whatever is answered."""
-        return asyncio.run(self._open(rate, seconds))
-
-    async def _closed(self, clients: int, seconds: float) -> Outcome:
-        until, numbers = time.perf_counter() + seconds, count()
-        outcome = Outcome(Counter(), [], seconds)
-        async with self._session() as http:
-
-            async def client() -> None:
-                while time.perf_counter() < until:
-                    await self._send(http, next(numbers), outcome)
-
-            await asyncio.gather(*(client() for _ in range(clients)))
-        return outcome
-
-    async def _open(self, rate: float, seconds: float) -> Outcome:
-        outcome, tasks, started = Outcome(Counter(), [], seconds), [], time.perf_counter()
-        async with self._session() as http:
-            for number in range(int(rate * seconds)):
-                await asyncio.sleep(max(0.0, started + number / rate - time.perf_counter()))
-                tasks.append(asyncio.create_task(self._send(http, number, outcome)))
-            await asyncio.gather(*tasks)
-        outcome.wall = time.perf_counter() - started
-        return outcome
-
-    def _session(self) -> Any:
-        import aiohttp
-
-        return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(120))
-
-    async def _send(self, http: Any, number: int, outcome: Outcome) -> None:
-        import aiohttp
-
-        payload = dict(self.payloads[number % len(self.payloads)])
-        if "file" in payload:
-            form = aiohttp.FormData()
-            # Each upload is another file, so that no vectors are known from before.
-            form.add_field("file", Path(payload.pop("file")).read_bytes() + str(number).encode(), filename="a.mp4")
-            payload["data"] = form
-        started = time.perf_counter()
-        try:
-            async with http.post(self.url, **payload) as reply:
-                await reply.read()
-                status = reply.status
-        except (aiohttp.ClientError, TimeoutError):
-            status = 0
-        outcome.statuses[status] = outcome.statuses.get(status, 0) + 1
-        if status == 200:
-            outcome.seconds.append(time.perf_counter() - started)
 
 
 def loops(store: Store, model: str, videos: list[Path], seconds: float) -> dict[str, float]:
@@ -143,7 +59,7 @@ def loops(store: Store, model: str, videos: list[Path], seconds: float) -> dict[
     return rates
 
 
-def vectors(scorer: Scorer, rows: int) -> tuple[dict[str, Any], bytes]:
+def vectors(scorer: Scorer, rows: int) -> tuple[bytes, bytes]:
     """Random vectors as JSON (one row) and as an Arrow stream (`rows` rows)."""
     rng = np.random.default_rng(0)
     arrays = {s.name: rng.normal(size=(rows, s.dim)).astype(np.float32) for s in scorer.streams}
@@ -153,7 +69,8 @@ def vectors(scorer: Scorer, rows: int) -> tuple[dict[str, Any], bytes]:
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
-    return {"vectors": [{name: array[0].tolist() for name, array in arrays.items()}]}, bytes(sink.getvalue())
+    row = {"vectors": [{name: array[0].tolist() for name, array in arrays.items()}]}
+    return json.dumps(row).encode(), bytes(sink.getvalue())
 
 
 @contextmanager
@@ -177,16 +94,6 @@ def echo(url: str) -> Iterator[str]:
     serve.delete("echo")
 
 
-def memory(name: str) -> float:
-    """Resident MiB of the largest process of that name."""
-    sizes = [0]
-    for process in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            if name in (process / "cmdline").read_text():
-                sizes.append(int((process / "statm").read_text().split()[1]) * resource.getpagesize())
-    return max(sizes) / (1 << 20)
-
-
 def measure(
     pool: Executor, url: str, root: Path, scorer: Scorer, base: dict[str, float], options: argparse.Namespace
 ) -> None:
@@ -204,13 +111,19 @@ def measure(
         print(f"captions, {clients:2} clients  {outcome.row()}  {outcome.rate / base['captions']:.2f} of the loop")
     row, stream = vectors(scorer, ARROW_ROWS)
     with echo(url) as bare:
-        floor = closed(Load(bare, [{"json": row}]), 8)
-        print(f"bare echo, 8 clients       {floor.row()}")
-        outcome = closed(Load(f"{url}/v1/score/features", [{"json": row}]), 8)
-        print(f"one vector, 8 clients      {outcome.row()}  {outcome.rate / floor.rate:.2f} of the echo")
-    arrow = Load(f"{url}/v1/score/features", [{"data": stream, "headers": {"content-type": ARROW}}])
-    outcome = closed(arrow, 4)
-    print(f"{ARROW_ROWS} vectors as Arrow       {outcome.row()}  {ARROW_ROWS * outcome.rate:.0f} vectors/s")
+        for path, body, kind, clients, name in (
+            (bare, row, "application/json", 8, "bare echo, 8 clients"),
+            (f"{url}/v1/score/features", row, "application/json", 8, "one vector, 8 clients"),
+            (bare, stream, ARROW, 4, f"echo of {ARROW_ROWS} vectors"),
+            (f"{url}/v1/score/features", stream, ARROW, 4, f"{ARROW_ROWS} vectors as Arrow"),
+        ):
+            load = Load(path, [{"data": body, "headers": {"content-type": kind}}])
+            print(f"{name:26} {closed(load, clients).row()}  by a client in Python")
+            with cpu_seconds() as spent:
+                outcome = pool.submit(wrk, path, body, kind, clients, options.seconds).result()
+            if outcome:
+                vectors_per_second = (1 if body is row else ARROW_ROWS) * outcome.rate
+                print(f"{'':26} {outcome.row()}  by wrk; {vectors_per_second:.0f} vectors/s; {spent}")
     videos = sorted((root / "videos").glob("*.mp4"))[:8]
     for clients in (2, 4):
         outcome = closed(Load(f"{url}/v1/score", [{"file": str(video)} for video in videos]), clients)
@@ -220,10 +133,11 @@ def measure(
         print(f"captions at 0.7 of {best:.0f}/s   {outcome.row()}")
         for times in (5, 20):
             before = memory("Ingress")
-            outcome = pool.submit(captions.open, times * best, 6 * options.seconds).result()
+            with cpu_seconds() as spent:
+                outcome = pool.submit(captions.open, times * best, 6 * options.seconds).result()
             print(
                 f"captions at {times} times       {outcome.row()}  {outcome.rate / best:.2f} of the best rate; "
-                f"ingress {before:.0f} to {memory('Ingress'):.0f} MiB"
+                f"ingress {before} to {memory('Ingress')} MiB; {spent}"
             )
             time.sleep(2)
             print(f"two seconds later          {closed(captions, 2).row()}")
@@ -236,10 +150,15 @@ def main() -> None:
     parser.add_argument("--model", default="fusion")
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--overload", action="store_true")
+    parser.add_argument("--pin", action="store_true", help="a core for the clients alone")
     parser.add_argument("--ha-proxy", action="store_true", help="HAProxy in place of Serve's own proxy")
     options = parser.parse_args()
     if options.ha_proxy:
         os.environ.update(HA_PROXY)
+    os.environ.update(EARLY)
+    cores = sorted(os.sched_getaffinity(0))
+    if options.pin:
+        os.sched_setaffinity(0, cores[:-1])
     store = Store.open(str(options.root))
     videos = sorted((options.root / "videos").glob("*.mp4"))[:8]
     base = loops(store, options.model, videos, options.seconds)
@@ -247,7 +166,9 @@ def main() -> None:
     settings = Settings(serve=ServeSettings(port=free_port("127.0.0.1", 0)))
     spec = EndpointSpec(store.root, (options.model,), settings)
     with (
-        ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool,
+        ProcessPoolExecutor(
+            1, multiprocessing.get_context("spawn"), os.sched_setaffinity, (0, cores[-1:] if options.pin else cores)
+        ) as pool,
         session(),
     ):
         connect()

@@ -15,7 +15,7 @@ from viral.datasets.streams import Batch
 from viral.errors import UsageError
 from viral.evaluation.bootstrap.metrics import classification
 from viral.scoring.author import compare_with_author
-from viral.scoring.reference import QUANTILE
+from viral.scoring.reference import QUANTILE, Reference
 from viral.scoring.scorer import UNKNOWN, Score, Scorer
 from viral.storage.store import Store
 
@@ -69,6 +69,33 @@ def test_what_is_unlike_all_training_posts_is_flagged(planted_world: World, stre
     flagged = [~reference.in_distribution(STREAMS, batch) for batch in (familiar, novel)]
     assert flagged[0].mean() < 3 * (1 - QUANTILE)
     assert flagged[1].mean() > 0.5
+
+
+def test_it_is_decided_as_by_the_distance_to_the_fifth_neighbour(planted_world: World) -> None:
+    """Also for posts at the limit, which a product of matrices alone cannot decide."""
+    reference = planted_world.scorer.reference
+    assert reference is not None
+    batch = FRESH.batch.take(np.arange(500))
+    novelty = reference.novelty(STREAMS, batch)
+    for limit in (reference.limit, *novelty[np.isfinite(novelty)][:10].tolist(), 0.0, 1e9):
+        moved = Reference(reference.rows, reference.streams, reference.content, limit)
+        assert np.array_equal(moved.in_distribution(STREAMS, batch), ~(novelty > limit))
+
+
+def test_numbers_beyond_all_measure_are_novel(planted_world: World) -> None:
+    batch = FRESH.batch.take(np.arange(8))
+    huge = {**batch.vectors, STREAMS[3].name: np.full_like(batch.vectors[STREAMS[3].name], 3e38)}
+    present = np.ones_like(batch.present)
+    assert not any(score.in_distribution for score in planted_world.scorer.score_batch(Batch(huge, present)))
+
+
+def test_columns_are_what_scores_are(planted_world: World, scores: list[Score]) -> None:
+    columns, in_distribution = planted_world.scorer.score_columns(FRESH.batch)
+    assert in_distribution is not None and columns.percentile is not None
+    assert in_distribution.tolist() == [score.in_distribution for score in scores]
+    assert columns.probability.tolist() == [score.probability for score in scores]
+    assert [None if np.isnan(value) else value for value in columns.percentile] == [s.percentile for s in scores]
+    assert columns.quantiles.tolist() == [[score.low, score.score, score.high] for score in scores]
 
 
 def test_of_the_unknown_nothing_bold_is_said(planted_world: World) -> None:

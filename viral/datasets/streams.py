@@ -41,6 +41,14 @@ class Batch:
         return Batch({name: array[rows] for name, array in self.vectors.items()}, self.present[rows])
 
 
+def concat(batches: Sequence[Batch]) -> Batch:
+    """Concatenate the posts of several batches of the same streams."""
+    if len(batches) == 1:
+        return batches[0]
+    vectors = {name: np.concatenate([batch.vectors[name] for batch in batches]) for name in batches[0].vectors}
+    return Batch(vectors, np.concatenate([batch.present for batch in batches]))
+
+
 def streams_of(feature_set: FeatureSet) -> tuple[Stream, ...]:
     """Return the streams of a feature set, in its order."""
     return tuple(Stream(s.name, _modality(s.modality), s.dim, s.tokens) for s in feature_set.specs)
@@ -50,14 +58,23 @@ def from_table(streams: Sequence[Stream], rows: pa.Table) -> Batch:
     """Convert the vector columns of a feature table. Raises TableError for vectors of another length than `dim`."""
     columns = [rows[stream.name].combine_chunks() for stream in streams]
     vectors = {stream.name: _dense(column, stream) for stream, column in zip(streams, columns, strict=True)}
-    present = [np.asarray(pc.is_valid(column), dtype=bool) for column in columns]
+    present = [_present(column) for column in columns]
     return Batch(vectors, np.stack(present, axis=1))
 
 
-def from_vectors(streams: Sequence[Stream], rows: Sequence[Mapping[str, Vector | None]]) -> Batch:
+def from_vectors(streams: Sequence[Stream], rows: Sequence[Mapping[str, Vector | Sequence[float] | None]]) -> Batch:
     """Convert the extractors' vectors of each post. Raises TableError as `from_table` does."""
-    vectors = {stream.name: np.stack([_or_zeros(row.get(stream.name), stream) for row in rows]) for stream in streams}
-    present = np.array([[row.get(stream.name) is not None for stream in streams] for row in rows], dtype=bool)
+    present = np.zeros((len(rows), len(streams)), bool)
+    vectors = {stream.name: np.zeros((len(rows), stream.dim), np.float32) for stream in streams}
+    for column, stream in enumerate(streams):
+        dense = vectors[stream.name]
+        for index, row in enumerate(rows):
+            vector = row.get(stream.name)
+            if vector is None:
+                continue
+            if len(vector) != stream.dim:
+                raise _length_error(stream)
+            dense[index], present[index, column] = vector, True
     return Batch(vectors, present)
 
 
@@ -70,22 +87,22 @@ def _modality(name: str) -> str:
     return _RENAMED_MODALITIES.get(name, name)
 
 
-def _or_zeros(vector: Vector | None, stream: Stream) -> Vector:
-    if vector is None:
-        return np.zeros(stream.dim, np.float32)
-    if len(vector) != stream.dim:
-        raise _length_error(stream)
-    return vector
+def _present(column: pa.Array) -> npt.NDArray[np.bool_]:
+    if not column.null_count:
+        return np.ones(len(column), bool)
+    return np.asarray(pc.is_valid(column), dtype=bool)
 
 
 def _dense(column: pa.Array, stream: Stream) -> npt.NDArray[np.float32]:
+    if column.type == pa.list_(pa.float32(), stream.dim) and not column.null_count:
+        return np.array(column.flatten().to_numpy(zero_copy_only=False)).reshape(-1, stream.dim)
     dense = np.zeros((len(column), stream.dim), np.float32)
     present = column.drop_null()
     # Checked before the values are written: a vector of another length would shift all that follow.
     if not pc.all(pc.equal(pc.list_value_length(present), stream.dim), min_count=0).as_py():
         raise _length_error(stream)
     values = present.flatten().to_numpy(zero_copy_only=False)
-    dense[np.asarray(pc.is_valid(column), dtype=bool)] = values.reshape(-1, stream.dim)
+    dense[_present(column)] = values.reshape(-1, stream.dim)
     return dense
 
 

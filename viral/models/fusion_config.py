@@ -16,6 +16,7 @@ OUTPUTS = FIRST_RATE + len(RATES)
 LOGITS_PER_UNIT = 1.5  # roughly the growth of the log odds of being viral per standard deviation of the target
 GATED = ("gated", "weighted")  # architectures that predict a weighted sum, whose weights can be fixed
 INPUT_NORM = 3.0  # length to which typical standardised vectors of any dimension are scaled
+SCORE_GAIN = 30.0  # Adam moves all parameters equally fast: one score must keep up with thousands of other weights
 MAX_DEVIATION = 8.0  # standard deviations, far outside real data: an outlier must not decide a score
 
 

@@ -11,6 +11,7 @@ from viral.errors import TableError
 from viral.models.predictions import PredictionBatch
 from viral.registry.registry import ModelVersion
 
+BLOCK = 64  # rows per forward pass at most: larger products are hardly faster, and a few posts would cost more
 KINDS: Mapping[str, str] = {
     "network": "viral.models.network_predictor:load",
     "ensemble": "viral.models.ensemble.predictor:load",
@@ -22,8 +23,12 @@ KINDS: Mapping[str, str] = {
 class Predictor(Protocol):
     """A loaded model. Each post must have at least one stream.
 
-    Matrix products may round differently for other batch sizes, so `Scorer` always passes the same number of rows.
+    Matrix products may round differently for other numbers of rows, so `Scorer` pads what it passes.
     """
+
+    @property
+    def row_multiple(self) -> int:
+        """A divisor of `BLOCK`: batches of a multiple of it, at most `BLOCK` rows, give each post the same bits."""
 
     def __call__(self, batch: Batch) -> PredictionBatch:
         """Predict; sets all fields but `percentile`, and `rates` only if the model learns them."""

@@ -33,6 +33,11 @@ class StackedPredictor:
     members: Sequence[StackMember]
     weights: MixingWeights
 
+    @property
+    def row_multiple(self) -> int:
+        """The largest multiple of any model."""
+        return max(member.predictor.row_multiple for member in self.members)
+
     def __call__(self, batch: Batch) -> PredictionBatch:
         """Predict; contributions are averaged over the models with the weights of their scores."""
         predictions, has_inputs = self._predict_members(batch)

@@ -6,8 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from viral.models.fusion import Fusion
-
-SCORE_GAIN = 30.0  # Adam moves all parameters equally fast: one score must keep up with thousands of other weights
+from viral.models.fusion_config import SCORE_GAIN
 
 
 class WeightedFusion(Fusion):

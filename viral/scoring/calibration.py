@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -69,7 +70,7 @@ class Calibration:
         if self.method == "sigmoid":
             slope, intercept = self.values
             return _expit(slope * log_odds(raw) + intercept)
-        corrected: Floats = np.interp(log_odds(raw), self.knots, self.values)
+        corrected: Floats = np.interp(log_odds(raw), *self._isotonic_knots)
         return corrected
 
     def quantiles(self, raw: Floats) -> Floats:
@@ -84,12 +85,22 @@ class Calibration:
 
         Uniform between 0 and 100 for posts like the reference posts.
         """
-        grid = np.array(self.reference)
-        ranks, odds = 100 * _plotting_positions(len(grid)), log_odds(raw)
+        odds, (ascending, descending) = log_odds(raw), self._ranks
         # The middle of equal reference posts: a constant model puts every post at 50.
-        first = np.interp(odds, *_first_ranks(grid, ranks), left=0, right=100)
-        last = 100 - np.interp(-odds, *_first_ranks(-grid[::-1], ranks), left=0, right=100)
+        first = np.interp(odds, *ascending, left=0, right=100)
+        last = 100 - np.interp(-odds, *descending, left=0, right=100)
         return np.asarray(np.clip((first + last) / 2, 0, 100))
+
+    @cached_property
+    def _isotonic_knots(self) -> tuple[Floats, Floats]:
+        return np.array(self.knots), np.array(self.values)
+
+    @cached_property
+    def _ranks(self) -> tuple[tuple[Floats, Floats], tuple[Floats, Floats]]:
+        """Distinct log odds of the reference posts with their first ranks, from below and, negated, from above."""
+        grid = np.array(self.reference)
+        ranks = 100 * _plotting_positions(len(grid))
+        return _first_ranks(grid, ranks), _first_ranks(-grid[::-1], ranks)
 
     def facts(self) -> dict[str, str]:
         """Describe the calibration for people, by topic."""

@@ -14,7 +14,7 @@ from viral.errors import TableError, UsageError
 from viral.extractors.extractor import Vector
 from viral.extractors.feature_set import FeatureSet
 from viral.models.predictions import PredictionBatch
-from viral.models.predictor import load
+from viral.models.predictor import BLOCK, load
 from viral.registry.registry import ModelVersion, Registry
 from viral.scoring.calibration import Calibration
 from viral.scoring.pair_residuals import PairResiduals
@@ -24,7 +24,6 @@ from viral.weights.resolve import resolve_local
 from viral.weights.root import RootWeights
 
 RATES = ("likes", "comments", "shares")
-BLOCK = 64  # posts per forward pass, always padded to this: a matrix product's last bits depend on the number of rows
 
 CALIBRATION = "calibration.json"
 """File beside a model's weights that holds its `Calibration`; written after the reference posts."""
@@ -98,6 +97,7 @@ class Scorer:
         self.streams: tuple[Stream, ...] = from_dict(saved.card["config"]["streams"])
         self.label: str = saved.card["label"]["spec"]["definition"]
         self.notes = tuple(saved.card.get("notes", ()))
+        self._modalities = tuple(dict.fromkeys(stream.modality for stream in self.streams))
         self.predictor = load(saved)
         self.calibration, self.reference = (None, None) if raw else _load_calibration(saved)
         # In every answer, since its probability and interval are the network's own.
@@ -143,13 +143,9 @@ class Scorer:
 
     def score_batch(self, batch: Batch) -> list[Score]:
         """Score a batch of posts. Raises as `score` does."""
-        if not batch.present.any(axis=1).all():
-            names = ", ".join(self._modalities())
-            raise UsageError(f"there is nothing to score: a post needs at least one of {names}")
         if not len(batch.present):
             return []
-        predictions = self.predict(batch)
-        in_distribution = None if self.reference is None else self.reference.in_distribution(self.streams, batch)
+        predictions, in_distribution = self.score_columns(batch)
         return [
             self._score(
                 predictions, batch.present, None if in_distribution is None else bool(in_distribution[row]), row
@@ -157,13 +153,32 @@ class Scorer:
             for row in range(len(batch.present))
         ]
 
+    def score_columns(self, batch: Batch) -> tuple[PredictionBatch, npt.NDArray[np.bool_] | None]:
+        """Score one or more posts as arrays: what `score_batch` returns, without an object per post.
+
+        Returns:
+            The predictions, with NaN as `percentile` of posts out of distribution, and which posts are in distribution;
+            None if the model is not calibrated.
+
+        Raises:
+            UsageError: a post has none of the model's inputs.
+        """
+        if not batch.present.any(axis=1).all():
+            raise UsageError(f"there is nothing to score: a post needs at least one of {', '.join(self._modalities)}")
+        predictions = self.predict(batch)
+        if self.reference is None:
+            return predictions, None
+        in_distribution = self.reference.in_distribution(self.streams, batch)
+        return self._abstain(predictions, ~in_distribution), in_distribution
+
     def predict(self, batch: Batch) -> PredictionBatch:
         """Return calibrated predictions for N posts, each with at least one stream, computed in blocks of `BLOCK`."""
-        count = len(batch.present)
+        count, multiple = len(batch.present), self.predictor.row_multiple
         blocks = []
         for start in range(0, count, BLOCK):
-            rows = np.minimum(np.arange(start, start + BLOCK), count - 1)  # the last post pads the last block
-            blocks.append(self.predictor(batch.take(rows)))
+            end = min(start + BLOCK, -(-count // multiple) * multiple)
+            rows = np.minimum(np.arange(start, end), count - 1)  # the last post pads the last block
+            blocks.append(self.predictor(batch if end - start == count else batch.take(rows)))
         return self._calibrate(_concat(blocks, count))
 
     def _calibrate(self, raw: PredictionBatch) -> PredictionBatch:
@@ -182,12 +197,12 @@ class Scorer:
     ) -> Score:
         assert batch.contributions is not None, "every predictor gives them"
         assert batch.low is not None and batch.high is not None, "every predictor gives an interval"
-        contributions = dict.fromkeys(self._modalities(), 0.0)
+        contributions = dict.fromkeys(self._modalities, 0.0)
         for stream, contribution in zip(self.streams, batch.contributions[row], strict=True):
             contributions[stream.modality] += float(contribution)
         # A modality counts as given if any of its inputs is.
         available = {stream.modality for stream, given in zip(self.streams, present[row], strict=True) if given}
-        score = Score(
+        return Score(
             probability=float(batch.probability[row]),
             score=float(batch.score[row]),
             low=float(batch.low[row]),
@@ -197,28 +212,24 @@ class Scorer:
             missing=tuple(name for name in contributions if name not in available),
             label=self.label,
             model=str(self.saved),
-            notes=self.notes,
-            percentile=None if batch.percentile is None else float(batch.percentile[row]),
+            notes=(*self.notes, UNKNOWN) if in_distribution is False else self.notes,
+            percentile=None if batch.percentile is None or in_distribution is False else float(batch.percentile[row]),
             in_distribution=in_distribution,
         )
-        return self._abstain(score) if in_distribution is False else score
 
-    def _abstain(self, score: Score) -> Score:
-        """Replace the prediction for an out-of-distribution post by what holds for any post."""
+    def _abstain(self, batch: PredictionBatch, novel: npt.NDArray[np.bool_]) -> PredictionBatch:
+        """Replace the predictions for out-of-distribution posts (N,) by what holds for any post."""
         assert self.calibration is not None, "only a calibrated model has reference posts"
+        assert batch.low is not None and batch.high is not None and batch.percentile is not None
         low, high = self.calibration.spread
         return replace(
-            score,
-            probability=self.calibration.base_rate,
+            batch,
+            probability=np.where(novel, self.calibration.base_rate, batch.probability),
             # The interval only grows: the model's own may be wider still.
-            low=min(score.low, low),
-            high=max(score.high, high),
-            percentile=None,
-            notes=(*score.notes, UNKNOWN),
+            low=np.where(novel, np.minimum(batch.low, low), batch.low),
+            high=np.where(novel, np.maximum(batch.high, high), batch.high),
+            percentile=np.where(novel, np.nan, batch.percentile),
         )
-
-    def _modalities(self) -> list[str]:
-        return list(dict.fromkeys(stream.modality for stream in self.streams))
 
 
 def _concat(blocks: Sequence[PredictionBatch], count: int) -> PredictionBatch:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from viral.datasets.streams import Batch, Stream, from_dict
+from viral.datasets.streams import Batch, Stream, concat, from_dict
 from viral.models.ensemble.member import Arrays, Member, member_class
 from viral.models.ensemble.rows import Layout
 from viral.models.mixing import MixingWeights, mix, redistribute
 from viral.models.predictions import PredictionBatch
+from viral.models.predictor import BLOCK
 from viral.models.train_config import Scaling
 from viral.registry.registry import ModelVersion
 
@@ -27,6 +28,7 @@ class EnsemblePredictor:
     members: Mapping[str, Member]
     weights: MixingWeights
     scaling: Scaling
+    row_multiple = BLOCK
 
     def __call__(self, batch: Batch) -> PredictionBatch:
         """Predict.
@@ -35,7 +37,7 @@ class EnsemblePredictor:
         """
         streams, count = self.layout.streams, len(batch.present)
         # All variants in one batch: each member is called once.
-        variants = _concat([batch, *(_without(batch, stream, column) for column, stream in enumerate(streams))])
+        variants = concat([batch, *(_without(batch, stream, column) for column, stream in enumerate(streams))])
         prediction = mix([member(self.layout, variants) for member in self.members.values()], self.weights)
         scores = prediction.score.reshape(1 + len(streams), count)
         return PredictionBatch.from_quantiles(
@@ -71,11 +73,6 @@ def to_bytes(layout: Layout, members: Mapping[str, Arrays]) -> bytes:
 
 def _group(arrays: Mapping[str, Any], group: str) -> Arrays:
     return {name.removeprefix(f"{group}."): array for name, array in arrays.items() if name.startswith(f"{group}.")}
-
-
-def _concat(batches: Sequence[Batch]) -> Batch:
-    vectors = {name: np.concatenate([batch.vectors[name] for batch in batches]) for name in batches[0].vectors}
-    return Batch(vectors, np.concatenate([batch.present for batch in batches]))
 
 
 def _without(batch: Batch, stream: Stream, column: int) -> Batch:
