@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import Any
 
 from viral.errors import ConfigError
+from viral.sources.values import DURATION_UNITS
 
 FILE_NAME, DOCUMENT = "$file", "$"
 ANY_KEY = "*"
@@ -191,6 +192,8 @@ def parse_expression(given: object, name: str) -> Expression:
     text = str(given["path"])
     values = {_scalar(key): str(value) for key, value in (given.get("values") or {}).items()}
     settings = {key: str(given[key]) for key in COLUMN_SETTINGS if key in given}
+    if settings.get("unit", "s") not in DURATION_UNITS:
+        raise ConfigError(f"unit of {name} in the map is {', '.join(DURATION_UNITS)}, not {settings['unit']!r}")
     return Expression(text, _alternatives(text), _pattern(given.get("pattern"), name), values or None, settings)
 
 
