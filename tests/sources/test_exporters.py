@@ -252,6 +252,37 @@ def test_warnings_of_a_careful_colleague(read_bytes) -> None:
     assert any(sentence.startswith("5 posts have a posted_at that is hours or days from") for sentence in found)
 
 
+def test_durations_in_milliseconds_are_noticed(read_bytes) -> None:
+    def warned(*durations: int) -> bool:
+        rows = "\n".join(f"{n},{duration}" for n, duration in enumerate(durations))
+        found = list_warnings(read_bytes(None, f"video_id,duration\n{rows}\n").findings)
+        return any("milliseconds (unit: ms)" in warning for warning in found)
+
+    assert warned(15_320, 7_000, 61_000)
+    assert not warned(15, 7, 61_000)
+
+
+def test_the_identifier_of_an_unknown_exporter_is_in_most_rows(read_bytes) -> None:
+    files = [{"url": "https://cdn/x.mp4"}]  # an address without an identifier
+    rows = [{"clip": {"pk": n, "files": files}, "stats": {"plays": 5}} for n in range(3)]
+    content = "\n".join(map(json.dumps, [*rows, {"error": "login", "url": "https://www.tiktok.com/@a/video/12345"}]))
+    with pytest.raises(SourceError, match=r"name it .*It has: clip\.pk, clip\.files, stats\.plays, error, url"):
+        read_bytes(None, content)
+    columns = {"post_id": "clip.pk", "error": "error"}
+    parsed = read_bytes(None, content, columns=columns, is_partial=True)
+    assert parsed.posts["views"].to_pylist() == [5, 5, 5]
+    assert parsed.rejects["reason"].to_pylist() == ["an error of the scraper, no post: login"]
+    with pytest.raises(ConfigError, match=r"no 'clip\.id' for post_id; it has: clip\.pk"):
+        read_bytes(None, content, columns={"post_id": "clip.id"}, is_partial=True)
+
+
+@pytest.mark.parametrize("name", ["instagram_web", "instaloader"])
+def test_hidden_likes_of_instagram_are_no_count(read_bytes, name) -> None:
+    hidden = FILES[name].replace('"shortcode": "C"', '"shortcode": "C", "like_and_view_counts_disabled": true')
+    [post] = read_bytes(None, hidden, file="file.json").posts.to_pylist()
+    assert (post["views"], post["likes"]) == (100, None)
+
+
 def test_a_mapped_column_without_values_is_named(read_bytes) -> None:
     columns = {"post_id": "id", "likes": "likes", "views": "views"}
     parsed = read_bytes("csv", "id,likes,views\n1,,5\n2,,x\n3,,7\n", columns=columns)

@@ -5,15 +5,17 @@ from __future__ import annotations
 _NAMES = {
     "post_id": (
         "postid videoid vidid videopk awemeid itemid mediaid reelid shortid tiktokid id pk videourl posturl "
-        "tiktokurl webvideourl pageurl permalink url link"
+        "tiktokurl webvideourl pageurl contentid contenturl permalink url link"
     ),
     "author_id": (
-        "authorid userid uploaderid ownerid channelid creatorid authoruniqueid authorusername username author "
+        "authorid userid uploaderid ownerid channelid creatorid authoruniqueid authorusername username authorhandle "
+        "creatorhandle channelhandle handle author "
         "uploader channel channeltitle creator accountid account owner"
     ),
     "posted_at": (
         "postedat vidposttime createtime createtimeiso publishedat publishtime publisheddate uploaddate postdate "
-        "posttime createdat timestamp takenat datetime date videotimestamp"
+        "posttime createdat timestamp takenat datepublished dateposted publishdate publicationdate datetime date "
+        "videotimestamp"
     ),
     "scraped_at": "scrapedat vidscrapetime scrapetime collectedat retrievedat fetchedat crawledat crawltime",
     "caption": "caption vidcaption videocaption postcaption description desc videodescription text title body message",

@@ -156,6 +156,7 @@ class Expression:
         pattern: regular expression; its first group, or else the whole match, replaces the text.
         values: text → text that replaces it; `*` stands for any other.
         settings: reading settings of this column alone, by name: `locale`, `zone`, `dates`, `unit`.
+        unless: path whose value, if it is not false, makes this one null: a count that its site hides.
     """
 
     text: str
@@ -163,6 +164,7 @@ class Expression:
     pattern: re.Pattern[str] | None = None
     values: Mapping[str, str] | None = None
     settings: Mapping[str, str] | None = None
+    unless: Path | None = None
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -170,8 +172,13 @@ class Expression:
         groups = (part.paths if isinstance(part, Template) else part for part in self.alternatives)
         return tuple(path for group in groups for path in group)
 
+    @property
+    def all_paths(self) -> tuple[Path, ...]:
+        """The paths of the alternatives, and that of `unless`."""
+        return (*self.paths, *([self.unless] if self.unless else []))
 
-_OPTIONS = {"path", "pattern", "values"}
+
+_OPTIONS = {"path", "pattern", "values", "unless"}
 COLUMN_SETTINGS = ("locale", "zone", "dates", "unit")
 
 
@@ -194,7 +201,8 @@ def parse_expression(given: object, name: str) -> Expression:
     settings = {key: str(given[key]) for key in COLUMN_SETTINGS if key in given}
     if settings.get("unit", "s") not in DURATION_UNITS:
         raise ConfigError(f"unit of {name} in the map is {', '.join(DURATION_UNITS)}, not {settings['unit']!r}")
-    return Expression(text, _alternatives(text), _pattern(given.get("pattern"), name), values or None, settings)
+    unless = Path(str(given["unless"])) if given.get("unless") else None
+    return Expression(text, _alternatives(text), _pattern(given.get("pattern"), name), values or None, settings, unless)
 
 
 def _alternatives(text: str) -> tuple[Template | tuple[Path, ...], ...]:

@@ -32,7 +32,7 @@ _MILLISECONDS = re.compile(r"(\d+(?:\.\d+)?) ?ms", re.IGNORECASE)
 _AFTER_CLOCK = re.compile(r"(?<=:\d\d) ?(?:s|min\.?|minutes?)$", re.IGNORECASE)  # `0:31 min` is a clock
 DURATION_UNITS = {"ms": 1e-3, "s": 1.0, "min": 60.0}
 _TRUE = ("true", "t", "yes", "y", "1", "1.0")
-_FALSE = ("false", "f", "no", "n", "0", "0.0")
+FALSE_SPELLINGS = ("false", "f", "no", "n", "0", "0.0")
 
 
 class ParseError(ValueError):
@@ -92,7 +92,7 @@ def _read_duration(text: str, scale: float) -> float:
     if match := _CLOCK.fullmatch(_AFTER_CLOCK.sub("", text)):
         hours, minutes, seconds = match.groups()
         value = float(seconds.replace(",", "."))
-        return int(hours or 0) * 3600 + int(minutes) * 60 + value if minutes else value * scale
+        return int(hours or 0) * 3600 + int(minutes) * 60 + value if minutes else round(value * scale, 6)
     if match := _MILLISECONDS.fullmatch(text):
         return float(match[1]) / 1000
     if (match := _UNITS.fullmatch(text)) and any(match.groups()):
@@ -105,7 +105,7 @@ def parse_booleans(raw: pa.Array) -> ParsedColumn:
     """Parse `true`, `yes`, `1` and their opposites, in upper or lower case, to bool (N,), and the faults."""
     text = strip_nulls(raw)
     lower = pc.utf8_lower(text)
-    true, false = (pc.is_in(lower, value_set=pa.array(spellings)) for spellings in (_TRUE, _FALSE))
+    true, false = (pc.is_in(lower, value_set=pa.array(spellings)) for spellings in (_TRUE, FALSE_SPELLINGS))
     good = pc.or_(true, false)
     bad = pc.and_(pc.is_valid(text), pc.invert(good))
     value = pc.if_else(good, true, pa.scalar(None, pa.bool_()))
