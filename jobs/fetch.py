@@ -41,6 +41,7 @@ from viral.storage.lock import exclusive
 from viral.storage.store import Store
 from viral.tables.bucketed import log2_buckets_for
 from viral.tables.places import fetches_table, posts_table
+from viral.tables.run_log import RunRecorder, record_run
 from viral.tables.staging import staging_folder
 
 MAX_ROUNDS = 3  # the requested URLs, then the entries of feeds, then the entries of feeds in feeds
@@ -239,7 +240,9 @@ def _add_reasons(summary: FetchSummary, reason: str, count: int) -> None:
 @click.argument("urls", nargs=-1, metavar="URL…")
 @click.option("--list", "list_file", metavar="FILE", help="File with one URL per line.")
 @click.option(
-    "--posts", is_flag=True, help="Fetch the pages of all posts that have no video, and the slides of photo sets."
+    "--posts",
+    is_flag=True,
+    help="Fetch the videos of all posts without one, from the page or else the file, and slides of photo sets.",
 )
 @click.option(
     "--allow-host",
@@ -273,9 +276,17 @@ def command(
     """
     cookie_text = read_cookies(Path(cookie_file)) if cookie_file else None
     request = FetchRequest(urls, list_file, posts, allowed, rate, retry_failed, cookie_text)
-    progress = progress_bar("fetch", unit="video")
-    summary = run(Store.open(root), request, load(), address=address, progress=progress, debug=debug)
-    print_summary(summary, as_json=as_json)
+    store, settings = Store.open(root), load()
+    show_progress = progress_bar("fetch", unit="video")
+
+    def work(record: RunRecorder) -> FetchSummary:
+        def progress(done: int, total: int) -> None:
+            show_progress(done, total)
+            record.progress(done, total)
+
+        return run(store, request, settings, address=address, progress=progress, debug=debug)
+
+    print_summary(record_run(store, "fetch", work), as_json=as_json)
 
 
 if __name__ == "__main__":

@@ -190,7 +190,7 @@ def first_rows(source: IngestSource, found: FoundFiles, count: int) -> tuple[lis
 
 
 def guessed_map(source: IngestSource, found: FoundFiles) -> dict[str, Any]:
-    """Content of a map file that would read the first file alike; empty if a known exporter's map reads it, or a file's."""
+    """Content of a map file that reads the first file as its guessed map does; empty where nothing is guessed."""
     file = found.files[0][0] if found.files else ""
     if not is_utf8(file) or not file or _holds_one_post(source, file):
         return {}
