@@ -68,12 +68,18 @@ def test_flat_names_and_numbered_columns_stand_for_nested_ones(read_bytes) -> No
 
 
 def test_a_count_that_another_value_hides_is_null(read_bytes) -> None:
-    columns = {"post_id": "id", "likes": {"path": "likes", "unless": "hidden"}}
+    columns = {
+        "post_id": "id",
+        "likes": {"path": "likes", "unless": "hidden"},
+        "shares": {"path": "likes", "values": {3: None}},
+    }
     for values in ([True, "no", None, 1], ["Yes", "FALSE", "", "since May"]):
         rows = [{"id": n, "likes": 3, "hidden": value} for n, value in enumerate(values)]
         table = "id,likes,hidden\n" + "\n".join(f"{row['id']},3,{row['hidden'] or ''}" for row in rows)
         for content in (table, json.dumps(rows)):
-            assert read_bytes(None, content, columns=columns).posts["likes"].to_pylist() == [None, 3, 3, None]
+            posts = read_bytes(None, content, columns=columns).posts
+            assert posts["likes"].to_pylist() == [None, 3, 3, None]
+            assert posts["shares"].null_count == len(posts)
     with pytest.raises(ConfigError, match="has no column 'hidden' for likes"):
         read_bytes(None, "id,likes\n1,3\n", columns=columns)
 

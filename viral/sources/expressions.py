@@ -154,7 +154,7 @@ class Expression:
     Args:
         alternatives: in order of preference.
         pattern: regular expression; its first group, or else the whole match, replaces the text.
-        values: text → text that replaces it; `*` stands for any other.
+        values: text → text that replaces it, empty for null; `*` stands for any other.
         settings: reading settings of this column alone, by name: `locale`, `zone`, `dates`, `unit`.
         unless: path whose value, if it is not false, makes this one null: a count that its site hides.
     """
@@ -197,7 +197,8 @@ def parse_expression(given: object, name: str) -> Expression:
     if "path" not in given:
         raise ConfigError(f"{name} of the map lacks 'path'")
     text = str(given["path"])
-    values = {_scalar(key): str(value) for key, value in (given.get("values") or {}).items()}
+    translated = (given.get("values") or {}).items()
+    values = {_scalar(key): "" if value is None else str(value) for key, value in translated}
     settings = {key: str(given[key]) for key in COLUMN_SETTINGS if key in given}
     if settings.get("unit", "s") not in DURATION_UNITS:
         raise ConfigError(f"unit of {name} in the map is {', '.join(DURATION_UNITS)}, not {settings['unit']!r}")
