@@ -34,12 +34,14 @@ def test_failures_are_listed_and_tried_again(
 
     first = backfill.run(store, mini, Settings())
     assert (first.ok, first.failed, first.reasons) == (1, 2, {"missing_object": 1, "unreadable": 1})
+    assert [warning.partition(":")[0] for warning in first.warnings] == ["1 post has no video file (missing_object)"]
     listed = {row["post_id"]: row["reason"] for row in failures.iter_failures(store, mini)}
     assert listed == {"late": "missing_object", "text": "unreadable"}
 
     shutil.copyfile(good, late)
     again = backfill.run(store, mini, Settings(), retry=Retry(datetime.now(UTC), ("missing_object",)))
     assert (again.done_before, again.ok, again.failed) == (2, 1, 0)
+    assert again.warnings == ["1 post failed in an earlier run: see viral failures; --retry-failed tries again"]
     everything = backfill.run(store, mini, Settings(), retry=Retry(datetime.now(UTC)))
     assert (everything.done_before, everything.ok, everything.failed) == (2, 0, 1)
 
