@@ -271,7 +271,7 @@ def command(
 ) -> None:
     """Download videos into the root, by URL of a file, a page or a feed.
 
-    Videos are stored in videos/, named by their SHA-256, with info files that `viral ingest yt_dlp ROOT/videos` reads.
+    Videos are stored in videos/, named by their SHA-256, with info files that `viral ingest ROOT/videos` reads.
     The table `fetches` records every URL: a downloaded one is not fetched again, a failed one only with --retry-failed.
     """
     cookie_text = read_cookies(Path(cookie_file)) if cookie_file else None

@@ -149,7 +149,11 @@ def _options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--encoding", metavar="NAME", help="Encoding of text files; default: UTF-8, or by their mark."),
         click.option("--map-file", type=click.Path(dir_okay=False), help="YAML file with a map: {post_id: id, …}."),
         click.option(
-            "--map", "pairs", multiple=True, metavar="NAME|OURS=THEIRS", help="Map, or post column=file column."
+            "--map",
+            "pairs",
+            multiple=True,
+            metavar="NAME|OURS=THEIRS",
+            help="A known exporter, or where one column is, as views=plays. Repeatable.",
         ),
     ):
         function = option(function)

@@ -9,7 +9,7 @@ from viral.console.commands import LazyGroup, execute
 MODELS = {
     "fusion": ("jobs.train_network", "All modalities of a feature set, fused (--architecture)."),
     **{
-        modality: ("jobs.train_network", f"Only the {modality} of a feature set.")
+        modality: ("jobs.train_network", f"The {modality} features of a feature set alone.")
         for modality in ("text", "audio", "image", "editing", "metadata")
     },
     "sound": ("jobs.train_sound", "A convolutional network on the sound's spectrogram; can start from a saved model."),
