@@ -210,6 +210,9 @@ def test_names_that_mean_a_column_are_read_without_a_map(read_bytes) -> None:
     assert list_warnings(parsed.findings) == []
     more = read_bytes(None, content.replace("Likes", "Hearts given"))
     assert list_warnings(more.findings) == ["not read, as no column has such a name (--map reads them): Hearts given"]
+    content = "Video link,Likes %,Total likes,Views (%),Total views\nhttps://youtu.be/dQw4w9WgXcQ,3,5,88,120\n"
+    [post] = read_bytes(None, content).posts.to_pylist()
+    assert (post["post_id"], post["views"], post["likes"]) == ("dQw4w9WgXcQ", 120, 5)
     nested = {"result": {"items": [{"videoId": "x1", "stats": {"views": 5}, "channel": {"username": "bob"}}]}}
     [post] = read_bytes(None, json.dumps(nested)).posts.to_pylist()
     assert (post["post_id"], post["views"]) == ("x1", 5)

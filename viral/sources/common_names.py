@@ -5,7 +5,7 @@ from __future__ import annotations
 _NAMES = {
     "post_id": (
         "postid videoid vidid videopk awemeid itemid mediaid reelid shortid tiktokid id pk videourl posturl "
-        "tiktokurl webvideourl pageurl contentid contenturl permalink url link"
+        "tiktokurl webvideourl pageurl contentid contenturl videolink postlink permalink url link"
     ),
     "author_id": (
         "authorid userid uploaderid ownerid channelid creatorid authoruniqueid authorusername username authorhandle "
@@ -18,24 +18,32 @@ _NAMES = {
         "videotimestamp"
     ),
     "scraped_at": "scrapedat vidscrapetime scrapetime collectedat retrievedat fetchedat crawledat crawltime",
-    "caption": "caption vidcaption videocaption postcaption description desc videodescription text title body message",
+    "caption": (
+        "caption vidcaption videocaption postcaption description desc videodescription text title videotitle body "
+        "message"
+    ),
     "hashtags": "hashtags vidhashtags videohashtags hashtagnames tags challenges",
     "sound_id": "soundid musicid audioid",
     "sound_title": "soundtitle musictitle musicname soundname audiotitle track",
     "sound_original": "soundoriginal musicoriginal isoriginalsound",
-    "duration_seconds": "durationseconds videodurationsec vidduration videoduration duration videolength length",
+    "duration_seconds": (
+        "durationseconds videodurationsec vidduration videoduration duration videolength length runtime"
+    ),
     "views": (
         "views nview nviews vidnview numviews totalviews viewcount videoviewcount playcount videoplaycount plays "
         "view viewscount"
     ),
     "likes": (
-        "likes nlike nlikes vidnlike numlikes likecount videolikecount diggcount videodiggcount hearts like likescount"
+        "likes nlike nlikes vidnlike numlikes totallikes likecount videolikecount diggcount videodiggcount hearts like "
+        "likescount"
     ),
     "comments": (
-        "comments ncomment ncomments vidncomment numcomments commentcount videocommentcount commentscount comment "
-        "replies"
+        "comments ncomment ncomments vidncomment numcomments totalcomments commentcount videocommentcount "
+        "commentscount comment replies"
     ),
-    "shares": "shares nshare nshares vidnshare numshares sharecount videosharecount share repostcount sharescount",
+    "shares": (
+        "shares nshare nshares vidnshare numshares totalshares sharecount videosharecount share repostcount sharescount"
+    ),
     "saves": "saves nsave nsaves vidnsave savecount collectcount favorites favourites bookmarks savescount",
     "author_followers": (
         "authorfollowers usernfollower userfollowers followers followercount authorfollowercount "

@@ -174,7 +174,7 @@ def _common(
     # Names are compared without case, blanks and underscores; below other keys, by their last key alone.
     by_plain: dict[str, str] = {}
     by_last: dict[str, str] = {}
-    for name in names:
+    for name in (name for name in names if "%" not in name):  # `Likes %` is no count
         by_plain.setdefault(_plain(name), name)
         by_last.setdefault(_plain(name.rpartition(".")[2]), name)
     taken = {path.text for expression in given.values() for path in expression.paths}
