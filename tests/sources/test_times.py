@@ -95,6 +95,7 @@ def test_dates_of_people_and_of_file_names(text, order, time):
         ("March 5, 2024 at 2:30 PM PST", "22:30"),
         ("Mar 5, 2024 14:30 (GMT+9)", "05:30"),
         ("05.03.2024 14:30 UTC", "14:30"),
+        ("Tue Mar 05 2024 12:00:00 GMT+0100 (Central European Standard Time)", "11:00"),
         ("05.03.2024, 14:30 Uhr", "13:30"),
         ("Di 05/03/2024 um 14:30", "13:30"),
         ("05.03.2024 12:00 CST", "11:00"),  # has several meanings: the zone that is named counts
@@ -114,6 +115,7 @@ def test_a_zone_in_the_text_and_the_order_of_a_date_among_words_count(text, time
             "5 Mar 2024 12:00 IST",
             "names a zone that has several meanings: write an offset, as +08:00, or name the zone ",
         ),
+        ("5 Mar 2024 12:00 pst", "names a zone that has several meanings"),
         ("45356.52", "is a date as a spreadsheet counts days: export it as a date"),
     ],
 )

@@ -95,13 +95,13 @@ class Path:
 
 
 def _walk(value: Any, path: Path, start: int) -> Iterator[Any]:
-    for at in range(start, len(path.steps)):
-        step = path.steps[at]
+    for i in range(start, len(path.steps)):
+        step = path.steps[i]
         if value is None:
             return
         if step is None or step == ANY_KEY:
             for item in _items(value, step, path):
-                yield from _walk(item, path, at + 1)
+                yield from _walk(item, path, i + 1)
             return
         if isinstance(step, int):
             value = value[step] if isinstance(value, list) and step < len(value) else None

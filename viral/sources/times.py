@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from viral.sources.settings import ReadSettings
 from viral.sources.values import Faults, ParsedColumn, ParseError, find_faults, parse_each, strip_nulls
-from viral.sources.zones import split_zone
+from viral.sources.zones import UNCLEAR_ZONE, split_zone
 from viral.tables.schemas import TIMESTAMP
 
 _NUMBER = r"^[0-9]+(?:\.[0-9]+)?(?:[eE]\+?[0-9]{1,2})?$"  # epoch, perhaps written as a float
@@ -138,7 +138,7 @@ def _read(text: str, settings: ReadSettings) -> datetime:
         raise ParseError(_NO_POST if text.isdigit() else "is not a time")
     if not match and not (_YEAR_DIGITS.search(text) or _SHORT_DATE.search(text)):
         return _age(text, settings.scraped_at)
-    local = _numeric(match, settings.dates) if match else _in_words(text, settings.dates)
+    local = _numeric(match, settings.dates) if match else _in_words(text, settings)
     if offset is not None:
         return local.replace(tzinfo=timezone(offset))
     moment: datetime = _localise(pa.scalar(local, pa.timestamp("us")), settings.zone).as_py()
@@ -163,15 +163,18 @@ def _numeric(match: re.Match[str], order: str | None) -> datetime:
         raise ParseError(f"is not a date in the order {order}") from None
 
 
-def _in_words(text: str, order: str | None) -> datetime:
+def _in_words(text: str, settings: ReadSettings) -> datetime:
     """Parse a date with words: names of the month and the day, or `at`, `Uhr`, `PM` beside numbers."""
     # The parser of words would take the order from the language that it believes to read.
-    if _SHORT_DATE.search(text) and order is None:
+    order = settings.dates if _SHORT_DATE.search(text) else "ymd"
+    if order is None:
         raise ParseError(_UNKNOWN_ORDER)
-    found = _dateparser(text, None, (order or "ymd").upper() if _SHORT_DATE.search(text) else None)
+    found = _dateparser(text, None, order.upper())
     if found is None:
         raise ParseError("is not a time")
-    return found
+    if found.tzinfo and settings.zone is None:  # a name of a zone that is not ours, such as `ist`
+        raise ParseError(UNCLEAR_ZONE)
+    return found.replace(tzinfo=None)
 
 
 def _age(text: str, scraped_at: datetime | None) -> datetime:
@@ -183,7 +186,7 @@ def _age(text: str, scraped_at: datetime | None) -> datetime:
     base = scraped_at.astimezone(UTC).replace(tzinfo=None)
     found = _dateparser(text, base, None)
     # An age that lies in the future was misread.
-    if found is None or found > base:
+    if found is None or found.tzinfo or found > base:
         raise ParseError("is not a time")
     return found.replace(tzinfo=UTC)
 
@@ -195,7 +198,6 @@ def _dateparser(text: str, base: datetime | None, order: str | None) -> datetime
 
     absolute = {"PARSERS": ["absolute-time"], "REQUIRE_PARTS": ["day", "month", "year"]}
     settings = {
-        "RETURN_AS_TIMEZONE_AWARE": False,
         "PREFER_DATES_FROM": "past",
         **(absolute if base is None else {"PARSERS": ["relative-time"], "RELATIVE_BASE": base}),
         **({"DATE_ORDER": order, "PREFER_LOCALE_DATE_ORDER": False} if order else {}),

@@ -24,9 +24,9 @@ _HOURS = {
 _ZONE = re.compile(
     r"(?P<clock>\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?(?: ?[AaPp]\.?[Mm]\b\.?)?),?"
     r" ?\(?(?:(?:UTC|GMT)? ?(?P<sign>[+\u2212-])(?P<hours>\d{1,2})(?::?(?P<minutes>\d{2}))?(?![\d:])"
-    r"|(?P<name>Z|(?!(?:AM|PM)\b)[A-Z]{2,5})\b(?: time)?)\)?"
+    r"|(?P<name>Z|(?!(?:AM|PM)\b)[A-Z]{2,5})\b)\)?(?: \([\w ]+\))?"  # JavaScript adds the name of the zone
 )
-_UNCLEAR = "names a zone that has several meanings: write an offset, as +08:00, or name the zone (--zone)"
+UNCLEAR_ZONE = "names a zone that has several meanings: write an offset, as +08:00, or name the zone (--zone)"
 _FURTHEST = timedelta(hours=14)  # of the Line Islands
 
 
@@ -47,7 +47,7 @@ def split_zone(text: str, *, named: bool) -> tuple[str, timedelta | None]:
     if match["name"]:
         hours = _HOURS.get(match["name"])
         if hours is None and not named:
-            raise ParseError(_UNCLEAR)
+            raise ParseError(UNCLEAR_ZONE)
         return rest, None if hours is None else timedelta(hours=hours)
     offset = timedelta(hours=int(match["hours"]), minutes=int(match["minutes"] or 0))
     if offset > _FURTHEST:
