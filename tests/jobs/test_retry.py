@@ -56,11 +56,13 @@ def test_the_command_lists_a_line_each(tmp_path: Path, write_posts: Callable[...
     store, mini = Store.open(tmp_path / "root"), FeatureSet.load(tmp_path / "set.yaml")
     options = ["--root", store.root, "--feature-set", str(tmp_path / "set.yaml")]
     empty = CliRunner().invoke(failures.command, options)
-    assert "is empty: backfill first" in str(empty.exception)
+    assert "backfill first" in str(empty.exception)
 
     posts = [{"id": f"{number}", "desc": "", "createTime": 1_700_000_000} for number in range(3)]
     ingest.run(store, IngestSource("tiktok_api", (str(write_posts(*posts)),)))
     backfill.run(store, mini, Settings())
+    other = CliRunner().invoke(failures.command, ["--root", store.root])
+    assert f"there are {mini.table.split('/')[1]} (--feature-set)" in str(other.exception)
     lines = CliRunner().invoke(failures.command, [*options, "--json"]).output.splitlines()
     assert [json.loads(line)["post_id"] for line in lines] == ["0", "1", "2"]
     shown = CliRunner().invoke(failures.command, [*options, "--limit", "1"]).output
