@@ -67,6 +67,13 @@ def test_flat_names_and_numbered_columns_stand_for_nested_ones(read_bytes) -> No
     ]
 
 
+@pytest.mark.parametrize("is_partial", [False, True])
+def test_the_rows_of_an_envelope_need_no_path(read_bytes, is_partial) -> None:
+    content = json.dumps({"meta": {"n": 2}, "data": {"list": [{"key": "1", "plays": 3}, {"key": "2", "plays": 4}]}})
+    parsed = read_bytes(None, content, columns={"post_id": "key", "views": "plays"}, is_partial=is_partial)
+    assert parsed.posts["views"].to_pylist() == [3, 4]
+
+
 def test_a_count_that_another_value_hides_is_null(read_bytes) -> None:
     columns = {
         "post_id": "id",

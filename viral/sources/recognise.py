@@ -100,7 +100,9 @@ def check_map(source_map: SourceMap, sample: Sample) -> None:
     if source_map.by_user and sample.json is None:
         _check_titles(source_map, sample)
     elif source_map.by_user and "post_id" in source_map.columns:
-        rows = sample.rows(*(source_map.rows or sample.row_paths()))
+        # Without `rows` in the map, any array may hold them.
+        paths = [source_map.rows] if source_map.rows else [(path,) for path in sample.row_paths()]
+        rows = [row for group in paths for row in sample.rows(*group)]
         if rows and not any(has_value(row, source_map.columns["post_id"]) for row in rows):
             raise ConfigError(
                 f"{sample.file} has no {source_map.columns['post_id'].text!r} for post_id; it has: {_names(sample)}"
