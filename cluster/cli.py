@@ -12,8 +12,8 @@ COMMANDS = {
     "demo": ("cluster.demo", "Run every step once on a small synthetic corpus."),
     "ingest": ("jobs.ingest", "Import scraped posts."),
     "fetch": ("jobs.fetch", "Download videos from URLs or feeds."),
-    "label": ("jobs.label", "Compute targets from view counts, and split the posts."),
     "backfill": ("jobs.backfill", "Extract features from all videos; resumes if interrupted."),
+    "label": ("jobs.label", "Compute targets from view counts, and split the posts."),
     "duplicates": ("jobs.duplicates", "List the posts that show the same video."),
     "failures": ("jobs.failures", "List the posts that failed, by reason."),
     "train": ("jobs.train", "Train a model on features and labels."),
@@ -38,7 +38,11 @@ COMMANDS = {
 @click.group(cls=LazyGroup, table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(viral.__version__)
 def command() -> None:
-    """Learn from short videos what makes them spread, and score new ones."""
+    """Learn from short videos what makes them spread, and score new ones.
+
+    `viral demo` runs every step on made-up videos. Your own data takes ingest, fetch (if the videos are on the web),
+    backfill, label, train, evaluate and score, in this order.
+    """
 
 
 def main() -> None:

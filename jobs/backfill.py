@@ -24,7 +24,7 @@ from viral.config import Settings, load
 from viral.console.commands import execute
 from viral.console.options import ray_options, root_options
 from viral.console.output import ProgressCallback, all_failed, print_summary, progress_bar
-from viral.errors import ConfigError, ViralError, WeightsError
+from viral.errors import ConfigError, MissingObjectError, ViralError, WeightsError
 from viral.extractors.feature_set import FeatureSet
 from viral.features.attempts import Retry, pending
 from viral.features.feature_table import features_table
@@ -144,12 +144,13 @@ def _fill(spec: BackfillSpec, summary: BackfillSummary, progress: ProgressCallba
     total = pending_posts = sum(plan.pending for plan in plans)
     summary.posts = sum(plan.posts for plan in plans)
     summary.done_before = summary.posts - total
+    done = _sum(plan.done for plan in first_plans)
     for _ in range(ROUNDS):
         # Each round processes only posts that have no row yet, in memory bounded by a bucket.
         reported = _extract(spec, plans, summary, progress, total) if pending_posts else 0
         if pending_posts or features.needs_compaction(log2_buckets):
             counts = map_buckets(partial(_compact_bucket, features, log2_buckets), log2_buckets)
-            _set_counts(summary, _sum(counts) - _sum(plan.done for plan in first_plans))
+            _set_counts(summary, _sum(counts) - done)
         # As many reports as pending posts: nothing was dropped, and another look at all buckets is spared.
         plans = _plan(spec, features) if reported < pending_posts else []
         pending_posts = sum(plan.pending for plan in plans)
@@ -159,8 +160,24 @@ def _fill(spec: BackfillSpec, summary: BackfillSummary, progress: ProgressCallba
         raise ViralError(f"{pending_posts} posts have no row after {ROUNDS} rounds: run the same command again")
     if total:
         progress(total, total)
+    summary.warnings += _next_steps(done, summary)
     # Last: until all buckets are merged, the files of fewer buckets still hold their rows.
     features.drop_superseded(log2_buckets)
+
+
+def _next_steps(done: StatusCounts, summary: BackfillSummary) -> list[str]:
+    """Say what to do about posts without a file, and about those that failed in earlier runs."""
+    steps = []
+    if count := summary.reasons.get(MissingObjectError.reason):
+        posts = "posts have" if count > 1 else "post has"
+        steps.append(
+            f"{count} {posts} no video file (missing_object): fetch those with a web address (viral fetch --posts), "
+            "then run viral backfill --retry-failed"
+        )
+    if count := sum(number for (status, _), number in done.items() if status == "failed"):
+        posts = "posts failed in earlier runs" if count > 1 else "post failed in an earlier run"
+        steps.append(f"{count} {posts}: see viral failures; --retry-failed tries again")
+    return steps
 
 
 def _plan(spec: BackfillSpec, features: BucketedTable) -> list[_BucketPlan]:

@@ -100,14 +100,14 @@ def rank_files(store: Store, model: str, files: tuple[str, ...], context: Contex
 
 @click.command()
 @click.argument("files", nargs=-1)
-@click.option("--post", "post_id", metavar="ID", help="A post of the table, in place of FILE: all is known of it.")
+@click.option("--post", "post_id", metavar="ID", help="Explain a post of the posts table instead of a FILE.")
 @click.option("--model", default="fusion", show_default=True, help="NAME, NAME/VERSION or NAME@champion.")
 @click.option(
     "--what-if",
     "specs",
     multiple=True,
     metavar="NAME=VALUE",
-    help=f"For one FILE: try this change instead of the default ones. {', '.join(CHANGES)}.",
+    help=f"For one FILE: a change to try, instead of the default ones. Names: {', '.join(CHANGES)}.",
 )
 @click.option("--author", "author_id", help="Author as in the posts table; their posts are not shown as neighbours.")
 @draft_options

@@ -16,10 +16,10 @@ from jobs.runtime.options import feature_set_options, resolve_feature_set
 from viral.console.commands import execute
 from viral.console.options import root_options
 from viral.console.output import print_summary
-from viral.errors import TableError, reasons
+from viral.errors import reasons
 from viral.extractors.feature_set import FeatureSet
 from viral.features.attempts import quarantined
-from viral.features.feature_table import features_table
+from viral.features.feature_table import features_table, missing_table_error
 from viral.storage.store import Store
 from viral.tables.bucketed import log2_buckets_for
 from viral.tables.latest import latest_per_key
@@ -74,7 +74,7 @@ def _attempts(store: Store, feature_set: FeatureSet) -> Iterator[pa.Table]:
     features = features_table(store, feature_set)
     rows = features.stored_rows()
     if not rows:
-        raise TableError(f"the table {feature_set.table} of {store.root} is empty: backfill first (viral backfill)")
+        raise missing_table_error(store, feature_set)
     log2_buckets = log2_buckets_for(rows)
     for bucket in range(1 << log2_buckets):
         yield features.versions(log2_buckets, bucket, _COLUMNS)

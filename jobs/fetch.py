@@ -39,6 +39,7 @@ from viral.storage.store import Store
 from viral.tables.bucketed import log2_buckets_for
 from viral.tables.places import fetches_table, posts_table
 from viral.tables.posts import no_posts_error
+from viral.tables.run_log import RunRecorder, record_run
 from viral.tables.staging import staging_folder
 
 MAX_ROUNDS = 3  # the requested URLs, then the entries of feeds, then the entries of feeds in feeds
@@ -188,7 +189,9 @@ def _add_reasons(summary: FetchSummary, reason: str, count: int) -> None:
 @click.argument("urls", nargs=-1, metavar="URL…")
 @click.option("--list", "list_file", metavar="FILE", help="File with one URL per line.")
 @click.option(
-    "--posts", is_flag=True, help="Fetch the pages of all posts that have no video, and the slides of photo sets."
+    "--posts",
+    is_flag=True,
+    help="Fetch the videos of all posts without one, from the page or else the file, and slides of photo sets.",
 )
 @click.option(
     "--allow-host",
@@ -217,13 +220,19 @@ def command(
 ) -> None:
     """Download videos into the root, by URL of a file, a page or a feed.
 
-    Videos are stored in videos/, named by their SHA-256, with info files that `viral ingest yt_dlp ROOT/videos` reads.
+    Videos are stored in videos/, named by their SHA-256, with info files that `viral ingest ROOT/videos` reads.
     The table `fetches` records every URL: a downloaded one is not fetched again, a failed one only with --retry-failed.
     """
     cookie_text = read_cookies(Path(cookie_file)) if cookie_file else None
     request = FetchRequest(urls, list_file, posts, allowed, rate, retry_failed, cookie_text)
-    progress = progress_bar("fetch", unit="video")
-    summary = run(Store.open(root), request, load(), address=address, progress=progress, debug=debug)
+    store, settings, bar = Store.open(root), load(), progress_bar("fetch", unit="video")
+
+    def work(record: RunRecorder) -> FetchSummary:
+        """Fetch, with progress on the terminal and in the run log."""
+        progress = record.progress_with(bar)
+        return run(store, request, settings, address=address, progress=progress, debug=debug)
+
+    summary = record_run(store, "fetch", work)
     print_summary(summary, as_json=as_json)
     if summary.failed and not summary.done + summary.feeds + summary.skipped:
         raise all_failed(summary.failed, "URLs", summary.reasons)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import click
@@ -163,7 +164,11 @@ def _options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--encoding", metavar="NAME", help="Encoding of text files; default: UTF-8, or by their mark."),
         click.option("--map-file", type=click.Path(dir_okay=False), help="YAML file with a map: {post_id: id, …}."),
         click.option(
-            "--map", "pairs", multiple=True, metavar="NAME|OURS=THEIRS", help="Map, or post column=file column."
+            "--map",
+            "pairs",
+            multiple=True,
+            metavar="NAME|OURS=THEIRS",
+            help="A known exporter, or where one column is, as views=plays. Repeatable.",
         ),
     ):
         function = option(function)
@@ -230,7 +235,10 @@ def _source(
         kind, pairs = named[-1], tuple(pair for pair in pairs if pair not in named)
     if not files:
         raise ConfigError("name files or folders to read; --list shows the known exporters")
-    return IngestSource(kind, tuple(files), own_map(pairs, map_file) or None, video_uri, name, _settings(**written))
+    columns, settings = own_map(pairs, map_file) or None, _settings(**written)
+    # Options name single columns; only a file is a whole map.
+    whole = {"map_name": Path(map_file).stem} if map_file else {"is_partial": True}
+    return IngestSource(kind, tuple(files), columns, video_uri, name, settings, **whole)
 
 
 def _settings(scraped_at: str | None, **written: Any) -> ReadSettings:

@@ -20,10 +20,10 @@ from viral.console.commands import execute
 from viral.console.options import optional_root_options, ray_options
 from viral.console.output import print_summary
 from viral.datasets.streams import from_table
-from viral.errors import ConfigError, TableError
+from viral.errors import ConfigError
 from viral.extractors.extractor import Context
 from viral.extractors.feature_set import FeatureSet
-from viral.features.feature_table import features_table
+from viral.features.feature_table import features_table, missing_table_error
 from viral.registry.registry import Registry
 from viral.scoring.scorer import Scorer
 from viral.storage.store import Store
@@ -62,7 +62,7 @@ def run(
     features = features_table(store, feature_set)
     rows = features.stored_rows()
     if not rows:
-        raise TableError(f"the table {feature_set.table} of {store.root} is empty: backfill first (viral backfill)")
+        raise missing_table_error(store, feature_set)
     prefix, version = predictions_prefix(str(saved)), uuid.uuid4().hex[:12]
     summary = ScoreSummary(prefix, str(saved))
     with session(address, store, debug=debug):

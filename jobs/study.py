@@ -97,7 +97,7 @@ def _evaluate(spec: StudySpec, runner: StudyRunner, progress: ProgressCallback) 
     default=("log_views",),
     show_default=True,
     type=click.Choice(DEFINITIONS),
-    help="Repeatable: the first is studied under every split, others under the headline split only.",
+    help="Label. Repeatable: the first is studied under every split, the others under the headline split only.",
 )
 @click.option("--top", default=0.25, show_default=True, help="Fraction of posts that counts as viral.")
 @click.option("--gap-days", default=0.0, show_default=True, help="For splits by time: days left out before the cut.")

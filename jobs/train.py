@@ -9,7 +9,7 @@ from viral.console.commands import LazyGroup, execute
 MODELS = {
     "fusion": ("jobs.train_network", "All modalities of a feature set, fused (--architecture)."),
     **{
-        modality: ("jobs.train_network", f"Only the {modality} of a feature set.")
+        modality: ("jobs.train_network", f"The {modality} features of a feature set alone.")
         # Of the sets that come with the package; the subcommand's name is the modality (see `jobs.train_network`).
         for modality in ("text", "audio", "image", "editing", "metadata")
     },

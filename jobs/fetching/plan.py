@@ -122,10 +122,10 @@ def stage_listed_urls(plan: FetchPlan, round_: int, urls: Iterable[str]) -> None
 
 
 def stage_posts(plan: FetchPlan, posts_log2_buckets: int) -> None:
-    """Stage the pages of all posts without a video, except photo sets.
+    """Stage the pages of all posts without a video, except photo sets; where only the video's host is allowed, that.
 
     Raises:
-        ConfigError: the host of a page is not allowed.
+        ConfigError: neither host of a post is allowed.
     """
     unknown = set[str]()
     for hosts in map_buckets(partial(_stage_posts, plan, posts_log2_buckets), posts_log2_buckets):
@@ -139,15 +139,27 @@ def _stage_posts(plan: FetchPlan, log2_buckets: int, bucket: int) -> list[str]:
     posts = posts.filter(pc.not_equal(pc.fill_null(posts["kind"], ""), PHOTOS))
     rows, unknown = [], set[str]()
     for post in posts.filter(without_video(posts)).to_pylist():
-        url = strip_fragment(post["page_url"] or post["video_uri"] or "")
-        try:
-            rows.append({"url": url, "site": plan.hosts.site(url), "post_id": post["post_id"]})
-        except HostNotAllowedError:
-            unknown.add(url_host(url))
-        except BadAddressError:
-            continue  # no URL: `viral backfill` reports `missing_object` for the post
+        # The page first: on most sites, the address of the file itself expires within days.
+        task, refused = _first_allowed(plan, [post["page_url"], post["video_uri"]])
+        if task:
+            rows.append({**task, "post_id": post["post_id"]})
+        else:  # without any URL, `viral backfill` reports `missing_object` for the post
+            unknown.update(refused[:1])
     stage_tasks(plan, rows)
     return sorted(unknown)[:MAX_HOSTS_IN_ERROR]
+
+
+def _first_allowed(plan: FetchPlan, urls: Sequence[str | None]) -> tuple[dict[str, Any] | None, list[str]]:
+    """Return the task of the first URL whose host is allowed, and the hosts before it that are not."""
+    refused: list[str] = []
+    for url in map(strip_fragment, filter(None, urls)):
+        try:
+            return {"url": url, "site": plan.hosts.site(url)}, refused
+        except HostNotAllowedError:
+            refused.append(url_host(url))
+        except BadAddressError:
+            continue
+    return None, refused
 
 
 def stage_tasks(plan: FetchPlan, rows: Sequence[dict[str, Any]]) -> None:

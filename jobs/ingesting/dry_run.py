@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from jobs.ingesting.files import find_files
-from jobs.ingesting.source import IngestSource, first_rows
+from jobs.ingesting.source import IngestSource, first_rows, guessed_map
 from viral.console.output import to_json
 from viral.sources import shipped_maps
 from viral.sources.checks import list_warnings
@@ -16,18 +16,23 @@ from viral.tables.schemas import POSTS
 
 def print_first_rows(source: IngestSource, count: int, *, as_json: bool) -> None:
     """Print the first rows as they would be stored, with the rejects and warnings among them."""
-    batches, findings = first_rows(source, find_files(source.kind, source.files), count)
+    found = find_files(source.kind, source.files)
+    batches, findings = first_rows(source, found, count)
     posts = [post for batch in batches for post in source.complete(batch.posts).slice(0, count).to_pylist()][:count]
     columns = ["file", "row", "reason"]
     rejects = [reject for batch in batches for reject in batch.rejects.select(columns).slice(0, count).to_pylist()][
         :count
     ]
     maps, warnings = list(dict.fromkeys(batch.source for batch in batches)), list_warnings(findings)
-    texts = [_as_text(post) for post in posts]
+    texts, guessed = [_as_text(post) for post in posts], guessed_map(source, found)
     if as_json:
-        click.echo(to_json({"maps": maps, "posts": texts, "rejects": rejects, "warnings": warnings}))
+        shown = {"maps": maps, "guessed": guessed, "posts": texts, "rejects": rejects, "warnings": warnings}
+        click.echo(to_json(shown))
         return
     click.echo(f"read with {', '.join(maps)}; nothing is stored")
+    if guessed:
+        click.echo("\nThe exporter is unknown: columns are read by their names, as with this map file (--map-file):\n")
+        click.echo(dump_map(guessed).rstrip())
     width = max(map(len, POSTS.names))
     for post in texts:
         click.echo("\n" + "\n".join(f"{name:<{width}}  {value}" for name, value in post.items() if value is not None))
@@ -35,6 +40,14 @@ def print_first_rows(source: IngestSource, count: int, *, as_json: bool) -> None
         click.echo(f"\nrejected: row {reject['row']} of {reject['file']}: {reject['reason']}")
     for warning in warnings:
         click.echo(f"\nwarning: {warning}")
+
+
+def dump_map(columns: dict[str, Any]) -> str:
+    """Write columns as a map file."""
+    import yaml
+
+    text: str = yaml.safe_dump(columns, allow_unicode=True, sort_keys=False, width=1000)  # one line per column
+    return text
 
 
 def list_maps(*, as_json: bool) -> None:

@@ -27,7 +27,7 @@ from viral.sources import (
 )
 from viral.sources.checks import refuse_misfits
 from viral.sources.opened import FORMATS, plain_name
-from viral.sources.reading import BATCH_ROWS, is_info_file
+from viral.sources.reading import BATCH_ROWS, choose_map, is_info_file
 from viral.sources.rejects import is_utf8, rejected_file
 from viral.storage.store import one_line, open_uri
 from viral.tables.schemas import PHOTOS, POSTS
@@ -47,6 +47,8 @@ class IngestSource:
         files: paths or `s3://` URIs of files or folders.
         columns: content of the user's own map: post column → column or path of the file. Without `post_id`, it
             completes the map that is recognised.
+        is_partial: it does so with a `post_id`, too.
+        map_name: name of the user's own map.
         video_uri: template of `video_uri` for posts without one, for example `videos/{post_id}.mp4`.
         name: value of the column `source` of the posts; by default the name of the map.
         settings: how values are written.
@@ -62,6 +64,8 @@ class IngestSource:
     video_uri: str | None = None
     name: str | None = None
     settings: ReadSettings = field(default_factory=ReadSettings)
+    is_partial: bool = False
+    map_name: str = "own"
 
     def __post_init__(self) -> None:
         if self.kind is not None and self.kind not in kinds():
@@ -78,9 +82,9 @@ class IngestSource:
     def source_map(self) -> SourceMap | None:
         """The map for all files; None if each file is recognised."""
         if self.columns is not None:
-            name = self.kind or "own"
+            name = self.kind or self.map_name
             base = {"extends": self.kind} if self.kind in shipped_maps() else {}
-            return build_map(name, {**base, **self.columns}, by_user=True)
+            return build_map(name, {**base, **self.columns}, by_user=True, is_partial=self.is_partial and not base)
         return None if self.kind is None or self.kind in FORMATS else shipped_maps()[self.kind]
 
     def complete(self, posts: pa.Table) -> pa.Table:
@@ -206,6 +210,22 @@ def first_rows(source: IngestSource, found: FoundFiles, count: int) -> tuple[lis
         if rows >= count:
             break
     return batches, findings
+
+
+def guessed_map(source: IngestSource, found: FoundFiles) -> dict[str, Any]:
+    """Content of a map file that reads the first file as its guessed map does; empty where nothing is guessed."""
+    file = found.files[0][0] if found.files else ""
+    if not is_utf8(file) or not file or _holds_one_post(source, file):
+        return {}
+    kind = source.kind if source.kind in FORMATS else None
+    try:
+        chosen = choose_map(open_uri, file, source.source_map, source.settings, kind)
+    except SourceError:  # a file of a folder, which becomes a reject
+        return {}
+    if not chosen.is_guess:
+        return {}
+    columns = {name: chosen.columns[name].text for name in POSTS.names if name in chosen.columns}
+    return {**columns, **(source.columns or {})}
 
 
 def own_map(pairs: Sequence[str], file: str | None) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from viral.datasets.labelled_videos import LabelledVideos, VideoCounts
 from viral.datasets.streams import Stream
 from viral.errors import TableError
 from viral.extractors.feature_set import FeatureSet
-from viral.features.feature_table import features_table
+from viral.features.feature_table import features_table, missing_table_error
 from viral.registry.registry import ModelVersion
 from viral.scoring.scorer import feature_set_of
 from viral.storage.store import Store
@@ -37,10 +37,7 @@ def labelled_features(
     """
     features = features_table(store, feature_set)
     if not features.files():
-        # The names of existing tables show a misspelt set or other parameters at a glance.
-        tables = sorted({info.key.split("/")[1] for info in store.objects("features") if info.key.endswith(".parquet")})
-        hint = f"there are {', '.join(tables)}" if tables else "backfill first (viral backfill)"
-        raise TableError(f"there is no table {feature_set.table} in {store.root}: {hint}")
+        raise missing_table_error(store, feature_set)
     labels, about = replaced.open_current(store, labels_prefix(label), LABELS)
     return LabelledFeatures(features, labels, streams, author_fraction=author_fraction), about
 

@@ -30,7 +30,7 @@ def workers_option(function: Callable[..., None]) -> Callable[..., None]:
         default="2",
         show_default=True,
         callback=lambda *call: _workers(call[-1]),
-        help="Or a range: 1-4; 0 trains in this process, soonest for small data, and starts over after a kill.",
+        help="Number of workers, or a range, as 1-4. 0: this process, fastest for small data; a kill starts over.",
     )
     return option(function)
 
@@ -82,7 +82,13 @@ def train_options(function: Callable[..., None]) -> Callable[..., None]:
 
 _OPTIONS = (
     click.option("--epochs", default=TrainConfig.epochs, show_default=True, type=click.IntRange(1)),
-    click.option("--patience", default=TrainConfig.patience, show_default=True, type=click.IntRange(1), help="Epochs."),
+    click.option(
+        "--patience",
+        default=TrainConfig.patience,
+        show_default=True,
+        type=click.IntRange(1),
+        help="Epochs without a gain.",
+    ),
     click.option("--lr", "learning_rate", default=TrainConfig.learning_rate, show_default=True, type=POSITIVE),
     click.option("--batch-size", type=click.IntRange(1), help="Over all workers; by default it grows with the data."),
     click.option(

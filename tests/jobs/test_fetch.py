@@ -109,7 +109,7 @@ def test_posts_without_a_video_get_theirs(run, website, any_store, monkeypatch):
 
     posts = [
         post("page", page_url=website("html/p?src=/video/p")),
-        post("direct", video_uri=website("video/d")),
+        post("direct", page_url="https://tiktok.example/p/d", video_uri=website("video/d")),
         post("gone", page_url=website("status/404")),
         post("has", page_url=website("video/has"), video_uri="videos/has.mp4"),
         post("nothing"),
@@ -221,4 +221,5 @@ def test_as_a_command(viral, website, tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert re.search(r"^done +1$", done.stdout, re.MULTILINE)
+    assert "fetch      finished" in viral("status", "--root", tmp_path).stdout
     assert "secret" not in "".join(path.read_text() for path in tmp_path.rglob("*.info.json"))

@@ -168,6 +168,17 @@ def test_a_dry_run_shows_rows_and_needs_no_root(viral, tmp_path):
     assert list(tmp_path.iterdir()) == [tmp_path / "p.csv"]
 
 
+def test_a_dry_run_shows_a_guessed_map_as_a_file_that_reads_the_same(viral, tmp_path):
+    (tmp_path / "p.csv").write_text("Clip,Plays,Creator\nx1,1.234,bob\n")
+    options = ("ingest", tmp_path / "p.csv", "--map", "post_id=Clip", "--locale", "de", "--dry-run", 1, "--json")
+    shown = json.loads(viral(*options).stdout)
+    assert shown["guessed"] == {"author_id": "Creator", "views": "Plays", "post_id": "Clip"}
+    (tmp_path / "mine.yaml").write_text(json.dumps(shown["guessed"] | {"locale": "de"}))  # JSON is YAML
+    again = json.loads(viral("ingest", tmp_path / "p.csv", "--map-file", tmp_path / "mine.yaml", *options[6:]).stdout)
+    assert (again["maps"], again["guessed"]) == (["mine"], {})
+    assert [post | {"source": ""} for post in again["posts"]] == [post | {"source": ""} for post in shown["posts"]]
+
+
 def test_the_known_exporters_are_listed(viral):
     listed = json.loads(viral("ingest", "--list", "--json").stdout)
     assert {"tiktok_web", "apify_instagram", "yt_dlp", "zeeschuimer_tiktok"} <= listed.keys()

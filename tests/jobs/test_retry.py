@@ -34,12 +34,14 @@ def test_failures_are_listed_and_tried_again(
 
     first = backfill.run(store, mini, Settings())
     assert (first.ok, first.failed, first.reasons) == (1, 2, {"missing_object": 1, "unreadable": 1})
+    assert [warning.partition(":")[0] for warning in first.warnings] == ["1 post has no video file (missing_object)"]
     listed = {row["post_id"]: row["reason"] for row in failures.iter_failures(store, mini)}
     assert listed == {"late": "missing_object", "text": "unreadable"}
 
     shutil.copyfile(good, late)
     again = backfill.run(store, mini, Settings(), retry=Retry(datetime.now(UTC), ("missing_object",)))
     assert (again.done_before, again.ok, again.failed) == (2, 1, 0)
+    assert again.warnings == ["1 post failed in an earlier run: see viral failures; --retry-failed tries again"]
     everything = backfill.run(store, mini, Settings(), retry=Retry(datetime.now(UTC)))
     assert (everything.done_before, everything.ok, everything.failed) == (2, 0, 1)
 
@@ -54,11 +56,13 @@ def test_the_command_lists_a_line_each(tmp_path: Path, write_posts: Callable[...
     store, mini = Store.open(tmp_path / "root"), FeatureSet.load(tmp_path / "set.yaml")
     options = ["--root", store.root, "--feature-set", str(tmp_path / "set.yaml")]
     empty = CliRunner().invoke(failures.command, options)
-    assert "is empty: backfill first" in str(empty.exception)
+    assert "backfill first" in str(empty.exception)
 
     posts = [{"id": f"{number}", "desc": "", "createTime": 1_700_000_000} for number in range(3)]
     ingest.run(store, IngestSource("tiktok_api", (str(write_posts(*posts)),)))
     backfill.run(store, mini, Settings())
+    other = CliRunner().invoke(failures.command, ["--root", store.root])
+    assert f"there are {mini.table.split('/')[1]} (--feature-set)" in str(other.exception)
     lines = CliRunner().invoke(failures.command, [*options, "--json"]).output.splitlines()
     assert [json.loads(line)["post_id"] for line in lines] == ["0", "1", "2"]
     shown = CliRunner().invoke(failures.command, [*options, "--limit", "1"]).output

@@ -45,7 +45,8 @@ def read_as(
     """Read with a shipped map, with the user's own, or with the one that is recognised if the source is a format."""
     settings = {name: options.pop(name) for name in list(options) if name in ReadSettings.__dataclass_fields__}
     options.setdefault("file_format", source if source in FORMATS else None)
-    own = build_map(source or "own", columns, by_user=True) if columns is not None else None
+    is_partial = options.pop("is_partial", False)
+    own = build_map(source or "own", columns, by_user=True, is_partial=is_partial) if columns is not None else None
     source_map = own or shipped_maps().get(source or "")
     return read(file, open_file, source_map, settings=ReadSettings(**settings), **options)
 

@@ -87,7 +87,7 @@ def test_columns_called_like_those_of_a_post_need_no_map(read_bytes):
             ConfigError,
             "'plays' in the map is not a post column; these are: post_id, ",
         ),
-        (None, SourceError, "no column that is called like an identifier of posts: map one .* It has: user, plays"),
+        (None, SourceError, "no column that is called like an identifier of posts: name it .* It has: user, plays"),
     ],
 )
 def test_a_map_that_does_not_fit_is_an_error_at_once(read_bytes, columns, error, message):
@@ -207,11 +207,12 @@ def test_a_byte_order_mark_tells_the_encoding(read_bytes, encoding):
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
-@pytest.mark.parametrize("above", ["", "Report of May\n\n", '"a, b"\nsecond line\n'])
+@pytest.mark.parametrize("above", ["", "Report of May\n\n", '"a, b"\nsecond line\n', "Report|May\n", "Report||||\n"])
 def test_delimiters_and_lines_above_the_titles_are_recognised(read_bytes, delimiter, above):
-    rows = [["post_id", "views", "caption"], ["1", "2", "x, y; z"], ["2", "3", "w"], ["3", "oops"]]
+    rows = [["post_id", "views", "caption", "likes", "shares"], ["1", "2", "x, y; z", "", ""]]
+    rows += [["2", "3", "w", "", ""], ["3", "oops"]]
     lines = [delimiter.join(f'"{value}"' for value in row) for row in rows]
-    parsed = read_bytes("csv", above + "\n".join(lines))
+    parsed = read_bytes("csv", above.replace("|", delimiter) + "\n".join(lines))
     assert parsed.posts["caption"].to_pylist() == ["x, y; z", "w"]
     assert parsed.rejects["row"].to_pylist() == [3]
 

@@ -210,6 +210,9 @@ def test_names_that_mean_a_column_are_read_without_a_map(read_bytes) -> None:
     assert list_warnings(parsed.findings) == []
     more = read_bytes(None, content.replace("Likes", "Hearts given"))
     assert list_warnings(more.findings) == ["not read, as no column has such a name (--map reads them): Hearts given"]
+    content = "Video link,Likes %,Total likes,Views (%),Total views\nhttps://youtu.be/dQw4w9WgXcQ,3,5,88,120\n"
+    [post] = read_bytes(None, content).posts.to_pylist()
+    assert (post["post_id"], post["views"], post["likes"]) == ("dQw4w9WgXcQ", 120, 5)
     nested = {"result": {"items": [{"videoId": "x1", "stats": {"views": 5}, "channel": {"username": "bob"}}]}}
     [post] = read_bytes(None, json.dumps(nested)).posts.to_pylist()
     assert (post["post_id"], post["views"]) == ("x1", 5)
@@ -250,6 +253,37 @@ def test_warnings_of_a_careful_colleague(read_bytes) -> None:
     assert "3 posts have fewer views than likes" in found
     assert any(sentence.startswith("5 posts have a posted_at after their scraped_at") for sentence in found)
     assert any(sentence.startswith("5 posts have a posted_at that is hours or days from") for sentence in found)
+
+
+def test_durations_in_milliseconds_are_noticed(read_bytes) -> None:
+    def warned(*durations: int) -> bool:
+        rows = "\n".join(f"{n},{duration}" for n, duration in enumerate(durations))
+        found = list_warnings(read_bytes(None, f"video_id,duration\n{rows}\n").findings)
+        return any("milliseconds (unit: ms)" in warning for warning in found)
+
+    assert warned(15_320, 7_000, 61_000)
+    assert not warned(15, 7, 61_000)
+
+
+def test_the_identifier_of_an_unknown_exporter_is_in_most_rows(read_bytes) -> None:
+    files = [{"url": "https://cdn/x.mp4"}]  # an address without an identifier
+    rows = [{"clip": {"pk": n, "files": files}, "stats": {"plays": 5}} for n in range(3)]
+    content = "\n".join(map(json.dumps, [*rows, {"error": "login", "url": "https://www.tiktok.com/@a/video/12345"}]))
+    with pytest.raises(SourceError, match=r"name it .*It has: clip\.pk, clip\.files, stats\.plays, error, url"):
+        read_bytes(None, content)
+    columns = {"post_id": "clip.pk", "error": "error"}
+    parsed = read_bytes(None, content, columns=columns, is_partial=True)
+    assert parsed.posts["views"].to_pylist() == [5, 5, 5]
+    assert parsed.rejects["reason"].to_pylist() == ["an error of the scraper, no post: login"]
+    with pytest.raises(ConfigError, match=r"no 'clip\.id' for post_id; it has: clip\.pk"):
+        read_bytes(None, content, columns={"post_id": "clip.id"}, is_partial=True)
+
+
+@pytest.mark.parametrize("name", ["instagram_web", "instaloader"])
+def test_hidden_likes_of_instagram_are_no_count(read_bytes, name) -> None:
+    hidden = FILES[name].replace('"shortcode": "C"', '"shortcode": "C", "like_and_view_counts_disabled": true')
+    [post] = read_bytes(None, hidden, file="file.json").posts.to_pylist()
+    assert (post["views"], post["likes"]) == (100, None)
 
 
 def test_a_mapped_column_without_values_is_named(read_bytes) -> None:

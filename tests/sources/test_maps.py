@@ -67,10 +67,38 @@ def test_flat_names_and_numbered_columns_stand_for_nested_ones(read_bytes) -> No
     ]
 
 
+@pytest.mark.parametrize("is_partial", [False, True])
+def test_the_rows_of_an_envelope_need_no_path(read_bytes, is_partial) -> None:
+    content = json.dumps({"meta": {"n": 2}, "data": {"list": [{"key": "1", "plays": 3}, {"key": "2", "plays": 4}]}})
+    parsed = read_bytes(None, content, columns={"post_id": "key", "views": "plays"}, is_partial=is_partial)
+    assert parsed.posts["views"].to_pylist() == [3, 4]
+
+
+def test_a_count_that_another_value_hides_is_null(read_bytes) -> None:
+    columns = {
+        "post_id": "id",
+        "likes": {"path": "likes", "unless": "hidden"},
+        "shares": {"path": "likes", "values": {3: None}},
+    }
+    for values in ([True, "no", None, 1], ["Yes", "FALSE", "", "since May"]):
+        rows = [{"id": n, "likes": 3, "hidden": value} for n, value in enumerate(values)]
+        table = "id,likes,hidden\n" + "\n".join(f"{row['id']},3,{row['hidden'] or ''}" for row in rows)
+        for content in (table, json.dumps(rows)):
+            posts = read_bytes(None, content, columns=columns).posts
+            assert posts["likes"].to_pylist() == [None, 3, 3, None]
+            assert posts["shares"].null_count == len(posts)
+    with pytest.raises(ConfigError, match="has no column 'hidden' for likes"):
+        read_bytes(None, "id,likes\n1,3\n", columns=columns)
+
+
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
         ({"post_id": "a[b]"}, "is not a path"),
+        (
+            {"post_id": "id", "duration_seconds": {"path": "d", "unit": "hours"}},
+            "unit of duration_seconds in the map is",
+        ),
         ({"post_id": {"path": "id", "unit2": "ms"}}, "has no option 'unit2'"),
         ({"post_id": {"pattern": "x"}}, "lacks 'path'"),
         ({"post_id": {"path": "id", "pattern": "("}}, "is not a regular expression"),

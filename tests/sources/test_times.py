@@ -85,6 +85,51 @@ def test_dates_of_people_and_of_file_names(text, order, time):
     assert (values.to_pylist(), faults) == ([time.replace(tzinfo=UTC)], {})
 
 
+@pytest.mark.parametrize(
+    ("text", "time"),
+    [
+        ("Tue, 05 Mar 2024 12:00:00 +0900", "03:00"),
+        ("Tue Mar 05 12:00:00 +0000 2024", "12:00"),
+        ("2024/03/05 12:00:00 \u22120130", "13:30"),
+        ("5 Mar 2024, 12:00 CET", "11:00"),
+        ("March 5, 2024 at 2:30 PM PST", "22:30"),
+        ("Mar 5, 2024 14:30 (GMT+9)", "05:30"),
+        ("05.03.2024 14:30 UTC", "14:30"),
+        ("Tue Mar 05 2024 12:00:00 GMT+0100 (Central European Standard Time)", "11:00"),
+        ("05.03.2024, 14:30 Uhr", "13:30"),
+        ("Di 05/03/2024 um 14:30", "13:30"),
+        ("05.03.2024 12:00 CST", "11:00"),  # has several meanings: the zone that is named counts
+    ],
+)
+def test_a_zone_in_the_text_and_the_order_of_a_date_among_words_count(text, time):
+    values, faults = parse_times(pa.array([text]), ReadSettings(zone="Europe/Berlin", dates="dmy"))
+    assert (f"{values[0].as_py():%Y-%m-%d %H:%M}", faults) == (f"2024-03-05 {time}", {})
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("Mon 03/04/2024", "is a date in an unknown order: name it (--dates mdy or dmy)"),
+        ("03/04/24 2:30 PM EST", "is a date in an unknown order: name it (--dates mdy or dmy)"),
+        (
+            "5 Mar 2024 12:00 IST",
+            "names a zone that has several meanings: write an offset, as +08:00, or name the zone ",
+        ),
+        ("5 Mar 2024 12:00 pst", "names a zone that has several meanings"),
+        ("45356.52", "is a date as a spreadsheet counts days: export it as a date"),
+    ],
+)
+def test_what_would_be_guessed_is_a_fault(text, fault):
+    value, found = parse(text)
+    assert value is None
+    assert fault in found
+
+
+def test_an_age_does_not_depend_on_the_zone():
+    settings = ReadSettings(zone="Asia/Tokyo", scraped_at=datetime(2024, 6, 1, tzinfo=UTC))
+    assert parse_times(pa.array(["5 hours ago"]), settings)[0].to_pylist() == [datetime(2024, 5, 31, 19, tzinfo=UTC)]
+
+
 def test_a_date_that_does_not_exist_in_the_order_is_a_fault():
     assert parse_times(pa.array(["14/8/2019"]), ReadSettings(dates="mdy"))[0].to_pylist() == [None]
 
@@ -131,9 +176,17 @@ def test_an_age_that_lies_ahead_is_no_time_of_posting():
 
 
 def test_days_alone_are_marked():
-    texts = ["2025-05-21", "20250521", "21.5.2025", "2025-05-21 09:44", "1747820685", None]
-    day, age = mark_inexact(pa.array(texts))
-    assert day.to_pylist() == [True, True, True, False, False, False]
+    days = ["2025-05-21", "20250521", "21.5.2025", "Mi, 21. Mai 2025"]
+    exact = [
+        "2025-05-21 09:44",
+        "1747820685",
+        "2024-10-11_09-08-07_UTC",
+        "21 mai 2025 à 9h44",
+        "2025년 5월 21일 9시",
+        None,
+    ]
+    day, age = mark_inexact(pa.array(days + exact))
+    assert day.to_pylist() == [True] * len(days) + [False] * len(exact)
     assert not any(age.to_pylist())
 
 

@@ -66,6 +66,9 @@ def parse(parser, text):
         ("1.2Cr", 12_000_000),
         ("1,2 jt", 1_200_000),
         ("조회수 없음", 0),
+        # Symbols beside the number.
+        ("\u2764\ufe0f 12,3 Tsd.", 12_300),
+        ("1.2M\U0001f441", 1_200_000),
         ("No views", 0),
     ],
 )
@@ -73,7 +76,7 @@ def test_counts_are_read_as_they_are_written(text, count):
     assert parse(parse_counts, text) == (count, None)
 
 
-@pytest.mark.parametrize("text", [None, "", "  ", "nan", "NaN", "None", "null", "N/A"])
+@pytest.mark.parametrize("text", [None, "", "  ", "nan", "NaN", "None", "null", "N/A", "#N/A", "\u2013"])
 def test_nothing_written_is_null_and_no_fault(text):
     for parser in (parse_counts, parse_durations, parse_booleans):
         assert parse(parser, text) == (None, None)
@@ -107,6 +110,12 @@ def test_a_negative_count_says_so(text):
         ("1 min 5 s", 65.0),
         ("58 sec", 58.0),
         ("12,5", 12.5),
+        ("0:51 Min.", 51.0),
+        ("1 Min. 5 Sek.", 65.0),
+        ("1,5 min", 90.0),
+        ("1분 5초", 65.0),
+        ("P0DT0H0M36S", 36.0),
+        ("15320 ms", 15.32),
     ],
 )
 def test_durations(text, seconds):

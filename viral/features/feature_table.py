@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 import viral
+from viral.errors import TableError
 from viral.extractors.feature_set import FeatureSet
 from viral.features.posts import ExtractionResult
 from viral.storage.store import Store
@@ -22,6 +23,13 @@ def features_table(store: Store, feature_set: FeatureSet) -> BucketedTable:
     # With history, since older attempts decide on quarantine.
     schema = feature_schema(feature_set.dims, feature_set.noted_extractors)
     return BucketedTable(store, feature_set.table, schema, key="post_id", newest_by="attempt", history=True)
+
+
+def missing_table_error(store: Store, feature_set: FeatureSet) -> TableError:
+    """Build the error of a command whose feature table is missing or empty; it names the tables that there are."""
+    tables = sorted({info.key.split("/")[1] for info in store.objects("features") if info.key.endswith(".parquet")})
+    others = f"there are {', '.join(tables)} (--feature-set)" if tables else "backfill first (viral backfill)"
+    return TableError(f"there is no table {feature_set.table} in {store.root}: {others}")
 
 
 def load_features(store: Store, feature_set: FeatureSet, columns: Sequence[str] | None = None) -> pa.Table:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 import numpy as np
 import pyarrow as pa
@@ -73,7 +73,7 @@ def assemble(
     good = np.setdiff1d(np.arange(len(batch.rows)), np.fromiter(reasons, np.int64, len(reasons)), assume_unique=True)
     posts = pa.Table.from_arrays([columns[field.name].take(pa.array(good)) for field in POSTS], schema=POSTS)
     broken = [*batch.broken, *(BrokenRow(int(batch.rows[i]), reasons[i], dump_row(batch.raw(i))) for i in reasons)]
-    findings = parser.findings(posts, set(reasons), every_column=source_map.by_user)
+    findings = parser.findings(posts, set(reasons), source_map.required)
     findings += check_posts(posts, batch.rows[good], source_map.unread)
     rows = len(batch.rows) + len(batch.broken)
     return ParsedBatch(posts, reject_table(broken, source, file), rows, source, findings)
@@ -162,10 +162,11 @@ class _Parser:
         stated = self._batch.columns.get("posted_at_from")  # of a table of ours
         return times, origins if stated is None else pc.coalesce(origins, strip_nulls(stated))
 
-    def findings(self, posts: pa.Table, rejected: set[int], *, every_column: bool) -> Findings:
+    def findings(self, posts: pa.Table, rejected: set[int], required: Set[str]) -> Findings:
         """Count the values that were given, and those that could not be read, in the rows that are posts.
 
-        Columns without any value are left out unless `every_column`, except the views, without which there is no label.
+        Columns without any value are left out unless they are `required`, except the views, without which there is no
+        label.
         """
         unreadable, examples = Counter[str](), dict[str, str]()
         for name, faults in self.faults.items():
@@ -177,7 +178,7 @@ class _Parser:
         values = Counter[str]()
         for name in self._batch.labels:
             count = len(posts) - posts[name].null_count if name in POSTS.names else 1
-            if count or every_column or name == "views":
+            if count or name in required or name == "views":
                 values[self.title(name)] = count + unreadable[self.title(name)]
         return Findings(values, +unreadable, examples)
 

@@ -19,11 +19,12 @@ VIEWS_BELOW_LIKES = "posts have fewer views than likes"
 POSTED_LATE = "posts have a posted_at after their scraped_at: is it another time?"
 FAR_FROM_ID = "posts have a posted_at that is hours or days from the time in their id: another column, or --zone?"
 INEXACT = "posts have a posted_at that is a day or an age in words only"
+LONG = "posts last longer than an hour: are these milliseconds (unit: ms)?"
 FROM_IDS = "posts have no posted_at: the time in their id is stored"
 # Counts that serve the refusals and fractions below; they are no warnings by themselves.
 _LONG_IDS, _ROUNDED_IDS, _TIMED = "long ids", "rounded ids", "posts with two times"
-_POSTS, _NUMBERED = "posts", "ids that are row numbers"
-_INTERNAL = (_LONG_IDS, _ROUNDED_IDS, _TIMED, _POSTS, _NUMBERED)
+_POSTS, _NUMBERED, _LASTING = "posts", "ids that are row numbers", "posts with a duration"
+_INTERNAL = (_LONG_IDS, _ROUNDED_IDS, _TIMED, _POSTS, _NUMBERED, _LASTING)
 _UNREAD, _SHOWN = "not read, as no column has such a name (--map reads them): ", 20
 _FAR_SECONDS = 2 * 3600.0  # uploads and drafts lie minutes apart
 # A refusal needs a number of rows and a fraction of them: a handful of odd values must not stop a file.
@@ -31,7 +32,9 @@ _MIN_ROUNDED, _MAX_ROUNDED = 3, 0.2  # 0.2 % of good identifiers look so
 # That ten identifiers count with their rows is no chance.
 _MIN_NUMBERED, _MAX_NUMBERED = 10, 0.9
 _MIN_UNREADABLE, _MAX_UNREADABLE = 3, 0.5
-_MAX_FAR = 0.5
+_MOST = {FAR_FROM_ID: _TIMED, LONG: _LASTING}  # warnings of a wrong column, zone or unit, which most posts show
+_MAX_FEW = 0.5  # of them: a few posts may be so for reasons of their own
+_HOUR_SECONDS = 3600.0  # few short videos last so long, and few last less than 3.6 s
 _LATE_SECONDS = 60.0  # that two clocks differ
 
 
@@ -52,6 +55,8 @@ def check_posts(posts: pa.Table, rows: npt.NDArray[np.int64], unread: Sequence[s
     warnings[VIEWS_BELOW_LIKES] = _count(pc.less(posts["views"], posts["likes"]))
     late = pc.subtract(posts["posted_at"].cast(pa.int64()), posts["scraped_at"].cast(pa.int64()))
     warnings[POSTED_LATE] = _count(pc.greater(late, int(_LATE_SECONDS * 1e6)))
+    warnings[LONG] = _count(pc.greater(posts["duration_seconds"], _HOUR_SECONDS))
+    warnings[_LASTING] = posts.num_rows - posts["duration_seconds"].null_count
     # Times taken from the identifier agree with it by themselves: only stated ones are compared.
     in_ids = times_in_ids(posts["post_id"].combine_chunks(), posts["page_url"].combine_chunks())
     stated = pc.if_else(pc.equal(pc.fill_null(posts["posted_at_from"], ""), FROM_ID), None, posts["posted_at"])
@@ -96,9 +101,9 @@ def refuse_misfits(findings: Findings, file: str) -> None:
 def list_warnings(findings: Findings) -> list[str]:
     """Return the warnings as sentences, and what could not be read."""
     counts = dict(findings.warnings)
-    # A few posts may be far off for reasons of their own; a wrong column or zone shows in most of them.
-    if counts.get(FAR_FROM_ID, 0) <= _MAX_FAR * counts.get(_TIMED, 0):
-        counts.pop(FAR_FROM_ID, None)
+    for warning, compared in _MOST.items():
+        if counts.get(warning, 0) <= _MAX_FEW * counts.get(compared, 0):
+            counts.pop(warning, None)
     unread = [warning for warning in counts if warning.startswith(_UNREAD)]
     other = (*_INTERNAL, *unread)
     posts = [_sentence(count, warning) for warning, count in sorted(counts.items()) if warning not in other]

@@ -5,35 +5,45 @@ from __future__ import annotations
 _NAMES = {
     "post_id": (
         "postid videoid vidid videopk awemeid itemid mediaid reelid shortid tiktokid id pk videourl posturl "
-        "tiktokurl webvideourl pageurl permalink url link"
+        "tiktokurl webvideourl pageurl contentid contenturl videolink postlink permalink url link"
     ),
     "author_id": (
-        "authorid userid uploaderid ownerid channelid creatorid authoruniqueid authorusername username author "
+        "authorid userid uploaderid ownerid channelid creatorid authoruniqueid authorusername username authorhandle "
+        "creatorhandle channelhandle handle author "
         "uploader channel channeltitle creator accountid account owner"
     ),
     "posted_at": (
         "postedat vidposttime createtime createtimeiso publishedat publishtime publisheddate uploaddate postdate "
-        "posttime createdat timestamp takenat datetime date videotimestamp"
+        "posttime createdat timestamp takenat datepublished dateposted publishdate publicationdate datetime date "
+        "videotimestamp"
     ),
     "scraped_at": "scrapedat vidscrapetime scrapetime collectedat retrievedat fetchedat crawledat crawltime",
-    "caption": "caption vidcaption videocaption postcaption description desc videodescription text title body message",
+    "caption": (
+        "caption vidcaption videocaption postcaption description desc videodescription text title videotitle body "
+        "message"
+    ),
     "hashtags": "hashtags vidhashtags videohashtags hashtagnames tags challenges",
     "sound_id": "soundid musicid audioid",
     "sound_title": "soundtitle musictitle musicname soundname audiotitle track",
     "sound_original": "soundoriginal musicoriginal isoriginalsound",
-    "duration_seconds": "durationseconds videodurationsec vidduration videoduration duration videolength length",
+    "duration_seconds": (
+        "durationseconds videodurationsec vidduration videoduration duration videolength length runtime"
+    ),
     "views": (
         "views nview nviews vidnview numviews totalviews viewcount videoviewcount playcount videoplaycount plays "
         "view viewscount"
     ),
     "likes": (
-        "likes nlike nlikes vidnlike numlikes likecount videolikecount diggcount videodiggcount hearts like likescount"
+        "likes nlike nlikes vidnlike numlikes totallikes likecount videolikecount diggcount videodiggcount hearts like "
+        "likescount"
     ),
     "comments": (
-        "comments ncomment ncomments vidncomment numcomments commentcount videocommentcount commentscount comment "
-        "replies"
+        "comments ncomment ncomments vidncomment numcomments totalcomments commentcount videocommentcount "
+        "commentscount comment replies"
     ),
-    "shares": "shares nshare nshares vidnshare numshares sharecount videosharecount share repostcount sharescount",
+    "shares": (
+        "shares nshare nshares vidnshare numshares totalshares sharecount videosharecount share repostcount sharescount"
+    ),
     "saves": "saves nsave nsaves vidnsave savecount collectcount favorites favourites bookmarks savescount",
     "author_followers": (
         "authorfollowers usernfollower userfollowers followers followercount authorfollowercount "

@@ -68,6 +68,7 @@ _NUMBER = re.compile(
     r"(?P<digits>\d(?:[\d.,'\u2019\u066b\u066c ]*\d)?)(?P<power>e[+-]?\d{1,2})? ?(?P<unit>[^\W\d_]*)\.?"
 )
 _GROUPED = re.compile(r"\d{1,3}(?:([ '\u2019\u066c])\d{3})(?:\1\d{3})*(?P<rest>[.,\u066b]\d+)?")
+_JOINERS = "\ufe0e\ufe0f\u200d"  # parts of an emoji
 _AMBIGUOUS = "is a count of thousands or of single ones: name the locale (--locale), for example de or en"
 _NOT_A_COUNT = "is not a count"
 
@@ -120,8 +121,10 @@ def _read(text: str, signs: tuple[str, str] | None, language: str) -> int | None
 
 
 def _normalise(text: str) -> str:
-    """Fold widths, blanks and case, and write every digit in ASCII."""
+    """Fold widths, blanks and case, write every digit in ASCII, and leave out hearts, eyes and other symbols."""
     folded = unicodedata.normalize("NFKC", text).casefold().replace("\u2212", "-")
+    if not folded.isascii():
+        folded = "".join(sign for sign in folded if sign not in _JOINERS and unicodedata.category(sign) != "So")
     digits = "".join(str(unicodedata.digit(sign)) if sign.isdigit() else sign for sign in folded)
     return " ".join(digits.split())
 

@@ -150,10 +150,12 @@ def _delimiter(texts: Sequence[str]) -> str:
 
 
 def _lines_above(texts: Sequence[str], delimiter: str) -> int:
-    """Number of lines above the header: those of a single value before lines of three or more."""
+    """Number of lines above the header: those of a single value, or that fill less than half of the usual columns."""
     lines = [next(csv_module.reader([text], delimiter=delimiter), []) for text in texts]
+    [(width, _)] = Counter(len(row) for row in csv_module.reader(texts, delimiter=delimiter) if row).most_common(1)
     for number, row in enumerate(lines):
-        if sum(bool(value.strip()) for value in row) > 1:
+        filled = sum(bool(value.strip()) for value in row)
+        if filled > 1 and 2 * filled >= width:
             return number if number and len(row) > 2 else 0
     return 0
 

@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import Any
 
 from viral.errors import ConfigError
+from viral.sources.values import DURATION_UNITS
 
 FILE_NAME, DOCUMENT = "$file", "$"
 ANY_KEY = "*"
@@ -156,8 +157,9 @@ class Expression:
     Args:
         alternatives: in order of preference.
         pattern: regular expression; its first group, or else the whole match, replaces the text.
-        values: text → text that replaces it; `*` stands for any other.
+        values: text → text that replaces it, empty for null; `*` stands for any other.
         settings: reading settings of this column alone, by name: `locale`, `zone`, `dates`, `unit`.
+        unless: path whose value, if it is not false, makes this one null: a count that its site hides.
     """
 
     text: str
@@ -165,6 +167,7 @@ class Expression:
     pattern: re.Pattern[str] | None = None
     values: Mapping[str, str] | None = None
     settings: Mapping[str, str] | None = None
+    unless: Path | None = None
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -172,8 +175,13 @@ class Expression:
         groups = (part.paths if isinstance(part, Template) else part for part in self.alternatives)
         return tuple(path for group in groups for path in group)
 
+    @property
+    def all_paths(self) -> tuple[Path, ...]:
+        """The paths of the alternatives, and that of `unless`."""
+        return (*self.paths, *([self.unless] if self.unless else []))
 
-_OPTIONS = {"path", "pattern", "values"}
+
+_OPTIONS = {"path", "pattern", "values", "unless"}
 COLUMN_SETTINGS = ("locale", "zone", "dates", "unit")
 
 
@@ -192,10 +200,14 @@ def parse_expression(given: object, name: str) -> Expression:
     if "path" not in given:
         raise ConfigError(f"{name} of the map lacks 'path'")
     text = str(given["path"])
+    translated = (given.get("values") or {}).items()
     # Keys that YAML reads as a number or a boolean are compared as text.
-    values = {_scalar(key): str(value) for key, value in (given.get("values") or {}).items()}
+    values = {_scalar(key): "" if value is None else str(value) for key, value in translated}
     settings = {key: str(given[key]) for key in COLUMN_SETTINGS if key in given}
-    return Expression(text, _alternatives(text), _pattern(given.get("pattern"), name), values or None, settings)
+    if settings.get("unit", "s") not in DURATION_UNITS:
+        raise ConfigError(f"unit of {name} in the map is {', '.join(DURATION_UNITS)}, not {settings['unit']!r}")
+    unless = Path(str(given["unless"])) if given.get("unless") else None
+    return Expression(text, _alternatives(text), _pattern(given.get("pattern"), name), values or None, settings, unless)
 
 
 def _alternatives(text: str) -> tuple[Template | tuple[Path, ...], ...]:

@@ -107,6 +107,11 @@ def addresses_of(texts: pa.Array) -> pa.Array:
     return pc.if_else(addresses, trimmed, pa.scalar(None, pa.string()))
 
 
+def may_identify(text: str) -> bool:
+    """Whether a text may be the identifier of a post: any but an address without one, as that of a picture."""
+    return not _ADDRESS.search(text.strip()) or any(pattern.search(text) for pattern in _IN_ADDRESS)
+
+
 def _post_of(address: str) -> str:
     for pattern in _IN_ADDRESS:
         if match := pattern.search(address):

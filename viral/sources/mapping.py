@@ -13,7 +13,7 @@ from viral.sources.expressions import Expression, Path, Template
 from viral.sources.parsed import RawBatch
 from viral.sources.rows import Rows, empty_to_null, join_texts
 from viral.sources.source_map import ROW_COLUMNS, SourceMap
-from viral.sources.values import Faults
+from viral.sources.values import FALSE_SPELLINGS, Faults, strip_nulls
 from viral.tables.schemas import POSTS
 
 _LISTS = tuple(field.name for field in POSTS if pa.types.is_list(field.type))
@@ -62,8 +62,16 @@ def _evaluate(expression: Expression, rows: Rows) -> tuple[pa.Array, Faults]:
             break
     assert result is not None
     result = _translate(_extract(result, expression), expression)
+    if expression.unless is not None and rows.has(expression.unless):
+        result = pc.if_else(_is_set(rows.texts(expression.unless)[0]), pa.scalar(None, result.type), result)
     # What could not be read does not matter where another alternative has a value.
     return result, {i: fault for i, fault in faults.items() if not result[i].is_valid}
+
+
+def _is_set(texts: pa.Array) -> pa.Array:
+    """Mask of the values that are neither missing nor false."""
+    words = pc.utf8_lower(strip_nulls(texts.cast(pa.string())))
+    return pc.and_(pc.is_valid(words), pc.invert(pc.is_in(words, value_set=pa.array(FALSE_SPELLINGS))))
 
 
 def _alternative(alternative: Template | tuple[Path, ...], rows: Rows) -> tuple[pa.Array, Faults]:

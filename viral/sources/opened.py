@@ -20,6 +20,7 @@ SUFFIXES = {
 }
 COMPRESSED = (".gz", ".xz")
 _BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+_NO_TABLES = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0", b"SQLite format 3")  # xlsx and zip, xls, SQLite
 _BLOCK_BYTES = 1 << 20  # decoded at once
 
 
@@ -32,7 +33,11 @@ def plain_name(file: str) -> str:
 
 
 def detect_format(open_file: OpenFile, file: str) -> str:
-    """Return the format of a file by its suffix, or else by its first bytes."""
+    """Return the format of a file by its suffix, or else by its first bytes.
+
+    Raises:
+        SourceError: it is a workbook, an archive or a database.
+    """
     name = plain_name(file)
     by_suffix = [each for each, suffixes in SUFFIXES.items() if name.endswith(suffixes)]
     if by_suffix:
@@ -40,6 +45,8 @@ def detect_format(open_file: OpenFile, file: str) -> str:
     with open_file(file) as stream:
         # Enough for a byte order mark, some white space and the first bracket.
         head = stream.read(64)
+    if head.startswith(_NO_TABLES):
+        raise SourceError(f"{file} is a workbook of a spreadsheet, an archive or a database: export it as CSV in UTF-8")
     if head.startswith(b"PAR1"):
         return PARQUET
     # Without zero bytes and byte order marks, UTF-16 begins as UTF-8 does.

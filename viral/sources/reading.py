@@ -117,6 +117,13 @@ def is_info_file(file: str) -> bool:
     return plain_name(file).endswith(".info.json")
 
 
+def choose_map(
+    open_file: OpenFile, file: str, source_map: SourceMap | None, settings: ReadSettings, file_format: str | None = None
+) -> SourceMap:
+    """Return the map that `read` would read a file with. Raises as `read` does."""
+    return _choose(open_file, file, source_map, settings, file_format)[0]
+
+
 def _choose(
     open_file: OpenFile,
     file: str,
@@ -131,7 +138,7 @@ def _choose(
     if source_map is not None and not settings.force:
         check_map(source_map, sample)
     if source_map is None or source_map.is_partial:
-        recognised = recognise(sample)
+        recognised = recognise(sample, source_map)
         source_map = source_map.complete(recognised) if source_map else recognised
     return source_map, sample, settings.over(source_map.settings)
 
@@ -145,7 +152,7 @@ def _rows(
     titles = dict.fromkeys(
         title
         for expression in source_map.columns.values()
-        for path in expression.paths
+        for path in expression.all_paths
         for title in sample.titles.find(path)
     )
     if sample.csv and sample.format == CSV:

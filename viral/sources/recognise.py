@@ -14,6 +14,7 @@ from viral.sources import csv_file, json_head, parquet_file
 from viral.sources.common_names import COMMON_NAMES
 from viral.sources.csv_file import CsvHead
 from viral.sources.expressions import Expression, Path, WrongShapeError, parse_expression
+from viral.sources.identifiers import may_identify
 from viral.sources.json_head import JsonHead
 from viral.sources.opened import CSV, JSON, PARQUET, OpenFile, detect_format
 from viral.sources.rows import JsonRows, Rows, Titles
@@ -22,7 +23,7 @@ from viral.tables.schemas import POSTS
 
 _MIN_FITTING = 0.5  # fraction of the first rows that must bear an exporter's signs: error rows bear none
 _MAX_KEYS = 4  # levels of keys that are looked at in rows of an unknown exporter
-_SHOWN = 20  # names in a message
+_SHOWN = 40  # names in a message: a nested row of a scraper has more than twenty
 _LIKE_DATA = re.compile(r"^\s*(?:https?://\S+|\d{15,})\s*$")
 
 
@@ -65,13 +66,19 @@ def read_sample(
     return Sample(file, JSON, json=json_head.read_head(open_file, file, encoding))
 
 
-def recognise(sample: Sample) -> SourceMap:
+def recognise(sample: Sample, partial: SourceMap | None = None) -> SourceMap:
     """Return the map of a known exporter that fits a file, or one made from its names.
+
+    Args:
+        sample: start of the file.
+        partial: the user's map, whose columns need no names.
 
     Raises:
         SourceError: no map fits, and no name means the identifier of a post.
     """
-    return next((each for each in shipped_maps().values() if fits(each, sample)), None) or _guess(sample)
+    return next((each for each in shipped_maps().values() if fits(each, sample)), None) or _guess(
+        sample, partial.columns if partial else {}
+    )
 
 
 def fits(source_map: SourceMap, sample: Sample) -> bool:
@@ -93,8 +100,10 @@ def check_map(source_map: SourceMap, sample: Sample) -> None:
     """
     if source_map.by_user and sample.json is None:
         _check_titles(source_map, sample)
-    elif source_map.by_user and not source_map.is_partial:
-        rows = sample.rows(*(source_map.rows or sample.row_paths()))
+    elif source_map.by_user and "post_id" in source_map.columns:
+        # Without `rows` in the map, any array may hold them.
+        paths = [source_map.rows] if source_map.rows else [(path,) for path in sample.row_paths()]
+        rows = [row for group in paths for row in sample.rows(*group)]
         if rows and not any(has_value(row, source_map.columns["post_id"]) for row in rows):
             raise ConfigError(
                 f"{sample.file} has no {source_map.columns['post_id'].text!r} for post_id; it has: {_names(sample)}"
@@ -118,42 +127,68 @@ def _check_rows(source_map: SourceMap, sample: Sample) -> None:
 
 def _check_titles(source_map: SourceMap, sample: Sample) -> None:
     for name, expression in source_map.columns.items():
-        paths = [path for path in expression.paths if not path.text.startswith("$")]
-        if paths and not any(sample.titles.find(path) for path in paths):
-            names = f"{_names(sample)}{_no_header(sample)}"
-            raise ConfigError(f"{sample.file} has no column {paths[0].text!r} for {name}; it has: {names}")
+        for group in (expression.paths, [expression.unless] if expression.unless else []):
+            paths = [path for path in group if not path.text.startswith("$")]
+            if paths and not any(sample.titles.find(path) for path in paths):
+                names = f"{_names(sample)}{_no_header(sample)}"
+                raise ConfigError(f"{sample.file} has no column {paths[0].text!r} for {name}; it has: {names}")
 
 
-def _guess(sample: Sample) -> SourceMap:
-    """Build a map from the names in a file that mean a column of a post."""
+def _guess(sample: Sample, given: Mapping[str, Expression]) -> SourceMap:
+    """Build a map from the names in a file that mean a column of a post, besides the columns that the user gave."""
     paths: Sequence[Path | None] = sample.row_paths() or [None]
     for path in paths:
-        names = list(sample.titles.names) if path is None else list(dict.fromkeys(_keys(sample.rows(path))))
-        columns = dict(_common(names))
-        if "post_id" in columns:
-            read = {each.text for expression in columns.values() for each in expression.paths}
+        rows = sample.rows(path) if path else []
+        names = list(sample.titles.names) if path is None else list(dict.fromkeys(_keys(rows)))
+        identifiers = [name for name in names if _may_identify(sample, rows, name)]
+        columns = dict(_common(names, given, identifiers))
+        known = path is None or any(has_value(row, given["post_id"]) for row in rows) if "post_id" in given else False
+        if known or "post_id" in columns:
+            read = {each.text for expression in [*columns.values(), *given.values()] for each in expression.all_paths}
             unread = tuple(name.strip() for name in names if name not in read)
             return SourceMap(sample.format, columns, rows=(path,) if path else (), unread=unread)
     raise SourceError(
-        f"{sample.file} is of no known exporter, and has no column that is called like an identifier of posts: map one "
-        f"(--map post_id=NAME). It has: {_names(sample)}{_no_header(sample)}"
+        f"{sample.file} is of no known exporter, and has no column that is called like an identifier of posts: name it "
+        f"(--map post_id=NAME), or write a map (--map-file). It has: {_names(sample)}{_no_header(sample)}"
     )
 
 
-def _common(names: Sequence[str]) -> Iterator[tuple[str, Expression]]:
-    """Yield the columns whose names are common ones for a column of a post."""
+def _may_identify(sample: Sample, rows: Sequence[Any], name: str) -> bool:
+    """Whether at least half of the rows have a value under a name that may be the identifier of a post."""
+    path = Path(name)
+    values = list(sample.values.get(name, ())) if sample.json is None else [_value(row, path) for row in rows]
+    return 2 * sum(value is not None and may_identify(str(value)) for value in values) >= len(values)
+
+
+def _value(row: Any, path: Path) -> Any:
+    try:
+        return path.first(row)
+    except WrongShapeError:
+        return None
+
+
+def _common(
+    names: Sequence[str], given: Mapping[str, Expression], identifiers: Sequence[str]
+) -> Iterator[tuple[str, Expression]]:
+    """Yield the columns whose names are common ones for a column of a post, except those that are given.
+
+    `identifiers` are the names whose values may be identifiers of posts.
+    """
     # Names are compared without case, blanks and underscores; below other keys, by their last key alone.
     by_plain: dict[str, str] = {}
     by_last: dict[str, str] = {}
-    for name in names:
+    for name in (name for name in names if "%" not in name):  # `Likes %` is no count
         by_plain.setdefault(_plain(name), name)
         by_last.setdefault(_plain(name.rpartition(".")[2]), name)
-    taken: set[str] = set()
+    taken = {path.text for expression in given.values() for path in expression.paths}
     own = "slides" in names  # of a table of ours; elsewhere, a kind is anything
-    for column in POSTS.names if own else [name for name in POSTS.names if name not in ROW_COLUMNS]:
+    columns = POSTS.names if own else [name for name in POSTS.names if name not in ROW_COLUMNS]
+    for column in (column for column in columns if column not in given):
         commons = COMMON_NAMES.get(column, ())
         found = [by_plain[common] for common in commons if common in by_plain and by_plain[common] not in taken]
         found = [name for name in names if name.strip() == column] or found
+        if column == "post_id":
+            found = [name for name in found if name in identifiers]
         if not found and not column.endswith("_id"):  # below other keys, where `id` may be anything's
             found = [by_last[common] for common in commons if common in by_last and by_last[common] not in taken]
         if found:
@@ -207,11 +242,11 @@ def _keys(rows: Iterable[Any], prefix: str = "", depth: int = 0) -> Iterator[str
 
 
 def _names(sample: Sample) -> str:
+    """Titles of a table, or the paths of the values in rows of JSON, for a message."""
     if sample.json is None:
         names = [name.strip() for name in sample.titles.names]
     else:
-        rows = sample.rows(*sample.row_paths())
-        names = list(dict.fromkeys(key for row in rows if isinstance(row, dict) for key in row))
+        names = list(dict.fromkeys(key for path in sample.row_paths() for key in _keys(sample.rows(path))))
     return ", ".join(names[:_SHOWN]) + (" …" if len(names) > _SHOWN else "")
 
 

@@ -43,8 +43,9 @@ class SourceMap:
         rows: paths from a document to its rows, in order of preference; `.` is the document itself.
         signs: expressions that a file of this exporter has, by which it is recognised.
         one_post_per_file: each file holds one post, and its video lies beside it.
-        by_user: the user wrote the map: every column must be there. Without `post_id`, it completes the map that is
-            recognised.
+        by_user: the user wrote the map: every column must be there.
+        is_partial: it completes the map that is recognised.
+        required: columns that the user named: one without any value is reported.
         settings: reading settings of all files of the exporter, by name.
         csv: layout of CSV files.
         unread: names in the file that none of the columns is read from, if the map was made from names.
@@ -57,14 +58,16 @@ class SourceMap:
     signs: tuple[Expression, ...] = ()
     one_post_per_file: bool = False
     by_user: bool = False
+    is_partial: bool = False
+    required: frozenset[str] = frozenset()
     settings: Mapping[str, Any] = field(default_factory=dict)
     csv: CsvLayout = field(default_factory=CsvLayout)
     unread: tuple[str, ...] = ()
 
     @property
-    def is_partial(self) -> bool:
-        """Whether the map only completes another."""
-        return "post_id" not in self.columns
+    def is_guess(self) -> bool:
+        """Whether the map was made from the names in a file."""
+        return not self.by_user and not self.signs
 
     def complete(self, base: SourceMap) -> SourceMap:
         """Return another map with the columns and settings of this one before its own."""
@@ -73,16 +76,17 @@ class SourceMap:
             columns={**base.columns, **self.columns},
             settings={**base.settings, **self.settings},
             rows=self.rows or base.rows,
+            required=self.required,
         )
 
     def document_paths(self) -> set[str]:
         """Paths that start at the document of a row, without their `$.`."""
-        paths = (path.text for expression in self.columns.values() for path in expression.paths)
+        paths = (path.text for expression in self.columns.values() for path in expression.all_paths)
         return {text.removeprefix("$.") for text in paths if text.startswith("$.")}
 
 
-def build_map(name: str, content: Mapping[str, Any], *, by_user: bool = False) -> SourceMap:
-    """Build a map from the content of a map file.
+def build_map(name: str, content: Mapping[str, Any], *, by_user: bool = False, is_partial: bool = False) -> SourceMap:
+    """Build a map from the content of a map file. One of the user's without `post_id` is partial.
 
     Raises:
         ConfigError: a key is unknown, or an expression is malformed.
@@ -97,7 +101,7 @@ def build_map(name: str, content: Mapping[str, Any], *, by_user: bool = False) -
     base = _base(str(content["extends"])) if "extends" in content else SourceMap(name, {})
     given = {key: parse_expression(value, key) for key, value in content.items() if key in known and value is not None}
     columns = {**base.columns, **given}
-    for path in (path for expression in columns.values() for path in expression.paths):
+    for path in (path for expression in columns.values() for path in expression.all_paths):
         _ = path.steps  # checks it
     settings = {key: content[key] for key in _SETTINGS if content.get(key) is not None}
     ReadSettings(**settings)  # checks them
@@ -110,6 +114,8 @@ def build_map(name: str, content: Mapping[str, Any], *, by_user: bool = False) -
         tuple(parse_expression(sign, "signs") for sign in content.get("signs", ())),
         bool(content.get("one_post_per_file", False)),
         by_user,
+        is_partial or "post_id" not in columns,
+        frozenset(given if by_user else ()),
         {**base.settings, **settings},
         CsvLayout(content.get("delimiter"), content.get("skip_lines"), bool(content.get("header", True))),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timezone
 from functools import lru_cache
 
 import pyarrow as pa
@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from viral.sources.settings import ReadSettings
 from viral.sources.values import Faults, ParsedColumn, ParseError, find_faults, parse_each, strip_nulls
+from viral.sources.zones import UNCLEAR_ZONE, split_zone
 from viral.tables.schemas import TIMESTAMP
 
 _NUMBER = r"^[0-9]+(?:\.[0-9]+)?(?:[eE]\+?[0-9]{1,2})?$"  # epoch, perhaps written as a float
@@ -19,26 +20,32 @@ _ISO = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[ T].+)?$"  # the cast checks the time of
 _IN_FILE_NAME = r"^([0-9]{4}-[0-9]{2}-[0-9]{2})[_T ]([0-9]{2})-([0-9]{2})-([0-9]{2})(?:-([0-9]{3}))?(?:_UTC|Z)?$"
 _ZONE = r"(?:Z|[+-][0-9]{2}(?::?[0-9]{2})?)$"  # Z, +01, +0100 or +01:00
 _CLOCK = r"[ T][0-9]{2}:"  # a zone needs a time: `-05` also ends a date
-_DAY_ALONE = r"^(?:[0-9]{4}-[0-9]{2}-[0-9]{2}|(?:19|20)[0-9]{6}|[0-9]{1,4}[./][0-9]{1,2}[./][0-9]{1,4}\.?)$"
+_DATE_DIGITS = r"\b[0-9]{1,4}[./-][0-9]{1,2}[./-][0-9]{1,4}\b"
 _MIN_MILLISECONDS = 1e11  # as seconds, this is the year 5138; as milliseconds, 1973: no post is from either
 _MIN_MICROSECONDS = 1e14
 _FIRST = datetime(1990, 1, 1, tzinfo=UTC)  # before any platform; an Arrow scalar would import pandas
 _LAST = datetime(2100, 1, 1, tzinfo=UTC)  # later times are misread numbers
+_CLOCK_DIGITS = r"[0-9]:[0-9]{2}"
+_CLOCK_WORDS = r"[0-9] ?(?:[AaPp]\.?[Mm]\b|h(?:[0-9]{2})?\b|Uhr|시|時|时|点)"
 _NUMERIC_DATE = re.compile(
     r"(\d{1,4})[/.\-](\d{1,2})[/.\-](\d{1,4})\.?"
     r"(?:,?[ T]+(\d{1,2}):(\d{2})(?::(\d{2})(?:\.\d+)?)? ?([AaPp])?\.?(?:[Mm]\.?)?)?"
 )
 _AGE_DIGITS = re.compile(r"\d|(?:^|\b)(?:an?|one|un|una|une|ein|eine[nmr]?|yesterday|today|just now)\b", re.IGNORECASE)
 _YEAR_DIGITS = re.compile(r"(?:19|20)\d\d")
+_SHORT_DATE = re.compile(r"(?<!\d)\d{1,2}[/.\-]\d{1,2}[/.\-](?:\d{4}|\d{2})(?!\d)")  # its order is not in the text
 _NO_POST = "is a time before 1990 or after 2100"
+_SPREADSHEET_DAYS = range(32_874, 73_051)  # 1990 to 2099 as Excel counts days
+_UNKNOWN_ORDER = "is a date in an unknown order: name it (--dates mdy or dmy)"
 _CENTURY = 100  # `19` in a date is 2019
 
 
 def parse_times(raw: pa.Array, settings: ReadSettings | None = None) -> ParsedColumn:
     """Parse epochs (seconds to microseconds), ISO 8601, `YYYYMMDD`, numeric dates, or words to timestamp[us].
 
-    A numeric date such as `3/4/23` needs the order of `settings.dates`, unless it begins with the year. Ages like "3
-    months ago" count back from `settings.scraped_at`. Times without a zone are of `settings.zone`, or UTC. A time
+    A numeric date such as `3/4/23`, also one among words, needs the order of `settings.dates`, unless it begins with
+    the year. Ages like "3 months ago" count back from `settings.scraped_at`. Times without a zone are of
+    `settings.zone`, or UTC; `+0900`, `GMT+9`, `CET` and the like after the time of day are zones. A time
     before 1990 or after 2100 is a fault: it is another number, or a zero that stands for a missing time. Returns
     timestamp[us, UTC] (N,) and the faults.
     """
@@ -54,21 +61,25 @@ def parse_times(raw: pa.Array, settings: ReadSettings | None = None) -> ParsedCo
     rest = pc.and_(pc.is_valid(text), pc.is_null(value))
     faults: Faults = {}
     if pc.any(rest, min_count=0).as_py():
-        others, faults = parse_each(_where(rest, text), lambda word: _read(word, settings), pa.timestamp("us"))
-        value = pc.coalesce(value, _localise(others, settings.zone))
+        others, faults = parse_each(_where(rest, text), lambda word: _read(word, settings), TIMESTAMP)
+        value = pc.coalesce(value, others)
     return _within(value, text, pc.is_valid(text), faults)
 
 
 def mark_inexact(raw: pa.Array) -> tuple[pa.Array, pa.Array]:
-    """Mark the texts that name a day without a time, and those that are ages in words, bool (N,) each."""
+    """Mark the texts that name a day without a time of day, and those that are ages in words, bool (N,) each."""
     if pa.types.is_timestamp(raw.type):
         never = pa.array([False] * len(raw), pa.bool_())
         return never, never
     text = strip_nulls(raw)
-    day = pc.fill_null(pc.match_substring_regex(text, _DAY_ALONE), False)
-    simple = pc.or_(pc.match_substring_regex(text, _NUMBER), pc.match_substring_regex(text, r"[0-9]:[0-9]{2}"))
-    dated = pc.or_(pc.or_(day, simple), pc.match_substring_regex(text, _YEAR_DIGITS.pattern))
-    return day, pc.fill_null(pc.invert(dated), False)
+    clock = pc.match_substring_regex(text, _CLOCK_DIGITS)
+    simple = pc.or_(pc.match_substring_regex(text, _NUMBER), pc.match_substring_regex(text, _IN_FILE_NAME))
+    dated = pc.or_(pc.match_substring_regex(text, _YEAR_DIGITS.pattern), pc.match_substring_regex(text, _DATE_DIGITS))
+    in_words = pc.match_substring_regex(text, _CLOCK_WORDS)
+    day = pc.and_(dated, pc.invert(pc.or_(pc.or_(clock, in_words), simple)))
+    day = pc.fill_null(pc.or_(day, pc.match_substring_regex(text, _DATE)), False)
+    age = pc.fill_null(pc.invert(pc.or_(pc.or_(clock, simple), dated)), False)
+    return day, age
 
 
 def _within(value: pa.Array, given: pa.Array, is_given: pa.Array, faults: Faults) -> ParsedColumn:
@@ -123,13 +134,18 @@ def _localise(local: pa.Array, zone: str | None) -> pa.Array:
 
 
 def _read(text: str, settings: ReadSettings) -> datetime:
-    if match := _NUMERIC_DATE.fullmatch(" ".join(text.split())):
-        return _numeric(match, settings.dates)
-    if text.isdigit():
-        raise ParseError(_NO_POST)
-    if re.fullmatch(r"[\d\s.,:/\-]+", text):
-        raise ParseError("is not a time")
-    return _in_words(text, settings.scraped_at)
+    """Parse a text to a time in UTC."""
+    text, offset = split_zone(" ".join(text.split()), named=settings.zone is not None)
+    match = _NUMERIC_DATE.fullmatch(text)
+    if not match and re.fullmatch(r"[\d\s.,:/\-]+", text):
+        raise ParseError(_NO_POST if text.isdigit() else "is not a time")
+    if not match and not (_YEAR_DIGITS.search(text) or _SHORT_DATE.search(text)):
+        return _age(text, settings.scraped_at)
+    local = _numeric(match, settings.dates) if match else _in_words(text, settings)
+    if offset is not None:
+        return local.replace(tzinfo=timezone(offset))
+    moment: datetime = _localise(pa.scalar(local, pa.timestamp("us")), settings.zone).as_py()
+    return moment
 
 
 def _numeric(match: re.Match[str], order: str | None) -> datetime:
@@ -137,7 +153,7 @@ def _numeric(match: re.Match[str], order: str | None) -> datetime:
     if len(first) == 4:
         order = "ymd"
     if order is None:
-        raise ParseError("is a date in an unknown order: name it (--dates mdy or dmy)")
+        raise ParseError(_UNKNOWN_ORDER)
     parts = dict(zip(order, (int(first), int(second), int(third)), strict=True))
     year = parts["y"] + (2000 if parts["y"] < _CENTURY else 0)
     hours = int(hour or 0)
@@ -150,35 +166,47 @@ def _numeric(match: re.Match[str], order: str | None) -> datetime:
         raise ParseError(f"is not a date in the order {order}") from None
 
 
-def _in_words(text: str, scraped_at: datetime | None) -> datetime:
-    """Parse a date with the name of its month, or an age relative to the time of scraping."""
-    has_year = bool(_YEAR_DIGITS.search(text))
-    if not has_year and not _AGE_DIGITS.search(text):
-        raise ParseError("is not a time")
-    if not has_year and scraped_at is None:
-        raise ParseError("is an age: name the time of scraping (--scraped-at)")
-    found = _dateparser(
-        text, scraped_at.astimezone(UTC).replace(tzinfo=None) if scraped_at else None, absolute=has_year
-    )
+def _in_words(text: str, settings: ReadSettings) -> datetime:
+    """Parse a date with words: names of the month and the day, or `at`, `Uhr`, `PM` beside numbers."""
+    # The parser of words would take the order from the language that it believes to read.
+    order = settings.dates if _SHORT_DATE.search(text) else "ymd"
+    if order is None:
+        raise ParseError(_UNKNOWN_ORDER)
+    found = _dateparser(text, None, order.upper())
     if found is None:
         raise ParseError("is not a time")
-    return found
+    if found.tzinfo and settings.zone is None:  # a name of a zone that is not ours, such as `ist`
+        raise ParseError(UNCLEAR_ZONE)
+    return found.replace(tzinfo=None)
+
+
+def _age(text: str, scraped_at: datetime | None) -> datetime:
+    """Parse an age relative to the time of scraping."""
+    if not _AGE_DIGITS.search(text):
+        raise ParseError("is not a time")
+    if scraped_at is None:
+        raise ParseError("is an age: name the time of scraping (--scraped-at)")
+    base = scraped_at.astimezone(UTC).replace(tzinfo=None)
+    found = _dateparser(text, base, None)
+    # An age that lies in the future was misread.
+    if found is None or found.tzinfo or found > base:
+        raise ParseError("is not a time")
+    return found.replace(tzinfo=UTC)
 
 
 @lru_cache(maxsize=10_000)  # 1.3 ms per text, and few distinct ages
-def _dateparser(text: str, base: datetime | None, *, absolute: bool) -> datetime | None:
+def _dateparser(text: str, base: datetime | None, order: str | None) -> datetime | None:
+    """Parse a date in words, in an order if that matters, or with `base` an age before it."""
     import dateparser
 
+    absolute = {"PARSERS": ["absolute-time"], "REQUIRE_PARTS": ["day", "month", "year"]}
     settings = {
-        # The zone is applied later, to all times alike.
-        "RETURN_AS_TIMEZONE_AWARE": False,
         "PREFER_DATES_FROM": "past",
-        "PARSERS": ["absolute-time"] if absolute else ["relative-time"],
-        **({"REQUIRE_PARTS": ["day", "month", "year"]} if absolute else {"RELATIVE_BASE": base}),
+        **(absolute if base is None else {"PARSERS": ["relative-time"], "RELATIVE_BASE": base}),
+        **({"DATE_ORDER": order, "PREFER_LOCALE_DATE_ORDER": False} if order else {}),
     }
     found: datetime | None = dateparser.parse(text, settings=settings)
-    # An age that lies in the future was misread.
-    return found if found is None or base is None or absolute or found <= base else None
+    return found
 
 
 def _where(mask: pa.Array, text: pa.Array) -> pa.Array:
@@ -186,4 +214,6 @@ def _where(mask: pa.Array, text: pa.Array) -> pa.Array:
 
 
 def _not_a_time(value: str) -> str:
+    if re.fullmatch(r"\d{5}(?:\.\d+)?", value) and int(value[:5]) in _SPREADSHEET_DAYS:
+        return "is a date as a spreadsheet counts days: export it as a date"
     return _NO_POST if value[:1].isdigit() else "is not a time"

@@ -17,16 +17,22 @@ Faults = dict[int, str]
 ParsedColumn = tuple[pa.Array, Faults]
 
 # Tuples, because creating an Arrow array at import time would import pandas.
-NULL_SPELLINGS = ("", "nan", "nat", "null", "none", "na", "n/a", "<na>", "undefined", "[]", "-", "--", "\u2014")
+_DASHES = ("-", "--", "\u2013", "\u2014")
+NULL_SPELLINGS = ("", "nan", "nat", "null", "none", "na", "n/a", "#n/a", "<na>", "undefined", "[]", *_DASHES)
 _PANDAS_NULLS = ("", "nan", "NaN", "<NA>")  # written by pandas where a text was missing
 _CLOCK = re.compile(r"(?:(?:(\d{1,3}):)?(\d{1,3}):)?(\d+(?:[.,]\d*)?(?:e[+-]?\d{1,2})?)", re.IGNORECASE)
+_DECIMAL = r"(\d+(?:[.,]\d+)?) ?"
 _UNITS = re.compile(
-    r"(?:pt)?(?:(\d+) ?h(?:ours?|rs?)?)? ?(?:(\d+) ?m(?:in(?:ute)?s?)?)? ?(?:(\d+(?:[.,]\d+)?) ?s(?:ec(?:ond)?s?)?)?",
+    rf"(?:p(?:0d)?t)?(?:{_DECIMAL}(?:h(?:ours?|rs?)?|std|stunden?|시간|小时|時間)\.?)?"
+    rf" ?(?:{_DECIMAL}(?:m(?:in(?:ute[ns]?|s)?)?|분|分钟?)\.?)?"
+    rf" ?(?:{_DECIMAL}(?:s(?:e[ck](?:onds?|unden?|s)?)?|초|秒)\.?)?",
     re.IGNORECASE,
 )
-_MILLISECONDS = "ms"
+_MILLISECONDS = re.compile(r"(\d+(?:\.\d+)?) ?ms", re.IGNORECASE)
+_AFTER_CLOCK = re.compile(r"(?<=:\d\d) ?(?:s|min\.?|minutes?)$", re.IGNORECASE)  # `0:31 min` is a clock
+DURATION_UNITS = {"ms": 1e-3, "s": 1.0, "min": 60.0}
 _TRUE = ("true", "t", "yes", "y", "1", "1.0")
-_FALSE = ("false", "f", "no", "n", "0", "0.0")
+FALSE_SPELLINGS = ("false", "f", "no", "n", "0", "0.0")
 
 
 class ParseError(ValueError):
@@ -75,21 +81,23 @@ def parse_each(text: pa.Array, read: Callable[[str], Any], dtype: pa.DataType) -
 def parse_durations(raw: pa.Array, unit: str | None = None) -> ParsedColumn:
     """Parse durations to float64 seconds (N,), and the faults.
 
-    They may be seconds (`31`, `25.68`, `9.41s`), a clock (`00:31`, `1:02:03`), or units (`PT1M5S`, `1 min 5 s`). With
-    the unit `ms`, plain numbers are milliseconds.
+    They may be seconds (`31`, `25.68`), a clock (`00:31`, `1:02:03`), or numbers with units (`9.41s`, `PT1M5S`,
+    `1 min 5 s`, `15320 ms`). `unit`, one of `DURATION_UNITS`, is that of plain numbers.
     """
-    scale = 1e-3 if unit == _MILLISECONDS else 1.0
+    scale = DURATION_UNITS[unit or "s"]
     return parse_each(strip_nulls(raw), lambda text: _read_duration(text, scale), pa.float64())
 
 
 def _read_duration(text: str, scale: float) -> float:
-    if match := _CLOCK.fullmatch(text.removesuffix("s")):
+    if match := _CLOCK.fullmatch(_AFTER_CLOCK.sub("", text)):
         hours, minutes, seconds = match.groups()
         value = float(seconds.replace(",", "."))
-        return int(hours or 0) * 3600 + int(minutes) * 60 + value if minutes else value * scale
+        return int(hours or 0) * 3600 + int(minutes) * 60 + value if minutes else round(value * scale, 6)
+    if match := _MILLISECONDS.fullmatch(text):
+        return float(match[1]) / 1000
     if (match := _UNITS.fullmatch(text)) and any(match.groups()):
-        hours, minutes, seconds = match.groups(default="0")
-        return int(hours) * 3600 + int(minutes) * 60 + float(seconds.replace(",", "."))
+        hours, minutes, seconds = (float(part.replace(",", ".")) for part in match.groups(default="0"))
+        return hours * 3600 + minutes * 60 + seconds
     raise ParseError("is not a duration")
 
 
@@ -97,7 +105,7 @@ def parse_booleans(raw: pa.Array) -> ParsedColumn:
     """Parse `true`, `yes`, `1` and their opposites, in upper or lower case, to bool (N,), and the faults."""
     text = strip_nulls(raw)
     lower = pc.utf8_lower(text)
-    true, false = (pc.is_in(lower, value_set=pa.array(spellings)) for spellings in (_TRUE, _FALSE))
+    true, false = (pc.is_in(lower, value_set=pa.array(spellings)) for spellings in (_TRUE, FALSE_SPELLINGS))
     good = pc.or_(true, false)
     bad = pc.and_(pc.is_valid(text), pc.invert(good))
     value = pc.if_else(good, true, pa.scalar(None, pa.bool_()))

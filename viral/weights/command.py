@@ -44,7 +44,7 @@ def command() -> None:
 
 def _options(function: Callable[P, R]) -> Callable[P, R]:
     root = click.option("--root", envvar="VIRAL_ROOT", help="Folder or s3://bucket/prefix; default: this machine.")
-    return root(click.option("--debug", is_flag=True, help="Show traces of errors.")(function))
+    return root(click.option("--debug", is_flag=True, help="Show tracebacks.")(function))
 
 
 @command.command("list")
