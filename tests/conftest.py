@@ -32,6 +32,10 @@ os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")  # a test that forgot to s
 # Threads of OpenMP wait for each other in busy loops: with more of them than cores, small work takes ten times as long.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 PROJECT = Path(__file__).resolve().parent.parent
+JOBS = PROJECT / "tests" / "jobs"
+# The first makes the root that most tests of jobs start from; the next need none, so nobody waits for it. At the end of
+# a run, files as long as these would leave one process alone.
+EARLY = [PROJECT / "tests" / name for name in ("jobs/test_audit.py", "storage/test_faults.py", "jobs/test_chaos.py")]
 ODD_NAME = "a b%20c+é漢?"  # of folders and prefixes: users have such, and each of these means something in a URI
 CORPUS_POSTS = 44  # enough for three splits by author and for a quarter of viral posts in each
 CLIPS = CorpusSpec(posts=CORPUS_POSTS, authors=15, seconds=(3.1, 4.5), size=(192, 108), fps=12, seed=5)
@@ -41,7 +45,11 @@ S3_STARTS_WITHIN = 60.0  # seconds; it imports for two or three of them, longer 
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test that starts Ray as slow."""
+    """Mark each test that starts Ray as slow, and put `EARLY` before the other tests of jobs."""
+    first = next((number for number, item in enumerate(items) if item.path.is_relative_to(JOBS)), len(items))
+    early = [item for path in EARLY for item in items if item.path == path]
+    before, after = ([item for item in part if item.path not in EARLY] for part in (items[:first], items[first:]))
+    items[:] = before + early + after
     for item in items:
         if {"shared_ray", "temporary", "cluster"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)

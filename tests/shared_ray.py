@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
 from typing import TypeVar
+
+import pytest
 
 from jobs.runtime.session import connect, session
 
 T = TypeVar("T")
+PLANTED = Path(__file__).with_name("jobs") / "planted"  # makes the decoder of Ray's workers fail on files named for it
 
 
 class SharedRay:
@@ -25,7 +30,10 @@ class SharedRay:
         if not ray.is_initialized():
             self._ray.close()
             self._ray.enter_context(session())
-            connect(metrics_port=free_port())  # a test reads them
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setenv("PYTHONPATH", str(PLANTED), prepend=os.pathsep)
+                patch.setenv("RAY_metrics_report_interval_ms", "2000")  # by default 10 s, for which a test would wait
+                connect(metrics_port=free_port())  # a test reads them
 
     def run(self, endpoint: AbstractContextManager[T]) -> T:
         """Run an endpoint on it until `up` is called the next time."""

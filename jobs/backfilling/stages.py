@@ -88,16 +88,17 @@ class DecodeChunk:
 
 
 class EncodePosts:
-    """Second stage: computes rows of the feature table from decoded posts, with the networks on `device`."""
+    """Second stage: computes rows of the feature table from decoded posts, with the networks on `device`.
+
+    On a CPU, networks use one core: Ray sets `OMP_NUM_THREADS` to the cores of the actor, unless the user has set it.
+    torch is not loaded for feature sets that do not need it, because that takes seconds.
+    """
 
     def __init__(self, spec: BackfillSpec, device: str = "cpu") -> None:
-        import torch
-
         # On each node: its weights may be others than those of the driver.
         spec.feature_set.check_fingerprints()
         self.spec, self.metrics = spec, BackfillMetrics(spec.feature_set.name)
         self.features = features_table(spec.store, spec.feature_set)
-        torch.set_num_threads(1)  # Ray gives the actor one core
         self.stage = EncodeStage(spec.feature_set, device=device)
 
     def __call__(self, batch: pa.Table) -> pa.Table:

@@ -26,6 +26,8 @@ LOCAL = {
     # Look for new logs once per second, not ten times, which takes 1 % of a core all the time.
     "RAY_LOG_MONITOR_MANY_FILES_THRESHOLD": "0",
     "LOG_NAME_UPDATE_INTERVAL_S": "1",
+    # Measure the processes of the node once per minute, not every 5 s: without a dashboard, only its metrics show them.
+    "REPORTER_UPDATE_INTERVAL_MS": "60000",
     # No metrics: each would be a port at all interfaces. The two with a fixed number cannot be bound, and stay closed.
     _METRICS: "0",
     "AUTOSCALER_METRIC_PORT": "-1",

@@ -22,7 +22,10 @@ from viral.tables.schemas import POSTS
 pytestmark = pytest.mark.usefixtures("ray_session")
 
 SET = FeatureSet.from_dict(
-    {"name": "pictures", "extractors": ["metadata", "acoustics", {"name": "resnet50", "params": {"weights": "random"}}]}
+    {
+        "name": "pictures",
+        "extractors": ["metadata", "craft", {"name": "resnet50", "params": {"weights": "random", "frames": 1}}],
+    }
 )
 VOLATILE = ["finished_at", "stage_seconds"]
 
@@ -48,36 +51,35 @@ def shaped(shape: str, encoders: int | None = None) -> Settings:
 
 def test_both_give_the_same_rows_and_figures(store: Store) -> None:
     table, tables = features_table(store, SET), []
-    for settings in (shaped("fused"), shaped("two-stage", encoders=9), shaped("auto")):
+    for settings in (shaped("auto"), shaped("two-stage", encoders=9)):  # without a GPU, `auto` is the fused shape
         store.delete_below("features")
         summary = backfill.run(store, SET, settings)
         assert (summary.posts, summary.ok, summary.partial, summary.failed) == (8, 5, 0, 3)
         assert summary.reasons == {"unreadable": 1, "missing_object": 2}
-        assert {"read", "decode", "resnet50", "acoustics"} <= summary.stage_seconds.keys()
+        assert {"read", "decode", "resnet50", "craft"} <= summary.stage_seconds.keys()
         assert table.stored_rows() == 8
         tables.append(table.read().drop_columns(VOLATILE))
     assert tables[0].equals(tables[1])
-    assert tables[0].equals(tables[2])
-    metrics = scrape_metrics(posts=24)
-    assert metrics['viral_backfill_posts_total{status="ok",reason=""}'] == 15
-    assert metrics['viral_backfill_posts_total{status="failed",reason="missing_object"}'] == 6
+    metrics = scrape_metrics(posts=16)
+    assert metrics['viral_backfill_posts_total{status="ok",reason=""}'] == 10
+    assert metrics['viral_backfill_posts_total{status="failed",reason="missing_object"}'] == 4
     assert metrics['viral_backfill_stage_seconds_total{stage="decode"}'] > 0
     size = sum(row["bytes"] or 0 for row in table.read(columns=["bytes"]).to_pylist())
-    assert metrics["viral_backfill_read_bytes_total{}"] == 3 * size
+    assert metrics["viral_backfill_read_bytes_total{}"] == 2 * size
     assert metrics["viral_backfill_posts_waiting{}"] == 0
 
 
 def test_the_second_shape_copies_what_is_known_too(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backfill, "log2_buckets_for", lambda rows: 2)  # four buckets, as of 100,000 posts
-    small = FeatureSet.from_dict({"name": "small", "extractors": ["acoustics"]})
+    small = FeatureSet.from_dict({"name": "small", "extractors": ["craft"]})
     backfill.run(store, small, shaped("two-stage"))
     summary = backfill.run(store, SET, shaped("two-stage"))
     assert (summary.ok, summary.failed) == (5, 3)
-    assert summary.reuses == {small.table: "acoustics"}
-    assert "acoustics" not in summary.stage_seconds
+    assert summary.reuses == {small.table: "craft"}
+    assert "craft" not in summary.stage_seconds
     copied = features_table(store, SET).read()
     write_feature_card(store, SET)
-    assert copied["acoustics"].to_pylist() == features_table(store, small).read()["acoustics"].to_pylist()
+    assert copied["craft"].to_pylist() == features_table(store, small).read()["craft"].to_pylist()
 
 
 def scrape_metrics(posts: int) -> dict[str, float]:
@@ -93,7 +95,7 @@ def scrape_metrics(posts: int) -> dict[str, float]:
     while time.monotonic() < until and not (
         total.get("viral_backfill_posts_total", 0) >= posts and total.get("viral_backfill_posts_waiting") == 0
     ):
-        time.sleep(1)
+        time.sleep(0.5)
         with urllib.request.urlopen(address, timeout=10) as response:
             text = response.read().decode()
         total = parse_metrics(text)
