@@ -32,7 +32,7 @@ def read_stream(body: bytes, max_rows: int) -> pa.Table:
                 if rows > max_rows:
                     break
         if not 1 <= rows <= max_rows:
-            raise field_error(f"send 1 to {max_rows} rows")
+            raise field_error(f"the stream has {rows} rows or more: send 1 to {max_rows}")
         table = pa.Table.from_batches(batches)
         table.validate(full=True)
     except (pa.ArrowException, OSError, ValueError, struct.error) as error:
@@ -42,10 +42,10 @@ def read_stream(body: bytes, max_rows: int) -> pa.Table:
 
 def _check(schema: pa.Schema) -> None:
     """Check the types before any batch is read: others may hold many rows in few bytes, or be expanded."""
-    for i, kind in enumerate(schema.types):
+    for name, kind in zip(schema.names, schema.types, strict=True):
         is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
         if not (is_list and pa.types.is_floating(kind.value_type)):
-            raise field_error(f"column {i}: send lists of floating-point numbers")
+            raise field_error(f"{name[:100]}: send vectors of floating-point numbers, as lists")
 
 
 def _is_compressed(metadata: bytes) -> bool:
