@@ -19,33 +19,33 @@ def read_stream(body: bytes, max_rows: int) -> pa.Table:
             `max_rows` rows.
     """
     try:
-        schema, batches, rows = None, [], 0
         for message in pa.ipc.MessageReader.open_stream(body):
-            if schema is None:
-                schema = _checked(pa.ipc.read_schema(message))
-                continue
-            if message.type != "record batch" or _is_compressed(message.metadata.to_pybytes()):
+            compressed = message.type == "record batch" and _is_compressed(message.metadata.to_pybytes())
+            if compressed or message.type == "dictionary":
                 raise field_error("send the stream without compression and dictionaries")
-            batches.append(pa.ipc.read_record_batch(message, schema))
-            rows += batches[-1].num_rows
-            if rows > max_rows:
-                break
+        with pa.ipc.open_stream(body) as stream:
+            _check(stream.schema)
+            batches, rows = [], 0
+            for batch in stream:
+                batches.append(batch)
+                rows += batch.num_rows
+                if rows > max_rows:
+                    break
         if not 1 <= rows <= max_rows:
-            raise field_error(f"send 1 to {max_rows} rows")
-        table = pa.Table.from_batches(batches, schema)
+            raise field_error(f"the stream has {rows} rows or more: send 1 to {max_rows}")
+        table = pa.Table.from_batches(batches)
         table.validate(full=True)
     except (pa.ArrowException, OSError, ValueError, struct.error) as error:
         raise field_error("the body is no valid Arrow IPC stream") from error
     return table
 
 
-def _checked(schema: pa.Schema) -> pa.Schema:
+def _check(schema: pa.Schema) -> None:
     """Check the types before any batch is read: others may hold many rows in few bytes, or be expanded."""
-    for i, kind in enumerate(schema.types):
+    for name, kind in zip(schema.names, schema.types, strict=True):
         is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
         if not (is_list and pa.types.is_floating(kind.value_type)):
-            raise field_error(f"column {i}: send lists of floating-point numbers")
-    return schema
+            raise field_error(f"{name[:100]}: send vectors of floating-point numbers, as lists")
 
 
 def _is_compressed(metadata: bytes) -> bool:

@@ -19,6 +19,7 @@ from serve.requests import expect
 from serve.uploads import BodyReader
 
 MAX_HEADER_BYTES = 32 << 10  # twice what other servers take: cookies and traces of a browser or a proxy fit
+HEADER_OVERHEAD = 32  # bytes of each header beside its text, as HTTP/2 counts them
 
 
 @dataclass
@@ -103,7 +104,7 @@ class Gate:
 
 
 def _check_headers(request: Request) -> None:
-    size = sum(len(name) + len(value) for name, value in request.scope["headers"])
+    size = sum(len(name) + len(value) + HEADER_OVERHEAD for name, value in request.scope["headers"])
     if size > MAX_HEADER_BYTES:
         status, detail = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"the headers exceed {MAX_HEADER_BYTES} bytes"
         raise ApiError(status, "headers_too_large", detail, {"Connection": "close"})

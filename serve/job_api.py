@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse, Response
 from serve.backend import Backend
 from serve.errors import ApiError
 from serve.gate import Gate
-from serve.openapi import PROBLEMS
+from serve.openapi import PROBLEMS, SCHEMA_REF
 from serve.requests import JSON_TYPE, below_root, parse_json
 from serve.schemas import BatchRequest, JobResponse
 
@@ -23,7 +23,8 @@ _JobId = Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
 
 def add_job_routes(app: FastAPI, gate: Gate, backend: Backend, root: str) -> None:
     """Add `POST /v1/score/batch` and `GET /v1/jobs/{job}`."""
-    body = {"requestBody": {"required": True, "content": {JSON_TYPE: {"schema": BatchRequest.model_json_schema()}}}}
+    schema = BatchRequest.model_json_schema(ref_template=SCHEMA_REF)
+    body = {"requestBody": {"required": True, "content": {JSON_TYPE: {"schema": schema}}}}
 
     @app.post("/v1/score/batch", status_code=202, response_model=JobResponse, responses=PROBLEMS, openapi_extra=body)
     async def score_batch(request: Request) -> Response:

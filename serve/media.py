@@ -46,6 +46,12 @@ class MediaDeployment:
             work = partial(self._read, replace(request, video_uri=uri))
             return await asyncio.get_running_loop().run_in_executor(threads, work)
 
+    def close(self) -> None:
+        """End the child process and the threads."""
+        self._reader.close()
+        for threads in (self._stored, self._uploaded):
+            threads.shutdown(cancel_futures=True)
+
     def _read(self, request: ExtractionRequest) -> DecodedPost:
         (post,) = self._reader.read([request])
         return post

@@ -23,8 +23,12 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
 """The errors of every route below `/v1`."""
 
 
+SCHEMA_REF = "#/components/schemas/{model}"
+"""How a schema of a body names the definitions that it brings in `$defs`."""
+
+
 def describe_security(app: FastAPI, *, open_to_all: bool) -> None:
-    """Add the security scheme to the OpenAPI document, and remove the media type that no error has."""
+    """Complete the OpenAPI document: security scheme, definitions of bodies, and only media types that errors have."""
 
     def document() -> dict[str, Any]:
         """Return the OpenAPI document, which is made once."""
@@ -36,6 +40,8 @@ def describe_security(app: FastAPI, *, open_to_all: bool) -> None:
                     if path.startswith("/v1/") and not open_to_all:
                         operation["security"] = [{"key": []}]
                     _only_problems(operation)
+                    for body in operation.get("requestBody", {}).get("content", {}).values():
+                        schema["components"]["schemas"].update(body["schema"].pop("$defs", {}))
             app.openapi_schema = schema
         return app.openapi_schema
 

@@ -134,7 +134,7 @@ BODIES = {
     "surrogate": (SCORE, b'{"caption": "\\ud800"}', 422, "bad_field"),
     "folder": (SCORE, b'{"uri": "."}', 404, "missing_object"),
     "file:": (SCORE, b'{"uri": "file:/etc/passwd"}', 404, "missing_object"),
-    "new line in a name": ("/v1/compare", b'{"uris": ["a\\nb", "c"]}', 404, "missing_object"),
+    "new line in a name": (SCORE, b'{"uri": "a\\nb"}', 404, "missing_object"),
     "draft outside": ("/v1/score/batch", b'{"drafts": [{"uri": "s3://other/a.mp4"}]}', 403, "outside_root"),
     "other bucket": ("/v1/explain", b'{"uri": "s3://other/a.mp4"}', 403, "outside_root"),
     "FILE://": ("/v1/compare", b'{"uris": ["FILE:///etc/passwd", "c"]}', 403, "outside_root"),

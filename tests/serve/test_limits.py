@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
 import socket
 import time
@@ -158,6 +160,8 @@ def test_other_ways_are_refused(
 
 def test_the_endpoint_describes_itself(client: httpx.Client) -> None:
     described = client.get("/openapi.json").json()
+    named = set(re.findall(r'"\$ref": ?"(.*?)"', json.dumps(described)))
+    assert named == {f"#/components/schemas/{name}" for name in described["components"]["schemas"]}
     assert described["info"]["version"] == viral.__version__
     score = described["paths"][SCORE]["post"]
     form, named = (

@@ -69,7 +69,9 @@ def test_an_upload_is_decoded_while_all_fetches_stall(stalled: threading.Event, 
         upload = await asyncio.wait_for(media(ExtractionRequest("draft", str(clip), Context(), requests=requests)), 30)
         assert not any(task.done() for task in fetches)
         stalled.set()
-        return upload, await asyncio.gather(*fetches)
+        fetched = await asyncio.gather(*fetches)
+        media.close()
+        return upload, fetched
 
     upload, fetched = asyncio.run(decode())
     assert upload.media is not None

@@ -96,7 +96,7 @@ def test_a_column_that_is_absent_is_a_missing_modality(client: httpx.Client, sco
         ({"colour": [[1.0]]}, "no input colour"),
         ({"caption": [[1.0, 2.0]]}, "caption: send vectors of 384 numbers"),
         ({"caption": [[math.nan] * 384]}, "NaN"),
-        ({"caption": [[None] * 384]}, "null"),
+        ({"caption": pa.array([[None] * 384], pa.list_(pa.float32()))}, "null"),
         ({"caption": ["text"]}, "caption: send vectors"),
         ({"caption": pa.array([], pa.list_(pa.float32()))}, "0 rows"),
     ],
