@@ -66,6 +66,8 @@ def command(
         spec = resolve(spec)  # before Ray starts, to fail fast
     if settings.serve.ha_proxy:
         os.environ.update(HA_PROXY)  # Ray reads it as it is imported, here and in its processes
+        if not settings.serve.metrics_port:  # Serve parses a log line in Python for the metrics of each request
+            os.environ["RAY_SERVE_HAPROXY_METRICS_ENABLED"] = "0"
     os.environ.update(EARLY)
     os.environ.pop(KEY_VARIABLE, None)  # Ray's processes inherit the environment, and the dashboard shows it
     with session(address, Store(spec.root), debug=debug):

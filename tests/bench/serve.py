@@ -154,7 +154,7 @@ def main() -> None:
     parser.add_argument("--ha-proxy", action="store_true", help="HAProxy in place of Serve's own proxy")
     options = parser.parse_args()
     if options.ha_proxy:
-        os.environ.update(HA_PROXY)
+        os.environ.update(HA_PROXY, RAY_SERVE_HAPROXY_METRICS_ENABLED="0")  # as `viral serve` without a metrics port
     os.environ.update(EARLY)
     cores = sorted(os.sched_getaffinity(0))
     if options.pin:
