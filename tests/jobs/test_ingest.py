@@ -159,7 +159,7 @@ def test_a_dry_run_shows_rows_and_needs_no_root(viral, tmp_path):
     assert [(post["sticker_texts"], post["is_ad"]) for post in shown["posts"]] == [(["WAIT"], False), (None, None)]
     assert [reject["row"] for reject in shown["rejects"]] == [2]
     assert shown["warnings"] == [
-        "1 post has fewer views than likes",
+        "1 post has fewer views than likes: another count, or zeros for unknown ones (values: {0: null})?",
         "1 value of likes could not be read, as 'x' is not a count",
     ]
     text = viral("ingest", tmp_path / "p.csv", "--dry-run", 2).stdout

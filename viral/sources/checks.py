@@ -15,7 +15,7 @@ from viral.sources.identifiers import count_rounded, times_in_ids
 from viral.sources.parsed import Findings
 from viral.tables.schemas import FROM_ID
 
-VIEWS_BELOW_LIKES = "posts have fewer views than likes"
+VIEWS_BELOW_LIKES = "posts have fewer views than likes: another count, or zeros for unknown ones (values: {0: null})?"
 POSTED_LATE = "posts have a posted_at after their scraped_at: is it another time?"
 FAR_FROM_ID = "posts have a posted_at that is hours or days from the time in their id: another column, or --zone?"
 INEXACT = "posts have a posted_at that is a day or an age in words only"
