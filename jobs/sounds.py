@@ -79,7 +79,6 @@ def _by_sound(store: Store, log2_buckets: int, columns: tuple[str, ...]) -> Grou
         [bucket] = batch["bucket"].to_pylist()
         # Posts are stored by post id: the shuffle brings those of one sound together.
         rows = posts_table(store).read(log2_buckets, bucket, columns)
-        # Posts without a sound go to one bucket together, where they are counted and left out.
         return _with_bucket(rows, rows["sound_id"].fill_null(""), log2_buckets)
 
     rows = bucket_dataset(log2_buckets).map_batches(read, batch_size=1, batch_format="pyarrow")

@@ -10,7 +10,6 @@ MODELS = {
     "fusion": ("jobs.train_network", "All modalities of a feature set, fused (--architecture)."),
     **{
         modality: ("jobs.train_network", f"Only the {modality} of a feature set.")
-        # Of the sets that come with the package; the subcommand's name is the modality (see `jobs.train_network`).
         for modality in ("text", "audio", "image", "editing", "metadata")
     },
     "sound": ("jobs.train_sound", "A convolutional network on the sound's spectrogram; can start from a saved model."),

@@ -11,7 +11,6 @@ from viral.extractors.extractor import Context
 from viral.features.posts import ExtractionResult
 from viral.scoring.scorer import Score
 
-# Vectors are scored in 32 bits, where a larger number would be infinite.
 FLOAT32_MAX = 3.4028234663852886e38
 LISTS = ("hashtags", "author_views")
 """Fields with several values; in a form, one text separated by spaces or commas."""

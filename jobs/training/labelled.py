@@ -37,7 +37,6 @@ def labelled_features(
     """
     features = features_table(store, feature_set)
     if not features.files():
-        # The names of existing tables show a misspelt set or other parameters at a glance.
         tables = sorted({info.key.split("/")[1] for info in store.objects("features") if info.key.endswith(".parquet")})
         hint = f"there are {', '.join(tables)}" if tables else "backfill first (viral backfill)"
         raise TableError(f"there is no table {feature_set.table} in {store.root}: {hint}")

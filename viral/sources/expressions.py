@@ -192,7 +192,6 @@ def parse_expression(given: object, name: str) -> Expression:
     if "path" not in given:
         raise ConfigError(f"{name} of the map lacks 'path'")
     text = str(given["path"])
-    # Keys that YAML reads as a number or a boolean are compared as text.
     values = {_scalar(key): str(value) for key, value in (given.get("values") or {}).items()}
     settings = {key: str(given[key]) for key in COLUMN_SETTINGS if key in given}
     return Expression(text, _alternatives(text), _pattern(given.get("pattern"), name), values or None, settings)

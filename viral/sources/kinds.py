@@ -19,7 +19,7 @@ _PHOTO_SETS = (
     *("graphimage", "graphsidecar", "graphstoryimage", "xdtgraphimage", "xdtgraphsidecar"),
     *("true", "1", "yes"),  # of a column that says whether a post is a photo set
 )
-_NO_KIND = ("false", "0", "no")  # of such a column: any other kind
+_UNSTATED = ("false", "0", "no")  # of such a column: any other kind
 
 _KINDS = dict.fromkeys(_VIDEOS, VIDEO) | dict.fromkeys(_STORIES, STORY) | dict.fromkeys(_PHOTO_SETS, PHOTOS)
 
@@ -38,12 +38,12 @@ def parse_kinds(batch: RawBatch, *, photos: bool) -> tuple[pa.Array, pa.Array, d
     kinds: list[str | None] = []
     reasons: dict[int, str] = {}
     for i, word in enumerate(words):
-        lower = (word or "").lower()
+        stated = (word or "").lower()
         # Without a word for the kind, pictures make a photo set.
-        kinds.append(_KINDS.get(lower, PHOTOS if slides[i] and lower in ("", *_NO_KIND) else None))
+        kinds.append(_KINDS.get(stated, PHOTOS if slides[i] and stated in ("", *_UNSTATED) else None))
         if kinds[i] == PHOTOS and not (photos and slides[i]):
-            reasons[i] = _photo_set(batch, with_slides=bool(slides[i]), by_kind=bool(word))
-        elif kinds[i] is None and lower not in ("", *_NO_KIND):
+            reasons[i] = _photo_set(batch, with_slides=bool(slides[i]), stated=bool(word))
+        elif kinds[i] is None and stated not in ("", *_UNSTATED):
             reasons[i] = f"not a video: {word} ({batch.labels.get('kind', 'kind')})"
     errors = strip_nulls(batch.errors).to_pylist() if batch.errors is not None else []
     reasons |= {i: f"an error of the scraper, no post: {error}" for i, error in enumerate(errors) if error}
@@ -52,8 +52,8 @@ def parse_kinds(batch: RawBatch, *, photos: bool) -> tuple[pa.Array, pa.Array, d
     return pa.array(kinds, pa.string()), pa.array(kept, POSTS.field("slides").type), reasons
 
 
-def _photo_set(batch: RawBatch, *, with_slides: bool, by_kind: bool) -> str:
-    label = batch.labels.get("kind" if by_kind else "slides", "kind")
+def _photo_set(batch: RawBatch, *, with_slides: bool, stated: bool) -> str:
+    label = batch.labels.get("kind" if stated else "slides", "kind")
     if with_slides:
         return f"not a video: photo set ({label}); --photos keeps it"
     return f"not a video: photo set ({label}), and its pictures are unknown"

@@ -170,7 +170,6 @@ def _dateparser(text: str, base: datetime | None, *, absolute: bool) -> datetime
     import dateparser
 
     settings = {
-        # The zone is applied later, to all times alike.
         "RETURN_AS_TIMEZONE_AWARE": False,
         "PREFER_DATES_FROM": "past",
         "PARSERS": ["absolute-time"] if absolute else ["relative-time"],
