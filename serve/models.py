@@ -64,7 +64,7 @@ class LoadedModel:
 
     def score_columns(self, batch: Batch) -> dict[str, pa.Array]:
         """Score N posts as columns of `ARROW_COLUMNS`; null for a post without any input of the model."""
-        usable = batch.present.any(axis=1)
+        usable = np.asarray(batch.present.any(axis=1))
         columns: dict[str, pa.Array] = {}
         if not usable.any():
             return {name: pa.nulls(len(usable), kind) for name, kind in ARROW_COLUMNS.items()}

@@ -245,13 +245,13 @@ class _Index:
         rounding = _ROUNDING * (squares + (self._largest + radius))
         near = np.count_nonzero(distances < (radius - squares - rounding)[:, None], axis=1) >= K
         if near.all():
-            return ~near
+            return np.zeros(len(near), bool)
         far = np.count_nonzero(distances <= (radius - squares + rounding)[:, None], axis=1) < K
         far |= ~np.isfinite(squares)  # they are too large for float32
         unclear = np.flatnonzero(~(near | far))
         if len(unclear):
             far[unclear] = self.distances(coordinates[unclear]) / unit > limit
-        return far
+        return np.asarray(far)
 
 
 def _fit_stream(stream: Stream, vectors: Floats, present: Bools, validation: Batch, index: int) -> ReferenceStream:
