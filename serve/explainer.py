@@ -48,7 +48,7 @@ class ExplainerDeployment:
 
     def _load(self, saved: ModelVersion) -> _Loaded:
         pipeline = Pipeline(feature_set_of(saved), self._store, self._spec.settings)
-        return _Loaded(Scorer(saved), pipeline)
+        return _Loaded(Scorer(saved, numpy=True), pipeline)
 
     async def explain(self, draft: ScoreInput, model: str, contents: Sequence[Any]) -> dict[str, Any]:
         """Return the body of an `ExplainResponse`. Raises ApiError: the draft cannot be scored."""

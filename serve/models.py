@@ -52,7 +52,7 @@ class LoadedModel:
     @classmethod
     def load(cls, saved: ModelVersion) -> LoadedModel:
         """Load the weights too, so that a model that cannot score is never put into service."""
-        loaded = cls(Scorer(saved), feature_set_of(saved))
+        loaded = cls(Scorer(saved, numpy=True), feature_set_of(saved))
         if torch := sys.modules.get("torch"):  # most models need none of its 450 MB
             torch.set_num_threads(1)  # replicas share a node's cores
         return loaded

@@ -78,7 +78,7 @@ from viral.datasets.streams import Batch, from_dict
 from viral.models.predictor import load
 from viral.registry.registry import ModelVersion
 card = {card!r}
-predict = load(ModelVersion("m", 1, card, Path({str(tmp_path / "weights")!r}).read_bytes()))
+predict = load(ModelVersion("m", 1, card, Path({str(tmp_path / "weights")!r}).read_bytes()), numpy=True)
 streams = from_dict(card["config"]["streams"])
 batch = Batch({{s.name: np.zeros((8, s.dim), np.float32) for s in streams}}, np.ones((8, len(streams)), bool))
 assert len(predict(batch).score) == 8

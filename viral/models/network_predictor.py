@@ -45,10 +45,10 @@ class NetworkPredictor:
         )
 
 
-def load(model: ModelVersion) -> Predictor:
-    """Build the network described in the model's card with its weights; gated ones need no torch."""
+def load(model: ModelVersion, *, numpy: bool = False) -> Predictor:
+    """Build the network described in the model's card with its weights; with `numpy`, gated ones need no torch."""
     config, scaling = saved_config(model), saved_scaling(model)
-    if config.architecture in GATED:
+    if numpy and config.architecture in GATED:
         from safetensors.numpy import load as load_arrays
 
         return NumpyNetwork(config, load_arrays(model.weights), scaling.mean, scaling.scale)

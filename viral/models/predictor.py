@@ -34,8 +34,12 @@ class Predictor(Protocol):
         """Predict; sets all fields but `percentile`, and `rates` only if the model learns them."""
 
 
-def load(model: ModelVersion) -> Predictor:
+def load(model: ModelVersion, *, numpy: bool = False) -> Predictor:
     """Load a saved model of any kind.
+
+    Args:
+        model: the model.
+        numpy: compute a gated network in numpy: several times faster on a few posts, and the same up to rounding.
 
     Raises:
         TableError: this version of viral does not know the kind.
@@ -44,5 +48,5 @@ def load(model: ModelVersion) -> Predictor:
     if kind not in KINDS:
         raise TableError(f"model {model} is of the kind {kind}: this version of viral knows {', '.join(KINDS)}")
     module, _, attribute = KINDS[kind].partition(":")
-    loader: Callable[[ModelVersion], Predictor] = getattr(import_module(module), attribute)
-    return loader(model)
+    loader: Callable[..., Predictor] = getattr(import_module(module), attribute)
+    return loader(model, numpy=numpy) if kind == "network" else loader(model)
