@@ -133,7 +133,7 @@ class _Projections:
 
 def _product(rows: Floats, weight: Floats) -> Floats:
     """Multiply rows (N, inputs) by a weight (inputs, outputs), `GROUP` rows at a time."""
-    return np.matmul(rows.reshape(-1, GROUP, rows.shape[1]), weight).reshape(len(rows), -1)
+    return np.asarray(np.matmul(rows.reshape(-1, GROUP, rows.shape[1]), weight)).reshape(len(rows), -1)
 
 
 def _gelu(values: Floats) -> Floats:
