@@ -108,8 +108,9 @@ async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
         ClientDisconnect: the client has left.
     """
     task, left = asyncio.ensure_future(work), asyncio.ensure_future(request.receive())
+    both: set[asyncio.Future[Any]] = {task, left}
     try:
-        await asyncio.wait({task, left}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         if task.done():
             return task.result()
         raise ClientDisconnect

@@ -28,6 +28,7 @@ from viral.models.predictions import PredictionBatch
 Floats = npt.NDArray[np.float32]
 
 GROUP = 8  # rows per product: one post costs little more than its own row, and 64 posts hardly more than in one product
+_LEAST = np.finfo(np.float32).min
 _SQRT_HALF = np.float32(0.5**0.5)
 
 
@@ -80,9 +81,9 @@ class NumpyNetwork:
             flat = np.swapaxes(tokens, 0, 1).reshape(len(present), -1)
             scores = _product(flat, self._gate["gate.weight"].T) + self._gate["gate.bias"]
         scores = np.where(present, scores, np.float32(-np.inf))
-        with np.errstate(invalid="ignore"):  # a post without any stream gets NaN, as in torch
-            powers = np.exp(scores - scores.max(axis=1, keepdims=True))
-            return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+        powers = np.exp(scores - scores.max(axis=1, keepdims=True, initial=_LEAST))
+        # A sum is 1 or more: the largest power is 1. Rows without any stream, which nobody reads, get zeros.
+        return np.asarray(powers / np.maximum(powers.sum(axis=1, keepdims=True), 1))
 
     def _fixed_gates(self, present: npt.NDArray[np.bool_]) -> Floats:
         assert self._config.gates is not None
@@ -90,7 +91,7 @@ class NumpyNetwork:
         weights = fixed * present
         # Where only streams of weight zero are present, they count alike.
         weights = np.where(weights.any(axis=1, keepdims=True), weights, present.astype(np.float32))
-        return np.asarray(weights / weights.sum(axis=1, keepdims=True))
+        return np.asarray(weights / np.maximum(weights.sum(axis=1, keepdims=True), np.finfo(np.float32).tiny))
 
 
 class _Projections:
@@ -132,7 +133,7 @@ class _Projections:
 
 def _product(rows: Floats, weight: Floats) -> Floats:
     """Multiply rows (N, inputs) by a weight (inputs, outputs), `GROUP` rows at a time."""
-    return np.asarray(np.matmul(rows.reshape(-1, GROUP, rows.shape[1]), weight).reshape(len(rows), -1))
+    return np.asarray(np.matmul(rows.reshape(-1, GROUP, rows.shape[1]), weight)).reshape(len(rows), -1)
 
 
 def _gelu(values: Floats) -> Floats:

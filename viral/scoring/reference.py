@@ -243,10 +243,10 @@ class _Index:
         distances = np.append(coordinates, np.ones((len(coordinates), 1), np.float32), axis=1) @ self._product
         # Squared distances without the post's own square, which moves to the other side.
         rounding = _ROUNDING * (squares + (self._largest + radius))
-        near = np.count_nonzero(distances < (radius - squares - rounding)[:, None], axis=1) >= K
+        near: Bools = np.count_nonzero(distances < (radius - squares - rounding)[:, None], axis=1) >= K
         if near.all():
-            return np.zeros(len(near), bool)
-        far = np.count_nonzero(distances <= (radius - squares + rounding)[:, None], axis=1) < K
+            return ~near
+        far: Bools = np.count_nonzero(distances <= (radius - squares + rounding)[:, None], axis=1) < K
         far |= ~np.isfinite(squares)  # they are too large for float32
         unclear = np.flatnonzero(~(near | far))
         if len(unclear):
