@@ -157,7 +157,7 @@ def _print_next_steps(root: Path, scorecard: str, model: str, url: str | None, c
 
 @click.command()
 @click.option("--root", default="viral-demo", show_default=True, type=click.Path(path_type=Path, file_okay=False))
-@click.option("--posts", default=CorpusSpec.posts, show_default=True, type=click.IntRange(40))
+@click.option("--posts", default=CorpusSpec.posts, show_default=True, type=click.IntRange(80))
 @click.option("--seed", default=0, show_default=True)
 @click.option("--keep-serving", is_flag=True, help="Keep the endpoint running until Ctrl-C.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON at the end.")
