@@ -58,19 +58,26 @@ def command(
     until = time.monotonic() + timeout if timeout else None
     for attempt in range(retry + 1):
         job_id, started = client.submit(submission, with_code=code)
-        click.echo(f"{'submitted' if started else 'attached to'} {job_id} at {client.url}", err=True)
-        if not wait:
-            _report(job_id, "PENDING" if started else "RUNNING", as_json=as_json)
-            return
         try:
-            _follow(client, job_id, until, as_json=as_json)
+            click.echo(f"{'submitted' if started else 'attached to'} {job_id} at {client.url}", err=True)
+            status = _follow(client, job_id, until, as_json=as_json) if wait else client.details(job_id).status
+            if as_json:
+                click.echo(json.dumps({"job": job_id, "status": str(status)}))
+            return
+        except KeyboardInterrupt:
+            again = f"the same command, or viral jobs logs --follow {job_id}, shows it again"
+            click.echo(f"\n{job_id} goes on: {again}", err=True)
+            return
+        except StoppedError:
+            raise
         except JobError as error:
-            if attempt == retry or "was stopped" in str(error):
+            if attempt == retry:
                 raise
             click.echo(f"{error}; attempt {attempt + 2} of {retry + 1}", err=True)
-        else:
-            _report(job_id, "SUCCEEDED", as_json=as_json)
-            return
+
+
+class StoppedError(JobError):
+    """Somebody has stopped the job, or its time is over: it is not tried again."""
 
 
 def _checked(context: click.Context, name: str, arguments: tuple[str, ...]) -> Submission:
@@ -95,23 +102,14 @@ def _without_option(option: str, arguments: tuple[str, ...]) -> list[str]:
     return kept
 
 
-def _follow(client: JobClient, job_id: str, until: float | None, *, as_json: bool) -> None:
+def _follow(client: JobClient, job_id: str, until: float | None, *, as_json: bool) -> str:
     try:
         details = client.follow(job_id, lambda text: click.echo(text, nl=False, err=as_json), until=until)
-    except KeyboardInterrupt:
-        click.echo(
-            f"\n{job_id} goes on: the same command, or viral jobs logs --follow {job_id}, shows it again", err=True
-        )
-        raise click.exceptions.Exit(0) from None
     except TimeoutError as error:
         client.stop(job_id)
-        raise JobError(f"{job_id} was stopped: its time is over; submit again, and it goes on") from error
+        raise StoppedError(f"{job_id} was stopped: its time is over; submit again, and it goes on") from error
     if details.status == "STOPPED":
-        raise JobError(f"{job_id} was stopped: submit again, and it goes on")
+        raise StoppedError(f"{job_id} was stopped: submit again, and it goes on")
     if details.status != "SUCCEEDED":
         raise JobError(f"{job_id} failed: {explain(details, client.logs(job_id))}")
-
-
-def _report(job_id: str, status: str, *, as_json: bool) -> None:
-    if as_json:
-        click.echo(json.dumps({"job": job_id, "status": status}))
+    return str(details.status)
