@@ -302,7 +302,7 @@ def command(
     summary = record_run(store, "backfill", work)
     print_summary(summary, as_json=as_json)
     if summary.failed and not summary.ok + summary.partial:
-        raise all_failed(summary.failed, "posts", summary.reasons)
+        raise all_failed(summary.failed, "posts failed", summary.reasons)
 
 
 if __name__ == "__main__":

@@ -235,7 +235,7 @@ def command(
     summary = record_run(store, "fetch", work)
     print_summary(summary, as_json=as_json)
     if summary.failed and not summary.done + summary.feeds + summary.skipped:
-        raise all_failed(summary.failed, "URLs", summary.reasons)
+        raise all_failed(summary.failed, "URLs failed", summary.reasons)
 
 
 if __name__ == "__main__":

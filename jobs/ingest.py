@@ -215,7 +215,7 @@ def command(
     summary = record_run(store, "ingest", lambda _: run(store, source, address=address, debug=debug))
     print_summary(summary, as_json=as_json)
     if summary.rejects and not summary.posts:
-        raise all_failed(summary.rejects, "rows", summary.reject_reasons)
+        raise all_failed(summary.rejects, "rows were rejected", summary.reject_reasons)
 
 
 def _source(

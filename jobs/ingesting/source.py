@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from jobs.ingesting.files import FileGroup, FoundFiles
+from viral.console.output import in_submitted_job
 from viral.errors import ConfigError, SourceError
 from viral.sources import (
     YT_DLP,
@@ -33,7 +34,6 @@ from viral.storage.store import one_line, open_uri
 from viral.tables.schemas import PHOTOS, POSTS
 
 _POST_ID = "{post_id}"
-_JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # set where Ray runs a submitted job: checked against 2.60.0
 _TRIED = 5  # files of a folder of which the first of a known exporter is checked before Ray starts
 _CHECKED_ROWS = 2_000  # of it: enough to see a wrong map, and few to read twice
 
@@ -186,7 +186,7 @@ def _refuse_left_behind(batch: ParsedBatch, file: str) -> None:
     Raises:
         SourceError: their videos would be looked for in the job's working directory, which goes with the job.
     """
-    if _JOB_VARIABLE not in os.environ:
+    if not in_submitted_job():
         return
     here = f"{Path.cwd()}{os.sep}"
     if any((uri or "").startswith(here) for uri in batch.posts["video_uri"].to_pylist()):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 from jobs import backfill
+from tests.shared_ray import PLANTED
 from viral.config import SandboxSettings, Settings
 from viral.extractors.feature_set import FeatureSet
 from viral.features.attempts import Retry
@@ -41,7 +43,8 @@ def store(tmp_path: Path, clips: list[Path]) -> Store:
     return store
 
 
-def test_only_they_fail(store: Store) -> None:
+def test_only_they_fail(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(PLANTED), prepend=os.pathsep)  # one post alone is processed without Ray
     harmed = backfill.run(store, SET, Settings(sandbox=LIMITS))
     assert (harmed.ok, harmed.failed) == (GOOD, len(REASONS))
     assert harmed.reasons == {"crashed": 2, "timed_out": 1, "out_of_memory": 1}

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import json
 import math
-import sys
+import os
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -61,19 +61,30 @@ def _format(value: Any) -> str:
 
 
 def all_failed(count: int, what: str, reasons: Mapping[str, int]) -> ViralError:
-    """Return the error of a run that came to nothing, with its most frequent reason: whoever started it must see."""
+    """Return the error of a run that came to nothing, with its most frequent reason: whoever started it must see.
+
+    Args:
+        count: of what failed.
+        what: what failed, and how it is called: "posts failed".
+        reasons: number of failures by reason.
+    """
     most = max(reasons, key=lambda reason: reasons[reason], default="no reason was stored")
-    return ViralError(f"all {count} {what} failed, most because: {most}")
+    return ViralError(f"all {count} {what}, most because: {most}")
+
+
+def in_submitted_job() -> bool:
+    """Whether this process is the driver of a job that was submitted to a cluster; checked against Ray 2.60.0."""
+    return "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ
 
 
 def progress_bar(title: str, *, unit: str = "post") -> ProgressCallback:
-    """Create a progress callback `(done, total)`: a bar on a terminal; elsewhere a line on stderr now and then."""
+    """Create a progress callback `(done, total)`: a bar on a terminal, lines in a submitted job's log, else silent."""
     from tqdm import tqdm
 
-    if not sys.stderr.isatty():
+    if in_submitted_job():
         return _progress_lines(title, unit)
     create_bar = functools.cache(  # on the first update, when the total is known
-        lambda total: tqdm(desc=title, total=total, unit=unit, unit_scale=unit == "B")
+        lambda total: tqdm(desc=title, total=total, unit=unit, unit_scale=unit == "B", disable=None)
     )
 
     def update(done: int, total: int) -> None:
