@@ -29,7 +29,7 @@ DESCRIPTORS = (
     *("danceability", "energy", "key", "loudness", "mode", "speechiness", "acousticness", "instrumentalness"),
     *("liveness", "valence", "tempo", "time_signature", "duration_ms"),
 )
-SOUNDS = 2000
+SOUNDS = 3000
 
 
 @pytest.fixture

@@ -146,14 +146,15 @@ def ray_is_up() -> bool:
 
 
 @contextmanager
-def started(root: Path) -> Iterator[str]:
+def started(root: Path, settings: Settings = LIMITS, key: str = KEY) -> Iterator[str]:
     """The endpoint with a key and tight limits, on a Serve that runs already: whatever its settings say of the port."""
     from ray import serve
 
+    serve.shutdown()  # of a test before: its port cannot be changed
     port = free_port("127.0.0.1", 0)
     serve.start(http_options={"port": port})
-    with key_in_environment(KEY):
-        spec = EndpointSpec(str(root), (MODEL,), LIMITS, key_digest("127.0.0.1"))
+    with key_in_environment(key):
+        spec = EndpointSpec(str(root), (MODEL,), settings, key_digest("127.0.0.1"))
         with running(spec) as url:
             assert url == f"http://127.0.0.1:{port}"
             yield url

@@ -21,22 +21,29 @@ import pyarrow as pa
 import pytest
 
 from tests.jobs.test_mutations import MUTATIONS
+from tests.serve.conftest import started
 from tests.serve.raw import ARROW, CAPTION, FEATURES, FORM, JSON, SCORE, connected, form, request, send, stream, text
+from tests.shared_ray import SharedRay
+from viral.config import SandboxSettings, ServeSettings, Settings
 
 Check = Callable[..., Any]
 
-KEY = "correct-horse-battery-staple"
+KEY = "correct-horse-battery-staple"  # goes into raw requests as it is
 BEARER = f"Authorization: Bearer {KEY}\r\n"
+SETTINGS = Settings(serve=ServeSettings(port=1, max_replicas=1, max_decoders=1), sandbox=SandboxSettings(seconds=10.0))
 FILE = b'Content-Disposition: form-data; name="file"; filename="a"'
 MB = 1 << 20
 MEMORY = 150 * MB  # that a refused request may leave behind; attacks took gigabytes
 
 
 @pytest.fixture(scope="module")
-def client(endpoint: Check, root: Path) -> Iterator[httpx.Client]:
-    with endpoint(root, key=KEY, sandbox={"seconds": 10.0}, max_replicas=1, max_decoders=1) as client:
-        client.headers["Authorization"] = f"Bearer {KEY}"
+def client(shared_ray: SharedRay, root: Path) -> Iterator[httpx.Client]:
+    """An endpoint with the limits that users get."""
+    url = shared_ray.run(started(root, SETTINGS, KEY))
+    headers = {"Authorization": f"Bearer {KEY}"}
+    with httpx.Client(base_url=url, headers=headers, timeout=60, trust_env=False) as client:
         yield client
+    shared_ray.up()  # ends it: the other tests share one with tighter limits
 
 
 def assert_well(client: httpx.Client) -> None:

@@ -67,7 +67,7 @@ def upload(client: httpx.Client, content: bytes) -> httpx.Response:
 @pytest.mark.parametrize(
     "given",
     [
-        *(None, "", "Bearer", f"Bearer {KEY[:-1]}", f"Bearer {KEY}x", f"Basic {KEY}", KEY),
+        *(None, "", "Bearer", f"Bearer {KEY[:-2]}", f"Bearer {KEY}x", f"Basic {KEY}", KEY),
         "Bearer " + "é" * 20,
     ],
 )

@@ -43,9 +43,10 @@ class Planted(Loader):
         self.real.exec_module(module)
         decode = module.decode
 
-        def planted(path: str, plan: Any, limits: Any) -> Any:
-            misbehave(path)
-            return decode(path, plan, limits)
+        def planted(source: Any, plan: Any, limits: Any) -> Any:
+            if isinstance(source, str):  # the other source is a photo set
+                misbehave(source)
+            return decode(source, plan, limits)
 
         module.decode = planted
 
