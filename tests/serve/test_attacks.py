@@ -22,6 +22,7 @@ import pytest
 
 from tests.jobs.test_mutations import MUTATIONS
 from tests.serve.conftest import started
+from tests.serve.processes import find_processes
 from tests.serve.raw import ARROW, CAPTION, FEATURES, FORM, JSON, SCORE, connected, form, request, send, stream, text
 from tests.shared_ray import SharedRay
 from viral.config import SandboxSettings, ServeSettings, Settings
@@ -166,9 +167,9 @@ def test_json_that_is_an_attack_is_refused(
 
 
 @pytest.fixture
-def ingress(processes: Check) -> Callable[[], int]:
+def ingress(client: httpx.Client) -> Callable[[], int]:
     """The most memory that the ingress replica ever had, in bytes."""
-    (replica,) = processes(b"viral:Ingress")
+    (replica,) = find_processes("viral:Ingress")
 
     def peak() -> int:
         status = Path(f"/proc/{replica}/status").read_text()
@@ -272,7 +273,7 @@ def test_damaged_videos_are_scored_or_refused(client: httpx.Client, clip: Path, 
     assert_well(client)
 
 
-def test_those_who_leave_free_their_places(client: httpx.Client, clip: Path, processes: Check) -> None:
+def test_those_who_leave_free_their_places(client: httpx.Client, clip: Path) -> None:
     """At any moment of any request; the gate itself is in tests/serve/test_api.py."""
     upload = form((FILE, clip.read_bytes()))
     asked = [

@@ -19,6 +19,7 @@ import pytest
 
 import viral
 from tests.serve.conftest import BEARER, KEY, MAX_UPLOAD
+from tests.serve.processes import find_processes
 
 Check = Callable[..., Any]
 
@@ -32,31 +33,10 @@ def client(endpoint: Callable[[], str]) -> Iterator[httpx.Client]:
         yield client
 
 
-def find(named: str, below: int | None = None) -> list[int]:
-    """The processes below one (this one, and with it the shared Ray) whose command line says so."""
-    parents = {int(pid.name): parent_of(pid) for pid in Path("/proc").iterdir() if pid.name.isdigit()}
-    found, around = [], {below or os.getpid()}
-    while around := {pid for pid, parent in parents.items() if parent in around}:
-        found += [pid for pid in around if named.encode() in read(Path(f"/proc/{pid}/cmdline"))]
-    return found
-
-
-def parent_of(process: Path) -> int:
-    state = read(process / "stat").rpartition(b")")[2].split()
-    return int(state[1]) if state else 0
-
-
-def read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError:  # it has ended
-        return b""
-
-
 def decoder() -> int:
     """The decoding child of the endpoint."""
-    (media,) = find("viral:Media")
-    (child,) = find("viral.media.child", below=media)
+    (media,) = find_processes("viral:Media")
+    (child,) = find_processes("viral.media.child", below=media)
     return child
 
 
@@ -228,7 +208,7 @@ def test_a_replica_that_dies_comes_back(
     client: httpx.Client, clip: Path, check_refusal: Check, deployment: str
 ) -> None:
     name = f"viral:{deployment}"
-    (replica,) = find(name)
+    (replica,) = find_processes(name)
     content = clip.read_bytes() + name.encode()
     with ThreadPoolExecutor(1) as pool:
         asked = pool.submit(upload, client, content)
@@ -240,4 +220,4 @@ def test_a_replica_that_dies_comes_back(
         time.sleep(0.2)
         replies.append(upload(client, content))
     assert replies[-1].status_code == 200
-    assert replica not in find(name)
+    assert replica not in find_processes(name)
