@@ -153,11 +153,11 @@ def started(root: Path, settings: Settings = LIMITS, key: str = KEY) -> Iterator
     serve.shutdown()  # of a test before: its port cannot be changed
     port = free_port("127.0.0.1", 0)
     serve.start(http_options={"port": port})
-    with key_in_environment(key):
+    with key_in_environment(key):  # read once: later tests have none
         spec = EndpointSpec(str(root), (MODEL,), settings, key_digest("127.0.0.1"))
-        with running(spec) as url:
-            assert url == f"http://127.0.0.1:{port}"
-            yield url
+    with running(spec) as url:
+        assert url == f"http://127.0.0.1:{port}"
+        yield url
     serve.shutdown()
 
 

@@ -200,7 +200,7 @@ def health(client: httpx.Client) -> str:
 
 def expected(store: Store, version: int, clip: Path) -> dict[str, dict[str, Any]]:
     """What the pipeline of a backfill and the scorer say by that version."""
-    scorer = Scorer.load(store, f"tiny/{version}")
+    scorer = Scorer.load(store, f"tiny/{version}", numpy=True)
     with Pipeline(scorer.feature_set, store, Settings()) as pipeline:
         asked = {
             "clip": pipeline.extract_draft(str(clip), Context()),

@@ -44,7 +44,7 @@ def expected(root: Path) -> Iterator[Callable[[Path | None, Context], dict[str, 
     """What the pipeline of a backfill and the scorer say, without Ray, on one thread as there."""
     store, threads = Store.open(root), torch.get_num_threads()
     torch.set_num_threads(1)
-    scorer = Scorer.load(store, "tiny")
+    scorer = Scorer.load(store, "tiny", numpy=True)
     with Pipeline(scorer.feature_set, store, Settings()) as pipeline:
 
         def score(path: Path | None, context: Context) -> dict[str, Any]:

@@ -34,7 +34,7 @@ def scorer(root: Path) -> Iterator[Scorer]:
     """The model, on one thread as in the endpoint: sums of floats depend on their order."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    yield Scorer.load(Store.open(root), "tiny")
+    yield Scorer.load(Store.open(root), "tiny", numpy=True)
     torch.set_num_threads(threads)
 
 

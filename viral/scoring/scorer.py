@@ -106,9 +106,9 @@ class Scorer:
             self.notes += (UNCALIBRATED,)
 
     @classmethod
-    def load(cls, store: Store, reference: str) -> Scorer:
+    def load(cls, store: Store, reference: str, *, numpy: bool = False) -> Scorer:
         """Load a model from the store's registry by `name`, `name/version` or `name@champion`."""
-        return cls(Registry(store).load(reference))
+        return cls(Registry(store).load(reference), numpy=numpy)
 
     @property
     def feature_set(self) -> FeatureSet:
