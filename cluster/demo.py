@@ -15,6 +15,7 @@ import httpx
 
 from cluster.serve import wait_for_stop
 from jobs import backfill, evaluate, ingest, label, train_network
+from jobs.backfilling.summary import BackfillSummary
 from jobs.ingesting.source import IngestSource
 from jobs.runtime.session import connect, session
 from jobs.training.specs import TrainSpec
@@ -95,7 +96,7 @@ def run(root: Path, spec: CorpusSpec, settings: Settings, *, keep_serving: bool,
 
 def _prepare(
     store: Store, corpus: Path, spec: CorpusSpec, feature_set: FeatureSet, settings: Settings
-) -> backfill.BackfillSummary:
+) -> BackfillSummary:
     """Generate the corpus, and make posts, labels and features of it."""
     with step(f"corpus: {spec.posts} clips by {spec.authors} authors into {corpus}"):
         generate(corpus, spec, progress=progress_bar("corpus"))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Literal
@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from jobs.backfilling.shapes import num_workers, runs_here, stage_seconds
 from jobs.backfilling.stages import BackfillSpec, Chunk, extract_here, sound_history
+from jobs.backfilling.summary import BackfillSummary, StatusCounts, sum_counts
 from jobs.runtime.buckets import iter_objects, map_buckets
 from jobs.runtime.metrics import QueueGauge
 from jobs.runtime.options import feature_set_options, resolve_feature_set
@@ -24,7 +25,7 @@ from viral.config import Settings, load
 from viral.console.commands import execute
 from viral.console.options import ray_options, root_options
 from viral.console.output import ProgressCallback, all_failed, print_summary, progress_bar
-from viral.errors import ConfigError, MissingObjectError, ViralError, WeightsError
+from viral.errors import ConfigError, ViralError, WeightsError
 from viral.extractors.feature_set import FeatureSet
 from viral.features.attempts import Retry, pending
 from viral.features.feature_table import features_table
@@ -41,28 +42,6 @@ from viral.tables.run_log import RunRecorder, record_run
 MIN_CHUNK, MAX_CHUNK, CHUNKS_PER_WORKER = 4, 4096, 32
 CHUNKS_PER_BUCKET = 64  # at most, since each chunk reads the files that the other chunks of its bucket have written
 ROUNDS = 3  # one, plus two for posts that Ray drops when a decoding worker dies, see `_fill`
-
-
-@dataclass
-class BackfillSummary:
-    """Counts of a backfill: `posts = done_before + ok + partial + failed`."""
-
-    table: str
-    reuses: dict[str, str] = field(default_factory=dict)
-    posts: int = 0
-    done_before: int = 0
-    ok: int = 0
-    partial: int = 0
-    failed: int = 0
-    reasons: dict[str, int] = field(default_factory=dict)
-    wall_seconds: float = 0.0
-    videos_per_second: float = 0.0
-    stage_seconds: dict[str, float] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
-
-
-StatusCounts = Counter[tuple[str, str | None]]
-"""Number of rows by status and reason."""
 
 
 def run(
@@ -144,13 +123,13 @@ def _fill(spec: BackfillSpec, summary: BackfillSummary, progress: ProgressCallba
     total = pending_posts = sum(plan.pending for plan in plans)
     summary.posts = sum(plan.posts for plan in plans)
     summary.done_before = summary.posts - total
-    done = _sum(plan.done for plan in first_plans)
+    done = sum_counts(plan.done for plan in first_plans)
     for _ in range(ROUNDS):
         # Each round processes only posts that have no row yet, in memory bounded by a bucket.
         reported = _extract(spec, plans, summary, progress, total) if pending_posts else 0
         if pending_posts or features.needs_compaction(log2_buckets):
             counts = map_buckets(partial(_compact_bucket, features, log2_buckets), log2_buckets)
-            _set_counts(summary, _sum(counts) - done)
+            summary.set_counts(sum_counts(counts) - done)
         # As many reports as pending posts: nothing was dropped, and another look at all buckets is spared.
         plans = _plan(spec, features) if reported < pending_posts else []
         pending_posts = sum(plan.pending for plan in plans)
@@ -160,24 +139,9 @@ def _fill(spec: BackfillSpec, summary: BackfillSummary, progress: ProgressCallba
         raise ViralError(f"{pending_posts} posts have no row after {ROUNDS} rounds: run the same command again")
     if total:
         progress(total, total)
-    summary.warnings += _next_steps(done, summary)
+    summary.warnings += summary.next_steps(done)
     # Last: until all buckets are merged, the files of fewer buckets still hold their rows.
     features.drop_superseded(log2_buckets)
-
-
-def _next_steps(done: StatusCounts, summary: BackfillSummary) -> list[str]:
-    """Say what to do about posts without a file, and about those that failed in earlier runs."""
-    steps = []
-    if count := summary.reasons.get(MissingObjectError.reason):
-        posts = "posts have" if count > 1 else "post has"
-        steps.append(
-            f"{count} {posts} no video file (missing_object): fetch those with a web address (viral fetch --posts), "
-            "then run viral backfill --retry-failed"
-        )
-    if count := sum(number for (status, _), number in done.items() if status == "failed"):
-        posts = "posts failed in earlier runs" if count > 1 else "post failed in an earlier run"
-        steps.append(f"{count} {posts}: see viral failures; --retry-failed tries again")
-    return steps
 
 
 def _plan(spec: BackfillSpec, features: BucketedTable) -> list[_BucketPlan]:
@@ -248,20 +212,6 @@ def _count_rows(
         rows = rows.filter(pc.invert(pc.is_in(rows["post_id"], without.combine_chunks())))
     counted = rows.group_by(["status", "reason"]).aggregate([([], "count_all")])
     return Counter({(row["status"], row["reason"]): row["count_all"] for row in counted.to_pylist()})
-
-
-def _sum(counts: Iterable[StatusCounts]) -> StatusCounts:
-    return sum(counts, Counter())
-
-
-def _set_counts(summary: BackfillSummary, counts: StatusCounts) -> None:
-    """Replace the counts of a summary by those of all rounds so far."""
-    summary.ok = summary.partial = summary.failed = 0
-    summary.reasons.clear()
-    for (status, reason), count in counts.items():
-        setattr(summary, status, getattr(summary, status) + count)
-        if reason:
-            summary.reasons[reason] = summary.reasons.get(reason, 0) + count
 
 
 @click.command()

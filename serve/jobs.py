@@ -69,7 +69,7 @@ class JobStore:
         return None if stored is None else stored["results"]
 
     def write_part(self, job: str, number: int, results: Sequence[dict[str, Any]]) -> None:
-        """Store the results of a part."""
+        """Store the results of one part of a job's drafts."""
         body = json.dumps({"results": list(results)}).encode()
         self.store.write(self._key(job, f"part-{number:05d}.json"), body)
 

@@ -30,10 +30,8 @@ _LOGGERS = (  # they tell of each upload three times
     "ray.dashboard.modules.job.sdk",
     "ray._private.runtime_env.packaging",
 )
-_OVERRIDES = (
-    "RAY_API_SERVER_ADDRESS",
-    "RAY_ADDRESS",
-)  # Ray's client would use them in place of the address it is given
+# Ray's client would use them in place of the address that it is given.
+_OVERRIDES = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")
 
 
 class JobClient:

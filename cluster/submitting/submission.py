@@ -41,7 +41,7 @@ class Submission:
 
     @property
     def name(self) -> str:
-        """The same for the same command with the same files and settings."""
+        """Name of the command and hash of its arguments, files and settings: equal for equal submissions."""
         digest = hashlib.sha256(json.dumps([self.arguments, sorted(self.settings.items())]).encode())
         for name, path in sorted(self.files.items()):
             for file in _files_of(path):
@@ -53,7 +53,8 @@ class Submission:
     @property
     def entrypoint(self) -> str:
         """The shell command of the job."""
-        return shlex.join(["python", "-m", _ENTRY, viral.__version__, *self.arguments])
+        # -P: what lies in the working directory of the node must not take the place of a package.
+        return shlex.join(["python", "-P", "-m", _ENTRY, viral.__version__, *self.arguments])
 
     def copy_files(self, folder: Path) -> None:
         """Copy the files into a new `folder`, which becomes the job's working directory."""

@@ -26,7 +26,7 @@ _WITHOUT_CONTENT = ("post_id", "source", "posted_at_from", "kind")  # columns th
 
 @dataclass
 class ParsedCounts:
-    """Rows that were parsed; `bare` counts the posts that hold nothing but an id, `maps` the rows per map."""
+    """Counts of parsed rows. `bare` posts hold nothing but an id; `maps` counts the rows that each map has read."""
 
     rows: int = 0
     posts: int = 0

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from jobs import backfill, evaluate, ingest, label, score, train_network
+from jobs.backfilling.summary import BackfillSummary
 from jobs.ingesting.source import IngestSource
 from jobs.training.specs import TrainSpec
 from tests.conftest import MadeOnce, Viral
@@ -83,7 +84,7 @@ class Flow:
     feature_set: FeatureSet
     config: TrainConfig
     ingested: ingest.IngestSummary
-    filled: backfill.BackfillSummary
+    filled: BackfillSummary
     labelled: label.LabelSummary
     trained: train_network.TrainSummary
     judged: evaluate.EvaluateSummary

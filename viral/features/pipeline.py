@@ -49,7 +49,7 @@ class FeatureEncoder:
 
 
 def batches(posts: Iterable[DecodedPost]) -> Iterator[list[DecodedPost]]:
-    """Group posts: at most `ENCODE_BATCH_SIZE` with media, at most `TEXT_BATCH_SIZE` in all."""
+    """Yield groups of at most `TEXT_BATCH_SIZE` posts, of which at most `ENCODE_BATCH_SIZE` have media."""
     batch: list[DecodedPost] = []
     with_media = 0
     for post in posts:

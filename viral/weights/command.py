@@ -36,7 +36,7 @@ R = TypeVar("R")
 
 @click.group()
 def command() -> None:
-    """Manage pretrained weights in the root, where all nodes read them, or without --root on this machine.
+    """Manage pretrained weights: in the root, where all nodes read them, or on this machine (without --root).
 
     The folder on a machine is $VIRAL_WEIGHTS, by default ~/.cache/viral/weights. Only `fetch` opens a connection.
     """
