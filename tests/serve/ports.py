@@ -7,15 +7,24 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+import httpx
+
 LISTENS = "0A"  # state of a socket in /proc/net/tcp
-# One call of each service that a port may have; the last two are of object managers and of Serve's replicas.
+# One call of each service that a port may have; the last three are of object managers, the dashboard's agent and Serve's
+# replicas.
 _CALLS = (
     "ray.rpc.CoreWorkerService/KillActor",
     "ray.rpc.NodeManagerService/GetNodeStats",
     "ray.rpc.NodeInfoGcsService/GetAllNodeInfo",
     "ray.rpc.ObjectManagerService/Push",
+    "ray.rpc.ReporterService/GetTraceback",
     "ray.serve.ASGIService/HandleRequest",
 )
+_PATHS = (
+    "/api/job_agent/jobs/",
+    "/api/v0/logs",
+    "/get_or_create_runtime_env",
+)  # of the dashboard's and the other agent
 
 
 def listening(pids: Iterable[int]) -> dict[tuple[str, int], int]:
@@ -45,12 +54,28 @@ def _links(pid: int) -> list[str]:
     return links
 
 
-def refuses_strangers(port: int) -> bool:
-    """Whether a gRPC port of this machine answers one of Ray's calls with `UNAUTHENTICATED`, and none otherwise."""
+def refuses_strangers(address: str, port: int) -> bool:
+    """Whether a port of Ray's refuses calls without a token, over HTTP or gRPC, and answers none of those tried."""
+    host = "127.0.0.1" if address == "::" else address
+    return refuses_http(host, port) or refuses_grpc(host, port)
+
+
+def refuses_http(host: str, port: int) -> bool:
+    """Whether what the two HTTP agents of a node do is answered with 401."""
+    with httpx.Client(base_url=f"http://{host}:{port}", trust_env=False, timeout=5) as client:
+        try:
+            codes = [client.post(path).status_code for path in _PATHS]
+        except httpx.TransportError:  # it speaks gRPC
+            return False
+    return set(codes) == {401}
+
+
+def refuses_grpc(host: str, port: int) -> bool:
+    """Whether one of Ray's calls is answered with `UNAUTHENTICATED`, and none otherwise."""
     import grpc
 
     codes = set()
-    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+    with grpc.insecure_channel(f"{host}:{port}") as channel:
         for call in _CALLS:
             try:
                 channel.unary_unary(f"/{call}")(b"", timeout=5)
