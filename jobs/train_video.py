@@ -135,10 +135,11 @@ def _task(store: Store, spec: VideoSpec, config: VideoConfig, counts: VideoCount
 
 
 def _decoders(workers: int) -> Decoders:
-    """Divide the cores that training leaves free among its workers."""
+    """Divide the cores that training leaves free among its workers; one trains in this process, too."""
     import ray
 
     connect()
+    workers = max(1, workers)
     free = (float(ray.cluster_resources().get("CPU", 1)) - workers * WORKER_CPUS) / workers
     return Decoders(int(free), 1.0) if free >= 1 else Decoders(1, min(_SHARED_CPUS, max(0.0, free)))
 
@@ -151,7 +152,7 @@ def _decoders(workers: int) -> Decoders:
 @click.option("--size", type=click.IntRange(32), help="Side of a frame in pixels, for backbones that accept any.")
 @click.option("--label", default="log_views", show_default=True, help="Label table to learn.")
 @click.option("--name", default="video", show_default=True, help="Name of the saved model.")
-@click.option("--workers", default=2, show_default=True, type=click.IntRange(1))
+@click.option("--workers", default=2, show_default=True, type=click.IntRange(0), help="0: in this process.")
 @click.option("--task", default="both", show_default=True, type=click.Choice(["viral", "score", "both"]))
 @click.option("--epochs", default=VideoConfig.epochs, show_default=True, type=click.IntRange(1))
 @click.option("--frozen-epochs", default=VideoConfig.frozen_epochs, show_default=True, type=click.IntRange(0))

@@ -56,7 +56,7 @@ class TrainSpec:
 
 @dataclass(frozen=True)
 class VideoSpec:
-    """Settings of a video network: model name, pretrained backbone, label table, Ray Train workers."""
+    """Settings of a video network: model name, pretrained backbone, label table, Ray Train workers (0: none)."""
 
     name: str
     backbone: ExtractorSpec

@@ -84,7 +84,7 @@ def test_posts_that_lack_something_and_files_that_are_broken(store, clips, tmp_p
 
 def with_few_frames(feature_set: FeatureSet) -> FeatureSet:
     """The same, its networks with as little to do as may be."""
-    few = {"resnet50": {"frames": 1}, "r2plus1d": {"clips": 1}}
+    few = {"resnet50": {"frames": 1}, "r2plus1d": {"clips": 1, "frames": 2, "size": 32}}
     entries = [entry.to_dict() for entry in feature_set.entries]
     extractors = [entry | {"params": entry["params"] | few.get(entry["name"], {})} for entry in entries]
     return FeatureSet.from_dict({"name": feature_set.name, "extractors": extractors})

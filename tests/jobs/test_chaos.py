@@ -30,7 +30,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]
 KILLS = int(os.environ.get("VIRAL_KILLS", "1"))
 SEED = int(os.environ.get("VIRAL_KILLS_SEED", "9"))  # with which a node other than the head dies first
 HEAD, NODES, STORAGE = 1, (1, 2, 3), 9
-EPOCHS = 60
+EPOCHS = 40
 WITHIN = 300.0
 CABLE_SECONDS = 30.0
 BIN = Path(sys.executable).parent
@@ -59,8 +59,10 @@ class Cluster:
             "RAY_AUTH_TOKEN": "0" * 64,
             **LOCAL,
             # A node whose process is gone is taken for dead after five checks; workers are not waited for on it.
-            "RAY_health_check_period_ms": "1000",
-            "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "10",
+            "RAY_health_check_initial_delay_ms": "1000",
+            "RAY_health_check_period_ms": "500",
+            "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "3",
+            "TORCH_PROCESS_GROUP_SHUTDOWN_TIMEOUT_S": "3",
             "RES_OPTIONS": "timeout:1 attempts:1",  # there is no name server, and torch looks up each address
             "GLOO_SOCKET_IFNAME": "eth0",  # their one name leads to 127.0.0.1, which torch would take for an address
         }
@@ -228,5 +230,5 @@ def test_a_training_whose_nodes_die_goes_on_with_fewer_workers(cluster: Cluster)
     whole, killed = (np.array(curve) for curve in map(cluster.at_storage("losses").get, ("whole", "killed")))
     assert whole.shape == killed.shape == (EPOCHS, 2)
     print(f"on {sum(busy)} nodes, then one: taken up at epoch {summary['resumed_at_epoch']}")
-    print("at the end:", whole[-20:].mean(axis=0), killed[-20:].mean(axis=0))
-    np.testing.assert_allclose(killed[-20:].mean(axis=0), whole[-20:].mean(axis=0), rtol=0.15)
+    print("at the end:", whole[-15:].mean(axis=0), killed[-15:].mean(axis=0))
+    np.testing.assert_allclose(killed[-15:].mean(axis=0), whole[-15:].mean(axis=0), rtol=0.15)

@@ -128,8 +128,9 @@ def test_a_fresh_process_scores_to_the_last_bit_what_this_one_does(
     assert there["interval"][0] < there["score"] < there["interval"][1]
 
 
-def test_the_seed_decides_the_model(trained: TrainedMember) -> None:
-    again = train_video.run(trained.store, replace(SPEC, name="again"), CONFIG, Settings())
+def test_the_seed_decides_the_model(trained: TrainedMember, one_thread: None) -> None:
+    """In a worker and in this process alike."""
+    again = train_video.run(trained.store, replace(SPEC, name="again", workers=0), CONFIG, Settings())
     for file in ("model.safetensors", "backbone.safetensors"):
         first, second = (trained.store.read(Registry.key(name, 1, file)) for name in ("video", "again"))
         assert first == second

@@ -141,7 +141,7 @@ def test_credentials_that_expire_stop_a_backfill_and_mark_no_post(
     for number, video in enumerate(clips[:4]):
         store.upload(video, f"videos/{number}.mp4")
     posts = [
-        {"post_id": f"{number}", "source": "test", "video_uri": f"videos/{number % 4}.mp4"} for number in range(80)
+        {"post_id": f"{number}", "source": "test", "video_uri": f"videos/{number % 4}.mp4"} for number in range(48)
     ]
     posts_table(store).append(pa.Table.from_pylist(posts, schema=POSTS), 0)
     command = [str(Path(sys.executable).with_name("viral")), "backfill", "--root", store.root, "--json"]
@@ -158,8 +158,8 @@ def test_credentials_that_expire_stop_a_backfill_and_mark_no_post(
     assert errors.count("\n") == 1, errors
     assert "renew the credentials" in errors
     rows = features_table(store, SET).read()
-    print(f"{rows.num_rows} of 80 posts were done when the storage began to deny")
-    assert 4 <= rows.num_rows < 80
+    print(f"{rows.num_rows} of 48 posts were done when the storage began to deny")
+    assert 4 <= rows.num_rows < 48
     assert set(rows["status"].to_pylist()) == {"ok"}
     again = backfill.run(store, SET, Settings())
-    assert (again.ok, again.done_before) == (80 - rows.num_rows, rows.num_rows)
+    assert (again.ok, again.done_before) == (48 - rows.num_rows, rows.num_rows)
