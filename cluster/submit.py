@@ -88,7 +88,7 @@ def _checked(context: click.Context, name: str, arguments: tuple[str, ...]) -> S
     if target is None:
         names = ", ".join(each for each in group.list_commands(context) if each not in _HERE_ONLY)
         raise click.UsageError(f"no such job: {name!r}; choose from {names}")
-    parsed = target.make_context(f"viral {name}", list(arguments), parent=context.find_root())
+    parsed = target.make_context(name, list(arguments), parent=context.find_root())
     root = parsed.params.get("root")
     return create_submission(name, _without_option("--root", arguments), root)
 

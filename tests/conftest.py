@@ -35,7 +35,10 @@ PROJECT = Path(__file__).resolve().parent.parent
 JOBS = PROJECT / "tests" / "jobs"
 # The first makes the root that most tests of jobs start from; the next need none, so nobody waits for it. At the end of
 # a run, files as long as these would leave one process alone.
-EARLY = [PROJECT / "tests" / name for name in ("jobs/test_audit.py", "storage/test_faults.py", "jobs/test_chaos.py")]
+EARLY = [
+    PROJECT / "tests" / name
+    for name in ("jobs/test_audit.py", "storage/test_faults.py", "cluster/test_local_cluster.py")
+]
 ODD_NAME = "a b%20c+é漢?"  # of folders and prefixes: users have such, and each of these means something in a URI
 CORPUS_POSTS = 44  # enough for three splits by author and for a quarter of viral posts in each
 CLIPS = CorpusSpec(posts=CORPUS_POSTS, authors=15, seconds=(3.1, 4.5), size=(192, 108), fps=12, seed=5)

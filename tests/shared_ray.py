@@ -32,8 +32,7 @@ class SharedRay:
             self._ray.enter_context(session())
             with pytest.MonkeyPatch.context() as patch:
                 patch.setenv("PYTHONPATH", str(PLANTED), prepend=os.pathsep)
-                patch.setenv("RAY_metrics_report_interval_ms", "2000")  # by default 10 s, for which a test would wait
-                connect(metrics_port=free_port())  # a test reads them
+                connect()
 
     def run(self, endpoint: AbstractContextManager[T]) -> T:
         """Run an endpoint on it until `up` is called the next time."""

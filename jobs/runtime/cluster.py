@@ -6,6 +6,7 @@ import re
 import socket
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,8 @@ from viral.storage.store import Store, one_line
 
 CONNECT_SECONDS = 10.0  # for a TCP connection: slow networks fit, and a wrong address fails soon
 NODES_SECONDS = 60.0  # for a worker process on each node: on busy nodes one takes half a minute to start
+LOST_SECONDS = 30.0  # Ray takes a node for dead after five checks, by default three seconds apart
+_POLL_SECONDS = 0.5
 PROBES = "probes"
 """Folder of the root for the tokens that the nodes read."""
 AUTH_ADVICE = (
@@ -122,7 +125,7 @@ def check_nodes(store: Store) -> None:
             for node, address in nodes.items()
         }
         ready, late = ray.wait(list(found), num_returns=len(found), timeout=NODES_SECONDS)
-        if late:
+        if late and not _is_lost(found[late[0]]):
             raise ConfigError(
                 f"no worker starts on the node {found[late[0]]} within {NODES_SECONDS:.0f} s: see its logs"
             )
@@ -140,12 +143,26 @@ def _probe(store: Store, key: str) -> tuple[str, bytes | str]:
         return viral.__version__, one_line(error)
 
 
+def _is_lost(address: str) -> bool:
+    """Whether a node leaves the cluster within the time that Ray takes to notice."""
+    import ray
+
+    until = time.monotonic() + LOST_SECONDS
+    while any(node["Alive"] and node["NodeManagerAddress"] == address for node in ray.nodes()):
+        if time.monotonic() > until:
+            return False
+        time.sleep(_POLL_SECONDS)
+    return True
+
+
 def _check_probe(store: Store, node: str, token: bytes, result: object) -> None:
     import ray
 
     try:
         version, found = ray.get(result)
     except ray.exceptions.RayError as error:
+        if not isinstance(error, ray.exceptions.RayTaskError) and _is_lost(node):
+            return  # the others do its work
         raise ConfigError(
             f"the node {node} cannot run viral: {one_line(error.cause if hasattr(error, 'cause') else error)}: "
             "install the same version on every node"

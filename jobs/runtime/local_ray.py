@@ -14,7 +14,8 @@ from pathlib import Path
 import viral
 from viral.errors import ViralError
 
-_METRICS = "RAY_enable_metrics_collection"
+METRICS_SWITCH = "RAY_enable_metrics_collection"
+"""Variable that says whether Ray's nodes export metrics."""
 LOCAL = {
     "RAY_USAGE_STATS_ENABLED": "0",
     # Ray Train: poll workers every 0.25 s (default 2 s), and start no process that watches for spot preemption. The
@@ -29,7 +30,7 @@ LOCAL = {
     # Measure the processes of the node once per minute, not every 5 s: without a dashboard, only its metrics show them.
     "REPORTER_UPDATE_INTERVAL_MS": "60000",
     # No metrics: each would be a port at all interfaces. The two with a fixed number cannot be bound, and stay closed.
-    _METRICS: "0",
+    METRICS_SWITCH: "0",
     "AUTOSCALER_METRIC_PORT": "-1",
     "DASHBOARD_METRIC_PORT": "-1",
 }
@@ -58,7 +59,7 @@ def start_local(folder: Path, *, debug: bool, metrics_port: int = 0) -> None:
     for name, value in LOCAL.items():
         os.environ.setdefault(name, value)
     if metrics_port:
-        os.environ[_METRICS] = "1"
+        os.environ[METRICS_SWITCH] = "1"
     # Without a token, Ray would generate one and write it into the home directory.
     os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     _add_to_path()

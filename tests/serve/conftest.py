@@ -150,15 +150,23 @@ def started(root: Path, settings: Settings = LIMITS, key: str = KEY) -> Iterator
     """The endpoint with a key and tight limits, on a Serve that runs already: whatever its settings say of the port."""
     from ray import serve
 
-    serve.shutdown()  # of a test before: its port cannot be changed
-    port = free_port("127.0.0.1", 0)
-    serve.start(http_options={"port": port})
+    port = start_serve()
     with key_in_environment(key):  # read once: later tests have none
         spec = EndpointSpec(str(root), (MODEL,), settings, key_digest("127.0.0.1"))
     with running(spec) as url:
         assert url == f"http://127.0.0.1:{port}"
         yield url
     serve.shutdown()
+
+
+def start_serve() -> int:
+    """Start Serve at a free port, and return that; a Serve of a test before is ended, as its port cannot be changed."""
+    from ray import serve
+
+    serve.shutdown()
+    port = free_port("127.0.0.1", 0)
+    serve.start(http_options={"port": port})
+    return port
 
 
 @pytest.fixture(scope="module")

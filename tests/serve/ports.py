@@ -10,21 +10,18 @@ from pathlib import Path
 import httpx
 
 LISTENS = "0A"  # state of a socket in /proc/net/tcp
-# One call of each service that a port may have; the last three are of object managers, the dashboard's agent and Serve's
-# replicas.
+# One call of each service that a port may have; the last four are of object managers, the dashboard's agent, Ray Client
+# and Serve's replicas.
 _CALLS = (
     "ray.rpc.CoreWorkerService/KillActor",
     "ray.rpc.NodeManagerService/GetNodeStats",
     "ray.rpc.NodeInfoGcsService/GetAllNodeInfo",
     "ray.rpc.ObjectManagerService/Push",
     "ray.rpc.ReporterService/GetTraceback",
+    "ray.rpc.RayletDriver/ClusterInfo",
     "ray.serve.ASGIService/HandleRequest",
 )
-_PATHS = (
-    "/api/job_agent/jobs/",
-    "/api/v0/logs",
-    "/get_or_create_runtime_env",
-)  # of the dashboard's and the other agent
+_PATHS = ("/api/job_agent/jobs/", "/api/v0/logs", "/get_or_create_runtime_env")  # of the node's two HTTP agents
 
 
 def listening(pids: Iterable[int]) -> dict[tuple[str, int], int]:
@@ -34,14 +31,19 @@ def listening(pids: Iterable[int]) -> dict[tuple[str, int], int]:
         for link in _links(pid):
             if link.startswith("socket:["):
                 owners[link[8:-1]] = pid
+    here = "".join(Path("/proc/net", name).read_text() for name in ("tcp", "tcp6"))
+    return {at: owners[inode] for at, inode in sockets(here).items() if inode in owners}
+
+
+def sockets(table: str) -> dict[tuple[str, int], str]:
+    """Return the inode of each address and port that is listened on, by `/proc/net/tcp` and `/proc/net/tcp6`."""
     found = {}
-    for family, name in ((socket.AF_INET, "tcp"), (socket.AF_INET6, "tcp6")):
-        for line in Path("/proc/net", name).read_text().splitlines()[1:]:
-            columns = line.split()
-            if columns[3] == LISTENS and columns[9] in owners:
-                address, port = columns[1].split(":")
-                words = [bytes.fromhex(address[i : i + 8])[::-1] for i in range(0, len(address), 8)]
-                found[socket.inet_ntop(family, b"".join(words)), int(port, 16)] = owners[columns[9]]
+    for columns in map(str.split, table.splitlines()):
+        if columns[3] == LISTENS:
+            address, port = columns[1].split(":")
+            words = [bytes.fromhex(address[i : i + 8])[::-1] for i in range(0, len(address), 8)]
+            family = socket.AF_INET if len(words) == 1 else socket.AF_INET6
+            found[socket.inet_ntop(family, b"".join(words)), int(port, 16)] = columns[9]
     return found
 
 

@@ -14,11 +14,11 @@ from typing import Any, Self
 import httpx
 import pytest
 
-from serve.endpoint import NAME, app, build, free_port, running
+from serve.endpoint import NAME, app, build, running
 from serve.keys import KEY_VARIABLE, add_key, digest
 from serve.settings import EndpointSpec
 from tests.conftest import Viral
-from tests.serve.conftest import BEARER, KEY, calibrated, key_in_environment, save_model
+from tests.serve.conftest import BEARER, KEY, calibrated, key_in_environment, save_model, start_serve
 from viral.config import Settings
 from viral.errors import ConfigError, RootError, TableError
 from viral.extractors.extractor import Context
@@ -71,8 +71,7 @@ def client(s3_store: Store, ray_session: None, key: str) -> Iterator[httpx.Clien
     """An endpoint that follows the champion."""
     from ray import serve
 
-    port = free_port("127.0.0.1", 0)
-    serve.start(http_options={"port": port})
+    port = start_serve()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VIRAL_SERVE__FOLLOW_SECONDS", str(FOLLOW_SECONDS))
         serve.run(app({"root": s3_store.root, "model": "tiny@champion"}), name=NAME)

@@ -35,10 +35,20 @@ def temporary() -> Iterator[Path]:
 
 
 def processes(temporary: Path, named: str = "") -> list[int]:
-    """The processes that were started with this folder for temporary files, by their command line."""
-    pids = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
-    ours = [pid for pid in pids if f"TMPDIR={temporary}".encode() in read(pid, "environ")]
-    return [pid for pid in ours if named.encode() in read(pid, "cmdline")]
+    """The processes that were started with this folder for temporary files, by their command line, and their children.
+
+    Ray writes the names of its processes over what Linux shows of their environment, partly or whole.
+    """
+    parents = {int(path.name): parent(int(path.name)) for path in Path("/proc").iterdir() if path.name.isdigit()}
+    ours = {pid for pid in parents if f"TMPDIR={temporary}".encode() in read(pid, "environ")}
+    while more := {pid for pid, above in parents.items() if above in ours} - ours:
+        ours |= more
+    return [pid for pid in sorted(ours) if named.encode() in read(pid, "cmdline")]
+
+
+def parent(pid: int) -> int:
+    status = read(pid, "status").decode()
+    return int(status.partition("PPid:")[2].split()[0]) if status else 0
 
 
 def read(pid: int, name: str) -> bytes:

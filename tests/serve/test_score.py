@@ -56,9 +56,11 @@ def expected(root: Path) -> Iterator[Callable[[Path | None, Context], dict[str, 
 
 
 def test_an_upload_is_scored_as_in_batch(
-    client: httpx.Client, clip: Path, expected: Check, check_answer: Check
+    client: httpx.Client, clip: Path, tmp_path: Path, expected: Check, check_answer: Check
 ) -> None:
-    body = check_answer(upload(client, clip, WORDS), missing=set())
+    unknown = tmp_path / clip.name  # not to the cache, whatever tests ran before
+    unknown.write_bytes(clip.read_bytes() + b"unknown")
+    body = check_answer(upload(client, unknown, WORDS), missing=set())
     assert numbers(body) == expected(clip, CONTEXT)  # to the bit
     assert body["status"] == "ok"
     assert body["reason"] is None

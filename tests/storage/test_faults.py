@@ -40,9 +40,9 @@ def faulty(
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    script, log = Path(__file__).with_name("faulty_proxy.py"), tmp_path / "faults.log"
-    command = [sys.executable, str(script), str(port), str(urlsplit(s3_server).port)]
-    command += [str(getattr(request, "param", 10)), "7", str(tmp_path / "denied")]
+    log, every = tmp_path / "faults.log", str(getattr(request, "param", 10))
+    command = [sys.executable, "-m", "cluster.local.fault_proxy", f"127.0.0.1:{port}", urlsplit(s3_server).netloc]
+    command += [every, str(tmp_path / "denied")]
     with log.open("wb") as output, subprocess.Popen(command, stdout=output) as proxy:
         try:
             _wait(port)

@@ -5,12 +5,16 @@ from __future__ import annotations
 import re
 import time
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
 from jobs import backfill
+from jobs.runtime.local_ray import METRICS_SWITCH
+from jobs.runtime.session import connect, session
+from tests.shared_ray import SharedRay, free_port
 from viral.config import BackfillSettings, Settings
 from viral.extractors.feature_set import FeatureSet
 from viral.features.feature_table import features_table
@@ -18,8 +22,6 @@ from viral.features.reuse import write_feature_card
 from viral.storage.store import Store
 from viral.tables.places import posts_table
 from viral.tables.schemas import POSTS
-
-pytestmark = pytest.mark.usefixtures("ray_session")
 
 SET = FeatureSet.from_dict(
     {
@@ -49,7 +51,18 @@ def shaped(shape: str, encoders: int | None = None) -> Settings:
     return Settings(backfill=BackfillSettings(shape=shape, encoders=encoders, workers=2))
 
 
-def test_both_give_the_same_rows_and_figures(store: Store) -> None:
+@pytest.fixture
+def ray_with_metrics(shared_ray: SharedRay, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A Ray of this test alone: metrics take a part of the cores all the time."""
+    shared_ray.end()
+    monkeypatch.setenv(METRICS_SWITCH, "1")  # and as it was, afterwards
+    monkeypatch.setenv("RAY_metrics_report_interval_ms", "2000")  # by default 10 s, for which the test would wait
+    with session():
+        connect(metrics_port=free_port())
+        yield
+
+
+def test_both_give_the_same_rows_and_figures(store: Store, ray_with_metrics: None) -> None:
     table, tables = features_table(store, SET), []
     for settings in (shaped("auto"), shaped("two-stage", encoders=9)):  # without a GPU, `auto` is the fused shape
         store.delete_below("features")
@@ -69,6 +82,7 @@ def test_both_give_the_same_rows_and_figures(store: Store) -> None:
     assert metrics["viral_backfill_posts_waiting{}"] == 0
 
 
+@pytest.mark.usefixtures("ray_session")
 def test_the_second_shape_copies_what_is_known_too(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backfill, "log2_buckets_for", lambda rows: 2)  # four buckets, as of 100,000 posts
     small = FeatureSet.from_dict({"name": "small", "extractors": ["craft"]})

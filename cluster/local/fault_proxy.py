@@ -1,4 +1,7 @@
-"""An HTTP proxy that injects the faults of object storage into some requests. Run as a process: see `main`."""
+"""An HTTP proxy that injects the faults of object storage into some requests.
+
+Run it as a process: `python -m cluster.local.fault_proxy ADDRESS UPSTREAM EVERY DENIED`.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ SLOW_DOWN = (
 INTERNAL = b"<?xml version='1.0'?><Error><Code>InternalError</Code><Message>We encountered an error.</Message></Error>"
 FAULTS = ("internal", "slow_down", "reset", "truncated", "stalled")
 STALL_SECONDS = 1.0
+UPSTREAM_SECONDS = 60.0  # until a storage that does not answer counts as gone
 
 
 class Proxy(ThreadingHTTPServer):
@@ -28,10 +32,12 @@ class Proxy(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, port: int, upstream: tuple[str, int], every: int, seed: int, denied: Path) -> None:
-        super().__init__(("127.0.0.1", port), Handler)
+    def __init__(
+        self, address: tuple[str, int], upstream: tuple[str, int], every: int, seed: int, denied: Path
+    ) -> None:
+        super().__init__(address, Handler)
         self.upstream, self.every, self.denied = upstream, every, denied
-        self.random, self.lock = random.Random(seed), threading.Lock()
+        self.random, self.lock = random.Random(seed), threading.Lock()  # noqa: S311 - no secret
 
     def fault(self) -> str | None:
         """Draw the fault of the next request; None for most."""
@@ -60,12 +66,12 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("content-length") or 0)) if not self._chunked() else self._chunks()
         if self.server.denied.exists():
             code = self.server.denied.read_text()
-            body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>Denied.</Message></Error>"
-            self._answer(403, {}, body.encode())
+            denial = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>Denied.</Message></Error>"
+            self._answer(403, {}, denial.encode())
             return
         fault = self.server.fault()
         if fault:
-            print(f"{fault} {self.command} {self.path[:80]}", flush=True)
+            print(f"{fault} {self.command} {self.path[:80]}", flush=True)  # noqa: T201 - its log
         if fault in ("internal", "slow_down"):
             self._answer(500 if fault == "internal" else 503, {}, INTERNAL if fault == "internal" else SLOW_DOWN)
         elif fault == "reset":
@@ -92,7 +98,7 @@ class Handler(BaseHTTPRequestHandler):
         return b"".join(parts)
 
     def _upstream(self, body: bytes) -> tuple[int, dict[str, str], bytes]:
-        connection = http.client.HTTPConnection(*self.server.upstream, timeout=60)
+        connection = http.client.HTTPConnection(*self.server.upstream, timeout=UPSTREAM_SECONDS)
         skip = {"transfer-encoding", "connection", "content-length", "expect"}
         headers = {name: value for name, value in self.headers.items() if name.lower() not in skip}
         connection.request(self.command, self.path, body=body, headers={**headers, "Content-Length": str(len(body))})
@@ -125,14 +131,20 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def main() -> None:
-    """`faulty_proxy.py PORT UPSTREAM_PORT EVERY SEED DENIED_FILE`: run until killed; print each fault."""
-    parser = argparse.ArgumentParser()
-    for name in ("port", "upstream", "every", "seed"):
-        parser.add_argument(name, type=int)
-    parser.add_argument("denied", type=Path)
+    """Run until killed; print each fault."""
+    parser = argparse.ArgumentParser(description="Proxy with the faults of object storage.")
+    parser.add_argument("address", type=_address, help="HOST:PORT to listen at.")
+    parser.add_argument("upstream", type=_address, help="HOST:PORT of the object storage.")
+    parser.add_argument("every", type=int, help="One request in so many gets a fault.")
+    parser.add_argument("denied", type=Path, help="While this file exists, every request is denied with its code.")
+    parser.add_argument("--seed", type=int, default=7)
     options = parser.parse_args()
-    upstream = ("127.0.0.1", options.upstream)
-    Proxy(options.port, upstream, options.every, options.seed, options.denied).serve_forever()
+    Proxy(options.address, options.upstream, options.every, options.seed, options.denied).serve_forever()
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    return host, int(port)
 
 
 if __name__ == "__main__":

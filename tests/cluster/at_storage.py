@@ -1,8 +1,8 @@
-"""What the test of kills does at its S3 server, on a host of the same network: `python chaos_storage.py WHAT FILE`.
+"""What the test of a local cluster does at its S3 server, on the same host: `python at_storage.py WHAT FILE`.
 
-`fill` makes the posts and videos (FILE: a folder of short videos), `alone` writes what a few posts come to without any
-cluster, `table` writes the feature table but for times, `clear` deletes it, `checkpoint` waits until a run that trains
-has noted one, `losses` writes the curves of the saved models.
+`videos` stores videos (FILE: a folder of short ones), `alone` writes what a few posts come to without any cluster,
+`table` writes the feature table but for times, `clear` deletes it, `checkpoint` waits until a run that
+trains has noted one, `losses` writes the curves of the saved models.
 """
 
 from __future__ import annotations
@@ -14,51 +14,41 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from jobs.backfilling.stages import extraction_request
 from viral.config import Settings
 from viral.extractors.feature_set import FeatureSet
 from viral.features.feature_table import features_table
 from viral.features.pipeline import Pipeline
-from viral.features.posts import ExtractionRequest
 from viral.registry.registry import Registry
-from viral.storage import s3
 from viral.storage.store import Store
 from viral.tables.places import posts_table
-from viral.tables.schemas import POSTS as SCHEMA
 
-POSTS = 72
-ROOT = "s3://bucket/root"
-SET = FeatureSet.from_dict({"name": "chaos", "extractors": ["metadata", "craft"]})  # without torch: nodes start sooner
+POSTS, WHOLE = 72, 40  # the first have a video of their own
+ROOT = "s3://viral/root"
+SET = FeatureSet.from_dict({"name": "short", "extractors": ["metadata", "craft"]})  # without torch: nodes start sooner
 VOLATILE = ["finished_at", "stage_seconds"]
 
 
-def fill(folder: Path) -> None:
-    """Short videos under many ids, among files that are broken; some posts have none."""
-    s3.client().create_bucket(Bucket="bucket")
-    store, videos = Store(ROOT), sorted(folder.glob("*.mp4"), key=lambda path: path.stat().st_size)
-    for number, video in enumerate(videos[:3]):
+def video_of(number: int) -> str:
+    """URI of the video of a post: its own, or one that is cut, no video, or missing."""
+    return f"{ROOT}/videos/{number if number < WHOLE else ('cut', 'text', 'none')[number % 3]}.mp4"
+
+
+def videos(folder: Path) -> None:
+    """Short videos, and files that are broken."""
+    store, shortest = Store(ROOT), sorted(folder.glob("*.mp4"), key=lambda path: path.stat().st_size)
+    for number, video in enumerate(shortest[:WHOLE]):
         store.upload(video, f"videos/{number}.mp4")
-    store.write("videos/3.mp4", videos[0].read_bytes()[: videos[0].stat().st_size // 2])
-    store.write("videos/4.mp4", b"no video")
-    posts = [
-        {
-            "post_id": f"post {number}",
-            "source": "test",
-            "video_uri": f"{ROOT}/videos/{number % 6}.mp4",
-            "author_id": f"author {number % 20}",
-            "views": 100 + number * 37 % 1000,
-        }
-        for number in range(POSTS)
-    ]
-    posts_table(store).append(pa.Table.from_pylist(posts, schema=SCHEMA), 0)
+    store.write("videos/cut.mp4", shortest[0].read_bytes()[: shortest[0].stat().st_size // 2])
+    store.write("videos/text.mp4", b"no video")
 
 
 def alone() -> dict[str, list[object]]:
     """Status and vectors of the first posts, computed in this process."""
     found: dict[str, list[object]] = {}
+    posts = posts_table(Store(ROOT)).read().slice(0, 5).to_pylist()
     with Pipeline(SET, Store(ROOT), Settings()) as pipeline:
-        for outcome in pipeline.extract(
-            ExtractionRequest(f"post {number}", f"{ROOT}/videos/{number}.mp4") for number in range(5)
-        ):
+        for outcome in pipeline.extract(map(extraction_request, posts)):
             vectors = [outcome.vectors.get(name) for name in SET.dims]
             found[outcome.post_id] = [outcome.status, *(None if each is None else each.tolist() for each in vectors)]
     return found
@@ -88,8 +78,8 @@ def checkpoint() -> None:
 
 if __name__ == "__main__":
     what, file = sys.argv[1], Path(sys.argv[2])
-    if what == "fill":
-        fill(file)
+    if what == "videos":
+        videos(file)
     elif what == "clear":
         Store(ROOT).delete_below("features")
     elif what == "checkpoint":

@@ -1,0 +1,297 @@
+"""Ray nodes, object storage and Redis, each on a simulated host of this machine."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from contextlib import closing, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Self
+
+from cluster.local.hosts import HostNetwork, check_machine, free_subnet
+from jobs.runtime.local_ray import LOCAL, METRICS_SWITCH
+from viral.errors import ConfigError
+
+HEAD, STORAGE, CLIENT = 1, 250, 251
+"""Numbers of hosts; the other nodes follow the head."""
+METRICS = 8080
+"""Port of each node, for Prometheus."""
+BUCKET = "viral"
+_S3, _FAULTY_S3, _REDIS, _RAY, _DASHBOARD = 5000, 5001, 6379, 6379, 8265  # ports
+_READY_SECONDS = 120.0  # a node takes ten seconds, more where several start at once on few cores
+_POLL_SECONDS = 0.2
+_BIN = Path(sys.executable).parent
+_LONGEST_FOLDER = 30  # letters: below it Ray makes sockets, whose paths have at most 107
+_LONGEST_NAME = 12
+_OBJECT_STORE_BYTES = 150_000_000  # of each node; several share this machine's memory
+_SHOWN_LETTERS = 200  # of a failed program's output
+# Ends when there are enough nodes.
+_COUNT_NODES = """
+import sys, time, ray
+ray.init(sys.argv[1], log_to_driver=False, logging_level="ERROR")
+while sum(node["Alive"] for node in ray.nodes()) < int(sys.argv[2]):
+    time.sleep(0.2)
+"""
+
+
+@dataclass(frozen=True)
+class LocalSettings:
+    """How a local cluster is started.
+
+    Attributes:
+        nodes: number of Ray nodes.
+        cores: of this machine, that each node gets; None: no limit.
+        faults: one request in so many to the object storage gets a fault; None: none does.
+        redis: keep the head's state in a Redis, so that its nodes and jobs survive a restart.
+        idle_head: the head runs no tasks, and has no limit on its cores.
+    """
+
+    nodes: int = 3
+    cores: float | None = None
+    faults: int | None = None
+    redis: bool = False
+    idle_head: bool = False
+
+
+class LocalCluster:
+    """A cluster of this machine by its name. Its files lie in a temporary folder until it is taken down.
+
+    Args:
+        name: of the cluster.
+        more: variables for the environment of its processes.
+
+    Attributes:
+        folder: for the disks of its hosts, logs, and the token.
+        network: its hosts.
+    """
+
+    def __init__(self, name: str = "default", more: Mapping[str, str] | None = None) -> None:
+        if not (name.isascii() and name.isalnum()) or len(name) > _LONGEST_NAME:
+            raise ConfigError(f"a cluster's name has at most {_LONGEST_NAME} letters and digits, not {name!r}")
+        self.name, self._more = name, dict(more or {})
+        temporary = tempfile.gettempdir()
+        self.folder = Path(temporary if len(temporary) <= _LONGEST_FOLDER else "/tmp", f"viral-{name}")  # noqa: S108 - 0700
+        self._settings, subnet = None, ""
+        with suppress(FileNotFoundError):
+            stored = json.loads((self.folder / "settings.json").read_text())
+            subnet = stored.pop("subnet")
+            self._settings = LocalSettings(**stored)
+        self.network = HostNetwork(name, self.folder, subnet)
+
+    @property
+    def settings(self) -> LocalSettings:
+        """How it was started.
+
+        Raises:
+            ConfigError: there is no such cluster.
+        """
+        if self._settings is None:
+            raise ConfigError(f"no cluster named {self.name!r} runs here")
+        return self._settings
+
+    @property
+    def nodes(self) -> range:
+        """Numbers of the hosts that are Ray nodes; the head is the first."""
+        return range(HEAD, HEAD + self.settings.nodes)
+
+    @property
+    def dashboard(self) -> str:
+        """The dashboard's URL, for `viral submit`."""
+        return f"http://{self.network.subnet}.{HEAD}:{_DASHBOARD}"
+
+    @property
+    def address(self) -> str:
+        """The head's address, for jobs on its nodes."""
+        return f"{self.network.subnet}.{HEAD}:{_RAY}"
+
+    def up(self, settings: LocalSettings) -> Self:
+        """Start it, or what does not run of it.
+
+        Raises:
+            ConfigError: this machine does not let us, a program is missing, or a cluster of this name exists with
+                other settings.
+        """
+        check_machine()
+        _check_programs(redis=settings.redis)
+        self.folder.mkdir(mode=0o700, exist_ok=True)
+        with (self.folder / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # another process may be starting it
+            if self._settings is None:
+                self._create(settings)
+            elif self._settings != settings:
+                raise ConfigError(
+                    f"a cluster named {self.name!r} exists with other settings: end it, or --name another"
+                )
+            self.mend()
+        return self
+
+    def _create(self, settings: LocalSettings) -> None:
+        try:
+            self.network = HostNetwork(self.name, self.folder, free_subnet())
+            self.network.create()
+            self.network.connect_machine()
+            self._write_secret("token", secrets.token_hex(32))
+            self._write_secret("redis-password", secrets.token_hex(16))
+            self._settings = settings
+            (self.folder / "settings.json").write_text(json.dumps({"subnet": self.network.subnet, **asdict(settings)}))
+            self._write_secret("env", "".join(f"export {n}={shlex.quote(v)}\n" for n, v in self.variables().items()))
+            self._start_storage()
+        except BaseException:
+            self.down()
+            raise
+
+    def mend(self) -> None:
+        """Start the nodes that do not run, and wait for them. Without its head's memory, a cluster is a new one."""
+        running = {number for number in self.nodes if self._runs(number)}
+        if HEAD not in running and not self.settings.redis:
+            running = set()
+        for number in self.nodes:
+            if number not in running:
+                idle = self.settings.idle_head and number == HEAD
+                self.network.host(number, None if idle else self.settings.cores).kill()
+                self._start_node(number)
+        if len(running) < len(self.nodes):
+            self._wait()
+
+    def _runs(self, number: int) -> bool:
+        if number not in self.network.numbers():
+            return False
+        lines = self.network.host(number).processes().values()
+        needed = ("raylet/raylet", "gcs_server") if number == HEAD else ("raylet/raylet",)
+        return all(any(name in line for line in lines) for name in needed)
+
+    def down(self) -> None:
+        """End all of its processes, and remove its hosts and files.
+
+        Raises:
+            ConfigError: there is no such cluster.
+        """
+        if self._settings is None and not self.folder.exists():
+            raise ConfigError(f"no cluster named {self.name!r} runs here")
+        self.network.remove()
+        shutil.rmtree(self.folder)
+        self._settings = None
+
+    def variables(self) -> dict[str, str]:
+        """Environment of commands that use the cluster."""
+        port = _FAULTY_S3 if self.settings.faults else _S3
+        return {
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN_PATH": str(self.folder / "token"),
+            "RAY_API_SERVER_ADDRESS": self.dashboard,
+            "AWS_ENDPOINT_URL": f"http://{self.network.subnet}.{STORAGE}:{port}",
+            "AWS_ACCESS_KEY_ID": "local",
+            "AWS_SECRET_ACCESS_KEY": "local",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "VIRAL_ROOT": f"s3://{BUCKET}/root",
+        }
+
+    def environment(self) -> dict[str, str]:
+        """Environment of processes on the hosts: of this process, without its settings of S3, Ray and viral."""
+        foreign = ("AWS_", "RAY_", "VIRAL_")
+        mine = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+        path = f"{_BIN}{os.pathsep}{os.environ['PATH']}"
+        redis = {"RAY_REDIS_ADDRESS": f"{self.network.subnet}.{STORAGE}:{_REDIS}"} if self.settings.redis else {}
+        metrics = {METRICS_SWITCH: "1"}
+        return {**mine, **LOCAL, **metrics, **redis, **self.variables(), "PATH": path, **self._more}
+
+    def _start_node(self, number: int) -> None:
+        host = self.network.host(number)
+        head = ["--head", f"--port={_RAY}", f"--dashboard-host={host.address}", f"--temp-dir={self.network.disk}"]
+        role = head if number == HEAD else [f"--address={self.address}"]
+        if number == HEAD and self.settings.redis:
+            role.append(f"--redis-password={self._redis_password()}")
+        command = [str(_BIN / "ray"), "start", "--block", *role, f"--node-ip-address={host.address}"]
+        command.append(f"--num-cpus={0 if number == HEAD and self.settings.idle_head else 1}")
+        command += [f"--metrics-export-port={METRICS}", f"--object-store-memory={_OBJECT_STORE_BYTES}"]
+        with (self.folder / f"node-{number}.log").open("ab") as log:
+            host.start(*command, env=self.environment(), output=log)
+
+    def _wait(self) -> None:
+        """Wait until all nodes have joined. Raises ConfigError if they have not, within two minutes."""
+        command = [sys.executable, "-c", _COUNT_NODES, self.address, str(len(self.nodes))]
+        until, failed = time.monotonic() + _READY_SECONDS, "no answer"
+        while time.monotonic() < until:
+            for number in self.nodes:
+                if not self.network.host(number).processes():
+                    lines = (self.folder / f"node-{number}.log").read_text(errors="replace").strip().splitlines()
+                    raise ConfigError(f"node {number} did not start: {lines[-1] if lines else 'it says nothing'}")
+            if not all(map(self._runs, self.nodes)):
+                time.sleep(_POLL_SECONDS)
+                continue
+            with tempfile.TemporaryFile() as output:
+                process = self.network.host(HEAD).start(*command, env=self.environment(), output=output)
+                try:
+                    if process.wait(max(0, until - time.monotonic())) == 0:
+                        return
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                output.seek(0)
+                failed = output.read().decode(errors="replace").strip()[-_SHOWN_LETTERS:]
+        raise ConfigError(f"the nodes did not start within {_READY_SECONDS:.0f} s ({failed})")
+
+    def _start_storage(self) -> None:
+        host = self.network.host(STORAGE)
+        with (self.folder / "storage.log").open("ab") as log:
+            server = [str(_BIN / "moto_server"), "-H", host.address, "-p", str(_S3)]
+            host.start(*server, env=self.environment(), output=log)
+            if faults := self.settings.faults:
+                proxy = ["-m", "cluster.local.fault_proxy", f"{host.address}:{_FAULTY_S3}", f"{host.address}:{_S3}"]
+                denied = str(self.network.disk / "denied")
+                host.start(sys.executable, *proxy, str(faults), denied, env=self.environment(), output=log)
+            if self.settings.redis:
+                options = f"requirepass {self._redis_password()}\nbind {host.address}\nport {_REDIS}\nsave ''\n"
+                self._write_secret("redis.conf", options)
+                host.start("redis-server", str(self.folder / "redis.conf"), env=self.environment(), output=log)
+        self._make_bucket()
+
+    def _make_bucket(self) -> None:
+        import boto3
+        from botocore.config import Config
+        from botocore.exceptions import BotoCoreError
+
+        own = {name.lower(): value for name, value in self.variables().items()}
+        client = boto3.client(
+            "s3",
+            endpoint_url=own["aws_endpoint_url"].replace(f":{_FAULTY_S3}", f":{_S3}"),
+            aws_access_key_id=own["aws_access_key_id"],
+            aws_secret_access_key=own["aws_secret_access_key"],
+            region_name=own["aws_default_region"],
+            config=Config(connect_timeout=1, retries={"total_max_attempts": 1}, proxies={}),
+        )
+        until = time.monotonic() + _READY_SECONDS
+        with closing(client):
+            while True:
+                try:
+                    client.create_bucket(Bucket=BUCKET)
+                except BotoCoreError as error:
+                    if time.monotonic() > until:
+                        raise ConfigError(f"the object storage did not start ({error})") from error
+                    time.sleep(_POLL_SECONDS)
+                else:
+                    return
+
+    def _redis_password(self) -> str:
+        return (self.folder / "redis-password").read_text()
+
+    def _write_secret(self, name: str, text: str) -> None:
+        with os.fdopen(os.open(self.folder / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            file.write(text)
+
+
+def _check_programs(*, redis: bool) -> None:
+    if not (_BIN / "moto_server").exists():
+        raise ConfigError("the S3 server of a local cluster is not installed: pip install 'viral[local-cluster]'")
+    if redis and shutil.which("redis-server") is None:
+        raise ConfigError("redis-server not found: apt-get install redis-server, or leave out --redis")
