@@ -28,8 +28,10 @@ COMMANDS = {
     "mcp": ("cluster.mcp", "Give an assistant the tools of an endpoint (MCP)."),
     "sounds": ("jobs.sounds", "Derive a root of sounds from the posts."),
     "status": ("jobs.status", "Show current and past runs."),
+    "plan": ("cluster.plan", "Plan the machines, hours and price of a backfill."),
     "submit": ("cluster.submit", "Run a command as a job on a cluster, and follow it."),
     "jobs": ("cluster.job_commands", "List, follow and stop the jobs of a cluster."),
+    "cluster": ("cluster.cluster_commands", "Start a cluster of several hosts on this machine, to try things out."),
     "weights": ("viral.weights.command", "List, download or import pretrained weights."),
 }
 """Module that defines each command as `command`, and its line in `viral --help`."""

@@ -14,7 +14,7 @@ import click
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.backfilling.shapes import num_workers, runs_here, stage_seconds
+from jobs.backfilling.shapes import num_gpus, num_workers, runs_here, stage_seconds
 from jobs.backfilling.stages import BackfillSpec, Chunk, extract_here, sound_history
 from jobs.backfilling.summary import BackfillSummary, StatusCounts, sum_counts
 from jobs.runtime.buckets import iter_objects, map_buckets
@@ -173,7 +173,9 @@ def _extract(
     queue, pending_posts = QueueGauge(spec.feature_set.name), sum(plan.pending for plan in plans)
     done_before, reported = total - pending_posts, 0
     progress(done_before, total)
-    for reported, seconds_by_stage in enumerate(_process(spec, plans, pending_posts), start=1):
+    started = time.monotonic()
+    for reported, seconds_by_stage in enumerate(_process(spec, plans, pending_posts, summary), start=1):
+        summary.start_seconds = summary.start_seconds or time.monotonic() - started
         for stage, seconds in seconds_by_stage.items():
             summary.stage_seconds[stage] = summary.stage_seconds.get(stage, 0.0) + seconds
         queue.set(max(0, pending_posts - reported))
@@ -182,11 +184,15 @@ def _extract(
     return reported
 
 
-def _process(spec: BackfillSpec, plans: Sequence[_BucketPlan], pending_posts: int) -> Iterator[dict[str, float]]:
+def _process(
+    spec: BackfillSpec, plans: Sequence[_BucketPlan], pending_posts: int, summary: BackfillSummary
+) -> Iterator[dict[str, float]]:
     """Process the pending posts, in this process if they are few; yield the stage times of each."""
     if runs_here(spec, pending_posts):
         return extract_here(spec, _chunks(plans, 1))
-    return iter_objects(stage_seconds(spec, _chunks(plans, num_workers(spec))))
+    chunks = _chunks(plans, num_workers(spec))
+    summary.cores, summary.gpus = min(num_workers(spec), len(chunks)), num_gpus()
+    return iter_objects(stage_seconds(spec, chunks))
 
 
 def _plan_bucket(spec: BackfillSpec, posts: BucketedTable, features: BucketedTable, bucket: int) -> _BucketPlan:

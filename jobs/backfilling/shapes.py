@@ -28,12 +28,9 @@ def runs_here(spec: BackfillSpec, posts: int) -> bool:
 
 def stage_seconds(spec: BackfillSpec, chunks: Sequence[Chunk]) -> Dataset:
     """Build the dataset that runs the backfill and yields the stage times of each post."""
-    import ray
     import ray.data
 
-    connect()
-    # Read from the cluster as it is now; GPUs that an autoscaler may add later do not change the shape.
-    workers, gpus = num_workers(spec), int(ray.cluster_resources().get("GPU", 0))
+    workers, gpus = num_workers(spec), num_gpus()
     # One block per chunk: Ray hands blocks to whichever actor is free, so that a slow chunk holds up no other.
     dataset = ray.data.from_items([asdict(chunk) for chunk in chunks], override_num_blocks=len(chunks))
     shape = spec.settings.backfill.shape
@@ -50,6 +47,14 @@ def stage_seconds(spec: BackfillSpec, chunks: Sequence[Chunk]) -> Dataset:
             size=min(workers, len(chunks)), max_tasks_in_flight_per_actor=MAX_TASKS_IN_FLIGHT
         ),
     )
+
+
+def num_gpus() -> int:
+    """Return the number of GPUs of the cluster as it is; those that an autoscaler may add do not change the shape."""
+    import ray
+
+    connect()
+    return int(ray.cluster_resources().get("GPU", 0))
 
 
 def num_workers(spec: BackfillSpec) -> int:

@@ -19,7 +19,10 @@ def sum_counts(counts: Iterable[StatusCounts]) -> StatusCounts:
 
 @dataclass
 class BackfillSummary:
-    """Counts of a backfill: `posts = done_before + ok + partial + failed`."""
+    """Counts of a backfill: `posts = done_before + ok + partial + failed`.
+
+    `cores` and `gpus` are those that it used; `start_seconds` went by until its first posts were done.
+    """
 
     table: str
     reuses: dict[str, str] = field(default_factory=dict)
@@ -29,6 +32,9 @@ class BackfillSummary:
     partial: int = 0
     failed: int = 0
     reasons: dict[str, int] = field(default_factory=dict)
+    cores: int = 1
+    gpus: int = 0
+    start_seconds: float = 0.0
     wall_seconds: float = 0.0
     videos_per_second: float = 0.0
     stage_seconds: dict[str, float] = field(default_factory=dict)
