@@ -1,4 +1,4 @@
-"""The store and its tables behind a proxy that lets one request in ten go wrong."""
+"""The store and its tables behind a proxy that lets one request in ten go wrong; jobs: tests/cluster/test_local_cluster.py."""
 
 from __future__ import annotations
 
@@ -97,38 +97,6 @@ def _wait(port: int) -> None:
                 return
         time.sleep(0.05)
     pytest.fail("the proxy does not answer")
-
-
-@pytest.mark.slow
-def test_a_backfill_comes_to_the_same(
-    ray_session: None, root: str, faulty: Path, tmp_path: Path, clips: list[Path]
-) -> None:
-    """To the table of a folder, row for row, with posts whose file is broken or missing among the others."""
-    (tmp_path / "root").mkdir()
-    (tmp_path / "set.yaml").write_text(json.dumps(SET.to_dict()))
-    local_store, s3_store = Store.open(tmp_path / "root"), Store.open(root)
-    for store in (local_store, s3_store):
-        for number, video in enumerate(clips[-4:]):
-            store.upload(video, f"videos/{number}.mp4")
-        store.write("videos/4.mp4", clips[0].read_bytes()[:10_000])
-        posts = [
-            {"post_id": f"{number}", "source": "test", "video_uri": f"videos/{number % 6}.mp4"} for number in range(36)
-        ]
-        posts_table(store).append(pa.Table.from_pylist(posts, schema=POSTS), 0)
-    backfill.run(local_store, SET, Settings())
-    command = [str(Path(sys.executable).with_name("viral")), "backfill", "--root", s3_store.root, "--json"]
-    result = subprocess.run(  # a process of its own: the Ray of these tests does not go through the proxy
-        [*command, "--feature-set", str(tmp_path / "set.yaml")], capture_output=True, text=True, timeout=400
-    )
-    assert result.returncode == 0, result.stderr
-    assert (json.loads(result.stdout)["ok"], json.loads(result.stdout)["posts"]) == (24, 36)
-    tables = [features_table(store, SET).read() for store in (local_store, s3_store)]
-    here_rows, there_rows = (table.drop_columns(["finished_at", "stage_seconds", "detail"]) for table in tables)
-    assert there_rows.equals(here_rows)
-    assert features_table(s3_store, SET).stored_rows() == 36
-    faults = faulty.read_text().splitlines()
-    print(f"{len(faults)} faults dealt out")
-    assert len(faults) >= 20
 
 
 @pytest.mark.slow
