@@ -1,4 +1,4 @@
-"""The store and its tables behind a proxy that lets one request in ten go wrong; jobs: tests/cluster/test_local_cluster.py."""
+"""The store and its tables behind a proxy with faults; tests/cluster/test_local_cluster.py runs jobs behind it."""
 
 from __future__ import annotations
 

@@ -142,8 +142,8 @@ def test_a_node_that_starts_too_slowly_is_started_again(tmp_path, monkeypatch, f
 def test_a_machine_without_memory_is_one_line():
     code = (
         "import tempfile, pathlib, jobs.runtime.local_ray as ray\n"
-        "available = int(next(line for line in open('/proc/meminfo') if 'MemAvailable' in line).split()[1]) << 10\n"
-        "ray.OBJECT_STORE_BYTES = available + (1 << 30)\n"
+        "total = int(next(line for line in open('/proc/meminfo') if 'MemTotal' in line).split()[1]) << 10\n"
+        "ray.OBJECT_STORE_BYTES = total + (1 << 30)\n"
         "with tempfile.TemporaryDirectory() as folder:\n"
         "    ray.start_local(pathlib.Path(folder), debug=False)\n"
     )
