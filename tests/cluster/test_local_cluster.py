@@ -25,7 +25,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from cluster.local.hosts import Host
+from cluster.local.hosts import Host, check_machine
 from cluster.local.nodes import CLIENT, METRICS, LocalCluster, LocalSettings
 from cluster.observability.panels import DASHBOARDS
 from serve.keys import add_key
@@ -39,7 +39,6 @@ from viral.errors import ConfigError
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(7200),
-    pytest.mark.skipif(os.geteuid() != 0, reason="making hosts takes root"),
 ]
 
 KILLS = int(os.environ.get("VIRAL_KILLS", "1"))
@@ -60,6 +59,10 @@ SOONER = {
 
 @pytest.fixture(scope="module")
 def trial(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]:
+    try:
+        check_machine()
+    except ConfigError as error:
+        pytest.skip(str(error))
     redis = shutil.which("redis-server") is not None
     cluster = LocalCluster(f"t{os.getpid()}", SOONER).up(LocalSettings(nodes=3, redis=redis, faults=FAULTS))
     try:
