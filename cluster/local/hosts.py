@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import time
+import zlib
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -181,8 +182,8 @@ class HostNetwork:
 
     @property
     def _cable(self) -> str:
-        """Name of this machine's end."""
-        return f"viral{self.subnet.rpartition('.')[2]}"
+        """Name of this machine's end: of at most 15 letters, and no other network's."""
+        return f"viral-{zlib.crc32(self.name.encode()):08x}"
 
     def create(self) -> None:
         """Create the switch; each host knows the others' names."""
