@@ -227,10 +227,14 @@ class HostNetwork:
             _ip("netns", "delete", self.switch)
 
 
-def free_subnet() -> str:
-    """Return the first of 256 private subnets in which this machine has no address."""
-    taken = _ip("-o", "addr")
-    return next(subnet for number in range(77, 77 + 256) if f"{(subnet := f'10.77.{number % 256}')}." not in taken)
+def free_subnet(name: str) -> str:
+    """Return a private subnet in which this machine has no address; of 256, where to begin depends on a name.
+
+    So two that start at the same moment hardly choose the same.
+    """
+    taken, first = _ip("-o", "addr"), zlib.crc32(name.encode())
+    subnets = (f"10.77.{(first + number) % 256}" for number in range(256))
+    return next(subnet for subnet in subnets if f" {subnet}." not in taken)
 
 
 def _ip(*arguments: str) -> str:

@@ -137,7 +137,7 @@ class LocalCluster:
 
     def _create(self, settings: LocalSettings) -> None:
         try:
-            self.network = HostNetwork(self.name, self.folder, free_subnet())
+            self.network = HostNetwork(self.name, self.folder, free_subnet(self.name))
             self.network.create()
             self.network.connect_machine()
             self._write_secret("token", secrets.token_hex(32))
