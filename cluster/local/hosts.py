@@ -142,11 +142,16 @@ class Host:
                 with suppress(ProcessLookupError):
                     os.kill(int(pid), signal.SIGKILL)
             time.sleep(0.05)
-        for process in self._started:
-            process.wait()
+        self.reap()
         unlimit(self._namespace)
         _ip("netns", "delete", self._namespace)
         shutil.rmtree(self.network.folder / str(self.number), ignore_errors=True)
+
+    def reap(self) -> None:
+        """Wait for the processes that this one has started there; they have ended."""
+        for process in self._started:
+            process.wait()
+        self._started.clear()
 
     def unplug(self) -> None:
         """Disconnect the host; neither side is notified."""
@@ -220,6 +225,8 @@ class HostNetwork:
         """End and delete all hosts, and the switch."""
         for number in self.numbers():
             self.host(number).remove()
+        for host in self._hosts.values():
+            host.reap()  # another process may have removed it
         self._hosts.clear()
         if f" {self._cable}@" in _ip("-o", "link"):  # the kernel would do so a moment after it has deleted the switch
             _ip("link", "delete", self._cable)

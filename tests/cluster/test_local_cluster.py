@@ -75,6 +75,7 @@ def trial(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tr
             yield trial
     finally:
         subprocess.run([BIN / "viral", "cluster", "local", "--down", "--name", cluster.name], check=True)
+        cluster.network.remove()  # waits for what this process has started
     assert not cluster.folder.exists()
     assert cluster.name not in subprocess.run(["ip", "netns"], capture_output=True, text=True).stdout
 
