@@ -13,12 +13,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
 from cluster.local.hosts import HostNetwork, check_machine, free_subnet
+from cluster.local.storage import check_programs, make_bucket
 from jobs.runtime.local_ray import LOCAL, METRICS_SWITCH
 from viral.errors import ConfigError
 
@@ -122,7 +123,7 @@ class LocalCluster:
                 other settings.
         """
         check_machine()
-        _check_programs(redis=settings.redis)
+        check_programs(redis=settings.redis)
         self.folder.mkdir(mode=0o700, exist_ok=True)
         with (self.folder / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # another process may be starting it
@@ -145,10 +146,17 @@ class LocalCluster:
             self._settings = settings
             (self.folder / "settings.json").write_text(json.dumps({"subnet": self.network.subnet, **asdict(settings)}))
             self._write_secret("env", "".join(f"export {n}={shlex.quote(v)}\n" for n, v in self.variables().items()))
+            self._give_to_user()
             self._start_storage()
         except BaseException:
             self.down()
             raise
+
+    def _give_to_user(self) -> None:
+        """Let whoever called sudo read the token and the variables."""
+        if user := os.environ.get("SUDO_UID"):
+            for path in (self.folder, self.folder / "token", self.folder / "env"):
+                os.chown(path, int(user), -1)
 
     def mend(self) -> None:
         """Start the nodes that do not run, and wait for them. Without its head's memory, a cluster is a new one."""
@@ -254,33 +262,8 @@ class LocalCluster:
                 options = f"requirepass {self._redis_password()}\nbind {host.address}\nport {_REDIS}\nsave ''\n"
                 self._write_secret("redis.conf", options)
                 host.start("redis-server", str(self.folder / "redis.conf"), env=self.environment(), output=log)
-        self._make_bucket()
-
-    def _make_bucket(self) -> None:
-        import boto3
-        from botocore.config import Config
-        from botocore.exceptions import BotoCoreError
-
-        own = {name.lower(): value for name, value in self.variables().items()}
-        client = boto3.client(
-            "s3",
-            endpoint_url=own["aws_endpoint_url"].replace(f":{_FAULTY_S3}", f":{_S3}"),
-            aws_access_key_id=own["aws_access_key_id"],
-            aws_secret_access_key=own["aws_secret_access_key"],
-            region_name=own["aws_default_region"],
-            config=Config(connect_timeout=1, retries={"total_max_attempts": 1}, proxies={}),
-        )
-        until = time.monotonic() + _READY_SECONDS
-        with closing(client):
-            while True:
-                try:
-                    client.create_bucket(Bucket=BUCKET)
-                except BotoCoreError as error:
-                    if time.monotonic() > until:
-                        raise ConfigError(f"the object storage did not start ({error})") from error
-                    time.sleep(_POLL_SECONDS)
-                else:
-                    return
+        own = self.variables()
+        make_bucket(BUCKET, own | {"AWS_ENDPOINT_URL": f"http://{host.address}:{_S3}"})  # not through the proxy
 
     def _redis_password(self) -> str:
         return (self.folder / "redis-password").read_text()
@@ -288,10 +271,3 @@ class LocalCluster:
     def _write_secret(self, name: str, text: str) -> None:
         with os.fdopen(os.open(self.folder / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
             file.write(text)
-
-
-def _check_programs(*, redis: bool) -> None:
-    if not (_BIN / "moto_server").exists():
-        raise ConfigError("the S3 server of a local cluster is not installed: pip install 'viral[local-cluster]'")
-    if redis and shutil.which("redis-server") is None:
-        raise ConfigError("redis-server not found: apt-get install redis-server, or leave out --redis")
