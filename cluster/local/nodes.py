@@ -163,13 +163,14 @@ class LocalCluster:
         running = {number for number in self.nodes if self._runs(number)}
         if HEAD not in running and not self.settings.redis:
             running = set()
+        started = {}
         for number in self.nodes:
             if number not in running:
                 idle = self.settings.idle_head and number == HEAD
                 self.network.host(number, None if idle else self.settings.cores).kill()
-                self._start_node(number)
-        if len(running) < len(self.nodes):
-            self._wait()
+                started[number] = self._start_node(number)
+        if started:
+            self._wait(started)
 
     def _runs(self, number: int) -> bool:
         if number not in self.network.numbers():
@@ -214,7 +215,7 @@ class LocalCluster:
         metrics = {METRICS_SWITCH: "1"}
         return {**mine, **LOCAL, **metrics, **redis, **self.variables(), "PATH": path, **self._more}
 
-    def _start_node(self, number: int) -> None:
+    def _start_node(self, number: int) -> subprocess.Popen[bytes]:
         host = self.network.host(number)
         head = ["--head", f"--port={_RAY}", f"--dashboard-host={host.address}", f"--temp-dir={self.network.disk}"]
         role = head if number == HEAD else [f"--address={self.address}"]
@@ -224,27 +225,27 @@ class LocalCluster:
         command.append(f"--num-cpus={0 if number == HEAD and self.settings.idle_head else 1}")
         command += [f"--metrics-export-port={METRICS}", f"--object-store-memory={_OBJECT_STORE_BYTES}"]
         with (self.folder / f"node-{number}.log").open("ab") as log:
-            host.start(*command, env=self.environment(), output=log)
+            return host.start(*command, env=self.environment(), output=log)
 
-    def _wait(self) -> None:
-        """Wait until all nodes have joined. Raises ConfigError if they have not, within two minutes."""
+    def _wait(self, started: Mapping[int, subprocess.Popen[bytes]]) -> None:
+        """Wait until all nodes have joined. Raises ConfigError if one ends, or has not within two minutes."""
         command = [sys.executable, "-c", _COUNT_NODES, self.address, str(len(self.nodes))]
         until, failed = time.monotonic() + _READY_SECONDS, "no answer"
         while time.monotonic() < until:
-            for number in self.nodes:
-                if not self.network.host(number).processes():
+            for number, process in started.items():
+                if process.poll() is not None:
                     lines = (self.folder / f"node-{number}.log").read_text(errors="replace").strip().splitlines()
                     raise ConfigError(f"node {number} did not start: {lines[-1] if lines else 'it says nothing'}")
             if not all(map(self._runs, self.nodes)):
                 time.sleep(_POLL_SECONDS)
                 continue
             with tempfile.TemporaryFile() as output:
-                process = self.network.host(HEAD).start(*command, env=self.environment(), output=output)
+                count = self.network.host(HEAD).start(*command, env=self.environment(), output=output)
                 try:
-                    if process.wait(max(0, until - time.monotonic())) == 0:
+                    if count.wait(max(0, until - time.monotonic())) == 0:
                         return
                 except subprocess.TimeoutExpired:
-                    process.kill()
+                    count.kill()
                 output.seek(0)
                 failed = output.read().decode(errors="replace").strip()[-_SHOWN_LETTERS:]
         raise ConfigError(f"the nodes did not start within {_READY_SECONDS:.0f} s ({failed})")
