@@ -43,8 +43,10 @@ def command(
     store = Store.open(root)
     resolved_set = resolve_feature_set(feature_set, weights, store)
     measured = measure(store, resolved_set)
-    pending = posts_table(store).stored_rows() - features_table(store, resolved_set).stored_rows()
-    count = posts or pending
+    tables = posts_table(store), features_table(store, resolved_set)
+    # Read, not counted from the names of the files, which count each attempt at a post.
+    rows = [] if posts else [sum(part.num_rows for part in table.scan(["post_id"])) for table in tables]
+    count = posts or rows[0] - rows[1]
     if count < 1:
         raise ConfigError("all posts have a row already: name the number of posts with --posts")
     found = plan(measured, count, durations_of(store), hours=hours, cores=cores, machines=machines)

@@ -23,7 +23,7 @@ from cluster.local.storage import check_programs, make_bucket
 from jobs.runtime.local_ray import LOCAL, METRICS_SWITCH
 from viral.errors import ConfigError
 
-HEAD, STORAGE, CLIENT = 1, 250, 251
+HEAD, STORAGE = 1, 250
 """Numbers of hosts; the other nodes follow the head."""
 METRICS = 8080
 """Port of each node, for Prometheus."""
@@ -82,12 +82,17 @@ class LocalCluster:
         self.name, self._more = name, dict(more or {})
         temporary = tempfile.gettempdir()
         self.folder = Path(temporary if len(temporary) <= _LONGEST_FOLDER else "/tmp", f"viral-{name}")  # noqa: S108 - 0700
-        self._settings, subnet = None, ""
+        self._load()
+
+    def _load(self) -> None:
+        """Read how it was started, and find its hosts."""
+        self._settings: LocalSettings | None = None
+        subnet = ""
         with suppress(FileNotFoundError):
             stored = json.loads((self.folder / "settings.json").read_text())
             subnet = stored.pop("subnet")
             self._settings = LocalSettings(**stored)
-        self.network = HostNetwork(name, self.folder, subnet)
+        self.network = HostNetwork(self.name, self.folder, subnet)
 
     @property
     def settings(self) -> LocalSettings:
@@ -128,6 +133,8 @@ class LocalCluster:
         with (self.folder / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # another process may be starting it
             if self._settings is None:
+                self._load()  # it may have done so while this one waited
+            if self._settings is None:
                 self._create(settings)
             elif self._settings != settings:
                 raise ConfigError(
@@ -148,7 +155,7 @@ class LocalCluster:
             self._write_secret("env", "".join(f"export {n}={shlex.quote(v)}\n" for n, v in self.variables().items()))
             self._give_to_user()
             self._start_storage()
-        except BaseException:
+        except BaseException:  # Ctrl-C, too, leaves nothing
             self.down()
             raise
 

@@ -159,7 +159,11 @@ def stage(
 
 
 def split_groups(staging: Staging) -> list[tuple[str, int, list[DataFile]]]:
-    """Group the parsed files of each kind by `SPLIT_ROWS`; return kind, number and files of each group."""
+    """Divide the parsed files of each kind into groups of at most `SPLIT_ROWS` rows, unless a single file has more.
+
+    Returns:
+        Kind, number and files of each group.
+    """
     groups: list[tuple[str, int, list[DataFile]]] = []
     for kind in (POSTS_KIND, REJECTS_KIND):
         # Full, so that the first file opens the first group.

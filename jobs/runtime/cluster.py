@@ -119,18 +119,25 @@ def check_nodes(store: Store) -> None:
     try:
         probe = ray.remote(num_cpus=0, max_retries=0)(_probe)
         found = {
-            probe.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(
-                store, key
-            ): address
-            for node, address in nodes.items()
+            probe.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(store, key): node
+            for node in nodes
         }
         ready, late = ray.wait(list(found), num_returns=len(found), timeout=NODES_SECONDS)
-        if late and not _is_lost(found[late[0]]):
-            raise ConfigError(
-                f"no worker starts on the node {found[late[0]]} within {NODES_SECONDS:.0f} s: see its logs"
-            )
+        for node in (found[result] for result in late):
+            if not _is_lost(node):
+                raise ConfigError(
+                    f"no worker starts on the node {nodes[node]} within {NODES_SECONDS:.0f} s: see its logs"
+                )
         for result in ready:
-            _check_probe(store, found[result], token, result)
+            try:
+                _check_probe(store, nodes[found[result]], token, ray.get(result))
+            except ray.exceptions.RayError as error:
+                if isinstance(error, ray.exceptions.RayTaskError) or not _is_lost(found[result]):
+                    reason = one_line(error.cause if hasattr(error, "cause") else error)
+                    raise ConfigError(
+                        f"the node {nodes[found[result]]} cannot run viral: {reason}: install the same version on "
+                        "every node"
+                    ) from error
     finally:
         store.delete([key])
 
@@ -143,30 +150,20 @@ def _probe(store: Store, key: str) -> tuple[str, bytes | str]:
         return viral.__version__, one_line(error)
 
 
-def _is_lost(address: str) -> bool:
-    """Whether a node leaves the cluster within the time that Ray takes to notice."""
+def _is_lost(node_id: str) -> bool:
+    """Whether a node leaves the cluster within the time that Ray takes to notice; then the others do its work."""
     import ray
 
     until = time.monotonic() + LOST_SECONDS
-    while any(node["Alive"] and node["NodeManagerAddress"] == address for node in ray.nodes()):
+    while any(node["Alive"] and node["NodeID"] == node_id for node in ray.nodes()):
         if time.monotonic() > until:
             return False
         time.sleep(_POLL_SECONDS)
     return True
 
 
-def _check_probe(store: Store, node: str, token: bytes, result: object) -> None:
-    import ray
-
-    try:
-        version, found = ray.get(result)
-    except ray.exceptions.RayError as error:
-        if not isinstance(error, ray.exceptions.RayTaskError) and _is_lost(node):
-            return  # the others do its work
-        raise ConfigError(
-            f"the node {node} cannot run viral: {one_line(error.cause if hasattr(error, 'cause') else error)}: "
-            "install the same version on every node"
-        ) from error
+def _check_probe(store: Store, node: str, token: bytes, answer: tuple[str, bytes | str]) -> None:
+    version, found = answer
     if version != viral.__version__:
         raise ConfigError(f"the node {node} has viral {version}, this one {viral.__version__}: install one version")
     if found != token:

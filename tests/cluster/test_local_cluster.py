@@ -26,12 +26,12 @@ import pyarrow as pa
 import pytest
 
 from cluster.local.hosts import Host, check_machine
-from cluster.local.nodes import CLIENT, METRICS, LocalCluster, LocalSettings
+from cluster.local.nodes import METRICS, LocalCluster, LocalSettings
 from cluster.observability.panels import DASHBOARDS
 from serve.keys import add_key
 from tests.cluster.at_storage import POSTS, SET
 from tests.cluster.prometheus import scraping
-from tests.cluster.trial import BIN, WITHIN, Trial, write_posts
+from tests.cluster.trial import BIN, CLIENT, WITHIN, Trial, answers, write_posts
 from tests.conftest import PROJECT, Viral
 from tests.serve.ports import sockets
 from viral.errors import ConfigError
@@ -58,11 +58,16 @@ SOONER = {
 
 
 @pytest.fixture(scope="module")
-def trial(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]:
+def machine() -> None:
+    """A machine that lets us make hosts."""
     try:
         check_machine()
     except ConfigError as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module")
+def trial(machine: None, corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]:
     redis = shutil.which("redis-server") is not None
     cluster = LocalCluster(f"t{os.getpid()}", SOONER).up(LocalSettings(nodes=3, redis=redis, faults=FAULTS))
     try:
@@ -204,13 +209,6 @@ def test_a_model_is_evaluated_and_served(trial: Trial, model: str) -> None:
     assert not answers(f"{url}/readyz")
 
 
-def answers(url: str) -> bool:
-    try:
-        return httpx.get(url, timeout=5, trust_env=False).status_code == 200
-    except httpx.TransportError:
-        return False
-
-
 def test_every_panel_and_the_alert_for_failing_posts_had_something_to_show(trial: Trial, model: str) -> None:
     """Prometheus has watched all tests before; a quarter of their posts fails."""
     queries = {
@@ -268,6 +266,18 @@ def test_the_commands_of_the_readme(trial: Trial, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert f"3 nodes, head {trial.cluster.address}" in done.stdout
     assert "  backfill   finished" in done.stdout
+
+
+def test_two_that_start_it_at_once_start_one(machine: None) -> None:
+    name = f"w{os.getpid()}"
+    command = [BIN / "viral", "cluster", "local", "--nodes", "1", "--name", name]
+    try:
+        both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+        said = [process.communicate(timeout=WITHIN) for process in both]
+        assert [process.returncode for process in both] == [0, 0], said
+        assert said[0] == said[1]
+    finally:
+        subprocess.run([BIN / "viral", "cluster", "local", "--down", "--name", name], check=True)
 
 
 def readme_lines() -> list[str]:

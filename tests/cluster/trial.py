@@ -9,12 +9,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from cluster.local.hosts import Host
-from cluster.local.nodes import CLIENT, STORAGE, LocalCluster
+from cluster.local.nodes import STORAGE, LocalCluster
 from tests.cluster.at_storage import POSTS, video_of
 from tests.cluster.prometheus import Prometheus
 
 WITHIN = 300.0
+CLIENT = STORAGE + 1  # number of a host
 BIN = Path(sys.executable).parent
 
 
@@ -79,3 +82,11 @@ def write_posts(file: Path) -> None:
         for number in range(POSTS):
             day, views = f"2025-01-{number % 28 + 1:02}", 100 + number * 37 % 1000
             writer.writerow([f"post {number}", f"a{number % 20}", f"words {number}", views, day, video_of(number)])
+
+
+def answers(url: str) -> bool:
+    """Whether a request is answered with 200."""
+    try:
+        return httpx.get(url, timeout=5, trust_env=False).status_code == 200
+    except httpx.TransportError:
+        return False
