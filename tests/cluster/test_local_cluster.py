@@ -221,7 +221,7 @@ def test_every_panel_and_the_alert_for_failing_posts_had_something_to_show(trial
         pytest.skip("Prometheus is not installed: apt-get install prometheus")
     assert [title for title, query in queries.items() if not trial.prometheus.query(query)] == []
     fired = {alert["metric"]["alertname"] for alert in trial.prometheus.query('ALERTS{alertstate="firing"}')}
-    assert fired == {"ViralBackfillFails"}
+    assert fired - {"ViralNodeLost"} == {"ViralBackfillFails"}  # the killed nodes may have been away for a minute
 
 
 def test_a_machine_without_the_token_reaches_only_what_the_readme_says(trial: Trial) -> None:
