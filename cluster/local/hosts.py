@@ -117,14 +117,21 @@ class Host:
         self._started.append(process)
         return process
 
+    def runs(self) -> bool:
+        """Whether its first process runs, without which it starts no other."""
+        with suppress(ConfigError):
+            return self._first() > 0
+        return False
+
     def processes(self) -> dict[int, str]:
-        """Command lines of the processes on the host but its first, by process id."""
-        lines = {}
-        for pid in _ip("netns", "pids", self._namespace).split():
+        """Command lines of the processes on the host but its first and the parent of that, by process id."""
+        first, lines = self._first(), {}
+        kept = {first, int(_status(first, "PPid")[0])}
+        for pid in self._pids() - kept:
             with suppress(OSError):
-                if line := Path("/proc", pid, "cmdline").read_text(errors="replace").replace("\0", " "):
-                    lines[int(pid)] = line
-        return {pid: line for pid, line in lines.items() if not line.startswith(("unshare --pid", "sleep infinity"))}
+                if line := Path("/proc", str(pid), "cmdline").read_text(errors="replace").replace("\0", " "):
+                    lines[pid] = line
+        return lines
 
     def kill(self, named: str = "") -> int:
         """Kill all processes of the host whose command line contains `named`, and return their number."""
@@ -137,10 +144,10 @@ class Host:
     def remove(self) -> None:
         """End all processes of the host, and delete it with its disk."""
         until = time.monotonic() + _ENDS_WITHIN
-        while (pids := _ip("netns", "pids", self._namespace).split()) and time.monotonic() < until:
+        while (pids := self._pids()) and time.monotonic() < until:
             for pid in pids:
                 with suppress(ProcessLookupError):
-                    os.kill(int(pid), signal.SIGKILL)
+                    os.kill(pid, signal.SIGKILL)
             time.sleep(0.05)
         self.reap()
         unlimit(self._namespace)
@@ -161,13 +168,15 @@ class Host:
         """Connect the host again."""
         _ip("-n", self.network.switch, "link", "set", self._plug, "up")
 
+    def _pids(self) -> set[int]:
+        return {int(pid) for pid in _ip("netns", "pids", self._namespace).split()}
+
     def _first(self) -> int:
         """The process id, on this machine, of the first process of the host."""
-        for pid in _ip("netns", "pids", self._namespace).split():
+        for pid in self._pids():
             with suppress(OSError):
-                status = Path("/proc", pid, "status").read_text()
-                if next(line for line in status.splitlines() if line.startswith("NSpid:")).split()[2:] == ["1"]:
-                    return int(pid)
+                if _status(pid, "NSpid")[1:] == ["1"]:
+                    return pid
         raise ConfigError(f"the host {self.hostname} does not run any more")
 
 
@@ -242,6 +251,12 @@ def free_subnet(name: str) -> str:
     taken, first = _ip("-o", "addr"), zlib.crc32(name.encode())
     subnets = (f"10.77.{(first + number) % 256}" for number in range(256))
     return next(subnet for subnet in subnets if f" {subnet}." not in taken)
+
+
+def _status(pid: int, name: str) -> list[str]:
+    """A line of what the kernel says of a process, by the line's name."""
+    lines = Path("/proc", str(pid), "status").read_text().splitlines()
+    return next(line for line in lines if line.startswith(f"{name}:")).split()[1:]
 
 
 def _ip(*arguments: str) -> str:

@@ -173,14 +173,19 @@ class LocalCluster:
         started = {}
         for number in self.nodes:
             if number not in running:
-                idle = self.settings.idle_head and number == HEAD
-                self.network.host(number, None if idle else self.settings.cores).kill()
+                cores = None if self.settings.idle_head and number == HEAD else self.settings.cores
+                host = self.network.host(number, cores)
+                if host.runs():
+                    host.kill()
+                else:
+                    host.remove()
+                    host.create(cores)
                 started[number] = self._start_node(number)
         if started:
             self._wait(started)
 
     def _runs(self, number: int) -> bool:
-        if number not in self.network.numbers():
+        if number not in self.network.numbers() or not self.network.host(number).runs():
             return False
         lines = self.network.host(number).processes().values()
         needed = ("raylet/raylet", "gcs_server") if number == HEAD else ("raylet/raylet",)

@@ -25,7 +25,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from cluster.local.hosts import Host, check_machine
+from cluster.local.hosts import Host
 from cluster.local.nodes import METRICS, LocalCluster, LocalSettings
 from cluster.observability.panels import DASHBOARDS
 from serve.keys import add_key
@@ -58,19 +58,11 @@ SOONER = {
 
 
 @pytest.fixture(scope="module")
-def machine() -> None:
-    """A machine that lets us make hosts."""
-    try:
-        check_machine()
-    except ConfigError as error:
-        pytest.skip(str(error))
-
-
-@pytest.fixture(scope="module")
 def trial(machine: None, corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]:
     redis = shutil.which("redis-server") is not None
-    cluster = LocalCluster(f"t{os.getpid()}", SOONER).up(LocalSettings(nodes=3, redis=redis, faults=FAULTS))
+    cluster = LocalCluster(f"t{os.getpid()}", SOONER)
     try:
+        cluster.up(LocalSettings(nodes=3, redis=redis, faults=FAULTS))
         trial = Trial(cluster, tmp_path_factory.mktemp("sent"))
         (trial.folder / "set.yaml").write_text(json.dumps(SET.to_dict()))
         write_posts(trial.folder / "posts.csv")
@@ -247,7 +239,7 @@ def test_the_command_starts_what_has_ended_and_refuses_other_settings(trial: Tri
     name, third = trial.cluster.name, trial.nodes[2]
     with pytest.raises(ConfigError, match="exists with other settings"):
         LocalCluster(name).up(LocalSettings(nodes=2))
-    third.kill()
+    subprocess.run(f"ip netns pids viral-{name}-3 | xargs kill -9", shell=True, check=True)  # and its first process
     options = ["--faults", str(FAULTS), *(["--redis"] if trial.cluster.settings.redis else [])]
     subprocess.run([BIN / "viral", "cluster", "local", "--name", name, *options], check=True)
     assert any("raylet/raylet" in line for line in third.processes().values())
