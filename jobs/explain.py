@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import click
 
-from jobs.runtime.options import draft_options
+from jobs.runtime.options import draft_options, photo_set_options
 from jobs.scoring.files import render_score, uri_of
 from jobs.scoring.stored_post import StoredPost, stored_post
 from viral.config import load
@@ -26,30 +26,28 @@ from viral.scoring.scorer import Score, Scorer
 from viral.storage.store import Store
 
 
-def explain_file(
+def explain_draft(
     store: Store,
     model: str,
-    file: str,
-    context: Context,
+    name: str,
+    draft: Draft,
     specs: tuple[str, ...] = (),
     *,
-    author_id: str | None = None,
     as_json: bool,
 ) -> None:
-    """Print the score of one file with its explanation.
+    """Print the score of one draft, under a name, with its explanation.
 
     Raises:
-        UsageError: the file cannot be scored, or a change does not fit it.
+        UsageError: the draft cannot be scored, or a change does not fit it.
     """
-    scorer = Scorer.load(store, model)
-    _explain(store, scorer, file, StoredPost(Draft(uri_of(file), context, author_id)), specs, as_json=as_json)
+    _explain(store, Scorer.load(store, model), name, StoredPost(draft), specs, as_json=as_json)
 
 
 def explain_post(store: Store, model: str, post_id: str, specs: tuple[str, ...] = (), *, as_json: bool) -> None:
     """Print the score of one post of the table with its explanation, and what the platform says of the post.
 
     Raises:
-        UsageError: there is no such post, it has no stored video, or it cannot be scored.
+        UsageError: there is no such post, its video or slides are not stored, or it cannot be scored.
     """
     scorer = Scorer.load(store, model)
     post = stored_post(store, scorer.feature_set, post_id)
@@ -110,6 +108,7 @@ def rank_files(store: Store, model: str, files: tuple[str, ...], context: Contex
     help=f"For one FILE: a change to try, instead of the default ones. Names: {', '.join(CHANGES)}.",
 )
 @click.option("--author", "author_id", help="Author as in the posts table; their posts are not shown as neighbours.")
+@photo_set_options
 @draft_options
 @root_options
 def command(
@@ -118,6 +117,8 @@ def command(
     model: str,
     specs: tuple[str, ...],
     author_id: str | None,
+    photos: bool,
+    sound: str | None,
     context: Context,
     root: str,
     as_json: bool,
@@ -129,9 +130,16 @@ def command(
     if post_id is None and not files:
         raise ConfigError("name a FILE, or a post of the table (--post)")
     if post_id is not None:
-        if files or author_id or context != Context():
+        if files or author_id or photos or sound or context != Context():
             raise ConfigError("--post takes its video, caption and the rest from the table: leave out FILE and options")
         explain_post(store, model, post_id, specs, as_json=as_json)
+        return
+    if sound and not photos:
+        raise ConfigError("--sound is the sound of a photo set: add --photos")
+    if photos:
+        slides = tuple(map(uri_of, files))
+        draft = Draft(None, context, author_id, slides, uri_of(sound) if sound else None)
+        explain_draft(store, model, ", ".join(files), draft, specs, as_json=as_json)
         return
     # Scores are kept by file name: a repeated one would silently be one draft.
     if len(set(files)) < len(files):
@@ -141,7 +149,8 @@ def command(
     if len(files) > 1:
         rank_files(store, model, files, context, as_json=as_json)
         return
-    explain_file(store, model, files[0], context, specs, author_id=author_id, as_json=as_json)
+    draft = Draft(uri_of(files[0]), context, author_id)
+    explain_draft(store, model, files[0], draft, specs, as_json=as_json)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import pyarrow as pa
 from click.core import ParameterSource
 
 from jobs.runtime.buckets import map_buckets
-from jobs.runtime.options import draft_options, resolve_feature_set
+from jobs.runtime.options import draft_options, photo_set_options, resolve_feature_set
 from jobs.runtime.session import session
 from jobs.scoring.endpoint import score_by_endpoint
 from jobs.scoring.files import photo_set_draft, score_files, video_drafts
@@ -103,8 +103,7 @@ class _ScoreBucket:
 @click.option("--model", help="NAME, NAME/VERSION or NAME@champion; default: fusion, or the endpoint's first model.")
 @click.option("--endpoint", metavar="URL", help="Score FILES by the endpoint at this address, and not in this process.")
 @click.option("--all", "all_posts", is_flag=True, help="Score all posts of the model's feature table.")
-@click.option("--photos", is_flag=True, help="FILES are the slides of one photo set, in order.")
-@click.option("--sound", metavar="FILE", help="With --photos: the sound of the photo set.")
+@photo_set_options
 @click.option("--feature-set", help="With --all: fail unless the model was trained on this set.")
 @click.option("--weights", help="With --feature-set: see `viral backfill`.")
 @click.option(

@@ -79,6 +79,12 @@ def draft_options(function: Callable[..., R]) -> Callable[..., R]:
     return command
 
 
+def photo_set_options(function: Callable[..., R]) -> Callable[..., R]:
+    """Add `--photos` and `--sound`, by which FILES are the slides of one draft."""
+    function = click.option("--sound", metavar="FILE", help="With --photos: the sound of the photo set.")(function)
+    return click.option("--photos", is_flag=True, help="FILES are the slides of one photo set, in order.")(function)
+
+
 def resolve_feature_set(name: str, weights: str | None, store: Store) -> FeatureSet:
     """Return the feature set of `--feature-set` and `--weights`; its weights are looked up in the root.
 

@@ -18,7 +18,7 @@ from viral.storage.store import Store
 from viral.tables.bucketed import bucket_of
 from viral.tables.places import posts_table
 from viral.tables.posts import is_web_address
-from viral.tables.schemas import PHOTOS, PLATFORM_FACTS
+from viral.tables.schemas import PLATFORM_FACTS
 
 
 @dataclass(frozen=True)
@@ -33,13 +33,16 @@ def stored_post(store: Store, feature_set: FeatureSet, post_id: str) -> StoredPo
     """Read a post from the table, as a backfill of the feature set does.
 
     Raises:
-        UsageError: there is no such post, or it has no stored video.
+        UsageError: there is no such post, or its video or slides are not stored.
     """
     row = _row(store, feature_set, post_id)
-    if row["kind"] == PHOTOS or row["video_uri"] is None or is_web_address(row["video_uri"]):
-        raise UsageError(f"the post {post_id} has no stored video: explain needs one (viral fetch --posts)")
     request = extraction_request(row)
-    return StoredPost(Draft(request.video_uri, request.context, row["author_id"]), PlatformFacts.from_row(row))
+    uris = request.slides if request.slides is not None else (request.video_uri,)
+    if not any(uri and not is_web_address(uri) for uri in uris):
+        what = "video" if request.slides is None else "slide"
+        raise UsageError(f"the post {post_id} has no stored {what}: explain needs one (viral fetch --posts)")
+    draft = Draft(request.video_uri, request.context, row["author_id"], request.slides, request.sound_uri)
+    return StoredPost(draft, PlatformFacts.from_row(row))
 
 
 def _row(store: Store, feature_set: FeatureSet, post_id: str) -> dict[str, Any]:

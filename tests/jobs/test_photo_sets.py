@@ -138,11 +138,23 @@ def test_from_two_exporters_to_scores(viral: Viral, scraped: Path, root: Path) -
     assert (answer["status"], answer["missing"]) == ("ok", [])
     assert np.isfinite(answer["score"])
 
+    explained = json.loads(run(viral, "explain", *draft[1:], "--json"))
+    assert explained["score"] == answer["score"]
+    hook = explained["explanation"]["hook"]["points"]
+    assert [point["seconds"] for point in hook][:3] == [1.0, 2.0, 3.0]
+    assert hook[-1]["seconds"] == pytest.approx(SECONDS, abs=0.1)
+    of_post = json.loads(run(viral, "explain", "--post", web(2)["id"], "--json"))
+    assert [point["seconds"] for point in of_post["explanation"]["hook"]["points"]][-1] == 3 * len(slides_of(2))
+    missing = viral("explain", "--post", apify(EACH)["id"])
+    assert (missing.returncode, "none.jpg" in missing.stderr) == (2, True), missing
+
 
 def test_score_says_what_photos_takes(viral: Viral, root: Path) -> None:
     for arguments in (("--all", "--photos"), ("a.mp4", "--sound", "s.mp3")):
         refused = viral("score", *arguments)
         assert (refused.returncode, "--photos takes the slides" in refused.stderr) == (2, True)
+    refused = viral("explain", "a.mp4", "--sound", "s.mp3")
+    assert (refused.returncode, "add --photos" in refused.stderr) == (2, True)
 
 
 def test_slides_and_sounds_are_fetched(

@@ -53,7 +53,7 @@ class Explanation:
 
 
 def explain(rescorer: Rescorer, draft: Draft, changes: Sequence[Change] | None = None) -> Explanation:
-    """Explain the score of a draft with a video.
+    """Explain the score of a draft with a video or slides.
 
     Args:
         rescorer: scores variants of the draft.
@@ -63,13 +63,13 @@ def explain(rescorer: Rescorer, draft: Draft, changes: Sequence[Change] | None =
     Raises:
         UsageError: the video cannot be used, or a change does not fit it.
     """
-    if draft.video is None:
-        raise ConfigError("an explanation needs a video")
+    if not draft.files().has_files:
+        raise ConfigError("an explanation needs a video or a photo set")
     ((features, score),) = rescorer.extract_and_score([Variant(draft)])
     # Decoded, not declared: cuts beyond the last packet would be empty.
     seconds = features.facts.seen_seconds
     if not seconds:
-        raise UsageError(f"{draft.video}: its length is unknown")
+        raise UsageError(f"{draft.video or 'the photo set'}: its length is unknown")
     if changes is None:
         changes = default_changes(draft.context, seconds)
     scorer, posted_at = rescorer.scorer, draft.context.posted_at

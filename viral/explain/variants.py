@@ -17,14 +17,24 @@ from viral.scoring.scorer import Score, Scorer
 
 @dataclass(frozen=True)
 class Draft:
-    """A post that is not published yet; `video` is a path or URI, None for a draft of text alone.
+    """A post that is not published yet: a video, a photo set or text alone.
 
-    `author_id` is as in the posts table; no model sees it.
+    Attributes:
+        video: path or URI of the video; None for the other two.
+        author_id: as in the posts table; no model sees it.
+        slides: paths or URIs of the pictures of a photo set, in order.
+        sound_uri: path or URI of its sound.
     """
 
     video: str | None
     context: Context = field(default_factory=Context)
     author_id: str | None = None
+    slides: tuple[str, ...] | None = None
+    sound_uri: str | None = None
+
+    def files(self, window: ClipWindow | None = None) -> ExtractionRequest:
+        """Return a request for its files, cut to a window, without its context."""
+        return ExtractionRequest("draft", self.video, window=window, slides=self.slides, sound_uri=self.sound_uri)
 
 
 @dataclass(frozen=True)
@@ -32,7 +42,7 @@ class Variant:
     """A draft cut to `window`, or without the part `hidden`; times count from the start of the window.
 
     Raises:
-        ConfigError: the draft has no video to cut.
+        ConfigError: the draft has nothing to cut.
     """
 
     draft: Draft
@@ -40,14 +50,12 @@ class Variant:
     hidden: ClipWindow | None = None
 
     def __post_init__(self) -> None:
-        if self.draft.video is None and (self.window or self.hidden):
-            raise ConfigError("a draft without a video cannot be cut")
+        if not self.draft.files().has_files and (self.window or self.hidden):
+            raise ConfigError("a draft of text alone cannot be cut")
 
 
 ScoreFunction = Callable[[Sequence[Variant]], Sequence[Score]]
 """Scores variants, in their order."""
-
-_Cut = tuple[str | None, ClipWindow | None]
 
 
 class Rescorer:
@@ -60,7 +68,7 @@ class Rescorer:
 
     def __init__(self, pipeline: Pipeline, scorer: Scorer) -> None:
         self._pipeline, self.scorer = pipeline, scorer
-        self._whole: dict[_Cut, DecodedPost] = {}
+        self._whole: dict[ExtractionRequest, DecodedPost] = {}
 
     def __call__(self, variants: Sequence[Variant]) -> list[Score]:
         """Score variants, in their order. Raises as `extract_and_score` does."""
@@ -77,11 +85,11 @@ class Rescorer:
 
     def extract(self, variants: Sequence[Variant]) -> list[ExtractionResult]:
         """Extract the features of each variant, in their order. Raises UsageError: a video cannot be used."""
-        by_cut: dict[_Cut, list[int]] = {}
+        by_cut: dict[ExtractionRequest, list[int]] = {}
         for index, variant in enumerate(variants):
             # Variants of the same cut share one decode, and differ only in what is done to the decoded frames and the
             # context.
-            by_cut.setdefault((variant.draft.video, variant.window), []).append(index)
+            by_cut.setdefault(variant.draft.files(variant.window), []).append(index)
         results: dict[int, ExtractionResult] = {}
         for indices, post in zip(by_cut.values(), self._decode(by_cut), strict=True):
             # As in the pipeline: the hidden frames of a whole video need memory.
@@ -91,22 +99,18 @@ class Rescorer:
                 results.update(zip(group, self._pipeline.encoder.encode(posts), strict=True))
         return [results[index] for index in range(len(variants))]
 
-    def _decode(self, cuts: Iterable[_Cut]) -> Iterator[DecodedPost]:
+    def _decode(self, cuts: Iterable[ExtractionRequest]) -> Iterator[DecodedPost]:
         cuts, cached = list(cuts), self._whole
-        decoded = self._pipeline.reader.read(
-            ExtractionRequest("draft", video, window=window)
-            for video, window in cuts
-            if video is not None and (video, window) not in cached
-        )
+        decoded = self._pipeline.reader.read(cut for cut in cuts if cut.has_files and cut not in cached)
         for cut in cuts:
-            if cut[0] is None:
-                yield DecodedPost(ExtractionRequest("draft", None), Media(Facts()))
+            if not cut.has_files:
+                yield DecodedPost(cut, Media(Facts()))
                 continue
             post = cached[cut] if cut in cached else next(decoded)
             if post.media is None:
-                raise UsageError(f"{cut[0]}: {post.detail} ({post.reason})")
+                raise UsageError(f"{cut.video_uri or 'the photo set'}: {post.detail} ({post.reason})")
             # Only whole files stay: they are the base of most later variants, and a decoded video is large.
-            if cut[1] is None:
+            if cut.window is None:
                 self._whole = {cut: post}
             yield post
 
