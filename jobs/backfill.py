@@ -8,13 +8,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Literal
 
 import click
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.backfilling.shapes import num_gpus, num_workers, runs_here, stage_seconds
+from jobs.backfilling.profile import PostReport, Profile
+from jobs.backfilling.shapes import num_gpus, num_workers, reports, runs_here
 from jobs.backfilling.stages import BackfillSpec, Chunk, extract_here, sound_history
 from jobs.backfilling.summary import BackfillSummary, StatusCounts, sum_counts
 from jobs.runtime.buckets import iter_objects, map_buckets
@@ -50,6 +52,7 @@ def run(
     settings: Settings,
     *,
     retry: Retry | None = None,
+    profile: Profile | None = None,
     address: str | None = None,
     progress: ProgressCallback = lambda _done, _total: None,
     debug: bool = False,
@@ -64,6 +67,7 @@ def run(
         feature_set: features to extract.
         settings: limits on media and the sandbox, and the shape of the job.
         retry: failed posts to process again, as a new attempt each.
+        profile: gets a report of each post.
         address: Ray cluster to connect to; None: the current Ray session, or a new one on this machine.
         progress: called after each post.
         debug: show the output of Ray.
@@ -83,7 +87,10 @@ def run(
     summary = BackfillSummary(feature_set.table, reuses=reuses, warnings=warnings)
     started = time.monotonic()
     with session(address, store, debug=debug):
-        _fill(BackfillSpec(store, feature_set, settings, retry, log2_buckets_for(posts)), summary, progress)
+        _fill(
+            BackfillSpec(store, feature_set, settings, retry, log2_buckets_for(posts)),
+            _Watch(summary, progress, profile or Profile()),
+        )
     summary.wall_seconds = time.monotonic() - started
     summary.videos_per_second = (summary.posts - summary.done_before) / summary.wall_seconds
     return summary
@@ -108,7 +115,16 @@ class _BucketPlan:
     done: StatusCounts
 
 
-def _fill(spec: BackfillSpec, summary: BackfillSummary, progress: ProgressCallback) -> None:
+@dataclass(frozen=True)
+class _Watch:
+    """What a running backfill fills in and calls."""
+
+    summary: BackfillSummary
+    progress: ProgressCallback
+    profile: Profile
+
+
+def _fill(spec: BackfillSpec, watch: _Watch) -> None:
     """Plan, extract, compact and count, until no post is pending.
 
     A decoding worker that dies makes another round necessary: Ray reruns its chunk and drops as many posts as it had
@@ -118,6 +134,7 @@ def _fill(spec: BackfillSpec, summary: BackfillSummary, progress: ProgressCallba
         ViralError: posts are still pending after `ROUNDS` rounds.
     """
     features, log2_buckets = features_table(spec.store, spec.feature_set), spec.log2_buckets
+    summary = watch.summary
     # The counts of the summary are those of this run: rows that were there before it are subtracted at the end.
     first_plans = plans = _plan(spec, features)
     total = pending_posts = sum(plan.pending for plan in plans)
@@ -126,7 +143,7 @@ def _fill(spec: BackfillSpec, summary: BackfillSummary, progress: ProgressCallba
     done = sum_counts(plan.done for plan in first_plans)
     for _ in range(ROUNDS):
         # Each round processes only posts that have no row yet, in memory bounded by a bucket.
-        reported = _extract(spec, plans, summary, progress, total) if pending_posts else 0
+        reported = _extract(spec, plans, watch, total) if pending_posts else 0
         if pending_posts or features.needs_compaction(log2_buckets):
             counts = map_buckets(partial(_compact_bucket, features, log2_buckets), log2_buckets)
             summary.set_counts(sum_counts(counts) - done)
@@ -138,7 +155,7 @@ def _fill(spec: BackfillSpec, summary: BackfillSummary, progress: ProgressCallba
     else:
         raise ViralError(f"{pending_posts} posts have no row after {ROUNDS} rounds: run the same command again")
     if total:
-        progress(total, total)
+        watch.progress(total, total)
     summary.warnings += summary.next_steps(done)
     # Last: until all buckets are merged, the files of fewer buckets still hold their rows.
     features.drop_superseded(log2_buckets)
@@ -166,33 +183,32 @@ def _missing_weights(feature_set: FeatureSet) -> dict[str, str]:
     return missing
 
 
-def _extract(
-    spec: BackfillSpec, plans: Sequence[_BucketPlan], summary: BackfillSummary, progress: ProgressCallback, total: int
-) -> int:
+def _extract(spec: BackfillSpec, plans: Sequence[_BucketPlan], watch: _Watch, total: int) -> int:
     """Process the pending posts. Return how many were reported; a worker that dies may not report all it wrote."""
     queue, pending_posts = QueueGauge(spec.feature_set.name), sum(plan.pending for plan in plans)
-    done_before, reported = total - pending_posts, 0
-    progress(done_before, total)
+    summary, done_before, reported = watch.summary, total - pending_posts, 0
+    watch.progress(done_before, total)
     started = time.monotonic()
-    for reported, seconds_by_stage in enumerate(_process(spec, plans, pending_posts, summary), start=1):
+    for reported, report in enumerate(_process(spec, plans, pending_posts, summary), start=1):
         summary.start_seconds = summary.start_seconds or time.monotonic() - started
-        for stage, seconds in seconds_by_stage.items():
+        for stage, seconds in report.seconds.items():
             summary.stage_seconds[stage] = summary.stage_seconds.get(stage, 0.0) + seconds
+        watch.profile.add(report)
         queue.set(max(0, pending_posts - reported))
-        progress(min(done_before + reported, total), total)
+        watch.progress(min(done_before + reported, total), total)
     queue.set(0)
     return reported
 
 
 def _process(
     spec: BackfillSpec, plans: Sequence[_BucketPlan], pending_posts: int, summary: BackfillSummary
-) -> Iterator[dict[str, float]]:
-    """Process the pending posts, in this process if they are few; yield the stage times of each."""
+) -> Iterator[PostReport]:
+    """Process the pending posts, in this process if they are few; yield a report of each."""
     if runs_here(spec, pending_posts):
         return extract_here(spec, _chunks(plans, 1))
     chunks = _chunks(plans, num_workers(spec))
     summary.cores, summary.gpus = min(num_workers(spec), len(chunks)), num_gpus()
-    return iter_objects(stage_seconds(spec, chunks))
+    return iter_objects(reports(spec, chunks))
 
 
 def _plan_bucket(spec: BackfillSpec, posts: BucketedTable, features: BucketedTable, bucket: int) -> _BucketPlan:
@@ -226,6 +242,12 @@ def _count_rows(
 @click.option("--reason", "reasons", multiple=True, help="With --retry-failed: only posts that failed for this reason.")
 @click.option("--quarantined", is_flag=True, help="With --retry-failed: also posts that killed the decoder twice.")
 @click.option("--shape", type=click.Choice(["auto", "fused", "two-stage"]), help="Override the setting backfill.shape.")
+@click.option(
+    "--profile",
+    "profile_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write seconds and bytes by node and stage, and how busy the cores were, to this file as JSON.",
+)
 @ray_options
 @root_options
 def command(
@@ -235,6 +257,7 @@ def command(
     reasons: tuple[str, ...],
     quarantined: bool,
     shape: Literal["auto", "fused", "two-stage"] | None,
+    profile_file: Path | None,
     root: str,
     address: str | None,
     as_json: bool,
@@ -248,14 +271,25 @@ def command(
     resolved_set = resolve_feature_set(feature_set, weights, store)
     if shape:
         settings = settings.model_copy(update={"backfill": settings.backfill.model_copy(update={"shape": shape})})
-    bar = progress_bar("backfill")
+    bar, profile = progress_bar("backfill"), Profile()
 
     def work(record: RunRecorder) -> BackfillSummary:
         """Run the backfill, with its progress on the terminal and in the run log."""
         progress = record.progress_with(bar)
-        return run(store, resolved_set, settings, retry=retry, address=address, progress=progress, debug=debug)
+        return run(
+            store,
+            resolved_set,
+            settings,
+            retry=retry,
+            profile=profile,
+            address=address,
+            progress=progress,
+            debug=debug,
+        )
 
     summary = record_run(store, "backfill", work)
+    if profile_file is not None:
+        profile.write(profile_file, summary)
     print_summary(summary, as_json=as_json)
     if summary.failed and not summary.ok + summary.partial:
         raise all_failed(summary.failed, "posts failed", summary.reasons)

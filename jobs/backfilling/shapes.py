@@ -26,8 +26,8 @@ def runs_here(spec: BackfillSpec, posts: int) -> bool:
     return posts <= POSTS_WITHOUT_RAY and not several and not on_cluster()
 
 
-def stage_seconds(spec: BackfillSpec, chunks: Sequence[Chunk]) -> Dataset:
-    """Build the dataset that runs the backfill and yields the stage times of each post."""
+def reports(spec: BackfillSpec, chunks: Sequence[Chunk]) -> Dataset:
+    """Build the dataset that runs the backfill and yields a report of each post."""
     import ray.data
 
     workers, gpus = num_workers(spec), num_gpus()

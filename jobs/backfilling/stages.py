@@ -1,13 +1,14 @@
-"""Ray actors of a backfill: they decode and encode posts, write feature rows, and return stage times to the driver."""
+"""Ray actors of a backfill: they decode and encode posts, write feature rows, and report to the driver."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
 
+from jobs.backfilling.profile import PostReport, cpu_clock, node_name
 from jobs.runtime.buckets import batch_objects, object_batch
 from jobs.runtime.metrics import BackfillMetrics
 from viral.config import Settings
@@ -17,7 +18,7 @@ from viral.extractors.popularity import Popularity
 from viral.features.attempts import Retry, pending
 from viral.features.feature_table import feature_row, features_table
 from viral.features.pipeline import batches
-from viral.features.posts import DecodedPost, ExtractionRequest
+from viral.features.posts import DecodedPost, ExtractionRequest, ExtractionResult
 from viral.features.reuse import DecodeStage, EncodeStage
 from viral.sounds.history import join_history, open_history
 from viral.storage.store import Store
@@ -67,7 +68,7 @@ class DecodeChunk:
                 yield object_batch(group)
 
     def groups(self, chunk: Chunk) -> Iterator[list[DecodedPost]]:
-        """Yield the decoded posts of a chunk, in groups for the encoder.
+        """Yield the decoded posts of a chunk, in groups for the encoder, with the node.
 
         Posts that already have a row are skipped, so that a chunk that Ray reruns after a crash reads no video twice.
         """
@@ -84,7 +85,15 @@ class DecodeChunk:
         for group in batches(decoded):
             for post in group:
                 self.metrics.record_decoded(post)
-            yield group
+            yield [replace(post, node=node_name()) for post in group]
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Rows of the feature table, and a report of each."""
+
+    rows: pa.Table
+    reports: list[PostReport]
 
 
 class EncodePosts:
@@ -102,19 +111,21 @@ class EncodePosts:
         self.stage = EncodeStage(spec.feature_set, device=device)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        """Write the rows of decoded posts, one file per bucket, and return the stage times of each post."""
-        return object_batch(self.write(self.rows(batch_objects(batch))))
+        """Write the rows of decoded posts, one file per bucket, and return a report of each post."""
+        return object_batch(self.write([self.encode(batch_objects(batch))]))
 
-    def rows(self, posts: Sequence[DecodedPost]) -> pa.Table:
+    def encode(self, posts: Sequence[DecodedPost]) -> Encoded:
         """Compute the rows of decoded posts."""
-        rows = [feature_row(result, self.spec.feature_set) for result in self.stage.encode(posts)]
-        return pa.Table.from_pylist(rows, schema=self.features.schema)
+        results = list(self.stage.encode(posts))
+        rows = [feature_row(result, self.spec.feature_set) for result in results]
+        return Encoded(pa.Table.from_pylist(rows, schema=self.features.schema), list(map(_report, posts, results)))
 
-    def write(self, rows: pa.Table) -> list[dict[str, float]]:
-        """Append rows to the feature table, and return the stage times of each post."""
+    def write(self, groups: Sequence[Encoded]) -> list[PostReport]:
+        """Append the rows of groups to the feature table as one file per bucket, and return their reports."""
+        rows, clock = pa.concat_tables(group.rows for group in groups), cpu_clock()
         self.features.append(rows, self.spec.log2_buckets)
         self.metrics.record_rows(rows)
-        return [dict(seconds) for seconds in rows["stage_seconds"].to_pylist()]
+        return [replace(report, clock=clock) for group in groups for report in group.reports]
 
 
 class ExtractChunk:
@@ -128,20 +139,20 @@ class ExtractChunk:
         self.decode, self.encode = DecodeChunk(spec), EncodePosts(spec, device)
 
     def __call__(self, batch: pa.Table) -> Iterator[pa.Table]:
-        """Write the rows of each chunk as one file, and yield the stage times of its posts."""
+        """Write the rows of each chunk as one file, and yield reports of its posts."""
         for chunk in _chunks(batch):
-            if seconds := self.extract(chunk):
-                yield object_batch(seconds)
+            if reports := self.extract(chunk):
+                yield object_batch(reports)
 
-    def extract(self, chunk: Chunk) -> list[dict[str, float]]:
-        """Write the rows of a chunk as one file, and return the stage times of its posts."""
+    def extract(self, chunk: Chunk) -> list[PostReport]:
+        """Write the rows of a chunk as one file, and return reports of its posts."""
         # Encoded group by group, so that only the media of one group are in memory; written once, as one file.
-        rows = [self.encode.rows(group) for group in self.decode.groups(chunk)]
-        return self.encode.write(pa.concat_tables(rows)) if rows else []
+        groups = [self.encode.encode(group) for group in self.decode.groups(chunk)]
+        return self.encode.write(groups) if groups else []
 
 
-def extract_here(spec: BackfillSpec, chunks: Sequence[Chunk]) -> Iterator[dict[str, float]]:
-    """Process chunks in this process, without Ray; yield the stage times of each post."""
+def extract_here(spec: BackfillSpec, chunks: Sequence[Chunk]) -> Iterator[PostReport]:
+    """Process chunks in this process, without Ray; yield a report of each post."""
     import torch
 
     threads = torch.get_num_threads()
@@ -152,6 +163,19 @@ def extract_here(spec: BackfillSpec, chunks: Sequence[Chunk]) -> Iterator[dict[s
     finally:
         actor.decode.stage.close()
         torch.set_num_threads(threads)
+
+
+def _report(post: DecodedPost, result: ExtractionResult) -> PostReport:
+    sizes = {
+        name: vector.nbytes
+        for name, vector in result.vectors.items()
+        if name in result.stage_seconds and vector is not None
+    }
+    if "read" in result.stage_seconds:  # without it, the facts were reused from another table
+        sizes["read"] = result.facts.bytes or 0
+    if "decode" in result.stage_seconds and post.media is not None:
+        sizes["decode"] = post.media.nbytes
+    return PostReport(post.node or node_name(), node_name(), result.stage_seconds, sizes)
 
 
 def _chunks(batch: pa.Table) -> list[Chunk]:

@@ -132,7 +132,10 @@ def test_whatever_dies_the_table_is_the_same(trial: Trial, expected: pa.Table) -
         trial.at_storage("clear")
         shape = ("two-stage", "fused")[number % 2]
         sent, started = trial.backfill(shape), time.monotonic()
-        moment = rng.uniform(5.0, 20.0)  # seconds; the job has begun, and has not ended
+        while "submitted " not in trial.said("backfill"):
+            assert sent.poll() is None, trial.logs()
+            time.sleep(0.1)
+        moment = rng.uniform(3.0, 18.0)  # seconds; the job has begun, and has not ended
         time.sleep(moment)
         what = killed(trial, kinds[number % len(kinds)], rng)
         while sent.poll() is None:

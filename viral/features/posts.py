@@ -69,6 +69,7 @@ class DecodedPost:
         stage_seconds: wall time of reading and decoding.
         extractors: names of the extractors to run; None: all.
         reused: features of the post copied from another table.
+        node: where it was decoded, if somebody asks.
     """
 
     request: ExtractionRequest
@@ -78,6 +79,7 @@ class DecodedPost:
     stage_seconds: Mapping[str, float] = field(default_factory=dict)
     extractors: tuple[str, ...] | None = None
     reused: ExtractionResult | None = None
+    node: str | None = None
 
     @property
     def audio_missing(self) -> bool:

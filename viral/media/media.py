@@ -99,6 +99,12 @@ class Media:
     partial: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the frames and the sound of all tracks."""
+        tracks = (track for track in self.tracks.values() if not isinstance(track, PacketTrack))
+        return sum((track.samples if isinstance(track, Audio) else track.data).nbytes for track in tracks)
+
     def frames(self, request: Frames) -> FrameBatch | None:
         """Return the frames of a request, or None if the file cannot answer it."""
         track = self.tracks.get(request)

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import re
+import socket
 import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
+import ray
 
 from jobs import backfill
+from jobs.backfilling.profile import Profile
 from jobs.runtime.local_ray import METRICS_SWITCH
 from jobs.runtime.session import connect, session
+from tests.conftest import Viral
 from tests.shared_ray import SharedRay, free_port
 from viral.config import BackfillSettings, Settings
 from viral.extractors.feature_set import FeatureSet
@@ -63,16 +70,19 @@ def ray_with_metrics(shared_ray: SharedRay, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_both_give_the_same_rows_and_figures(store: Store, ray_with_metrics: None) -> None:
-    table, tables = features_table(store, SET), []
+    table, tables, profiles = features_table(store, SET), [], []
     for settings in (shaped("auto"), shaped("two-stage", encoders=9)):  # without a GPU, `auto` is the fused shape
         store.delete_below("features")
-        summary = backfill.run(store, SET, settings)
+        profile = Profile()
+        summary = backfill.run(store, SET, settings, profile=profile)
+        profiles.append(profile.to_dict(summary))
         assert (summary.posts, summary.ok, summary.partial, summary.failed) == (8, 5, 0, 3)
         assert summary.reasons == {"unreadable": 1, "missing_object": 2}
         assert {"read", "decode", "resnet50", "craft"} <= summary.stage_seconds.keys()
         assert table.stored_rows() == 8
         tables.append(table.read().drop_columns(VOLATILE))
     assert tables[0].equals(tables[1])
+    assert_profiles(profiles, table.read())
     metrics = scrape_metrics(posts=16)
     assert metrics['viral_backfill_posts_total{status="ok",reason=""}'] == 10
     assert metrics['viral_backfill_posts_total{status="failed",reason="missing_object"}'] == 4
@@ -80,6 +90,18 @@ def test_both_give_the_same_rows_and_figures(store: Store, ray_with_metrics: Non
     size = sum(row["bytes"] or 0 for row in table.read(columns=["bytes"]).to_pylist())
     assert metrics["viral_backfill_read_bytes_total{}"] == 2 * size
     assert metrics["viral_backfill_posts_waiting{}"] == 0
+
+
+def test_a_small_backfill_writes_its_profile_too(store: Store, viral_here: Viral, tmp_path: Path) -> None:
+    (tmp_path / "set.yaml").write_text("name: small\nextractors: [metadata, craft]")
+    command = ("backfill", "--root", store.root, "--feature-set", tmp_path / "set.yaml", "--profile")
+    done = viral_here(*command, tmp_path / "profile.json")
+    assert done.returncode == 0, done.stderr
+    profile = json.loads((tmp_path / "profile.json").read_text())
+    assert (profile["posts"], list(profile["nodes"])) == (8, [socket.gethostname()])
+    refused = viral_here(*command, tmp_path / "none" / "profile.json")
+    assert refused.returncode == 2
+    assert refused.stderr.endswith("No such file or directory\n")
 
 
 @pytest.mark.usefixtures("ray_session")
@@ -94,6 +116,22 @@ def test_the_second_shape_copies_what_is_known_too(store: Store, monkeypatch: py
     copied = features_table(store, SET).read()
     write_feature_card(store, SET)
     assert copied["craft"].to_pylist() == features_table(store, small).read()["craft"].to_pylist()
+
+
+def assert_profiles(profiles: list[dict[str, Any]], rows: pa.Table) -> None:
+    """Both know all posts and bytes of the only node, and the shares that they took of its cores."""
+    read = pc.sum(rows["bytes"]).as_py()
+    for profile in profiles:
+        assert profile["posts"] == 8
+        ((name, node),) = profile["nodes"].items()
+        assert name == ray.util.get_node_ip_address()
+        assert (node["posts_decoded"], node["posts_encoded"]) == (8, 8)
+        assert node["bytes"]["read"] == read
+        assert node["bytes"]["decode"] > read  # eight frames at 224 × 224, and clips
+        assert node["bytes"]["resnet50"] == 5 * 4 * SET.dims["resnet50"]
+        assert node["seconds"].keys() == profile["share_of_wall"].keys()
+        assert 0 < sum(profile["share_of_wall"].values()) <= 2
+        assert 0 < node["cores_busy_share"] <= 1
 
 
 def scrape_metrics(posts: int) -> dict[str, float]:
