@@ -106,12 +106,12 @@ class Profile:
         encoder.see(report.clock)
 
     def to_dict(self, summary: BackfillSummary) -> dict[str, Any]:
-        """Convert it to JSON, with shares of the wall time between the first posts and the end.
+        """Convert it to JSON, with shares of the wall time of the whole run, the start of its workers included.
 
-        Shares of cores and GPUs are those of the stages alone. A node's `cores_busy_share` is measured by its kernel,
-        and counts all that ran on it.
+        A worker decodes one post while it encodes another: the shares of a core can add up to more than one. A node's
+        `cores_busy_share` is measured by its kernel, and counts all that ran on it.
         """
-        wall = max(summary.wall_seconds - summary.start_seconds, 1e-9)
+        wall = max(summary.wall_seconds, 1e-9)  # nothing was pending: no stage took any
         stages = summary.stage_seconds
         encoding = sum(seconds for stage, seconds in stages.items() if stage not in DECODING)
         return {

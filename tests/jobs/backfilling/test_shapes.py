@@ -127,10 +127,10 @@ def assert_profiles(profiles: list[dict[str, Any]], rows: pa.Table) -> None:
         assert name == ray.util.get_node_ip_address()
         assert (node["posts_decoded"], node["posts_encoded"]) == (8, 8)
         assert node["bytes"]["read"] == read
-        assert node["bytes"]["decode"] > read  # eight frames at 224 × 224, and clips
+        assert node["bytes"]["decode"] > read  # a frame of 224 by 224 pixels for the network, and those of cuts
         assert node["bytes"]["resnet50"] == 5 * 4 * SET.dims["resnet50"]
         assert node["seconds"].keys() == profile["share_of_wall"].keys()
-        assert 0 < sum(profile["share_of_wall"].values()) <= 2
+        assert 0 < sum(profile["share_of_wall"].values()) < 2
         assert 0 < node["cores_busy_share"] <= 1
 
 
