@@ -6,7 +6,7 @@ import json
 import os
 import socket
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -38,14 +38,14 @@ class PostReport:
         encoded_on: node that ran its extractors and wrote its row.
         seconds: wall time by stage.
         sizes: bytes read from storage (`read`), of frames and sound (`decode`), and of each vector, by stage.
-        clock: of the cores of the second node, when the row was written.
+        clocks: of the cores of the second node, when its worker started and when the row was written.
     """
 
     decoded_on: str
     encoded_on: str
     seconds: Mapping[str, float]
     sizes: Mapping[str, int]
-    clock: CpuClock | None = None
+    clocks: tuple[CpuClock | None, ...] = ()
 
 
 @cache
@@ -75,14 +75,14 @@ class _Node:
     first: CpuClock | None = None
     last: CpuClock | None = None
 
-    def see(self, clock: CpuClock | None) -> None:
-        """Note a clock; they arrive in any order."""
-        if clock is not None:
+    def see(self, clocks: Sequence[CpuClock | None]) -> None:
+        """Note clocks, in any order."""
+        for clock in filter(None, clocks):
             self.first = min(self.first or clock, clock, key=lambda each: each.total)
             self.last = max(self.last or clock, clock, key=lambda each: each.total)
 
     def busy_share(self) -> float | None:
-        """Share of the cores' time that was busy from the first report to the last; None with fewer than two."""
+        """Share of the cores' time that was busy, from the first clock to the last; None where there are none."""
         if self.first is None or self.last is None or self.last.total <= self.first.total:
             return None
         return (self.last.busy - self.first.busy) / (self.last.total - self.first.total)
@@ -103,7 +103,7 @@ class Profile:
             (decoder if stage in DECODING else encoder).seconds[stage] += seconds
         for stage, size in report.sizes.items():
             (decoder if stage in DECODING else encoder).sizes[stage] += size
-        encoder.see(report.clock)
+        encoder.see(report.clocks)
 
     def to_dict(self, summary: BackfillSummary) -> dict[str, Any]:
         """Convert it to JSON, with shares of the wall time of the whole run, the start of its workers included.

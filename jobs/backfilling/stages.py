@@ -106,7 +106,7 @@ class EncodePosts:
     def __init__(self, spec: BackfillSpec, device: str = "cpu") -> None:
         # On each node: its weights may be others than those of the driver.
         spec.feature_set.check_fingerprints()
-        self.spec, self.metrics = spec, BackfillMetrics(spec.feature_set.name)
+        self.spec, self.metrics, self.started = spec, BackfillMetrics(spec.feature_set.name), cpu_clock()
         self.features = features_table(spec.store, spec.feature_set)
         self.stage = EncodeStage(spec.feature_set, device=device)
 
@@ -122,10 +122,10 @@ class EncodePosts:
 
     def write(self, groups: Sequence[Encoded]) -> list[PostReport]:
         """Append the rows of groups to the feature table as one file per bucket, and return their reports."""
-        rows, clock = pa.concat_tables(group.rows for group in groups), cpu_clock()
+        rows, clocks = pa.concat_tables(group.rows for group in groups), (self.started, cpu_clock())
         self.features.append(rows, self.spec.log2_buckets)
         self.metrics.record_rows(rows)
-        return [replace(report, clock=clock) for group in groups for report in group.reports]
+        return [replace(report, clocks=clocks) for group in groups for report in group.reports]
 
 
 class ExtractChunk:
