@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import PROJECT
 from tests.media.streams import write_tone
 
@@ -31,6 +33,7 @@ for threads in (1, 3):
 """
 
 
+@pytest.mark.slow
 def test_whisper_computes_on_more_threads_where_torch_does(whisper: Path, tmp_path: Path) -> None:
     """In a process of its own: in this one the threads of other tests would be used again."""
     single = {**os.environ, "OMP_NUM_THREADS": "1"}  # until torch is told otherwise

@@ -76,6 +76,7 @@ def test_settings_of_another_shape_are_one_line(
     assert "viral.yaml" in done.stderr
 
 
+@pytest.mark.slow
 def test_sigterm_ends_a_command_with_one_line_and_status_says_how_to_go_on(
     environment: dict[str, str], tmp_path: Path
 ) -> None:

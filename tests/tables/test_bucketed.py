@@ -42,9 +42,9 @@ def read_all(parts: BucketedTable, log2_buckets: int) -> list[Row]:
 
 def test_a_bucket_is_read_from_its_own_parts_however_many_buckets_they_were_written_for(any_store: Store) -> None:
     parts = table(any_store)
-    for log2_buckets in (0, 2, 4):
+    for log2_buckets in (0, 1, 3):
         parts.append(rows(*((f"post {log2_buckets} {number}", 0, None, None) for number in range(40))), log2_buckets)
-    for log2_buckets in (0, 1, 2, 3, 4, 5):
+    for log2_buckets in (0, 1, 2, 3, 4):
         assert len(read_all(parts, log2_buckets)) == 120
         for bucket in range(1 << log2_buckets):
             assert set(parts.files(log2_buckets, bucket)) == {
@@ -160,7 +160,7 @@ def test_merge_of_an_empty_bucket_writes_nothing(any_store: Store) -> None:
     assert list(any_store.objects("")) == []
 
 
-@pytest.mark.parametrize(("written", "read"), [(0, 0), (0, 4), (4, 0), (2, 3), (3, 2), (5, 5)])
+@pytest.mark.parametrize(("written", "read"), [(0, 0), (0, 4), (4, 0), (2, 3), (3, 2), (4, 4)])
 def test_parts_for_any_number_of_buckets(tmp_path: Path, written: int, read: int) -> None:
     parts = table(Store(tmp_path))
     values: list[Row] = sorted((f"post {number}", number, None, None) for number in range(200))
