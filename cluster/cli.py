@@ -27,6 +27,8 @@ COMMANDS = {
     "serve": ("cluster.serve", "Serve a model over HTTP (POST /v1/score)."),
     "mcp": ("cluster.mcp", "Give an assistant the tools of an endpoint (MCP)."),
     "sounds": ("jobs.sounds", "Derive a root of sounds from the posts."),
+    "tables": ("viral.queries.listing", "List the tables of a root, or the columns of one."),
+    "query": ("viral.queries.command", "Run SQL over the tables of a root."),
     "status": ("jobs.status", "Show current and past runs."),
     "plan": ("cluster.plan", "Plan the machines, hours and price of a backfill."),
     "submit": ("cluster.submit", "Run a command as a job on a cluster, and follow it."),

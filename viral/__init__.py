@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from viral.errors import EndpointError
     from viral.extractors.feature_set import FeatureSet
     from viral.features.feature_table import load_features
+    from viral.queries.queries import query
     from viral.registry.registry import Registry
     from viral.scoring.scorer import Scorer
     from viral.storage.store import Store
@@ -32,6 +33,7 @@ __all__ = [
     "load_features",
     "load_labels",
     "load_posts",
+    "query",
 ]
 
 _MODULES = {
@@ -45,6 +47,7 @@ _MODULES = {
     "load_features": "features.feature_table",
     "load_labels": "tables.places",
     "load_posts": "tables.places",
+    "query": "queries.queries",
 }
 
 

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -20,7 +21,7 @@ from typing import Self
 
 from cluster.local.hosts import HostNetwork, check_machine, free_subnet
 from cluster.local.storage import check_programs, make_bucket
-from jobs.runtime.local_ray import LOCAL, METRICS_SWITCH
+from jobs.runtime.local_ray import LOCAL, METRICS_SWITCH, STARTS, TOO_SLOW
 from viral.errors import ConfigError
 
 HEAD, STORAGE = 1, 250
@@ -239,15 +240,25 @@ class LocalCluster:
         with (self.folder / f"node-{number}.log").open("ab") as log:
             return host.start(*command, env=self.environment(), output=log)
 
-    def _wait(self, started: Mapping[int, subprocess.Popen[bytes]]) -> None:
-        """Wait until all nodes have joined. Raises ConfigError if one ends, or has not within two minutes."""
+    def _wait(self, started: dict[int, subprocess.Popen[bytes]]) -> None:
+        """Wait until all nodes have joined; one that Ray gives up as too slow is started again.
+
+        Raises:
+            ConfigError: one ends for another reason or too often, or has not joined within two minutes.
+        """
+        starts = Counter(started.keys())
         command = [sys.executable, "-c", _COUNT_NODES, self.address, str(len(self.nodes))]
         until, failed = time.monotonic() + _READY_SECONDS, "no answer"
         while time.monotonic() < until:
-            for number, process in started.items():
+            for number, process in [*started.items()]:
                 if process.poll() is not None:
                     lines = (self.folder / f"node-{number}.log").read_text(errors="replace").strip().splitlines()
-                    raise ConfigError(f"node {number} did not start: {lines[-1] if lines else 'it says nothing'}")
+                    last = lines[-1] if lines else "it says nothing"
+                    if TOO_SLOW not in last or starts[number] == STARTS:
+                        raise ConfigError(f"node {number} did not start: {last}")
+                    self.network.host(number).kill()
+                    started[number], starts[number] = self._start_node(number), starts[number] + 1
+                    until = time.monotonic() + _READY_SECONDS
             if not all(map(self._runs, self.nodes)):
                 time.sleep(_POLL_SECONDS)
                 continue

@@ -37,7 +37,8 @@ LOCAL = {
 """Environment of a local Ray. The names are internal to Ray: checked against 2.60.0."""
 OBJECT_STORE_BYTES = 1 << 30  # 1 GiB: only vectors, ids and decoded, resized frames pass through it
 STARTS = 3  # of a node: Ray gives up after 30 s, which a machine that starts several at once may need
-_TOO_SLOW = "timed out during startup"  # in the message of Ray 2.60's bare Exception
+TOO_SLOW = "timed out during startup"
+"""In the message of Ray 2.60's bare Exception about a node that takes too long to start."""
 _NO_MEMORY = "memory on this node available for tasks"  # in the message of its ValueError
 
 
@@ -74,7 +75,7 @@ def start_local(folder: Path, *, debug: bool, metrics_port: int = 0) -> None:
                         f"Ray did not start: less than {OBJECT_STORE_BYTES >> 30} GiB of this machine's memory is "
                         "free; end other programs, and run the command again"
                     ) from error
-                if _TOO_SLOW not in str(error):
+                if TOO_SLOW not in str(error):
                     raise
                 if attempt == STARTS:
                     raise RayStartError("Ray did not start: this machine is too busy; run the command again") from error

@@ -1,0 +1,118 @@
+"""`viral query`: SQL over the tables of a root."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+from viral.console.options import root_options
+from viral.console.output import to_json
+from viral.errors import ConfigError
+from viral.queries.queries import Queries
+from viral.storage.store import Store
+
+MAX_SHOWN = 100  # rows on a terminal; --csv, --json and --parquet write all
+_MAX_WIDTH = 40  # letters of a value on a terminal
+
+
+@click.command()
+@click.argument("sql")
+@click.option("--csv", "as_csv", is_flag=True, help="Print all rows as CSV.")
+@click.option("--parquet", "file", type=click.Path(dir_okay=False, path_type=Path), help="Write all rows to this file.")
+@root_options
+def command(sql: str, as_csv: bool, file: Path | None, root: str, as_json: bool, debug: bool) -> None:
+    """Run a SELECT over the tables of the root (see `viral tables`), with one row per key, the newest.
+
+    Without an option, the first rows are shown; with --json, each row is an object on a line of its own.
+    """
+    del debug  # handled by the caller of all commands
+    if as_csv + as_json + (file is not None) > 1:
+        raise ConfigError("--csv, --json and --parquet exclude each other: choose one")
+    with Queries(Store.open(root)) as queries:
+        reader = queries.batches(sql)
+        if as_csv:
+            _write_csv(reader)
+        elif file is not None:
+            _write_parquet(reader, file)
+        elif as_json:
+            for row in _rows(reader):
+                click.echo(to_json(row))
+        else:
+            _show(reader)
+
+
+def _rows(reader: pa.RecordBatchReader) -> Iterator[dict[str, Any]]:
+    for batch in reader:
+        for row in batch.to_pylist():
+            yield {name: plain(value) for name, value in row.items()}
+
+
+def plain(value: Any) -> Any:
+    """Convert a value to one that JSON has: times to ISO 8601, bytes to hexadecimal digits."""
+    if isinstance(value, bytes):
+        return value.hex()
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    if isinstance(value, dict):
+        return {str(name): plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+
+
+def _write_csv(reader: pa.RecordBatchReader) -> None:
+    """Print CSV; values that it has no form for (lists, structures) as JSON."""
+    schema = reader.schema
+    kinds = (pa.types.is_nested, pa.types.is_binary)
+    nested = [index for index, field in enumerate(schema) if any(kind(field.type) for kind in kinds)]
+    for index in nested:
+        schema = schema.set(index, pa.field(schema.names[index], pa.string()))
+    with pa_csv.CSVWriter(sys.stdout.buffer, schema) as writer:
+        for batch in reader:
+            columns = list(batch.columns)
+            for index in nested:
+                values = (plain(value) for value in columns[index].to_pylist())
+                texts = [value if value is None or isinstance(value, str) else to_json(value) for value in values]
+                columns[index] = pa.array(texts, pa.string())
+            writer.write_batch(pa.record_batch(columns, schema=schema))
+
+
+def _write_parquet(reader: pa.RecordBatchReader, file: Path) -> None:
+    try:
+        with pq.ParquetWriter(file, reader.schema, compression="zstd") as writer:
+            rows = 0
+            for batch in reader:
+                writer.write_batch(batch)
+                rows += batch.num_rows
+    except OSError as error:
+        raise ConfigError(f"cannot write {file}: {error.strerror or error}") from error
+    click.echo(f"{rows} rows in {file}")
+
+
+def _show(reader: pa.RecordBatchReader) -> None:
+    """Print the first rows as aligned columns."""
+    rows, more = list[list[str]](), False
+    for row in _rows(reader):
+        if len(rows) == MAX_SHOWN:
+            more = True
+            break
+        rows.append([_cell(value) for value in row.values()])
+    names = reader.schema.names
+    widths = [max(map(len, column)) for column in zip(names, *rows, strict=True)]
+    for row in [names, *rows]:
+        click.echo("  ".join(f"{value:<{width}}" for value, width in zip(row, widths, strict=True)).rstrip())
+    if more:
+        click.echo(f"… more than {MAX_SHOWN} rows: --csv, --json or --parquet FILE give all")
+
+
+def _cell(value: Any) -> str:
+    text = "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
+    text = " ".join(text.split())
+    return text if len(text) <= _MAX_WIDTH else f"{text[: _MAX_WIDTH - 1]}…"
