@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,6 @@ from typing import Any
 
 import click
 import pyarrow as pa
-import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from viral.console.options import root_options
@@ -49,8 +49,9 @@ def command(sql: str, as_csv: bool, file: Path | None, root: str, as_json: bool,
 
 
 def _rows(reader: pa.RecordBatchReader) -> Iterator[dict[str, Any]]:
+    """Read rows as JSON has them."""
     for batch in reader:
-        for row in batch.to_pylist():
+        for row in batch.to_pylist(maps_as_pydicts="strict"):
             yield {name: plain(value) for name, value in row.items()}
 
 
@@ -68,20 +69,11 @@ def plain(value: Any) -> Any:
 
 
 def _write_csv(reader: pa.RecordBatchReader) -> None:
-    """Print CSV; values that it has no form for (lists, structures) as JSON."""
-    schema = reader.schema
-    kinds = (pa.types.is_nested, pa.types.is_binary)
-    nested = [index for index, field in enumerate(schema) if any(kind(field.type) for kind in kinds)]
-    for index in nested:
-        schema = schema.set(index, pa.field(schema.names[index], pa.string()))
-    with pa_csv.CSVWriter(sys.stdout.buffer, schema) as writer:
-        for batch in reader:
-            columns = list(batch.columns)
-            for index in nested:
-                values = (plain(value) for value in columns[index].to_pylist())
-                texts = [value if value is None or isinstance(value, str) else to_json(value) for value in values]
-                columns[index] = pa.array(texts, pa.string())
-            writer.write_batch(pa.record_batch(columns, schema=schema))
+    """Print CSV, a null as nothing; lists and structures, for which it has no form, as JSON."""
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(reader.schema.names)
+    for row in _rows(reader):
+        writer.writerow([to_json(value) if isinstance(value, list | dict) else value for value in row.values()])
 
 
 def _write_parquet(reader: pa.RecordBatchReader, file: Path) -> None:

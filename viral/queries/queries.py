@@ -86,7 +86,9 @@ class Queries:
             raise UsageError(f"{_first_line(error)}: there are {', '.join(self.tables) or 'no tables'}") from error
         except duckdb.Error as error:
             raise UsageError(_first_line(error)) from error
-        return pa.RecordBatchReader.from_batches(reader.schema, _checked(reader))
+        names = _distinct(reader.schema.names)
+        schema = pa.schema([field.with_name(name) for field, name in zip(reader.schema, names, strict=True)])
+        return pa.RecordBatchReader.from_batches(schema, _checked(reader, schema))
 
     def close(self) -> None:
         """Remove the temporary files."""
@@ -124,10 +126,20 @@ def query(store: Store) -> Queries:
     return Queries(store)
 
 
-def _checked(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
-    """Yield batches, whose computation may still fail. Raises UsageError."""
+def _distinct(names: Sequence[str]) -> list[str]:
+    """Append a number to each name that an earlier column has, as those of a join may."""
+    found: list[str] = []
+    for name in names:
+        others = (f"{name}_{number}" for number in range(1, len(names) + 1))
+        found.append(name if name not in found else next(other for other in others if other not in (*names, *found)))
+    return found
+
+
+def _checked(reader: pa.RecordBatchReader, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """Yield batches, whose computation may still fail, with the names of a schema. Raises UsageError."""
     try:
-        yield from reader
+        for batch in reader:
+            yield pa.record_batch(batch.columns, schema=schema)
     except (pa.ArrowException, OSError) as error:  # as pyarrow calls the errors of DuckDB
         raise UsageError(_first_line(error)) from error
 
