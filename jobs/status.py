@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from textwrap import shorten
 
 import click
 
@@ -11,6 +12,8 @@ from viral.console.commands import execute
 from viral.console.options import root_options
 from viral.storage.store import Store
 from viral.tables.run_log import Run, runs
+
+_ERROR_LETTERS = 160  # the command itself has shown the whole error
 
 
 @click.command()
@@ -27,15 +30,17 @@ def command(last: int, root: str, as_json: bool, debug: bool) -> None:
 
 
 def _line(run: Run) -> str:
-    parts = [run.started_at.replace("T", " ")[:19], f"{run.command:<9}", f"{run.state:<8}", f"{run.seconds:6.0f} s"]
+    parts = [run.started_at.replace("T", " ")[:19], f"{run.command:<9}", f"{run.state:<11}", f"{run.seconds:6.0f} s"]
     if run.total:
         parts.append(f"{run.done} of {run.total}")
     if run.seconds_left is not None:
         # At least one second: the rate of a run that has just begun would be absurd.
         parts.append(f"about {run.seconds_left:.0f} s left, {run.done / max(1.0, run.seconds):.1f} per second")
-    if run.state in ("failed", "killed"):
+    if run.error:
+        parts.append(shorten(run.error, _ERROR_LETTERS, placeholder=" …"))
+    if run.state in ("failed", "interrupted", "killed"):
         # Every command resumes or starts over by itself, so one hint fits all.
-        parts += [run.error or "its process is gone", f"to go on, run viral {run.command} as before"]
+        parts.append(f"to go on, run viral {run.command} as before")
     elif run.state == "finished":
         parts.append(
             ", ".join(f"{name} {value}" for name, value in run.summary.items() if isinstance(value, int | str))

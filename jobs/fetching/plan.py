@@ -37,6 +37,8 @@ TASKS = pa.schema(
     ]
 )
 
+_WANTED = pa.schema([pa.field("url", pa.string(), nullable=False), pa.field("post_id", pa.string(), nullable=False)])
+
 
 @dataclass(frozen=True)
 class FetchPlan:
@@ -56,6 +58,11 @@ class FetchPlan:
         # An IPv6 address has colons, which are not safe in a file name.
         name = f"/{site.replace(':', '_')}" if site else ""
         return BucketedTable(self.store, f"{self.staging}/todo/{round_}{name}", TASKS, key="url", nested=True)
+
+    def wanted(self) -> BucketedTable:
+        """Table of the posts that want the video at a URL: several may want the same."""
+        prefix = f"{self.staging}/wanted"
+        return BucketedTable(self.store, prefix, _WANTED, key="url", newest_by="post_id", history=True)
 
     def ledger(self, bucket: int, columns: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Read a bucket of the ledger; return URL → row."""
@@ -146,6 +153,8 @@ def _stage_posts(plan: FetchPlan, log2_buckets: int, bucket: int) -> list[str]:
         else:  # without any URL, `viral backfill` reports `missing_object` for the post
             unknown.update(refused[:1])
     stage_tasks(plan, rows)
+    # In buckets of URLs, in which the ledger is read; `_stage_attached` turns them into buckets of posts.
+    plan.wanted().append(_table(rows, _WANTED), plan.log2_buckets)
     return sorted(unknown)[:MAX_HOSTS_IN_ERROR]
 
 
@@ -257,9 +266,9 @@ def attach_videos(plan: FetchPlan, posts_log2_buckets: int) -> int:
 def _stage_attached(plan: FetchPlan, posts_log2_buckets: int, bucket: int) -> None:
     ledger = plan.ledger(bucket, ["url", "video_uri", "sha256", "fetched_at"])
     rows = [
-        {**row, "post_id": task["post_id"]}
-        for task in plan.tasks(0).read(plan.log2_buckets, bucket, ["url", "post_id"]).to_pylist()
-        if task["post_id"] and (row := ledger.get(task["url"])) and row["video_uri"]
+        {**row, "post_id": wanted["post_id"]}
+        for wanted in plan.wanted().versions(plan.log2_buckets, bucket).to_pylist()
+        if (row := ledger.get(wanted["url"])) and row["video_uri"]
     ]
     plan.attached().append(_table(rows, POST_VIDEOS), posts_log2_buckets)
 

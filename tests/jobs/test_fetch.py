@@ -110,6 +110,7 @@ def test_posts_without_a_video_get_theirs(run, website, any_store, monkeypatch):
     posts = [
         post("page", page_url=website("html/p?src=/video/p")),
         post("direct", page_url="https://tiktok.example/p/d", video_uri=website("video/d")),
+        post("same", page_url=website("html/p?src=/video/p")),
         post("gone", page_url=website("status/404")),
         post("has", page_url=website("video/has"), video_uri="videos/has.mp4"),
         post("nothing"),
@@ -117,13 +118,14 @@ def test_posts_without_a_video_get_theirs(run, website, any_store, monkeypatch):
     ]
     posts_table(any_store).append(pa.Table.from_pylist(posts, schema=POSTS), 0)
     summary = run(posts=True)
-    assert (summary.urls, summary.done, summary.failed, summary.posts_with_video) == (3, 2, 1, 2)
+    assert (summary.urls, summary.done, summary.failed, summary.posts_with_video) == (3, 2, 1, 3)
     table = {row["post_id"]: row for row in posts_table(any_store).read().to_pylist()}
     assert [name for name, row in table.items() if (row["video_uri"] or "").startswith("videos/")] == [
-        *("direct", "has", "page"),
+        *("direct", "has", "page", "same"),
     ]
     assert {row["caption"] for row in table.values()} == {f"of {row['post_id']}" for row in posts}
     assert any_store.exists(table["page"]["video_uri"])
+    assert table["same"]["video_uri"] == table["page"]["video_uri"]
     again = run(posts=True)
     assert (again.urls, again.failed_before, again.posts_with_video) == (1, 1, 0)
 

@@ -104,6 +104,6 @@ def test_sigterm_ends_a_command_with_one_line_and_status_says_how_to_go_on(
     temporary.rmdir()
     assert list(Store(root).objects("staging")) == []
     [run] = runs(Store(root))
-    assert run.state == "failed"
+    assert run.state == "interrupted"
     shown = subprocess.run([VIRAL, "status", "--root", str(root)], capture_output=True, text=True, check=True)
     assert "to go on, run viral ingest as before" in shown.stdout

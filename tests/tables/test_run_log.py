@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from viral.errors import TableError
+from viral.errors import StorageError, TableError
 from viral.storage.store import Store
 from viral.tables.run_log import Run, RunRecorder, record_run, runs
 
@@ -48,14 +48,23 @@ def test_a_run_that_tells_of_no_progress_is_not_taken_for_killed(
     assert not [thread for thread in threading.enumerate() if thread.name == "history"]
 
 
-def test_a_run_that_fails(folder_store: Store) -> None:
+@pytest.mark.parametrize(
+    ("error", "state", "message"),
+    [
+        (TableError("there are no posts"), "refused", "there are no posts"),
+        (StorageError("the disk is full"), "failed", "the disk is full"),
+        (ValueError(), "failed", "ValueError"),
+        (KeyboardInterrupt(), "interrupted", None),
+    ],
+)
+def test_a_run_that_does_not_finish(folder_store: Store, error: BaseException, state: str, message: str | None) -> None:
     def work(_: RunRecorder) -> Counted:
-        raise TableError("there are no posts")
+        raise error
 
-    with pytest.raises(TableError):
+    with pytest.raises(type(error)):
         record_run(folder_store, "ingest", work)
     (run,) = runs(folder_store)
-    assert (run.state, run.error) == ("failed", "there are no posts")
+    assert (run.state, run.error) == (state, message)
 
 
 def test_a_run_that_fell_silent_was_killed(folder_store: Store) -> None:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from viral.errors import StorageError
+from viral.errors import StorageError, UsageError
 from viral.storage.store import Store, one_line, read_json
 
 if TYPE_CHECKING:
@@ -20,12 +20,15 @@ if TYPE_CHECKING:
 HEARTBEAT_SECONDS = 5.0  # age limit of what `viral status` shows; each heartbeat is one small write
 SILENCE_LIMIT = timedelta(seconds=60)  # 12 missed heartbeats: the process was killed
 
-State = Literal["running", "finished", "failed", "killed"]
+State = Literal["running", "finished", "refused", "failed", "interrupted", "killed"]
 
 
 @dataclass
 class Run:
-    """One run of a command. `summary` is what it printed at the end."""
+    """One run of a command. `summary` is what it printed at the end.
+
+    A `refused` run was asked for what cannot be (`UsageError`): the same command would be refused again.
+    """
 
     command: str
     started_at: str
@@ -89,7 +92,7 @@ S = TypeVar("S", bound="DataclassInstance")
 
 
 def record_run(store: Store, command: str, work: Callable[[RunRecorder], S]) -> S:
-    """Call `work` and return its summary; log the run as running, then as finished or failed.
+    """Call `work` and return its summary; log the run as running, then as it ended.
 
     The record of a killed process stays "running", without further heartbeats.
     """
@@ -102,9 +105,11 @@ def record_run(store: Store, command: str, work: Callable[[RunRecorder], S]) -> 
     try:
         summary = work(recorder)
         run.state, run.summary = "finished", asdict(summary)
-    # Ctrl-C, too, is written down as a failure.
+    except KeyboardInterrupt:
+        run.state = "interrupted"
+        raise
     except BaseException as error:
-        run.state, run.error = "failed", one_line(error)
+        run.state, run.error = "refused" if isinstance(error, UsageError) else "failed", one_line(error)
         raise
     finally:
         # The heartbeat must be over, or it could write the state from before the end after it.
