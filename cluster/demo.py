@@ -48,7 +48,7 @@ class DemoSummary:
     scorecard: str
     backfill: dict[str, Any]
     train: dict[str, Any]
-    figures: dict[str, str]
+    figures: dict[str, Any]
     answer: dict[str, Any]
     expected: dict[str, Any]
     seconds: float
@@ -67,8 +67,7 @@ def run(root: Path, spec: CorpusSpec, settings: Settings, *, keep_serving: bool,
             trained = train_network.run(store, TrainSpec("demo", light, "log_views", WORKERS), TrainConfig())
         with step("evaluate: on authors outside the training split, against baselines"):
             scorecard = evaluate.run(store, trained.model, resamples=RESAMPLES)
-            for system, metrics in scorecard.figures.items():
-                click.echo(f"   {system:<22} {metrics}")
+            click.echo("\n".join(f"   {line}" for line in scorecard.lines()))
         # By an author outside the corpus, with traits that should get many views: the answer can be compared with the
         # truth.
         clip, facts = new_clip(corpus, spec)
@@ -87,7 +86,7 @@ def run(root: Path, spec: CorpusSpec, settings: Settings, *, keep_serving: bool,
         scorecard=scorecard.html,
         backfill=asdict(backfilled),
         train=asdict(trained),
-        figures=scorecard.figures,
+        figures=asdict(scorecard)["figures"],
         answer=response,
         expected=facts["truth"],
         seconds=time.monotonic() - started,

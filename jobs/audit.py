@@ -50,11 +50,12 @@ _PAIR = pa.schema(
 
 @dataclass
 class AuditSummary:
-    """Number of posts checked, the checks, and notes on what could not be checked."""
+    """Number of posts checked, the checks, and notes on what could not be checked. A leak is an error."""
 
     model: str
     posts: int
     sampled: int
+    result: str = "no leak found"
     checks: list[str] = field(default_factory=lambda: list(CHECKS))
     unchecked: list[str] = field(default_factory=list)
 

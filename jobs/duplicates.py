@@ -105,8 +105,15 @@ def command(limit: int, root: str, as_json: bool, debug: bool) -> None:
         click.echo(to_json({**asdict(summary), "clusters": [asdict(cluster) for cluster in clusters]}))
         return
     print_summary(summary, as_json=False)
-    for cluster in clusters[:limit]:
-        click.echo(f"{cluster.similarity:.2f}  {' '.join(cluster.post_ids)}")
+    for line in _cluster_lines(clusters, limit):
+        click.echo(line)
+
+
+def _cluster_lines(clusters: Sequence[Cluster], limit: int) -> list[str]:
+    shown = [f"{cluster.similarity:10.2f}  {' '.join(cluster.post_ids)}" for cluster in clusters[:limit]]
+    title = [f"similarity  posts of each of {len(clusters)} clusters, from old to new"] if shown else []
+    more = [f"… and {len(clusters) - limit} clusters more: --limit N or --json"] if len(clusters) > limit else []
+    return [*title, *shown, *more]
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -27,7 +28,8 @@ from viral.evaluation.bootstrap.by_author import Estimate
 from viral.evaluation.evaluate import Details, evaluate
 from viral.evaluation.labels import Labels
 from viral.evaluation.report.page import render
-from viral.evaluation.report.report import Report
+from viral.evaluation.report.report import MODEL, Report
+from viral.evaluation.report.summary import few_posts_warnings
 from viral.evaluation.splits import author_codes
 from viral.labels.registry import definition
 from viral.models.predictions import PredictionBatch
@@ -41,14 +43,35 @@ SUMMARY_METRICS = ("roc_auc", "spearman", "rmse", "accuracy_at_75", "coverage")
 
 @dataclass
 class EvaluateSummary:
-    """URIs of the scorecard, main metrics of the model and the baselines, and what the audit could not check."""
+    """URIs of the scorecard, main metrics of the model and the baselines, and what the audit could not check.
+
+    Attributes:
+        figures: metrics of each system, with their intervals.
+        unavailable: why a baseline has no figures.
+    """
 
     model: str
     html: str
     json: str
     test_posts: int
-    figures: dict[str, str] = field(default_factory=dict)
+    figures: dict[str, dict[str, Estimate]] = field(default_factory=dict)
+    unavailable: dict[str, str] = field(default_factory=dict)
     unaudited: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def lines(self) -> list[str]:
+        """Show it as text: the figures as a table, with the intervals of the model."""
+        width = max(map(len, (*self.figures, *self.unavailable)), default=0)
+        titles = " ".join(f"{name:>16}" for name in SUMMARY_METRICS)
+        lines = [f"model      {self.model}", f"test posts {self.test_posts}", f"{'':<{width}} {titles}"]
+        for system, metrics in self.figures.items():
+            lines.append(f"{system:<{width}} {_row(metrics, _value)}")
+            if system == MODEL:
+                lines.append(f"{'  90 % interval':<{width}} {_row(metrics, _interval)}")
+        lines += [f"{system:<{width}} not available: {reason}" for system, reason in self.unavailable.items()]
+        lines += [f"unaudited  {what}" for what in self.unaudited]
+        lines += [f"warning    {warning}" for warning in self.warnings]
+        return [*lines, f"scorecard  {self.html}"]
 
 
 def run(
@@ -78,13 +101,20 @@ def run(
     key = Registry.key(saved.name, saved.version, "scorecard")
     store.write(f"{key}.json", report.to_json().encode())
     store.write(f"{key}.html", render(report).encode())
+    test = next(part for part in report.split.parts if part.name == "test")
     return EvaluateSummary(
         model=str(saved),
         html=store.uri(f"{key}.html"),
         json=store.uri(f"{key}.json"),
-        test_posts=next(part.posts for part in report.split.parts if part.name == "test"),
-        figures=_summary_metrics(report),
+        test_posts=test.posts,
+        figures={
+            system.name: {name: system.metrics[name] for name in SUMMARY_METRICS if name in system.metrics}
+            for system in report.systems
+            if system.metrics
+        },
+        unavailable={system.name: system.unavailable or "" for system in report.systems if not system.metrics},
         unaudited=audited.unchecked,
+        warnings=few_posts_warnings(test.posts),
     )
 
 
@@ -115,18 +145,16 @@ def _evaluate(saved: ModelVersion, scorer: Scorer, rows: pa.Table, resamples: in
     return with_sections(report, scorer, rows, labels, predictions, resamples=resamples)
 
 
-def _summary_metrics(report: Report) -> dict[str, str]:
-    lines = {}
-    for system in report.systems:
-        metrics = [f"{name} {_format(system.metrics[name])}" for name in SUMMARY_METRICS if name in system.metrics]
-        lines[system.name] = ", ".join(metrics) if metrics else f"not available: {system.unavailable}"
-    return lines
+def _row(metrics: Mapping[str, Estimate], show: Callable[[Estimate], str]) -> str:
+    return " ".join(f"{show(metrics[name]) if name in metrics else '':>16}" for name in SUMMARY_METRICS)
 
 
-def _format(estimate: Estimate) -> str:
-    if estimate.value is None or estimate.low is None:
-        return "-"
-    return f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]"
+def _value(estimate: Estimate) -> str:
+    return "-" if estimate.value is None else f"{estimate.value:.3f}"
+
+
+def _interval(estimate: Estimate) -> str:
+    return "-" if estimate.low is None or estimate.high is None else f"{estimate.low:.3f} to {estimate.high:.3f}"
 
 
 @click.command()
@@ -138,7 +166,11 @@ def command(model: str, resamples: int, root: str, address: str | None, as_json:
     """Evaluate a model and baselines on its test split; writes the scorecard (JSON and HTML) beside the model."""
     store = Store.open(root)
     work = partial(run, store, model, resamples=resamples, address=address, debug=debug)
-    print_summary(record_run(store, "evaluate", lambda _: work()), as_json=as_json)
+    summary = record_run(store, "evaluate", lambda _: work())
+    if as_json:
+        print_summary(summary, as_json=True)
+    else:
+        click.echo("\n".join(summary.lines()))
 
 
 if __name__ == "__main__":

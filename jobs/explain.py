@@ -50,7 +50,7 @@ def explain_post(store: Store, model: str, post_id: str, specs: tuple[str, ...] 
         UsageError: there is no such post, its video or slides are not stored, or it cannot be scored.
     """
     scorer = Scorer.load(store, model)
-    post = stored_post(store, scorer.feature_set, post_id)
+    post = stored_post(store, scorer, post_id)
     _explain(store, scorer, post_id, post, specs, as_json=as_json)
 
 
@@ -60,9 +60,10 @@ def _explain(
     changes = [parse_change(spec, post.draft.context) for spec in specs] if specs else None
     with Pipeline(scorer.feature_set, store, load()) as pipeline:
         explanation = explain(Rescorer(pipeline, scorer), post.draft, changes)
-    # First in the answer: what the platform says of the post comes before what the model says.
-    if post.facts is not None:
-        explanation = replace(explanation, sections={"platform": post.facts, **explanation.sections})
+    # First in the answer: what is known of the post comes before what the model says.
+    known = {"platform": post.facts, "outcome": post.outcome}
+    found = {name: section for name, section in known.items() if section is not None}
+    explanation = replace(explanation, sections={**found, **explanation.sections})
     features, score = explanation.features, explanation.score
     if as_json:
         result = {"file": file, "status": features.status, "detail": features.detail, **score.to_dict()}

@@ -18,7 +18,7 @@ from jobs.ingesting.staging import MergedCounts, ParsedCounts, Staging, merge, s
 from jobs.runtime.buckets import map_buckets, map_items
 from jobs.runtime.session import session
 from viral.console.commands import execute
-from viral.console.options import optional_root_options, ray_options
+from viral.console.options import no_root_error, optional_root_options, ray_options
 from viral.console.output import all_failed, print_summary
 from viral.errors import ConfigError, SourceError, StorageError
 from viral.sources import ReadSettings
@@ -210,7 +210,7 @@ def command(
         print_first_rows(source, dry_run, as_json=as_json)
         return
     if root is None:
-        raise ConfigError("name the root: --root, or VIRAL_ROOT")
+        raise no_root_error()
     store = Store.open(root)
     summary = record_run(store, "ingest", lambda _: run(store, source, address=address, debug=debug))
     print_summary(summary, as_json=as_json)

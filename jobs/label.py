@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import uuid
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any, Literal
@@ -20,6 +22,7 @@ from viral.console.output import print_summary
 from viral.duplicates.clusters import later_copies
 from viral.evaluation.splits import PARTS, Kind, SplitSpec, assign
 from viral.labels import DEFINITIONS, AppliedLabel, LabelSpec, fit, log_rates
+from viral.registry.registry import Registry
 from viral.storage.store import Store
 from viral.tables import replaced
 from viral.tables.bucketed import log2_buckets_for
@@ -35,6 +38,9 @@ COLUMNS = [
 ]
 """Columns of posts that label definitions and splits use."""
 _TIME_KINDS = ("time", "time_author")
+# A network needs more than a hundred posts to learn anything; with fewer than thirty, a figure has no meaning.
+MIN_POSTS = {"train": 100, "validation": 30, "test": 30}
+_SHOWN_MODELS = 5
 
 
 @dataclass
@@ -51,6 +57,7 @@ class LabelSummary:
     copies: int
     dropped: dict[str, int] = field(default_factory=dict)
     splits: dict[str, int] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
 
 
 def run(
@@ -85,11 +92,14 @@ def run(
     rows = label_rows(timed.filter(pa.array(labelled.mask)), parts[labelled.mask], labelled)
     table = name or label.definition
     about = {"spec": asdict(label), "fitted": fitted.to_dict(), "split": asdict(split), "name": table}
+    outdated = _models_of(store, table, about)
     _replace(store, table, rows, about)
     dropped = dict(labelled.dropped)
     if timed.num_rows < posts.num_rows:
         dropped["no posting time"] = posts.num_rows - timed.num_rows
-    return _summarise(table, rows, posts.num_rows, int(copies.sum()), dropped)
+    summary = _summarise(table, rows, posts.num_rows, int(copies.sum()), dropped)
+    summary.warnings = [*_few_posts(summary.splits), *_outdated(outdated)]
+    return summary
 
 
 def _summarise(table: str, rows: pa.Table, posts: int, copies: int, dropped: dict[str, int]) -> LabelSummary:
@@ -102,6 +112,29 @@ def _summarise(table: str, rows: pa.Table, posts: int, copies: int, dropped: dic
         dropped=dropped,
         splits={part: int((rows["split"].to_numpy() == part).sum()) for part in PARTS},
     )
+
+
+def _few_posts(splits: Mapping[str, int]) -> list[str]:
+    """Warn of parts with so few posts that nothing can be learnt from them."""
+    few = [f"{splits[part]} in {part}" for part in PARTS if splits[part] < MIN_POSTS.get(part, 0)]
+    if not few:
+        return []
+    unused = f"; {splits['unused']} are unused" if splits["unused"] else ""
+    return [f"few posts ({', '.join(few)}{unused}): ingest more, or another --split leaves out fewer"]
+
+
+def _models_of(store: Store, table: str, about: Mapping[str, Any]) -> list[str]:
+    """Names of the newest models that were trained on a label table of other content."""
+    registry, stored = Registry(store), json.loads(json.dumps(about))  # as cards hold it
+    versions = [registry.resolve(name) for name in registry.names()]
+    labels = {f"{name}/{version}": registry.card(name, version).get("label", {}) for name, version in versions}
+    return [model for model, label in labels.items() if label.get("name") == table and label != stored]
+
+
+def _outdated(models: Sequence[str]) -> list[str]:
+    names = ", ".join(models[:_SHOWN_MODELS]) + (" …" if len(models) > _SHOWN_MODELS else "")
+    message = f"{names}: trained on the labels before these, can no longer be evaluated or audited (--name keeps both)"
+    return [message] if models else []
 
 
 def _copies(store: Store, posts: pa.Table) -> npt.NDArray[np.bool_]:

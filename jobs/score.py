@@ -11,13 +11,13 @@ import pyarrow as pa
 from click.core import ParameterSource
 
 from jobs.runtime.buckets import map_buckets
-from jobs.runtime.options import draft_options, photo_set_options, resolve_feature_set
+from jobs.runtime.options import Count, draft_options, photo_set_options, resolve_feature_set
 from jobs.runtime.session import session
 from jobs.scoring.endpoint import score_by_endpoint
 from jobs.scoring.files import photo_set_draft, score_files, video_drafts
 from jobs.scoring.loaded import loaded_scorer, prediction_row
 from viral.console.commands import execute
-from viral.console.options import optional_root_options, ray_options
+from viral.console.options import no_root_error, optional_root_options, ray_options
 from viral.console.output import print_summary
 from viral.datasets.streams import from_table
 from viral.errors import ConfigError
@@ -110,7 +110,7 @@ class _ScoreBucket:
     "--author-views",
     "views",
     multiple=True,
-    type=click.IntRange(0),
+    type=Count(),
     help="Views of an earlier post by the author of FILES, to compare the score with; repeatable. No model sees them.",
 )
 @draft_options
@@ -138,7 +138,7 @@ def command(
         score_by_endpoint(endpoint, model, files, context, views, as_json=as_json)
         return
     if root is None:
-        raise click.MissingParameter(param_hint="'--root'", param_type="option")
+        raise no_root_error()
     store, model = Store.open(root), model or DEFAULT_MODEL
     # Exactly one of the two.
     if all_posts == bool(files):

@@ -156,8 +156,8 @@ def validation_rows(data: LabelledFeatures, label: str) -> int:
     )
     if count < MIN_VALIDATION_ROWS:
         raise TableError(
-            f"{count} posts of the validation split of labels/{label} have features: at least "
-            f"{MIN_VALIDATION_ROWS} are needed to learn weights from; ingest and backfill more"
+            f"{count} posts of the validation split of labels/{label} have features: at least {MIN_VALIDATION_ROWS} "
+            "are needed to learn weights from; ingest and backfill more, or label with another --split"
         )
     return count
 

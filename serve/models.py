@@ -131,7 +131,9 @@ class ModelCache(Generic[T]):
         held = self._held.get(self._version(name))
         if held is None:
             served = ", ".join(dict.fromkeys([*self.current, *self.current.values()]))
-            raise ApiError(HTTPStatus.NOT_FOUND, "unknown_model", f"the endpoint does not serve that model: {served}")
+            raise ApiError(
+                HTTPStatus.NOT_FOUND, "unknown_model", f"the endpoint does not serve that model; it serves {served}"
+            )
         return held
 
     def _version(self, name: str | None) -> str:

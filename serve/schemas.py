@@ -110,7 +110,7 @@ class ScoreValues(BaseModel):
     """The score of a post."""
 
     probability: Annotated[float, Field(description="P(viral), calibrated, as the label's top fraction defines it")]
-    percentile: Annotated[float | None, Field(description="percent of posts outside training that score lower")]
+    percentile: Annotated[float | None, Field(description="percent of posts outside training with a lower probability")]
     known: Annotated[bool | None, Field(description="false if unlike all training posts: the score is then average")]
     score: Annotated[float, Field(description="predicted median of the label")]
     interval: Annotated[tuple[float, float], Field(description="90 % prediction interval of the label (conformal)")]

@@ -56,7 +56,8 @@ class BackfillSummary:
             posts = "posts have" if count > 1 else "post has"
             steps.append(
                 f"{count} {posts} no video file (missing_object): fetch those with a web address "
-                "(viral fetch --posts), then run viral backfill --retry-failed"
+                "(viral fetch --posts), correct the paths of others and ingest them again, then run "
+                "viral backfill --retry-failed"
             )
         if count := sum(number for (status, _), number in before.items() if status == "failed"):
             posts = "posts failed in earlier runs" if count > 1 else "post failed in an earlier run"

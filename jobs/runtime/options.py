@@ -40,6 +40,21 @@ def feature_set_options(function: Callable[P, R]) -> Callable[P, R]:
     return function
 
 
+class Count(click.ParamType[int]):
+    """A count as people write it: 25000, 25K, 1.2M."""
+
+    name = "count"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Parse the text of an option."""
+        from viral.sources.counts import parse_count  # pyarrow: not at import
+
+        try:
+            return value if isinstance(value, int) else parse_count(value)
+        except ValueError as error:
+            self.fail(f"{error}: write 25000 or 25K", param, ctx)
+
+
 def draft_options(function: Callable[..., R]) -> Callable[..., R]:
     """Add the options that describe a draft besides its video; the command receives them as one `context`."""
 
@@ -65,10 +80,10 @@ def draft_options(function: Callable[..., R]) -> Callable[..., R]:
     command: Callable[..., R] = with_context
     for option in (
         click.option("--sticker-text", "sticker_texts", multiple=True, help="A text laid over the picture."),
-        click.option("--sound-uses", type=click.IntRange(0), help="Posts on the whole platform that use the sound."),
-        click.option("--sound-posts", type=click.IntRange(0), help="Posts in the root that use the sound."),
+        click.option("--sound-uses", type=Count(), help="Posts on the whole platform that use the sound."),
+        click.option("--sound-posts", type=Count(), help="Posts in the root that use the sound."),
         click.option("--sound-original/--sound-reused", default=None),
-        click.option("--author-followers", type=click.IntRange(0)),
+        click.option("--author-followers", type=Count()),
         click.option(
             "--posted-at", type=click.DateTime(["%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d"]), help="In UTC."
         ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -13,9 +14,12 @@ from viral.errors import UsageError
 from viral.extractors.extractor import Context
 from viral.features.pipeline import Pipeline
 from viral.features.posts import ExtractionRequest, ExtractionResult
+from viral.labels.log_views import LOG_VIEWS
 from viral.scoring.author import check_comparable, compare_with_author
 from viral.scoring.scorer import Score, Scorer
 from viral.storage.store import Store
+
+_PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".avif", ".gif", ".bmp")
 
 
 def score_files(
@@ -41,7 +45,9 @@ def score_files(
         for features in pipeline.extract(drafts):
             # A partial file is scored from what could be extracted; the result says so.
             if features.status == "failed":
-                failures.append(f"{features.post_id}: {features.detail} ({features.reason})")
+                picture = Path(features.post_id).suffix.lower() in _PICTURES
+                hint = "; --photos scores pictures, as the slides of one photo set" if picture else ""
+                failures.append(f"{features.post_id}: {features.detail} ({features.reason}){hint}")
                 continue
             try:
                 (score,) = scorer.score([features.vectors])
@@ -91,12 +97,20 @@ def render_score(features: ExtractionResult, score: Score) -> str:
     contributions = ", ".join(f"{name} {value:.0%}" for name, value in score.modalities.items())
     lines = [features.post_id, f"  P(viral)  {score.probability:.1%}{_rank(score)}"]
     lines += [f"  {score.label}  {score.score:.3g}, between {score.low:.3g} and {score.high:.3g} in 90 of 100 cases"]
+    if score.label == LOG_VIEWS.name:
+        median, low, high = (_views(value) for value in (score.score, score.low, score.high))
+        lines += [f"  views     {median}, between {low} and {high}"]
     lines += [f"  author    {_author(score.relative_to_author)}"] if score.relative_to_author else []
     lines += [f"  weighs    {contributions}"]
     lines += [f"  missing   {', '.join(score.missing)}"] if score.missing else []
     if features.reason:
         lines += [f"  partial   {features.reason}: {features.detail or 'scored from the rest'}"]
     return "\n".join([*lines, *(f"  note      {note}" for note in score.notes)])
+
+
+def _views(log_views: float) -> str:
+    """Views of a label `log_views`, to two digits: the interval is far wider than the rest."""
+    return f"{float(f'{max(0.0, math.expm1(log_views)):.2g}'):,.0f}"
 
 
 def _rank(score: Score) -> str:

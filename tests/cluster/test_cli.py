@@ -61,9 +61,9 @@ def test_every_command_says_how_it_is_used(name: str, viral_here: Viral) -> None
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("nonsense",), "No such command 'nonsense'"),
+        (("nonsense",), "error: there is no command viral nonsense: there are demo, ingest,"),
         (("label", "--nonsense"), "No such option '--nonsense'"),
-        (("label",), "Missing option '--root'"),
+        (("label",), "error: name the root: --root, or VIRAL_ROOT"),
         (("label", "--root", "/there/is/nothing"), "error: the root /there/is/nothing does not exist: create it"),
     ],
 )

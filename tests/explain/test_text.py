@@ -23,7 +23,7 @@ def test_a_curve_is_a_chart() -> None:
         1.0,
     )
     assert lines(curve) == [
-        "hook curve: the score of the first seconds alone",
+        "hook curve: the score of the first seconds alone; bars from the lowest to the highest",
         "      1 s     8.000  ·",
         f"      2 s     9.000  {'█' * WIDTH}",
         f"    2.5 s     8.500  {'█' * (WIDTH // 2)}",

@@ -86,7 +86,9 @@ def test_an_empty_table_is_a_table(any_store: Store) -> None:
 
 
 def test_no_table_names_those_there_are(any_store: Store) -> None:
-    with pytest.raises(TableError, match=r"no table labels/y in .*, nor any other in labels/: create one first"):
+    with pytest.raises(
+        TableError, match=r"no table labels/y in .*, nor any other in labels/: create one first .viral label"
+    ):
         replaced.open_current(any_store, "labels/y", SCHEMA)
     replace(any_store, "first", rows(1, 1))
     with pytest.raises(TableError, match=r"no table labels/y in .*: there are x$"):

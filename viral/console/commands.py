@@ -8,12 +8,13 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
+from difflib import get_close_matches
 from types import FrameType
 from typing import Any, cast
 
 import click
 
-from viral.errors import ViralError
+from viral.errors import ConfigError, ViralError
 
 BAD_INPUT = 2  # click's exit status for wrong usage
 INTERRUPTED, TERMINATED = 130, 143  # a shell's exit status after SIGINT and SIGTERM: 128 + 2, 128 + 15
@@ -44,6 +45,16 @@ class LazyGroup(click.Group):
         if cmd_name not in self.table:
             return None
         return cast("click.Command", importlib.import_module(self.table[cmd_name][0]).command)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command of a line; the error about an unknown one names those that are meant or that there are."""
+        if args and args[0] not in self.table and not args[0].startswith("-"):
+            meant = get_close_matches(args[0], self.table, n=3)
+            hint = f"did you mean {' or '.join(meant)}?" if meant else f"there are {', '.join(self.table)}"
+            raise ConfigError(f"there is no command {ctx.command_path} {args[0]}: {hint}")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write one line per command."""

@@ -32,9 +32,8 @@ def _root_options(function: Callable[P, R], *, required: bool) -> Callable[P, R]
         click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON."),
         click.option(
             "--root",
-            required=required,
             envvar="VIRAL_ROOT",
-            callback=_refuse_relative_root,
+            callback=_require_root if required else _refuse_relative_root,
             help="Folder or s3://bucket/prefix with all data.",
         ),
     ):
@@ -64,6 +63,17 @@ def _refuse_relative_root(context: click.Context, parameter: click.Parameter, va
     if given.get("root") and (given.get("address") or os.environ.get("RAY_ADDRESS")):
         check_absolute(given["root"])
     return value
+
+
+def _require_root(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    if not value and not context.resilient_parsing:
+        raise no_root_error()
+    return _refuse_relative_root(context, parameter, value)
+
+
+def no_root_error() -> ConfigError:
+    """Error of a command that needs a root and got none."""
+    return ConfigError("name the root: --root, or VIRAL_ROOT")
 
 
 def check_absolute(root: str) -> None:

@@ -10,6 +10,7 @@ from textwrap import shorten
 from viral.explain.drafts import Ranking
 from viral.explain.hook import HookCurve
 from viral.explain.neighbours import NearestPosts
+from viral.explain.outcome import Outcome
 from viral.explain.platform_facts import PlatformFacts
 from viral.explain.segments import Segments
 from viral.explain.shapley import Shapley
@@ -19,6 +20,11 @@ from viral.explain.whatif import WhatIfs
 WIDTH = 30  # of the longest bar: a line with its numbers stays below 80 characters
 _COLUMNS = 10  # tree columns shown: they are sorted, and the rest adds little
 _FACT_CHARACTERS = 200  # of a fact: a transcript may have thousands
+_COUNTED = ("views", "likes", "comments", "shares")
+_SEEN = {
+    "train": "the model was trained on this post: that its score is close says nothing",
+    "validation": "the model was chosen and calibrated with this post: that its score is close says little",
+}
 _BLOCK, _NONE = "█", "·"
 
 
@@ -33,6 +39,18 @@ def lines(section: object) -> list[str]:
 
 
 @lines.register
+def _(outcome: Outcome) -> list[str]:
+    counts = [f"{value:,} {name}" for name in _COUNTED if (value := getattr(outcome, name)) is not None]
+    when = f"{outcome.scraped_at:%Y-%m-%d}: " if outcome.scraped_at else ""
+    rows = [f"  {when}{', '.join(counts) or 'no counts'}"]
+    if outcome.target is not None:
+        rows.append(f"  its label is {outcome.target:.3f}")
+    if note := _SEEN.get(outcome.split or ""):
+        rows.append(f"  {note}")
+    return ["outcome: what became of the post", *rows]
+
+
+@lines.register
 def _(curve: HookCurve) -> list[str]:
     scores = [point.prediction.score for point in curve.points]
     rows = [
@@ -43,7 +61,11 @@ def _(curve: HookCurve) -> list[str]:
         summary = "it never rises after the first second"
     else:
         summary = f"it rises most from {curve.start:.3g} s to {curve.stop:.3g} s: {curve.rise:+.3f}"
-    return ["hook curve: the score of the first seconds alone", *rows, f"  {summary}"]
+    return [
+        "hook curve: the score of the first seconds alone; bars from the lowest to the highest",
+        *rows,
+        f"  {summary}",
+    ]
 
 
 @lines.register

@@ -13,6 +13,7 @@ from viral.extractors.extractor import Context
 from viral.media.window import ClipWindow
 from viral.scoring.pair_residuals import PairResiduals
 from viral.scoring.scorer import Score
+from viral.sources.counts import parse_count
 
 DEFAULT_HOURS = (0, 6, 12, 18)  # the four quarters of a day
 TRIM_SECONDS = 1.0  # off either end, by default
@@ -145,12 +146,6 @@ def _set_hour(base: Change, value: str) -> Change:
     return base.with_context(posted_at=base.context.posted_at.replace(hour=int(value), minute=0, second=0))
 
 
-def _count(value: str) -> int:
-    if int(value) < 0:
-        raise ValueError(value)
-    return int(value)
-
-
 def _seconds(value: str) -> float:
     if not 0 <= float(value) < math.inf:
         raise ValueError(value)
@@ -164,9 +159,9 @@ CHANGES: Mapping[str, tuple[str, Callable[[Change, str], Change]]] = {
         "original or reused",
         lambda base, value: base.with_context(sound_original=("reused", "original").index(value) == 1),
     ),
-    "sound_posts": ("a number of posts", lambda base, value: base.with_context(sound_posts_before=_count(value))),
-    "sound_uses": ("a number of posts", lambda base, value: base.with_context(sound_uses_before=_count(value))),
-    "followers": ("a number of people", lambda base, value: base.with_context(author_followers=_count(value))),
+    "sound_posts": ("a number of posts", lambda base, value: base.with_context(sound_posts_before=parse_count(value))),
+    "sound_uses": ("a number of posts", lambda base, value: base.with_context(sound_uses_before=parse_count(value))),
+    "followers": ("a number of people", lambda base, value: base.with_context(author_followers=parse_count(value))),
     "trim_start": ("seconds", lambda base, value: replace(base, trim_start=_seconds(value))),
     "trim_end": ("seconds", lambda base, value: replace(base, trim_end=_seconds(value))),
 }

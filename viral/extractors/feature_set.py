@@ -19,6 +19,7 @@ from viral.extractors.extractor import Extractor
 from viral.extractors.registry import extractor, parameters
 from viral.extractors.spec import ExtractorSpec, Resolver, UnavailableExtractor
 from viral.media.requests import Request
+from viral.storage.store import one_line
 from viral.weights.resolve import RANDOM, resolve_local
 
 _CHEAP = ("metadata", "caption", "acoustics", "craft")
@@ -137,7 +138,7 @@ class FeatureSet:
         try:
             values = yaml.safe_load(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise ConfigError(f"cannot read the feature set {path}: {str(error).splitlines()[0]}") from error
+            raise ConfigError(f"cannot read the feature set {path}: {one_line(error)}") from error
         if not isinstance(values, dict):
             raise ConfigError(f"{path} is not a feature set: it needs name and extractors")
         return cls.from_dict(values, resolve=resolve)

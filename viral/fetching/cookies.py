@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from viral.errors import ConfigError
+from viral.storage.store import one_line
 
 _FIELDS = 7  # columns of the Netscape format
 
@@ -28,7 +29,7 @@ def read_cookies(path: Path) -> str:
             info = os.fstat(file.fileno())  # of the open file, because the path may be replaced
             text = file.read()
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read the cookies of {path}: {error}") from error
+        raise ConfigError(f"cannot read the cookies of {path}: {one_line(error)}") from error
     if not stat.S_ISREG(info.st_mode) or info.st_mode & 0o077 or info.st_uid != os.geteuid():
         raise ConfigError(f"{path} must be your own file that only you can read: run chmod 600 {path}")
     cookie_jar(text)

@@ -18,7 +18,7 @@ from viral.tables.schemas import FROM_ID
 VIEWS_BELOW_LIKES = "posts have fewer views than likes: another count, or zeros for unknown ones (values: {0: null})?"
 POSTED_LATE = "posts have a posted_at after their scraped_at: is it another time?"
 FAR_FROM_ID = "posts have a posted_at that is hours or days from the time in their id: another column, or --zone?"
-INEXACT = "posts have a posted_at that is a day or an age in words only"
+INEXACT = "posts have a posted_at that is a day or an age in words only: the hour that models read is not theirs"
 LONG = "posts last longer than an hour: are these milliseconds (unit: ms)?"
 FROM_IDS = "posts have no posted_at: the time in their id is stored"
 # Counts that serve the refusals and fractions below; they are no warnings by themselves.

@@ -93,6 +93,17 @@ def parse_counts(raw: pa.Array, locale: str | None = None) -> ParsedColumn:
     return pc.coalesce(numbers, others), faults
 
 
+def parse_count(text: str) -> int:
+    """Parse one count, `25K` for example, as `parse_counts` does. Raises ValueError: it is none, or unknown."""
+    try:
+        count = _read(text.strip(), None, "")
+    except ParseError as error:
+        raise ValueError(f"{text!r} {error}") from error
+    if count is None:
+        raise ValueError(f"{text!r} {_NOT_A_COUNT}")
+    return count
+
+
 @lru_cache(maxsize=100_000)  # abbreviated counts repeat from batch to batch
 def _read(text: str, signs: tuple[str, str] | None, language: str) -> int | None:
     words = _normalise(text)

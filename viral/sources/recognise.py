@@ -149,7 +149,8 @@ def _guess(sample: Sample, given: Mapping[str, Expression]) -> SourceMap:
             return SourceMap(sample.format, columns, rows=(path,) if path else (), unread=unread)
     raise SourceError(
         f"{sample.file} is of no known exporter, and has no column that is called like an identifier of posts: name it "
-        f"(--map post_id=NAME), or write a map (--map-file). It has: {_names(sample)}{_no_header(sample)}"
+        "(--map post_id=NAME; --dry-run 3 then shows a map to start from), or write a map (--map-file). "
+        f"It has: {_names(sample)}{_no_header(sample)}"
     )
 
 

@@ -23,6 +23,7 @@ from viral.errors import RootError, StorageError, ViralError
 from viral.storage import local, s3
 from viral.storage.s3 import ObjectInfo
 
+_ERRNO = re.compile(r"^\[Errno -?\d+\] ")  # before the message of an OSError
 _DENIED = re.compile("ACCESS_DENIED|HTTP status 40[13]")  # in errors of pyarrow, which have no code
 
 
@@ -208,8 +209,12 @@ def storage_errors(uri: str) -> Iterator[None]:
 
 
 def one_line(error: BaseException) -> str:
-    """Return an error's message on one line, at most 300 characters so that it fits a table cell and a log line."""
-    return " ".join(str(error).split())[:300] or type(error).__name__
+    """Return an error's message on one line, at most 300 characters so that it fits a table cell and a log line.
+
+    An error of the system comes without its number.
+    """
+    message = " ".join(str(error).split())
+    return _ERRNO.sub("", message)[:300] or type(error).__name__
 
 
 def _check_folder(argument: str, root: Path) -> None:

@@ -16,6 +16,7 @@ from viral.tables.data_file import DataFile
 _POINTER = "_current.json"  # names the current version of a table
 _MARK = "_generation"  # object in every version with the time of `begin`; deleted before the data files
 _REPLACED = "_replaced"  # object in a replaced version with the time when it was replaced
+_MAKERS = {"labels": "viral label", "predictions": "viral score --all"}  # commands by the folder of their tables
 KEPT_FOR = timedelta(days=7)  # no job writes or reads a version for as long
 
 
@@ -109,4 +110,8 @@ def _alternatives(store: Store, prefix: str) -> str:
     if not folder:  # the table is directly below the root
         return ""
     names = table_names(store, folder)
-    return f": there are {', '.join(names)}" if names else f", nor any other in {folder}/: create one first"
+    return (
+        f": there are {', '.join(names)}"
+        if names
+        else f", nor any other in {folder}/: create one first ({_MAKERS[folder]})"
+    )

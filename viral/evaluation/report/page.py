@@ -12,6 +12,7 @@ from viral.evaluation.report.formatting import number, percent, plain, points, s
 from viral.evaluation.report.glossary import GLOSSARY, Better, MetricInfo
 from viral.evaluation.report.page_sections import Plot
 from viral.evaluation.report.report import MODEL, Report
+from viral.evaluation.report.summary import MIN_POSTS
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -112,6 +113,8 @@ def _verdict(report: Report, name: str) -> str:
     gaps = {d.baseline: d.metrics[name] for d in report.differences if d.metrics[name].value is not None}
     if not gaps:
         return f"{info.label}: no baseline to compare with."
+    if _num_posts(report) < MIN_POSTS:
+        return f"{info.label}: too few test posts to say which is better."
     verdicts = {baseline: verdict_of(gap, info.better) for baseline, gap in gaps.items()}
     beaten = list(verdicts.values()).count("better")
     better_baselines = [baseline.replace("_", " ") for baseline, verdict in verdicts.items() if verdict == "worse"]

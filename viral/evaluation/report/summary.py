@@ -6,7 +6,8 @@ from viral.evaluation.bootstrap.by_author import Estimate
 from viral.evaluation.report.formatting import plain
 from viral.evaluation.report.report import MODEL, Report
 
-_MIN_POSTS = 100  # test posts: with fewer, intervals are so wide that a warning comes first
+MIN_POSTS = 100
+"""Test posts: with fewer, intervals are so wide that a warning comes first."""
 
 
 def summarize(report: Report) -> list[str]:
@@ -14,8 +15,7 @@ def summarize(report: Report) -> list[str]:
     metrics = next(system.metrics for system in report.systems if system.name == MODEL)
     defined = {name: estimate for name, estimate in metrics.items() if estimate.value is not None}
     sentences = []
-    if (posts := sum(report.plots.confusion.model_dump().values())) < _MIN_POSTS:
-        sentences.append(f"It was tested on {posts} posts only: much of what follows may be chance.")
+    sentences += few_posts_warnings(sum(report.plots.confusion.model_dump().values()))
     texts = {
         "roc_auc": "Of two posts of which one went viral, it gives the viral one the higher probability in {} of 100 "
         "cases; guessing does in 50.",
@@ -33,6 +33,11 @@ def summarize(report: Report) -> list[str]:
             f"Its most important modality is {modality}: without it, it separates viral posts from others less well."
         )
     return sentences
+
+
+def few_posts_warnings(posts: int) -> list[str]:
+    """Return a warning if there are few test posts."""
+    return [f"It was tested on {posts} posts only: much of what follows may be chance."] if posts < MIN_POSTS else []
 
 
 def _most_important_modality(report: Report) -> str | None:
