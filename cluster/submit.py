@@ -56,9 +56,12 @@ def command(
     submission = _checked(context, name, arguments)
     client = JobClient(address)
     until = time.monotonic() + timeout if timeout else None
+    job_id = submission.name
     for attempt in range(retry + 1):
-        job_id, started = client.submit(submission, with_code=code)
         try:
+            if attempt:
+                client.wait_for_dashboard()
+            job_id, started = client.submit(submission, with_code=code)
             click.echo(f"{'submitted' if started else 'attached to'} {job_id} at {client.url}", err=True)
             status = _follow(client, job_id, until, as_json=as_json) if wait else client.details(job_id).status
             if as_json:

@@ -93,6 +93,26 @@ class JobClient:
             else:
                 return True
 
+    def wait_for_dashboard(self) -> None:
+        """Wait until the dashboard answers, as that of a head that is started again does.
+
+        Raises:
+            JobError: it does not within `RETURN_SECONDS`.
+        """
+        until = time.monotonic() + RETURN_SECONDS
+        while True:
+            try:
+                self.jobs()
+            except ConfigError as error:
+                if time.monotonic() > until:
+                    raise self._gone(error) from error
+                time.sleep(_POLL_SECONDS)
+            else:
+                return
+
+    def _gone(self, error: ConfigError) -> JobError:
+        return JobError(f"the cluster at {self.url} is gone ({error}): submit again, and it goes on")
+
     def details(self, job_id: str) -> JobDetails:
         """Return status and times of a job.
 
@@ -145,9 +165,7 @@ class JobClient:
             except ConfigError as error:
                 lost_since = lost_since or time.monotonic()
                 if time.monotonic() - lost_since > RETURN_SECONDS:
-                    raise JobError(
-                        f"the cluster at {self.url} is gone ({error}): submit again, and it goes on"
-                    ) from error
+                    raise self._gone(error) from error
             if until and time.monotonic() > until:
                 raise TimeoutError
             time.sleep(_POLL_SECONDS)

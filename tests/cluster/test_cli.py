@@ -61,7 +61,11 @@ def test_every_command_says_how_it_is_used(name: str, viral_here: Viral) -> None
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("nonsense",), "error: there is no command viral nonsense: there are demo, ingest,"),
+        (("nonsense",), "error: there is no command 'nonsense': there are demo, ingest,"),
+        (("trian",), "error: there is no command 'trian': did you mean train?\n"),
+        (("train", "nothing"), "error: there is no command 'nothing': there are fusion, text,"),
+        (("score", "a.mp4", "--author-followers", "many"), "'many' is not a count: write 25000 or 25K"),
+        (("backfill", "--feature-set", "none.yaml", "--root", "/tmp"), "none.yaml: No such file or directory"),
         (("label", "--nonsense"), "No such option '--nonsense'"),
         (("label",), "error: name the root: --root, or VIRAL_ROOT"),
         (("label", "--root", "/there/is/nothing"), "error: the root /there/is/nothing does not exist: create it"),

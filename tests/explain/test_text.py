@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from tests.explain.conftest import make_score
 from viral.explain.drafts import rank
 from viral.explain.hook import CurvePoint, HookCurve
+from viral.explain.outcome import Outcome
 from viral.explain.platform_facts import PlatformFacts
 from viral.explain.segments import Segments, VideoSegment
 from viral.explain.text import WIDTH, bars, lines
@@ -31,6 +34,17 @@ def test_a_curve_is_a_chart() -> None:
     ]
     flat = HookCurve((CurvePoint(1.0, make_score(8.0)), CurvePoint(2.0, make_score(8.0))), None, None, None)
     assert lines(flat)[-1] == "  it never rises after the first second"
+
+
+def test_what_became_of_a_post_comes_with_what_the_model_knows_of_it() -> None:
+    outcome = Outcome(4320, None, 7, None, datetime(2025, 3, 1, tzinfo=UTC), 8.371, "train")
+    assert lines(outcome) == [
+        "outcome: what became of the post",
+        "  2025-03-01: 4,320 views, 7 comments",
+        "  its label is 8.371",
+        "  the model was trained on this post: that its score is close says nothing",
+    ]
+    assert lines(Outcome(None, None, None, None, None))[1:] == ["  no counts"]
 
 
 def test_the_other_sections() -> None:

@@ -49,5 +49,5 @@ def test_a_video_that_cannot_be_used_is_one_line(rescorer: Rescorer) -> None:
 
 
 def test_words_alone_cannot_be_cut() -> None:
-    with pytest.raises(ConfigError, match="without a video cannot be cut"):
+    with pytest.raises(ConfigError, match="of text alone cannot be cut"):
         Variant(Draft(None), ClipWindow(0.0, 1.0))

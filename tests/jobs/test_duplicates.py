@@ -79,11 +79,12 @@ def test_the_five_kinds_of_copies_are_one_cluster(store: Store) -> None:
 
 def test_clusters_are_listed_as_text(store: Store) -> None:
     answer = CliRunner().invoke(command, ["--root", store.root, "--limit", "1"], catch_exceptions=False)
-    *summary, cluster = answer.output.splitlines()
+    *summary, title, cluster = answer.output.splitlines()
     assert summary[-1].split() == ["copies", "5"]
+    assert title == "similarity  posts of each of 1 clusters, from old to new"
     assert cluster.split()[1] == "other-0"
     none = CliRunner().invoke(command, ["--root", store.root, "--limit", "0"], catch_exceptions=False)
-    assert none.output.splitlines() == summary
+    assert none.output.splitlines() == [*summary, "… and 1 clusters more: --limit N or --json"]
 
 
 def test_an_extractor_of_sound_leaves_the_hashes_of_reused_features(store: Store) -> None:

@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 from jobs.explain import command
 from jobs.score import command as score_command
 from viral.explain import ASSOCIATIONS
-from viral.tables.places import posts_table
+from viral.tables.places import load_labels, posts_table
 from viral.tables.schemas import POSTS
 
 OPTIONS = (
@@ -81,6 +81,11 @@ def test_several_files_are_ranked(flow: Any, videos: list[str]) -> None:
     ]
 
 
+def label_of(flow: Any, post_id: str) -> dict[str, Any]:
+    labels = load_labels(flow.store, "log_views").to_pylist()
+    return next(row for row in labels if row["post_id"] == post_id)
+
+
 def test_a_post_of_the_table_is_explained_with_what_the_platform_says(flow: Any) -> None:
     table = posts_table(flow.store)
     post = table.read().slice(0, 1).to_pylist()[0]
@@ -95,6 +100,8 @@ def test_a_post_of_the_table_is_explained_with_what_the_platform_says(flow: Any)
     scored = json.loads(run(flow, post["video_uri"], *options, "--json", entry=score_command).stdout)
     assert output["file"] == post["post_id"]
     assert output["score"] == scored["score"]
+    outcome, label = output["explanation"]["outcome"], label_of(flow, post["post_id"])
+    assert (outcome["views"], outcome["split"], outcome["target"]) == (post["views"], label["split"], label["target"])
     facts = output["explanation"]["platform"]
     assert {name: fact for name, fact in facts.items() if fact is not None} == {
         "sticker_texts": ["wait for it", "now"],

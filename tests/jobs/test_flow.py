@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
+from jobs import label
 from jobs.backfilling.stages import extraction_request
 from tests.conftest import CORPUS_POSTS
 from tests.jobs.conftest import SAME, check_scored_alike
 from viral.config import Settings
+from viral.evaluation.splits import SplitSpec
 from viral.features.pipeline import Pipeline
+from viral.labels import LabelSpec
 from viral.scoring.scorer import Scorer
+from viral.storage.store import Store
 from viral.tables import replaced
 from viral.tables.places import posts_table
 from viral.tables.schemas import PREDICTIONS
@@ -32,6 +37,30 @@ def test_the_scorecard_stands_beside_baselines(flow):
     assert card["about"]["data_hash"] == flow.trained.data_hash
     assert card["systems"][0]["figures"]["mape"]["value"] > 0  # log_views is a logarithm
     assert b"Scorecard of fused/1" in flow.store.read("models/fused/0001/scorecard.html")
+
+
+def test_the_figures_are_a_table_with_the_intervals_of_the_model(flow):
+    lines = flow.judged.lines()
+    titles, model, interval = (line.split() for line in lines[2:5])
+    assert model[0] == "model" and len(model) == 1 + len(titles)
+    assert float(model[1]) == pytest.approx(flow.judged.figures["model"]["roc_auc"].value, abs=1e-3)
+    auc = flow.judged.figures["model"]["roc_auc"]
+    assert interval[3:6] == [f"{auc.low:.3f}", "to", f"{auc.high:.3f}"]
+    assert flow.judged.warnings == [
+        f"It was tested on {flow.judged.test_posts} posts only: much of what follows may be chance."
+    ]
+    assert "too few test posts to say which is better" in flow.store.read("models/fused/0001/scorecard.html").decode()
+
+
+def test_few_posts_and_models_of_other_labels_are_warned_of(flow, tmp_path):
+    shutil.copytree(flow.store.root, tmp_path / "root")
+    store = Store.open(tmp_path / "root")
+    few, *others = flow.labelled.warnings
+    assert (few.startswith("few posts ("), others) == (True, [])
+    again = label.run(store, LabelSpec("log_views"), SplitSpec("author"))
+    assert again.warnings == [few]
+    other = label.run(store, LabelSpec("log_views", top_fraction=0.5), SplitSpec("author"))
+    assert other.warnings[1].startswith("fused/1: trained on the labels before these")
 
 
 def test_the_scorecard_shows_what_it_rests_on_and_a_frame_of_each_example(flow):

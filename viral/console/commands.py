@@ -53,7 +53,7 @@ class LazyGroup(click.Group):
         if args and args[0] not in self.table and not args[0].startswith("-"):
             meant = get_close_matches(args[0], self.table, n=3)
             hint = f"did you mean {' or '.join(meant)}?" if meant else f"there are {', '.join(self.table)}"
-            raise ConfigError(f"there is no command {ctx.command_path} {args[0]}: {hint}")
+            raise ConfigError(f"there is no command {args[0]!r}: {hint}")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
