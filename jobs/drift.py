@@ -23,7 +23,13 @@ _TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
 @click.command()
 @click.option("--model", default="fusion", show_default=True, help="NAME, NAME/VERSION or NAME@champion.")
 @click.option("--since", required=True, type=_TIME, help="First day (UTC) of the posts to test on.")
-@click.option("--every", default=DriftSpec.every, show_default=True, type=_POSITIVE, help="Days per window.")
+@click.option(
+    "--every",
+    default=DriftSpec.every,
+    show_default=True,
+    type=_POSITIVE,
+    help="Days per window; windows with few posts are merged with the next.",
+)
 @click.option(
     "--alarm-coverage",
     nargs=2,
