@@ -10,7 +10,7 @@ import click
 from cluster.submitting.client import JobClient, explain
 from cluster.submitting.submission import Submission, create_submission
 from viral.console.commands import LazyGroup
-from viral.errors import JobError
+from viral.errors import ConfigError, JobError
 
 _HERE_ONLY = ("demo", "jobs", "mcp", "submit")
 """Commands that make no sense as a job."""
@@ -56,11 +56,11 @@ def command(
     submission = _checked(context, name, arguments)
     client = JobClient(address)
     until = time.monotonic() + timeout if timeout else None
-    job_id = submission.name
     for attempt in range(retry + 1):
+        job_id = None
         try:
             if attempt:
-                client.wait_for_dashboard()
+                client.wait_for_dashboard(until)
             job_id, started = client.submit(submission, with_code=code)
             click.echo(f"{'submitted' if started else 'attached to'} {job_id} at {client.url}", err=True)
             status = _follow(client, job_id, until, as_json=as_json) if wait else client.details(job_id).status
@@ -68,13 +68,16 @@ def command(
                 click.echo(json.dumps({"job": job_id, "status": str(status)}))
             return
         except KeyboardInterrupt:
+            if job_id is None:
+                raise
             again = f"the same command, or viral jobs logs --follow {job_id}, shows it again"
             click.echo(f"\n{job_id} goes on: {again}", err=True)
             return
         except StoppedError:
             raise
-        except JobError as error:
-            if attempt == retry:
+        except (JobError, ConfigError) as error:
+            # A wrong address or token shows at the first attempt.
+            if attempt == retry or (isinstance(error, ConfigError) and not attempt):
                 raise
             click.echo(f"{error}; attempt {attempt + 2} of {retry + 1}", err=True)
 

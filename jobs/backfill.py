@@ -37,7 +37,7 @@ from viral.storage.store import Store
 from viral.tables.bucketed import BucketedTable, log2_buckets_for
 from viral.tables.places import posts_table
 from viral.tables.posts import no_posts_error
-from viral.tables.run_log import RunRecorder, record_run
+from viral.tables.run_log import record_run
 
 # Posts per chunk, which one actor call processes and writes as one file. Chunks are small enough that a killed worker
 # loses little and all workers finish at about the same time, and large enough that 10^8 posts give some 25,000 files.
@@ -273,24 +273,13 @@ def command(
         settings = settings.model_copy(update={"backfill": settings.backfill.model_copy(update={"shape": shape})})
     bar, profile = progress_bar("backfill"), Profile()
 
-    def work(record: RunRecorder) -> BackfillSummary:
-        """Run the backfill, with its progress on the terminal and in the run log."""
-        progress = record.progress_with(bar)
-        return run(
-            store,
-            resolved_set,
-            settings,
-            retry=retry,
-            profile=profile,
-            address=address,
-            progress=progress,
-            debug=debug,
-        )
-
-    summary = record_run(store, "backfill", work)
+    if profile_file is not None and not profile_file.absolute().parent.is_dir():
+        raise ConfigError(f"cannot write the profile to {profile_file}: there is no such folder")
+    fill = partial(run, store, resolved_set, settings, retry=retry, profile=profile, address=address, debug=debug)
+    summary = record_run(store, "backfill", lambda record: fill(progress=record.progress_with(bar)))
+    print_summary(summary, as_json=as_json)
     if profile_file is not None:
         profile.write(profile_file, summary)
-    print_summary(summary, as_json=as_json)
     if summary.failed and not summary.ok + summary.partial:
         raise all_failed(summary.failed, "posts failed", summary.reasons)
 

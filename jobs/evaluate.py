@@ -48,6 +48,7 @@ class EvaluateSummary:
     Attributes:
         figures: metrics of each system, with their intervals.
         unavailable: why a baseline has no figures.
+        level: of the intervals.
     """
 
     model: str
@@ -57,6 +58,7 @@ class EvaluateSummary:
     figures: dict[str, dict[str, Estimate]] = field(default_factory=dict)
     unavailable: dict[str, str] = field(default_factory=dict)
     unaudited: list[str] = field(default_factory=list)
+    level: float = 0.9
     warnings: list[str] = field(default_factory=list)
 
     def lines(self) -> list[str]:
@@ -67,7 +69,7 @@ class EvaluateSummary:
         for system, metrics in self.figures.items():
             lines.append(f"{system:<{width}} {_row(metrics, _value)}")
             if system == MODEL:
-                lines.append(f"{'  90 % interval':<{width}} {_row(metrics, _interval)}")
+                lines.append(f"{f'  {self.level:.0%} interval':<{width}} {_row(metrics, _interval)}")
         lines += [f"{system:<{width}} not available: {reason}" for system, reason in self.unavailable.items()]
         lines += [f"unaudited  {what}" for what in self.unaudited]
         lines += [f"warning    {warning}" for warning in self.warnings]
@@ -114,6 +116,7 @@ def run(
         },
         unavailable={system.name: system.unavailable or "" for system in report.systems if not system.metrics},
         unaudited=audited.unchecked,
+        level=report.settings.level,
         warnings=few_posts_warnings(test.posts),
     )
 

@@ -186,11 +186,12 @@ class LocalCluster:
             self._wait(started)
 
     def _runs(self, number: int) -> bool:
-        if number not in self.network.numbers() or not self.network.host(number).runs():
-            return False
-        lines = self.network.host(number).processes().values()
         needed = ("raylet/raylet", "gcs_server") if number == HEAD else ("raylet/raylet",)
-        return all(any(name in line for line in lines) for name in needed)
+        with suppress(ConfigError, OSError):  # the host has ended, perhaps at this moment
+            if number in self.network.numbers():
+                lines = self.network.host(number).processes().values()
+                return all(any(name in line for line in lines) for name in needed)
+        return False
 
     def down(self) -> None:
         """End all of its processes, and remove its hosts and files.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -93,24 +94,27 @@ class JobClient:
             else:
                 return True
 
-    def wait_for_dashboard(self) -> None:
+    def wait_for_dashboard(self, until: float | None = None) -> None:
         """Wait until the dashboard answers, as that of a head that is started again does.
 
+        Args:
+            until: `time.monotonic()` at which to give up, if that is before `RETURN_SECONDS` have passed.
+
         Raises:
-            JobError: it does not within `RETURN_SECONDS`.
+            JobError: it does not.
         """
-        until = time.monotonic() + RETURN_SECONDS
+        until = min(until or math.inf, time.monotonic() + RETURN_SECONDS)
         while True:
             try:
                 self.jobs()
-            except ConfigError as error:
+            except (ConfigError, JobError) as error:  # JobError: a part of it has not started yet
                 if time.monotonic() > until:
                     raise self._gone(error) from error
                 time.sleep(_POLL_SECONDS)
             else:
                 return
 
-    def _gone(self, error: ConfigError) -> JobError:
+    def _gone(self, error: Exception) -> JobError:
         return JobError(f"the cluster at {self.url} is gone ({error}): submit again, and it goes on")
 
     def details(self, job_id: str) -> JobDetails:

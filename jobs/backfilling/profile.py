@@ -109,7 +109,7 @@ class Profile:
         """Convert it to JSON, with shares of the wall time of the whole run, the start of its workers included.
 
         A worker decodes one post while it encodes another: the shares of a core can add up to more than one. A node's
-        `cores_busy_share` is measured by its kernel, and counts all that ran on it.
+        `cores_busy_share` is measured by its kernel while encoders ran on it, and counts all that did.
         """
         wall = max(summary.wall_seconds, 1e-9)  # nothing was pending: no stage took any
         stages = summary.stage_seconds

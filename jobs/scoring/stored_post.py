@@ -58,27 +58,30 @@ def _label(store: Store, scorer: Scorer, post_id: str) -> dict[str, Any] | None:
         return None
     if about != label:
         return None
-    rows = _bucket(table, post_id, ["post_id", "target", "split"])
+    rows = _rows_of_post(table, _bucket_of_post(table, post_id), post_id, ["post_id", "target", "split"])
     return rows.to_pylist()[0] if rows.num_rows else None
 
 
-def _bucket(table: BucketedTable, post_id: str, columns: list[str]) -> pa.Table:
-    """Rows of one post; only its own bucket is read, however large the table is."""
+def _bucket_of_post(table: BucketedTable, post_id: str) -> tuple[int, int]:
+    """Number of buckets, as bits, and the post's own: only that is read, however large the table is."""
     log2_buckets = table.log2_buckets()
-    bucket = int(bucket_of(pa.chunked_array([[post_id]]), log2_buckets)[0])
-    rows = table.read(log2_buckets, bucket, columns)
+    return log2_buckets, int(bucket_of(pa.chunked_array([[post_id]]), log2_buckets)[0])
+
+
+def _rows_of_post(table: BucketedTable, where: tuple[int, int], post_id: str, columns: list[str]) -> pa.Table:
+    rows = table.read(*where, columns)
     return rows.filter(pc.equal(rows["post_id"], post_id))
 
 
 def _row(store: Store, feature_set: FeatureSet, post_id: str) -> dict[str, Any]:
     columns = list(dict.fromkeys([*POST_COLUMNS, "author_id", *PLATFORM_FACTS, *OUTCOME_COLUMNS]))
-    posts = _bucket(posts_table(store), post_id, columns)
+    table = posts_table(store)
+    where = _bucket_of_post(table, post_id)
+    posts = _rows_of_post(table, where, post_id, columns)
     if not posts.num_rows:
         raise UsageError(f"there is no post {post_id} in {store.root}")
     sounds = sound_history(store, feature_set)
     if sounds is not None:
-        log2_buckets = posts_table(store).log2_buckets()
-        bucket = int(bucket_of(posts["post_id"], log2_buckets)[0])
-        posts = join_history(posts, sounds, log2_buckets, bucket)
+        posts = join_history(posts, sounds, *where)
     row: dict[str, Any] = posts.to_pylist()[0]
     return row

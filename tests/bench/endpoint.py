@@ -42,16 +42,22 @@ def serving(root: Path, model: str) -> Iterator[Endpoint]:
     """Run `viral serve` on the root."""
     command = [BIN / "viral", "serve", "--root", root, "--model", model, "--port", "0"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("VIRAL_", "RAY_"))}
-    with subprocess.Popen(
+    process = subprocess.Popen(
         command, stdout=subprocess.PIPE, text=True, env=environment | {"PYTHONUNBUFFERED": "1"}, start_new_session=True
-    ) as process:
+    )
+    try:
         assert process.stdout is not None
         url = process.stdout.readline().partition(" at ")[2].split()[0]
+        # Whoever writes into a full pipe waits.
+        threading.Thread(target=process.stdout.read, daemon=True).start()
+        yield Endpoint(url, root, model, process, sorted((root / "videos").glob("*.mp4")))
+    finally:
+        process.send_signal(signal.SIGTERM)
         try:
-            yield Endpoint(url, root, model, process, sorted((root / "videos").glob("*.mp4")))
-        finally:
-            process.send_signal(signal.SIGTERM)
             print("stopped with", process.wait(120))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
 
 
 def latencies(seconds: Iterable[float]) -> str:

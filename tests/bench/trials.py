@@ -1,7 +1,7 @@
 """What an endpoint goes through in a bad week: each trial prints what it saw.
 
 `python -m tests.bench.trials --root ROOT --model MODEL [--minutes 1] [--mutants 500] [TRIAL…]`. ROOT has a trained
-model and videos below `videos/`; a copy of it is served by `viral serve`, as a process of its own. Trials:
+model and videos below `videos/`; `viral serve` serves it, as a process of its own, and stores jobs in it. Trials:
 
 - `parity`: each video through upload, URI, job, client and `viral score`, without, with an empty and a real caption;
 - `files`: the odd files of `shared/data`, and files that are cut, flipped or zeroed, as uploads;
@@ -266,6 +266,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--minutes", type=float, default=1.0)
     parser.add_argument("--mutants", type=int, default=500)
     options = parser.parse_args(arguments)
+    if unknown := set(options.trials) - TRIALS.keys():
+        parser.error(f"no such trial: {', '.join(unknown)}")
     with serving(options.root.resolve(), options.model) as endpoint:
         for name in options.trials:
             started = time.monotonic()

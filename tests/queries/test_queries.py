@@ -82,7 +82,10 @@ def _label(number: int, threshold: int) -> dict[str, Any]:
     return {**dict.fromkeys(LABELS.names), **row}
 
 
-def test_each_table_has_the_rows_that_the_library_reads(store: Store) -> None:
+def test_each_table_has_the_rows_that_the_library_reads(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with viral.query(store) as root:
         assert list(root.tables) == ["features_small", "fetches", "labels_log_views", "posts", "rejects"]
         for name, table in root.tables.items():
@@ -90,7 +93,7 @@ def test_each_table_has_the_rows_that_the_library_reads(store: Store) -> None:
             found = root.sql(f'SELECT * FROM {name} ORDER BY "{table.table.key}"').to_pylist()
             assert found == expected, name
             assert root.sql(f"SELECT count(*) AS n FROM {name}")["n"].to_pylist() == [len(expected)]
-    assert not list(Path(tempfile.gettempdir()).glob(f"{PREFIX}*"))
+    assert not list(tmp_path.glob(f"{PREFIX}*"))
 
 
 def test_columns_come_when_a_query_names_them(store: Store) -> None:
@@ -113,10 +116,67 @@ def test_columns_come_when_a_query_names_them(store: Store) -> None:
 
 
 @pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT max(#2) FROM posts WHERE views > 0",
+        "SELECT p.b FROM posts AS p(id, b) JOIN labels_log_views l ON p.id = l.post_id ORDER BY 1",
+        "SELECT main.posts FROM posts ORDER BY post_id",
+        "SELECT q FROM (SELECT * EXCLUDE (views) FROM posts) AS q ORDER BY post_id",
+        "SELECT * FROM posts PIVOT (sum(views) FOR source IN ('test') GROUP BY caption) ORDER BY ALL",
+        "SELECT CAPTION FROM POSTS ORDER BY ALL",
+        'SELECT "caption" FROM "posts" ORDER BY ALL',
+        "WITH t AS (SELECT post_id, views AS v FROM posts) SELECT sum(v) FROM t JOIN features_small USING (post_id)",
+        "SELECT post_id FROM posts QUALIFY row_number() OVER (PARTITION BY source ORDER BY views DESC, post_id) = 1",
+        "SELECT unnest(hashtags) AS tag FROM posts ORDER BY ALL",
+        "SELECT map_keys(stage_seconds) FROM features_small ORDER BY post_id",
+        "SELECT post_id FROM posts UNION ALL SELECT caption FROM posts ORDER BY ALL",
+    ],
+)
+def test_what_a_query_means_without_naming_it_is_read(store: Store, sql: str) -> None:
+    """As of tables of which all columns are read; also after a query that has read few."""
+    with viral.query(store) as all_columns:
+        for name in all_columns.tables:
+            all_columns.sql(f"SELECT * FROM {name}")
+        expected = all_columns.sql(sql)
+    with viral.query(store) as fresh:
+        assert fresh.sql(sql).equals(expected)
+    with viral.query(store) as used:
+        for name, column in (("posts", "views"), ("labels_log_views", "split"), ("features_small", "status")):
+            used.sql(f"SELECT {column} FROM {name}")
+        assert used.sql(sql).equals(expected)
+    assert expected.num_rows
+
+
+def test_tables_that_are_named_in_a_text_are_not_taken_for_empty(store: Store) -> None:
+    with viral.query(store) as root:
+        with pytest.raises(UsageError, match="Table with name posts does not exist"):
+            root.sql("SELECT count(*) FROM query('SELECT post_id FROM posts')")
+        assert root.sql("SELECT views FROM posts").num_rows == POST_COUNT - 1
+        with pytest.raises(UsageError, match="has not read the column caption"):
+            root.sql("SELECT max(caption) FROM query('SELECT caption FROM posts')")
+
+
+def test_names_that_differ_in_signs_or_case_are_two_tables(any_store: Store) -> None:
+    for number, name in enumerate(("a-b", "a.b", "A_b", "plain")):
+        version = uuid.uuid4().hex[:12]
+        table = replaced.begin(any_store, f"labels/{name}", LABELS, version)
+        table.append(pa.Table.from_pylist([_label(number, 0)], schema=LABELS), 0)
+        replaced.commit(any_store, f"labels/{name}", version, {})
+    with viral.query(any_store) as root:
+        found = {name: root.sql(f'SELECT target FROM "{name}"')["target"].to_pylist() for name in root.tables}
+    assert found == {"labels_A_b": [2.0], "labels_a-b": [0.0], "labels_a.b": [1.0], "labels_plain": [3.0]}
+
+
+@pytest.mark.parametrize(
     ("sql", "message"),
     [
+        ("", "a query is one SELECT, not 0"),
+        (f"SELECT {'+'.join(['1'] * 600)}", "the query is nested too deeply"),
+        ("SELECT nofunction(1)", "Function with name nofunction does not exist!"),
+        ("PIVOT posts ON kind USING sum(views)", "a query is a SELECT (a PIVOT with IN"),
+        ("SELECT *\nFROM posts\nWHERE caption::INT > 3", "when casting from source column caption"),
         ("SELEC 1", 'syntax error at or near "SELEC"'),
-        ("SELECT 1; SELECT 2", "a query is one SELECT, not 2: leave out the others"),
+        ("SELECT 1; SELECT 2", "a query is one SELECT, not 2"),
         ("DELETE FROM posts", "a query is a SELECT"),
         ("COPY posts TO 'x.csv'", "a query is a SELECT"),
         ("SELECT nothing FROM posts", 'Referenced column "nothing" not found in FROM clause!'),
@@ -164,6 +224,21 @@ def test_the_commands(store: Store, viral_here: Viral, tmp_path: Path) -> None:
     assert run("tables", "rejects").splitlines()[0].split() == ["reject_id", "string"]
     (table,) = json.loads(run("tables", "rejects", "--json"))["tables"]
     assert (table["name"], table["rows"], table["columns"]["row"]) == ("rejects", 1, "int64")
+
+
+def test_values_without_a_form_are_one_line_and_leave_no_file(viral_here: Viral, tmp_path: Path) -> None:
+    (tmp_path / "before.parquet").write_text("as it was")
+    interval = "SELECT TIMESTAMP '2025-01-02' - TIMESTAMP '2025-01-01' AS d, sum(1) AS n"
+    refused = viral_here("query", interval, "--parquet", tmp_path / "before.parquet", "--root", tmp_path)
+    assert (refused.returncode, refused.stderr.count("\n"), "cast it" in refused.stderr) == (2, 1, True)
+    assert (tmp_path / "before.parquet").read_text() == "as it was"
+    assert [path.name for path in tmp_path.iterdir()] == ["before.parquet"]
+    shown = json.loads(viral_here("query", interval, "--json", "--root", tmp_path).stdout)
+    assert shown == {"d": {"months": 0, "days": 1, "nanoseconds": 0}, "n": 1}
+    refused = viral_here("query", "SELECT 'infinity'::DATE AS d", "--root", tmp_path)
+    assert (refused.returncode, "cast it" in refused.stderr) == (2, True)
+    shown = viral_here("query", "SELECT 'a\x1b[31mb' AS t", "--root", tmp_path).stdout
+    assert shown.splitlines()[1] == "a [31mb"
 
 
 def test_options_that_exclude_each_other_and_tables_that_there_are_not(viral_here: Viral, tmp_path: Path) -> None:

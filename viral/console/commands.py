@@ -50,7 +50,7 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command of a line; the error about an unknown one names those that are meant or that there are."""
-        if args and args[0] not in self.table and not args[0].startswith("-"):
+        if args and args[0] not in self.table and not args[0].startswith("-") and not ctx.resilient_parsing:
             meant = get_close_matches(args[0], self.table, n=3)
             hint = f"did you mean {' or '.join(meant)}?" if meant else f"there are {', '.join(self.table)}"
             raise ConfigError(f"there is no command {args[0]!r}: {hint}")

@@ -24,7 +24,8 @@ from viral.storage.store import Store, read_json
 from viral.tables.bucketed import BucketedTable
 from viral.tables.schemas import FACTS, feature_schema, note_column
 
-_CARD = "_set.json"
+CARD = "_set.json"
+"""Object beside the data files of a feature table that describes its extractors."""
 _ATTEMPT_COLUMNS = ("post_id", "attempt", "status", "reason", "detail")
 
 
@@ -66,8 +67,8 @@ def write_feature_card(store: Store, feature_set: FeatureSet) -> None:
     """Store the extractors of a feature table, so that other feature sets can find shared ones."""
     card = {"set": feature_set.to_dict(), "fingerprints": feature_set.fingerprints}
     # Not rewritten without need: several runs may fill one table at once.
-    if read_json(store, f"{feature_set.table}/{_CARD}") != card:
-        store.write(f"{feature_set.table}/{_CARD}", json.dumps(card, indent=1).encode())
+    if read_json(store, f"{feature_set.table}/{CARD}") != card:
+        store.write(f"{feature_set.table}/{CARD}", json.dumps(card, indent=1).encode())
 
 
 def tables_sharing_extractors(store: Store, feature_set: FeatureSet) -> list[SourceTable]:
@@ -75,7 +76,7 @@ def tables_sharing_extractors(store: Store, feature_set: FeatureSet) -> list[Sou
     tables = []
     for info in store.objects("features"):
         prefix, _, file = info.key.rpartition("/")
-        card = read_json(store, info.key) if file == _CARD and prefix != feature_set.table else None
+        card = read_json(store, info.key) if file == CARD and prefix != feature_set.table else None
         if card and (shared := _shared(feature_set.fingerprints, card["fingerprints"])):
             noted = tuple(name for name in feature_set.noted_extractors if name in shared)
             schema = feature_schema(shared, noted)

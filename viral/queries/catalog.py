@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
-from viral.errors import ConfigError
+from viral.errors import ConfigError, TableError
 from viral.extractors.feature_set import FeatureSet
+from viral.features.reuse import CARD
 from viral.sounds.history import HISTORY_TABLE
 from viral.storage.store import Store, read_json
 from viral.tables import replaced
@@ -16,7 +18,6 @@ from viral.tables.bucketed import BucketedTable
 from viral.tables.places import fetches_table, posts_table, rejects_table
 from viral.tables.schemas import LABELS, PREDICTIONS, SOUND_HISTORY, feature_schema
 
-_CARD = "_set.json"  # of each feature table, see `features.reuse`
 _LABELS, _PREDICTIONS, _FEATURES = "labels", "predictions", "features"
 
 
@@ -25,12 +26,14 @@ class CatalogTable:
     """A table as queries name it.
 
     Attributes:
-        name: its name in SQL.
+        number: of the table in its catalog.
+        name: its name in SQL; of tables whose names differ only in signs that SQL needs quotes for, the exact one.
         table: its rows; of several with one key, it reads the newest.
         rows: number of stored rows; until they are merged, several may have one key.
         bytes: size of its data files.
     """
 
+    number: int
     name: str
     table: BucketedTable
     rows: int
@@ -44,42 +47,45 @@ class CatalogTable:
 
 def catalog(store: Store) -> dict[str, CatalogTable]:
     """List the tables of a root that have rows, by name."""
-    sizes: Counter[str] = Counter()
-    for info in store.objects(""):
-        folder, _, file = info.key.rpartition("/")
-        if file.endswith(".parquet"):
-            sizes[folder] += info.size
-    found = {}
-    for name, table in sorted(_tables(store, sizes), key=lambda pair: pair[0]):
-        if rows := table.stored_rows():
-            found[name] = CatalogTable(name, table, rows, sizes[table.prefix])
+    tables = dict(sorted(_tables(store)))
+    names = Counter(map(sql_name, tables))
+    found: dict[str, CatalogTable] = {}
+    for exact, table in tables.items():
+        sizes = {info.key: info.size for info in store.objects(table.prefix)}
+        files = table.files()
+        if not files:
+            continue
+        name = sql_name(exact) if names[sql_name(exact)] == 1 else exact
+        if name.lower() in {other.lower() for other in found}:  # names in SQL differ by more than case
+            name = f"{name}_{len(found)}"
+        size = sum(sizes.get(file.key, 0) for file in files)
+        found[name] = CatalogTable(len(found), name, table, sum(file.rows for file in files), size)
     return found
 
 
-def _tables(store: Store, folders: Counter[str]) -> Iterator[tuple[str, BucketedTable]]:
+def _tables(store: Store) -> Iterator[tuple[str, BucketedTable]]:
     yield "posts", posts_table(store)
     yield "rejects", rejects_table(store)
     yield "fetches", fetches_table(store)
     for prefix, schema in ((_LABELS, LABELS), (_PREDICTIONS, PREDICTIONS)):
         for name in replaced.table_names(store, prefix):
-            yield sql_name(f"{prefix}_{name}"), replaced.open_current(store, f"{prefix}/{name}", schema)[0]
-    if HISTORY_TABLE in replaced.table_names(store, HISTORY_TABLE):
+            yield f"{prefix}_{name}", replaced.open_current(store, f"{prefix}/{name}", schema)[0]
+    with suppress(TableError):  # it was never computed
         yield HISTORY_TABLE, replaced.open_current(store, HISTORY_TABLE, SOUND_HISTORY)[0]
-    yield from _feature_tables(store, [folder for folder in folders if folder.startswith(f"{_FEATURES}/")])
+    yield from _feature_tables(store)
 
 
-def _feature_tables(store: Store, prefixes: list[str]) -> Iterator[tuple[str, BucketedTable]]:
+def _feature_tables(store: Store) -> Iterator[tuple[str, BucketedTable]]:
     """Tables of feature sets, named after the set; after its fingerprint, too, where two sets have one name."""
-    names = {prefix: prefix.partition("/")[2] for prefix in prefixes}
-    short = Counter(name.rpartition("-")[0] for name in names.values())
+    cards = [info.key for info in store.objects(_FEATURES) if info.key.endswith(f"/{CARD}")]
+    names = {key.removesuffix(f"/{CARD}"): key.split("/")[1] for key in cards}
+    sets = Counter(name.rpartition("-")[0] for name in names.values())
     for prefix, name in names.items():
-        card = read_json(store, f"{prefix}/{_CARD}")
-        if card is None:
-            continue
-        own = name.rpartition("-")[0]
+        card = read_json(store, f"{prefix}/{CARD}") or {}
         schema = feature_schema(card["fingerprints"], _noted(card["set"]))
+        own = name.rpartition("-")[0]
         table = BucketedTable(store, prefix, schema, key="post_id", newest_by="attempt", history=True)
-        yield sql_name(f"{_FEATURES}_{own if short[own] == 1 else name}"), table
+        yield f"{_FEATURES}_{own if sets[own] == 1 else name}", table
 
 
 def _noted(values: dict[str, object]) -> tuple[str, ...]:

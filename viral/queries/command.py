@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import sys
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,10 @@ import pyarrow.parquet as pq
 
 from viral.console.options import root_options
 from viral.console.output import to_json
-from viral.errors import ConfigError
+from viral.errors import ConfigError, UsageError
 from viral.queries.queries import Queries
-from viral.storage.store import Store
+from viral.storage.local import atomic_write
+from viral.storage.store import Store, one_line
 
 MAX_SHOWN = 100  # rows on a terminal; --csv, --json and --parquet write all
 _MAX_WIDTH = 40  # letters of a value on a terminal
@@ -51,16 +53,27 @@ def command(sql: str, as_csv: bool, file: Path | None, root: str, as_json: bool,
 def _rows(reader: pa.RecordBatchReader) -> Iterator[dict[str, Any]]:
     """Read rows as JSON has them."""
     for batch in reader:
-        for row in batch.to_pylist(maps_as_pydicts="strict"):
-            yield {name: plain(value) for name, value in row.items()}
+        # Few at a time: as Python's objects, vectors take ten times their size.
+        for start in range(0, batch.num_rows, MAX_SHOWN):
+            try:
+                rows = batch.slice(start, MAX_SHOWN).to_pylist(maps_as_pydicts="strict")
+            except (OverflowError, ValueError, pa.ArrowException) as error:
+                raise UsageError(
+                    f"a value has no form here ({one_line(error)}): cast it, to VARCHAR for example"
+                ) from error
+            yield from ({name: plain(value) for name, value in row.items()} for row in rows)
 
 
 def plain(value: Any) -> Any:
-    """Convert a value to one that JSON has: times to ISO 8601, bytes to hexadecimal digits."""
+    """Convert a value to one that JSON has: times to ISO 8601, bytes to hexadecimal digits, decimals to numbers."""
     if isinstance(value, bytes):
         return value.hex()
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
     if hasattr(value, "isoformat"):
         return value.isoformat()
+    if isinstance(value, pa.MonthDayNano):  # an interval
+        return {"months": value.months, "days": value.days, "nanoseconds": value.nanoseconds}
     if isinstance(value, dict):
         return {str(name): plain(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
@@ -77,14 +90,17 @@ def _write_csv(reader: pa.RecordBatchReader) -> None:
 
 
 def _write_parquet(reader: pa.RecordBatchReader, file: Path) -> None:
+    """Write the file as a whole; after an error there is none, or the one that was there before."""
+    rows = 0
     try:
-        with pq.ParquetWriter(file, reader.schema, compression="zstd") as writer:
-            rows = 0
+        with atomic_write(file) as part, pq.ParquetWriter(part, reader.schema, compression="zstd") as writer:
             for batch in reader:
                 writer.write_batch(batch)
                 rows += batch.num_rows
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise UsageError(f"Parquet has no form for a value ({one_line(error)}): cast it") from error
     except OSError as error:
-        raise ConfigError(f"cannot write {file}: {error.strerror or error}") from error
+        raise ConfigError(f"cannot write {file}: {one_line(error)}") from error
     click.echo(f"{rows} rows in {file}")
 
 
@@ -106,5 +122,5 @@ def _show(reader: pa.RecordBatchReader) -> None:
 
 def _cell(value: Any) -> str:
     text = "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
-    text = " ".join(text.split())
+    text = "".join(sign if sign.isprintable() else " " for sign in " ".join(text.split()))
     return text if len(text) <= _MAX_WIDTH else f"{text[: _MAX_WIDTH - 1]}…"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,17 +16,22 @@ from viral.errors import UsageError
 from viral.queries.catalog import CatalogTable, catalog
 from viral.queries.references import references
 from viral.storage.store import Store, one_line
-from viral.storage.temporary import temporary_folder
+from viral.storage.temporary import remove_abandoned, temporary_folder
+
+if TYPE_CHECKING:
+    import duckdb
 
 PREFIX = "viral-query-"
 _BATCH_ROWS = 10_000  # of a result that is read in parts
+_NOT_READ = "viral has not read the column"
 
 
 class Queries:
     """SQL (DuckDB's) over the tables of a root, of which each key has one row, the newest.
 
     A table is read when the first query names it, bucket by bucket by the library's own reader, with the columns that
-    the query names, into a temporary file: later queries see the same rows. `close` removes these files.
+    the query names, into a temporary file. It is read again for a query that names other columns. `close` removes these
+    files.
 
     Args:
         store: the root.
@@ -35,34 +41,27 @@ class Queries:
     """
 
     def __init__(self, store: Store) -> None:
-        import duckdb
-
+        remove_abandoned(PREFIX)
         self.tables = catalog(store)
-        self._exit = ExitStack()
-        self._folder = self._exit.enter_context(temporary_folder(PREFIX))
-        # The first has all columns and no rows: it checks a query before anything is read.
-        self._shapes, self._rows = (self._exit.enter_context(duckdb.connect()) for _ in range(2))
-        self._loaded: dict[str, frozenset[str]] = {}
-        for table in self.tables.values():
-            empty = self._folder / f"{table.name}.empty"
-            pq.write_table(table.table.schema.empty_table(), empty)
+        with ExitStack() as stack:
+            self._folder = stack.enter_context(temporary_folder(PREFIX))
+            # The first has all tables and no rows: it checks a query before anything is read.
+            self._shapes, self._rows = (stack.enter_context(_connect()) for _ in range(2))
+            self._loaded: dict[str, frozenset[str]] = {}
+            for table in self.tables.values():
+                empty = self._folder / f"{table.number}.empty"
+                pq.write_table(table.table.schema.empty_table(), empty)
+                self._shapes.execute(_view(table, dict.fromkeys(table.columns, ""), table.columns, empty))
+            self._types = {name: self._types_of(name) for name in self.tables}
             for connection in (self._shapes, self._rows):
-                connection.execute(_view(table.name, empty))
-        for connection in (self._shapes, self._rows):
-            for setting in self._settings():
-                connection.execute(f"SET {setting}")
+                for setting in _settings(self._folder):
+                    connection.execute(f"SET {setting}")
+            self._exit = stack.pop_all()
 
-    def _settings(self) -> tuple[str, ...]:
-        """Settings of DuckDB: a query reads the tables of the root and nothing else, and nothing is downloaded."""
-        return (
-            f"temp_directory = {_text(self._folder)}",
-            f"allowed_directories = [{_text(self._folder)}]",
-            "enable_external_access = false",
-            "autoinstall_known_extensions = false",
-            "python_enable_replacements = false",
-            "TimeZone = 'UTC'",
-            "lock_configuration = true",
-        )
+    def _types_of(self, name: str) -> dict[str, str]:
+        """DuckDB's type of each column of a table."""
+        rows = self._shapes.execute(f"DESCRIBE {_name(name)}").fetchall()
+        return {row[0]: row[1] for row in rows}
 
     def sql(self, text: str) -> pa.Table:
         """Run a query and return its result, which has to fit in memory.
@@ -73,22 +72,26 @@ class Queries:
         return self.batches(text).read_all()
 
     def batches(self, text: str) -> pa.RecordBatchReader:
-        """Run a query and read its result in parts. Raises as `sql` does."""
-        import duckdb
-
-        try:
+        """Run a query and read its result in parts, to the end before the next query. Raises as `sql` does."""
+        with _one_line_errors(self.tables):
             found = references(self._shapes, text)
             self._shapes.sql(text)
-            for name in found.tables & self.tables.keys():
-                self._load(self.tables[name], found.columns)
-            reader: pa.RecordBatchReader = self._rows.sql(text).to_arrow_reader(_BATCH_ROWS)
-        except duckdb.CatalogException as error:
-            raise UsageError(f"{_first_line(error)}: there are {', '.join(self.tables) or 'no tables'}") from error
-        except duckdb.Error as error:
-            raise UsageError(_first_line(error)) from error
-        names = _distinct(reader.schema.names)
-        schema = pa.schema([field.with_name(name) for field, name in zip(reader.schema, names, strict=True)])
-        return pa.RecordBatchReader.from_batches(schema, _checked(reader, schema))
+            named = found.tables & {name.lower() for name in self.tables}
+            if found.shows or not (named or found.functions):
+                return _distinct(self._shapes.sql(text).to_arrow_reader(_BATCH_ROWS))
+            try:
+                return self._run(text, named, found.columns)
+            except duckdb_error() as error:
+                if _NOT_READ not in str(error):
+                    raise
+            return self._run(text, named, None)
+
+    def _run(self, text: str, tables: frozenset[str], columns: frozenset[str] | None) -> pa.RecordBatchReader:
+        for table in self.tables.values():
+            if table.name.lower() in tables:
+                self._load(table, columns)
+        reader: pa.RecordBatchReader = self._rows.sql(text).to_arrow_reader(_BATCH_ROWS)
+        return _distinct(reader)
 
     def close(self) -> None:
         """Remove the temporary files."""
@@ -104,21 +107,20 @@ class Queries:
 
     def _load(self, table: CatalogTable, names: frozenset[str] | None) -> None:
         """Copy the named columns of a table into a file, unless an earlier query has done so."""
-        wanted = [name for name in table.columns if names is None or name.lower() in names]
+        wanted = {name for name in table.columns if names is None or name.lower() in names} | {table.table.key}
         loaded = self._loaded.get(table.name, frozenset())
-        if loaded >= {table.table.key, *wanted}:
+        if loaded >= wanted:
             return
-        columns = [name for name in table.columns if name in {table.table.key, *wanted, *loaded}]
-        file = self._folder / f"{table.name}-{len(columns)}.parquet"
-        self._copy(table, columns, file)
-        self._rows.execute(_view(table.name, file))
-        self._loaded[table.name] = frozenset(columns)
-
-    def _copy(self, table: CatalogTable, columns: Sequence[str], file: Path) -> None:
+        columns = [name for name in table.columns if name in wanted | loaded]
+        file = self._folder / f"{table.number}-{len(columns)}.parquet"
         schema = pa.schema([table.table.schema.field(name) for name in columns])
         with pq.ParquetWriter(file, schema, compression="zstd") as writer:
             for rows in table.table.scan(columns):
                 writer.write_table(rows.select(columns).cast(schema))
+        self._rows.execute(_view(table, self._types[table.name], columns, file))
+        if loaded:
+            (self._folder / f"{table.number}-{len(loaded)}.parquet").unlink()
+        self._loaded[table.name] = frozenset(columns)
 
 
 def query(store: Store) -> Queries:
@@ -126,13 +128,63 @@ def query(store: Store) -> Queries:
     return Queries(store)
 
 
-def _distinct(names: Sequence[str]) -> list[str]:
+def _connect() -> duckdb.DuckDBPyConnection:
+    import duckdb
+
+    return duckdb.connect()
+
+
+def duckdb_error() -> type[Exception]:
+    """DuckDB's base class of errors; the package takes a moment to load."""
+    import duckdb
+
+    return duckdb.Error
+
+
+def _settings(folder: Path) -> tuple[str, ...]:
+    """Settings of DuckDB: a query reads the temporary files and nothing else, and nothing is downloaded."""
+    return (
+        f"temp_directory = {_text(str(folder))}",
+        f"allowed_directories = [{_text(str(folder))}]",
+        "enable_external_access = false",
+        "autoinstall_known_extensions = false",
+        "python_enable_replacements = false",
+        "TimeZone = 'UTC'",
+        "lock_configuration = true",
+    )
+
+
+def _view(table: CatalogTable, types: Mapping[str, str], columns: Iterable[str], file: Path) -> str:
+    """Statement that makes a view of all columns of a table, of which a file holds some.
+
+    The others raise an error when a query reads them: it has meant them without naming them.
+    """
+    held = set(columns)
+    parts = [
+        _name(name) if name in held else f"CAST(error({_text(f'{_NOT_READ} {name}')}) AS {kind}) AS {_name(name)}"
+        for name, kind in types.items()
+    ]
+    select = f"SELECT {', '.join(parts)} FROM read_parquet({_text(str(file))})"  # noqa: S608 - all of it is quoted
+    return f"CREATE OR REPLACE VIEW {_name(table.name)} AS {select}"
+
+
+def _name(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _text(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _distinct(reader: pa.RecordBatchReader) -> pa.RecordBatchReader:
     """Append a number to each name that an earlier column has, as those of a join may."""
-    found: list[str] = []
-    for name in names:
-        others = (f"{name}_{number}" for number in range(1, len(names) + 1))
-        found.append(name if name not in found else next(other for other in others if other not in (*names, *found)))
-    return found
+    names: list[str] = []
+    for name in reader.schema.names:
+        others = (f"{name}_{number}" for number in range(1, len(reader.schema) + 1))
+        taken = (*reader.schema.names, *names)
+        names.append(name if name not in names else next(other for other in others if other not in taken))
+    schema = pa.schema([field.with_name(name) for field, name in zip(reader.schema, names, strict=True)])
+    return pa.RecordBatchReader.from_batches(schema, _checked(reader, schema))
 
 
 def _checked(reader: pa.RecordBatchReader, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
@@ -144,16 +196,17 @@ def _checked(reader: pa.RecordBatchReader, schema: pa.Schema) -> Iterator[pa.Rec
         raise UsageError(_first_line(error)) from error
 
 
-def _view(name: str, file: Path) -> str:
-    """Statement that makes a view of all columns of a file; names come from `catalog`."""
-    return f'CREATE OR REPLACE VIEW "{name}" AS SELECT * FROM read_parquet({_text(file)})'  # noqa: S608 - no user's text
-
-
-def _text(path: Path) -> str:
-    """Write a path as a text of SQL."""
-    return "'" + str(path).replace("'", "''") + "'"
+@contextmanager
+def _one_line_errors(tables: Iterable[str]) -> Iterator[None]:
+    try:
+        yield
+    except duckdb_error() as error:
+        message = _first_line(error)
+        known = f": there are {', '.join(tables) or 'no tables'}" if message.startswith("Table with name") else ""
+        raise UsageError(f"{message}{known}") from error
 
 
 def _first_line(error: Exception) -> str:
     """DuckDB's message without its kind and the query below it."""
-    return one_line(error).partition("LINE 1:")[0].partition(" Error: ")[2].strip() or one_line(error)
+    message = re.split(r"\bLINE \d+:", one_line(error))[0]
+    return message.partition(" Error: ")[2].strip() or message.strip()

@@ -96,9 +96,9 @@ def parse_counts(raw: pa.Array, locale: str | None = None) -> ParsedColumn:
 def parse_count(text: str) -> int:
     """Parse one count, `25K` for example, as `parse_counts` does. Raises ValueError: it is none, or unknown."""
     try:
-        count = _read(text.strip(), None, "")
-    except ParseError as error:
-        raise ValueError(f"{text!r} {error}") from error
+        count = _read(text.strip(), None, "") if any(map(str.isdigit, text)) else None
+    except ParseError:
+        count = None
     if count is None:
         raise ValueError(f"{text!r} {_NOT_A_COUNT}")
     return count

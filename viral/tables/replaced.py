@@ -113,5 +113,5 @@ def _alternatives(store: Store, prefix: str) -> str:
     return (
         f": there are {', '.join(names)}"
         if names
-        else f", nor any other in {folder}/: create one first ({_MAKERS[folder]})"
+        else f", nor any other in {folder}/: create one first ({_MAKERS.get(folder, 'see viral --help')})"
     )

@@ -27,7 +27,7 @@ State = Literal["running", "finished", "refused", "failed", "interrupted", "kill
 class Run:
     """One run of a command. `summary` is what it printed at the end.
 
-    A `refused` run was asked for what cannot be (`UsageError`): the same command would be refused again.
+    A `refused` run was asked for what could not be (`UsageError`); its error says what to change or to wait for.
     """
 
     command: str
