@@ -2,7 +2,7 @@
 
 `videos` stores videos (FILE: a folder of short ones), `alone` writes what a few posts come to without any cluster,
 `table` writes the feature table but for times, `clear` deletes it, `checkpoint` waits until a run that
-trains has noted one, `train` trains a model in one process, `losses` writes the curves of the saved models.
+trains has noted one, `losses` writes the curves of the saved models.
 """
 
 from __future__ import annotations
@@ -14,20 +14,16 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from jobs import train_network
 from jobs.backfilling.stages import extraction_request
-from jobs.training.specs import TrainSpec
 from viral.config import Settings
 from viral.extractors.feature_set import FeatureSet
 from viral.features.feature_table import features_table
 from viral.features.pipeline import Pipeline
-from viral.models.train_config import TrainConfig
 from viral.registry.registry import Registry
 from viral.storage.store import Store
 from viral.tables.places import posts_table
 
 POSTS, WHOLE = 72, 40  # the first have a video of their own
-EPOCHS, BATCH_SIZE = 40, 4  # so small that most of a training lies ahead when the first checkpoint is there
 ROOT = "s3://viral/root"
 SET = FeatureSet.from_dict({"name": "short", "extractors": ["metadata", "craft"]})  # without torch: nodes start sooner
 VOLATILE = ["finished_at", "stage_seconds"]
@@ -70,12 +66,6 @@ def losses() -> dict[str, list[list[float]]]:
     return {name: registry.load(name).card["losses"] for name in registry.names()}
 
 
-def train() -> None:
-    """Train the model `whole` as a job that nobody disturbs."""
-    spec = TrainSpec("whole", SET, "log_views", workers=0)
-    train_network.run(Store(ROOT), spec, TrainConfig(epochs=EPOCHS, patience=EPOCHS, batch_size=BATCH_SIZE))
-
-
 def checkpoint() -> None:
     """Return as soon as one is noted where a new driver would look for it."""
     store = Store(ROOT)
@@ -94,7 +84,5 @@ if __name__ == "__main__":
         Store(ROOT).delete_below("features")
     elif what == "checkpoint":
         checkpoint()
-    elif what == "train":
-        train()
     else:
         file.write_bytes(pickle.dumps({"alone": alone, "table": table, "losses": losses}[what]()))

@@ -29,7 +29,7 @@ from cluster.local.hosts import Host
 from cluster.local.nodes import METRICS, LocalCluster, LocalSettings
 from cluster.observability.panels import DASHBOARDS
 from serve.keys import add_key
-from tests.cluster.at_storage import BATCH_SIZE, EPOCHS, POSTS, SET
+from tests.cluster.at_storage import POSTS, SET
 from tests.cluster.prometheus import scraping
 from tests.cluster.trial import BIN, CLIENT, WITHIN, Trial, answers, write_posts
 from tests.conftest import PROJECT, Viral
@@ -43,6 +43,7 @@ pytestmark = [
 
 KILLS = int(os.environ.get("VIRAL_KILLS", "1"))
 SEED = int(os.environ.get("VIRAL_KILLS_SEED", "9"))  # with which a node other than the head dies first
+EPOCHS = 40
 FAULTS = 20  # one request in so many to the storage gets one
 STRANGER = CLIENT + 1  # number of a host
 CABLE_SECONDS = 30.0
@@ -153,14 +154,18 @@ def model(trial: Trial, expected: pa.Table) -> str:
     """The name of a model that was trained in one process."""
     trial.cluster.mend()
     trial.done("label", "--split", "author")
-    trial.at_storage("train")
+    trial.done(*training("whole"), "--workers", "0")
     return "whole"
 
 
+def training(name: str) -> tuple[str, ...]:
+    """In so small batches that most of it lies ahead when the first checkpoint is there."""
+    patient = ("--epochs", f"{EPOCHS}", "--patience", f"{EPOCHS}", "--batch-size", "4")
+    return ("train", "fusion", "--feature-set", "set.yaml", "--name", name, *patient, "--json")
+
+
 def test_a_training_whose_nodes_die_goes_on_with_fewer_workers(trial: Trial, model: str) -> None:
-    patient = ("--epochs", f"{EPOCHS}", "--patience", f"{EPOCHS}", "--batch-size", f"{BATCH_SIZE}", "--json")
-    command = ("train", "fusion", "--feature-set", "set.yaml", "--name", "killed", *patient)
-    sent = trial.submit(*command, "--workers", "1-2")
+    sent = trial.submit(*training("killed"), "--workers", "1-2")
     trial.at_storage("checkpoint")
     busy = [any("RayTrainWorker" in line for line in host.processes().values()) for host in trial.nodes]
     assert sum(busy) > 1, trial.logs()
