@@ -59,8 +59,8 @@ def test_a_csv_without_ids(viral, tmp_path):
     (tmp_path / "root").mkdir()
     assert_refused(
         viral("ingest", "csv", tmp_path / "p.csv", "--root", tmp_path / "root"),
-        "no column that is called like an identifier of posts: name it (--map post_id=NAME), or write a map "
-        "(--map-file). It has: user, views",
+        "no column that is called like an identifier of posts: name it (--map post_id=NAME; "
+        "--dry-run 3 then shows a map to start from), or write a map (--map-file). It has: user, views",
     )
     assert written(tmp_path / "root") == []
 
