@@ -69,7 +69,7 @@ class EvaluateSummary:
         for system, metrics in self.figures.items():
             lines.append(f"{system:<{width}} {_row(metrics, _value)}")
             if system == MODEL:
-                lines.append(f"{f'  {self.level:.0%} interval':<{width}} {_row(metrics, _interval)}")
+                lines.append(f"{f'  {100 * self.level:.0f} % interval':<{width}} {_row(metrics, _interval)}")
         lines += [f"{system:<{width}} not available: {reason}" for system, reason in self.unavailable.items()]
         lines += [f"unaudited  {what}" for what in self.unaudited]
         lines += [f"warning    {warning}" for warning in self.warnings]

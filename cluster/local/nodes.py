@@ -153,7 +153,9 @@ class LocalCluster:
             self._write_secret("redis-password", secrets.token_hex(16))
             self._settings = settings
             (self.folder / "settings.json").write_text(json.dumps({"subnet": self.network.subnet, **asdict(settings)}))
-            self._write_secret("env", "".join(f"export {n}={shlex.quote(v)}\n" for n, v in self.variables().items()))
+            exports = (f"export {name}={shlex.quote(value)}\n" for name, value in self.variables().items())
+            # What Ray's programs would prefer to the variables.
+            self._write_secret("env", "unset RAY_AUTH_TOKEN RAY_ADDRESS\n" + "".join(exports))
             self._give_to_user()
             self._start_storage()
         except BaseException:  # Ctrl-C, too, leaves nothing

@@ -249,14 +249,14 @@ def test_the_command_starts_what_has_ended_and_refuses_other_settings(trial: Tri
 
 
 def test_the_commands_of_the_readme(trial: Trial, tmp_path: Path) -> None:
-    """On the cluster that runs; the last one ends the cluster of these tests."""
+    """On the cluster that runs, with another's token in the shell; the last one ends the cluster of these tests."""
     *lines, down = readme_lines()
     assert down == "sudo viral cluster local --down"
     name, settings = trial.cluster.name, trial.cluster.settings
     same = f"--nodes 3 --name {name} --faults {FAULTS}{' --redis' if settings.redis else ''}"
     script = "\n".join(["set -e", *lines]).replace("sudo ", "").replace("viral-default", f"viral-{name}")
     script = script.replace("--nodes 3", same)
-    environment = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
+    environment = {**os.environ, "RAY_AUTH_TOKEN": "0" * 64, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
     done = subprocess.run(["bash", "-c", script], env=environment, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert f"3 nodes, head {trial.cluster.address}" in done.stdout
