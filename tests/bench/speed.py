@@ -30,6 +30,7 @@ import pyarrow as pa
 from report import ROUNDS, interleave, print_table, ratio
 
 from jobs import backfill
+from jobs.backfilling.shapes import POSTS_WITHOUT_RAY
 from jobs.runtime.session import connect, session
 from viral.config import Settings
 from viral.extractors.extractor import PostInput
@@ -281,8 +282,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     args = parser.parse_args()
     paths = sorted(map(str, args.folder.glob("*.mp4")), key=frame_count)[: args.videos]
-    if len(paths) < 2 * EVERY:
-        parser.error(f"at least {2 * EVERY} videos are needed")
+    if len(paths) <= POSTS_WITHOUT_RAY:  # the shorter run would start no workers, and the difference hold their start
+        parser.error(f"more than {POSTS_WITHOUT_RAY} videos are needed")
     print(f"{len(paths)} videos, {os.cpu_count()} cores; wall seconds per video unless it says CPU", flush=True)
     samples = interleave(partial(measure, paths, args.repeat), args.rounds)
     print_table(samples)
