@@ -49,7 +49,7 @@ class ScoreSummary:
 def run(
     store: Store, model: str, *, feature_set: FeatureSet | None = None, address: str | None = None, debug: bool = False
 ) -> ScoreSummary:
-    """Score all posts of a feature table, by default that of the model's own feature set.
+    """Score all posts of a feature table; by default, that of the feature set on which the model was trained.
 
     Raises:
         TableError: no such model, an empty table, or another feature set than the model's.

@@ -75,6 +75,7 @@ def _by_sound(store: Store, log2_buckets: int, columns: tuple[str, ...]) -> Grou
     """Read columns of the posts and group them by bucket of the sound."""
 
     def read(batch: pa.Table) -> pa.Table:
+        """Read the bucket that the batch names."""
         [bucket] = batch["bucket"].to_pylist()
         return _read(store, log2_buckets, bucket, columns)
 

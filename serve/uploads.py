@@ -126,11 +126,13 @@ class _FormParser(MultiPartParser):
     """
 
     def on_part_begin(self) -> None:
+        """Check the encoding that the form names."""
         super().on_part_begin()
         if self._charset != "utf-8":
             raise MultiPartException("Send text as UTF-8.")
 
     def on_part_end(self) -> None:
+        """Check a field that is no file."""
         if self._current_part.file is None:
             try:
                 self._current_part.data.decode()

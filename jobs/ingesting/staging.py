@@ -57,7 +57,7 @@ class ParsedCounts:
 
 @dataclass(frozen=True)
 class MergedCounts:
-    """Rows of one bucket: staged posts, how many of them have an id of their own, how many changed; rejects.
+    """Counts of one bucket: staged rows of posts, distinct posts among them, posts that changed, and rejects.
 
     `differing` counts the rows whose counts differ from another row of the same post and time of scraping.
     """

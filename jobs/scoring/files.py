@@ -19,7 +19,7 @@ from viral.scoring.author import check_comparable, compare_with_author
 from viral.scoring.scorer import Score, Scorer
 from viral.storage.store import Store
 
-_PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".avif", ".gif", ".bmp")
+_PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".avif", ".gif", ".bmp")  # what a photo set may hold
 
 
 def score_files(

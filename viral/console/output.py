@@ -103,6 +103,7 @@ def _progress_lines(title: str, unit: str) -> ProgressCallback:
     started = last_line = time.monotonic()
 
     def update(done: int, total: int) -> None:
+        """Print a line if the last one is old enough."""
         nonlocal last_line
         if done < total and time.monotonic() > last_line + LINE_SECONDS:
             last_line = time.monotonic()

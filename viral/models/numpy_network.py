@@ -101,6 +101,7 @@ class _Projections:
         streams = config.streams
 
         def layer(name: str) -> list[Floats]:
+            """Return a tensor of each stream's projection."""
             return [tensors[f"projections.{stream.name}.{name}"] for stream in streams]
 
         ends = np.cumsum([stream.dim for stream in streams]).tolist()

@@ -81,7 +81,7 @@ class Queries:
                 return _distinct(self._shapes.sql(text).to_arrow_reader(_BATCH_ROWS))
             try:
                 return self._run(text, named, found.columns)
-            except duckdb_error() as error:
+            except _duckdb_error() as error:
                 if _NOT_READ not in str(error):
                     raise
             return self._run(text, named, None)
@@ -134,7 +134,7 @@ def _connect() -> duckdb.DuckDBPyConnection:
     return duckdb.connect()
 
 
-def duckdb_error() -> type[Exception]:
+def _duckdb_error() -> type[Exception]:
     """DuckDB's base class of errors; the package takes a moment to load."""
     import duckdb
 
@@ -142,7 +142,7 @@ def duckdb_error() -> type[Exception]:
 
 
 def _settings(folder: Path) -> tuple[str, ...]:
-    """Settings of DuckDB: a query reads the temporary files and nothing else, and nothing is downloaded."""
+    """Settings of DuckDB that restrict a query to the temporary files, and stop it from downloading anything."""
     return (
         f"temp_directory = {_text(str(folder))}",
         f"allowed_directories = [{_text(str(folder))}]",
@@ -200,7 +200,7 @@ def _checked(reader: pa.RecordBatchReader, schema: pa.Schema) -> Iterator[pa.Rec
 def _one_line_errors(tables: Iterable[str]) -> Iterator[None]:
     try:
         yield
-    except duckdb_error() as error:
+    except _duckdb_error() as error:
         message = _first_line(error)
         known = f": there are {', '.join(tables) or 'no tables'}" if message.startswith("Table with name") else ""
         raise UsageError(f"{message}{known}") from error

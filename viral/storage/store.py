@@ -209,12 +209,8 @@ def storage_errors(uri: str) -> Iterator[None]:
 
 
 def one_line(error: BaseException) -> str:
-    """Return an error's message on one line, at most 300 characters so that it fits a table cell and a log line.
-
-    An error of the system comes without its number.
-    """
-    message = " ".join(str(error).split())
-    return _ERRNO.sub("", message)[:300] or type(error).__name__
+    """Return an error's message on one line of at most 300 characters, which fits a table cell, without an errno."""
+    return _ERRNO.sub("", " ".join(str(error).split()))[:300] or type(error).__name__
 
 
 def _check_folder(argument: str, root: Path) -> None:

@@ -108,7 +108,7 @@ def record_run(store: Store, command: str, work: Callable[[RunRecorder], S]) -> 
     except KeyboardInterrupt:
         run.state = "interrupted"
         raise
-    except BaseException as error:
+    except BaseException as error:  # whatever ended it, the log says so
         run.state, run.error = "refused" if isinstance(error, UsageError) else "failed", one_line(error)
         raise
     finally:
