@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 
 from cluster.observability.generate import Nodes, write_files
+from cluster.observability.panels import DASHBOARDS
 from tests.shared_ray import free_port
 
 STARTS_WITHIN = 30.0  # seconds
@@ -31,6 +32,16 @@ class Prometheus:
         assert answer["status"] == "success", answer
         found: list[dict[str, Any]] = answer["data"]["result"]
         return found
+
+    def empty_panels(self, *dashboards: str) -> list[str]:
+        """The queries of these dashboards that return nothing."""
+        queries = {
+            f"{name}: {panel.title}, {legend}": query
+            for name in dashboards
+            for panel in DASHBOARDS[name]
+            for legend, query in panel.queries.items()
+        }
+        return [title for title, query in queries.items() if not self.query(query)]
 
 
 @contextmanager
