@@ -1,0 +1,1 @@
+"""Search: posts by words and by an example."""
