@@ -2,17 +2,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import combinations
+from typing import ClassVar
 
 import numpy as np
 import pytest
+import torch
 
 from viral.errors import WeightsError
 from viral.extractors.encode import encode
 from viral.extractors.extractor import Context, Extractor, ExtractorOutput, PostInput, Vector, VectorWithNote
 from viral.extractors.feature_set import FeatureSet
-from viral.media.media import Media
+from viral.extractors.image_network import ImageNetworkSpec
+from viral.extractors.spec import BatchedExtractor
+from viral.media.media import Facts, FrameBatch, Media
 from viral.media.requests import AudioTrack, Clips, Frames, Packets, Request
+from viral.weights.resolve import RANDOM, resolve_local
 
 Whole = Callable[[Sequence[PostInput]], Sequence[ExtractorOutput]]
 
@@ -81,6 +87,66 @@ def test_errors_of_the_request_are_not_swallowed() -> None:
 
     with pytest.raises(WeightsError):
         encode([Given(missing)], captioned("a", "b"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SmallNetworkSpec(ImageNetworkSpec):
+    """A network on a device whose memory holds few frames: above that it raises what PyTorch raises."""
+
+    weights: str = RANDOM
+    frames: int = 1
+    holds: int = 2
+
+    name: ClassVar[str] = "small"
+    dim: ClassVar[int] = 4
+    foldable: ClassVar[bool] = False
+    passes: ClassVar[list[int]] = []
+
+    def network(self) -> torch.nn.Module:
+        network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 32, stride=32), torch.nn.AdaptiveAvgPool2d(1))
+        return network.append(torch.nn.Flatten()).append(torch.nn.Linear(4, 2))
+
+    head: ClassVar[str] = "3"
+
+    def features(self, network: torch.nn.Module, pixels: torch.Tensor) -> torch.Tensor:
+        self.passes.append(len(pixels))
+        if len(pixels) > self.holds:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nGPU 0 has none left.")
+        return super().features(network, pixels)
+
+
+def photos(spec: SmallNetworkSpec, *counts: int) -> list[PostInput]:
+    """Posts with so many frames each."""
+    chance = np.random.default_rng(0)
+    frames = [chance.integers(0, 256, (count, 224, 224, 3), np.uint8) for count in counts]
+    return [PostInput(Media(Facts(), {spec.needs[0]: FrameBatch(data, np.zeros(len(data)))})) for data in frames]
+
+
+def batched(spec: SmallNetworkSpec) -> Extractor:
+    """As on a GPU, several posts per pass; on the CPU."""
+    network = spec.load_network(resolve_local).eval()
+    return BatchedExtractor(spec, partial(spec.encode_batch, network, "cpu"))
+
+
+def test_a_batch_that_does_not_fit_a_gpu_is_halved_until_it_does() -> None:
+    spec = SmallNetworkSpec()
+    posts = photos(spec, 1, 1, 1, 1, 1, 1)
+    spec.passes.clear()
+    result = encode([batched(spec)], posts)
+    assert spec.passes == [6, 3, 1, 2, 3, 1, 2]
+    assert result.errors == [{}] * 6
+    large = encode([batched(replace(spec, holds=6))], posts)
+    for vectors, same in zip(result.vectors, large.vectors, strict=True):
+        np.testing.assert_allclose(vectors["small"], same["small"], rtol=1e-5)
+
+
+def test_only_the_post_that_never_fits_fails() -> None:
+    spec = SmallNetworkSpec()
+    result = encode([batched(spec), Given(ones)], photos(spec, 1, 3, 1, 1))
+    message = "OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB."
+    assert result.errors == [{}, {"small": message}, {}, {}]
+    assert [vectors["small"] is None for vectors in result.vectors] == [False, True, False, False]
+    assert all(vectors["given"] is not None for vectors in result.vectors)
 
 
 def test_notes_are_json_beside_their_vectors() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ def encode(extractors: Sequence[Extractor], posts: Sequence[PostInput]) -> Encod
     """Run every extractor over the posts.
 
     If an extractor fails on the batch, it runs again on each post alone, so one bad post does not affect the others.
+    If the memory of a GPU does not suffice, it runs on halves, until a single post does not fit: that one fails.
 
     Raises:
         UsageError: an extractor cannot work at all (for example, its weights are missing).
@@ -65,19 +67,35 @@ class _Result:
 def _run(extractor: Extractor, posts: Sequence[PostInput]) -> list[_Result]:
     if not posts:
         return []
+    results, parts = _attempt(extractor, posts)
+    # Here, not where the error is handled: its frames hold the tensors of the batch that did not fit.
+    return results + [result for part in parts for result in _run(extractor, part)]
+
+
+def _attempt(extractor: Extractor, posts: Sequence[PostInput]) -> tuple[list[_Result], Sequence[Sequence[PostInput]]]:
+    """Run an extractor once; return the results, or the parts of the batch on which to run it again."""
     try:
         outputs = extractor(posts)
         if len(outputs) != len(posts):
             raise ValueError(f"{len(outputs)} vectors for {len(posts)} posts")
-        return [_validate(extractor, output) for output in outputs]
+        return [_validate(extractor, output) for output in outputs], ()
     # Not the post's fault: missing weights, for example, end the run.
     except UsageError:
         raise
     except Exception as error:  # noqa: BLE001 - a library may raise anything on a strange file; it costs one row
         if len(posts) == 1:
-            return [_Result(error=_one_line(error))]
+            return [_Result(error=_one_line(error))], ()
+        if _is_out_of_memory(error):
+            half = len(posts) // 2
+            return [], (posts[:half], posts[half:])
         # Once more, post by post: only the post that the extractor fails on goes without its vector.
-        return [result for post in posts for result in _run(extractor, [post])]
+        return [], [[post] for post in posts]
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Whether the memory of a GPU did not suffice. PyTorch frees what it has cached there before it raises that."""
+    torch = sys.modules.get("torch")  # what was not imported has raised nothing
+    return torch is not None and isinstance(error, torch.OutOfMemoryError)
 
 
 def _validate(extractor: Extractor, output: ExtractorOutput) -> _Result:
