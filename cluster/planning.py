@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from jobs.backfill import CHUNKS_PER_WORKER, MAX_CHUNK, MIN_CHUNK
+from jobs.backfilling.chunks import CHUNKS_PER_WORKER, MAX_CHUNK, MIN_CHUNK
 from viral.errors import ConfigError, TableError
 from viral.extractors.feature_set import FeatureSet
 from viral.features.costs import StageCost, columns_of, fit_costs, interval

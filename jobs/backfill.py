@@ -15,9 +15,10 @@ import click
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from jobs.backfilling.chunks import CHUNK_COLUMNS, BucketPlan, count_lengths, split_into_chunks
 from jobs.backfilling.profile import PostReport, Profile
 from jobs.backfilling.shapes import num_gpus, num_workers, reports, runs_here
-from jobs.backfilling.stages import BackfillSpec, Chunk, extract_here, sound_history
+from jobs.backfilling.stages import BackfillSpec, extract_here, sound_history
 from jobs.backfilling.summary import BackfillSummary, StatusCounts, sum_counts
 from jobs.runtime.buckets import iter_objects, map_buckets
 from jobs.runtime.metrics import QueueGauge
@@ -39,10 +40,6 @@ from viral.tables.places import posts_table
 from viral.tables.posts import no_posts_error
 from viral.tables.run_log import record_run
 
-# Posts per chunk, which one actor call processes and writes as one file. Chunks are small enough that a killed worker
-# loses little and all workers finish at about the same time, and large enough that 10^8 posts give some 25,000 files.
-MIN_CHUNK, MAX_CHUNK, CHUNKS_PER_WORKER = 4, 4096, 32
-CHUNKS_PER_BUCKET = 64  # at most, since each chunk reads the files that the other chunks of its bucket have written
 ROUNDS = 3  # one, plus two for posts that Ray drops when a decoding worker dies, see `_fill`
 
 
@@ -106,16 +103,6 @@ def _count_posts(store: Store, feature_set: FeatureSet) -> int:
 
 
 @dataclass(frozen=True)
-class _BucketPlan:
-    """Work in a bucket: `pending` of its `posts` have to be processed; `done` counts the rows of the others."""
-
-    bucket: int
-    posts: int
-    pending: int
-    done: StatusCounts
-
-
-@dataclass(frozen=True)
 class _Watch:
     """What a running backfill fills in and calls."""
 
@@ -161,17 +148,8 @@ def _fill(spec: BackfillSpec, watch: _Watch) -> None:
     features.drop_superseded(log2_buckets)
 
 
-def _plan(spec: BackfillSpec, features: BucketedTable) -> list[_BucketPlan]:
+def _plan(spec: BackfillSpec, features: BucketedTable) -> list[BucketPlan]:
     return list(map_buckets(partial(_plan_bucket, spec, posts_table(spec.store), features), spec.log2_buckets))
-
-
-def _chunks(plans: Sequence[_BucketPlan], workers: int) -> list[Chunk]:
-    """Split the pending posts into chunks of about the same size."""
-    pending_posts = sum(plan.pending for plan in plans)
-    # Many more chunks than workers, so that all end at about the same time although videos differ in length.
-    size = min(MAX_CHUNK, max(MIN_CHUNK, pending_posts // (workers * CHUNKS_PER_WORKER)))
-    num_shards = {plan.bucket: min(CHUNKS_PER_BUCKET, -(-plan.pending // size)) for plan in plans}
-    return [Chunk(bucket, shard, count) for bucket, count in num_shards.items() for shard in range(count)]
 
 
 def _missing_weights(feature_set: FeatureSet) -> dict[str, str]:
@@ -183,7 +161,7 @@ def _missing_weights(feature_set: FeatureSet) -> dict[str, str]:
     return missing
 
 
-def _extract(spec: BackfillSpec, plans: Sequence[_BucketPlan], watch: _Watch, total: int) -> int:
+def _extract(spec: BackfillSpec, plans: Sequence[BucketPlan], watch: _Watch, total: int) -> int:
     """Process the pending posts. Return how many were reported; a worker that dies may not report all it wrote."""
     queue, pending_posts = QueueGauge(spec.feature_set.name), sum(plan.pending for plan in plans)
     summary, done_before, reported = watch.summary, total - pending_posts, 0
@@ -201,22 +179,22 @@ def _extract(spec: BackfillSpec, plans: Sequence[_BucketPlan], watch: _Watch, to
 
 
 def _process(
-    spec: BackfillSpec, plans: Sequence[_BucketPlan], pending_posts: int, summary: BackfillSummary
+    spec: BackfillSpec, plans: Sequence[BucketPlan], pending_posts: int, summary: BackfillSummary
 ) -> Iterator[PostReport]:
     """Process the pending posts, in this process if they are few; yield a report of each."""
     if runs_here(spec, pending_posts):
-        return extract_here(spec, _chunks(plans, 1))
-    chunks = _chunks(plans, num_workers(spec))
+        return extract_here(spec, split_into_chunks(plans, 1))
+    chunks = split_into_chunks(plans, num_workers(spec))
     summary.cores, summary.gpus = min(num_workers(spec), len(chunks)), num_gpus()
     return iter_objects(reports(spec, chunks))
 
 
-def _plan_bucket(spec: BackfillSpec, posts: BucketedTable, features: BucketedTable, bucket: int) -> _BucketPlan:
-    # Only ids: planning reads one narrow column, whatever the size of the vectors.
-    ids = posts.read(spec.log2_buckets, bucket, ["post_id"])
-    pending_ids = pending(ids, features, spec.log2_buckets, bucket, spec.retry)["post_id"]
-    done = _count_rows(features, spec.log2_buckets, bucket, without=pending_ids)
-    return _BucketPlan(bucket, ids.num_rows, len(pending_ids), done)
+def _plan_bucket(spec: BackfillSpec, posts: BucketedTable, features: BucketedTable, bucket: int) -> BucketPlan:
+    # Narrow columns: planning reads little, whatever the size of the vectors.
+    rows = posts.read(spec.log2_buckets, bucket, CHUNK_COLUMNS)
+    waiting = pending(rows, features, spec.log2_buckets, bucket, spec.retry)
+    done = _count_rows(features, spec.log2_buckets, bucket, without=waiting["post_id"])
+    return BucketPlan(bucket, rows.num_rows, done, count_lengths(waiting))
 
 
 def _compact_bucket(features: BucketedTable, log2_buckets: int, bucket: int) -> StatusCounts:

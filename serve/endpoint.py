@@ -8,12 +8,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from serve.champion import champion_name
 from serve.keys import key_digest, read_keys
+from serve.scaling import BEHIND_ONGOING, scaled_deployment
 from serve.settings import EndpointSpec
 from viral.config import ServeSettings, Settings, load
 from viral.errors import ConfigError, ViralError
@@ -22,7 +24,7 @@ from viral.scoring.scorer import feature_set_of
 from viral.storage.store import Store, one_line
 
 if TYPE_CHECKING:
-    from ray.serve import Application, Deployment
+    from ray.serve import Application
 
 NAME = "viral"
 ENTRY = "serve.endpoint:app"
@@ -37,13 +39,9 @@ HA_PROXY = {
 INGRESS_CPUS, MEDIA_CPUS, ENCODER_CPUS, EXPLAINER_CPUS = 0.1, 0.5, 1.0, 0.2
 # The ingress bounds its requests by time, so no queue behind it overflows, and none waits in Serve's router, which
 # looks for a free replica again only after a pause. Drip-feeding clients take places here and harm nobody.
-INGRESS_ONGOING, BEHIND_ONGOING = 2048, 1024
+INGRESS_ONGOING = 2048
 TARGET_TEXTS, TARGET_VIDEOS = 32, 2  # requests in flight per replica above which Serve starts another
-IDLE_SECONDS = 600.0  # after which the explainer ends: it loads all weights once more
-DRAIN_SECONDS = 30.0  # for replicas that Serve stops; `running` has drained the requests before
-CONSTRUCTOR_TRIES = 2  # a constructor that failed twice fails for good; Serve's default is 20
 STARTUP_SECONDS = 30.0  # from the moment that Serve reports the application as running
-ROUTER = {"initial_backoff_s": 0.005, "max_backoff_s": 0.05}  # for the moment in which all replicas are starting
 
 
 def build(spec: EndpointSpec) -> Application:
@@ -64,13 +62,14 @@ def build(spec: EndpointSpec) -> Application:
     from serve.media import MediaDeployment
 
     spec, limits = _pin(spec), spec.settings.serve
-    media = _deployment(MediaDeployment, "Media", MEDIA_CPUS, limits.max_decoders, TARGET_VIDEOS)
-    encoder = _deployment(
+    deployment = partial(scaled_deployment, limits)
+    media = deployment(MediaDeployment, "Media", MEDIA_CPUS, limits.max_decoders, TARGET_VIDEOS)
+    encoder = deployment(
         EncoderDeployment, "Encoder", ENCODER_CPUS, limits.max_replicas, TARGET_TEXTS, gpus=limits.encoder_gpus
     )
-    explainer = _deployment(ExplainerDeployment, "Explainer", EXPLAINER_CPUS, 1, TARGET_VIDEOS, at_least=0)
-    jobs = _deployment(JobsDeployment, "Jobs", 0.0, 1, BEHIND_ONGOING)
-    ingress = _deployment(Ingress, "Ingress", INGRESS_CPUS, limits.max_ingresses, INGRESS_ONGOING // 16)
+    explainer = deployment(ExplainerDeployment, "Explainer", EXPLAINER_CPUS, 1, TARGET_VIDEOS, at_least=0)
+    jobs = deployment(JobsDeployment, "Jobs", 0.0, 1, BEHIND_ONGOING)
+    ingress = deployment(Ingress, "Ingress", INGRESS_CPUS, limits.max_ingresses, INGRESS_ONGOING // 16)
     ingress = ingress.options(
         max_ongoing_requests=INGRESS_ONGOING,
         # Of what overflows here, after 2048 slow connections per replica, Serve's proxy answers in plain text.
@@ -78,30 +77,6 @@ def build(spec: EndpointSpec) -> Application:
         backpressure_config={"status_code": 429, "retry_after_s": 1},
     )
     return ingress.bind(spec, media.bind(spec), encoder.bind(spec), explainer.bind(spec), jobs.bind(spec))
-
-
-def _deployment(
-    kind: type, name: str, cpus: float, most: int, target: int, *, gpus: float = 0.0, at_least: int = 1
-) -> Deployment:
-    from ray import serve
-    from ray.serve.config import AutoscalingConfig, RequestRouterConfig
-
-    scaling = AutoscalingConfig(
-        min_replicas=at_least,
-        initial_replicas=at_least,
-        max_replicas=most,
-        target_ongoing_requests=target,
-        downscale_to_zero_delay_s=IDLE_SECONDS,
-    )
-    return serve.deployment(kind, name=name).options(
-        ray_actor_options={"num_cpus": cpus, "num_gpus": gpus},
-        max_ongoing_requests=BEHIND_ONGOING,
-        max_constructor_retry_count=CONSTRUCTOR_TRIES,
-        autoscaling_config=scaling,
-        request_router_config=RequestRouterConfig(**ROUTER),
-        graceful_shutdown_timeout_s=DRAIN_SECONDS,
-        graceful_shutdown_wait_loop_s=0.1,
-    )
 
 
 class AppArguments(BaseModel):

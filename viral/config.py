@@ -99,6 +99,9 @@ class ServeSettings(_Section):
     max_ingresses: PositiveInt = 2  # one answers hundreds of requests per second
     max_decoders: PositiveInt = 4  # each decodes one video at a time
     max_replicas: PositiveInt = 4  # encoders at most; each takes a CPU core and loads all weights
+    # Serve's defaults. A replica takes seconds to start and loads all weights, so a short peak is not worth one.
+    upscale_seconds: float = Field(default=30.0, gt=0, description="a load that lasts so long starts replicas")
+    downscale_seconds: float = Field(default=600.0, gt=0, description="and one that is lower for so long ends some")
     encoder_gpus: float = Field(default=0.0, ge=0, description="GPUs per encoder; a fraction shares one")
     cache_bytes: int = Field(default=64 << 20, ge=0, description="vectors of videos seen before, kept in memory")
     # Each check is one listing of the promotions, by each replica.

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from jobs.backfilling.stages import BackfillSpec, Chunk, DecodeChunk, EncodePosts, ExtractChunk
+from jobs.backfilling.chunks import Chunk
+from jobs.backfilling.stages import BackfillSpec, DecodeChunk, EncodePosts, ExtractChunk
 from jobs.runtime.session import connect, on_cluster
 
 if TYPE_CHECKING:

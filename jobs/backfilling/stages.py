@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from jobs.backfilling.chunks import Chunk
 from jobs.backfilling.profile import PostReport, cpu_clock, node_name
 from jobs.runtime.buckets import batch_objects, object_batch
 from jobs.runtime.metrics import BackfillMetrics
@@ -22,13 +23,13 @@ from viral.features.posts import DecodedPost, ExtractionRequest, ExtractionResul
 from viral.features.reuse import DecodeStage, EncodeStage
 from viral.sounds.history import join_history, open_history
 from viral.storage.store import Store
-from viral.tables.bucketed import BucketedTable, shard_of
+from viral.tables.bucketed import BucketedTable
 from viral.tables.places import posts_table
 from viral.tables.schemas import PHOTOS
 
 POST_COLUMNS = (
     *("post_id", "video_uri", "has_sound", "kind", "slides", "sound_uri", "caption", "hashtags"),
-    *("posted_at", "author_followers", "sound_original", "subtitles", "sticker_texts"),
+    *("posted_at", "author_followers", "sound_original", "subtitles", "sticker_texts", "duration_seconds"),
 )
 
 
@@ -41,15 +42,6 @@ class BackfillSpec:
     settings: Settings
     retry: Retry | None
     log2_buckets: int
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """Unit of work: one of `num_shards` shards of the pending posts in a bucket."""
-
-    bucket: int
-    shard: int
-    num_shards: int
 
 
 class DecodeChunk:
@@ -76,8 +68,7 @@ class DecodeChunk:
         posts = self.posts.read(log2_buckets, bucket, POST_COLUMNS)
         if self.sounds is not None:
             posts = join_history(posts, self.sounds, log2_buckets, bucket)
-        shards = shard_of(posts["post_id"], log2_buckets, chunk.num_shards)
-        posts = posts.filter(pa.array(shards == chunk.shard))
+        posts = chunk.select(posts, log2_buckets)
         # Decided here, not by the driver: a list of all pending ids would not fit into one process.
         posts = pending(posts, self.features, log2_buckets, bucket, self.spec.retry)
         decoded = self.stage.decode([extraction_request(row) for row in posts.to_pylist()], log2_buckets, bucket)
