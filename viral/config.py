@@ -60,7 +60,8 @@ class BackfillSettings(_Section):
         default=None, description="CPU cores to use, default all; an autoscaler adds the cores that are missing"
     )
     encoders: PositiveInt | None = Field(
-        default=None, description="how many of these encode in two stages; default: one per GPU, without GPUs half"
+        default=None,
+        description="how many of these encode in two stages; default: by what earlier runs took, at most one per GPU",
     )
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from jobs.backfilling.chunks import Chunk
+from jobs.backfilling.profile import DECODING
 from jobs.backfilling.stages import BackfillSpec, DecodeChunk, EncodePosts, ExtractChunk
 from jobs.runtime.session import connect, on_cluster
+from viral.tables.run_log import runs
 
 if TYPE_CHECKING:
     from ray.data import Dataset
@@ -17,6 +21,7 @@ if TYPE_CHECKING:
 # one process less time than that, or little more with large networks.
 POSTS_WITHOUT_RAY = 8
 MAX_TASKS_IN_FLIGHT = 2  # chunks per actor: one runs and only one waits, possibly behind a long video
+LOOK_BACK = 20  # runs of the log, among which an earlier backfill of the same set is looked for
 TWO_STAGE_BATCH_SIZE = 32  # posts that an encoder gets and writes as one file: some 200 MB of frames and audio
 
 
@@ -66,14 +71,40 @@ def num_workers(spec: BackfillSpec) -> int:
     return spec.settings.backfill.workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
 
 
+def num_encoders(spec: BackfillSpec, workers: int, gpus: int) -> int:
+    """Return how many of the workers encode, where the others decode for them.
+
+    As many as keep pace with the others, by what the stages have cost in earlier runs. Without such a run, one per GPU,
+    or half of the workers. At least one has to decode, and an encoder on a GPU takes a core, too.
+    """
+    settings = spec.settings.backfill
+    share = None if settings.encoders else _encoding_share(spec, gpus)
+    if share is None:
+        encoders = settings.encoders or gpus or workers // 2
+    else:
+        # With GPUs, which are dearer than cores, no more than there is work for; rounded up, so that cores never wait.
+        encoders = min(gpus, math.ceil(workers * share)) if gpus else round(workers * share)
+    return max(1, min(encoders, workers - 1))
+
+
+def _encoding_share(spec: BackfillSpec, gpus: int) -> float | None:
+    """Return the share of encoding in the time that all stages took in earlier runs; None without such runs."""
+    seconds: Counter[str] = Counter()
+    for run in runs(spec.store, LOOK_BACK):
+        summary = run.summary
+        # A network takes another time on a GPU.
+        if summary.get("table") == spec.feature_set.table and bool(summary.get("gpus")) == bool(gpus):
+            seconds.update(summary.get("stage_seconds", {}))
+    total = seconds.total()
+    return 1 - sum(seconds[stage] for stage in DECODING) / total if total else None
+
+
 def _two_stage(dataset: Dataset, spec: BackfillSpec, workers: int, gpus: int) -> Dataset:
-    """Use one encoder per GPU, or half of the workers without GPUs; on a single core both stages share it."""
+    """Decode and encode in actors of their own; on a single core both share it."""
     from ray.data import ActorPoolStrategy
 
     # Halves on a single core: with a whole core each, the second actor would wait forever for the first one's.
-    cpus = 1.0 if workers > 1 else 0.5
-    encoders = spec.settings.backfill.encoders or gpus or workers // 2
-    encoders = max(1, min(encoders, workers - 1))  # an encoder also takes a core, and at least one core must decode
+    cpus, encoders = 1.0 if workers > 1 else 0.5, num_encoders(spec, workers, gpus)
     decoded = dataset.map_batches(
         DecodeChunk,
         fn_constructor_args=(spec,),

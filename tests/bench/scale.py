@@ -39,11 +39,11 @@ WRITTEN_AT_ONCE = 500_000
 SET = FeatureSet.from_dict({"name": "stub", "extractors": ["metadata"]})
 
 
-def scrape(path: Path, count: int, video: str) -> None:
-    """So many posts as JSON Lines, of a tenth as many authors."""
-    chance = random.Random(count)
+def scrape(path: Path, count: int, first: int = 0) -> None:
+    """So many posts as JSON Lines, of a tenth as many authors, numbered from `first`."""
+    chance = random.Random(count + first)
     with path.open("w") as file:
-        for number in range(count):
+        for number in range(first, first + count):
             post = {
                 "id": f"{7_000_000_000_000_000_000 + number}",
                 "desc": f"a caption of some words #{number % 97} #fyp",
@@ -86,8 +86,11 @@ def viral(*arguments: str | Path) -> tuple[float, float, float]:
     return time.monotonic() - began, peaks["driver"], peaks["worker"]
 
 
-def fill(store: Store) -> None:
-    """The feature table that a backfill would leave, with vectors of noise and files that all differ."""
+def fill(store: Store, left: float = 0.0) -> None:
+    """The feature table that a backfill would leave, with vectors of noise and files that all differ.
+
+    A share of the posts is left without a row.
+    """
     posts, features, rng = posts_table(store), features_table(store, SET), np.random.default_rng(0)
     write_feature_card(store, SET)
     log2_buckets = log2_buckets_for(posts.stored_rows())
@@ -98,7 +101,8 @@ def fill(store: Store) -> None:
         "feature_set": pa.scalar(SET.fingerprint),
         "code_version": pa.scalar("0"),
     }
-    for rows in posts.scan(["post_id"]):
+    for bucket in posts.scan(["post_id"]):
+        rows = bucket.slice(round(bucket.num_rows * left))
         columns = {name: pa.repeat(value, rows.num_rows) for name, value in same.items()}
         columns["post_id"] = rows["post_id"]
         columns["sha256"] = rows["post_id"]
@@ -136,7 +140,7 @@ def measure(count: int, backfill_up_to: int, steps: list[str]) -> dict[str, tupl
         ingest = ("ingest", "tiktok_api", Path(folder, "posts.jsonl"), *at, "--video-uri", f"file://{clip}?{{post_id}}")
         found = {}
         if "ingest" in steps:
-            scrape(Path(folder, "posts.jsonl"), count, str(clip))
+            scrape(Path(folder, "posts.jsonl"), count)
             found["ingest"] = viral(*ingest)
         else:
             write_posts(Store.open(root), count)

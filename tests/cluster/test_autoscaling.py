@@ -1,0 +1,155 @@
+"""Ray's autoscaler adds nodes for a backfill and removes them after it, by Ray's provider of fake nodes."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cluster.local.hosts import Host, HostNetwork
+from jobs.runtime.local_ray import LOCAL
+from tests.conftest import PROJECT
+
+pytestmark = pytest.mark.slow
+
+WITHIN = 200.0  # seconds; a busy machine starts nodes slowly
+WORKERS = 2  # nodes of one core each; the head has none
+BIN = Path(sys.executable).parent
+HEAD_ID = "f" * 51 + "00000"  # that the provider gives its head
+ENVIRONMENT = {
+    **LOCAL,
+    "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+    "PYTHONPATH": str(PROJECT),
+    "RAY_AUTH_MODE": "token",
+    "RAY_AUTH_TOKEN": "0" * 64,
+    # Version 2 of the autoscaler, as in our manifests.
+    "RAY_enable_autoscaler_v2": "1",
+    "RAY_FAKE_CLUSTER": "1",
+    "RAY_CLOUD_INSTANCE_ID": HEAD_ID,
+    "RAY_OVERRIDE_NODE_ID_FOR_TESTING": HEAD_ID,
+    "AUTOSCALER_UPDATE_INTERVAL_S": "1",
+}
+NODE_TYPES = {
+    "ray.head.default": {"resources": {"CPU": 0}, "node_config": {}, "max_workers": 0},
+    "decode": {
+        "resources": {"CPU": 1, "object_store_memory": 100_000_000},
+        "node_config": {},
+        "min_workers": 0,
+        "max_workers": WORKERS,
+    },
+}
+CONFIG = {
+    "cluster_name": "test",
+    "max_workers": WORKERS,
+    "idle_timeout_minutes": 0.05,
+    "provider": {"type": "fake_multinode", "launch_multiple": True, "head_node_id": HEAD_ID},
+    "available_node_types": NODE_TYPES,
+    "head_node_type": "ray.head.default",
+    **{key: {} for key in ("auth", "docker", "head_node", "worker_nodes", "file_mounts")},
+    **{key: [] for key in ("cluster_synced_files", "rsync_exclude", "rsync_filter", "initialization_commands")},
+    **{key: [] for key in ("setup_commands", "head_setup_commands", "worker_setup_commands")},
+    **{key: [] for key in ("head_start_ray_commands", "worker_start_ray_commands")},
+    "file_mounts_sync_continuously": False,
+    "upscaling_speed": 1.0,
+}
+# Prints the number of nodes whenever it changes.
+WATCH = """
+import sys, time, ray
+seen = None
+while not ray.is_initialized():
+    try:
+        ray.init(sys.argv[1], log_to_driver=False, logging_level="ERROR")
+    except ConnectionError:
+        time.sleep(0.5)
+while True:
+    nodes = sum(node["Alive"] for node in ray.nodes())
+    if nodes != seen:
+        print(nodes, flush=True)
+    seen = nodes
+    time.sleep(0.2)
+"""
+
+
+class Autoscaled:
+    """A Ray cluster with an autoscaler, on one host; the head runs no tasks."""
+
+    def __init__(self, host: Host, folder: Path) -> None:
+        self.host, self.folder = host, folder
+        self.address = f"{host.address}:6379"
+        (folder / "autoscaler.json").write_text(json.dumps(CONFIG))
+        with (folder / "head.log").open("wb") as log, (folder / "nodes.log").open("wb") as nodes:
+            start = ["ray", "start", "--head", "--block", "--port=6379", "--num-cpus=0", "--include-dashboard=false"]
+            start += [f"--node-ip-address={host.address}", f"--temp-dir={host.network.disk}"]
+            start += [f"--autoscaling-config={folder / 'autoscaler.json'}", "--object-store-memory=100000000"]
+            host.start(*start, env=self.environment, output=log)
+            host.start(sys.executable, "-c", WATCH, self.address, env=self.environment, output=nodes)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        mine = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "VIRAL_"))}
+        return {**mine, **ENVIRONMENT}
+
+    def nodes(self) -> list[int]:
+        """The numbers of nodes that it has had, one after the other."""
+        return [int(line) for line in (self.folder / "nodes.log").read_text().split()]
+
+    def await_nodes(self, number: int) -> None:
+        until = time.monotonic() + WITHIN
+        while self.nodes()[-1:] != [number]:
+            assert time.monotonic() < until, (self.nodes(), self.logs())
+            time.sleep(0.2)
+
+    def viral(self, *command: str) -> dict[str, object]:
+        """Run a command on the host, and return its summary."""
+        line = ("-c", "from cluster.cli import main; main()", *command, "--root", str(self.folder / "root"), "--json")
+        environment = self.environment | {"VIRAL_BACKFILL__WORKERS": str(WORKERS)}
+        with (self.folder / "viral.log").open("w+b") as log:
+            process = self.host.start(sys.executable, *line, env=environment, output=log)
+            assert process.wait(WITHIN) == 0, self.logs()
+            log.seek(0)
+            return dict(json.loads(log.read().decode().splitlines()[-1]))
+
+    def logs(self) -> str:
+        """Ends of the logs of the commands and of the autoscaler."""
+        monitor = self.folder.glob("1/session_latest/logs/monitor*")
+        files = [*sorted(self.folder.glob("*.log")), *sorted(monitor)]
+        return "\n".join(f"{path.name}: {path.read_text(errors='replace')[-3000:]}" for path in files)
+
+
+@pytest.fixture
+def autoscaled(machine: None) -> Iterator[Autoscaled]:
+    # Not `tmp_path`: sockets lie below the folder.
+    with tempfile.TemporaryDirectory(prefix="va-") as folder:
+        network = HostNetwork(f"a{os.getpid()}", Path(folder), "10.75.0")
+        try:
+            network.create()
+            yield Autoscaled(network.host(1), Path(folder))
+        finally:
+            network.remove()
+
+
+@pytest.mark.parametrize("shape", ["fused"])
+def test_nodes_are_added_for_a_backfill_and_removed_after_it(
+    autoscaled: Autoscaled, clips: list[Path], shape: str
+) -> None:
+    folder = autoscaled.folder
+    (folder / "root").mkdir()
+    (folder / "set.yaml").write_text(json.dumps({"name": "pictures", "extractors": ["metadata", "craft"]}))
+    with (folder / "posts.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["post_id", "caption", "video_uri"])
+        rows.writerows((f"post {number}", "words", str(clip)) for number, clip in enumerate(clips[:20]))
+    autoscaled.await_nodes(1)
+    autoscaled.viral("ingest", "csv", str(folder / "posts.csv"))
+    backfill = ("backfill", "--feature-set", str(folder / "set.yaml"), "--shape", shape)
+    summary = autoscaled.viral(*backfill, "--address", autoscaled.address)
+    assert (summary["posts"], summary["failed"], summary["cores"]) == (20, 0, WORKERS)
+    assert max(autoscaled.nodes()) == 1 + WORKERS
+    autoscaled.await_nodes(1)
