@@ -18,7 +18,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
-EXACT_ROWS = 20_000  # up to which all vectors are compared: 50 MB in half precision, some 10 ms
+EXACT_ROWS = 10_000  # up to which all vectors are compared: 50 MB of 1,280 numbers each, some 5 ms
 MAX_ROWS = 131_072  # of a segment, which is built in memory: 700 MB of 1,280 numbers each
 _ROWS_PER_LIST = 256  # sqrt(131,072) is 362; fewer rows cost more centres, more rows longer lists
 _TRAINING_ROWS = 40  # per centre, faiss's own lower limit; more would not move the centres much
@@ -41,7 +41,7 @@ def build(vectors: Floats) -> Segment:
     faiss = load_faiss()
     rows, dim = vectors.shape
     if rows <= EXACT_ROWS:
-        index = faiss.IndexScalarQuantizer(dim, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
+        index = faiss.IndexFlatIP(dim)
         index.add(vectors)
         return Segment(index, 0, 1.0)
     centres = faiss.IndexFlatIP(dim)
