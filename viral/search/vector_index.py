@@ -222,13 +222,13 @@ class _Builder:
                 self._absorb(part)
         if not self.new_rows:
             return
-        vectors, rows = np.concatenate(self.new_vectors), pa.concat_tables(self.new_rows)
+        rows, name = pa.concat_tables(self.new_rows), f"{self.next_id}.faiss"
+        segment = build(self.new_vectors)
         self.new_vectors, self.new_rows = [], []
-        segment, name = build(vectors), f"{self.next_id}.faiss"
         self.written[name] = self.temporary / name
         write(segment, self.written[name])
         self.known = pa.concat_tables([self.known, _placed(rows, self.next_id)])
-        part = {"id": self.next_id, "rows": len(vectors), "probes": segment.probes, "recall": round(segment.recall, 4)}
+        part = {"id": self.next_id, "rows": rows.num_rows, "probes": segment.probes, "recall": round(segment.recall, 4)}
         self.parts.append(part)
         self.next_id += 1
 
