@@ -98,7 +98,8 @@ class Autoscaled:
 
     def nodes(self) -> list[int]:
         """The numbers of nodes that it has had, one after the other."""
-        return [int(line) for line in (self.folder / "nodes.log").read_text().split()]
+        lines = (self.folder / "nodes.log").read_text().splitlines()
+        return [int(line) for line in lines if line.isdigit()]  # others are Ray's own
 
     def await_nodes(self, number: int) -> None:
         until = time.monotonic() + WITHIN
