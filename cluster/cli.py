@@ -30,6 +30,7 @@ COMMANDS = {
     "tables": ("viral.queries.listing", "List the tables of a root, or the columns of one."),
     "query": ("viral.queries.command", "Run SQL over the tables of a root."),
     "search": ("viral.search.command", "Find posts by words, or by an example video, picture or post."),
+    "trends": ("viral.trends.command", "Find what rises, and what viral posts have in common."),
     "status": ("jobs.status", "Show current and past runs."),
     "plan": ("cluster.plan", "Plan the machines, hours and price of a backfill."),
     "submit": ("cluster.submit", "Run a command as a job on a cluster, and follow it."),

@@ -10,11 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.evaluating.videos import video_columns
 from viral.console.commands import execute
 from viral.console.options import root_options
 from viral.console.output import print_summary, to_json
 from viral.duplicates.clusters import count_unhashed, video_clusters
+from viral.duplicates.videos import video_columns
 from viral.errors import TableError
 from viral.storage.store import Store
 from viral.tables.places import posts_table

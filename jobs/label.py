@@ -15,11 +15,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.evaluating.videos import clusters_of
 from viral.console.commands import execute
 from viral.console.options import root_options
 from viral.console.output import print_summary
 from viral.duplicates.clusters import later_copies
+from viral.duplicates.videos import clusters_of
 from viral.evaluation.splits import PARTS, Kind, SplitSpec, assign
 from viral.labels import DEFINITIONS, AppliedLabel, LabelSpec, fit, log_rates
 from viral.registry.registry import Registry

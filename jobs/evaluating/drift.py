@@ -13,7 +13,6 @@ import pyarrow.compute as pc
 
 import viral
 from jobs.evaluating.rows import MAX_POSTS, with_predictions
-from jobs.evaluating.videos import clusters_of
 from jobs.label import all_posts, label_rows
 from jobs.runtime.buckets import map_buckets
 from jobs.runtime.session import session
@@ -21,6 +20,7 @@ from jobs.scoring.loaded import loaded_scorer
 from jobs.training.labelled import labelled_features, training_data
 from viral.datasets.labelled_features import LabelledFeatures
 from viral.duplicates.clusters import later_copies
+from viral.duplicates.videos import clusters_of
 from viral.errors import TableError
 from viral.evaluation import scorecard
 from viral.evaluation.bootstrap.by_author import Estimate

@@ -15,7 +15,7 @@ from viral.sounds.history import HISTORY_TABLE
 from viral.storage.store import Store, read_json
 from viral.tables import replaced
 from viral.tables.bucketed import BucketedTable
-from viral.tables.places import fetches_table, posts_table, rejects_table
+from viral.tables.places import TREND_TABLES, fetches_table, posts_table, rejects_table
 from viral.tables.schemas import LABELS, PREDICTIONS, SOUND_HISTORY, feature_schema
 
 _LABELS, _PREDICTIONS, _FEATURES = "labels", "predictions", "features"
@@ -72,6 +72,9 @@ def _tables(store: Store) -> Iterator[tuple[str, BucketedTable]]:
             yield f"{prefix}_{name}", replaced.open_current(store, f"{prefix}/{name}", schema)[0]
     with suppress(TableError):  # it was never computed
         yield HISTORY_TABLE, replaced.open_current(store, HISTORY_TABLE, SOUND_HISTORY)[0]
+    for name, (schema, key) in TREND_TABLES.items():
+        with suppress(TableError):
+            yield name, replaced.open_current(store, name, schema, key=key)[0]
     yield from _feature_tables(store)
 
 

@@ -13,6 +13,14 @@ from viral.tables.bucketed import BucketedTable
 from viral.tables.posts import PostsTable
 from viral.tables.replaced import open_current
 from viral.tables.schemas import FETCHES, LABELS, REJECTS
+from viral.tables.trend_schemas import TREND_FEATURES, TREND_POSTS, TRENDS
+
+TREND_TABLES = {
+    "trends": (TRENDS, "trend_id"),
+    "trend_posts": (TREND_POSTS, "trend_post_id"),
+    "trend_features": (TREND_FEATURES, "feature"),
+}
+"""Schema and key of each table that `viral trends` replaces, by its prefix, which is its name in SQL, too."""
 
 # Names become parts of keys and URIs: no character in them needs escaping.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")

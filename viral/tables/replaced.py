@@ -46,7 +46,9 @@ class TableVersion(BucketedTable):
             )
 
 
-def open_current(store: Store, prefix: str, schema: pa.Schema) -> tuple[BucketedTable, dict[str, Any]]:
+def open_current(
+    store: Store, prefix: str, schema: pa.Schema, *, key: str = "post_id"
+) -> tuple[BucketedTable, dict[str, Any]]:
     """Open the current version of the table at `prefix`; the second value is the metadata given to `commit`.
 
     Raises:
@@ -55,13 +57,13 @@ def open_current(store: Store, prefix: str, schema: pa.Schema) -> tuple[Bucketed
     pointer = read_json(store, f"{prefix}/{_POINTER}")
     if pointer is None:
         raise TableError(f"there is no table {prefix} in {store.root}{_alternatives(store, prefix)}")
-    return TableVersion(store, f"{prefix}/{pointer['generation']}", schema, key="post_id"), pointer["about"]
+    return TableVersion(store, f"{prefix}/{pointer['generation']}", schema, key=key), pointer["about"]
 
 
-def begin(store: Store, prefix: str, schema: pa.Schema, version: str) -> BucketedTable:
+def begin(store: Store, prefix: str, schema: pa.Schema, version: str, *, key: str = "post_id") -> BucketedTable:
     """Create an empty version to write to; readers see it after `commit`."""
     store.write(f"{prefix}/{version}/{_MARK}", datetime.now(UTC).isoformat().encode())
-    return TableVersion(store, f"{prefix}/{version}", schema, key="post_id")
+    return TableVersion(store, f"{prefix}/{version}", schema, key=key)
 
 
 def commit(store: Store, prefix: str, version: str, about: dict[str, Any]) -> None:

@@ -1,0 +1,1 @@
+"""What rises among the posts of a root, and what viral posts have in common."""
