@@ -93,7 +93,7 @@ def _of_posts(corpus: Corpus, posts: pa.Table) -> dict[str, npt.NDArray[np.float
 
 def _of_vectors(store: Store, posts: pa.Table) -> dict[str, npt.NDArray[np.float32]]:
     """Columns of the extractors whose columns have names."""
-    ids, found = posts["post_id"].combine_chunks(), {}
+    ids, found = posts["post_id"].combine_chunks(), dict[str, npt.NDArray[np.float32]]()
     for extractor, column in vector_columns(store).items():
         if column.spec.columns and extractor not in _WITHOUT_MEANING:
             vectors = column.read(ids)

@@ -79,8 +79,8 @@ WINDOW fewer AS (PARTITION BY unscraped, age_group ORDER BY views),
 _COUNTS = """
 SELECT (SELECT count(*) FROM stored), count(*), count(*) FILTER (views IS NULL), count(DISTINCT clip) FROM post
 """
-# Topics are filled in by `topics`; here they are none.
-_TOPICS = "CREATE TABLE topic (item VARCHAR, i BIGINT)"
+# `topics` and `new_sounds` fill these.
+_EMPTY = ("CREATE TABLE topic (item VARCHAR, i BIGINT)", "CREATE TABLE predicted (item VARCHAR)")
 _FACTS = "CREATE VIEW fact AS SELECT i, views, author_followers, reach FROM post LEFT JOIN reach USING (i)"
 
 
@@ -116,6 +116,12 @@ class Corpus:
         """Run a query for a table."""
         table: pa.Table = self.database.sql(sql).to_arrow_table()
         return table
+
+    def insert(self, name: str, rows: pa.Table) -> None:
+        """Insert rows into a table of the database."""
+        self.database.register("batch", rows)
+        self.database.execute(f"INSERT INTO {name} SELECT * FROM batch")  # noqa: S608
+        self.database.unregister("batch")
 
 
 @contextmanager
@@ -170,7 +176,7 @@ def _prepare(database: DuckDBPyConnection, store: Store, days: float, as_of: dat
     end, note = end_of_windows(as_of, first.astimezone(UTC), last.astimezone(UTC))
     windows = TrendWindows(end, days)
     database.execute(_POSTS, {**now, "as_of": end, "days": days})
-    for statement in (_REACH, _FACTS, _TOPICS):
+    for statement in (_REACH, _FACTS, *_EMPTY):
         database.execute(statement)
     posts, kept, without_views, clips = _row(database, _COUNTS)
     return Corpus(

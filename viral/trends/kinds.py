@@ -20,6 +20,7 @@ class TrendKind:
         counted: what the velocity counts of the posts that carry an item, an expression over `post`.
         unit: what `counted` counts.
         least: smallest count in the newest window; fewer are no trend.
+        needs: what a root has to hold for this kind, besides posts.
     """
 
     name: str
@@ -29,6 +30,7 @@ class TrendKind:
     counted: str = "author"
     unit: str = "authors"
     least: int = 3  # one author with a second account is no trend
+    needs: str = ""
 
 
 SOUND = TrendKind(
@@ -51,5 +53,19 @@ CREATOR = TrendKind(
     unit="viral posts",
     least=2,  # one viral post can be luck
 )
-TOPIC = TrendKind("topic", "topics", "SELECT item, i FROM topic", "i IN (SELECT i FROM topic)")
-KINDS = (SOUND, HASHTAG, WORD, CREATOR, TOPIC)
+TOPIC = TrendKind(
+    "topic",
+    "topics",
+    "SELECT item, i FROM topic",
+    "i IN (SELECT i FROM topic)",
+    needs="embeddings of captions or pictures (viral backfill)",
+)
+NEW_SOUND = TrendKind(
+    "new_sound",
+    "new-sounds",
+    "SELECT sound_id AS item, i FROM post WHERE sound_id IN (SELECT item FROM predicted)",
+    "sound_id IS NOT NULL",
+    least=1,  # the model predicts what will become of it
+    needs="a sound model that has not learnt from them (viral sounds, viral train sound)",
+)
+KINDS = (SOUND, HASHTAG, WORD, CREATOR, TOPIC, NEW_SOUND)

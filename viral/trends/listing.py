@@ -9,7 +9,7 @@ from unicodedata import combining, east_asian_width
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from viral.trends.kinds import KINDS, TrendKind
+from viral.trends.kinds import KINDS, NEW_SOUND, TrendKind
 from viral.trends.trends import Trends
 
 FEATURES = "viral-posts"
@@ -20,17 +20,19 @@ _BARS = "▁▂▃▄▅▆▇█"
 
 
 def top(trends: Trends, title: str, by: str, count: int) -> pa.Table:
-    """The first trends of a kind, in one of `ORDERS`."""
-    kind, order = _kind(title), ORDERS[by]
-    rows = trends.trends.filter(pc.equal(trends.trends["kind"], kind.name)).sort_by(order)
-    return rows.slice(0, count)
+    """The first trends of a kind, in one of `ORDERS`; of new sounds, those with the highest predictions."""
+    kind = _kind(title)
+    order = [("predicted_score", "descending"), (ORDERS[by], "ascending")]
+    rows = trends.trends.filter(pc.equal(trends.trends["kind"], kind.name))
+    return rows.sort_by(order if kind is NEW_SOUND else order[1:]).slice(0, count)
 
 
 def trend_lines(trends: Trends, title: str, by: str, count: int) -> list[str]:
     """Lines of one list, with a title; `*` marks a rise that chance rarely gives."""
     kind, rows = _kind(title), top(trends, title, by, count).to_pylist()
     if not rows:
-        return [f"{title}: none with at least {kind.least} {kind.unit} in the newest window"]
+        needs = f"; they need {kind.needs}" if kind.needs else ""
+        return [f"{title}: none with at least {kind.least} {kind.unit} in the newest window{needs}"]
     return [
         f"{title} (velocity in {kind.unit} per day)",
         f"  {'':<{_NAME_WIDTH}}  velocity  acceleration    rise   authors  median views  series    first seen",
@@ -43,7 +45,16 @@ def _trend_line(row: Mapping[str, Any]) -> str:
         f"  {_fitted(row['name'])}  {row['velocity']:8.2f}  {_number(row['acceleration'], 12, '+.3f')}"
         f"  {_number(row['rise'], 6, '+.1f')}{'*' if row['beyond_chance'] else ' '}  {row['authors']:7}"
         f"  {_number(row['median_views'], 12, ',.0f')}  {_series(row['counts'], row['totals'])}"
-        f"  {row['first_seen']:%Y-%m-%d}"
+        f"  {row['first_seen']:%Y-%m-%d}{_prediction(row)}"
+    )
+
+
+def _prediction(row: Mapping[str, Any]) -> str:
+    if row["predicted_score"] is None:
+        return ""
+    low, high = row["predicted_low"], row["predicted_high"]
+    return (
+        f"  predicted {row['predicted_score']:.2f} [{low:.2f}, {high:.2f}], P(viral) {row['predicted_probability']:.2f}"
     )
 
 

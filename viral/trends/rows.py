@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,12 @@ import pyarrow as pa
 from viral.tables.trend_schemas import TREND_POSTS, TRENDS
 from viral.trends.corpus import Corpus
 from viral.trends.figures import trends_of
-from viral.trends.kinds import TrendKind
+from viral.trends.kinds import NEW_SOUND, SOUND, TrendKind
 
 EVIDENCE = 10  # posts stored per trend; each clip once
 LEVEL = 0.05  # probability that chance alone gives any trend of a kind that is `beyond_chance`
+_PREDICTED = tuple(name for name in TRENDS.names if name.startswith("predict"))
+_NONE: Mapping[str, Any] = MappingProxyType({})
 
 _NAMES = """
 SELECT sound_id AS item, arg_max(sound_title, posted_at) AS name FROM post
@@ -33,23 +36,30 @@ FROM (
 """
 
 
-def trend_rows(corpus: Corpus, kind: TrendKind) -> tuple[pa.Table, pa.Table]:
-    """Compute the trends of a kind, as rows of `TRENDS`, and the posts behind them, as rows of `TREND_POSTS`."""
+def trend_rows(
+    corpus: Corpus,
+    kind: TrendKind,
+    names: Mapping[str, str] = _NONE,
+    predictions: Mapping[str, Mapping[str, Any]] = _NONE,
+) -> tuple[pa.Table, pa.Table]:
+    """Compute the trends of a kind, as rows of `TRENDS`, and the posts behind them, as rows of `TREND_POSTS`.
+
+    Args:
+        corpus: the posts.
+        kind: the kind.
+        names: of items; others are their own names, and sounds have their titles.
+        predictions: more columns of `TRENDS` by item.
+    """
     figures, totals = trends_of(corpus, kind)
     corpus.database.register("shown", figures.select(["item"]))
-    names = dict(zip(*corpus.table(_NAMES).to_pydict().values(), strict=True)) if kind.name == "sound" else {}
+    if kind in (SOUND, NEW_SOUND):
+        names = dict(zip(*corpus.table(_NAMES).to_pydict().values(), strict=True))
     posts = corpus.table(_POSTS.format(kind=kind.name, evidence=EVIDENCE)).cast(TREND_POSTS)
     corpus.database.unregister("shown")
-    return as_trends(corpus, kind, figures, totals, names), posts
-
-
-def as_trends(
-    corpus: Corpus, kind: TrendKind, figures: pa.Table, totals: Sequence[int], names: Mapping[str, str]
-) -> pa.Table:
-    """Complete the figures of items to rows of `TRENDS`; an item without a name is its own."""
-    count, items = figures.num_rows, figures["item"].to_pylist()
+    items, count = figures["item"].to_pylist(), figures.num_rows
     columns: dict[str, Any] = {
         **{name: figures[name] for name in figures.column_names if name in TRENDS.names},
+        **{name: [predictions.get(item, {}).get(name) for item in items] for name in _PREDICTED},
         "trend_id": [f"{kind.name}:{item}" for item in items],
         "kind": [kind.name] * count,
         "key": items,
@@ -59,7 +69,7 @@ def as_trends(
         "window_days": [corpus.windows.days] * count,
         "as_of": [corpus.windows.as_of] * count,
     }
-    return pa.table({field.name: columns.get(field.name, pa.nulls(count, field.type)) for field in TRENDS}).cast(TRENDS)
+    return pa.table({field.name: columns[field.name] for field in TRENDS}).cast(TRENDS), posts
 
 
 def beyond_chance(corpus: Corpus, figures: pa.Table, totals: Sequence[int]) -> pa.Array:

@@ -15,8 +15,10 @@ from viral.tables.places import TREND_TABLES
 from viral.tables.trend_schemas import TREND_POSTS, TRENDS
 from viral.trends.common import viral_features
 from viral.trends.corpus import Corpus, open_corpus
-from viral.trends.kinds import KINDS
+from viral.trends.kinds import KINDS, NEW_SOUND, TOPIC
+from viral.trends.new_sounds import predict_new_sounds
 from viral.trends.rows import trend_rows
+from viral.trends.topics import fill_topics
 
 DAYS = 7.0  # of a window: weekdays differ, and weeks have all of them
 
@@ -68,8 +70,9 @@ def compute_trends(store: Store, *, days: float = DAYS, as_of: datetime | None =
     with open_corpus(store, days, as_of) as corpus:
         summary = _summary(corpus)
         trends, posts = [TRENDS.empty_table()], [TREND_POSTS.empty_table()]
+        names, predictions = {TOPIC: fill_topics(store, corpus)}, {NEW_SOUND: predict_new_sounds(store, corpus)}
         for kind in KINDS:
-            rows, behind = trend_rows(corpus, kind)
+            rows, behind = trend_rows(corpus, kind, names.get(kind, {}), predictions.get(kind, {}))
             trends.append(rows)
             posts.append(behind)
             summary.trends[kind.title] = rows.num_rows
