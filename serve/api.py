@@ -31,6 +31,7 @@ from serve.schemas import (
 )
 from serve.uploads import FORM_FILES, while_connected
 from serve.vector_api import add_vector_routes
+from serve.window import TakenReports
 from viral.datasets.streams import from_vectors
 from viral.errors import UsageError
 from viral.scoring.author import compare_with_author
@@ -65,6 +66,7 @@ def api(config: ApiConfig, gate: Gate, backend: Backend) -> FastAPI:
         redirect_slashes=False,  # to the host that the client names
     )
     install_handlers(app)
+    app.add_middleware(TakenReports)
     drafts = _DraftRoutes(config, gate, backend)
     one, several = request_bodies(ScoreRequest, 1), request_bodies(CompareRequest, FORM_FILES)
     for path, route, answer, bodies in (

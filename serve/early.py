@@ -16,6 +16,7 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve.errors import BUSY, ApiError, error_response
+from serve.window import TAKEN, Window, with_reports
 
 Lane = tuple[str, bool]
 
@@ -23,7 +24,7 @@ EARLY = {"RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "serve.early:middlewares"}
 """Environment of a Ray whose Serve answers early; of every node of a cluster."""
 BEHIND_HAPROXY = os.environ.get("RAY_SERVE_ENABLE_HA_PROXY") == "1"
 # Otherwise the replica reads a body into memory as fast as it comes, to see when the client leaves; that
-# `uploads.while_connected` sees too. Serve's own proxy reads so in any case.
+# `uploads.while_connected` sees too. Serve's own proxy reads so in any case: see `serve.window`.
 READ_ON_DEMAND = (b"x-request-disconnect-disabled", b"?1")
 CLIENT_LEFT = 499  # of Serve, when nobody reads the answer
 PATHS = ("/v1/score", "/v1/score/features", "/v1/score/posts")  # those that answer many requests per second
@@ -72,26 +73,36 @@ class EarlyAnswers:
         path = scope.get("path", "")
         if scope["type"] != "http" or not path.startswith(("/v1/", "/healthz", "/readyz", "/livez")):
             return await self._app(scope, receive, send)
+        window = None
         if BEHIND_HAPROXY and _is_form(scope):
             scope = {**scope, "headers": [*scope["headers"], READ_ON_DEMAND]}
+        elif _is_form(scope):
+            window = Window(receive)
+            scope, receive = with_reports(scope), window.receive
         lane = _lane(scope)
         closed = self._closed.get(lane) if lane else None
         if closed and not closed.may_pass():
             for message in closed.refusal:
                 await send(message)
             return None
-        return await self._app(scope, receive, _Answer(send, lane, self._closed))
+        answer = _Answer(send, lane, self._closed, window)
+        await self._app(scope, receive, answer)
+        await answer.finish()
+        return None
 
 
 class _Answer:
     """Passes an answer on, and remembers what it says about its lane."""
 
-    def __init__(self, send: Send, lane: Lane | None, closed: dict[Lane, _Closed]) -> None:
-        self._send, self._lane, self._closed = send, lane, closed
+    def __init__(self, send: Send, lane: Lane | None, closed: dict[Lane, _Closed], window: Window | None) -> None:
+        self._send, self._lane, self._closed, self._window = send, lane, closed, window
         self._start: Message = {}
 
     async def __call__(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
+        if message["type"] == TAKEN:
+            if self._window:
+                self._window.taken(message)
+        elif message["type"] == "http.response.start":
             self._start = message
             if self._lane and message["status"] < HTTPStatus.MULTIPLE_CHOICES:
                 self._count_answer(self._lane)
@@ -99,11 +110,16 @@ class _Answer:
                 await self._send(message)
         elif message["type"] == "http.response.body" and self._is_of_serve():
             if not message.get("more_body"):
-                await self._send_problem()
+                await self._send_error(_error(self._start["status"]))
         else:
             if self._lane and self._start.get("status") == HTTPStatus.TOO_MANY_REQUESTS:
                 self._close(self._lane, message)
             await self._send(message)
+
+    async def finish(self) -> None:
+        """Answer if Serve has not, as when the replica died."""
+        if not self._start:
+            await self._send_error(_error(HTTPStatus.SERVICE_UNAVAILABLE))
 
     def _count_answer(self, lane: Lane) -> None:
         if closed := self._closed.get(lane):
@@ -125,16 +141,18 @@ class _Answer:
         status = self._start["status"]
         return bool(status >= HTTPStatus.BAD_REQUEST and status != CLIENT_LEFT and kind.startswith(b"text/plain"))
 
-    async def _send_problem(self) -> None:
-        status = self._start["status"]
-        if status == HTTPStatus.NOT_FOUND:  # Serve has no application here: it starts or ends
-            error = ApiError(503, "not_ready", "the endpoint is starting or stopping", {"Retry-After": "1"})
-        else:
-            retry = {"Retry-After": "1"} if status in {429, 503} else None
-            error = ApiError(status, "unavailable", "the endpoint could not answer: try again", retry)
+    async def _send_error(self, error: ApiError) -> None:
         response = error_response(error)
         await self._send({"type": "http.response.start", "status": error.status, "headers": response.raw_headers})
         await self._send({"type": "http.response.body", "body": response.body})
+
+
+def _error(status: int) -> ApiError:
+    """Return the problem behind an error of Serve."""
+    if status == HTTPStatus.NOT_FOUND:  # Serve has no application here: it starts or ends
+        return ApiError(503, "not_ready", "the endpoint is starting or stopping", {"Retry-After": "1"})
+    retry = {"Retry-After": "1"} if status in {429, 503} else None
+    return ApiError(status, "unavailable", "the endpoint could not answer: try again", retry)
 
 
 def _lane(scope: Scope) -> Lane | None:

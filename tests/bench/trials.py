@@ -147,12 +147,14 @@ def explain(endpoint: Endpoint, _: argparse.Namespace) -> None:
 
 
 def large(endpoint: Endpoint, _: argparse.Namespace) -> None:
-    """Send large files at once; the ingress stays small."""
-    peak, done = [memory("Ingress")["Rss"]], threading.Event()
+    """Send large files at once; the ingress and the proxy stay small."""
+    sizes: dict[str, list[int]] = {name: [memory(name)["Rss"]] for name in ("Ingress", "ProxyActor")}
+    done = threading.Event()
 
     def watch() -> None:
         while not done.wait(0.2):
-            peak.append(memory("Ingress")["Rss"])
+            for name, seen in sizes.items():
+                seen.append(memory(name)["Rss"])
 
     def chunks(count: int) -> Iterator[bytes]:
         yield endpoint.videos[0].read_bytes()
@@ -173,10 +175,15 @@ def large(endpoint: Endpoint, _: argparse.Namespace) -> None:
     with ThreadPoolExecutor(LARGE_COUNT) as pool:
         statuses = Counter(pool.map(send, [LARGE >> 20] * LARGE_COUNT))
     endless = send(10_000)
+    started = time.monotonic()
+    alone = send(LARGE >> 20)
+    seconds = time.monotonic() - started
     done.set()
     watcher.join()
     print(f"large: {LARGE_COUNT} uploads of 200 MB: {dict(statuses)}; an endless one: {endless}")
-    print(f"large: ingress {peak[0]} MiB before, at most {max(peak)} MiB")
+    print(f"large: one upload of 200 MB alone: {alone} after {seconds:.1f} s")
+    for name, seen in sizes.items():
+        print(f"large: {name} {seen[0]} MiB before, at most {max(seen)} MiB, {seen[-1]} MiB at the end")
 
 
 def drip(endpoint: Endpoint, _: argparse.Namespace) -> None:

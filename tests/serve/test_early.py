@@ -22,10 +22,13 @@ class Ingress:
     def __init__(self) -> None:
         self.reason: str | None = None
         self.plain: int | None = None
+        self.silent = False
         self.reached = 0
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         self.reached += 1
+        if self.silent:
+            return
         if self.plain:
             headers = [(b"content-type", b"text/plain")]
             await send({"type": "http.response.start", "status": self.plain, "headers": headers})
@@ -108,6 +111,13 @@ def test_errors_of_serve_become_problem_details(ingress: Ingress, post: Any, sta
     assert reply.headers["content-type"] == "application/problem+json"
     assert set(json.loads(reply.content)) == {"type", "title", "status", "reason", "detail"}
     assert ("retry-after" in reply.headers) == (becomes in {429, 503})
+
+
+def test_a_request_whose_replica_died_may_come_again(ingress: Ingress, post: Any) -> None:
+    ingress.silent = True  # so is Serve then, and its server would answer 500 in plain text
+    (reply,) = post()
+    assert (reply.status_code, reply.headers["retry-after"]) == (503, "1")
+    assert reply.json()["reason"] == "unavailable"
 
 
 def test_other_applications_of_serve_are_left_alone(ingress: Ingress, post: Any) -> None:
