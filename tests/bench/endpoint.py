@@ -28,7 +28,7 @@ class Endpoint:
     url: str
     root: Path
     model: str
-    process: subprocess.Popen[str]
+    pid: int  # of the process below which all others are
     videos: list[Path] = field(default_factory=list)
 
     @property
@@ -50,7 +50,7 @@ def serving(root: Path, model: str) -> Iterator[Endpoint]:
         url = process.stdout.readline().partition(" at ")[2].split()[0]
         # Whoever writes into a full pipe waits.
         threading.Thread(target=process.stdout.read, daemon=True).start()
-        yield Endpoint(url, root, model, process, sorted((root / "videos").glob("*.mp4")))
+        yield Endpoint(url, root, model, process.pid, sorted((root / "videos").glob("*.mp4")))
     finally:
         process.send_signal(signal.SIGTERM)
         try:

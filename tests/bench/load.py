@@ -18,6 +18,8 @@ from typing import Any
 
 import numpy as np
 
+from tests.serve.processes import find_processes
+
 
 @dataclass
 class Outcome:
@@ -125,16 +127,15 @@ def wrk(url: str, body: bytes, kind: str, clients: int, seconds: float) -> Outco
     return Outcome({200: int(requests - bad), 0: int(bad)}, [value / 1e6 for value in percentiles], micros / 1e6)
 
 
-def memory(name: str) -> dict[str, int]:
-    """MiB of the largest process of that name: resident, and its own, without what it shares with others."""
+def memory(name: str, below: int | None = None) -> dict[str, int]:
+    """MiB of the largest process of that name below one (this one): resident, and without what it shares."""
     sizes: dict[str, int] = {"Rss": 0, "Private": 0}
-    for process in Path("/proc").glob("[0-9]*"):
+    for pid in find_processes(name, below):
         with suppress(OSError):
-            if name in (process / "cmdline").read_text():
-                rows = [line.split() for line in (process / "smaps_rollup").read_text().splitlines()[1:]]
-                kib = {row[0].rstrip(":"): int(row[1]) for row in rows}
-                found = {"Rss": kib["Rss"] >> 10, "Private": (kib["Private_Clean"] + kib["Private_Dirty"]) >> 10}
-                sizes = max(sizes, found, key=lambda size: size["Rss"])
+            rows = [line.split() for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]]
+            kib = {row[0].rstrip(":"): int(row[1]) for row in rows}
+            found = {"Rss": kib["Rss"] >> 10, "Private": (kib["Private_Clean"] + kib["Private_Dirty"]) >> 10}
+            sizes = max(sizes, found, key=lambda size: size["Rss"])
     return sizes
 
 

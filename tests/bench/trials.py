@@ -148,13 +148,13 @@ def explain(endpoint: Endpoint, _: argparse.Namespace) -> None:
 
 def large(endpoint: Endpoint, _: argparse.Namespace) -> None:
     """Send large files at once; the ingress and the proxy stay small."""
-    sizes: dict[str, list[int]] = {name: [memory(name)["Rss"]] for name in ("Ingress", "ProxyActor")}
+    sizes: dict[str, list[int]] = {name: [memory(name, endpoint.pid)["Rss"]] for name in ("Ingress", "ProxyActor")}
     done = threading.Event()
 
     def watch() -> None:
         while not done.wait(0.2):
             for name, seen in sizes.items():
-                seen.append(memory(name)["Rss"])
+                seen.append(memory(name, endpoint.pid)["Rss"])
 
     def chunks(count: int) -> Iterator[bytes]:
         yield endpoint.videos[0].read_bytes()
@@ -234,7 +234,7 @@ def kill(endpoint: Endpoint, _: argparse.Namespace) -> None:
     for name in REPLICAS:
         with Clients(endpoint, "captions") as captions, Clients(endpoint, "uploads") as uploads:
             time.sleep(3)
-            found = find_processes(name, endpoint.process.pid)
+            found = find_processes(name, endpoint.pid)
             killed = time.monotonic()
             for pid in found[:1]:
                 os.kill(pid, signal.SIGKILL)
@@ -252,7 +252,7 @@ def soak(endpoint: Endpoint, options: argparse.Namespace) -> None:
         while time.monotonic() < started + 60 * options.minutes:
             times.append(time.monotonic() - started)
             for name in REPLICAS:
-                sizes[name].append(memory(name)["Rss"])
+                sizes[name].append(memory(name, endpoint.pid)["Rss"])
             time.sleep(5)
     print(f"soak, {options.minutes} min: captions {captions}; uploads {uploads}")
     for name, values in sizes.items():
