@@ -16,7 +16,7 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve.errors import BUSY, ApiError, error_response
-from serve.window import TAKEN, Window, with_reports
+from serve.window import AHEAD_BYTES, FIRST_BYTES, TAKEN, Window, with_reports
 
 Lane = tuple[str, bool]
 
@@ -28,6 +28,7 @@ BEHIND_HAPROXY = os.environ.get("RAY_SERVE_ENABLE_HA_PROXY") == "1"
 READ_ON_DEMAND = (b"x-request-disconnect-disabled", b"?1")
 CLIENT_LEFT = 499  # of Serve, when nobody reads the answer
 PATHS = ("/v1/score", "/v1/score/features", "/v1/score/posts")  # those that answer many requests per second
+WITH_BODY = {*PATHS, "/v1/explain", "/v1/compare", "/v1/score/batch"}
 PROBE_SECONDS = 0.05  # after which one request is tried although none was answered, so that no lane stays closed
 REOPEN_SECONDS = 1.0  # without a refusal of the ingress, after which all requests pass again
 
@@ -73,12 +74,13 @@ class EarlyAnswers:
         path = scope.get("path", "")
         if scope["type"] != "http" or not path.startswith(("/v1/", "/healthz", "/readyz", "/livez")):
             return await self._app(scope, receive, send)
-        window = None
-        if BEHIND_HAPROXY and _is_form(scope):
+        form, window = _is_form(scope), None
+        if BEHIND_HAPROXY and form:
             scope = {**scope, "headers": [*scope["headers"], READ_ON_DEMAND]}
-        elif _is_form(scope):
-            window = Window(receive)
-            scope, receive = with_reports(scope), window.receive
+        elif not BEHIND_HAPROXY and path in WITH_BODY:
+            first = FIRST_BYTES if form else AHEAD_BYTES  # of the other bodies, most need no report
+            window = Window(receive, first)
+            scope, receive = with_reports(scope, first), window.receive
         lane = _lane(scope)
         closed = self._closed.get(lane) if lane else None
         if closed and not closed.may_pass():

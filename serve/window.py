@@ -1,4 +1,4 @@
-"""Flow control of uploads between Serve's proxy and an ingress replica.
+"""Flow control of bodies between Serve's proxy and an ingress replica.
 
 Serve's proxy reads a body as fast as it comes, and the replica fetches it as fast, each into a queue without a bound.
 Here the proxy reads only so far ahead of the ingress, which reports in messages of its own what it has taken. Serve
@@ -12,11 +12,12 @@ import asyncio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 EXTENSION = "viral.window"
-"""In the `extensions` of a scope whose sender expects reports. No header, as clients could send that."""
+"""In the `extensions` of a scope whose sender expects reports, the first after so many bytes. No header: clients can
+send those."""
 TAKEN = "viral.taken"
 """Type of the reports; `bytes` says how many more were taken."""
 # What a refused upload costs in proxy and replica, and up to 320 KiB more: Serve's HTTP server reads so much at once.
-FIRST_BYTES = 64 << 10
+FIRST_BYTES = 64 << 10  # of a form
 AHEAD_BYTES = (
     1 << 20
 )  # once the ingress takes the body: several milliseconds of a fast client, as long as a report takes
@@ -28,10 +29,11 @@ class Window:
 
     Args:
         receive: of the connection.
+        first: bytes to read before the first report.
     """
 
-    def __init__(self, receive: Receive) -> None:
-        self._receive, self._ahead, self._limit = receive, 0, FIRST_BYTES
+    def __init__(self, receive: Receive, first: int) -> None:
+        self._receive, self._ahead, self._limit = receive, 0, first
         self._reported = asyncio.Event()
 
     async def receive(self) -> Message:
@@ -50,9 +52,9 @@ class Window:
         self._reported.set()
 
 
-def with_reports(scope: Scope) -> Scope:
-    """Return a scope that asks the ingress for reports."""
-    return {**scope, "extensions": {**scope.get("extensions", {}), EXTENSION: {}}}
+def with_reports(scope: Scope, first: int) -> Scope:
+    """Return a scope that asks the ingress for reports, once it has taken `first` bytes of a longer body."""
+    return {**scope, "extensions": {**scope.get("extensions", {}), EXTENSION: {"first": first}}}
 
 
 class TakenReports:
@@ -67,9 +69,10 @@ class TakenReports:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request."""
-        if EXTENSION not in scope.get("extensions", {}):
+        asked = scope.get("extensions", {}).get(EXTENSION)
+        if asked is None:
             return await self._app(scope, receive, send)
-        taken, due = 0, FIRST_BYTES  # the sender waits for the first report after as many
+        taken, due = 0, asked["first"]
 
         async def reporting() -> Message:
             nonlocal taken, due

@@ -1,4 +1,4 @@
-"""Uploads are read no further ahead of the ingress than a window; refused ones hardly at all."""
+"""Bodies are read no further ahead of the ingress than a window; refused uploads hardly at all."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from serve.window import AHEAD_BYTES, FIRST_BYTES, TAKEN, TakenReports
 
 CHUNK, CHUNKS = 64 << 10, 200
 FORM = {"type": "http", "path": "/v1/score", "headers": [(b"content-type", b"multipart/form-data; boundary=x")]}
+VECTORS = {"type": "http", "path": "/v1/score/features", "headers": [(b"content-type", b"application/json")]}
 
 
 class Connection:
@@ -64,14 +65,15 @@ class Replica:
         await send({"type": "http.response.body", "body": str(taken).encode()})
 
 
+@pytest.mark.parametrize(("scope", "first"), [(FORM, FIRST_BYTES), (VECTORS, AHEAD_BYTES)])
 @pytest.mark.parametrize("refuses", [False, True])
-def test_the_proxy_reads_no_further_than_the_window(refuses: bool) -> None:
+def test_the_proxy_reads_no_further_than_the_window(scope: dict[str, Any], first: int, refuses: bool) -> None:
     connection = Connection()
     replica = Replica(connection, refuses=refuses)
-    asyncio.run(EarlyAnswers(replica)(FORM, connection.receive, connection.send))
+    asyncio.run(EarlyAnswers(replica)(scope, connection.receive, connection.send))
     assert [message["type"] for message in connection.sent] == ["http.response.start", "http.response.body"]
     if refuses:
-        assert connection.read <= FIRST_BYTES // CHUNK + 1
+        assert connection.read <= first // CHUNK + 1
     else:
         assert connection.sent[1]["body"] == str(CHUNKS).encode()
         assert FIRST_BYTES // CHUNK < replica.ahead <= AHEAD_BYTES // CHUNK + 1
