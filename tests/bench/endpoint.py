@@ -38,9 +38,9 @@ class Endpoint:
 
 
 @contextmanager
-def serving(root: Path, model: str) -> Iterator[Endpoint]:
-    """Run `viral serve` on the root."""
-    command = [BIN / "viral", "serve", "--root", root, "--model", model, "--port", "0"]
+def serving(root: Path | str, model: str) -> Iterator[Endpoint]:
+    """Run `viral serve` on the root; its videos are listed if it is a folder."""
+    command = [BIN / "viral", "serve", "--root", str(root), "--model", model, "--port", "0"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("VIRAL_", "RAY_"))}
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, text=True, env=environment | {"PYTHONUNBUFFERED": "1"}, start_new_session=True
@@ -50,7 +50,7 @@ def serving(root: Path, model: str) -> Iterator[Endpoint]:
         url = process.stdout.readline().partition(" at ")[2].split()[0]
         # Whoever writes into a full pipe waits.
         threading.Thread(target=process.stdout.read, daemon=True).start()
-        yield Endpoint(url, root, model, process.pid, sorted((root / "videos").glob("*.mp4")))
+        yield Endpoint(url, Path(root), model, process.pid, sorted((Path(root) / "videos").glob("*.mp4")))
     finally:
         process.send_signal(signal.SIGTERM)
         try:
