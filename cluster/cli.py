@@ -27,6 +27,7 @@ COMMANDS = {
     "serve": ("cluster.serve", "Serve a model over HTTP (POST /v1/score)."),
     "mcp": ("cluster.mcp", "Give an assistant the tools of an endpoint (MCP)."),
     "sounds": ("jobs.sounds", "Derive a root of sounds from the posts."),
+    "monitor": ("viral.monitor.commands.group", "Watch feeds for a face, a flag or a logo; alert with evidence."),
     "tables": ("viral.queries.listing", "List the tables of a root, or the columns of one."),
     "query": ("viral.queries.command", "Run SQL over the tables of a root."),
     "search": ("viral.search.command", "Find posts by words, or by an example video, picture or post."),

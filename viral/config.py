@@ -109,6 +109,14 @@ class ServeSettings(_Section):
     follow_seconds: float = Field(default=5.0, gt=0, description="interval of the check for a new champion")
 
 
+class MonitorSettings(_Section):
+    """Evidence of the monitor."""
+
+    # Half a year: a correction or a complaint about a story comes later only rarely.
+    retention_days: PositiveInt = Field(default=180, description="evidence is deleted after this time")
+    timestamp_url: str | None = Field(default=None, description="RFC 3161 server that stamps each bundle of evidence")
+
+
 class Settings(BaseSettings):
     """All settings. `VIRAL_SANDBOX__SECONDS=30` in the environment overrides `sandbox.seconds` of the file."""
 
@@ -121,6 +129,7 @@ class Settings(BaseSettings):
     backfill: BackfillSettings = BackfillSettings()
     fetch: FetchSettings = FetchSettings()
     serve: ServeSettings = ServeSettings()
+    monitor: MonitorSettings = MonitorSettings()
 
     @classmethod
     def settings_customise_sources(

@@ -17,6 +17,7 @@ from viral.tables import replaced
 from viral.tables.bucketed import BucketedTable
 from viral.tables.places import TREND_TABLES, fetches_table, posts_table, rejects_table
 from viral.tables.schemas import LABELS, PREDICTIONS, SOUND_HISTORY, feature_schema
+from viral.tables.sightings import sightings_table
 
 _LABELS, _PREDICTIONS, _FEATURES = "labels", "predictions", "features"
 
@@ -67,6 +68,7 @@ def _tables(store: Store) -> Iterator[tuple[str, BucketedTable]]:
     yield "posts", posts_table(store)
     yield "rejects", rejects_table(store)
     yield "fetches", fetches_table(store)
+    yield "sightings", sightings_table(store)
     for prefix, schema in ((_LABELS, LABELS), (_PREDICTIONS, PREDICTIONS)):
         for name in replaced.table_names(store, prefix):
             yield f"{prefix}_{name}", replaced.open_current(store, f"{prefix}/{name}", schema)[0]

@@ -1,0 +1,1 @@
+"""The monitor: watches feeds for named targets, and alerts with evidence."""
