@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.evaluating.audit_reading import AUDITED_POSTS, AuditData, read
+from jobs.evaluating.videos import video_columns
 from jobs.label import COLUMNS
 from jobs.runtime.session import session
 from jobs.training.labelled import labelled_features, video_counts
@@ -22,10 +23,19 @@ from viral.console.output import print_summary
 from viral.datasets.labelled_features import LabelledFeatures, Statistics
 from viral.datasets.labelled_videos import LabelledVideos
 from viral.datasets.streams import Stream, from_dict, streams_of
-from viral.duplicates.clusters import count_unhashed
+from viral.duplicates.clusters import VIDEO_COLUMNS, count_unhashed
 from viral.duplicates.perceptual_hash import hashes_videos
 from viral.errors import TableError
-from viral.evaluation.audit import CHECKS, Evidence, FittedState, LabelFit, audit, fitted_states, raise_on_leaks
+from viral.evaluation.audit import (
+    CHECKS,
+    Evidence,
+    FittedState,
+    LabelFit,
+    audit,
+    equal_inputs,
+    fitted_states,
+    raise_on_leaks,
+)
 from viral.evaluation.audit.refitting import needs_posts, refit_label
 from viral.explain.neighbours import nearest
 from viral.extractors.feature_set import FeatureSet
@@ -94,7 +104,8 @@ def gather_evidence(store: Store, saved: ModelVersion) -> tuple[Evidence, AuditS
     if about != label:
         raise TableError(f"labels/{label['name']} was replaced since {saved} was trained: train again on it")
     tables = read(data, posts_table(store), streams, sets, _popularity_input(feature_set, streams))
-    notes = [*(note for lineage in lineages for note in lineage.notes), *_unchecked(tables, data, saved)]
+    rows = _with_videos(store, tables.rows)
+    notes = [*(note for lineage in lineages for note in lineage.notes), *_unchecked(rows, data, saved)]
     reference = Reference.load(store, saved.prefix)
     # Then a reference post may be missing from the rows because it was not drawn, which is no leak.
     is_sample = data.labels.stored_rows() > AUDITED_POSTS
@@ -102,7 +113,8 @@ def gather_evidence(store: Store, saved: ModelVersion) -> tuple[Evidence, AuditS
         streams=streams,
         kind=label["split"]["kind"],
         gap_days=label["split"]["gap_days"],
-        rows=tables.rows,
+        rows=rows,
+        vector_hashes=tables.vector_hashes,
         sample=tables.sample,
         sounds=tables.sounds,
         fitted=tuple(
@@ -116,7 +128,7 @@ def gather_evidence(store: Store, saved: ModelVersion) -> tuple[Evidence, AuditS
     )
     summary = AuditSummary(str(saved), tables.rows.num_rows, tables.sample.rows.num_rows)
     # Members of a stack repeat the same notes.
-    summary.unchecked += dict.fromkeys(notes)
+    summary.unchecked += dict.fromkeys([*notes, *equal_inputs.notes(evidence)])
     return evidence, summary
 
 
@@ -162,6 +174,15 @@ class _Lineage:
 
     def _with_note(self, card: dict[str, Any] | None, note: str) -> _Lineage:
         return replace(self, card=card, notes=(*self.notes, note))
+
+
+def _with_videos(store: Store, rows: pa.Table) -> pa.Table:
+    """Fill in hashes of videos from the other feature tables of the root: vectors made elsewhere have none."""
+    elsewhere = video_columns(store, rows["post_id"])
+    for name in VIDEO_COLUMNS:
+        index = rows.column_names.index(name)
+        rows = rows.set_column(index, rows.field(name), pc.coalesce(rows[name], elsewhere[name]))
+    return rows
 
 
 def _offered_streams(feature_set: FeatureSet, state: FittedState) -> tuple[Stream, ...]:
@@ -232,17 +253,17 @@ def _popularity_input(feature_set: FeatureSet, streams: Sequence[Stream]) -> str
     return next((stream.name for stream in streams if stream.name in names), None)
 
 
-def _unchecked(tables: AuditData, data: LabelledFeatures, saved: ModelVersion) -> list[str]:
+def _unchecked(rows: pa.Table, data: LabelledFeatures, saved: ModelVersion) -> list[str]:
     """Describe the checks that are impossible or skipped."""
     notes = []
     if (labelled := data.labels.stored_rows()) > AUDITED_POSTS:
         notes.append(
-            f"{tables.rows.num_rows} of {labelled} posts are compared between the splits: all of some authors, videos "
+            f"{rows.num_rows} of {labelled} posts are compared between the splits: all of some authors, videos "
             "and sounds"
         )
-    if tables.rows["sha256"].null_count == tables.rows.num_rows:
+    if rows["sha256"].null_count == rows.num_rows:
         notes.append("the same video on both sides: the feature table has no hash of any file")
-    elif hashes_videos(feature_set_of(saved).requests) and (unhashed := count_unhashed(tables.rows)):
+    elif hashes_videos(feature_set_of(saved).requests) and (unhashed := count_unhashed(rows)):
         notes.append(f"near-duplicates of {unhashed} posts: their videos have no perceptual hash (viral duplicates)")
     if EARLY_SIGNAL in saved.name:
         notes.append(f"counts among the inputs: {saved.name} says that it is meant to look at early ones")

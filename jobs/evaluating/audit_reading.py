@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from viral.duplicates.clusters import VIDEO_COLUMNS
 from viral.evaluation.audit import AuditSample
 from viral.evaluation.audit.evidence import ROWS
 from viral.tables.bucketed import BucketedTable
-from viral.tables.schemas import COUNTS
+from viral.tables.schemas import COUNTS, VECTOR
 
 SAMPLE_BYTES = 64 << 20  # of inputs, held in the driver
 SAMPLE_POSTS = (256, 4096)  # least (for a spectrogram) and most (for a few numbers)
@@ -38,6 +39,7 @@ class AuditData:
     """Fields of `Evidence`, and the statistics of the training split for each set of streams."""
 
     rows: pa.Table
+    vector_hashes: pa.Table
     sample: AuditSample
     sounds: pa.Table | None
     statistics: list[Statistics]
@@ -62,6 +64,7 @@ class _Plan:
 @dataclass(frozen=True)
 class _BucketData:
     rows: pa.Table
+    vector_hashes: pa.Table
     sampled: pa.Table
     authors: pa.Table
     sounds: pa.Table
@@ -93,6 +96,7 @@ def read(
     by_set = dict(zip(plan.sets, totals, strict=True))
     return AuditData(
         rows=pa.concat_tables([bucket.rows for bucket in buckets]).combine_chunks(),
+        vector_hashes=pa.concat_tables([bucket.vector_hashes for bucket in buckets]).combine_chunks(),
         sample=_sample(streams, buckets),
         sounds=pa.concat_tables([bucket.sounds for bucket in buckets]) if popularity else None,
         statistics=[by_set[key] for key in sets],
@@ -142,8 +146,11 @@ def _read(plan: _Plan, bucket: int) -> _BucketData:
     sampled = pa.table([*rows.columns, *vectors.columns], names=[*ROWS.names, *names]).filter(mask)
     # A row stays if its author, its file or its sound is drawn: members of such a group stay together.
     kept = np.logical_or.reduce([_sampled(rows[name], plan.row_fraction) for name in _GROUPS])
+    hashes = pa.table({name: _hashed(vectors[name]) for name in names})
+    everything = plan.row_fraction >= 1
     return _BucketData(
-        rows=rows if plan.row_fraction >= 1 else rows.filter(pa.array(kept)),
+        rows=rows if everything else rows.filter(pa.array(kept)),
+        vector_hashes=hashes if everything else hashes.filter(pa.array(kept)),
         sampled=sampled.slice(0, plan.max_posts),
         authors=posts.select(_AUTHOR_COLUMNS).filter(_sampled(_owners(posts), plan.author_fraction)),
         sounds=posts.select(_SOUND_COLUMNS).filter(_sampled(posts["sound_id"], plan.sound_fraction)),
@@ -160,7 +167,7 @@ def _rows(joined: pa.Table, posts: pa.Table, popularity: str | None) -> pa.Table
     """Build a table with the schema `ROWS`."""
     # Null where the post is gone from the posts table since it was labelled; `take` then gives null values.
     index = pc.index_in(joined["post_id"], posts["post_id"].combine_chunks())
-    names = ("post_id", "author_id", "posted_at", "split", "target", *VIDEO_COLUMNS)
+    names = ("post_id", "author_id", "posted_at", "split", "target", "is_viral", *VIDEO_COLUMNS)
     columns = {name: joined[name] for name in names}
     columns |= {name: posts[name].take(index) for name in ("sound_id", *COUNTS)}
     before = pa.nulls(joined.num_rows, pa.float64()) if popularity is None else _sound_posts(joined[popularity])
@@ -173,6 +180,19 @@ def _sound_posts(vectors: pa.ChunkedArray) -> pa.Array:
     # The extractor stores log(1 + posts) and a flag that is 1 where the number is known.
     counts = pa.array(np.expm1(pc.fill_null(logs, 0).to_numpy()))
     return pc.if_else(pc.fill_null(pc.greater(known, 0), False), counts, None)
+
+
+def _hashed(vectors: pa.ChunkedArray) -> pa.Array:
+    """Hash of each vector's bits; null where absent. One input gives the same bits each time."""
+    lists = vectors.combine_chunks().cast(VECTOR)
+    offsets, values = lists.offsets.to_numpy(), lists.values.to_numpy()
+    return pa.array(
+        [
+            hashlib.blake2b(values[start:end], digest_size=8).hexdigest() if present else None
+            for start, end, present in zip(offsets[:-1], offsets[1:], lists.is_valid().to_pylist(), strict=True)
+        ],
+        pa.string(),
+    )
 
 
 def _owners(posts: pa.Table) -> pa.ChunkedArray:

@@ -36,6 +36,7 @@ def table() -> pa.Table:
         "posted_at": [START + timedelta(hours=n) for n in range(count)],
         "split": [PART[n // POSTS_EACH] for n in range(count)],
         "target": np.log1p(views),
+        "is_viral": views > np.quantile(views, 0.75),
         "sha256": [f"{n:064x}" for n in range(count)],
         "video_hash": [None] * count,
         "seen_seconds": [10.0] * count,

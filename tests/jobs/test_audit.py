@@ -115,9 +115,37 @@ def test_counts_among_foreign_vectors(store, tmp_path):
         model = resaved(store, empty, column, **made)
         assert f"{check}: an input" in leak_message(store, model, audit.run)
         early = audit.run(store, resaved(store, empty, f"early-signal-{column}", **made))
-        assert any("the same video on both sides" in note for note in early.unchecked)
         assert any("means and scales in early-signal" in note for note in early.unchecked)
         assert any("is meant to look at early ones" in note for note in early.unchecked)
+
+
+def external_model(store: Store, tmp_path: Path, vectors: dict[str, list[float]]) -> str:
+    """Save a model of vectors made elsewhere."""
+    table = {"post_id": list(vectors), "numbers": pa.array(list(vectors.values()), pa.list_(pa.float32()))}
+    pq.write_table(pa.table(table), tmp_path / "vectors.parquet")
+    chosen = import_features(store, str(tmp_path / "vectors.parquet"))
+    streams = [{"name": "numbers", "modality": "numbers", "dim": 3, "tokens": 1}]
+    config = {"config": {"streams": streams}, "feature_set": chosen.to_dict()}
+    return resaved(store, save({"nothing": np.zeros(1)}), "external", **config)
+
+
+def test_copies_among_vectors_made_elsewhere(store, flow, tmp_path):
+    rows, _ = labels_of(store)
+    train, tests = ids(rows, "train")[0], ids(rows, "test")
+    rng = np.random.default_rng(0)
+    vectors = {post: rng.normal(size=3).tolist() for post in rows["post_id"].to_pylist()}
+    assert audit.run(store, external_model(store, tmp_path, vectors)).result == "no leak found"
+    twins = vectors | {tests[0]: vectors[train]}
+    message = leak_message(store, external_model(store, tmp_path, twins), audit.run)
+    assert "shared_inputs: a test post has the same input numbers as one that was learnt from" in message
+    assert f"(numbers, 1 post: {tests[0]})" in message
+    # The hash of a video is that of another feature table of the root.
+    features = features_table(store, flow.feature_set)
+    known = {row["post_id"]: row for row in features.read().to_pylist()}
+    late = known[tests[1]] | {"attempt": 9, **{name: known[train][name] for name in ("video_hash", "seen_seconds")}}
+    features.append(pa.Table.from_pylist([late], schema=features.schema), 0)
+    message = leak_message(store, external_model(store, tmp_path, vectors), audit.run)
+    assert f"(video, 1 post: {tests[1]})" in message
 
 
 @pytest.mark.parametrize("columns", [("sha256",), ("video_hash", "seen_seconds")], ids=["file", "near-duplicate"])

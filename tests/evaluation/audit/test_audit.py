@@ -23,7 +23,7 @@ from viral.tables.schemas import POSTS
 def test_a_clean_run_passes() -> None:
     assert audit(evidence()) == ()
     raise_on_leaks(())
-    assert len(CHECKS) == 15
+    assert len(CHECKS) == 16
 
 
 def test_an_author_on_both_sides() -> None:

@@ -21,6 +21,7 @@ ROWS = pa.schema(
         pa.field("posted_at", TIMESTAMP),
         pa.field("split", pa.string()),
         pa.field("target", pa.float64()),
+        pa.field("is_viral", pa.bool_()),
         *(FACTS.field(name) for name in VIDEO_COLUMNS),
         pa.field("sound_id", pa.string()),
         *(pa.field(name, pa.int64()) for name in COUNTS),
@@ -62,6 +63,7 @@ class Evidence:
         label: constants of the label, stored and refitted; None if they cannot be refitted.
         earlier_training_posts: training posts of the models that this one was continued from, if of other labels.
         reference: reference posts stored beside the model: `post_id`.
+        vector_hashes: hash of each input's vector, a column per stream, of the same posts as `rows`; null where absent.
         neighbours: pairs of a post and a neighbour that an explanation would show: `post_id`, `posted_at`,
             `neighbour_id`, `neighbour_posted_at`.
     """
@@ -76,4 +78,5 @@ class Evidence:
     label: LabelFit | None = None
     earlier_training_posts: pa.Array = field(default_factory=lambda: pa.array([], pa.string()))
     reference: pa.Table | None = None
+    vector_hashes: pa.Table | None = None
     neighbours: pa.Table | None = None

@@ -10,17 +10,17 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from viral.evaluation.audit.association import explained_columns
 from viral.evaluation.audit.evidence import AuditSample, Evidence
 from viral.evaluation.audit.finding import Finding
 from viral.evaluation.audit.ranks import matching_columns
-from viral.evaluation.splits import value_codes
+from viral.evaluation.splits import author_codes, value_codes
 from viral.tables.schemas import COUNTS
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
 NAMED, VALUES, AUTHOR, BEFORE = "named_count", "count_value", "author_statistics", "sound_history"
-SAME = 0.995  # |Spearman| from which on two columns count as the same: a monotone function with rounding
 _EXACT = 0.9999  # for author statistics: those of earlier posts alone are nearly the same, and no leak
 _LEAVE_OUT = "leave the column out"
 _EARLY = f"{_LEAVE_OUT}, or name a model that is meant to use early counts early-signal (--name early-signal-…)"
@@ -58,15 +58,42 @@ def is_count(name: str) -> bool:
 
 
 def count_values(evidence: Evidence) -> list[Finding]:
-    """No input column is a monotone function of a count of the post or of its target."""
+    """No input column is explained by what exists only after posting: the counts, their rates, the target, `is_viral`.
+
+    In whatever form: a copy, a monotone transform, bins, with noise, a ratio or a sum (`association`).
+    """
     if evidence.sample is None:
         return []
-    rows = evidence.sample.rows
-    targets = {name: _numbers(rows[name]) for name in (*COUNTS, "target")}
-    detail = "an input rises or falls with the post's own {}, which exists only after posting"
-    return _matches(
-        evidence, evidence.sample, targets, np.ones(rows.num_rows, dtype=bool), SAME, VALUES, detail, _EARLY
-    )
+    rows, sample = evidence.sample.rows, evidence.sample
+    quantities, authors = outcomes(rows), author_codes(rows)
+    columns: dict[str, list[str]] = {}
+    for index, stream in enumerate(evidence.streams):
+        present = sample.batch.present[:, index]
+        known = {name: values[present] for name, values in quantities.items()}
+        for found in explained_columns(sample.batch.vectors[stream.name][present], known, authors[present]):
+            columns.setdefault(found.resembles, []).append(
+                f"{stream.name}[{found.column}], correlation above {found.correlation:.2f}"
+            )
+    detail = "an input says what exists only after posting: it resembles {} of the same post"
+    ids = rows["post_id"].to_pylist()
+    # One finding per quantity, with all columns that resemble it.
+    return [Finding.truncated(VALUES, names, ids, detail.format(name), _EARLY) for name, names in columns.items()]
+
+
+def outcomes(rows: pa.Table) -> dict[str, Floats]:
+    """What exists only after posting, by name: (N,), NaN where unknown."""
+    counts = {name: _numbers(rows[name]) for name in COUNTS}
+    views = np.where(counts["views"] > 0, counts["views"], np.nan)
+    reactions = counts["likes"] + counts["comments"] + counts["shares"]
+    rates = {f"{name} per view": counts[name] / views for name in COUNTS if name != "views"}
+    return {
+        **counts,
+        "target": _numbers(rows["target"]),
+        "is_viral": _numbers(rows["is_viral"]),
+        **rates,
+        "reactions": reactions,
+        "reactions per view": reactions / views,
+    }
 
 
 def author_statistics(evidence: Evidence) -> list[Finding]:

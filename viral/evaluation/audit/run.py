@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from viral.evaluation.audit import fitted, inputs, split_overlap
+from viral.evaluation.audit import equal_inputs, fitted, inputs, split_overlap
 from viral.evaluation.audit.evidence import Evidence
 from viral.evaluation.audit.finding import Finding
 
@@ -19,6 +19,7 @@ CHECKS: Mapping[str, Callable[[Evidence], list[Finding]]] = {
     split_overlap.AUTHORS: split_overlap.authors,
     split_overlap.TIME: split_overlap.time_order,
     split_overlap.VIDEOS: split_overlap.videos,
+    equal_inputs.INPUTS: equal_inputs.shared_inputs,
     split_overlap.SOUNDS: split_overlap.sounds,
     split_overlap.CONTINUED: split_overlap.continued_from_test_posts,
     fitted.SCALERS: fitted.scalers,
