@@ -20,7 +20,8 @@ from viral.models.fusion_config import FusionConfig
 from viral.models.train_config import Scaling, TrainConfig
 from viral.models.training import Learner, TensorBatch
 from viral.registry.registry import Registry
-from viral.scoring.calibration import LEVEL, fit
+from viral.scoring.calibration import fit
+from viral.scoring.conformal import LEVEL
 from viral.scoring.reference import REFERENCE_COLUMNS, Reference
 from viral.scoring.scorer import CALIBRATION, Scorer
 from viral.storage.store import Store

@@ -22,7 +22,8 @@ from viral.duplicates.clusters import VIDEO_COLUMNS, later_copies, video_cluster
 from viral.evaluation.splits import author_codes
 from viral.models.ensemble.rows import is_sampled
 from viral.registry.registry import ModelVersion, Registry
-from viral.scoring.calibration import LEVEL, Calibration, fit
+from viral.scoring.calibration import Calibration, fit
+from viral.scoring.conformal import LEVEL
 from viral.scoring.reference import REFERENCE_COLUMNS, ROWS, Reference
 from viral.scoring.scorer import CALIBRATION, Scorer
 from viral.storage.store import Store

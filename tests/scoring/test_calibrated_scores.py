@@ -52,8 +52,9 @@ def test_percentiles_are_uniform(scores: list[Score]) -> None:
 
 
 def test_percentiles_follow_probabilities(scores: list[Score]) -> None:
-    familiar = sorted((score for score in scores if score.in_distribution), key=lambda score: score.percentile or 0)
-    probabilities = [score.probability for score in familiar]
+    familiar = [(score.percentile or 0, score.probability) for score in scores if score.in_distribution]
+    # Posts beyond all reference posts share a percentile, not a probability.
+    probabilities = [probability for _, probability in sorted(familiar)]
     assert probabilities == sorted(probabilities)
 
 

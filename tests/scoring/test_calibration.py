@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from viral.evaluation.bootstrap.metrics import classification
-from viral.scoring.calibration import CONFORMAL_FROM, ISOTONIC_FROM, SIGMOID_FROM, Calibration, fit, log_odds
+from viral.scoring.calibration import CONFORMAL_FROM, Calibration, fit, log_odds
 
 
 def overconfident(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -24,25 +24,23 @@ def calibrated(count: int) -> Calibration:
     return fit(*overconfident(count), np.arange(count) // 3, base_rate=0.25, spread=(-2.0, 2.0))
 
 
-@pytest.mark.parametrize(
-    ("count", "method", "worst"), [(SIGMOID_FROM * 10, "sigmoid", 0.06), (ISOTONIC_FROM, "isotonic", 0.06)]
-)
-def test_probabilities_and_intervals_come_right(count: int, method: str, worst: float) -> None:
+@pytest.mark.parametrize("count", [200, 1000])
+def test_probabilities_and_intervals_come_right(count: int) -> None:
     calibration = calibrated(count)
-    assert calibration.method == method
+    assert calibration.method == "smooth"
     probability, quantiles, y, viral = overconfident(5000, seed=1)
     before, after = (classification(viral, p)["ece"] for p in (probability, calibration.probability(probability)))
     assert before is not None and before > 0.2
-    assert after is not None and after < worst
+    assert after is not None and after < 0.06
     ends = calibration.quantiles(quantiles)
-    assert 0.86 < ((ends[:, 0] <= y) & (y <= ends[:, 2])).mean() < 0.94
+    assert 0.87 < ((ends[:, 0] <= y) & (y <= ends[:, 2])).mean() < 0.95
     assert (np.diff(ends, axis=1) >= 0).all()
     assert (ends[:, 1] == quantiles[:, 1]).all()
 
 
 def test_order_is_kept_and_nobody_is_told_zero_or_one() -> None:
     raw = np.linspace(0, 1, 500)
-    for count in (200, ISOTONIC_FROM):
+    for count in (200, 1000):
         calibration = calibrated(count).probability(raw)
         assert (np.diff(calibration) >= 0).all()
         assert 0 < calibration.min() < calibration.max() < 1
@@ -51,6 +49,8 @@ def test_order_is_kept_and_nobody_is_told_zero_or_one() -> None:
 def test_too_few_posts_correct_nothing() -> None:
     few = calibrated(CONFORMAL_FROM - 1)
     assert (few.method, few.conformal, few.below, few.above) == ("none", False, 0.0, 0.0)
+    # Few posts do not pretend: the interval is at least that of all training posts.
+    assert few.quantiles(np.array([[-0.5, 0.0, 0.5]])).tolist() == [[-2.0, 0.0, 2.0]]
     raw = np.array([0.1, 0.9])
     assert few.probability(raw).tolist() == raw.tolist()
     probability, quantiles, y, _ = overconfident(100)
@@ -86,22 +86,22 @@ def test_kept_as_json() -> None:
     assert Calibration.from_dict(json.loads(json.dumps(calibration.to_dict()))) == calibration
 
 
-@pytest.mark.parametrize(
-    ("count", "digits", "shifts"),
-    [
-        (10, 9, (0.0, 0.0)),
-        (11, 9, (2.160987709998153, 2.160987709998153)),
-        (39, 9, (2.118036372005008, 2.118036372005008)),
-        (40, 9, (2.426356579991989, 3.5847192560322583)),
-        (41, 1, (3.5, 2.699999999953434)),
-        (100, 0, (3.0, 2.0)),
-        (400, 9, (2.604229841963388, 2.893827973981388)),
-    ],
-)
-def test_shifts_of_the_ends_are_those_of_mapie(count: int, digits: int, shifts: tuple[float, float]) -> None:
-    """Constants computed with ConformalizedQuantileRegressor of mapie 1.6; rounding makes ties."""
-    rng = np.random.default_rng(count)
-    quantiles = np.sort(rng.normal(size=(count, 3)), axis=1).round(digits)
-    y = (2 * rng.normal(size=count)).round(digits)
-    fitted = fit(np.full(count, 0.5), quantiles, y, y > 1, np.arange(count), base_rate=0.2, spread=(0.0, 1.0))
-    assert (fitted.below, fitted.above) == shifts
+def test_what_an_earlier_version_stored_scores_as_before() -> None:
+    stored = {
+        "method": "isotonic",
+        "knots": [-1.0, 1.0],
+        "values": [0.2, 0.6],
+        "below": 0.5,
+        "above": 0.25,
+        "conformal": False,
+        "reference": [-1.0, 0.0, 1.0],
+        "base_rate": 0.25,
+        "spread": [-9.0, 9.0],
+        "posts": 3,
+        "gaps": None,
+    }
+    old = Calibration.from_dict(stored)
+    assert old.probability(np.array([0.5, 0.999])).tolist() == [0.4, 0.6]
+    assert old.quantiles(np.array([[-1.0, 0.0, 1.0]])).tolist() == [[-1.5, 0.0, 1.25]]
+    sigmoid = Calibration.from_dict(stored | {"method": "sigmoid", "values": [0.5, 0.0]})
+    assert sigmoid.probability(np.array([0.9]))[0] == pytest.approx(0.75)

@@ -1,12 +1,12 @@
 """Calibration of a model's predictions, fitted on validation posts.
 
-Probabilities by isotonic regression or a sigmoid, intervals by conformalised quantile regression (Romano et al. 2019,
-https://arxiv.org/abs/1905.03222), percentiles by rank among the same validation posts, called reference posts here.
+Probabilities by a smooth curve (`smooth_probability`), intervals by shifts of their ends (`conformal`), both with posts
+weighted by their authors (`author_weights`); percentiles by rank among the same validation posts, called reference
+posts here. Stored models of earlier versions keep their isotonic regression or sigmoid, and their one shift per end.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -15,20 +15,17 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from viral.scoring.conformal import fit_shifts
 from viral.scoring.pair_residuals import PairResiduals
+from viral.scoring.smooth_probability import apply_beta, fit_beta
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
-Method = Literal["isotonic", "sigmoid", "none"]
+Method = Literal["smooth", "isotonic", "sigmoid", "none"]
 
-LEVEL = 0.9  # nominal coverage of the intervals
-
-ISOTONIC_FROM = 1000  # posts: with fewer, isotonic regression overfits (scikit-learn's advice)
-SIGMOID_FROM = 20  # posts: ten per parameter of the sigmoid; with fewer, the raw probability stays
-ONE_SIDED_FROM = 40  # posts: two lie in each 5 % tail; with fewer, both ends move by the same shift
-CONFORMAL_FROM = 11  # posts: more than 1 / (1 - LEVEL), so that one at least lies outside the interval
+SMOOTH_FROM = 20  # posts: with fewer, the raw probability stays
+CONFORMAL_FROM = 11  # posts: more than 1 / (1 - 0.9), so that one at least lies outside the interval
 _GRID = 1001  # reference quantiles that are stored at most: one per 0.1 percentile
-_ROUNDING = 1e6  # rounds shifts to about 1e-10, as in the models that were saved with mapie
 _EPSILON = 1e-6  # raw probabilities are clipped to this distance from 0 and 1, so that log odds stay finite
 
 
@@ -37,10 +34,11 @@ class Calibration:
     """A fitted calibration.
 
     Attributes:
-        method: for the probabilities; `none` if there were too few posts, or all of one class.
+        method: for the probabilities; `none` if there were too few posts, or all of one class; `isotonic` and `sigmoid`
+            in models of earlier versions.
         knots: raw log odds at which the calibrated probability is given, ascending, (K,).
-        values: for `isotonic`, the calibrated probability at each knot, (K,), linear in between and constant outside;
-            for `sigmoid`, the slope and the intercept of the log odds.
+        values: for `smooth`, what `fit_beta` returns; for `isotonic`, the calibrated probability at each knot, (K,),
+            linear in between and constant outside; for `sigmoid`, the slope and the intercept of the log odds.
         below: shift of the lower end of an interval, downwards.
         above: shift of the upper end, upwards.
         conformal: whether there were enough posts to shift the ends.
@@ -49,6 +47,8 @@ class Calibration:
         spread: 5 % and 95 % quantiles of the training posts' label, the interval for out-of-distribution posts.
         posts: number of reference posts.
         pair_residuals: of pairs of reference posts; None with fewer than two. `gaps` in JSON.
+        levels: shifts by predicted score, as in `Shifts`; empty in models of earlier versions.
+        effective: effective number of reference posts; 0 in models of earlier versions.
     """
 
     method: Method
@@ -62,11 +62,15 @@ class Calibration:
     spread: tuple[float, float]
     posts: int
     pair_residuals: PairResiduals | None
+    levels: tuple[tuple[float, float, float], ...] = ()
+    effective: float = 0.0
 
     def probability(self, raw: Floats) -> Floats:
         """Calibrate raw probabilities (N,); monotone."""
         if self.method == "none":
             return raw
+        if self.method == "smooth":
+            return apply_beta(log_odds(raw), self.values)
         if self.method == "sigmoid":
             slope, intercept = self.values
             return _expit(slope * log_odds(raw) + intercept)
@@ -75,7 +79,12 @@ class Calibration:
 
     def quantiles(self, raw: Floats) -> Floats:
         """Shift the ends of raw quantiles (N, 3) to 90 % coverage, without crossing the median."""
-        moved: Floats = raw + np.array([-self.below, 0.0, self.above])
+        moved: Floats = np.array(raw, np.float64)
+        below, above = self._shifts(raw[:, 1])
+        moved[:, 0], moved[:, 2] = raw[:, 0] - below, raw[:, 2] + above
+        # From too few posts, an interval says no more than that of all training posts.
+        if self.effective and not self.conformal:
+            moved[:, 0], moved[:, 2] = np.minimum(moved[:, 0], self.spread[0]), np.maximum(moved[:, 2], self.spread[1])
         # A shift inwards may be larger than the interval is wide.
         moved[:, 0], moved[:, 2] = np.minimum(moved[:, 0], raw[:, 1]), np.maximum(moved[:, 2], raw[:, 1])
         return moved
@@ -91,6 +100,12 @@ class Calibration:
         last = 100 - np.interp(-odds, *descending, left=0, right=100)
         return np.asarray(np.clip((first + last) / 2, 0, 100))
 
+    def _shifts(self, score: Floats) -> tuple[Floats | float, Floats | float]:
+        if not self.levels:
+            return self.below, self.above
+        middles, below, above = np.array(self.levels).T
+        return np.interp(score, middles, below), np.interp(score, middles, above)
+
     @cached_property
     def _isotonic_knots(self) -> tuple[Floats, Floats]:
         return np.array(self.knots), np.array(self.values)
@@ -105,16 +120,21 @@ class Calibration:
     def facts(self) -> dict[str, str]:
         """Describe the calibration for people, by topic."""
         methods = {
+            "smooth": "a smooth curve (beta calibration), posts weighted by their authors",
             "isotonic": "isotonic regression",
             "sigmoid": "a sigmoid of the log odds (Platt)",
             "none": "uncalibrated: too few posts, or all of one class",
         }
         shifts = f"lower end moved down by {self.below:.3g}, upper end up by {self.above:.3g} (conformalised quantiles)"
+        if self.levels:
+            shifts += f", in {len(self.levels)} groups by predicted score"
+        few = "uncalibrated: too few posts" + (", as wide as those of all training posts" if self.effective else "")
         pairs = self.pair_residuals
         return {
-            "slice": f"{self.posts:,} posts of the validation split, which are the reference of the percentiles too",
+            "slice": f"{self.posts:,} posts of the validation split, which are the reference of the percentiles too"
+            + (f"; by their authors they count as {self.effective:,.0f}" if self.effective else ""),
             "probabilities": methods[self.method],
-            "intervals": shifts if self.conformal else "uncalibrated: too few posts",
+            "intervals": shifts if self.conformal else few,
             "differences of two posts": f"from {pairs.pairs:,} pairs of posts"
             + (" of one author each" if pairs.one_author else "")
             if pairs
@@ -131,6 +151,7 @@ class Calibration:
     def from_dict(cls, stored: Mapping[str, Any]) -> Calibration:
         """Read what `to_dict` returned."""
         fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in stored.items()}
+        fields["levels"] = tuple(map(tuple, fields.get("levels", ())))
         pairs = fields.pop("gaps")
         return cls(**fields, pair_residuals=PairResiduals.from_dict(pairs) if pairs else None)
 
@@ -156,21 +177,24 @@ def fit(
         base_rate: fraction of the training posts that are viral.
         spread: 5 % and 95 % quantiles of the training posts' label.
     """
-    method, knots, values = _probabilities(log_odds(probability), viral)
-    below, above = _ends(quantiles, y)
+    method, values = _probabilities(log_odds(probability), viral, authors)
+    shifts = fit_shifts(quantiles, y, authors)
+    conformal = len(y) >= CONFORMAL_FROM
     reference = np.quantile(log_odds(probability), _plotting_positions(min(_GRID, len(y))), method="hazen")
     return Calibration(
         method=method,
-        knots=knots,
+        knots=(),
         values=values,
-        below=below,
-        above=above,
-        conformal=len(y) >= CONFORMAL_FROM,
+        below=shifts.below if conformal else 0.0,
+        above=shifts.above if conformal else 0.0,
+        conformal=conformal,
         reference=tuple(reference.tolist()),
         base_rate=base_rate,
         spread=spread,
         posts=len(y),
         pair_residuals=PairResiduals.fit(quantiles[:, 1], y, authors) if len(y) > 1 else None,
+        levels=shifts.levels if conformal else (),
+        effective=shifts.effective,
     )
 
 
@@ -196,48 +220,8 @@ def _first_ranks(ascending: Floats, ranks: Floats) -> tuple[Floats, Floats]:
     return values, ranks[first]
 
 
-def _probabilities(odds: Floats, viral: Bools) -> tuple[Method, tuple[float, ...], tuple[float, ...]]:
+def _probabilities(odds: Floats, viral: Bools, authors: npt.NDArray[np.int64]) -> tuple[Method, tuple[float, ...]]:
     # With a single class, the base rate is all that the posts say.
-    if len(odds) < SIGMOID_FROM or viral.all() or not viral.any():
-        return "none", (), ()
-    if len(odds) >= ISOTONIC_FROM:
-        return "isotonic", *_isotonic(odds, viral)
-    return "sigmoid", (), _sigmoid(odds, viral)
-
-
-def _isotonic(odds: Floats, viral: Bools) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    from sklearn.isotonic import IsotonicRegression
-
-    edge = 1 / (len(odds) + 2)  # Laplace's rule of succession: never 0 or 1
-    fitted = IsotonicRegression(y_min=edge, y_max=1 - edge, out_of_bounds="clip").fit(odds, viral.astype(np.float64))
-    return tuple(fitted.X_thresholds_.tolist()), tuple(fitted.y_thresholds_.tolist())
-
-
-def _sigmoid(odds: Floats, viral: Bools) -> tuple[float, float]:
-    """Platt scaling: slope and intercept of the log odds; the base rate for a model without skill."""
-    from sklearn.linear_model import LogisticRegression
-
-    fitted = LogisticRegression(C=1e3).fit(odds[:, None], viral)  # hardly any penalty; finite if classes are separable
-    slope, intercept = float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
-    # A slope of 0 or less would turn the ranking around: such a model has no skill.
-    if slope > 0:
-        return slope, intercept
-    return 0.0, float(log_odds(np.array([viral.mean()]))[0])
-
-
-def _ends(quantiles: Floats, y: Floats) -> tuple[float, float]:
-    """Conformal shifts of the lower and the upper end, outwards (inwards if negative)."""
-    if len(y) < CONFORMAL_FROM:
-        return 0.0, 0.0
-    below, above = quantiles[:, 0] - y, y - quantiles[:, 2]
-    if len(y) < ONE_SIDED_FROM:
-        shift = _conformal_quantile(np.maximum(below, above), LEVEL)
-        return shift, shift
-    # Each tail gets half of what the level leaves.
-    return _conformal_quantile(below, (1 + LEVEL) / 2), _conformal_quantile(above, (1 + LEVEL) / 2)
-
-
-def _conformal_quantile(scores: Floats, level: float) -> float:
-    """Conformal quantile of scores (N,): the one of rank ceil(level (N + 1)); a new score is below it at `level`."""
-    quantile = float(np.sort(scores)[math.ceil(level * (len(scores) + 1)) - 1])
-    return (_ROUNDING + quantile) - _ROUNDING
+    if len(odds) < SMOOTH_FROM or viral.all() or not viral.any():
+        return "none", ()
+    return "smooth", fit_beta(odds, viral, authors)
