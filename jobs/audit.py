@@ -13,7 +13,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.evaluating.audit_reading import AUDITED_POSTS, AuditData, read
-from jobs.evaluating.videos import video_columns
 from jobs.label import COLUMNS
 from jobs.runtime.session import session
 from jobs.training.labelled import labelled_features, video_counts
@@ -25,6 +24,7 @@ from viral.datasets.labelled_videos import LabelledVideos
 from viral.datasets.streams import Stream, from_dict, streams_of
 from viral.duplicates.clusters import VIDEO_COLUMNS, count_unhashed
 from viral.duplicates.perceptual_hash import hashes_videos
+from viral.duplicates.videos import video_columns
 from viral.errors import TableError
 from viral.evaluation.audit import (
     CHECKS,

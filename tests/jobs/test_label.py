@@ -9,11 +9,11 @@ import pyarrow as pa
 import pytest
 
 from jobs import ingest, label
-from jobs.evaluating import videos
 from jobs.ingesting.source import IngestSource
 from jobs.training.labelled import labelled_features
 from viral.datasets.labelled_features import SPLITS
 from viral.datasets.streams import streams_of
+from viral.duplicates import videos
 from viral.errors import ConfigError, TableError
 from viral.evaluation.splits import SplitSpec
 from viral.features.feature_table import load_features

@@ -125,12 +125,12 @@ def refresh_vectors(source: VectorSource, files: LocalFiles, progress: ProgressC
 
     def run(snapshots: Snapshots, before: Snapshot, listed: Files) -> Snapshot | None:
         with temporary_folder(TEMPORARY) as temporary:
-            return _Builder(source, snapshots, before, files, temporary).run(listed[source.prefix], progress)
+            return _VectorBuilder(source, snapshots, before, files, temporary).run(listed[source.prefix], progress)
 
     return refresh(source.snapshots, [source.table], run)
 
 
-class _Builder:
+class _VectorBuilder:
     """Adds to a snapshot what has changed since."""
 
     def __init__(

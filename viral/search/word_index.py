@@ -90,11 +90,11 @@ def refresh_words(store: Store, files: LocalFiles, progress: ProgressCallback | 
     return refresh(
         Snapshots(store, PREFIX),
         texts.tables,
-        lambda snapshots, before, listed: _Builder(snapshots, before, texts, files).run(listed, progress),
+        lambda snapshots, before, listed: _WordBuilder(snapshots, before, texts, files).run(listed, progress),
     )
 
 
-class _Builder:
+class _WordBuilder:
     """Adds to a snapshot what has changed since."""
 
     def __init__(self, snapshots: Snapshots, before: Snapshot, texts: TextTables, files: LocalFiles) -> None:
