@@ -163,7 +163,9 @@ def test_many_searches_at_once_give_the_same(store: Store) -> None:
             return ids(searcher, "dog")
 
     with ThreadPoolExecutor(4) as threads:
-        assert all(found == ["dog", "signs", "talk"] for found in threads.map(search, range(4)))
+        found = list(threads.map(search, range(4)))
+    assert set(found[0]) == {"dog", "signs", "talk"}
+    assert found == 4 * found[:1]
     assert Snapshots(store, PREFIX).current().number == 1
     assert list(store.objects("locks")) == []
 
