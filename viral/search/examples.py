@@ -114,7 +114,8 @@ class ExampleEncoder:
         (result,) = self._pipeline.extract([request])
         vector = result.vectors.get(self.spec.name)
         if vector is None:
-            raise UsageError(f"{name}: {result.detail or f'it has nothing that {self.spec.name} reads'}")
+            detail = f"{result.detail} ({result.reason})" if result.reason else f"nothing that {self.spec.name} reads"
+            raise UsageError(f"{name}: {detail}")
         scaled = unit(vector[None])[0]
         if scaled[0] != scaled[0]:  # NaN: of a black picture, for example
             raise UsageError(f"{name}: {self.spec.name} sees nothing in it")
