@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -19,10 +20,11 @@ from pathlib import Path
 
 from scale import SET, fill, scrape
 
-from cluster.local.nodes import HEAD, STORAGE, LocalCluster, LocalSettings
+from cluster.local.nodes import HEAD, LocalCluster, LocalSettings
 from cluster.submitting import entry
 from tests.cluster.trial import CLIENT
 from viral.storage.store import Store
+from viral.tables.run_log import runs
 
 FILES = 8  # of the scrape
 VIRAL = str(Path(sys.executable).with_name("viral"))
@@ -31,8 +33,8 @@ VIRAL = str(Path(sys.executable).with_name("viral"))
 class Sender:
     """Sends commands from a host that is no node, and looks at their drivers on the head."""
 
-    def __init__(self, cluster: LocalCluster, folder: Path) -> None:
-        self.cluster, self.folder = cluster, folder
+    def __init__(self, cluster: LocalCluster, store: Store, folder: Path) -> None:
+        self.cluster, self.store, self.folder = cluster, store, folder
         self.head, self.client = (cluster.network.host(number) for number in (HEAD, CLIENT))
 
     def start(self, *command: str) -> subprocess.Popen[bytes]:
@@ -68,28 +70,20 @@ class Sender:
 
     def job_that_did(self, share: float) -> str | None:
         """The id of the job that runs, if it has done so large a share by its record in the root."""
-        command = [sys.executable, __file__, "--done", self.cluster.variables()["VIRAL_ROOT"]]
-        answer = self.folder / "done.json"
-        with answer.open("wb") as output:
-            self.cluster.network.host(STORAGE).start(*command, env=self.cluster.environment(), output=output).wait()
-        with suppress(ValueError):
-            done, total = json.loads(answer.read_text())
-            if total and done >= share * total:
-                return next(line.split()[1] for line in self.log().splitlines() if line.startswith("submitted "))
-        return None
+        done, total = progress(self.store)
+        if not total or done < share * total:
+            return None
+        return next(line.split()[1] for line in self.log().splitlines() if line.startswith("submitted "))
 
 
-def progress(root: str) -> tuple[int, int]:
+def progress(store: Store) -> tuple[int, int]:
     """Posts done and in all of the backfill that runs."""
-    from viral.tables.run_log import runs
-
-    running = [run for run in runs(Store.open(root), 5) if run.command == "backfill" and run.state == "running"]
+    running = [run for run in runs(store, 5) if run.command == "backfill" and run.state == "running"]
     return (running[-1].done, running[-1].total) if running else (0, 0)
 
 
-def prepare(root: str, folder: Path, count: int) -> None:
+def write_scrape(store: Store, folder: Path, count: int) -> None:
     """Write the scrape to the object storage, as texts without videos."""
-    store = Store.open(root)
     for number in range(FILES):
         path = folder / f"{number}.jsonl"
         scrape(path, count // FILES, number * (count // FILES))
@@ -97,22 +91,18 @@ def prepare(root: str, folder: Path, count: int) -> None:
         path.unlink()
 
 
-def on_storage(cluster: LocalCluster, *arguments: str) -> None:
-    """Run this script on the host of the object storage."""
-    command = [sys.executable, __file__, *arguments]
-    assert cluster.network.host(STORAGE).start(*command, env=cluster.environment()).wait() == 0, arguments
-
-
 def measure(count: int, left: float, nodes: int) -> None:
     cluster = LocalCluster("million").up(LocalSettings(nodes))
     try:
         with tempfile.TemporaryDirectory() as name:
             folder, root = Path(name), cluster.variables()["VIRAL_ROOT"]
+            os.environ.update({key: value for key, value in cluster.variables().items() if key.startswith("AWS_")})
+            store = Store.open(root)
             (folder / "set.yaml").write_text(json.dumps(SET.to_dict()))
-            sender, backfill = Sender(cluster, folder), ("backfill", "--feature-set", "set.yaml", "--json")
-            on_storage(cluster, "--prepare", root, "--posts", str(count))
+            sender, backfill = Sender(cluster, store, folder), ("backfill", "--feature-set", "set.yaml", "--json")
+            write_scrape(store, folder, count)
             sender.run("ingest", "ingest", "tiktok_api", f"{root}/scraped/", "--json")
-            on_storage(cluster, "--fill", root, "--left", str(left))
+            fill(store, left)
             sender.run("backfill, stopped", *backfill, stop_at=0.5)
             sender.run("backfill, resumed", *backfill)
             sender.run("backfill, nothing to do", *backfill)
@@ -126,18 +116,8 @@ def main() -> None:
     parser.add_argument("--posts", type=int, default=1_000_000)
     parser.add_argument("--left", type=float, default=0.05)
     parser.add_argument("--nodes", type=int, default=3)
-    for part in ("--prepare", "--fill", "--done"):  # what this script does on the host of the storage
-        parser.add_argument(part, help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if given.prepare:
-        with tempfile.TemporaryDirectory() as folder:
-            prepare(given.prepare, Path(folder), given.posts)
-    elif given.fill:
-        fill(Store.open(given.fill), given.left)
-    elif given.done:
-        print(json.dumps(progress(given.done)))
-    else:
-        measure(given.posts, given.left, given.nodes)
+    measure(given.posts, given.left, given.nodes)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ seconds` is the time for which encoders hold GPUs. Time counts from the first re
 from __future__ import annotations
 
 import argparse
+import json
+import os
 import random
 import threading
 import time
@@ -20,6 +22,8 @@ import ray
 import ray.data
 from ray.data import ActorPoolStrategy
 from report import print_table
+
+from jobs.runtime.session import connect, session
 
 CORES, GPUS, POSTS = 5, 2, 8  # POSTS: per chunk
 IN_FLIGHT, BATCH = 2, 32  # as jobs/backfilling/shapes.py
@@ -118,15 +122,21 @@ def main() -> None:
     parser.add_argument("--chunks", type=int, default=60)
     parser.add_argument("--load", type=float, default=3.0)
     parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--cases", type=int, default=len(CASES), help="the first so many of them")
     given = parser.parse_args()
-    ray.init(num_cpus=CORES, num_gpus=GPUS, log_to_driver=False, logging_level="ERROR", include_dashboard=False)
-    ray.data.DataContext.get_current().enable_progress_bars = False
-    for case in CASES:
+    os.environ["RAY_OVERRIDE_RESOURCES"] = json.dumps({"CPU": CORES, "GPU": GPUS})
+    with session():
+        connect()
+        compare(given.cases, given.chunks, given.load, given.rounds)
+
+
+def compare(cases: int, chunks: int, load: float, rounds: int) -> None:
+    for case in CASES[:cases]:
         policies = ["fixed, then released", "fixed", "Ray's"] if case.gpu else ["halves", "by cost", "Ray's"]
         found: dict[str, list[float]] = {}
-        for _ in range(given.rounds):
+        for _ in range(rounds):
             for policy in policies:
-                wall, held = measure(case, policy, given.chunks, given.load)
+                wall, held = measure(case, policy, chunks, load)
                 found.setdefault(policy, []).append(wall)
                 if case.gpu:
                     found.setdefault(f"{policy}: GPU seconds", []).append(held)

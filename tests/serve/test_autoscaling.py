@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,9 +12,8 @@ from threading import Event
 
 import httpx
 import pytest
-import ray
 
-from jobs.runtime.local_ray import LOCAL
+from jobs.runtime.session import connect, session
 from serve.endpoint import NAME, TARGET_VIDEOS
 from tests.serve.conftest import BEARER, LIMITS, started
 from tests.shared_ray import SharedRay
@@ -43,11 +43,10 @@ SETTINGS = LIMITS.model_copy(
 def ray_with_room(shared_ray: SharedRay, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A Ray of this test alone."""
     shared_ray.end()
-    for name, value in LOCAL.items():
-        monkeypatch.setenv(name, value)
-    ray.init("local", num_cpus=CORES, include_dashboard=False, object_store_memory=1 << 28, log_to_driver=False)
-    yield
-    ray.shutdown()
+    monkeypatch.setenv("RAY_OVERRIDE_RESOURCES", json.dumps({"CPU": CORES}))
+    with session():
+        connect()
+        yield
 
 
 @contextmanager
