@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -16,17 +18,20 @@ import pytest
 from cluster.local.hosts import Host, HostNetwork
 from jobs.runtime.local_ray import LOCAL
 from tests.conftest import PROJECT
+from tests.shared_ray import PLANTED
 
 pytestmark = pytest.mark.slow
 
 WITHIN = 200.0  # seconds; a busy machine starts nodes slowly
 WORKERS = 2  # nodes of one core each; the head has none
+POSTS = 16
+SETTINGS = {"VIRAL_BACKFILL__WORKERS": str(WORKERS), "VIRAL_SANDBOX__SECONDS": str(WITHIN)}
 BIN = Path(sys.executable).parent
 HEAD_ID = "f" * 51 + "00000"  # that the provider gives its head
 ENVIRONMENT = {
     **LOCAL,
     "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
-    "PYTHONPATH": str(PROJECT),
+    "PYTHONPATH": os.pathsep.join([str(PLANTED), str(PROJECT)]),
     "RAY_AUTH_MODE": "token",
     "RAY_AUTH_TOKEN": "0" * 64,
     # Version 2 of the autoscaler, as in our manifests.
@@ -107,15 +112,16 @@ class Autoscaled:
             assert time.monotonic() < until, (self.nodes(), self.logs())
             time.sleep(0.2)
 
-    def viral(self, *command: str) -> dict[str, object]:
-        """Run a command on the host, and return its summary."""
+    def viral(self, *command: str) -> subprocess.Popen[bytes]:
+        """Start a command on the host."""
         line = ("-c", "from cluster.cli import main; main()", *command, "--root", str(self.folder / "root"), "--json")
-        environment = self.environment | {"VIRAL_BACKFILL__WORKERS": str(WORKERS)}
-        with (self.folder / "viral.log").open("w+b") as log:
-            process = self.host.start(sys.executable, *line, env=environment, output=log)
-            assert process.wait(WITHIN) == 0, self.logs()
-            log.seek(0)
-            return dict(json.loads(log.read().decode().splitlines()[-1]))
+        with (self.folder / "viral.log").open("wb") as log:
+            return self.host.start(sys.executable, *line, env=self.environment | SETTINGS, output=log)
+
+    def summary(self, process: subprocess.Popen[bytes]) -> dict[str, object]:
+        """What a command says when it has succeeded."""
+        assert process.wait(WITHIN) == 0, self.logs()
+        return dict(json.loads((self.folder / "viral.log").read_text().splitlines()[-1]))
 
     def logs(self) -> str:
         """Ends of the logs of the commands and of the autoscaler."""
@@ -136,21 +142,28 @@ def autoscaled(machine: None) -> Iterator[Autoscaled]:
             network.remove()
 
 
-@pytest.mark.parametrize("shape", ["fused"])
-def test_nodes_are_added_for_a_backfill_and_removed_after_it(
-    autoscaled: Autoscaled, clips: list[Path], shape: str
+def test_nodes_are_added_for_a_backfill_and_removed_when_they_have_no_more_work(
+    autoscaled: Autoscaled, clips: list[Path]
 ) -> None:
+    """The longest video comes first, and takes until a node without work is gone: in the tail, nodes are released."""
     folder = autoscaled.folder
     (folder / "root").mkdir()
     (folder / "set.yaml").write_text(json.dumps({"name": "pictures", "extractors": ["metadata", "craft"]}))
+    long = folder / "wait-0.mp4"
+    shutil.copyfile(clips[0], long)
     with (folder / "posts.csv").open("w", newline="") as file:
         rows = csv.writer(file)
-        rows.writerow(["post_id", "caption", "video_uri"])
-        rows.writerows((f"post {number}", "words", str(clip)) for number, clip in enumerate(clips[:20]))
+        rows.writerow(["post_id", "caption", "duration_seconds", "video_uri"])
+        rows.writerows((f"post {i}", "words", "5", str(clip)) for i, clip in enumerate(clips[: POSTS - 1]))
+        rows.writerow(("long", "words", "500", str(long)))
     autoscaled.await_nodes(1)
-    autoscaled.viral("ingest", "csv", str(folder / "posts.csv"))
-    backfill = ("backfill", "--feature-set", str(folder / "set.yaml"), "--shape", shape)
-    summary = autoscaled.viral(*backfill, "--address", autoscaled.address)
-    assert (summary["posts"], summary["failed"], summary["cores"]) == (20, 0, WORKERS)
-    assert max(autoscaled.nodes()) == 1 + WORKERS
+    autoscaled.summary(autoscaled.viral("ingest", "csv", str(folder / "posts.csv")))
+    backfill = ("backfill", "--feature-set", str(folder / "set.yaml"), "--address", autoscaled.address)
+    running = autoscaled.viral(*backfill)
+    autoscaled.await_nodes(1 + WORKERS)
+    autoscaled.await_nodes(WORKERS)
+    assert running.poll() is None
+    long.with_suffix(".go").touch()
+    summary = autoscaled.summary(running)
+    assert (summary["posts"], summary["ok"], summary["cores"]) == (POSTS, POSTS, WORKERS)
     autoscaled.await_nodes(1)

@@ -24,6 +24,9 @@ def misbehave(path: str) -> None:
             os._exit(7)
         case "hang":
             time.sleep(3600)
+        case "wait":  # until there is a file of the same name with another ending
+            while not Path(path).with_suffix(".go").exists():
+                time.sleep(0.1)
         case "eat":
             held = []
             while True:
