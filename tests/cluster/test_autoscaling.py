@@ -106,10 +106,12 @@ class Autoscaled:
         lines = (self.folder / "nodes.log").read_text().splitlines()
         return [int(line) for line in lines if line.isdigit()]  # others are Ray's own
 
-    def await_nodes(self, number: int) -> None:
+    def await_nodes(self, number: int, running: subprocess.Popen[bytes] | None = None) -> None:
+        """Wait until it has so many nodes, while a command runs."""
         until = time.monotonic() + WITHIN
         while self.nodes()[-1:] != [number]:
             assert time.monotonic() < until, (self.nodes(), self.logs())
+            assert running is None or running.poll() is None, (self.nodes(), self.logs())
             time.sleep(0.2)
 
     def viral(self, *command: str) -> subprocess.Popen[bytes]:
@@ -125,7 +127,7 @@ class Autoscaled:
 
     def logs(self) -> str:
         """Ends of the logs of the commands and of the autoscaler."""
-        monitor = self.folder.glob("1/session_latest/logs/monitor*")
+        monitor = self.folder.glob("1/session_2*/logs/monitor*")
         files = [*sorted(self.folder.glob("*.log")), *sorted(monitor)]
         return "\n".join(f"{path.name}: {path.read_text(errors='replace')[-3000:]}" for path in files)
 
@@ -160,9 +162,8 @@ def test_nodes_are_added_for_a_backfill_and_removed_when_they_have_no_more_work(
     autoscaled.summary(autoscaled.viral("ingest", "csv", str(folder / "posts.csv")))
     backfill = ("backfill", "--feature-set", str(folder / "set.yaml"), "--address", autoscaled.address)
     running = autoscaled.viral(*backfill)
-    autoscaled.await_nodes(1 + WORKERS)
-    autoscaled.await_nodes(WORKERS)
-    assert running.poll() is None
+    autoscaled.await_nodes(1 + WORKERS, running)
+    autoscaled.await_nodes(WORKERS, running)
     long.with_suffix(".go").touch()
     summary = autoscaled.summary(running)
     assert (summary["posts"], summary["ok"], summary["cores"]) == (POSTS, POSTS, WORKERS)
