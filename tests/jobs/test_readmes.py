@@ -217,5 +217,5 @@ def test_the_readme_is_short() -> None:
 def test_no_readme_is_left_out() -> None:
     paths = (path.relative_to(PROJECT) for depth in ("", "*/", "*/*/") for path in PROJECT.glob(f"{depth}README.md"))
     found = {str(path) for path in paths if not path.parts[0].startswith(".")}
-    # The commands of the one are benchmarks; those of the next run in tests/client/test_readme.py; the last has none.
+    # The commands of the first are benchmarks, tests/client/test_readme.py runs those of the next, the last has none.
     assert found - set(READMES) == {"tests/bench/README.md", "viral/client/README.md", "viral/trends/README.md"}

@@ -41,7 +41,7 @@ COLUMNS = (
 
 VIRAL_TOP = 0.25  # share of posts that count as viral, as in `viral label`
 AGE_POSTS = 100  # posts of about the same age to compare views with: a percentile needs as many
-AGE_GROUPS = 50  # at most: finer ones would compare no better
+AGE_GROUPS = 20  # per doubling of the age, at most: finer ones would compare no better
 
 # A time after the scrape, or in the future, is that of a wrong clock.
 _VALID = "posted_at <= coalesce(scraped_at, $now)"
@@ -58,23 +58,24 @@ WHERE {_VALID} AND posted_at <= $as_of
 """  # noqa: S608
 """Author and clip as numbers; a post without author is its own author."""
 
-# Posts without a scrape time were scraped at once: among them, those of about one posting time are of one age.
+# Posts without a scrape time were scraped at once: among them, those of about one posting time are of one age. The others
+# never share a group if one is twice as old: a scrape may hold ages with nothing in between.
 _REACH = f"""
 CREATE TABLE reach AS
 WITH aged AS (
-    SELECT i, views, scraped_at IS NULL AS unscraped,
-        CASE WHEN scraped_at IS NULL THEN epoch(posted_at) ELSE epoch(scraped_at - posted_at) END AS age
+    SELECT i, views, CASE WHEN scraped_at IS NULL THEN epoch(posted_at) ELSE epoch(scraped_at - posted_at) END AS age,
+        CASE WHEN scraped_at IS NULL THEN -1 ELSE floor(log2(greatest(age / 3600, 1))) END AS doubling
     FROM post WHERE views IS NOT NULL
+), sized AS (
+    SELECT *, count(*) OVER (PARTITION BY doubling) AS size FROM aged
 ), grouped AS (
-    SELECT i, views, unscraped, ntile(least({AGE_GROUPS}, greatest(1, (
-        SELECT count(*) FROM aged AS other WHERE other.unscraped = aged.unscraped) // {AGE_POSTS}))
-    ) OVER (PARTITION BY unscraped ORDER BY age, i) AS age_group
-    FROM aged
+    SELECT i, views, doubling, ntile(least({AGE_GROUPS}, greatest(1, size // {AGE_POSTS})))
+        OVER (PARTITION BY doubling ORDER BY age, i) AS age_group FROM sized
 )
 SELECT i, (rank() OVER fewer - 1 + count(*) OVER same / 2) / count(*) OVER grp AS reach
 FROM grouped
-WINDOW fewer AS (PARTITION BY unscraped, age_group ORDER BY views),
-    same AS (PARTITION BY unscraped, age_group, views), grp AS (PARTITION BY unscraped, age_group)
+WINDOW fewer AS (PARTITION BY doubling, age_group ORDER BY views),
+    same AS (PARTITION BY doubling, age_group, views), grp AS (PARTITION BY doubling, age_group)
 """  # noqa: S608
 _COUNTS = """
 SELECT (SELECT count(*) FROM stored), count(*), count(*) FILTER (views IS NULL), count(DISTINCT clip) FROM post

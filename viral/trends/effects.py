@@ -29,8 +29,8 @@ _BLOCK = 100  # resamples at once: 40 MB of weights for 100,000 authors
 
 
 @dataclass(frozen=True)
-class FeatureEffects:
-    """Effects of F features, (F,) each; `low`, `high` and `adjusted_p` are NaN where too few authors have a feature."""
+class EffectSizes:
+    """EffectSizes of F features, (F,) each; `low`, `high` and `adjusted_p` are NaN where too few authors have a feature."""
 
     effect: Floats
     low: Floats
@@ -43,9 +43,7 @@ class FeatureEffects:
         return {name: value if np.isfinite(value) else None for name, value in values.items()}
 
 
-def effects(
-    features: npt.NDArray[np.float32], viral: npt.NDArray[np.bool_], authors: Ints, seed: int = 0
-) -> FeatureEffects:
+def effects(features: npt.NDArray[np.float32], viral: npt.NDArray[np.bool_], authors: Ints, seed: int = 0) -> EffectSizes:
     """Compute Cliff's delta of each feature, its simultaneous interval, and its p-value for all features together.
 
     Args:
@@ -110,7 +108,7 @@ def _bins(values: npt.NDArray[np.float32]) -> Ints:
     return np.maximum(np.searchsorted(distinct, values, side="right") - 1, 0).astype(np.int64)
 
 
-def _simultaneous(effect: Floats, drawn: Floats, enough: npt.NDArray[np.bool_]) -> FeatureEffects:
+def _simultaneous(effect: Floats, drawn: Floats, enough: npt.NDArray[np.bool_]) -> EffectSizes:
     """Intervals from the distribution of the largest standardised error over the features with enough authors."""
     low, high, adjusted_p = np.full((3, len(effect)), np.nan)
     error = np.nanstd(drawn, axis=0) if len(effect) else np.zeros(0)
@@ -122,4 +120,4 @@ def _simultaneous(effect: Floats, drawn: Floats, enough: npt.NDArray[np.bool_]) 
         observed = np.abs(effect[used]) / error[used]
         # With one added, as the observed table is one of those that chance may give.
         adjusted_p[used] = (1 + (largest[:, None] >= observed).sum(axis=0)) / (1 + len(largest))
-    return FeatureEffects(effect, low, high, adjusted_p)
+    return EffectSizes(effect, low, high, adjusted_p)
