@@ -25,8 +25,9 @@ from viral.registry.registry import Registry
 from viral.sounds.sounds import sounds_root
 from viral.storage.store import Store
 from viral.tables import replaced
-from viral.tables.places import posts_table, predictions_prefix
+from viral.tables.places import load_labels, posts_table, predictions_prefix
 from viral.tables.schemas import LABELS, PREDICTIONS
+from viral.trends.trends import compute_trends
 
 GRID = {"name": "logmel", "params": {"mels": 32, "frames": 16, "seconds": 2.0}}
 SOUND_SET = FeatureSet.from_dict({"name": "heard", "extractors": [GRID]})
@@ -67,15 +68,16 @@ def spec(**changed: object) -> TrainSpec:
 def models(ray_session: None, tmp_path_factory: pytest.TempPathFactory) -> SoundModels:
     root = tmp_path_factory.mktemp("heard")
     (root / "videos").mkdir()
-    rng, lines = np.random.default_rng(0), ["post_id,author_id,sound_id,views,video_uri"]
+    rng, lines = np.random.default_rng(0), ["post_id,author_id,sound_id,views,video_uri,posted_at"]
     for number in range(SOUNDS):
         pitch = rng.random()
         tone(root / "videos" / f"{number}.wav", 100 * 60**pitch)
         lines += [
-            f"{number}-{use},author-{use},sound-{number},{int(np.exp(8 + 5 * pitch) + use)},videos/{number}.wav"
+            f"{number}-{use},author-{use},sound-{number},{int(np.exp(8 + 5 * pitch) + use)},videos/{number}.wav,"
+            f"2025-03-{1 + 29 * (number % 2)}"
             for use in range(1 + number % 3)
         ]
-    (root / "posts.csv").write_text("\n".join([*lines, "x,author-0,,5,videos/0.wav"]))
+    (root / "posts.csv").write_text("\n".join([*lines, "x,author-0,,5,videos/0.wav,2025-03-01"]))
     store = Store.open(root)
     ingest.run(store, IngestSource("csv", (str(root / "posts.csv"),)))
     summary = sounds.run(store)
@@ -129,6 +131,19 @@ def test_batch_and_a_fresh_process_say_the_same_of_what_was_planted(models: Soun
     assert json.loads(done.stdout)["score"] == pytest.approx(
         scores["sound-7"], rel=1e-6
     )  # it has two threads, a worker one
+
+
+def test_trends_predict_new_sounds_that_the_model_has_not_learnt_from(models: SoundModels) -> None:
+    labels = load_labels(models.store, "log_views").to_pylist()
+    tested = {row["post_id"] for row in labels if row["split"] == "test"}
+    rows = {row["key"]: row for row in compute_trends(models.posts).trends.to_pylist() if row["kind"] == "new_sound"}
+    # Sounds of odd numbers are of the last day.
+    assert set(rows) == {sound for sound in tested if int(sound.split("-")[1]) % 2} and len(rows) > 2
+    scores = {row["post_id"]: row["target"] for row in labels}
+    predicted = [row["predicted_score"] for row in rows.values()]
+    assert np.corrcoef(predicted, [scores[sound] for sound in rows])[0, 1] > 0.6
+    assert {row["prediction_model"] for row in rows.values()} == {"sound/2"}
+    assert all(row["predicted_low"] <= row["predicted_score"] <= row["predicted_high"] for row in rows.values())
 
 
 def test_what_cannot_be_done(models: SoundModels, tmp_path: Path, viral) -> None:

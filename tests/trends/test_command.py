@@ -9,8 +9,9 @@ import pytest
 
 import viral
 from tests.conftest import Viral
-from tests.trends.made import days_ago, random_posts, write_posts
+from tests.trends.made import END, days_ago, random_posts, write_posts
 from viral.storage.store import Store
+from viral.trends.trends import run
 
 
 @pytest.fixture
@@ -67,3 +68,12 @@ def test_a_root_without_posts_or_times(tmp_path: Path, viral_here: Viral) -> Non
     assert "ingest some first" in viral_here("trends", "--root", tmp_path).stderr
     write_posts(Store.open(tmp_path), [{"sound_id": "s"}])
     assert "has a posting time" in viral_here("trends", "--root", tmp_path).stderr
+
+
+def test_tables_are_replaced_on_a_folder_and_on_s3(any_store: Store) -> None:
+    for sound in ("old", "new"):
+        write_posts(any_store, [{"sound_id": sound, "posted_at": days_ago(n), "scraped_at": END} for n in range(4)])
+        run(any_store, days=10)
+    with viral.query(any_store) as tables:
+        rows = tables.sql("SELECT trend_id, velocity, window_days FROM trends WHERE kind = 'sound'").to_pylist()
+    assert rows == [{"trend_id": "sound:new", "velocity": 0.4, "window_days": 10}]

@@ -82,7 +82,7 @@ def test_creators_count_posts_that_do_well_for_their_age(store: Store) -> None:
 
 
 def test_the_posts_behind_a_trend_are_those_with_the_greatest_reach(store: Store) -> None:
-    posts = [{"sound_id": "s", "views": n, "posted_at": days_ago(n / 10), "caption": f"c {n}"} for n in range(30)]
+    posts = [{"sound_id": "s", "views": n, "posted_at": days_ago(3 + n / 100), "caption": f"c {n}"} for n in range(30)]
     write_posts(store, posts)
     behind = [row for row in compute_trends(store).posts.to_pylist() if row["trend_id"] == "sound:s"]
     assert [row["views"] for row in behind] == list(range(29, 19, -1))

@@ -17,7 +17,7 @@ from viral.trends.vectors import vector_columns
 
 # Posts that are compared, of authors drawn at random. A hundred features of them take about 20 s; more posts would make
 # intervals narrower than what they leave out.
-POSTS = 50_000
+COMPARED_POSTS = 50_000
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 # `metadata` says what the posts table says, and numbers of a hashed bag or of a spectrum mean nothing to a reader.
 _WITHOUT_MEANING = ("metadata", "wording: hashtags_")
@@ -73,13 +73,13 @@ def viral_features(store: Store, corpus: Corpus) -> pa.Table:
 
 
 def _sample(posts: pa.Table) -> pa.Table:
-    """Posts of whole authors drawn at random, about `POSTS` of them."""
-    if posts.num_rows <= POSTS:
+    """Posts of whole authors drawn at random, about `COMPARED_POSTS` of them."""
+    if posts.num_rows <= COMPARED_POSTS:
         return posts
     _, index, sizes = np.unique(posts["author"].to_numpy(), return_inverse=True, return_counts=True)
     order = np.random.default_rng(0).permutation(len(sizes))
     drawn = np.zeros(len(sizes), bool)
-    drawn[order[: int(np.searchsorted(np.cumsum(sizes[order]), POSTS)) + 1]] = True
+    drawn[order[: int(np.searchsorted(np.cumsum(sizes[order]), COMPARED_POSTS)) + 1]] = True
     return posts.filter(pa.array(drawn[index]))
 
 

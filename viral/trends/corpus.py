@@ -139,7 +139,7 @@ def open_corpus(store: Store, days: float, as_of: datetime | None) -> Iterator[C
     with temporary_folder(PREFIX) as folder, duckdb.connect(str(folder / "posts.db")) as database:
         for setting in _SETTINGS:
             database.execute(f"SET {setting}")
-        database.execute(f"SET temp_directory = '{folder}'")
+        database.execute("SET temp_directory = $folder", {"folder": str(folder)})
         _load(store, database)
         yield _prepare(database, store, days, as_of)
 

@@ -43,7 +43,9 @@ class EffectSizes:
         return {name: value if np.isfinite(value) else None for name, value in values.items()}
 
 
-def effects(features: npt.NDArray[np.float32], viral: npt.NDArray[np.bool_], authors: Ints, seed: int = 0) -> EffectSizes:
+def effects(
+    features: npt.NDArray[np.float32], viral: npt.NDArray[np.bool_], authors: Ints, seed: int = 0
+) -> EffectSizes:
     """Compute Cliff's delta of each feature, its simultaneous interval, and its p-value for all features together.
 
     Args:

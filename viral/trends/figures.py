@@ -13,15 +13,16 @@ from viral.trends.window import SERIES
 
 STORED = 200  # trends of a kind in each of the two orders: far more than a page shows
 
-# Of the posts with one video, the earliest that carries an item stands for all: a copy spreads the video, not the item.
 _USES = """
 CREATE OR REPLACE TABLE use AS
-WITH used AS ({uses}), shared AS (SELECT clip FROM post GROUP BY clip HAVING count(*) > 1)
-SELECT item, i, author, clip, window_number, posted_at FROM used JOIN post USING (i)
-WHERE clip NOT IN (FROM shared)
-UNION ALL
-SELECT item, i, author, clip, window_number, posted_at FROM used JOIN post USING (i)
-WHERE clip IN (FROM shared)
+SELECT item, i, author, clip, window_number, posted_at FROM ({uses}) JOIN post USING (i)
+"""
+# Of the posts with one video, the earliest that carries an item stands for all: a copy spreads the video, not the item.
+_COPIES = """
+CREATE OR REPLACE TABLE copied AS SELECT * FROM use WHERE clip IN (
+    SELECT clip FROM post GROUP BY clip HAVING count(*) > 1);
+DELETE FROM use WHERE clip IN (SELECT clip FROM copied);
+INSERT INTO use SELECT copied.* FROM copied JOIN (SELECT i, post_id FROM post) USING (i)
 QUALIFY row_number() OVER (PARTITION BY item, clip ORDER BY posted_at, post_id) = 1
 """
 
@@ -95,6 +96,8 @@ def trends_of(corpus: Corpus, kind: TrendKind) -> tuple[pa.Table, list[int]]:
     database = corpus.database
     common = {"counted": kind.counted, "series": SERIES}
     database.execute(_USES.format(uses=kind.uses))
+    if corpus.copies:
+        database.execute(_COPIES)
     database.execute(_CANDIDATES.format(least=kind.least, **common))
     [totals] = corpus.row(_TOTALS.format(total=kind.total, **common))
     newest, previous = totals[-1], totals[-2]

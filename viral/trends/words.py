@@ -18,10 +18,8 @@ WITH texts AS (
 ), runs AS (
     SELECT i, replace(unnest(list_distinct(regexp_extract_all(text, '{_WORD}'))), chr(8217), '''') AS run FROM texts
 )
-SELECT run AS item, i FROM runs
-WHERE length(run) >= 2 AND regexp_matches(run, '\p{{L}}') AND NOT regexp_matches(run, '{_IDEOGRAPHS}')
-UNION ALL
-SELECT unnest(list_transform(range(1, length(run)), lambda n: substring(run, n, 2))) AS item, i FROM runs
-WHERE regexp_matches(run, '{_IDEOGRAPHS}')
+SELECT unnest(CASE WHEN regexp_matches(run, '{_IDEOGRAPHS}')
+    THEN list_transform(range(1, length(run)), lambda n: substring(run, n, 2)) ELSE [run] END) AS item, i
+FROM runs WHERE length(run) >= 2 AND regexp_matches(run, '\p{{L}}')
 """  # noqa: S608 - no input of a user
 """SELECT of `item`, a word of at least two signs in lower case that has a letter, and of the post `i` that has it."""
