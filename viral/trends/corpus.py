@@ -58,8 +58,8 @@ WHERE {_VALID} AND posted_at <= $as_of
 """  # noqa: S608
 """Author and clip as numbers; a post without author is its own author."""
 
-# Posts without a scrape time were scraped at once: among them, those of about one posting time are of one age. The others
-# never share a group if one is twice as old: a scrape may hold ages with nothing in between.
+# Posts without a scrape time were scraped at once: among them, those of about one posting time are of one age. Of the
+# others, none is twice as old as another of its group: a scrape may hold two ages with nothing in between.
 _REACH = f"""
 CREATE TABLE reach AS
 WITH aged AS (

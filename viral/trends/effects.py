@@ -30,7 +30,7 @@ _BLOCK = 100  # resamples at once: 40 MB of weights for 100,000 authors
 
 @dataclass(frozen=True)
 class EffectSizes:
-    """EffectSizes of F features, (F,) each; `low`, `high` and `adjusted_p` are NaN where too few authors have a feature."""
+    """Effects of F features, (F,) each; `low`, `high` and `adjusted_p` are NaN where too few authors have a feature."""
 
     effect: Floats
     low: Floats
