@@ -12,8 +12,11 @@ from viral.features.posts import ExtractionResult
 from viral.scoring.scorer import Score
 
 MAX_NUMBER = 1e9  # in a vector: counts enter it as logarithms, and networks overflow far above
-LISTS = ("hashtags", "author_views")
-"""Fields with several values; in a form, one text separated by spaces or commas."""
+LISTS = {
+    "hashtags": r"^[\s,]*([^\s,]{1,200}([\s,]+|$)){0,200}$",
+    "author_views": r"^([ ,]*[0-9]{1,12}([ ,]+[0-9]{1,12}){0,999}[ ,]*)?$",
+}
+"""Fields with several values; in a form, one text separated by spaces or commas, as the pattern says."""
 MAX_ROWS = 1024  # vectors of one request: scored in some 20 ms
 MAX_STREAMS = 64  # extractors of one row; the largest set has fewer than 20
 _Count = Annotated[int, Field(ge=0, le=10**12)]  # far above any real count
@@ -113,7 +116,10 @@ class ScoreValues(BaseModel):
     percentile: Annotated[float | None, Field(description="percent of posts outside training with a lower probability")]
     known: Annotated[bool | None, Field(description="false if unlike all training posts: the score is then average")]
     score: Annotated[float, Field(description="predicted median of the label")]
-    interval: Annotated[tuple[float, float], Field(description="90 % prediction interval of the label (conformal)")]
+    interval: Annotated[
+        list[float],  # of a tuple, tools for OpenAPI 3.0 cannot read the schema
+        Field(min_length=2, max_length=2, description="90 % prediction interval of the label (conformal)"),
+    ]
     relative_to_author: Annotated[dict[str, float] | None, Field(description="comparison with `author_views`")]
     rates: Annotated[dict[str, float], Field(description="log rates of likes, comments and shares to views")]
     modalities: Annotated[dict[str, float], Field(description="contribution per modality of the draft; sums to one")]
@@ -279,12 +285,17 @@ def response_body(result: ExtractionResult, score: Score) -> dict[str, Any]:
 def request_bodies(json_body: type[BaseModel], max_files: int) -> dict[str, Any]:
     """Return the OpenAPI schemas of the two bodies of a request: a form with `file`, and JSON."""
     form = ScoreFields.model_json_schema()
+    for field in form["properties"].values():
+        if "anyOf" in field:  # with null, which no form can send: its fields are absent instead
+            field |= field.pop("anyOf")[0]
+        field.pop("default", None)
     file: dict[str, Any] = {"type": "string", "format": "binary"}
     if max_files > 1:
         file = {"type": "array", "items": file, "minItems": 2, "maxItems": max_files}
     form["properties"] = {"file": file, **form["properties"]}
-    for name in LISTS:
-        form["properties"][name] = {"type": "string", "description": "separated by spaces or commas"}
+    for name, pattern in LISTS.items():
+        about = "separated by spaces or commas"
+        form["properties"][name] = {"type": "string", "pattern": pattern, "description": about}
     form["properties"]["sticker_texts"] = {"type": "string", "description": "a line each"}
     form |= {"title": "Upload", "description": "Videos and their context.", "required": ["file"]}
     schemas = {"multipart/form-data": form, "application/json": json_body.model_json_schema()}

@@ -160,6 +160,9 @@ def test_the_endpoint_describes_itself(client: httpx.Client) -> None:
         "sticker_texts",
     }
     assert set(form["properties"]) == fields | {"file"}
+    assert "null" not in json.dumps(form)  # a form cannot send it
+    views = re.compile(form["properties"]["author_views"]["pattern"])
+    assert [bool(views.search(text)) for text in ("", "12", "1, 2 3", "1;2", "-1")] == [True, True, True, False, False]
     assert form["required"] == ["file"]
     assert set(named["properties"]) == fields | {"uri"}
     assert "parameters" not in score
