@@ -16,7 +16,7 @@ from serve.backend import Backend
 from serve.errors import ApiError, field_error, install_handlers, post_error
 from serve.gate import Gate
 from serve.job_api import add_job_routes
-from serve.openapi import PROBLEMS, describe_security
+from serve.openapi import PROBLEMS, describe_security, request_bodies
 from serve.requests import FORM_TYPE, JSON_TYPE, DraftParser, ScoreInput, media_type
 from serve.schemas import (
     CompareRequest,
@@ -26,7 +26,6 @@ from serve.schemas import (
     ModelsResponse,
     ScoreRequest,
     ScoreResponse,
-    request_bodies,
     response_body,
 )
 from serve.uploads import FORM_FILES, while_connected

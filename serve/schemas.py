@@ -280,24 +280,3 @@ def response_body(result: ExtractionResult, score: Score) -> dict[str, Any]:
         "detail": result.detail,
         "seconds": dict(result.stage_seconds),
     }
-
-
-def request_bodies(json_body: type[BaseModel], max_files: int) -> dict[str, Any]:
-    """Return the OpenAPI schemas of the two bodies of a request: a form with `file`, and JSON."""
-    form = ScoreFields.model_json_schema()
-    for field in form["properties"].values():
-        if "anyOf" in field:  # with null, which no form can send: its fields are absent instead
-            field |= field.pop("anyOf")[0]
-        field.pop("default", None)
-    file: dict[str, Any] = {"type": "string", "format": "binary"}
-    if max_files > 1:
-        file = {"type": "array", "items": file, "minItems": 2, "maxItems": max_files}
-    form["properties"] = {"file": file, **form["properties"]}
-    for name, pattern in LISTS.items():
-        about = "separated by spaces or commas"
-        form["properties"][name] = {"type": "string", "pattern": pattern, "description": about}
-    form["properties"]["sticker_texts"] = {"type": "string", "description": "a line each"}
-    form |= {"title": "Upload", "description": "Videos and their context.", "required": ["file"]}
-    schemas = {"multipart/form-data": form, "application/json": json_body.model_json_schema()}
-    content = {kind: {"schema": schema} for kind, schema in schemas.items()}
-    return {"requestBody": {"required": True, "content": content}}
