@@ -35,7 +35,22 @@ def test_probabilities_and_intervals_come_right(count: int) -> None:
     ends = calibration.quantiles(quantiles)
     assert 0.87 < ((ends[:, 0] <= y) & (y <= ends[:, 2])).mean() < 0.95
     assert (np.diff(ends, axis=1) >= 0).all()
-    assert (ends[:, 1] == quantiles[:, 1]).all()
+    assert ends[:, 1] == pytest.approx(calibration.slope * quantiles[:, 1] + calibration.intercept)
+    assert (calibration.slope, calibration.intercept) == (pytest.approx(1, abs=0.15), pytest.approx(0, abs=0.25))
+
+
+def test_a_shrunk_score_is_stretched_and_one_without_skill_is_constant() -> None:
+    probability, quantiles, y, viral = overconfident(500)
+    given = (y, viral, np.arange(500))
+    shrunk = fit(probability, quantiles / 2 + 3, *given, base_rate=0.2, spread=(0.0, 1.0))
+    assert (shrunk.slope, shrunk.intercept) == (pytest.approx(2, abs=0.2), pytest.approx(-6, abs=0.6))
+    _, fresh, truth, _ = overconfident(5000, seed=1)
+    ends = shrunk.quantiles(fresh / 2 + 3)
+    assert ((truth - ends[:, 1]) ** 2).mean() < 1.05
+    assert 0.85 < ((ends[:, 0] <= truth) & (truth <= ends[:, 2])).mean() < 0.95
+    assert (ends[:, 1] >= truth).mean() == pytest.approx(0.5, abs=0.06)
+    backwards = fit(probability, -quantiles[:, ::-1], *given, base_rate=0.2, spread=(0.0, 1.0))
+    assert backwards.slope == 0.0
 
 
 def test_order_is_kept_and_nobody_is_told_zero_or_one() -> None:

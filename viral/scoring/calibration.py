@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from viral.scoring.conformal import fit_shifts
 from viral.scoring.pair_residuals import PairResiduals
+from viral.scoring.recalibrated_score import fit_affine
 from viral.scoring.smooth_probability import apply_beta, fit_beta
 
 Floats = npt.NDArray[np.float64]
@@ -49,6 +50,8 @@ class Calibration:
         pair_residuals: of pairs of reference posts; None with fewer than two. `gaps` in JSON.
         levels: shifts by predicted score, as in `Shifts`; empty in models of earlier versions.
         effective: effective number of reference posts; 0 in models of earlier versions.
+        slope: factor of the raw score, which stays 1 in models of earlier versions.
+        intercept: added to it.
     """
 
     method: Method
@@ -64,6 +67,8 @@ class Calibration:
     pair_residuals: PairResiduals | None
     levels: tuple[tuple[float, float, float], ...] = ()
     effective: float = 0.0
+    slope: float = 1.0
+    intercept: float = 0.0
 
     def probability(self, raw: Floats) -> Floats:
         """Calibrate raw probabilities (N,); monotone."""
@@ -78,7 +83,8 @@ class Calibration:
         return corrected
 
     def quantiles(self, raw: Floats) -> Floats:
-        """Shift the ends of raw quantiles (N, 3) to 90 % coverage, without crossing the median."""
+        """Recalibrate raw quantiles (N, 3): the score, and the ends to 90 % coverage, without crossing the score."""
+        raw = recalibrate(raw, self.slope, self.intercept)
         moved: Floats = np.array(raw, np.float64)
         below, above = self._shifts(raw[:, 1])
         moved[:, 0], moved[:, 2] = raw[:, 0] - below, raw[:, 2] + above
@@ -134,6 +140,7 @@ class Calibration:
             "slice": f"{self.posts:,} posts of the validation split, which are the reference of the percentiles too"
             + (f"; by their authors they count as {self.effective:,.0f}" if self.effective else ""),
             "probabilities": methods[self.method],
+            "score": f"{self.slope:.3g} times the model's own, plus {self.intercept:.3g}",
             "intervals": shifts if self.conformal else few,
             "differences of two posts": f"from {pairs.pairs:,} pairs of posts"
             + (" of one author each" if pairs.one_author else "")
@@ -177,6 +184,8 @@ def fit(
         base_rate: fraction of the training posts that are viral.
         spread: 5 % and 95 % quantiles of the training posts' label.
     """
+    slope, intercept = fit_affine(quantiles[:, 1], y, authors)
+    quantiles = recalibrate(quantiles, slope, intercept)
     method, values = _probabilities(log_odds(probability), viral, authors)
     shifts = fit_shifts(quantiles, y, authors)
     conformal = len(y) >= CONFORMAL_FROM
@@ -195,7 +204,16 @@ def fit(
         pair_residuals=PairResiduals.fit(quantiles[:, 1], y, authors) if len(y) > 1 else None,
         levels=shifts.levels if conformal else (),
         effective=shifts.effective,
+        slope=slope,
+        intercept=intercept,
     )
+
+
+def recalibrate(quantiles: Floats, slope: float, intercept: float) -> Floats:
+    """Move raw quantiles (N, 3) by the score's affine recalibration; the distances of the ends from the score stay."""
+    if (slope, intercept) == (1.0, 0.0):  # to the last bit, as models of earlier versions say
+        return quantiles
+    return np.asarray(quantiles + ((slope - 1) * quantiles[:, 1:2] + intercept))
 
 
 def log_odds(probability: Floats) -> Floats:
