@@ -25,6 +25,7 @@ COMMANDS = {
     "score": ("jobs.score", "Score files, or all posts of a feature table."),
     "explain": ("jobs.explain", "Explain a score, or rank several drafts."),
     "serve": ("cluster.serve", "Serve a model over HTTP (POST /v1/score)."),
+    "app": ("cluster.app", "Open the pages: score drafts, compare, trends, search, diary."),
     "mcp": ("cluster.mcp", "Give an assistant the tools of an endpoint (MCP)."),
     "sounds": ("jobs.sounds", "Derive a root of sounds from the posts."),
     "monitor": ("viral.monitor.commands.group", "Watch feeds for a face, a flag or a logo; alert with evidence."),

@@ -37,7 +37,7 @@ EXPLAIN = (
     "Score a draft and explain it: what each modality adds, hook curve, segments, what-if changes, nearest posts. "
     f"Takes several times as long as a score. {ASSOCIATIONS}"
 )
-COMPARE = "Rank 2 to 8 video files for the same post, best first, with the probability that one beats another."
+COMPARE = "Rank 2 to 10 video files for the same post, best first, with the probability that one beats another."
 # The descriptions below are what the assistant reads to fill in the arguments of a tool.
 FileName = Annotated[str, Field(description="path of a video below a folder that the operator allows")]
 Uri = Annotated[str | None, Field(description="in place of a file: a video that the endpoint can read")]
@@ -124,7 +124,7 @@ class EndpointTools:
 
     async def compare(
         self,
-        files: Annotated[list[FileName], Field(min_length=2, max_length=8)],
+        files: Annotated[list[FileName], Field(min_length=2, max_length=10)],
         caption: Caption = None,
         hashtags: Hashtags = None,
         posted_at: PostedAt = None,

@@ -21,6 +21,7 @@ from serve.requests import FORM_TYPE, JSON_TYPE, DraftParser, ScoreInput, media_
 from serve.schemas import (
     CompareRequest,
     CompareResponse,
+    ExplainRequest,
     ExplainResponse,
     Health,
     ModelsResponse,
@@ -70,7 +71,7 @@ def api(config: ApiConfig, gate: Gate, backend: Backend) -> FastAPI:
     one, several = request_bodies(ScoreRequest, 1), request_bodies(CompareRequest, FORM_FILES)
     for path, route, answer, bodies in (
         ("/v1/score", drafts.score, ScoreResponse, one),
-        ("/v1/explain", drafts.explain, ExplainResponse, one),
+        ("/v1/explain", drafts.explain, ExplainResponse, request_bodies(ExplainRequest, 1)),
         ("/v1/compare", drafts.compare, CompareResponse, several),
     ):
         app.post(path, response_model=answer, responses=PROBLEMS, openapi_extra=bodies)(route)
@@ -111,6 +112,7 @@ class _DraftRoutes:
         self._gate, self._backend = gate, backend
         self._root, self._max_upload_bytes = config.root, config.max_upload_bytes
         self._one = DraftParser(config.root, config.max_upload_bytes)
+        self._explained = DraftParser(config.root, config.max_upload_bytes, changes=True)
         self._several = DraftParser(config.root, config.max_upload_bytes, several=True)
 
     async def score(self, request: Request) -> Response:
@@ -123,11 +125,11 @@ class _DraftRoutes:
         return timed(content, started)
 
     async def explain(self, request: Request) -> Response:
-        """Score a draft and explain the score; takes seconds."""
-        return await self._explain(request, self._one, self._backend.explain)
+        """Score a draft and explain the score, or only the what-if `changes`; takes seconds."""
+        return await self._explain(request, self._explained, self._backend.explain)
 
     async def compare(self, request: Request) -> Response:
-        """Rank two to eight videos with one context, with the probability that one does better than another."""
+        """Rank two to ten videos with one context, with the probability that one does better than another."""
         return await self._explain(request, self._several, self._backend.compare)
 
     async def _explain(self, request: Request, parser: DraftParser, explain: Explain) -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
@@ -19,6 +20,7 @@ from viral.errors import UsageError
 from viral.explain.drafts import rank
 from viral.explain.explanation import explain, explain_vectors, to_json
 from viral.explain.variants import Draft, Rescorer
+from viral.explain.whatif import parse_change, what_if
 from viral.features.pipeline import Pipeline
 from viral.features.posts import ExtractionResult
 from viral.registry.registry import ModelVersion
@@ -83,6 +85,13 @@ def _explain(loaded: _Loaded, draft: ScoreInput) -> dict[str, Any]:
 
 def _explanation(loaded: _Loaded, uri: str | None, draft: ScoreInput, result: ExtractionResult) -> dict[str, Any]:
     """Decodes a video several times, which takes seconds."""
+    if draft.changes is not None:
+        return _changed(loaded, Draft(uri, draft.context), draft.changes, result)
+    sections = _sections(loaded, uri, draft, result)
+    return sections | {"found": {name: json.loads(note) for name, note in result.notes.items()}}
+
+
+def _sections(loaded: _Loaded, uri: str | None, draft: ScoreInput, result: ExtractionResult) -> dict[str, Any]:
     # Without a picture there are no parts of a video to leave out: the vectors alone are explained.
     if uri is None or not result.facts.seen_seconds:
         return to_json(explain_vectors(loaded.scorer, result.vectors, before=draft.context.posted_at))
@@ -90,6 +99,18 @@ def _explanation(loaded: _Loaded, uri: str | None, draft: ScoreInput, result: Ex
         return explain(Rescorer(loaded.pipeline, loaded.scorer), Draft(uri, draft.context)).to_dict()
     except UsageError:  # the score itself is fine; the error's message may contain local file names
         return {"refused": "parts of the video could not be decoded"}
+
+
+def _changed(loaded: _Loaded, draft: Draft, specs: Sequence[str], result: ExtractionResult) -> dict[str, Any]:
+    """Score a draft with each change. Raises ApiError: a change does not fit it."""
+    seconds = result.facts.seen_seconds or 0.0
+    try:
+        changes = [parse_change(spec, draft.context) for spec in specs]
+        (whole,) = loaded.scorer.score([result.vectors])
+        score = Rescorer(loaded.pipeline, loaded.scorer)
+        return to_json({"what_if": what_if(score, draft, seconds, whole, changes, loaded.scorer.pair_residuals)})
+    except UsageError as error:
+        raise field_error(f"changes: {error}".replace(draft.video or "\0", "the video")) from error
 
 
 def _compare(loaded: _Loaded, draft: ScoreInput) -> dict[str, Any]:

@@ -180,7 +180,7 @@ def key_digest(host: str | None, keys_file: Path | None = None) -> str | None:
     """
     key = os.environ.get(KEY_VARIABLE)
     if key is None:
-        if keys_file is None and not _is_loopback(host):
+        if keys_file is None and not is_loopback(host):
             problem = f"serving on {host} is open to others" if host else "the endpoint may be open to others"
             raise ConfigError(
                 f"{problem}: set {KEY_VARIABLE} in the environment, name a file of keys (serve.keys_file), or bind "
@@ -197,7 +197,8 @@ def digest(key: str) -> str:
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def _is_loopback(host: str | None) -> bool:
+def is_loopback(host: str | None) -> bool:
+    """Whether a host is this machine alone."""
     try:
         return host == "localhost" or ipaddress.ip_address(host or "").is_loopback
     except ValueError:

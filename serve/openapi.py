@@ -9,7 +9,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
 from serve.errors import PROBLEM
-from serve.schemas import LISTS, Problem, ScoreFields
+from serve.schemas import LINES, LISTS, ExplainFields, Problem, ScoreFields
 
 STATUSES = (400, 401, 403, 404, 405, 408, 413, 415, 422, 429, 431, 500, 503, 504)
 
@@ -58,7 +58,7 @@ def _only_problems(operation: dict[str, Any]) -> None:
 
 def request_bodies(json_body: type[BaseModel], max_files: int) -> dict[str, Any]:
     """Return the OpenAPI schemas of the two bodies of a request: a form with `file`, and JSON."""
-    form = ScoreFields.model_json_schema()
+    form = (ExplainFields if issubclass(json_body, ExplainFields) else ScoreFields).model_json_schema()
     for field in form["properties"].values():
         if "anyOf" in field:  # with null, which no form can send: its fields are absent instead
             field |= field.pop("anyOf")[0]
@@ -70,7 +70,8 @@ def request_bodies(json_body: type[BaseModel], max_files: int) -> dict[str, Any]
     for name, pattern in LISTS.items():
         about = "separated by spaces or commas"
         form["properties"][name] = {"type": "string", "pattern": pattern, "description": about}
-    form["properties"]["sticker_texts"] = {"type": "string", "description": "a line each"}
+    for name in set(LINES) & set(form["properties"]):
+        form["properties"][name] = {"type": "string", "description": "a line each"}
     form |= {"title": "Upload", "description": "Videos and their context.", "required": ["file"]}
     schemas = {"multipart/form-data": form, "application/json": json_body.model_json_schema()}
     content = {kind: {"schema": schema} for kind, schema in schemas.items()}

@@ -17,7 +17,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
 
 from serve.errors import ApiError, field_error, fields_error
-from serve.schemas import LISTS, CompareRequest, ScoreFields, ScoreRequest
+from serve.schemas import LINES, LISTS, CompareRequest, ExplainFields, ExplainRequest, ScoreFields, ScoreRequest
 from serve.uploads import BodyReader, local_path, sha256
 from viral.extractors.extractor import Context
 
@@ -44,12 +44,17 @@ class DraftVideo:
 
 @dataclass(frozen=True)
 class ScoreInput:
-    """A parsed request: the context of a draft, and its videos: none for a text-only draft, several to compare."""
+    """A parsed request: the context of a draft, and its videos: none for a text-only draft, several to compare.
+
+    Attributes:
+        changes: what-if changes to explain, and nothing else; None: the whole explanation.
+    """
 
     context: Context
     videos: tuple[DraftVideo, ...] = ()
     author_views: Sequence[int] | None = None
     model: str | None = None
+    changes: tuple[str, ...] | None = None
 
     def without_paths(self, detail: str, root: str) -> str:
         """Remove the root and the paths of the server from a message; the client knows its files by its own names."""
@@ -114,11 +119,13 @@ class DraftParser:
         root: the root that URIs must lie below.
         max_upload_bytes: largest video.
         several: whether the request compares several videos.
+        changes: whether the request may name what-if changes.
     """
 
     root: str
     max_upload_bytes: int
     several: bool = False
+    changes: bool = False
 
     @asynccontextmanager
     async def parse(self, request: Request, body: BodyReader) -> AsyncIterator[ScoreInput]:
@@ -145,12 +152,12 @@ class DraftParser:
         if others:
             raise field_error(f"{others[0][:100]}: no such file field")
         if (len(uploads) > 1) != self.several:
-            raise field_error("file: send two to eight files" if self.several else "file: given twice")
+            raise field_error("file: send two to ten files" if self.several else "file: given twice")
         if any((upload.size or 0) > self.max_upload_bytes for upload in uploads):
             detail = f"the file is larger than {self.max_upload_bytes} bytes"
             raise ApiError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", detail)
         try:
-            fields = ScoreFields.model_validate(_text_fields(form))
+            fields = (ExplainFields if self.changes else ScoreFields).model_validate(_text_fields(form))
         except ValidationError as error:
             raise fields_error(error) from error
         videos = [await run_in_threadpool(_uploaded, upload) for upload in uploads]
@@ -160,14 +167,15 @@ class DraftParser:
         if self.several:
             compared = parse_json(CompareRequest, body, DRAFT_VALUES)
             return self._input(compared, [self._named(uri) for uri in compared.uris])
-        fields = parse_json(ScoreRequest, body, DRAFT_VALUES)
+        fields = parse_json(ExplainRequest if self.changes else ScoreRequest, body, DRAFT_VALUES)
         return self._input(fields, [] if fields.uri is None else [self._named(fields.uri)])
 
     def _input(self, fields: ScoreFields, videos: list[DraftVideo]) -> ScoreInput:
         names = [video.name for video in videos]
         if len(set(names)) < len(names):
             raise field_error("two files have the same name")
-        return ScoreInput(fields.context(), tuple(videos), fields.author_views, fields.model)
+        changes = tuple(fields.changes) if isinstance(fields, ExplainFields) and fields.changes is not None else None
+        return ScoreInput(fields.context(), tuple(videos), fields.author_views, fields.model, changes)
 
     def _named(self, uri: str) -> DraftVideo:
         return DraftVideo(below_root(uri, self.root), uri)
@@ -190,8 +198,9 @@ def _text_fields(form: FormData) -> dict[str, Any]:
     for name in LISTS:
         if isinstance(fields.get(name), str):
             fields[name] = fields[name].replace(",", " ").split()
-    if "sticker_texts" in fields:
-        fields["sticker_texts"] = fields["sticker_texts"].splitlines()
+    for name in LINES:
+        if isinstance(fields.get(name), str):
+            fields[name] = fields[name].splitlines()
     return fields
 
 

@@ -17,6 +17,8 @@ LISTS = {
     "author_views": r"^([ ,]*[0-9]{1,12}([ ,]+[0-9]{1,12}){0,999}[ ,]*)?$",
 }
 """Fields with several values; in a form, one text separated by spaces or commas, as the pattern says."""
+LINES = ("sticker_texts", "changes")
+"""Fields with several values; in a form, one text with a line for each."""
 MAX_ROWS = 1024  # vectors of one request: scored in some 20 ms
 MAX_STREAMS = 64  # extractors of one row; the largest set has fewer than 20
 _Count = Annotated[int, Field(ge=0, le=10**12)]  # far above any real count
@@ -103,10 +105,27 @@ class ScoreRequest(ScoreFields):
     ] = None
 
 
+class ExplainFields(ScoreFields):
+    """The fields of a draft to explain."""
+
+    changes: Annotated[
+        list[Annotated[str, Field(max_length=10_100)]] | None,  # a caption of the greatest length, with its name
+        Field(
+            max_length=16,  # each may take another decode of the video
+            description="what-if changes as `NAME=VALUE` (trim_start, trim_end, caption, hour, sound …): the "
+            "explanation then has these alone. In a form: one field, a line each",
+        ),
+    ] = None
+
+
+class ExplainRequest(ExplainFields, ScoreRequest):
+    """A draft to explain, without video, or with a video below the endpoint's root."""
+
+
 class CompareRequest(ScoreFields):
     """Several videos below the endpoint's root, with one context for all."""
 
-    uris: Annotated[list[Annotated[_Uri, Field(min_length=1, max_length=2000)]], Field(min_length=2, max_length=8)]
+    uris: Annotated[list[Annotated[_Uri, Field(min_length=1, max_length=2000)]], Field(min_length=2, max_length=10)]
 
 
 class ScoreValues(BaseModel):
@@ -142,7 +161,8 @@ class ExplainResponse(ScoreResponse):
     """A score with its explanation."""
 
     explanation: Annotated[
-        dict[str, Any], Field(description="modalities, nearest posts, hook curve, segments, what-if: no causes")
+        dict[str, Any],
+        Field(description="modalities, nearest posts, hook curve, segments, what-if, text and speech found: no causes"),
     ]
 
 

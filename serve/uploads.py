@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 FORM_OVERHEAD = 64 << 10  # room for the other fields of a form with the largest video
 FORM_FIELDS = 20  # twice the number of fields of a draft
-FORM_FILES = 8  # drafts that can be compared
+FORM_FILES = 10  # drafts that can be compared
 GRACE_SECONDS = 5.0  # before the rate of a body counts: a slow start is no slow client
 
 

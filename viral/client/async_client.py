@@ -61,10 +61,11 @@ class AsyncClient:
         *,
         uri: str | None = None,
         model: str | None = None,
+        changes: Sequence[str] | None = None,
         **context: Unpack[DraftContext],
     ) -> EndpointScore:
         """Score a draft with an explanation, as `Client.explain` does."""
-        return await self._send(calls.score_call("/v1/explain", file, uri, model, context))
+        return await self._send(calls.score_call("/v1/explain", file, uri, model, context, changes))
 
     async def compare(
         self,
@@ -74,7 +75,7 @@ class AsyncClient:
         model: str | None = None,
         **context: Unpack[DraftContext],
     ) -> tuple[ComparedDraft, ...]:
-        """Rank 2 to 8 drafts, as `Client.compare` does."""
+        """Rank 2 to 10 drafts, as `Client.compare` does."""
         return await self._send(calls.compare_call(files, uris, model, context))
 
     @overload

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 ARROW = "application/vnd.apache.arrow.stream"
+LINES = frozenset({"sticker_texts", "changes"})  # fields of a form with a text per line
 
 
 class DraftContext(TypedDict, total=False):
@@ -76,15 +77,26 @@ class EndpointCall(Generic[T]):
 
 
 def score_call(
-    path: str, file: VideoFile | None, uri: str | None, model: str | None, context: Mapping[str, Any]
+    path: str,
+    file: VideoFile | None,
+    uri: str | None,
+    model: str | None,
+    context: Mapping[str, Any],
+    changes: Sequence[str] | None = None,
 ) -> EndpointCall[EndpointScore]:
-    """Score or explain one draft. Raises ConfigError for a file and a URI at once, or an unknown field."""
+    """Score or explain one draft, or only what-if changes of it.
+
+    Raises:
+        ConfigError: a file and a URI at once, or an unknown field.
+    """
 
     def read(body: bytes) -> EndpointScore:
         """Read the score from the body of an answer."""
         return read_score(read_json(body))
 
     fields = context_fields(context) | without_none(model=model)
+    if changes is not None:
+        fields["changes"] = list(changes)
     if file is None:
         return EndpointCall(path, read, **json_body(fields | without_none(uri=uri)))
     if uri is not None:
@@ -232,11 +244,11 @@ def without_none(**fields: Any) -> dict[str, Any]:
 
 
 def form_of(fields: Mapping[str, Any]) -> dict[str, str]:
-    """Return the fields as texts of a form: lists separated by blanks, sticker texts by line breaks."""
-    form = {name: _text(value) for name, value in fields.items() if name != "sticker_texts"}
-    if "sticker_texts" in fields:
+    """Return the fields as texts of a form: lists separated by blanks, `LINES` by line breaks."""
+    form = {name: _text(value) for name, value in fields.items() if name not in LINES}
+    for name in LINES & set(fields):
         # Line breaks within a text become blanks, as the form separates the texts by them.
-        form["sticker_texts"] = "\n".join(" ".join(text.split()) for text in fields["sticker_texts"])
+        form[name] = "\n".join(" ".join(text.split()) for text in fields[name])
     try:
         "".join(form.values()).encode()
     except UnicodeEncodeError as error:  # half of a surrogate pair, as Python reads bytes that are not UTF-8

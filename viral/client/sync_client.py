@@ -84,10 +84,22 @@ class Client:
         *,
         uri: str | None = None,
         model: str | None = None,
+        changes: Sequence[str] | None = None,
         **context: Unpack[DraftContext],
     ) -> EndpointScore:
-        """Score a draft with an `explanation`: associations in the model's data, not causes. Arguments of `score`."""
-        return self._send(calls.score_call("/v1/explain", file, uri, model, context))
+        """Score a draft with an `explanation`: associations in the model's data, not causes.
+
+        Args:
+            file: as in `score`, like `uri`, `model` and `context`.
+            uri: as there.
+            model: as there.
+            changes: what-if changes such as `trim_start=1`, `caption=…`, `hour=18`: the explanation has these alone.
+            context: as there.
+
+        Raises:
+            EndpointError: there is no score; `reason` says why.
+        """
+        return self._send(calls.score_call("/v1/explain", file, uri, model, context, changes))
 
     def compare(
         self,
@@ -97,7 +109,7 @@ class Client:
         model: str | None = None,
         **context: Unpack[DraftContext],
     ) -> tuple[ComparedDraft, ...]:
-        """Rank 2 to 8 drafts with the same context, highest score first; each is named by its path or URI as given."""
+        """Rank 2 to 10 drafts with the same context, highest score first; each is named by its path or URI as given."""
         return self._send(calls.compare_call(files, uris, model, context))
 
     @overload

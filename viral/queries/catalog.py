@@ -15,7 +15,7 @@ from viral.sounds.history import HISTORY_TABLE
 from viral.storage.store import Store, read_json
 from viral.tables import replaced
 from viral.tables.bucketed import BucketedTable
-from viral.tables.places import TREND_TABLES, fetches_table, posts_table, rejects_table
+from viral.tables.places import TREND_TABLES, drafts_table, fetches_table, posts_table, rejects_table
 from viral.tables.schemas import LABELS, PREDICTIONS, SOUND_HISTORY, feature_schema
 from viral.tables.sightings import sightings_table
 
@@ -69,6 +69,7 @@ def _tables(store: Store) -> Iterator[tuple[str, BucketedTable]]:
     yield "rejects", rejects_table(store)
     yield "fetches", fetches_table(store)
     yield "sightings", sightings_table(store)
+    yield "drafts", drafts_table(store)
     for prefix, schema in ((_LABELS, LABELS), (_PREDICTIONS, PREDICTIONS)):
         for name in replaced.table_names(store, prefix):
             yield f"{prefix}_{name}", replaced.open_current(store, f"{prefix}/{name}", schema)[0]

@@ -12,7 +12,7 @@ from viral.storage.store import Store
 from viral.tables.bucketed import BucketedTable
 from viral.tables.posts import PostsTable
 from viral.tables.replaced import open_current
-from viral.tables.schemas import FETCHES, LABELS, REJECTS
+from viral.tables.schemas import DRAFTS, FETCHES, LABELS, REJECTS
 from viral.tables.trend_schemas import TREND_FEATURES, TREND_POSTS, TRENDS
 
 TREND_TABLES = {
@@ -64,6 +64,11 @@ def predictions_prefix(model: str) -> str:
 def fetches_table(store: Store) -> BucketedTable:
     """The fetch ledger of a root: one row per URL, from the newest attempt."""
     return BucketedTable(store, "fetches", FETCHES, key="url", newest_by="fetched_at")
+
+
+def drafts_table(store: Store) -> BucketedTable:
+    """The drafts that somebody kept, with what was predicted of them."""
+    return BucketedTable(store, "drafts", DRAFTS, key="draft_id", newest_by="changed_at")
 
 
 def check_name(name: str) -> str:

@@ -244,6 +244,32 @@ PREDICTIONS = pa.schema(
 `known` is whether the post is in distribution, null if the model is not calibrated. `percentile` is relative to
 the model's reference posts, null unless `known` is true."""
 
+DRAFTS = pa.schema(
+    [
+        pa.field("draft_id", pa.string(), nullable=False),
+        pa.field("kept_at", TIMESTAMP, nullable=False),
+        pa.field("changed_at", TIMESTAMP, nullable=False),
+        pa.field("forgotten", pa.bool_(), nullable=False),
+        pa.field("creator", pa.string()),
+        pa.field("title", pa.string()),
+        pa.field("link", pa.string()),
+        pa.field("sha256", pa.string()),
+        pa.field("video_hash", pa.binary()),
+        pa.field("seconds", pa.float64()),
+        pa.field("model", pa.string()),
+        pa.field("label", pa.string()),
+        pa.field("probability", pa.float64()),
+        pa.field("percentile", pa.float64()),
+        pa.field("score", pa.float64()),
+        pa.field("low", pa.float64()),
+        pa.field("high", pa.float64()),
+        pa.field("known", pa.bool_()),
+    ]
+)
+"""A draft that somebody scored and wanted to keep, and what was predicted. `creator` is an `author_id` of the posts;
+`link` is the page of the post that the draft became; `sha256`, `video_hash` and `seconds` are those of its video. Of a
+forgotten draft all else is null."""
+
 TEST_PREDICTIONS = pa.schema(
     [
         pa.field("post_id", pa.string(), nullable=False),
