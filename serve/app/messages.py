@@ -20,7 +20,8 @@ _KEY = (
 )
 _STORAGE = "The storage behind the endpoint does not answer. Try again in a minute."
 SENTENCES: Mapping[str, str] = {
-    UNREACHABLE: "The endpoint does not answer. Start it (`viral serve`), or start this app without --endpoint.",
+    UNREACHABLE: "The endpoint does not answer. Wait if it has just been started; otherwise start it (`viral serve`), "
+    "or start this app without --endpoint.",
     DEADLINE: "The endpoint took too long. Try a shorter video, or try again when it has less to do.",
     BAD_RESPONSE: "The address given as --endpoint is no scoring endpoint. Give the URL of `viral serve`.",
     "unauthorized": _KEY,

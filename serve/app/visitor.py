@@ -13,7 +13,8 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 from serve.app.setup import VIDEO_TYPES, current
 from serve.app.uploads import VIDEO_PATH, SessionFiles
 from viral.client import Client
-from viral.errors import ConfigError
+from viral.client.attempts import UNREACHABLE
+from viral.errors import ConfigError, EndpointError
 
 TIMEOUT_SECONDS = 120.0  # of one call: as long as the endpoint itself takes at most (serve.request_seconds)
 
@@ -79,5 +80,6 @@ def client() -> Client:
     if spec.endpoint is None:
         raise ConfigError(spec.problem or "this app has no endpoint: start it with --endpoint")
     found = _client(spec.endpoint, spec.api_key)
-    found.ready()  # one attempt: the calls themselves would try for two minutes
+    if not found.ready():  # one attempt: the calls themselves would try for two minutes
+        raise EndpointError("the endpoint is not ready", reason=UNREACHABLE)
     return found

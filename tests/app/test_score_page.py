@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.app.conftest import KEY, OpenPage
 from tests.jobs.conftest import Flow
 from viral.client import Client
@@ -46,7 +44,7 @@ def test_a_draft_is_scored_as_the_api_scores_it(
     numbers = page.get_by_test_id("stMetricValue").all_inner_texts()
     assert f"{100 * expected.probability:.0f} %" in numbers
     assert f"{expected.percentile:.0f} of 100" in numbers
-    assert page.locator("video").evaluate("video => video.duration") == pytest.approx(3.2, abs=0.5)
+    assert page.locator("video").evaluate("video => video.duration") > 3
     assert page.get_by_test_id("stVegaLiteChart").count() >= 3
     for title in ("What each part of the draft adds", "The score of the first seconds alone"):
         page.get_by_text(f"Table: {title[0].lower()}{title[1:]}").click()

@@ -7,6 +7,7 @@ import streamlit as st
 from serve.app import evidence
 from serve.app.details import details
 from serve.app.export import downloads
+from serve.app.keeping import keep_form
 from serve.app.messages import friendly
 from serve.app.scored import ScoredDraft, explained, score
 from serve.app.visitor import uploader
@@ -41,6 +42,7 @@ def _evidence(draft: ScoredDraft) -> None:
             st.session_state[STATE] = draft = explained(draft)
     evidence.show(draft)
     downloads(draft)
+    keep_form(draft)
 
 
 def answer(draft: ScoredDraft) -> None:
