@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from html import escape
 from typing import Any
 
 import altair as alt
@@ -31,13 +32,33 @@ def show(chart: Chart, title: str, rows: Rows) -> None:
     """
     st.altair_chart(chart.properties(description=title), width="stretch")
     with st.expander(f"Table: {title[:1].lower()}{title[1:]}"):
-        table(rows)
+        table(rows, title)
 
 
-def table(rows: Rows) -> None:
-    """Show rows as a plain table, which screen readers and phones can read."""
-    frame = pd.DataFrame(list(rows)).map(_cell)
-    st.table(frame.set_index(frame.columns[0]) if len(frame.columns) else frame)
+def table(rows: Rows, title: str = "Table") -> None:
+    """Show rows as a plain table, which screen readers read and which scrolls by itself where it is too wide.
+
+    Streamlit's own would read the texts of others as Markdown, and cannot be scrolled with the keyboard.
+    """
+    if not rows:
+        return
+    head = "".join(f'<th scope="col">{escape(str(name))}</th>' for name in rows[0])
+    body = "".join(
+        f"<tr>{''.join(f'<td>{escape(_cell(row.get(name)))}</td>' for name in rows[0])}</tr>" for row in rows
+    )
+    st.html(
+        f'<div class="numbers" role="region" tabindex="0" aria-label="{escape(title)}">'
+        f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def shortened(caption: str) -> str:
+    """Return the start of a caption, on one line."""
+    text = " ".join(caption.split())
+    return text if len(text) <= _CAPTION else f"{text[: _CAPTION - 1]}…"
+
+
+_CAPTION = 60  # characters of a caption in a table
 
 
 def _cell(value: object) -> str:
@@ -97,7 +118,7 @@ def hook(points: Rows, images: Sequence[str], times: Sequence[float], seconds: f
     return alt.layer(strip, line).properties(height=CURVE_HEIGHT)
 
 
-def intervals(rows: Rows, name: str, low: str, middle: str, high: str, unit: str) -> Chart:
+def intervals(rows: Rows, name: str, low: str, middle: str, high: str, unit: str, *, log: bool = False) -> Chart:
     """Draw a dot with its interval per row, in the order of the rows.
 
     Args:
@@ -107,11 +128,14 @@ def intervals(rows: Rows, name: str, low: str, middle: str, high: str, unit: str
         middle: column with the dot.
         high: column with its upper end.
         unit: title of the axis.
+        log: whether the axis is logarithmic; a value below 1 is then drawn at 1.
     """
-    base = alt.Chart(pd.DataFrame(list(rows))).encode(
-        y=alt.Y(f"{name}:N", sort=None, title=None, axis=alt.Axis(labelLimit=130))
-    )
-    axis = alt.X(f"{low}:Q", title=unit, scale=alt.Scale(zero=False))
+    frame = pd.DataFrame(list(rows))
+    if log:
+        frame[[low, middle, high]] = frame[[low, middle, high]].clip(lower=1)
+    scale = alt.Scale(type="log") if log else alt.Scale(zero=False)
+    base = alt.Chart(frame).encode(y=alt.Y(f"{name}:N", sort=None, title=None, axis=alt.Axis(labelLimit=130)))
+    axis = alt.X(f"{low}:Q", title=unit, scale=scale, axis=alt.Axis(format="~s"))
     rule = base.mark_rule(color=NEUTRAL, strokeWidth=4).encode(x=axis, x2=f"{high}:Q")
     dots = base.mark_point(filled=True, size=110, color=MAIN).encode(x=f"{middle}:Q", tooltip=[name, low, middle, high])
     return alt.layer(rule, dots).properties(height=BAR_HEIGHT * len(rows) + _AXIS_HEIGHT)

@@ -117,9 +117,8 @@ def similar(draft: ScoredDraft) -> None:
 
 
 def _similar(draft: ScoredDraft, post: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
-    caption = " ".join((known.get("caption") or post["post_id"]).split())
     return {
-        "post": caption if len(caption) <= _CAPTION else f"{caption[: _CAPTION - 1]}…",
+        "post": charts.shortened(known.get("caption") or post["post_id"]),
         "reached": draft.units.text(post["target"]),
         "viral": bool(post["is_viral"]),
         "posted": (post["posted_at"] or "-")[:10],
@@ -127,7 +126,6 @@ def _similar(draft: ScoredDraft, post: dict[str, Any], known: dict[str, Any]) ->
     }
 
 
-_CAPTION = 60  # characters of a caption in a table
 _CLOSE = 1.0  # the distance that is typical of posts that the model has not seen
 
 

@@ -2,13 +2,15 @@
 
 import streamlit as st
 
-from serve.app.pages import compare, diary, monitor, runs, score, what_if
+from serve.app.pages import compare, diary, monitor, runs, score, search, trends, what_if
 from serve.app.theme import ICON, STYLE
 
 PAGES = {
     "Score": (score.page, ":material/speed:"),
     "Compare": (compare.page, ":material/leaderboard:"),
     "What-if": (what_if.page, ":material/tune:"),
+    "Trends": (trends.page, ":material/trending_up:"),
+    "Search": (search.page, ":material/search:"),
     "Diary": (diary.page, ":material/menu_book:"),
     "Monitor": (monitor.page, ":material/visibility:"),
     "Runs": (runs.page, ":material/list_alt:"),

@@ -6,9 +6,9 @@ THEME = {
     "theme.light.primaryColor": "#1d5fc4",
     "theme.light.backgroundColor": "#ffffff",
     "theme.light.secondaryBackgroundColor": "#f1f4f9",
-    "theme.light.textColor": "#1a2230",
+    "theme.light.textColor": "#0e131b",
     "theme.light.linkColor": "#1553b0",
-    "theme.dark.primaryColor": "#3f78d8",
+    "theme.dark.primaryColor": "#366bc4",
     "theme.dark.backgroundColor": "#10151f",
     "theme.dark.secondaryBackgroundColor": "#1b2331",
     "theme.dark.textColor": "#eef2f8",
@@ -31,7 +31,11 @@ STYLE = """
 @media (max-width: 640px) {
   .block-container {padding-left: 1rem; padding-right: 1rem;}
 }
-[data-testid="stTable"] {overflow-x: auto;}
+.numbers {overflow-x: auto; margin-bottom: 1rem;}
+.numbers table {border-collapse: collapse; width: 100%; font-size: 0.875rem;}
+.numbers th, .numbers td {border: 1px solid #7b869866; padding: 0.35rem 0.5rem; text-align: left; vertical-align: top;}
+.numbers td {min-width: 3.5rem;}
+.numbers td:first-child {min-width: 8rem; overflow-wrap: anywhere;}
 [data-testid="stVideo"] {max-height: 70vh;}
 </style>
 """

@@ -73,7 +73,8 @@ def ranked(drafts: Sequence[ComparedDraft]) -> None:
         }
         for draft in drafts
     ]
-    chart = charts.intervals(rows, "draft", "low", "expected", "high", f"{kind.noun}, expected and 90 % interval")
+    unit = f"{kind.noun}, expected and 90 % interval"
+    chart = charts.intervals(rows, "draft", "low", "expected", "high", unit, log=kind.convert is not None)
     charts.show(chart, "Each draft with its interval", rows)
     if best.beats is None:
         st.info("This model cannot say how often one draft beats another: it has too few posts by the same authors.")

@@ -22,7 +22,7 @@ def page() -> None:
         if "sightings" not in tables():
             st.info("There are no sightings yet. They appear here once `viral monitor` has watched a feed.")
             return
-        status = st.segmented_control("Show", list(STATUSES), default="possible", required=True)
+        status = st.radio("Show", list(STATUSES), format_func=STATUSES.__getitem__, horizontal=True)
         chosen = f"WHERE status = {text(status)} ORDER BY detected_at DESC LIMIT {SHOWN}"
         rows = sql(f"SELECT {_COLUMNS} FROM sightings {chosen}").to_pylist()  # noqa: S608 - quoted
         if not rows:

@@ -97,5 +97,4 @@ def _results(draft: ScoredDraft) -> None:
     rows = [evidence.change_row(draft, answer) for answer in sorted(tried.values(), key=lambda a: -a["change"])]
     unit = f"change of the score ({draft.score.label.replace('_', ' ')})"
     charts.show(charts.bars(rows, "change", "effect", unit), "The changes so far, the best first", rows)
-    charts.table(rows)
     st.caption(ASSOCIATIONS)
