@@ -17,8 +17,7 @@ LISTS = {
     "author_views": r"^([ ,]*[0-9]{1,12}([ ,]+[0-9]{1,12}){0,999}[ ,]*)?$",
 }
 """Fields with several values; in a form, one text separated by spaces or commas, as the pattern says."""
-LINES = ("sticker_texts", "changes")
-"""Fields with several values; in a form, one text with a line for each."""
+LINES = ("sticker_texts", "changes")  # in a form, one text with a line for each value
 MAX_ROWS = 1024  # vectors of one request: scored in some 20 ms
 MAX_STREAMS = 64  # extractors of one row; the largest set has fewer than 20
 _Count = Annotated[int, Field(ge=0, le=10**12)]  # far above any real count
@@ -74,9 +73,7 @@ class ScoreFields(BaseModel):
     ] = None
     model: Annotated[
         str | None,
-        Field(
-            min_length=1, max_length=200, description="NAME, NAME/VERSION or NAME@champion; the default model if absent"
-        ),
+        Field(min_length=1, max_length=200, description="NAME, NAME/VERSION, NAME@champion; absent: the default model"),
     ] = None
 
     def context(self) -> Context:
