@@ -80,6 +80,14 @@ def ids(rows: pa.Table, part: str) -> list[str]:
     return rows["post_id"].filter(pc.equal(rows["split"], part)).to_pylist()
 
 
+def copy_video(store: Store, flow, post: str, of: str, columns=("video_hash", "seen_seconds")) -> None:
+    """Store a newer attempt of a post, whose video is that of another."""
+    features = features_table(store, flow.feature_set)
+    known = {row["post_id"]: row for row in features.read().to_pylist()}
+    late = known[post] | {"attempt": 9, **{name: known[of][name] for name in columns}}
+    features.append(pa.Table.from_pylist([late], schema=features.schema), 0)
+
+
 def test_the_clean_run_passes(flow):
     assert flow.judged.unaudited == []
     summary = audit.run(flow.store, flow.trained.model)
@@ -140,10 +148,7 @@ def test_copies_among_vectors_made_elsewhere(store, flow, tmp_path):
     assert "shared_inputs: a test post has the same input numbers as one that was learnt from" in message
     assert f"(numbers, 1 post: {tests[0]})" in message
     # The hash of a video is that of another feature table of the root.
-    features = features_table(store, flow.feature_set)
-    known = {row["post_id"]: row for row in features.read().to_pylist()}
-    late = known[tests[1]] | {"attempt": 9, **{name: known[train][name] for name in ("video_hash", "seen_seconds")}}
-    features.append(pa.Table.from_pylist([late], schema=features.schema), 0)
+    copy_video(store, flow, tests[1], train)
     message = leak_message(store, external_model(store, tmp_path, vectors), audit.run)
     assert f"(video, 1 post: {tests[1]})" in message
 
@@ -152,10 +157,7 @@ def test_copies_among_vectors_made_elsewhere(store, flow, tmp_path):
 def test_a_video_on_both_sides(store, flow, columns):
     rows, _ = labels_of(store)
     train, test = ids(rows, "train")[0], ids(rows, "test")[0]
-    features = features_table(store, flow.feature_set)
-    known = {row["post_id"]: row for row in features.read().to_pylist()}
-    late = known[test] | {"attempt": 9, **{name: known[train][name] for name in columns}}
-    features.append(pa.Table.from_pylist([late], schema=features.schema), 0)
+    copy_video(store, flow, test, train, columns)
     message = leak_message(store, resaved(store))
     assert "shared_video: a test post has the video of one that was learnt from, or a near-duplicate" in message
     assert f"(video, 1 post: {test})" in message
@@ -167,10 +169,7 @@ def test_no_two_reference_posts_show_the_same_video(store, flow):
         [("posted_at", "ascending"), ("post_id", "ascending")]
     )
     first, second = in_time["post_id"].to_pylist()[:2]
-    features = features_table(store, flow.feature_set)
-    known = {row["post_id"]: row for row in features.read().to_pylist()}
-    copy = known[second] | {"attempt": 9, **{name: known[first][name] for name in ("video_hash", "seen_seconds")}}
-    features.append(pa.Table.from_pylist([copy], schema=features.schema), 0)
+    copy_video(store, flow, second, first)
     saved = Registry(store).load("fused")
     calibrate(store, saved)
     reference = Reference.load(store, saved.prefix)
