@@ -5,10 +5,8 @@ from __future__ import annotations
 import shutil
 import sys
 import uuid
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +20,7 @@ from jobs.evaluating import audit_reading
 from jobs.training.calibrate import calibrate
 from jobs.training.external_features import import_features
 from tests.conftest import CORPUS_POSTS
+from tests.jobs.leaky_root import copy_video, ids, labels_of, leak_message, relabelled, resaved
 from viral.console.commands import execute
 from viral.datasets.labelled_features import compute_moments
 from viral.datasets.streams import from_dict
@@ -46,46 +45,6 @@ def store(flow, tmp_path: Path) -> Store:
     """A copy of the root of the corpus, to plant leaks in."""
     shutil.copytree(flow.store.root, tmp_path / "root", ignore=shutil.ignore_patterns("predictions", "history"))
     return Store.open(tmp_path / "root")
-
-
-def labels_of(store: Store) -> tuple[pa.Table, dict[str, Any]]:
-    table, about = replaced.open_current(store, "labels/log_views", LABELS)
-    return table.read(), about
-
-
-def relabelled(store: Store, rows: pa.Table, about: dict[str, Any]) -> dict[str, Any]:
-    """Replace the rows of the label table; returns its metadata."""
-    version = uuid.uuid4().hex[:12]
-    replaced.begin(store, "labels/log_views", LABELS, version).append(rows, 0)
-    replaced.commit(store, "labels/log_views", version, about)
-    return about
-
-
-def resaved(store: Store, weights: bytes | None = None, name: str = "leaking", **card: object) -> str:
-    """Save a copy of the model with another card or other weights."""
-    saved = Registry(store).load("fused")
-    return f"{name}/{Registry(store).save(name, {**saved.card, **card}, weights or saved.weights)}"
-
-
-def leak_message(store: Store, model: str, judge: Callable[[Store, str], object] = evaluate.run) -> str:
-    """Check that the audit rejects a model before it is evaluated, and return the message."""
-    with pytest.raises(LeakError) as leak:
-        judge(store, model)
-    assert not store.exists(f"models/{model.partition('/')[0]}/0001/scorecard.json")
-    assert "\n" not in str(leak.value)
-    return str(leak.value)
-
-
-def ids(rows: pa.Table, part: str) -> list[str]:
-    return rows["post_id"].filter(pc.equal(rows["split"], part)).to_pylist()
-
-
-def copy_video(store: Store, flow, post: str, of: str, columns=("video_hash", "seen_seconds")) -> None:
-    """Store a newer attempt of a post, whose video is that of another."""
-    features = features_table(store, flow.feature_set)
-    known = {row["post_id"]: row for row in features.read().to_pylist()}
-    late = known[post] | {"attempt": 9, **{name: known[of][name] for name in columns}}
-    features.append(pa.Table.from_pylist([late], schema=features.schema), 0)
 
 
 def test_the_clean_run_passes(flow):
