@@ -27,13 +27,22 @@ from viral.storage.store import Store
 READMES = ("README.md", "viral/README.md", "jobs/README.md", "serve/README.md", "cluster/README.md", "tests/README.md")
 CHECKED_BY_CI = {
     "pip install . && viral demo",  # .ci/run installs the package; cluster/README.md shows a smaller demo, run below
+    "pip install '.[app]'",  # `dev` holds it
     "pip install '.[dev]' && python -m pytest -n 2 --dist loadfile",  # .ci/run itself
     "python -m pytest -n 2 --dist loadfile",
     'python -m pytest -n 2 --dist loadfile -m "not slow"',
     ".ci/run",
 }
-# By tests/cluster/test_submit.py, by test_local_cluster.py and by test_plan.py there.
-ELSEWHERE = ("export RAY_API_SERVER_ADDRESS", "viral submit", "viral jobs", "sudo viral", ". /tmp/viral", "viral plan")
+# By tests/cluster/test_submit.py, by test_local_cluster.py and by test_plan.py there; the app by tests/app.
+ELSEWHERE = (
+    "viral app",
+    "export RAY_API_SERVER_ADDRESS",
+    "viral submit",
+    "viral jobs",
+    "sudo viral",
+    ". /tmp/viral",
+    "viral plan",
+)
 COLUMNS = {
     "post_id": "id",
     "video_uri": "file",
