@@ -20,11 +20,11 @@ _PREDICTED = tuple(name for name in TRENDS.names if name.startswith("predict"))
 _NONE: Mapping[str, Any] = MappingProxyType({})
 
 _NAMES = """
-SELECT sound_id AS item, arg_max(sound_title, posted_at) AS name FROM post
+SELECT sound_id AS item, arg_max(sound_title, (posted_at, post_id)) AS name FROM post
 WHERE sound_id IN (SELECT item FROM shown) AND sound_title <> '' GROUP BY sound_id
 """
 
-# A clip of several posts, of which only this item is known, stands for them with its earliest one (see `figures`).
+# Of each clip the table `use` has one post per item (see `figures`).
 _POSTS = """
 SELECT '{kind}:' || item || '#' || rank AS trend_post_id, '{kind}:' || item AS trend_id, CAST(rank AS INTEGER) AS rank,
     stored.post_id, stored.author_id, stored.posted_at, stored.views, reach, stored.caption, page_url, video_uri
