@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from cluster.local.hosts import Host, HostNetwork
-from jobs.runtime.local_ray import LOCAL
+from jobs.runtime.local_ray import LOCAL, STARTS
 from tests.conftest import PROJECT
 from tests.shared_ray import PLANTED
 
@@ -89,12 +89,23 @@ class Autoscaled:
         self.host, self.folder = host, folder
         self.address = f"{host.address}:6379"
         (folder / "autoscaler.json").write_text(json.dumps(CONFIG))
-        with (folder / "head.log").open("wb") as log, (folder / "nodes.log").open("wb") as nodes:
+        for _ in range(STARTS):  # Ray gives up after 30 s, which a busy machine may need
+            if self._starts():
+                return
+            host.kill()
+        raise AssertionError(self.logs())
+
+    def _starts(self) -> bool:
+        """Start the head and what watches it; return whether the head came up."""
+        with (self.folder / "head.log").open("wb") as log, (self.folder / "nodes.log").open("wb") as nodes:
             start = ["ray", "start", "--head", "--block", "--port=6379", "--num-cpus=0", "--include-dashboard=false"]
-            start += [f"--node-ip-address={host.address}", f"--temp-dir={host.network.disk}"]
-            start += [f"--autoscaling-config={folder / 'autoscaler.json'}", "--object-store-memory=100000000"]
-            host.start(*start, env=self.environment, output=log)
-            host.start(sys.executable, "-c", WATCH, self.address, env=self.environment, output=nodes)
+            start += [f"--node-ip-address={self.host.address}", f"--temp-dir={self.host.network.disk}"]
+            start += [f"--autoscaling-config={self.folder / 'autoscaler.json'}", "--object-store-memory=100000000"]
+            head = self.host.start(*start, env=self.environment, output=log)
+            self.host.start(sys.executable, "-c", WATCH, self.address, env=self.environment, output=nodes)
+        while not self.nodes() and head.poll() is None:
+            time.sleep(0.2)
+        return head.poll() is None
 
     @property
     def environment(self) -> dict[str, str]:
