@@ -56,7 +56,7 @@ def record(store: Store, digest: str) -> None:
         "target": "flag",
         "model": "flag/1",
         "post_id": "7264386992404696363",
-        "probability": 0.9,
+        "confidence": 0.9,
         "start_seconds": 1.2,
         "peak_seconds": 1.2,
         "sha256": "0" * 64,

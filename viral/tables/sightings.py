@@ -21,7 +21,7 @@ SIGHTINGS = pa.schema(
         pa.field("post_id", pa.string(), nullable=False),
         pa.field("feed", pa.string()),
         pa.field("page_url", pa.string()),
-        pa.field("probability", pa.float64(), nullable=False),
+        pa.field("confidence", pa.float64(), nullable=False),
         pa.field("start_seconds", pa.float64(), nullable=False),
         pa.field("peak_seconds", pa.float64(), nullable=False),
         pa.field("reach", pa.float64()),
@@ -39,9 +39,10 @@ SIGHTINGS = pa.schema(
 """One target in one post.
 
 `model` is the version of the target's detector (`flag/3`), `start_seconds` the first frame of the decision,
-`peak_seconds` the frame with the highest score. `reach` is the predicted probability of being viral, null without a
-model. `alert_id` is the `sighting_id` of the first post with this video, whose alert this one belongs to.
-`evidence_sha256` is the hash of the bundle's manifest, null once the bundle was deleted at `retain_until`."""
+`peak_seconds` the frame with the highest score. `confidence` is the fraction of videos without the target that score
+less; `reach` is the predicted probability of being viral, null without a model. `alert_id` is the `sighting_id` of the
+first post with this video, whose alert this one belongs to. `evidence_sha256` is the hash of the bundle's manifest,
+null once the bundle was deleted at `retain_until`."""
 
 
 def sightings_table(store: Store) -> BucketedTable:

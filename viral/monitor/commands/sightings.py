@@ -10,7 +10,7 @@ from viral.queries.command import plain
 from viral.storage.store import Store
 from viral.tables.sightings import sightings_table
 
-_SHOWN = ("sighting_id", "target", "status", "probability", "start_seconds", "page_url")
+_SHOWN = ("sighting_id", "target", "status", "confidence", "start_seconds", "page_url")
 
 
 @click.command()
@@ -31,6 +31,6 @@ def command(target: str | None, last: int, root: str, as_json: bool, debug: bool
 
 def _line(row: dict[str, object]) -> str:
     return (
-        f"{row['sighting_id']}  {row['target']:<16}  {row['status']:<9}  {row['probability']:.3f}  "
+        f"{row['sighting_id']}  {row['target']:<16}  {row['status']:<9}  {row['confidence']:.3f}  "
         f"from {row['start_seconds']:.1f} s  {row['page_url'] or '-'}"
     )

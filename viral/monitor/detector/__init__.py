@@ -1,0 +1,1 @@
+"""Detector of a target in videos: frozen backbone, head on windows of a frame, decision on the video."""
