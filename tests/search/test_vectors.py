@@ -99,7 +99,7 @@ def test_large_tables_have_several_segments_with_lists(
         monkeypatch.setattr(module, "MAX_ROWS", 1000)
     monkeypatch.setattr(segments, "EXACT_ROWS", 500)
     rng = np.random.default_rng(0)
-    vectors = rng.normal(size=(3000, 3)).repeat([1, 1, 1], axis=1) + 0.1 * rng.normal(size=(3000, 3))
+    vectors = rng.normal(size=(3000, 16))
     add_posts(store, [{"post_id": f"many {number}"} for number in range(3000)], 3)
     add_features(store, LOOKS, [looking(f"many {number}", vectors[number]) for number in range(3000)], 3)
     monkeypatch.setattr(vector_index.BucketedTable, "log2_buckets", lambda self: 3)

@@ -69,7 +69,7 @@ def _probes(index: Any, blocks: Sequence[Floats]) -> tuple[int, float]:
     count = _NEAREST + 1
     similarity = np.concatenate([queries @ block.T for block in blocks], axis=1)
     exact = np.argpartition(-similarity, count, axis=1)[:, :count]
-    probes = _FEWEST
+    probes = min(_FEWEST, index.nlist)
     while True:
         found = _search(index, queries, count, probes, None)[1]
         pairs = zip(exact.tolist(), found.tolist(), strict=True)
