@@ -18,6 +18,11 @@ from viral.tables.bucketed import shard_of
 # Posts per chunk, which one actor call processes and writes as one file. Chunks are small enough that a killed worker
 # loses little and all workers finish at about the same time, and large enough that 10^8 posts give some 25,000 files.
 MIN_CHUNK, MAX_CHUNK, CHUNKS_PER_WORKER = 4, 4096, 32
+LARGEST, SMALLEST = (
+    1.5,
+    0.25,
+)  # of the first and the last chunks, as multiples of the average: so all workers end together
+FEW_CHUNKS = 4  # per worker: with fewer, chunks of one size are better than an order
 CHUNKS_PER_BUCKET = 64  # at most, since each chunk reads the files that the other chunks of its bucket have written
 # What a post costs whatever its length, in seconds of video: of the set `light`, a third of a TikTok of 24 s.
 FIXED_SECONDS = 8.0
@@ -93,6 +98,8 @@ def split_into_chunks(plans: Sequence[BucketPlan], workers: int) -> list[Chunk]:
     # Many more chunks than workers, so that all end at about the same time although chunks differ.
     size = min(MAX_CHUNK, max(MIN_CHUNK, posts // (workers * CHUNKS_PER_WORKER)))
     work = size * sum(costs[length] * count for length, count in counts.items()) / max(posts, 1)
+    if len(plans) * CHUNKS_PER_BUCKET < FEW_CHUNKS * workers or set(counts) <= {UNKNOWN}:
+        return [chunk for plan in plans for chunk in _evenly(plan, size)]
     found = [pair for plan in plans for pair in _split(plan, costs, work)]
     return [chunk for _, chunk in sorted(found, key=lambda pair: -pair[0])]
 
@@ -107,19 +114,27 @@ def _costs(counts: Mapping[int, int]) -> dict[int, float]:
     return {UNKNOWN: average, **known}
 
 
+def _evenly(plan: BucketPlan, size: int) -> Iterator[Chunk]:
+    """Yield chunks of about so many posts, of any length."""
+    shards = min(CHUNKS_PER_BUCKET, -(-plan.pending // size))
+    yield from (Chunk(plan.bucket, shard, shards, sorted(plan.lengths)) for shard in range(shards))
+
+
 def _split(plan: BucketPlan, costs: Mapping[int, float], work: float) -> Iterator[tuple[float, Chunk]]:
     """Yield the chunks of a bucket, each of about so much work, with the work of its longest post."""
-    left = sum(costs[length] * count for length, count in plan.lengths.items())
-    work = max(work, left / CHUNKS_PER_BUCKET)
+    total = left = sum(costs[length] * count for length, count in plan.lengths.items())
+    work = max(work, total / CHUNKS_PER_BUCKET)
     waiting = sorted(plan.lengths, key=lambda length: -costs[length])
     gathered: list[int] = []
     for i, length in enumerate(waiting, start=1):
+        if not gathered:
+            share = work * (LARGEST - (LARGEST - SMALLEST) * (1 - left / total))
         gathered.append(length)
         in_these = sum(costs[each] * plan.lengths[each] for each in gathered)
         left -= costs[length] * plan.lengths[length]
         # Of less than half a chunk, none is made: its posts go with these.
-        if i == len(waiting) or (in_these >= work and left >= work / 2):
+        if i == len(waiting) or (in_these >= share and left >= share / 2):
             posts = sum(plan.lengths[each] for each in gathered)
-            shards = min(posts, max(math.ceil(in_these / work - 0.25), -(-posts // MAX_CHUNK)))
+            shards = min(posts, max(math.ceil(in_these / share - 0.25), -(-posts // MAX_CHUNK)))
             yield from ((costs[gathered[0]], Chunk(plan.bucket, shard, shards, gathered)) for shard in range(shards))
             gathered = []
