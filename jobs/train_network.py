@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from jobs.runtime.buckets import bucket_dataset
 from jobs.runtime.options import feature_set_options
 from jobs.runtime.session import check_resources, session
 from jobs.training import network_worker
+from jobs.training.bin_edges import training_edges
 from jobs.training.calibrate import calibrate
 from jobs.training.external_features import features_option, set_or_features
 from jobs.training.labelled import labelled_features, statistics_of
@@ -26,7 +27,7 @@ from jobs.training.state import WORKER_CPUS, final_checkpoint, fit, run_identity
 from viral.console.options import ray_options, root_options
 from viral.console.output import print_summary
 from viral.datasets.labelled_features import LabelledFeatures, Statistics
-from viral.models.fusion_config import FusionConfig, check_gates
+from viral.models.fusion_config import BINS, GATED, MEMBERS, FusionConfig, check_gates
 from viral.models.networks import FUSIONS, check_architecture
 from viral.models.start import check_start, saved_config, saved_scaling
 from viral.models.train_config import Scaling, TrainConfig
@@ -142,10 +143,13 @@ def _task(spec: TrainSpec, config: TrainConfig, data: LabelledFeatures, statisti
     moments = {stream.name: statistics.moments[stream.name] for stream in used}
     target = statistics.moments["target"]
     model = FusionConfig(streams=used, architecture=spec.architecture, gates=spec.gates)
+    if spec.architecture in GATED:
+        model = replace(model, bins=BINS, members=MEMBERS)
     check_architecture(model.architecture)
     check_gates(model)  # before the run writes anything
+    model = saved_config(spec.start) if spec.start else model
     return NetworkTask(
-        model=saved_config(spec.start) if spec.start else model,
+        model=model,
         train=config.resolve_viral_weight(float(statistics.moments["is_viral"].mean[0])),
         # A model that goes on from another keeps its units, for which its heads were trained.
         scaling=saved_scaling(spec.start) if spec.start else Scaling(float(target.mean[0]), float(target.scale[0])),
@@ -153,6 +157,7 @@ def _task(spec: TrainSpec, config: TrainConfig, data: LabelledFeatures, statisti
         scales={name: stream.scale.tolist() for name, stream in moments.items()},
         rows=statistics.rows,
         continued_from=str(spec.start) if spec.start else None,
+        edges=training_edges(data, used, statistics.rows, model.bins),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class NetworkTask:
-    """Input of a worker: `rows` is the size of the training split, `continued_from` the model to start from."""
+    """Input of a worker: `rows` is the size of the training split, `continued_from` the model to start from.
+
+    `edges` are those of the bins of streams of numbers, by name, if the network encodes them.
+    """
 
     model: FusionConfig
     train: TrainConfig
@@ -29,6 +32,7 @@ class NetworkTask:
     scales: dict[str, list[float]]
     rows: int
     continued_from: str | None = None
+    edges: dict[str, list[list[float]]] = field(default_factory=dict)
 
 
 def run(config: dict[str, Any]) -> int:
@@ -80,7 +84,7 @@ def _network(task: NetworkTask, start: bytes | None) -> torch.nn.Module:
 
     torch.manual_seed(task.train.seed)
     model = network(task.model)
-    set_statistics(model, task.means, task.scales)
+    set_statistics(model, task.means, task.scales, task.edges)
     if start is not None:
         model.load_state_dict(load(start))
     return model

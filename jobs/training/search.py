@@ -150,7 +150,7 @@ def train_trial(task: NetworkTask, splits: Mapping[str, pa.Table]) -> dict[str, 
     # The same seed in each trial: they differ by their settings alone.
     torch.manual_seed(task.train.seed)
     model = network(task.model)
-    set_statistics(model, task.means, task.scales)
+    set_statistics(model, task.means, task.scales, task.edges)
     rows = splits["train"].num_rows
     size = task.train.worker_batch_size(rows, 1)
     learner = Learner(model, task.train, -(-rows // size) * task.train.epochs)

@@ -44,7 +44,7 @@ def before(now: Calibration, sample: AuthorSample) -> Calibration:
     """The intervals of earlier versions: the order statistic of all posts, authors ignored."""
     rank = int(np.ceil(0.95 * (len(sample.y) + 1))) - 1
     below, above = (np.sort(e)[rank] for e in (sample.quantiles[:, 0] - sample.y, sample.y - sample.quantiles[:, 2]))
-    return replace(now, below=float(below), above=float(above), levels=())
+    return replace(now, below=float(below), above=float(above), levels=(), slope=1.0, intercept=0.0)
 
 
 def errors(calibration: Calibration, test: AuthorSample, rng: np.random.Generator) -> tuple[float, float]:

@@ -25,16 +25,23 @@ FIXED = dict(zip([stream.name for stream in STREAMS], [0.0, 1.0, 2.0, 0.0], stri
 FIELDS = ("probability", "score", "low", "high", "contributions", "rates")
 
 
-def both(architecture: str, gates: dict[str, float] | None) -> tuple[NumpyNetwork, NetworkPredictor]:
+def both(
+    architecture: str, gates: dict[str, float] | None, *, bins: int = 0, members: int = 1
+) -> tuple[NumpyNetwork, NetworkPredictor]:
     """One network with random weights and statistics, in numpy and in torch."""
     torch.manual_seed(0)
-    config = FusionConfig(STREAMS, architecture, gates=gates)
+    config = FusionConfig(STREAMS, architecture, gates=gates, bins=bins, members=members)
     model = network(config)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.normal_(0, 0.3)
     names = [(stream.name, stream.dim) for stream in STREAMS]
-    set_statistics(model, {name: [0.5] * dim for name, dim in names}, {name: [2.0] * dim for name, dim in names})
+    # Of the first value, the middle bins are empty, as for one that repeats.
+    edges = {
+        name: [[-2.0, *np.linspace(0, index % 2, max(0, bins - 1)), 3.0] for index in range(dim)] for name, dim in names
+    }
+    means, scales = ({name: [value] * dim for name, dim in names} for value in (0.5, 2.0))
+    set_statistics(model, means, scales, edges)
     tensors = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
     return NumpyNetwork(config, tensors, 10.0, 2.0), NetworkPredictor(model.eval(), 10.0, 2.0)
 
@@ -49,7 +56,12 @@ def posts(count: int) -> Batch:
 
 @pytest.mark.parametrize(("architecture", "gates"), [("gated", None), ("weighted", None), ("gated", FIXED)])
 def test_it_gives_what_torch_gives(architecture: str, gates: dict[str, float] | None) -> None:
-    fast, slow = both(architecture, gates)
+    compared(*both(architecture, gates))
+    compared(*both(architecture, gates, bins=8, members=4))
+
+
+def compared(fast: NumpyNetwork, slow: NetworkPredictor) -> None:
+    """Compare both on the same posts."""
     batch = posts(64)
     left, right = fast(batch), slow(batch)
     for name in FIELDS:  # up to the rounding of float32, where scores lie between -6 and 16
@@ -57,7 +69,7 @@ def test_it_gives_what_torch_gives(architecture: str, gates: dict[str, float] | 
 
 
 def test_a_post_has_the_same_bits_in_every_batch() -> None:
-    fast, batch = both("gated", None)[0], posts(8 * GROUP)
+    fast, batch = both("gated", None, bins=8, members=4)[0], posts(8 * GROUP)
     whole = fast(batch)
     for start, length in itertools.product(range(0, 8 * GROUP, 3), (GROUP, 3 * GROUP)):
         rows = np.arange(start, start + length) % len(batch.present)

@@ -17,6 +17,8 @@ LOGITS_PER_UNIT = 1.5  # roughly the growth of the log odds of being viral per s
 GATED = ("gated", "weighted")  # architectures that predict a weighted sum, whose weights can be fixed
 INPUT_NORM = 3.0  # length to which typical standardised vectors of any dimension are scaled
 SCORE_GAIN = 30.0  # Adam moves all parameters equally fast: one score must keep up with thousands of other weights
+BINS = 16  # of new models: each holds a sixteenth of the training values
+MEMBERS = 8  # of new models: the gain of more is small, and their time grows
 MAX_DEVIATION = 8.0  # standard deviations, far outside real data: an outlier must not decide a score
 
 
@@ -31,6 +33,8 @@ class FusionConfig:
         dropout: dropout rate in training.
         modality_dropout: probability of hiding a present stream in training.
         gates: fixed weights of the streams, by name; None: learned.
+        bins: of the piecewise-linear encoding of streams of numbers; 0: none, as in models of earlier versions.
+        members: networks that share nearly all weights and are averaged; 1 in models of earlier versions.
     """
 
     streams: tuple[Stream, ...]
@@ -39,6 +43,13 @@ class FusionConfig:
     dropout: float = 0.3  # strong, for few posts
     modality_dropout: float = 0.25  # hides one of four streams on average
     gates: Mapping[str, float] | None = None
+    bins: int = 0
+    members: int = 1
+
+    @property
+    def version(self) -> int:
+        """2 for an ensemble over encoded numbers; 1 for earlier models, which score as they did, to the last bit."""
+        return 2 if self.bins or self.members > 1 else 1
 
 
 def check_gates(config: FusionConfig) -> None:

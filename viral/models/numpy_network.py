@@ -6,11 +6,12 @@ A matrix product's last bits depend on its number of rows, so every product take
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from viral.datasets.streams import Batch
+from viral.datasets.streams import Batch, Stream
 from viral.models.fusion_config import (
     ABOVE,
     BELOW,
@@ -23,6 +24,7 @@ from viral.models.fusion_config import (
     SCORE_GAIN,
     FusionConfig,
 )
+from viral.models.numbers import is_numbers
 from viral.models.predictions import PredictionBatch
 
 Floats = npt.NDArray[np.float32]
@@ -53,12 +55,15 @@ class NumpyNetwork:
         self._absent = tensors["absent"][:, None]
         self._gate = {name: tensors[name] for name in tensors if name.startswith("gate.")}
         self._head, self._head_bias = tensors["head.weight"].T, tensors["head.bias"]
+        self._members = _Members(tensors) if config.members > 1 else None
 
     def __call__(self, batch: Batch) -> PredictionBatch:
         """Predict for N posts; N is a multiple of `GROUP`."""
         tokens = np.where(batch.present.T[:, :, None], self._projections(batch), self._absent)
         gates = self._gates(tokens, batch.present)
         heads = _product((gates.T[:, :, None] * tokens).sum(axis=0), self._head) + self._head_bias
+        if self._members is not None:
+            heads += self._members(tokens, gates)
         median = heads[:, MEDIAN]
         # As `fusion.decode_heads`: softplus keeps the ends on their side of the median.
         below, above = (np.logaddexp(np.float32(0), heads[:, end]) for end in (BELOW, ABOVE))
@@ -94,6 +99,22 @@ class NumpyNetwork:
         return np.asarray(weights / np.maximum(weights.sum(axis=1, keepdims=True), np.finfo(np.float32).tiny))
 
 
+class _Members:
+    """The mean of what the members of an ensemble add to the heads, as `Fusion._members`."""
+
+    def __init__(self, tensors: Mapping[str, Floats]) -> None:
+        self._scales = np.ascontiguousarray(tensors["member_scales"].transpose(1, 0, 2))[:, None]
+        heads = tensors["member_heads"]
+        # The mean over the members is one product with their heads below each other.
+        self._heads = np.ascontiguousarray(heads.reshape(-1, heads.shape[2]) / np.float32(len(heads)))
+
+    def __call__(self, tokens: Floats, gates: Floats) -> Floats:
+        """Return (N, OUTPUTS) from tokens (streams, N, width) and gates (N, streams)."""
+        scaled = _gelu(tokens[:, :, None] * self._scales)
+        fused = (gates.T[:, :, None, None] * scaled).sum(axis=0)
+        return _product(fused.reshape(len(fused), -1), self._heads)
+
+
 class _Projections:
     """The projections of all streams; most steps are one operation for all of them."""
 
@@ -104,11 +125,9 @@ class _Projections:
             """Return a tensor of each stream's projection."""
             return [tensors[f"projections.{stream.name}.{name}"] for stream in streams]
 
-        ends = np.cumsum([stream.dim for stream in streams]).tolist()
         self._names = [stream.name for stream in streams]
-        self._columns = [slice(end - stream.dim, end) for stream, end in zip(streams, ends, strict=True)]
-        self._mean, self._factor = np.concatenate(layer("mean")), 1 / np.concatenate(layer("scale"))
-        gains = [np.float32(INPUT_NORM / stream.dim**0.5) for stream in streams]
+        self._inputs = [_Inputs.of(stream, config, tensors) for stream in streams]
+        gains = [np.float32(INPUT_NORM / inputs.width**0.5) for inputs in self._inputs]
         weights = zip(gains, layer("linear.weight"), strict=True)
         self._first = [np.ascontiguousarray(gain * weight.T) for gain, weight in weights]
         self._first_bias = np.stack(layer("linear.bias"))[:, None]
@@ -117,19 +136,41 @@ class _Projections:
 
     def __call__(self, batch: Batch) -> Floats:
         """Project N posts to tokens (streams, N, width), as `Projection.forward`."""
-        joined = np.concatenate([batch.vectors[name] for name in self._names], axis=1)
-        with np.errstate(over="ignore"):  # what becomes infinite is clipped like any outlier
-            joined -= self._mean
-            joined *= self._factor
-        np.clip(joined, -MAX_DEVIATION, MAX_DEVIATION, out=joined)
-        parts = zip(self._columns, self._first, strict=True)
-        linear = np.stack([_product(joined[:, columns], weight) for columns, weight in parts])
+        parts = zip(self._names, self._inputs, self._first, strict=True)
+        linear = np.stack([_product(inputs(batch.vectors[name]), weight) for name, inputs, weight in parts])
         linear += self._first_bias
         active = _gelu(linear)
         more = np.matmul(active.reshape(len(linear), -1, GROUP, linear.shape[2]), self._second).reshape(linear.shape)
         more += self._second_bias
         more += linear
         return np.asarray(more)
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """What the first layer sees of a stream: standardised values, or encoded numbers (`NumbersProjection`)."""
+
+    width: int
+    shift: Floats
+    factor: Floats
+    encoded: bool
+
+    @classmethod
+    def of(cls, stream: Stream, config: FusionConfig, tensors: Mapping[str, Floats]) -> _Inputs:
+        """Read them from the weights."""
+        prefix = f"projections.{stream.name}."
+        if config.bins and is_numbers(stream):
+            lower, bin_widths = tensors[f"{prefix}edges"][:, :-1], tensors[f"{prefix}widths"]
+            return cls(stream.dim * config.bins, lower, bin_widths, encoded=True)
+        return cls(stream.dim, tensors[f"{prefix}mean"], 1 / tensors[f"{prefix}scale"], encoded=False)
+
+    def __call__(self, vectors: Floats) -> Floats:
+        """Map (N, dim) to (N, width)."""
+        if self.encoded:
+            reach = np.clip((vectors[:, :, None] - self.shift) / self.factor, 0, 1)
+            return np.asarray(2 * reach - 1).reshape(len(vectors), -1)
+        with np.errstate(over="ignore"):  # what becomes infinite is clipped like any outlier
+            return np.clip((vectors - self.shift) * self.factor, -MAX_DEVIATION, MAX_DEVIATION)
 
 
 def _product(rows: Floats, weight: Floats) -> Floats:

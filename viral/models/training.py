@@ -141,7 +141,12 @@ class Learner(Resumable):
         # Only the network: losses are computed in float32.
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
             output: NetworkOutput = self.model(batch.vectors, batch.present)
-        return fusion_loss(output, batch.targets, self.config)
+        members = len(output.logit) // batch.rows
+        # In training, each member of an ensemble learns by its own loss.
+        targets = batch.targets
+        if members > 1:
+            targets = {name: values.repeat_interleave(members) for name, values in targets.items()}
+        return fusion_loss(output, targets, self.config)
 
 
 def optimiser(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
