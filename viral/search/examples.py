@@ -116,7 +116,7 @@ class ExampleEncoder:
         if vector is None:
             detail = f"{result.detail} ({result.reason})" if result.reason else f"nothing that {self.spec.name} reads"
             raise UsageError(f"{name}: {detail}")
-        scaled = unit(vector[None])[0]
+        scaled: Floats = unit(vector[None])[0]
         if scaled[0] != scaled[0]:  # NaN: of a black picture, for example
             raise UsageError(f"{name}: {self.spec.name} sees nothing in it")
         return scaled

@@ -99,7 +99,8 @@ class VectorIndex:
         for owners, segment in self._parts:
             row = int(self._rows[index])
             if row < len(owners) and owners[row] == index:
-                return unit(segment.vectors(np.array([row], np.int64)))[0]
+                vector: Floats = unit(segment.vectors(np.array([row], np.int64)))[0]
+                return vector
         return None
 
     def search(self, vector: Floats, count: int) -> list[VectorMatch]:

@@ -64,7 +64,7 @@ class WordIndex:
         matches = []
         for score, address in hits:
             document = self._searcher.doc(address)
-            texts = json.loads(bytes(document.get_first("texts")))
+            texts = json.loads(bytes(document.get_first("texts") or b"{}"))
             matches.append(WordMatch(str(document.get_first("post_id")), float(score), texts))
         return sorted(matches, key=lambda match: (-match.score, match.post_id))
 
