@@ -82,7 +82,7 @@ def test_two_visitors_do_not_see_each_others_videos(
     assert video not in second.content()
     assert clips[0].name not in second.content()
     first.get_by_text("Keep in the diary").click()
-    first.get_by_label("Title").fill("the first visitor's draft")
+    first.get_by_role("textbox", name="Title").fill("the first visitor's draft")
     press(first, "Keep it")
     first.get_by_text("Its outcome appears on the page Diary").wait_for()
     assert load_drafts(flow.store)["title"].to_pylist()[-1] == "the first visitor's draft"

@@ -14,6 +14,8 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
+from contextlib import suppress
 from pathlib import Path
 
 from playwright.sync_api import Browser, sync_playwright
@@ -28,6 +30,14 @@ def memory(pid: int) -> float:
     """Resident memory of a process in MiB."""
     status = Path(f"/proc/{pid}/status").read_text()
     return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024  # type: ignore[index]
+
+
+def await_health(url: str) -> None:
+    """Wait until the app answers."""
+    while True:
+        with suppress(OSError), urllib.request.urlopen(f"{url}/_stcore/health", timeout=1):
+            return
+        time.sleep(0.1)
 
 
 def opening(browser: Browser, url: str) -> float:
@@ -73,7 +83,7 @@ def main() -> None:
         )
         assert process.stdout
         process.stdout.readline()
-        time.sleep(5)
+        await_health(url)
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
         seconds = sorted(opening(browser, url) for _ in range(OPENINGS))
         print(f"first page visible: median {statistics.median(seconds):.2f} s, {seconds[0]:.2f} to {seconds[-1]:.2f} s")
