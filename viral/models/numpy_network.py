@@ -162,7 +162,9 @@ class _Inputs:
         if config.bins and is_numbers(stream):
             lower, bin_widths = tensors[f"{prefix}edges"][:, :-1], tensors[f"{prefix}widths"]
             return cls(stream.dim * config.bins, lower, bin_widths, encoded=True)
-        return cls(stream.dim, tensors[f"{prefix}mean"], 1 / tensors[f"{prefix}scale"], encoded=False)
+        return cls(
+            stream.dim, tensors[f"{prefix}mean"], np.asarray(1 / tensors[f"{prefix}scale"], np.float32), encoded=False
+        )
 
     def __call__(self, vectors: Floats) -> Floats:
         """Map (N, dim) to (N, width)."""
@@ -170,7 +172,7 @@ class _Inputs:
             reach = np.clip((vectors[:, :, None] - self.shift) / self.factor, 0, 1)
             return np.asarray(2 * reach - 1).reshape(len(vectors), -1)
         with np.errstate(over="ignore"):  # what becomes infinite is clipped like any outlier
-            return np.clip((vectors - self.shift) * self.factor, -MAX_DEVIATION, MAX_DEVIATION)
+            return np.asarray(np.clip((vectors - self.shift) * self.factor, -MAX_DEVIATION, MAX_DEVIATION))
 
 
 def _product(rows: Floats, weight: Floats) -> Floats:
