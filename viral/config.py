@@ -110,11 +110,18 @@ class ServeSettings(_Section):
 
 
 class MonitorSettings(_Section):
-    """Evidence of the monitor."""
+    """Evidence and alerts of the monitor."""
 
     # Half a year: a correction or a complaint about a story comes later only rarely.
     retention_days: PositiveInt = Field(default=180, description="evidence is deleted after this time")
     timestamp_url: str | None = Field(default=None, description="RFC 3161 server that stamps each bundle of evidence")
+    smtp_host: str | None = Field(default=None, description="mail server of alerts")
+    smtp_port: int = Field(default=587, ge=1, le=65535)  # submission with STARTTLS, RFC 6409
+    smtp_tls: Literal["starttls", "ssl", "none"] = "starttls"
+    smtp_user: str | None = None
+    smtp_password: str | None = None
+    smtp_from: str | None = Field(default=None, description="sender of alerts; default: the receiver")
+    webhook_secret: str | None = Field(default=None, description="signs the messages of webhooks")
 
 
 class Settings(BaseSettings):

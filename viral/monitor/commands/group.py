@@ -7,6 +7,7 @@ import click
 from viral.console.commands import LazyGroup
 
 COMMANDS = {
+    "run": ("viral.monitor.commands.run", "Watch feeds; alert by console, mail or webhook."),
     "target": ("viral.monitor.commands.target", "Add, list, show and remove what is looked for."),
     "sightings": ("viral.monitor.commands.sightings", "List what was found, the newest first."),
     "review": ("viral.monitor.commands.review", "Confirm or reject a sighting."),

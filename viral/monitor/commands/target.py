@@ -94,9 +94,10 @@ class _Choices(dict[str, str]):
         for name, value in given.items():
             text = str(value.expanduser().absolute()) if isinstance(value, Path) else value
             stored = getattr(before, name) if before else defaults.get(name)
-            if (text or stored) is None:
+            chosen = text if text is not None else stored
+            if chosen is None:
                 raise ConfigError(f"a new target needs --{name} DIR")
-            self[name] = text if text is not None else stored
+            self[name] = chosen
 
 
 @command.command("list")

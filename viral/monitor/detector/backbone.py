@@ -18,7 +18,7 @@ import numpy.typing as npt
 from viral.errors import ConfigError
 from viral.extractors.network import NetworkSpec, inference
 from viral.extractors.registry import extractor
-from viral.weights.resolve import Resolver
+from viral.weights.catalogue import Resolver
 
 if TYPE_CHECKING:
     import torch

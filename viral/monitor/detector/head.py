@@ -73,7 +73,7 @@ class Head:
 
     def frame_scores(self, windows: Features) -> Scores:
         """Scores (T,) of frames by their windows (T, R, D): that of the best window."""
-        return self.window_scores(windows).max(-1).astype(np.float64)
+        return np.asarray(self.window_scores(windows).max(-1), np.float64)
 
     def tensors(self) -> dict[str, Array]:
         """The arrays to store."""

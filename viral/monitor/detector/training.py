@@ -127,15 +127,15 @@ def _cross_scores(data: TargetData, count: int) -> tuple[list[Scores], Scores]:
     shown = np.full(len(data.examples), np.nan)
     for fold in range(_FOLDS):
         others = np.flatnonzero(example_folds != fold)
-        # A single file has no others: its examples are then scored by a head that saw them, which the card says.
+        # A single file has no others: its examples are then scored by a head that saw them.
         chosen = rng.permutation(others if len(others) else np.arange(len(data.examples)))[:count]
         head = fit_head(
             [data.examples[i] for i in chosen],
             _flat([part for part, its in zip(data.negatives, negative_folds, strict=True) if its != fold]),
         )
-        for i in np.flatnonzero(negative_folds == fold):
+        for i in map(int, np.flatnonzero(negative_folds == fold)):
             clean[i] = head.frame_scores(data.negatives[i])
-        for i in np.flatnonzero(example_folds == fold):
+        for i in map(int, np.flatnonzero(example_folds == fold)):
             shown[i] = head.frame_scores(data.examples[i][0][None])[0]
     return clean, shown
 

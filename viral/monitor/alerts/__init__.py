@@ -1,0 +1,1 @@
+"""Alerts: an outbox in the root, and the channels that deliver it."""

@@ -1,0 +1,48 @@
+"""Feed of a folder or bucket prefix: videos, with what a scraper wrote beside them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from viral.errors import ConfigError
+from viral.monitor.feeds.feed import FeedItem
+from viral.monitor.feeds.web import WebAccess
+from viral.storage.store import Store
+
+_VIDEOS = (".mp4", ".mov", ".webm", ".mkv", ".m4v")
+_INFO = ".info.json"  # of yt-dlp and of `viral fetch`
+
+
+class FolderFeed:
+    """Videos below a folder or `s3://` prefix. A file must appear whole: write it elsewhere and rename it."""
+
+    def __init__(self, location: str, web: WebAccess) -> None:
+        del web  # the folder is not of the web
+        self.location = location
+        try:
+            self._store = Store.open(location)
+        except ConfigError:
+            raise
+        except Exception as error:
+            raise ConfigError(f"the feed folder:{location} cannot be opened: {error}") from error
+
+    def poll(self) -> list[FeedItem]:
+        """List the videos; the post is the file NAME.info.json beside it. Raises StorageError."""
+        keys = [info.key for info in self._store.objects("")]
+        infos = {key for key in keys if key.endswith(_INFO)}
+        return list(self._items(sorted(key for key in keys if key.lower().endswith(_VIDEOS)), infos))
+
+    def _items(self, keys: list[str], infos: set[str]) -> Iterable[FeedItem]:
+        for key in keys:
+            stem = key.rpartition(".")[0]
+            post = self._info(f"{stem}{_INFO}") if f"{stem}{_INFO}" in infos else {}
+            yield FeedItem(str(post.get("id") or stem), video_uri=self._store.uri(key), post=post)
+
+    def _info(self, key: str) -> dict[str, Any]:
+        try:
+            post = json.loads(self._store.read(key))
+        except (ValueError, FileNotFoundError):  # damaged, or deleted since the listing: the video is what counts
+            return {}
+        return post if isinstance(post, dict) else {}

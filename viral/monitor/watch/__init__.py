@@ -1,0 +1,1 @@
+"""The watch: polls feeds, scans new posts, records sightings, and hands alerts to the outbox."""
