@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 from tests.client.conftest import Ask
 from tests.client.endpoint import FakeEndpoint
 from viral.client import EndpointScore
+from viral.client.calls import score_call
 from viral.errors import ConfigError, EndpointError
 
 VIDEO = np.random.default_rng(0).bytes(100_000)
@@ -183,3 +185,10 @@ def test_what_cannot_be_sent_is_refused_here(
     with pytest.raises(ConfigError, match=message):
         ask(method, *arguments, **fields)
     assert endpoint.seen == []
+
+
+def test_changes_of_an_explanation_go_a_line_each() -> None:
+    call = score_call("/v1/explain", b"video", None, None, {}, ["hour=3", "caption=a\nb"])
+    assert call.form == {"changes": "hour=3\ncaption=a b"}
+    words = score_call("/v1/explain", None, None, None, {"caption": "a"}, ["hour=3"])
+    assert json.loads(words.content or b"") == {"caption": "a", "changes": ["hour=3"]}
