@@ -15,7 +15,7 @@ from serve.app.setup import AppSpec
 from serve.app.uploads import PREFIX
 from serve.early import EARLY
 from serve.endpoint import free_port, running
-from serve.keys import KEY_VARIABLE, is_loopback, key_digest
+from serve.keys import KEY_VARIABLE, key_digest
 from serve.settings import EndpointSpec
 from viral.config import Settings, load
 from viral.console.options import root_options
@@ -35,20 +35,22 @@ VIRAL = (sys.executable, "-c", f"from {__package__}.cli import main; main()")
 @click.option(
     "--model", default="fusion", show_default=True, help="Model of its own endpoint, as `viral serve` takes it."
 )
-@click.option("--host", default=LOOPBACK, show_default=True, help="Address to bind. The pages have no login.")
 @click.option("--port", default=PORT, show_default=True, type=click.IntRange(0, 65535), help="0: any free port.")
 @root_options
-def command(endpoint: str | None, model: str, host: str, port: int, root: str, as_json: bool, debug: bool) -> None:
-    """Open the pages: score, compare and change drafts, see trends, search, and how earlier scores came true."""
+def command(endpoint: str | None, model: str, port: int, root: str, as_json: bool, debug: bool) -> None:
+    """Open the pages: score, compare and change drafts, see trends, search, and how earlier scores came true.
+
+    They have no login, so they bind the loopback address only.
+    """
     del as_json  # part of the common options; this command prints no summary
     if importlib.util.find_spec("streamlit") is None:
         raise ConfigError("`viral app` needs Streamlit: pip install 'viral[app]'")
     from serve.app.server import serve
 
     settings, store = load(), Store.open(root)
-    free = free_port(host, port)
+    free = free_port(LOOPBACK, port)
     if port and free != port:
-        raise ConfigError(f"port {port} of {host} is taken: choose another with --port")
+        raise ConfigError(f"port {port} of {LOOPBACK} is taken: choose another with --port")
     key = os.environ.get(KEY_VARIABLE)
     remove_abandoned(PREFIX)
     with temporary_folder(PREFIX) as uploads, _endpoint(endpoint, model, store, settings, debug) as (url, problem):
@@ -60,11 +62,10 @@ def command(endpoint: str | None, model: str, host: str, port: int, root: str, a
             api_key=key,
             problem=problem,
             retry=VIRAL,
-            may_change=is_loopback(host),
         )
-        click.echo(f"the app is at http://{f'[{host}]' if ':' in host else host}:{free}; Ctrl-C stops it")
+        click.echo(f"the app is at http://{LOOPBACK}:{free}; Ctrl-C stops it")
         with suppress(KeyboardInterrupt):  # uvicorn has ended the open pages, and raises the signal again
-            serve(spec, host, free)
+            serve(spec, LOOPBACK, free)
 
 
 @contextmanager

@@ -23,7 +23,6 @@ class AppSpec:
         api_key: its key; None: `$VIRAL_API_KEY`, if set.
         problem: one sentence on why there is no endpoint, with what to do.
         retry: start of the command line that runs `viral` on this machine; empty: pages start no command.
-        may_change: whether visitors may promote models and retry posts: on loopback, where they are the operator.
     """
 
     root: str
@@ -33,7 +32,6 @@ class AppSpec:
     api_key: str | None = None
     problem: str | None = None
     retry: tuple[str, ...] = ()
-    may_change: bool = True
 
     @property
     def max_upload_mib(self) -> int:

@@ -16,7 +16,7 @@ README = (PROJECT / "serve" / "app" / "README.md").read_text(encoding="utf-8")
 
 def test_its_commands_start_the_app(tmp_path: Path) -> None:
     blocks = "\n".join(re.findall(r"```sh\n(.*?)```", README, re.DOTALL))
-    lines = [shlex.split(line) for line in blocks.splitlines()]
+    lines = [shlex.split(line) for line in blocks.splitlines() if line]
     (tmp_path / "root").mkdir()
     started = 0
     for words in lines:

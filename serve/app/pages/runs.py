@@ -83,7 +83,7 @@ def _failures() -> None:
 
 def _retry(feature_set: str, reason: str) -> None:
     arguments = ["backfill", "--retry-failed", "--reason", reason, "--feature-set", feature_set]
-    if not (current().may_change and current().retry):
+    if not current().retry:
         st.code(" ".join(["viral", *arguments]), language="sh")
         return
     sure = st.checkbox(f"Yes, process all posts with the reason {reason} again, on this machine", key="retry-sure")
@@ -130,9 +130,6 @@ def _model(model: ModelSummary) -> dict[str, object]:
 def _promote(chosen: str, *, champion: bool) -> None:
     if champion:
         st.write(f"**{chosen}** is the champion: endpoints that follow `@champion` serve it.")
-        return
-    if not current().may_change:
-        st.code(f"viral models promote {chosen}", language="sh")
         return
     st.write("A model becomes champion only if it beats the present one by more than chance, on the same test posts.")
     sure = st.checkbox(f"Yes, compare {chosen} with the champion, and promote it if it is better", key="promote-sure")
