@@ -17,7 +17,7 @@ import pytest
 from serve.endpoint import free_port, running
 from serve.settings import EndpointSpec
 from tests.conftest import PROJECT
-from tests.jobs.conftest import Flow, flow, one_worker
+from tests.jobs.conftest import Flow, flow
 from tests.serve.conftest import key_in_environment, start_serve
 from tests.shared_ray import SharedRay
 from viral.config import ServeSettings, Settings
@@ -25,7 +25,7 @@ from viral.config import ServeSettings, Settings
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-__all__ = ["flow", "one_worker"]  # fixtures of the jobs
+__all__ = ["flow"]  # a fixture of the jobs
 CHROMIUM = Path("/usr/bin/chromium")
 KEY = "a key of the app's tests"
 UPLOAD_MIB = 2  # largest upload: above the clips of the corpus, and quick to exceed
@@ -91,9 +91,12 @@ def app(endpoint: str, flow: Flow, tmp_path_factory: pytest.TempPathFactory) -> 
     assert "Traceback" not in log.read_text()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Headless Chromium of the system: none is downloaded."""
+    """Headless Chromium of the system: none is downloaded.
+
+    Not of the session: while Playwright runs, its event loop keeps other tests of this process from running theirs.
+    """
     if not CHROMIUM.exists():
         pytest.skip(f"there is no Chromium at {CHROMIUM}: apt install chromium")
     from playwright.sync_api import sync_playwright

@@ -102,7 +102,10 @@ def flow(shared_ray: SharedRay, corpus: Path, made_once: MadeOnce, tmp_path_fact
         shared_ray.up()
         (folder / "root").mkdir()
         source = IngestSource("csv", (str(corpus / "posts.csv"),))
-        (folder / "flow.pickle").write_bytes(pickle.dumps(all_jobs(Store.open(folder / "root"), source, "fused")))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("VIRAL_BACKFILL__WORKERS", "1")
+            flow = all_jobs(Store.open(folder / "root"), source, "fused")
+        (folder / "flow.pickle").write_bytes(pickle.dumps(flow))
 
     made = made_once("flow", make)
     shared_ray.up()
