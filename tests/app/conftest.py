@@ -33,10 +33,11 @@ STARTS_WITHIN = 200.0  # seconds; it takes four of a core, which may be busy
 START = "import sys; sys.argv[0] = 'viral'; from cluster.cli import main; main()"
 
 
-@pytest.fixture(scope="session")
-def endpoint(shared_ray: SharedRay, flow: Flow) -> str:
+@pytest.fixture(scope="module")
+def endpoint(shared_ray: SharedRay, flow: Flow) -> Iterator[str]:
     """The endpoint on the root of the flow; gives its URL."""
-    return shared_ray.run(_endpoint(flow))
+    yield shared_ray.run(_endpoint(flow))
+    shared_ray.up()  # ends it: it would take a part of a core from the tests that follow
 
 
 @contextmanager
@@ -81,7 +82,7 @@ def _await(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
     pytest.fail(f"the app does not answer: {log.read_text()[-1000:]}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def app(endpoint: str, flow: Flow, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The app on the root of the flow; gives its URL."""
     log = tmp_path_factory.mktemp("app") / "log"

@@ -68,14 +68,6 @@ def test_an_endpoint_that_is_missing_or_down_gets_one_sentence(
     assert text.startswith(sentence)
 
 
-def test_a_refused_key_gets_one_sentence(endpoint: str, root: Path) -> None:
-    page = opened("score", root, endpoint=endpoint, api_key="not the key of this endpoint")
-    page.text_area[0].set_value("wait for it").run()
-    page.button[0].click().run()
-    (text,) = said(page)
-    assert text.startswith("The endpoint refuses the key")
-
-
 def test_an_hour_without_a_day_is_asked_for(root: Path) -> None:
     import datetime
 
