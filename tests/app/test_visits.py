@@ -1,4 +1,4 @@
-"""Visits in a browser: a score equal to the API's, comparison, changes, bad files, the limit, two visitors, the keyboard, phones."""
+"""Visits in a browser: a score as the API's, comparison, changes, bad files, two visitors, the keyboard, phones."""
 
 from __future__ import annotations
 
