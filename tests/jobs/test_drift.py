@@ -44,7 +44,11 @@ def again(rows: pa.Table, week: int) -> pa.Table:
 
 
 def plant(store: Store, feature_set) -> None:
-    """Four weeks of the same posts by other authors; from the third week on, with a million times the views."""
+    """Four weeks of such posts by other authors; from the third week on, with a million times the views.
+
+    Their vectors are about those of the originals, in another order: copies of posts would be leaks.
+    """
+    rng = np.random.default_rng(0)
     posts, features = posts_table(store), features_table(store, feature_set)
     originals, vectors = posts.read(), features.read()
     for week in range(WEEKS):
@@ -56,8 +60,12 @@ def plant(store: Store, feature_set) -> None:
             row["views"] = (row["views"] + 1) * (1_000_000 if week >= 2 else 1)
         posts.append(pa.Table.from_pylist(rows, schema=originals.schema), log2_buckets_for(originals.num_rows))
         shifted = again(vectors, week).to_pylist()
-        for row in shifted:  # other videos, with the same features
-            row |= {"sha256": f"{row['sha256']}-{week}", "video_hash": None}
+        post_ids = rng.permutation([row["post_id"] for row in shifted]).tolist()
+        for row, post_id in zip(shifted, post_ids, strict=True):
+            row |= {"post_id": post_id, "sha256": f"{row['sha256']}-{week}", "video_hash": None}
+            for name in feature_set.dims:
+                if row[name] is not None:
+                    row[name] = (np.array(row[name]) * rng.normal(1, 0.01, len(row[name]))).tolist()
         features.append(pa.Table.from_pylist(shifted, schema=features.schema), log2_buckets_for(vectors.num_rows))
 
 

@@ -22,6 +22,8 @@ COMMON_AUTHORS = 3  # authors of learnt posts with one vector: then it is a comm
 CHANCE = (
     0.03  # of the test posts: of 10,102 real captions, 1.3 % are those of one or two other authors, nearly all short
 )
+_REPEATED = ("metadata", "text")  # modalities of which posts by different authors may well have the same
+_FEW = 4  # posts, which may be so by chance however small the test split is
 _PICTURES = ("image", "video")  # modalities whose vectors do not agree by chance
 _FIX = "leave the later post of each pair out of the posts, label again and train on that"
 
@@ -76,7 +78,8 @@ def shared_vectors(evidence: Evidence) -> Iterator[SharedVectors]:
         mask = _shared(values, author_codes(rows), tested) & ~named
         named |= mask
         if mask.any():
-            certain = stream == ALL or modalities[stream] in _PICTURES or mask.sum() > CHANCE * tested.sum()
+            limit = max(CHANCE * tested.sum(), _FEW if modalities.get(stream) in _REPEATED else 0)
+            certain = stream == ALL or modalities[stream] in _PICTURES or mask.sum() > limit
             yield SharedVectors(stream, tuple(rows["post_id"].filter(pa.array(mask)).to_pylist()), bool(certain))
 
 
