@@ -22,8 +22,7 @@ COMMON_AUTHORS = 3  # authors of learnt posts with one vector: then it is a comm
 CHANCE = (
     0.03  # of the test posts: of 10,102 real captions, 1.3 % are those of one or two other authors, nearly all short
 )
-_REPEATED = ("metadata", "text")  # modalities of which posts by different authors may well have the same
-_FEW = 4  # posts, which may be so by chance however small the test split is
+_FEW = 4  # posts with an equal text, which may be chance however small the test split is
 _PICTURES = ("image", "video")  # modalities whose vectors do not agree by chance
 _FIX = "leave the later post of each pair out of the posts, label again and train on that"
 
@@ -78,9 +77,16 @@ def shared_vectors(evidence: Evidence) -> Iterator[SharedVectors]:
         mask = _shared(values, author_codes(rows), tested) & ~named
         named |= mask
         if mask.any():
-            limit = max(CHANCE * tested.sum(), _FEW if modalities.get(stream) in _REPEATED else 0)
-            certain = stream == ALL or modalities[stream] in _PICTURES or mask.sum() > limit
+            certain = _certain(stream if stream == ALL else modalities[stream], int(mask.sum()), int(tested.sum()))
             yield SharedVectors(stream, tuple(rows["post_id"].filter(pa.array(mask)).to_pylist()), bool(certain))
+
+
+def _certain(modality: str, posts: int, tested: int) -> bool:
+    """Whether so many equal vectors of a modality, or of `ALL`, exclude chance."""
+    if modality == "metadata":  # a day, an hour and a length: posts by different authors may well have the same
+        return False
+    few = _FEW if modality == "text" else 0
+    return modality in (ALL, *_PICTURES) or posts > max(CHANCE * tested, few)
 
 
 def _shared(values: pa.ChunkedArray, authors: npt.NDArray[np.int64], tested: Bools) -> Bools:
