@@ -15,6 +15,7 @@ from viral.scoring.conformal import weighted_quantiles
 Floats = npt.NDArray[np.float64]
 
 PRIOR = 10.0  # effective posts that say that the score is right as it is
+FLATTEST = 0.05  # a score that says nothing is nearly the median for all posts, and still keeps their order
 STEEPEST = 4.0  # a steeper slope is noise: such a score hardly varies
 RECALIBRATED_FROM = 20  # posts: with fewer, the score stays
 
@@ -38,5 +39,5 @@ def fit_affine(score: Floats, y: Floats, authors: npt.NDArray[np.int64]) -> tupl
     covariance = float(np.average(centred * y, weights=weights))
     effective = float(weights.sum())
     slope = (effective * covariance / variance + PRIOR) / (effective + PRIOR)
-    slope = float(np.clip(slope, 0.0, STEEPEST))
+    slope = float(np.clip(slope, FLATTEST, STEEPEST))
     return slope, float(weighted_quantiles(y - slope * score, weights, np.array([0.5]))[0])
