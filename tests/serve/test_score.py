@@ -70,7 +70,7 @@ def test_an_upload_is_scored_as_in_batch(
 def test_why_on_request(client: httpx.Client, clip: Path, check_answer: Check) -> None:
     body = check_answer(upload(client, clip, WORDS, path="/v1/explain"), missing=set())
     why = body["explanation"]
-    assert set(why) == {"modalities", "nearest", "hook", "segments", "what_if"}
+    assert set(why) == {"found", "modalities", "nearest", "hook", "segments", "what_if"}
     values = why["modalities"]
     assert values["score_of_nothing"] + sum(values["score"].values()) == pytest.approx(body["score"], abs=1e-5)
     assert [post["posted_at"][:10] for post in why["nearest"]["posts"]] == ["2024-01-01"] * 5
