@@ -71,7 +71,7 @@ def friendly() -> Iterator[None]:
     except ViralError as error:
         _LOG.warning("%s", error)
         st.error(sentence(error), icon=":material/error:")
-    except Exception as error:
+    except Exception as error:  # whatever it is, a visitor sees one sentence; the log has the rest
         if type(error).__module__.startswith("streamlit."):  # how it stops and reruns a page
             raise
         _LOG.exception("a page failed")

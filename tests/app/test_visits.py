@@ -53,7 +53,7 @@ def test_a_draft_is_scored_as_the_api_scores_it(
     assert f"{100 * expected.probability:.0f} %" in numbers
     assert f"{expected.percentile:.0f} of 100" in numbers
     assert page.locator("video").evaluate("video => video.duration") > 3
-    assert page.get_by_test_id("stVegaLiteChart").count() >= 3
+    page.get_by_test_id("stVegaLiteChart").nth(2).wait_for()  # the browser loads what draws them at first use
     for title in ("What each part of the draft adds", "The score of the first seconds alone"):
         page.get_by_text(f"Table: {title[0].lower()}{title[1:]}").click()
     assert page.get_by_role("table").count() >= 3

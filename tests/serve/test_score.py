@@ -77,7 +77,7 @@ def test_why_on_request(client: httpx.Client, clip: Path, check_answer: Check) -
     assert why["hook"]["points"][-1]["scored"]["score"] == body["score"]
     assert all(each["low"] < each["change"] < each["high"] for each in why["what_if"]["tried"])
     words = check_answer(client.post("/v1/explain", json={"caption": "a"}), missing={"audio", "editing", "image"})
-    assert set(words["explanation"]) == {"modalities", "nearest"}
+    assert set(words["explanation"]) == {"found", "modalities", "nearest"}
 
 
 def test_beside_the_authors_earlier_posts(client: httpx.Client, clip: Path, check_answer: Check) -> None:

@@ -144,7 +144,7 @@ def _by_video(store: Store, drafts: list[dict[str, Any]], posts: _Rows) -> _Foun
         return post["author_id"] != creators[draft_id], match[1] != "same file", post["posted_at"] or _LATEST
 
     return {
-        draft_id: min(found, key=lambda match, draft_id=draft_id: order(draft_id, match))  # type: ignore[misc]
+        draft_id: min(found, key=lambda match, draft_id=draft_id: order(draft_id, match))  # type: ignore[misc]  # of a default of a lambda
         for draft_id, found in matches.items()
         if found
     }

@@ -60,7 +60,7 @@ class EfficientNetLite0(ImageNetworkSpec):
         from viral.extractors.efficientnet_network import efficientnet_lite0
 
         network: torch.nn.Module = efficientnet_lite0(_FEATURES)
-        return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+        return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]  # of torch
 
     def adapt_state_dict(self, state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Fold the batch norms of the published file into the convolutions before them."""

@@ -37,7 +37,7 @@ class FoldedNetwork(nn.Module):
         for name, module in list(layers.named_modules()):
             if isinstance(module, nn.Conv3d):
                 layers.set_submodule(name, _FlatConvolution(module))
-        layers.to(dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        layers.to(dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]  # of torch
         self.dtype, self.layers = dtype, layers
 
     def forward(self, pixels: Tensor) -> Tensor:

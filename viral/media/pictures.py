@@ -99,7 +99,7 @@ def _opened(path: str, max_pixels: int) -> Iterator[PillowImage]:
         raise TooLargeError(_too_large("far too many", max_pixels)) from None
     except UnidentifiedImageError:
         raise _unidentified(path) from None
-    except Exception as error:
+    except Exception as error:  # decoders raise anything on a damaged file; it costs one post
         raise UnreadableError(f"the picture is damaged ({type(error).__name__}: {error})") from error
 
 

@@ -73,7 +73,7 @@ def open_utf8(open_file: OpenFile, file: str, encoding: str | None) -> BinaryIO:
         head = stream.read(4)
         mark, found = next(((mark, name) for mark, name in _BOMS if head.startswith(mark)), (b"", encoding or "utf-8"))
         rest = _Chained(head[len(mark) :], stream)
-    except BaseException:
+    except BaseException:  # Ctrl-C, too, leaves no open file
         stream.close()
         raise
     decoded: io.RawIOBase = rest if codecs.lookup(found).name == "utf-8" else _Transcoded(rest, found, file)

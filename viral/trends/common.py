@@ -86,7 +86,7 @@ def _sample(posts: pa.Table) -> pa.Table:
 def _of_posts(corpus: Corpus, posts: pa.Table) -> dict[str, npt.NDArray[np.float32]]:
     columns = ", ".join(f'CAST({sql} AS FLOAT) AS "{name}"' for name, sql in _FEATURES.items())
     corpus.database.register("sampled", posts.select(["i"]))
-    rows = corpus.table(f"SELECT {columns} FROM stored JOIN sampled USING (i) ORDER BY i")  # noqa: S608
+    rows = corpus.table(f"SELECT {columns} FROM stored JOIN sampled USING (i) ORDER BY i")  # noqa: S608 - names and numbers of ours
     corpus.database.unregister("sampled")
     return {name: rows[name].to_numpy().astype(np.float32) for name in _FEATURES}
 

@@ -55,7 +55,7 @@ FROM stored LEFT JOIN (
 ) AS a USING (author_id)
 LEFT JOIN clips USING (i)
 WHERE {_VALID} AND posted_at <= $as_of
-"""  # noqa: S608
+"""  # noqa: S608 - names and numbers of ours
 """Author and clip as numbers; a post without author is its own author."""
 
 # Posts without a scrape time were scraped at once: among them, those of about one posting time are of one age. Of the
@@ -76,7 +76,7 @@ SELECT i, (rank() OVER fewer - 1 + count(*) OVER same / 2) / count(*) OVER grp A
 FROM grouped
 WINDOW fewer AS (PARTITION BY doubling, age_group ORDER BY views),
     same AS (PARTITION BY doubling, age_group, views), grp AS (PARTITION BY doubling, age_group)
-"""  # noqa: S608
+"""  # noqa: S608 - names and numbers of ours
 _COUNTS = """
 SELECT (SELECT count(*) FROM stored), count(*), count(*) FILTER (views IS NULL), count(DISTINCT clip) FROM post
 """
@@ -121,7 +121,7 @@ class Corpus:
     def insert(self, name: str, rows: pa.Table) -> None:
         """Insert rows into a table of the database."""
         self.database.register("batch", rows)
-        self.database.execute(f"INSERT INTO {name} SELECT * FROM batch")  # noqa: S608
+        self.database.execute(f"INSERT INTO {name} SELECT * FROM batch")  # noqa: S608 - names and numbers of ours
         self.database.unregister("batch")
 
 
@@ -154,7 +154,7 @@ def _load(store: Store, database: DuckDBPyConnection) -> None:
         numbered = rows.append_column("i", pa.array(np.arange(loaded, loaded + rows.num_rows)))
         database.register("batch", numbered)
         statement = "INSERT INTO stored" if loaded else "CREATE TABLE stored AS"
-        database.execute(f"{statement} SELECT * FROM batch")  # noqa: S608
+        database.execute(f"{statement} SELECT * FROM batch")  # noqa: S608 - names and numbers of ours
         database.unregister("batch")
         loaded += rows.num_rows
         ids.append(rows["post_id"] if with_videos else rows["post_id"][:0])
@@ -170,7 +170,7 @@ def _load(store: Store, database: DuckDBPyConnection) -> None:
 
 def _prepare(database: DuckDBPyConnection, store: Store, days: float, as_of: datetime | None) -> Corpus:
     now = {"now": datetime.now(UTC)}
-    span = f"SELECT min(posted_at), max(posted_at), count(*) FROM stored WHERE {_VALID}"  # noqa: S608
+    span = f"SELECT min(posted_at), max(posted_at), count(*) FROM stored WHERE {_VALID}"  # noqa: S608 - names and numbers of ours
     first, last, dated = _row(database, span, now)
     if not dated:
         raise TableError(f"no post of {store.root} has a posting time: ingest them with posted_at (--map posted_at=…)")

@@ -28,7 +28,7 @@ _NEW = f"""
 SELECT sound_id AS item FROM post WHERE sound_id IS NOT NULL
 GROUP BY sound_id HAVING max(window_number) = 0 AND (SELECT max(window_number) FROM post) > 0
 ORDER BY count(DISTINCT author) DESC, sound_id LIMIT {_MOST}
-"""  # noqa: S608
+"""  # noqa: S608 - names and numbers of ours
 
 
 def predict_new_sounds(store: Store, corpus: Corpus) -> dict[str, dict[str, Any]]:

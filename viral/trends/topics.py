@@ -53,7 +53,7 @@ def fill_topics(store: Store, corpus: Corpus) -> dict[str, str]:
     columns = vector_columns(store)
     chosen = [column for column in (first_of(columns, TEXTS), first_of(columns, PICTURES)) if column]
     posts = corpus.table(
-        f"SELECT i, stored.post_id FROM post JOIN stored USING (i) WHERE window_number < {SERIES} ORDER BY i"  # noqa: S608
+        f"SELECT i, stored.post_id FROM post JOIN stored USING (i) WHERE window_number < {SERIES} ORDER BY i"  # noqa: S608 - names and numbers of ours
     )
     if not chosen or posts.num_rows < _LEAST_POSTS:
         return {}

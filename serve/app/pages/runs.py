@@ -65,7 +65,7 @@ def _failures() -> None:
     table = st.selectbox("Feature table", feature_tables)
     quoted = '"' + table.replace('"', '""') + '"'
     counts = sql(
-        f"SELECT reason, count(*) AS posts FROM {quoted} WHERE status = 'failed' GROUP BY 1 ORDER BY 2 DESC"  # noqa: S608
+        f"SELECT reason, count(*) AS posts FROM {quoted} WHERE status = 'failed' GROUP BY 1 ORDER BY 2 DESC"  # noqa: S608 - quoted
     ).to_pylist()
     if not counts:
         st.success("Every post has its features: none failed.")

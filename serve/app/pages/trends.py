@@ -108,7 +108,7 @@ def _features() -> None:
         st.write("There are too few viral posts to say.")
         return
     rows = sql(
-        "SELECT feature, effect, low, high, viral_posts, other_posts, viral_mean, other_mean FROM trend_features "  # noqa: S608
+        "SELECT feature, effect, low, high, viral_posts, other_posts, viral_mean, other_mean FROM trend_features "  # noqa: S608 - names and numbers of ours
         f"WHERE low > 0 OR high < 0 ORDER BY abs(effect) DESC LIMIT {FEATURES_SHOWN}"
     ).to_pylist()
     st.caption(

@@ -77,6 +77,7 @@ class _Smoother:
 
     @classmethod
     def fit(cls, name: str, rows: Ints, features: Floats) -> _Smoother:
+        """Decompose the features (rows, dim) of a quantity or of several."""
         scale = features.std(axis=0)
         used = features[:, scale > 0]
         standard = (used - used.mean(axis=0)) / scale[scale > 0]

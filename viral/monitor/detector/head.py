@@ -144,7 +144,7 @@ def _fit_layers(positives: Array, negatives: Array) -> dict[str, Array]:
             odds = [network(part)[:, 0] for part in inputs]
             loss = nn.functional.softplus(-odds[0]).mean() + nn.functional.softplus(odds[1]).mean()
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()  # type: ignore[no-untyped-call]  # torch has no type for it
             optimizer.step()
     first, second = network[1], network[4]
     assert isinstance(first, nn.Linear) and isinstance(second, nn.Linear)

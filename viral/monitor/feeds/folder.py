@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from viral.errors import ConfigError
 from viral.monitor.feeds.feed import FeedItem
 from viral.monitor.feeds.web import WebAccess
 from viral.storage.store import Store
@@ -21,12 +20,7 @@ class FolderFeed:
     def __init__(self, location: str, web: WebAccess) -> None:
         del web  # the folder is not of the web
         self.location = location
-        try:
-            self._store = Store.open(location)
-        except ConfigError:
-            raise
-        except Exception as error:
-            raise ConfigError(f"the feed folder:{location} cannot be opened: {error}") from error
+        self._store = Store.open(location)
 
     def poll(self) -> list[FeedItem]:
         """List the videos; the post is the file NAME.info.json beside it. Raises StorageError."""
