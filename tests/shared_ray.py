@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import random
 import socket
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -46,8 +47,12 @@ class SharedRay:
 
 
 def free_port() -> int:
-    """A port of this machine that nobody uses."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port of this machine that nobody uses, nor gets by chance while a test starts what will listen there.
+
+    The system hands out ports from 32768 on to whoever asks for any, and Ray's workers take 10002 to 19999.
+    """
+    while True:
+        port = random.randrange(20_000, 32_768)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port

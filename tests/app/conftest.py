@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from serve.endpoint import free_port, running
+from serve.endpoint import running
 from serve.settings import EndpointSpec
 from tests.conftest import PROJECT
 from tests.jobs.conftest import Flow, flow
 from tests.serve.conftest import key_in_environment, start_serve
-from tests.shared_ray import SharedRay
+from tests.shared_ray import SharedRay, free_port
 from viral.config import ServeSettings, Settings
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ StartApp = Callable[..., str]
 @contextmanager
 def app_process(root: str | Path, log: Path, *options: str, **environment: str) -> Iterator[str]:
     """The app as a process; gives its URL."""
-    port = free_port("127.0.0.1", 0)
+    port = free_port()
     command = [sys.executable, "-c", START, "app", "--root", str(root), "--port", str(port), *options]
     variables = {**os.environ, "PYTHONPATH": str(PROJECT), **environment}
     with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=output, env=variables) as process:

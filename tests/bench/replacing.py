@@ -27,6 +27,7 @@ from serve.early import EARLY
 from serve.settings import EndpointSpec
 from tests.bench.endpoint import BIN, Clients, Endpoint
 from tests.serve.processes import find_processes
+from tests.shared_ray import free_port
 from viral.config import ServeSettings, Settings
 from viral.storage.store import Store
 
@@ -94,7 +95,7 @@ def main() -> None:
         subprocess.run(command, check=True, capture_output=True)
 
     promote(1)
-    settings = Settings(serve=ServeSettings(port=product.free_port("127.0.0.1", 0)))
+    settings = Settings(serve=ServeSettings(port=free_port()))
     spec = EndpointSpec(Store.open(str(root)).root, (f"{model}@champion",), settings)
     other = replace(spec, settings=settings.model_copy(deep=True))
     other.settings.serve.max_wait_seconds += 1

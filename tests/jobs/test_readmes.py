@@ -17,11 +17,11 @@ from pathlib import Path
 
 import pytest
 
-from serve.endpoint import free_port
 from tests.conftest import ODD_NAME, PROJECT, Website
 from tests.jobs.conftest import Viral
 from tests.media.photos import write_picture
 from tests.media.streams import write_tone
+from tests.shared_ray import free_port
 from viral.storage.store import Store
 
 READMES = ("README.md", "viral/README.md", "jobs/README.md", "serve/README.md", "cluster/README.md", "tests/README.md")
@@ -89,7 +89,7 @@ class Reader:
     def __init__(self, folder: Path, viral: Viral, substitutes: dict[str, str]) -> None:
         self.folder, self.viral, self.substitutes = folder, viral, substitutes
         self.environment: dict[str, str] = {}
-        self.port = free_port("127.0.0.1", 0)
+        self.port = free_port()
         self.endpoint: subprocess.Popen[bytes] | None = None
 
     def run(self, command: str) -> None:
