@@ -35,6 +35,7 @@ SETTINGS = Settings(serve=ServeSettings(port=1, max_replicas=1, max_decoders=1),
 FILE = b'Content-Disposition: form-data; name="file"; filename="a"'
 MB = 1 << 20
 MEMORY = 150 * MB  # that a refused request may leave behind; attacks took gigabytes
+SLOW = 20.0  # seconds, on busy cores; attacks took minutes
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +162,7 @@ def test_json_that_is_an_attack_is_refused(
 ) -> None:
     before, started = ingress(), time.monotonic()
     check_refusal(send(client, request(body, path=path, more=BEARER)), status, reason)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < SLOW
     assert ingress() - before < MEMORY
     assert_well(client)
 
@@ -254,7 +255,7 @@ def test_a_form_is_utf_8(client: httpx.Client, charset: str, check_refusal: Chec
     body = form(text(b"caption", b"a" * 250_000 + b"-" + b"b" * 250_000), (FILE, b"x"))
     started = time.monotonic()
     check_refusal(send(client, request(body, f"{FORM}; charset={charset}", more=BEARER)), 400, "bad_request")
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < SLOW
     assert_well(client)
 
 

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pytest
 
 from jobs import backfill
+from tests.shared_ray import free_port
 from viral.config import Settings
 from viral.extractors.feature_set import FeatureSet
 from viral.features.feature_table import features_table
@@ -37,9 +38,7 @@ def faulty(
 ) -> Iterator[Path]:
     """The S3 server through the proxy; the file that names the faults that were dealt out, one request in ten."""
     s3.client().create_bucket(Bucket=(bucket := f"faulty-{uuid.uuid4().hex[:8]}"))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     log, every = tmp_path / "faults.log", str(getattr(request, "param", 10))
     command = [sys.executable, "-m", "cluster.local.fault_proxy", f"127.0.0.1:{port}", urlsplit(s3_server).netloc]
     command += [every, str(tmp_path / "denied")]
