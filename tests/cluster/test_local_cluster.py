@@ -2,7 +2,7 @@
 
 Its object storage fails at one request in twenty, as busy ones do.
 
-Anything dies at any moment: `VIRAL_KILLS=20 python -m pytest tests/cluster/test_local_cluster.py -s` says each kill and
+Something dies in each backfill: `VIRAL_KILLS=20 python -m pytest tests/cluster/test_local_cluster.py -s` says what, and
 what came after it.
 """
 
@@ -43,6 +43,7 @@ pytestmark = [
 
 KILLS = int(os.environ.get("VIRAL_KILLS", "1"))
 SEED = int(os.environ.get("VIRAL_KILLS_SEED", "9"))  # with which a node other than the head dies first
+KINDS = ("head", "node", "worker", "raylet", "cable", "driver")  # what dies in turn
 EPOCHS = 40
 FAULTS = 20  # one request in so many to the storage gets one
 STRANGER = CLIENT + 1  # number of a host
@@ -78,14 +79,38 @@ def trial(machine: None, corpus: Path, tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.fixture(scope="module")
-def expected(trial: Trial) -> pa.Table:
-    """The feature table of a backfill that nobody disturbed, but for times."""
+def filled(trial: Trial) -> pa.Table:
+    """The feature table, but for times, of backfills each of which lost something; all came to the same."""
     said = trial.done("ingest", "csv", "posts.csv", "--json")
     assert json.loads(said.splitlines()[-1])["posts"] == POSTS
-    assert trial.backfill().wait(WITHIN) == 0, trial.logs()
-    table, rows = trial.at_storage("table")
-    assert (table.num_rows, rows) == (POSTS, POSTS)
-    return table
+    rng, tables = random.Random(SEED), []
+    for number in range(KILLS):
+        trial.at_storage("clear")
+        shape, kind = ("two-stage", "fused")[number % 2], KINDS[number % len(KINDS)]
+        print(f"{number + 1}: {shape}, {disturbed_backfill(trial, shape, kind, rng)}")
+        table, rows = trial.at_storage("table")
+        assert (table.num_rows, rows) == (POSTS, POSTS)
+        tables.append(table)
+        trial.cluster.mend()
+    assert all(table.equals(tables[0]) for table in tables)
+    return tables[0]
+
+
+def disturbed_backfill(trial: Trial, shape: str, kind: str, rng: random.Random) -> str:
+    """A backfill during which something is killed; describes what, and what came after it."""
+    sent, started = trial.backfill(shape), time.monotonic()
+    while "submitted " not in trial.said("backfill"):
+        assert sent.poll() is None, trial.logs()
+        time.sleep(0.1)
+    moment = rng.uniform(3.0, 18.0)  # seconds; the job has begun, and has not ended
+    time.sleep(moment)
+    what = killed(trial, kind, rng)
+    while sent.poll() is None:
+        assert time.monotonic() < started + 2 * WITHIN, trial.logs()
+        trial.cluster.mend()
+        time.sleep(1)
+    assert sent.returncode == 0, trial.logs()
+    return f"after {moment:.1f} s {what}; {trial.said('backfill').count('attempt')} retries"
 
 
 def by_id(rows: pa.Table) -> dict[str, list[object]]:
@@ -116,43 +141,18 @@ def killed(trial: Trial, kind: str, rng: random.Random) -> str:
     return f"the cable of {host.address}, for {CABLE_SECONDS:.0f} s"
 
 
-def test_what_a_cluster_computes_is_what_one_process_does(trial: Trial, expected: pa.Table) -> None:
-    rows = by_id(expected)
-    for name, (status, *vectors) in trial.at_storage("alone").items():
+def test_whatever_dies_the_rows_are_those_of_one_process(trial: Trial, filled: pa.Table) -> None:
+    rows, alone = by_id(filled), trial.at_storage("alone")
+    assert {status for status, *_ in alone.values()} >= {"ok", "failed"}
+    for name, (status, *vectors) in alone.items():
         assert rows[name][0] == status
         for vector, other in zip(rows[name][1:], vectors, strict=True):
             assert vector == pytest.approx(other, abs=1e-6)  # one process computes on more threads than a worker
 
 
-def test_whatever_dies_the_table_is_the_same(trial: Trial, expected: pa.Table) -> None:
-    rng = random.Random(SEED)
-    kinds = ["head", "node", "worker", "raylet", "cable", "driver"]
-    for number in range(KILLS):
-        trial.cluster.mend()
-        trial.at_storage("clear")
-        shape = ("two-stage", "fused")[number % 2]
-        sent, started = trial.backfill(shape), time.monotonic()
-        while "submitted " not in trial.said("backfill"):
-            assert sent.poll() is None, trial.logs()
-            time.sleep(0.1)
-        moment = rng.uniform(3.0, 18.0)  # seconds; the job has begun, and has not ended
-        time.sleep(moment)
-        what = killed(trial, kinds[number % len(kinds)], rng)
-        while sent.poll() is None:
-            assert time.monotonic() < started + 2 * WITHIN, trial.logs()
-            trial.cluster.mend()
-            time.sleep(1)
-        assert sent.returncode == 0, trial.logs()
-        found, rows = trial.at_storage("table")
-        print(f"{number + 1}: {shape}, after {moment:.1f} s {what}; {trial.said('backfill').count('attempt')} retries")
-        assert found.equals(expected)
-        assert rows == POSTS
-
-
 @pytest.fixture(scope="module")
-def model(trial: Trial, expected: pa.Table) -> str:
+def model(trial: Trial, filled: pa.Table) -> str:
     """The name of a model that was trained in one process."""
-    trial.cluster.mend()
     trial.done("label", "--split", "author")
     trial.done(*training("whole"), "--workers", "0")
     return "whole"
