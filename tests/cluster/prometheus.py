@@ -18,7 +18,7 @@ from cluster.observability.panels import DASHBOARDS
 from tests.shared_ray import free_port
 
 STARTS_WITHIN = 30.0  # seconds
-LOOK_BACK = "20m"  # longer than the tests of a cluster take
+LOOK_BACK = "60m"  # longer than the tests of a cluster take on busy cores
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def scraping(targets: Sequence[str], folder: Path) -> Iterator[Prometheus | None
         return
     write_files(folder, Nodes(targets))
     settings = folder / "prometheus.yml"
-    settings.write_text(settings.read_text().replace("10s", "2s"))  # what is watched takes seconds
+    settings.write_text(settings.read_text().replace("10s", "4s"))  # what is watched takes seconds
     port = free_port()
     command = ["prometheus", "--config.file=prometheus.yml", "--storage.tsdb.path=data"]
     with (folder / "prometheus.log").open("wb") as log:

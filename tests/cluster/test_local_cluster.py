@@ -44,7 +44,7 @@ pytestmark = [
 KILLS = int(os.environ.get("VIRAL_KILLS", "1"))
 SEED = int(os.environ.get("VIRAL_KILLS_SEED", "9"))  # with which a node other than the head dies first
 KINDS = ("head", "node", "worker", "raylet", "cable", "driver")  # what dies in turn
-EPOCHS = 40
+EPOCHS = 24
 FAULTS = 20  # one request in so many to the storage gets one
 STRANGER = CLIENT + 1  # number of a host
 CABLE_SECONDS = 30.0
@@ -54,7 +54,7 @@ SOONER = {
     "RAY_health_check_period_ms": "500",
     "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "3",
     "TORCH_PROCESS_GROUP_SHUTDOWN_TIMEOUT_S": "3",
-    "RAY_metrics_report_interval_ms": "5000",  # a backfill takes 20 s here
+    "RAY_metrics_report_interval_ms": "2000",  # a backfill takes 20 s here, and a rate needs several reports
 }
 
 
@@ -177,8 +177,8 @@ def test_a_training_whose_nodes_die_goes_on_with_fewer_workers(trial: Trial, mod
     whole, killed = (np.array(curve) for curve in map(trial.at_storage("losses").get, (model, "killed")))
     assert whole.shape == killed.shape == (EPOCHS, 2)
     print(f"on {sum(busy)} nodes, then one: taken up at epoch {summary['resumed_at_epoch']}")
-    print("at the end:", whole[-15:].mean(axis=0), killed[-15:].mean(axis=0))
-    np.testing.assert_allclose(killed[-15:].mean(axis=0), whole[-15:].mean(axis=0), rtol=0.15)
+    print("at the end:", whole[-12:].mean(axis=0), killed[-12:].mean(axis=0))
+    np.testing.assert_allclose(killed[-12:].mean(axis=0), whole[-12:].mean(axis=0), rtol=0.15)
 
 
 def test_a_model_is_evaluated_and_served(trial: Trial, model: str) -> None:
