@@ -22,7 +22,7 @@ T = TypeVar("T")
 FORM_OVERHEAD = 64 << 10  # room for the other fields of a form with the largest video
 FORM_FIELDS = 20  # twice the number of fields of a draft
 FORM_FILES = 10  # drafts that can be compared
-GRACE_SECONDS = 5.0  # before the rate of a body counts: a slow start is no slow client
+GRACE_SECONDS = 10.0  # before the rate of a body counts: a slow start, or a busy proxy, is no slow client
 
 
 class BodyReader:

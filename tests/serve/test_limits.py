@@ -105,7 +105,7 @@ def test_a_body_that_drips_is_cut_and_harms_nobody(client: httpx.Client) -> None
     head += "Content-Type: multipart/form-data; boundary=x\r\nContent-Length: 1000\r\n\r\n--x"
     address = (client.base_url.host, client.base_url.port)
     with ExitStack() as stack:
-        drips = [stack.enter_context(socket.create_connection(address, timeout=30)) for _ in range(300)]
+        drips = [stack.enter_context(socket.create_connection(address, timeout=60)) for _ in range(300)]
         for drip in drips:
             drip.sendall(head.encode())
         assert client.post(SCORE, json={"caption": "a"}, headers=BEARER).status_code == 200
