@@ -51,11 +51,15 @@ def opening(browser: Browser, url: str) -> float:
     return seconds
 
 
-def uploads(browser: Browser, url: str, pid: int, file: Path, count: int) -> list[float]:
-    """Memory after each of many uploads in one session, each removed before the next."""
+def uploads(browser: Browser, url: str, pid: int, files: list[Path], count: int) -> list[float]:
+    """Memory after each of many uploads in one session, each removed before the next.
+
+    Two files in turn: a browser that is given the same again tells nobody.
+    """
     page, found = browser.new_page(), []
     page.goto(url)
-    for _ in range(count):
+    for number in range(count):
+        file = files[number % len(files)]
         page.get_by_test_id("stFileUploaderDropzoneInput").set_input_files(str(file))
         page.get_by_role("button", name=f"Remove {file.name}").wait_for(timeout=120_000)
         found.append(memory(pid))
@@ -76,8 +80,9 @@ def main() -> None:
     line = ["app", "--root", options.root, "--endpoint", "http://127.0.0.1:9", "--port", str(options.port)]
     environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        file = Path(folder) / "clip.mp4"
-        file.write_bytes(os.urandom(options.megabytes << 20))
+        files = [Path(folder) / name for name in ("clip.mp4", "other.mp4")]
+        for file in files:
+            file.write_bytes(os.urandom(options.megabytes << 20))
         process = subprocess.Popen(
             [sys.executable, "-c", START, *line], stdout=subprocess.PIPE, text=True, env=environment
         )
@@ -88,7 +93,7 @@ def main() -> None:
         seconds = sorted(opening(browser, url) for _ in range(OPENINGS))
         print(f"first page visible: median {statistics.median(seconds):.2f} s, {seconds[0]:.2f} to {seconds[-1]:.2f} s")
         before = memory(process.pid)
-        found = uploads(browser, url, process.pid, file, options.uploads)
+        found = uploads(browser, url, process.pid, files, options.uploads)
         print(f"memory before: {before:.0f} MiB")
         for number in SHOWN:
             if number <= len(found):
