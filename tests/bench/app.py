@@ -60,6 +60,7 @@ def uploads(browser: Browser, url: str, pid: int, files: list[Path], count: int)
     page.goto(url)
     for number in range(count):
         file = files[number % len(files)]
+        page.wait_for_timeout(1000)  # milliseconds: the page has told the server that the last one is gone
         page.get_by_test_id("stFileUploaderDropzoneInput").set_input_files(str(file))
         page.get_by_role("button", name=f"Remove {file.name}").wait_for(timeout=120_000)
         found.append(memory(pid))
