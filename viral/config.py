@@ -122,6 +122,8 @@ class MonitorSettings(_Section):
     smtp_password: str | None = None
     smtp_from: str | None = Field(default=None, description="sender of alerts; default: the receiver")
     webhook_secret: str | None = Field(default=None, description="signs the messages of webhooks")
+    faces: bool = Field(default=False, description="face targets: off unless switched on")
+    browser: Path | None = Field(default=None, description="Chromium of TikTokApi feeds; default: Playwright's own")
 
 
 class Settings(BaseSettings):

@@ -99,6 +99,8 @@ def tested(videos: Sequence[Video], kind: str, half: int, count: int) -> list[li
         [[wide(train[i][kind][SHOWN // 2]), *map(wide, train[i][f"{kind} copies"])] for i in chosen],
         [str(i) for i in chosen],
         [wide(video["clean"]) for video in train],
+        [str(i) for i in range(len(train))],
+        [False] * len(train),
     )
     several, single = (train_detector(data, TOLERATED, rule, curve=False) for rule in ((3, 5), (1, 1)))
     rows = []

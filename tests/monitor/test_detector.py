@@ -97,13 +97,13 @@ def test_copies_of_an_example_have_its_size(clips: list[Path]) -> None:
 
 def test_a_drawn_logo_is_found_in_the_videos_that_show_it(watched: Path) -> None:
     detector, backbone = load_detector(Store(watched / "root"), "logo"), Backbone("efficientnet_lite0", resolve_local)
-    for frames in read_negatives(watched / "shown", Settings()):
-        event = detector.rule.find(detector.frame_scores(backbone, frames))
+    for part in read_negatives(watched / "shown", Settings()):
+        event = detector.rule.find(detector.frame_scores(backbone, part.images))
         assert event is not None
         assert START - 0.2 <= event.start * EVERY_SECONDS <= START + 0.5
         assert START - 0.2 <= event.peak * EVERY_SECONDS <= START + SECONDS
-    for frames in read_negatives(watched / "clean", Settings()):
-        assert detector.rule.find(detector.frame_scores(backbone, frames)) is None
+    for part in read_negatives(watched / "clean", Settings()):
+        assert detector.rule.find(detector.frame_scores(backbone, part.images)) is None
     card = detector.card
     assert (card.model, card.purpose, card.needed, card.window) == ("logo/1", "test", 3, 5)
     assert card.scorecard["examples"] == 5 and card.scorecard["clean_alerts"] == 0

@@ -15,7 +15,7 @@ from tests.conftest import PROJECT, Viral
 def test_the_commands_of_the_readme(
     watched: Path, viral_here: Viral, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, source in (("logo", "examples"), ("clips", "negatives"), ("scraped", "shown"), ("root", "root")):
+    for name, source in (("logo", "examples"), ("clips", "clean"), ("scraped", "shown"), ("root", "root")):
         shutil.copytree(watched / source, tmp_path / name)
     monkeypatch.chdir(tmp_path)
     text = (PROJECT / "viral" / "monitor" / "README.md").read_text(encoding="utf-8")

@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 
 from viral.errors import ConfigError, UsageError
-from viral.monitor.detector.backbone import SHORT_SIDE, Backbone
+from viral.monitor.detector.backbone import SHORT_SIDE
 from viral.monitor.detector.decision import CleanScores, DecisionRule, Scores
-from viral.monitor.detector.examples import ExampleFrame, Images
+from viral.monitor.detector.examples import ExampleFrame, Images, NegativeFrames
+from viral.monitor.detector.face_network import FACES
 from viral.monitor.detector.head import Head
+from viral.monitor.detector.network import WindowNetwork
 from viral.monitor.evidence import MANIFEST, read_bundle, to_json
 from viral.storage.store import Store, read_json
 from viral.tables.places import check_name
@@ -52,6 +54,11 @@ class TargetCard:
         """The version as sightings name it."""
         return f"{self.name}/{self.version}"
 
+    @property
+    def is_face(self) -> bool:
+        """Whether it is a person's face."""
+        return self.backbone == FACES
+
 
 @dataclass(frozen=True)
 class Detector:
@@ -61,9 +68,9 @@ class Detector:
     head: Head
     rule: DecisionRule
 
-    def frame_scores(self, backbone: Backbone, frames: Images) -> Scores:
+    def frame_scores(self, network: WindowNetwork, frames: Images) -> Scores:
         """Scores (T,) of frames uint8 (T, H, W, 3)."""
-        return self.head.frame_scores(backbone.windows(frames))
+        return self.head.frame_scores(network.windows(frames))
 
     def confidence(self, score: float) -> float:
         """Fraction of clean videos that are expected to score less than `score`."""
@@ -122,6 +129,15 @@ def load_detector(store: Store, name: str) -> Detector:
     return Detector(card, Head.from_tensors(tensors), DecisionRule(card.threshold, card.needed, card.window))
 
 
+def check_faces(card: TargetCard, *, on: bool) -> None:
+    """Refuse a face target unless faces are switched on. Raises UsageError."""
+    if card.is_face and not on:
+        raise UsageError(
+            f"{card.name} is the face of a person, and face targets are off: switch them on with --faces or "
+            "VIRAL_MONITOR__FACES=true, if the law and your rules allow it"
+        )
+
+
 def remove_target(store: Store, name: str) -> int:
     """Delete all versions of a target and return their number; its sightings and their evidence stay.
 
@@ -140,18 +156,18 @@ def new_card(store: Store, name: str, **fields: Any) -> TargetCard:
     return TargetCard(name=name, version=version, created_at=datetime.now(UTC).isoformat(timespec="seconds"), **fields)
 
 
-def reviewed_frames(store: Store, name: str) -> tuple[list[ExampleFrame], list[Images]]:
+def reviewed_frames(store: Store, name: str) -> tuple[list[ExampleFrame], list[NegativeFrames]]:
     """Frames of the sightings of a target that a person confirmed, and for each rejected one its frames.
 
     Sightings whose evidence was deleted are left out.
     """
     examples: list[ExampleFrame] = []
-    negatives: list[Images] = []
+    negatives: list[NegativeFrames] = []
     for row in sightings_table(store).read().to_pylist():
         if row["target"] == name and row["evidence_sha256"] and row["status"] in (CONFIRMED, REJECTED):
             frames = _evidence_frames(store, row["sighting_id"])
             if row["status"] == REJECTED:
-                negatives.append(np.stack(frames))
+                negatives.append(NegativeFrames(np.stack(frames), row["sighting_id"]))
             else:
                 examples += [ExampleFrame(frame, row["sighting_id"]) for frame in frames]
     return examples, negatives

@@ -8,6 +8,7 @@ from viral.console.commands import LazyGroup
 
 COMMANDS = {
     "run": ("viral.monitor.commands.run", "Watch feeds; alert by console, mail or webhook."),
+    "label": ("viral.monitor.commands.label", "Sample frames of videos, to sort into examples and negatives."),
     "target": ("viral.monitor.commands.target", "Add, list, show and remove what is looked for."),
     "sightings": ("viral.monitor.commands.sightings", "List what was found, the newest first."),
     "review": ("viral.monitor.commands.review", "Confirm or reject a sighting."),

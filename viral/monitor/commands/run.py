@@ -19,7 +19,7 @@ from viral.monitor.alerts.outbox import Outbox, forget_old
 from viral.monitor.alerts.schedule import Schedule
 from viral.monitor.feeds.feed import open_feed
 from viral.monitor.feeds.web import WebAccess
-from viral.monitor.targets import load_detector, target_names
+from viral.monitor.targets import check_faces, load_detector, target_names
 from viral.monitor.watch.reach import Reach
 from viral.monitor.watch.record import best_picture, expire
 from viral.monitor.watch.scan import Scanner
@@ -33,7 +33,12 @@ _LONGEST_SLEEP = 60.0  # between looks at the outbox: the end of quiet hours is 
 
 @click.command()
 @click.option(
-    "--feed", "feeds", multiple=True, required=True, metavar="KIND:LOCATION", help="folder, jsonl, rss, page."
+    "--feed",
+    "feeds",
+    multiple=True,
+    required=True,
+    metavar="KIND:LOCATION",
+    help="folder, jsonl, rss, page, tiktokapi.",
 )
 @click.option("--target", "targets", multiple=True, help="Targets to look for; default: all.")
 @click.option(
@@ -46,6 +51,7 @@ _LONGEST_SLEEP = 60.0  # between looks at the outbox: the end of quiet hours is 
 )
 @click.option("--allow-host", "hosts", multiple=True, help="Host whose terms of use you accept; needed for the web.")
 @click.option("--rate", type=click.FloatRange(min=0, min_open=True), default=1.0, show_default=True, help="Requests/s.")
+@click.option("--faces", is_flag=True, help="Look for face targets, too; they are off otherwise.")
 @click.option("--model", help="Model that predicts how far a post will spread, to rank alerts.")
 @click.option("--every", type=click.FloatRange(min=1), default=300.0, show_default=True, help="Seconds between polls.")
 @click.option("--once", is_flag=True, help="Poll each feed once, deliver, and end.")
@@ -59,6 +65,7 @@ def command(
     channels: tuple[str, ...],
     hosts: tuple[str, ...],
     rate: float,
+    faces: bool,
     model: str | None,
     every: float,
     once: bool,
@@ -79,7 +86,7 @@ def command(
         limiter = TokenBuckets(rate)
         web = WebAccess(AllowedHosts(hosts), settings, limiter)
         stack.callback(web.close)
-        scanner = _scanner(stack, store, settings, targets)
+        scanner = _scanner(stack, store, settings, targets, faces=faces or settings.monitor.faces)
         reach = Reach(store, model, settings) if model else None
         if reach:
             stack.callback(reach.close)
@@ -109,11 +116,17 @@ def _run(watch: Watch, *, once: bool) -> WatchSummary:
         time.sleep(max(1.0, min(_LONGEST_SLEEP, (following - datetime.now(UTC)).total_seconds())))
 
 
-def _scanner(stack: ExitStack, store: Store, settings: Settings, targets: tuple[str, ...]) -> Scanner:
-    names = targets or target_names(store)
-    if not names:
+def _scanner(stack: ExitStack, store: Store, settings: Settings, targets: tuple[str, ...], *, faces: bool) -> Scanner:
+    detectors = [load_detector(store, name) for name in targets or target_names(store)]
+    if not targets and not faces:
+        if names := [detector.card.name for detector in detectors if detector.card.is_face]:
+            _log(f"face targets are off (--faces): {', '.join(names)}")
+        detectors = [detector for detector in detectors if not detector.card.is_face]
+    for detector in detectors:
+        check_faces(detector.card, on=faces)
+    if not detectors:
         raise UsageError(f"there are no targets in {store.root}: add one first (viral monitor target add)")
-    scanner = Scanner([load_detector(store, name) for name in names], store, settings)
+    scanner = Scanner(detectors, store, settings)
     stack.callback(scanner.close)
     return scanner
 

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
-from viral.config import load
+from viral.config import Settings, load
 from viral.console.options import root_options
 from viral.console.output import print_summary, to_json
 from viral.errors import ConfigError
-from viral.monitor.detector.backbone import BACKBONES, Backbone
+from viral.monitor.detector.backbone import BACKBONES
 from viral.monitor.detector.examples import read_examples, read_negatives
-from viral.monitor.detector.training import encode_target, train_detector
+from viral.monitor.detector.face_network import FACES, FaceNetwork
+from viral.monitor.detector.face_training import train_face
+from viral.monitor.detector.network import WindowNetwork, open_network
+from viral.monitor.detector.training import TrainedDetector, encode_target, train_detector
 from viral.monitor.targets import (
     TargetCard,
+    check_faces,
     new_card,
     read_card,
     remove_target,
@@ -26,6 +31,8 @@ from viral.monitor.targets import (
     versions,
 )
 from viral.storage.store import Store
+from viral.weights.manifest import file_digest
+from viral.weights.pinned import pin_uri
 from viral.weights.root import RootWeights
 
 _FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -33,7 +40,7 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 
 @click.group()
 def command() -> None:
-    """Targets that the watch looks for: things, such as a flag or a logo. It does not tell persons apart."""
+    """Targets that the watch looks for: things, such as a flag or a logo; faces of named persons if switched on."""
 
 
 @command.command("add")
@@ -42,7 +49,8 @@ def command() -> None:
 @click.option("--negatives", type=_FOLDER, help="Clips like those of the feeds, without the target.")
 @click.option("--purpose", help="Why it is looked for; stored with every sighting.")
 @click.option("--backbone", type=click.Choice(BACKBONES), help="Image network; default: efficientnet_lite0.")
-@click.option("--weights", help="`imagenet` (default), or `random` to try the pipeline.")
+@click.option("--weights", help="`imagenet` (default), or `random` to try the pipeline; of --face: SFace's ONNX file.")
+@click.option("--face", is_flag=True, help="The target is the face of the person NAME; --purpose must say why.")
 @click.option(
     "--false-alerts",
     "tolerated",
@@ -60,6 +68,7 @@ def add(
     purpose: str | None,
     backbone: str | None,
     weights: str | None,
+    face: bool,
     tolerated: float,
     any_frame: bool,
     root: str,
@@ -73,17 +82,57 @@ def add(
     del debug  # handled by the caller of all commands
     store, settings = Store.open(root), load()
     before = read_card(store, name) if versions(store, name) else None
+    if face or (before and before.is_face):
+        backbone, weights = _face_options(name, before, face=face or settings.monitor.faces, weights=weights)
     given = {"examples": examples, "negatives": negatives, "purpose": purpose, "backbone": backbone, "weights": weights}
     chosen = _Choices(before, **given)
-    confirmed, rejected = reviewed_frames(store, name)
-    network = Backbone(chosen["backbone"], RootWeights(store), chosen["weights"])
-    shown = [*read_examples(Path(chosen["examples"]), settings), *confirmed]
-    clean = [*read_negatives(Path(chosen["negatives"]), settings), *rejected]
-    trained = train_detector(encode_target(network, shown, clean), tolerated, (1, 1) if any_frame else (3, 5))
+    if chosen["backbone"] == FACES and not chosen["purpose"].strip():
+        raise ConfigError(f"say why the face of {name} is looked for: --purpose TEXT; it is stored with each sighting")
+    network = open_network(chosen["backbone"], RootWeights(store), chosen["weights"])
+    rule = (1, 1) if any_frame else (3, 5)
+    trained = _train(network, store, settings, name, chosen, tolerated, rule)
     parts = {**dataclasses.asdict(trained.rule), **dataclasses.asdict(trained.clean)}
     saved = new_card(store, name, **chosen, **parts, scorecard=dataclasses.asdict(trained.card))
     save_target(store, saved, trained.head)
     print_summary(saved, as_json=as_json)
+
+
+def _train(
+    network: WindowNetwork,
+    store: Store,
+    settings: Settings,
+    name: str,
+    chosen: Mapping[str, str],
+    tolerated: float,
+    rule: tuple[int, int],
+) -> TrainedDetector:
+    confirmed, rejected = reviewed_frames(store, name)
+    shown = read_examples(Path(chosen["examples"]), settings)
+    clean = [*read_negatives(Path(chosen["negatives"]), settings), *rejected]
+    if isinstance(network, FaceNetwork):
+        # Without the confirmed frames: others may be on them, whose faces are none of this target's.
+        return train_face(network, shown, clean, tolerated, rule)
+    return train_detector(encode_target(network, [*shown, *confirmed], clean), tolerated, rule)
+
+
+def _face_options(name: str, before: TargetCard | None, *, face: bool, weights: str | None) -> tuple[str, str]:
+    """Network and weights of a face target."""
+    if before and not before.is_face:
+        raise ConfigError(f"{name} is a thing: give the face another name, or remove it first")
+    if before:
+        check_faces(before, on=face)
+    if weights is None:
+        if before is None:
+            raise ConfigError(
+                "a face target needs SFace's weights: --weights face_recognition_sface_2021dec.onnx (OpenCV Zoo, "
+                "Apache-2.0)"
+            )
+        return FACES, before.weights
+    path = Path(weights).expanduser().absolute()
+    if not path.is_file():
+        raise ConfigError(f"there is no file {path}: give SFace's ONNX file (--weights)")
+    # Pinned: other weights would give the stored description another meaning.
+    return FACES, pin_uri(str(path), file_digest(path))
 
 
 class _Choices(dict[str, str]):

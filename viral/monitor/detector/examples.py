@@ -18,6 +18,7 @@ from viral.media.requests import Frames
 from viral.media.sandbox import Sandbox
 from viral.monitor.detector.backbone import SHORT_SIDE
 from viral.monitor.detector.decision import EVERY_SECONDS
+from viral.monitor.detector.frame_names import source_video
 from viral.storage.store import one_line
 
 Images = npt.NDArray[np.uint8]
@@ -26,7 +27,7 @@ WATCH = Frames(size=(SHORT_SIDE, SHORT_SIDE), every=EVERY_SECONDS, fit="inside")
 """The frames that the watch looks at."""
 _ONE = Frames(size=(SHORT_SIDE, SHORT_SIDE), count=1, fit="inside")
 _CLIP_SECONDS = 1.0  # between frames of an example clip: nearer ones are almost the same
-_PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
+PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
 _CLIPS = {".mp4", ".mov", ".webm", ".mkv", ".m4v"}
 _NEGATIVE_SECONDS = 20.0  # of each negative clip: more clips say more than longer ones
 _MAX_EXAMPLES = 200  # frames; the curve by number of examples is flat long before
@@ -34,10 +35,19 @@ _MAX_EXAMPLES = 200  # frames; the curve by number of examples is flat long befo
 
 @dataclass(frozen=True)
 class ExampleFrame:
-    """A frame of an example, uint8 (H, W, 3), and the file that it is from."""
+    """A frame of an example, uint8 (H, W, 3), and the video that it is from (see `source_video`)."""
 
     image: Images
-    file: str
+    video: str
+
+
+@dataclass(frozen=True)
+class NegativeFrames:
+    """Frames (T, H, W, 3) without the target, the video that they are from, and whether it is one picture of it."""
+
+    images: Images
+    video: str
+    still: bool = False
 
 
 def files_in(folder: Path) -> list[Path]:
@@ -48,9 +58,9 @@ def files_in(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise ConfigError(f"there is no folder {folder}")
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _PICTURES | _CLIPS)
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURES | _CLIPS)
     if not files:
-        raise ConfigError(f"{folder} holds no images or clips ({', '.join(sorted(_PICTURES | _CLIPS))})")
+        raise ConfigError(f"{folder} holds no images or clips ({', '.join(sorted(PICTURES | _CLIPS))})")
     return files
 
 
@@ -64,14 +74,14 @@ def read_examples(folder: Path, settings: Settings) -> list[ExampleFrame]:
     frames: list[ExampleFrame] = []
     with Sandbox(_limits(settings)) as sandbox:
         for path in files_in(folder):
-            frames += [ExampleFrame(image, path.name) for image in _read(sandbox, path, clip)]
+            frames += [ExampleFrame(image, source_video(path)) for image in _read(sandbox, path, clip)]
     if len(frames) > _MAX_EXAMPLES:
         raise ConfigError(f"{folder} holds {len(frames)} frames: {_MAX_EXAMPLES} are enough, remove the others")
     return frames
 
 
-def read_negatives(folder: Path, settings: Settings) -> Iterator[Images]:
-    """Yield the frames (T, H, W, 3) of each file without the target, as the watch would read them.
+def read_negatives(folder: Path, settings: Settings) -> Iterator[NegativeFrames]:
+    """Yield the frames of each file without the target, as the watch would read them.
 
     Raises:
         ConfigError: a file cannot be read.
@@ -79,7 +89,14 @@ def read_negatives(folder: Path, settings: Settings) -> Iterator[Images]:
     request = Frames(size=WATCH.size, every=EVERY_SECONDS, stop=_NEGATIVE_SECONDS, fit="inside")
     with Sandbox(_limits(settings)) as sandbox:
         for path in files_in(folder):
-            yield _read(sandbox, path, request)
+            yield NegativeFrames(_read(sandbox, path, request), source_video(path), path.suffix.lower() in PICTURES)
+
+
+def read_pictures(paths: Sequence[Path], settings: Settings) -> Iterator[Images]:
+    """Yield pictures uint8 (H, W, 3) as a detector sees them. Raises ConfigError: a file cannot be read."""
+    with Sandbox(_limits(settings)) as sandbox:
+        for path in paths:
+            yield _read(sandbox, path, _ONE)[0]
 
 
 def _limits(settings: Settings) -> MediaLimits:
@@ -87,7 +104,7 @@ def _limits(settings: Settings) -> MediaLimits:
 
 
 def _read(sandbox: Sandbox, path: Path, request: Frames) -> Images:
-    picture = path.suffix.lower() in _PICTURES
+    picture = path.suffix.lower() in PICTURES
     source, wanted = (PhotoSet((str(path),)), _ONE) if picture else (str(path), request)
     try:
         batch = sandbox.decode(source, SamplingPlan.from_requests([wanted])).frames(wanted)

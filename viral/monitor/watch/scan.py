@@ -15,9 +15,9 @@ from viral.media.media import Facts, FrameBatch
 from viral.media.plan import SamplingPlan
 from viral.media.requests import Frames
 from viral.media.sandbox import Sandbox
-from viral.monitor.detector.backbone import Backbone
 from viral.monitor.detector.decision import EVERY_SECONDS, Event, Scores
 from viral.monitor.detector.examples import WATCH, Images
+from viral.monitor.detector.network import open_network
 from viral.monitor.evidence import EvidenceFrame
 from viral.monitor.targets import Detector
 from viral.storage.store import Store
@@ -70,8 +70,8 @@ class Scanner:
     def __init__(self, detectors: Sequence[Detector], store: Store, settings: Settings) -> None:
         self._detectors = detectors
         self._sandbox = Sandbox(MediaLimits(**settings.media.model_dump(), **settings.sandbox.model_dump()))
-        networks = {(detector.card.backbone, detector.card.weights) for detector in detectors}
-        self._backbones = {key: Backbone(key[0], RootWeights(store), key[1]) for key in networks}
+        keys = {(detector.card.backbone, detector.card.weights) for detector in detectors}
+        self._networks = {key: open_network(key[0], RootWeights(store), key[1]) for key in keys}
 
     def close(self) -> None:
         """End the child process."""
@@ -99,7 +99,7 @@ class Scanner:
         return self._with_evidence(path, found, times, facts)
 
     def _score(self, tracks: Sequence[_Track], frames: Images) -> None:
-        windows = {key: backbone.windows(frames) for key, backbone in self._backbones.items()}
+        windows = {key: network.windows(frames) for key, network in self._networks.items()}
         for track in tracks:
             if track.event is None:
                 card = track.detector.card

@@ -1,0 +1,1 @@
+"""Sampling of frames for a person to label: which videos, which of their frames, in which order."""
