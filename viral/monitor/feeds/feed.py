@@ -18,6 +18,7 @@ BUILT_IN = {
     "jsonl": "viral.monitor.feeds.json_lines:JsonLinesFeed",
     "rss": "viral.monitor.feeds.rss:RssFeed",
     "page": "viral.monitor.feeds.page:PageFeed",
+    "tiktokapi": "viral.monitor.feeds.tiktok_api:TikTokApiFeed",
 }
 
 
