@@ -27,7 +27,7 @@ from viral.tables.posts import is_web_address
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder for the frames.")
 @click.option("--target", help="Choose the frames that this target's detector is unsure of.")
 @click.option("--frames", "count", type=click.IntRange(1), default=100, show_default=True, help="Frames to write.")
-@click.option("--videos", "limit", type=click.IntRange(1), default=200, show_default=True, help="Videos to look at.")
+@click.option("--max-videos", "limit", type=click.IntRange(1), default=200, show_default=True, help="Videos to read.")
 @root_options
 def command(
     videos: tuple[str, ...],
