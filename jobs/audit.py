@@ -21,7 +21,7 @@ from viral.console.options import ray_options, root_options
 from viral.console.output import print_summary
 from viral.datasets.labelled_features import LabelledFeatures, Statistics
 from viral.datasets.labelled_videos import LabelledVideos
-from viral.datasets.streams import Stream, from_dict, streams_of
+from viral.datasets.streams import Stream, dense, from_dict, streams_of
 from viral.duplicates.clusters import VIDEO_COLUMNS, count_unhashed
 from viral.duplicates.perceptual_hash import hashes_videos
 from viral.duplicates.videos import video_columns
@@ -98,7 +98,8 @@ def gather_evidence(store: Store, saved: ModelVersion) -> tuple[Evidence, AuditS
     # A stacked model has several parts with fitted means and scales; each is checked against its own inputs.
     lineages = [_Lineage.trace(store, state, label) for state in fitted_states(saved)]
     sets = [_offered_streams(feature_set, lineage.state) for lineage in lineages]
-    streams = from_dict(saved.card["config"]["streams"])
+    # Identifiers of words are no numbers that could resemble a count, and equal wherever the caption is.
+    streams = dense(from_dict(saved.card["config"]["streams"]))
     data, about = labelled_features(store, feature_set, label["name"], tuple(dict.fromkeys(sum(sets, streams))))
     # Compared with other labels than those of the training, a correct model would look leaky.
     if about != label:

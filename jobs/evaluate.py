@@ -29,7 +29,7 @@ from viral.evaluation.evaluate import Details, evaluate
 from viral.evaluation.labels import Labels
 from viral.evaluation.report.page import render
 from viral.evaluation.report.report import MODEL, Report
-from viral.evaluation.report.summary import few_posts_warnings
+from viral.evaluation.report.summary import baselines_ahead, few_posts_warnings
 from viral.evaluation.splits import author_codes
 from viral.labels.registry import definition
 from viral.models.predictions import PredictionBatch
@@ -49,6 +49,7 @@ class EvaluateSummary:
         figures: metrics of each system, with their intervals.
         unavailable: why a baseline has no figures.
         level: of the intervals.
+        ahead: a sentence that names the baselines ahead of the model; empty if none is.
     """
 
     model: str
@@ -60,12 +61,13 @@ class EvaluateSummary:
     unaudited: list[str] = field(default_factory=list)
     level: float = 0.9
     warnings: list[str] = field(default_factory=list)
+    ahead: list[str] = field(default_factory=list)
 
     def lines(self) -> list[str]:
         """Show it as text: the figures as a table, with the intervals of the model."""
         width = max(map(len, (*self.figures, *self.unavailable)), default=0)
         titles = " ".join(f"{name:>16}" for name in SUMMARY_METRICS)
-        lines = [f"model      {self.model}", f"test posts {self.test_posts}", f"{'':<{width}} {titles}"]
+        lines = [*self.ahead, f"model      {self.model}", f"test posts {self.test_posts}", f"{'':<{width}} {titles}"]
         for system, metrics in self.figures.items():
             lines.append(f"{system:<{width}} {_row(metrics, _value)}")
             if system == MODEL:
@@ -118,6 +120,7 @@ def run(
         unaudited=audited.unchecked,
         level=report.settings.level,
         warnings=few_posts_warnings(test.posts),
+        ahead=baselines_ahead(report),
     )
 
 

@@ -20,13 +20,15 @@ from jobs.training.options import parse_weights
 from viral.console.commands import execute
 from viral.console.options import ray_options, root_options
 from viral.console.output import print_summary, progress_bar
+from viral.datasets.dates import without_dates
 from viral.datasets.labelled_features import LabelledFeatures, Statistics
-from viral.datasets.streams import streams_of
+from viral.datasets.streams import dense, streams_of
 from viral.errors import ConfigError, TableError
 from viral.extractors.feature_set import FeatureSet
 from viral.models.ensemble.member import MEMBERS, member_class
 from viral.models.ensemble.predictor import to_bytes
 from viral.models.ensemble.rows import Layout
+from viral.models.ensemble.usable import usable_members
 from viral.models.mixing import learn_weights, normalise_weights
 from viral.models.train_config import Scaling
 from viral.registry.registry import Registry
@@ -70,8 +72,11 @@ class EnsembleSpec:
     author_fraction: float = 1.0
 
     def check(self) -> None:
-        """Raise ConfigError if name, members or weights are invalid."""
+        """Raise ConfigError if name, members, weights or inputs are invalid."""
         check_name(self.name)
+        if not dense(streams_of(self.feature_set)):
+            name = self.feature_set.name
+            raise ConfigError(f"the feature set {name} has nothing but n-grams: add metadata or caption")
         if not self.members:
             raise ConfigError(f"an ensemble needs a member: choose from {', '.join(MEMBERS)}")
         for name in self.members:
@@ -91,12 +96,13 @@ def run(store: Store, spec: EnsembleSpec, *, address: str | None = None, debug: 
     streams = streams_of(spec.feature_set)
     data, label = labelled_features(store, spec.feature_set, spec.label, streams, author_fraction=spec.author_fraction)
     with session(address, store, debug=debug):
-        statistics = statistics_of(data)
+        statistics = without_dates(statistics_of(data), spec.feature_set)
         count = validation_rows(data, spec.label)
         task = _task(spec, data, statistics, count)
-        trained = _train_members(store, task, spec.members)
+        members = _members(spec, task)
+        trained = _train_members(store, task, members)
         if spec.weights is not None:
-            weights = normalise_weights(spec.members, spec.weights)
+            weights = normalise_weights(members, spec.weights)
         else:
             weights = learn_weights([member.predictions for member in trained], trained[0].viral, trained[0].score)
         card = ensemble_card(spec.feature_set, label, task, statistics, trained, weights, store)
@@ -111,6 +117,23 @@ def run(store: Store, spec: EnsembleSpec, *, address: str | None = None, debug: 
         members=member_lines(card, trained, weights),
         notes=card["notes"],
     )
+
+
+def _members(spec: EnsembleSpec, task: MemberTask) -> tuple[str, ...]:
+    """Return the members to train; of the default ones those that can learn from the inputs.
+
+    Raises ConfigError if one that was asked for cannot.
+    """
+    usable = usable_members(task.layout.streams)
+    unusable = [name for name in spec.members if name not in usable]
+    asked = spec.members != tuple(MEMBERS) or any(name in (spec.weights or ()) for name in unusable)
+    if unusable and asked:
+        extractor = "ngrams" if unusable[0] == "ngrams" else "metadata"
+        raise ConfigError(
+            f"{unusable[0]} learns from the extractor {extractor}, which no training post has in the feature set "
+            f"{spec.feature_set.name}: backfill a set with it, or leave the member out"
+        )
+    return tuple(name for name in spec.members if name in usable)
 
 
 def _task(spec: EnsembleSpec, data: LabelledFeatures, statistics: Statistics, validation_rows: int) -> MemberTask:
@@ -224,10 +247,10 @@ def command(
     as_json: bool,
     debug: bool,
 ) -> None:
-    """Train an ensemble of classical models: logistic and ridge regression, forest, boosted trees, SVM, k-NN.
+    """Train an ensemble of classical models: linear, also on words of captions, forest, boosted trees, SVM, k-NN.
 
     The settings of each member and, without --weight, the weights are chosen on the validation split. Large tables are
-    sampled: svm uses up to 100,000 posts, logistic 200,000, knn 20,000, and trees 2,000,000 per worker.
+    sampled: svm and ngrams use up to 100,000 posts, logistic 200,000, knn 20,000, and trees 2,000,000 per worker.
     """
     member_names = tuple(dict.fromkeys(members)) or tuple(MEMBERS)
     fixed = parse_weights(fixed_weights, "--weight takes MEMBER=WEIGHT, as in --weight logistic=0.3")

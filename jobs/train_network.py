@@ -26,6 +26,7 @@ from jobs.training.specs import TrainSpec
 from jobs.training.state import WORKER_CPUS, final_checkpoint, fit, run_identity
 from viral.console.options import ray_options, root_options
 from viral.console.output import print_summary
+from viral.datasets.dates import without_dates
 from viral.datasets.labelled_features import LabelledFeatures, Statistics
 from viral.models.fusion_config import BINS, GATED, MEMBERS, FusionConfig, check_gates
 from viral.models.networks import FUSIONS, check_architecture
@@ -90,7 +91,7 @@ def run(
     with session(address, store, debug=debug):
         # Before any work: with too few cores, Ray would wait for more of them forever.
         check_resources(min_workers(spec.workers), WORKER_CPUS)
-        statistics = statistics_of(data)
+        statistics = without_dates(statistics_of(data), spec.feature_set)
         task = _task(spec, config, data, statistics)
         # Another run on the same data would write to the same checkpoints.
         with exclusive(store, f"{spec.name}-{_identity(spec, task, statistics)}"):
@@ -157,7 +158,7 @@ def _task(spec: TrainSpec, config: TrainConfig, data: LabelledFeatures, statisti
         scales={name: stream.scale.tolist() for name, stream in moments.items()},
         rows=statistics.rows,
         continued_from=str(spec.start) if spec.start else None,
-        edges=training_edges(data, used, statistics.rows, model.bins),
+        edges=training_edges(data, used, statistics, model.bins),
     )
 
 

@@ -19,7 +19,7 @@ from jobs.train_ensemble import EnsembleSpec
 from jobs.training.labelled import author_fraction_of
 from jobs.training.options import Workers
 from jobs.training.specs import TrainSpec
-from viral.datasets.streams import Stream, from_dict, streams_of
+from viral.datasets.streams import Stream, dense, from_dict, streams_of
 from viral.errors import ConfigError
 from viral.evaluation import test_predictions
 from viral.evaluation.model_comparison import COMPARED_METRICS, Comparison
@@ -135,7 +135,7 @@ def _train_network(store: Store, saved: ModelVersion, table: str) -> str:
 
 def _input_restriction(saved: ModelVersion) -> dict[str, Any]:
     """The modality or extractor that the inputs of a network were restricted to, if any."""
-    offered = streams_of(feature_set_of(saved))
+    offered = dense(streams_of(feature_set_of(saved)))
     absent = set(saved.card.get("absent", ()))
     streams: tuple[Stream, ...] = from_dict(saved.card["config"]["streams"])
     selected = {*(stream.name for stream in streams), *absent}

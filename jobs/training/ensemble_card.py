@@ -12,6 +12,7 @@ import numpy.typing as npt
 import viral
 from jobs.training.ensemble_member import MemberTask, TrainedMember
 from jobs.training.model_card import absent, notes_of, sources_of
+from viral.datasets.dates import left_out
 from viral.datasets.labelled_features import Statistics
 from viral.datasets.streams import streams_of
 from viral.extractors.feature_set import FeatureSet
@@ -45,6 +46,7 @@ def ensemble_card(
         "label": dict(label),
         "seed": task.seed,
         "workers": task.workers,
+        "left_out": left_out(statistics),
         "rows": statistics.rows,
         "data_hash": statistics.data_hash,
         "code_version": viral.__version__,

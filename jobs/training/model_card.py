@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import viral
+from viral.datasets.dates import left_out
 from viral.datasets.labelled_features import Statistics
 from viral.datasets.streams import Stream
 from viral.extractors.feature_set import FeatureSet
@@ -38,6 +39,7 @@ def model_card(
         "absent": absent(spec.streams, task.model.streams),
         "label": label,
         "workers": spec.workers,
+        "left_out": left_out(statistics),
         "rows": statistics.rows,
         "data_hash": statistics.data_hash,
         "code_version": viral.__version__,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from jobs.training.options import Workers
-from viral.datasets.streams import Stream, streams_of
+from viral.datasets.streams import Stream, dense, streams_of
 from viral.errors import ConfigError
 from viral.extractors.feature_set import FeatureSet
 from viral.extractors.spec import ExtractorSpec
@@ -43,7 +43,7 @@ class TrainSpec:
     @property
     def streams(self) -> tuple[Stream, ...]:
         """Inputs of the network. Raises ConfigError if the feature set lacks the modality or extractor."""
-        available = streams_of(self.feature_set)
+        available = dense(streams_of(self.feature_set))
         streams = tuple(stream for stream in available if self.modality in (None, stream.modality))
         streams = tuple(stream for stream in streams if self.extractor in (None, stream.name))
         if not streams:

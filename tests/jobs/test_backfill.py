@@ -76,7 +76,7 @@ def test_posts_that_lack_something_and_files_that_are_broken(store, clips, tmp_p
         name: [extractor for extractor in light.dims if rows[name][extractor] is None]
         for name in ("all", "bare", "silent")
     }
-    assert absent == {"all": [], "bare": ["caption"], "silent": ["acoustics"]}
+    assert absent == {"all": [], "bare": ["caption", "ngrams"], "silent": ["acoustics"]}
     assert all(math.isfinite(value) for name in light.dims for value in rows["silent"][name] or [])
     again = backfill.run(store, light, Settings())
     assert (again.done_before, again.ok, again.failed) == (11, 0, 0)

@@ -15,7 +15,7 @@ from jobs.training.shard import Shard
 from jobs.training.specs import TrainSpec
 from viral.config import Settings
 from viral.datasets.labelled_features import SPLITS, compute_moments
-from viral.datasets.streams import from_table, streams_of
+from viral.datasets.streams import dense, from_table, streams_of
 from viral.demo import CorpusSpec, generate
 from viral.evaluation.report.report import Report
 from viral.evaluation.splits import SplitSpec
@@ -138,7 +138,7 @@ def test_where_one_thing_alone_matters_its_modality_has_the_largest_share(plante
     """A target that is one planted term, learnt from the vectors of the real clips, in this process."""
     rows = features_table(planted, LIGHT).read()
     # Without the image network: its 1,280 values learn the authors of 400 drawn clips by heart.
-    streams = tuple(stream for stream in streams_of(LIGHT) if stream.name != "efficientnet_lite0")
+    streams = tuple(stream for stream in dense(streams_of(LIGHT)) if stream.name != "efficientnet_lite0")
     posts = {post["post_id"]: post["terms"][term] for post in json.loads(planted.read("corpus/truth.json"))["posts"]}
     planned = np.array([posts[post] for post in rows["post_id"].to_pylist()])
     target = torch.from_numpy(((planned - planned.mean()) / planned.std()).astype(np.float32))

@@ -25,7 +25,7 @@ from viral.tables.places import posts_table
 from viral.tables.schemas import PREDICTIONS
 
 POSTS = 14  # of which two thirds are more than the eight that a training needs
-VECTORS = ("metadata", "caption", "acoustics", "craft", "efficientnet_lite0")
+VECTORS = ("metadata", "caption", "acoustics", "craft", "efficientnet_lite0", "ngrams")
 
 
 @pytest.fixture

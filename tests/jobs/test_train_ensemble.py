@@ -56,7 +56,7 @@ def test_an_ensemble_is_a_model_like_any_other(store, flow):
         weights = [each["weights"][of] for each in card["members"].values()]
         assert sum(weights) == pytest.approx(1)
         assert min(weights) >= 0
-    assert card["data_hash"] == flow.trained.data_hash
+    assert card["rows"] == flow.trained.rows
     summary = score.run(store, "ensemble/1")
     assert summary.scored == flow.scored.scored == CORPUS_POSTS
     for row in predictions(store, "ensemble/1").values():

@@ -51,13 +51,13 @@ def save_model(store: Store, feature_set: FeatureSet | None = None, seed: int = 
     import torch
     from safetensors.torch import save
 
-    from viral.datasets.streams import streams_of
+    from viral.datasets.streams import dense, streams_of
     from viral.models.fusion import Fusion
     from viral.models.fusion_config import FusionConfig
 
     feature_set = feature_set or FeatureSet.named("light")
     torch.manual_seed(seed)
-    model = Fusion(FusionConfig(streams=streams_of(feature_set)))
+    model = Fusion(FusionConfig(streams=dense(streams_of(feature_set))))
     with torch.no_grad():
         model.gate.weight.normal_(0, 0.2)  # as zeros every modality would weigh the same
     card = {

@@ -110,11 +110,21 @@ def compute_moments(vectors: npt.NDArray[np.floating[Any]]) -> RunningMoments:
 
 @dataclass
 class Statistics:
-    """Moments of streams, `target` and `is_viral` over the training split of `rows` posts; digest of all splits."""
+    """Moments of streams, `target` and `is_viral` over the training split of `rows` posts; digest of all splits.
+
+    `first` and `last` are its times of posting in microseconds since 1970; None if unknown.
+    """
 
     rows: int = 0
     moments: dict[str, RunningMoments] = field(default_factory=dict)
     digest: int = 0
+    first: int | None = None
+    last: int | None = None
+
+    @property
+    def days(self) -> float | None:
+        """Days from the first post to the last; None if unknown."""
+        return None if self.first is None or self.last is None else (self.last - self.first) / 86_400e6
 
     @property
     def data_hash(self) -> str:
@@ -128,6 +138,8 @@ def compute_statistics(rows: pa.Table, streams: Sequence[Stream]) -> Statistics:
     statistics = Statistics(digest=hash_rows(rows, streams), rows=train.num_rows)
     if not train.num_rows:
         return statistics
+    ends = pc.min_max(train["posted_at"].cast(pa.int64()))
+    statistics.first, statistics.last = ends["min"].as_py(), ends["max"].as_py()
     batch = from_table(streams, train)
     for index, stream in enumerate(streams):
         vectors = batch.vectors[stream.name][batch.present[:, index]]
@@ -144,6 +156,9 @@ def sum_statistics(parts: Iterable[Statistics]) -> Statistics:
     for part in parts:
         result.rows += part.rows
         result.digest = (result.digest + part.digest) % DIGEST_MODULUS
+        if part.first is not None and part.last is not None:
+            result.first = part.first if result.first is None else min(result.first, part.first)
+            result.last = part.last if result.last is None else max(result.last, part.last)
         for name, moments in part.moments.items():
             result.moments[name] = result.moments[name] + moments if name in result.moments else moments
     return result

@@ -21,12 +21,16 @@ _RENAMED_MODALITIES = {"craft": "editing"}
 
 @dataclass(frozen=True)
 class Stream:
-    """One input of a model: the column of an extractor, with vectors of `dim` values: `tokens` tokens of equal size."""
+    """One input of a model: the column of an extractor, with vectors of `dim` values: `tokens` tokens of equal size.
+
+    A `sparse` one lists identifiers, filled up with zeros: only models made for it read it.
+    """
 
     name: str
     modality: str
     dim: int
     tokens: int = 1
+    sparse: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,12 @@ def concat(batches: Sequence[Batch]) -> Batch:
 
 def streams_of(feature_set: FeatureSet) -> tuple[Stream, ...]:
     """Return the streams of a feature set, in its order."""
-    return tuple(Stream(s.name, _modality(s.modality), s.dim, s.tokens) for s in feature_set.specs)
+    return tuple(Stream(s.name, _modality(s.modality), s.dim, s.tokens, s.sparse) for s in feature_set.specs)
+
+
+def dense(streams: Sequence[Stream]) -> tuple[Stream, ...]:
+    """Return the streams whose vectors are numbers."""
+    return tuple(stream for stream in streams if not stream.sparse)
 
 
 def from_table(streams: Sequence[Stream], rows: pa.Table) -> Batch:

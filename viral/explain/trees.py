@@ -73,13 +73,13 @@ def _named_contributions(scorer: Scorer, trees: Trees, batch: Batch) -> dict[str
     layout, names = ensemble.layout, {spec.name: spec.columns for spec in scorer.feature_set.specs}
     # Members predict a standardised target: back to the units of the label.
     added = member.contributions(layout, batch) * ensemble.scaling.scale
-    stream_of = [layout.streams.index(stream) for stream in layout.columns]
-    firsts = np.cumsum([0, *(stream.dim for stream in layout.streams)])
+    stream_of = [layout.dense.index(stream) for stream in layout.columns]
+    firsts = np.cumsum([0, *(stream.dim for stream in layout.dense)])
     totals: dict[str, Floats] = {_BASE: added[:, -1] + ensemble.scaling.mean}
     for column in range(added.shape[1] - 1):
         # The columns of the vectors come first, then a presence flag per stream.
         index = stream_of[column] if column < len(stream_of) else column - len(stream_of)
-        stream, offset = layout.streams[index].name, column - int(firsts[index])
+        stream, offset = layout.dense[index].name, column - int(firsts[index])
         columns = names.get(stream, ())
         name = f"{stream} {columns[offset]}" if column < len(stream_of) and offset < len(columns) else stream
         totals[name] = totals.get(name, np.zeros(len(added))) + added[:, column]

@@ -23,10 +23,10 @@ from viral.storage.store import one_line
 from viral.weights.resolve import RANDOM, resolve_local
 
 _CHEAP = ("metadata", "caption", "acoustics", "craft")
-_FULL = (*_CHEAP, "resnet50", "r2plus1d")
+_FULL = (*_CHEAP, "resnet50", "r2plus1d", "ngrams")
 FEATURE_SETS: Mapping[str, tuple[str, ...]] = {
-    "words": ("metadata", "caption"),
-    "light": (*_CHEAP, "efficientnet_lite0"),
+    "words": ("metadata", "caption", "ngrams"),
+    "light": (*_CHEAP, "efficientnet_lite0", "ngrams"),
     "full": _FULL,
     "full-bf16": _FULL,
     "sound": ("logmel",),

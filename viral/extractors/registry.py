@@ -16,6 +16,7 @@ EXTRACTORS: Mapping[str, str] = {
     "metadata": "viral.extractors.metadata:Metadata",
     "popularity": "viral.extractors.popularity:Popularity",
     "caption": "viral.extractors.caption:Caption",
+    "ngrams": "viral.extractors.ngrams:Ngrams",
     "wording": "viral.extractors.wording:Wording",
     "acoustics": "viral.extractors.acoustics:Acoustics",
     "loudness": "viral.extractors.loudness:Loudness",

@@ -27,6 +27,8 @@ class ExtractorSpec(ABC):
     """Whether outputs are `VectorWithNote`."""
     columns: ClassVar[tuple[str, ...]] = ()
     """Names of the leading vector entries; entries of an embedding have none."""
+    sparse: ClassVar[bool] = False
+    """Whether a vector lists identifiers of what a post has, filled up with zeros: no numbers to compare."""
 
     @property
     @abstractmethod

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from viral.datasets.streams import Batch, Stream
+from viral.datasets.streams import Batch, Stream, dense
 from viral.storage.store import Store
 
 Floats = npt.NDArray[np.float32]
@@ -123,11 +123,12 @@ class Reference:
             validation: vectors of posts that the model was not trained on.
         """
         # Posting time and followers say nothing about what is in the video; without any other stream, they must do.
-        content = [s.name for s in streams if s.modality != _CONTEXT] or [s.name for s in streams]
+        numbers = dense(streams)
+        content = [s.name for s in numbers if s.modality != _CONTEXT] or [s.name for s in numbers]
         fitted = {}
         for index, stream in enumerate(streams):
             present = train.present[:, index]
-            if present.sum() > K:
+            if present.sum() > K and not stream.sparse:
                 fitted[stream.name] = _fit_stream(stream, train.vectors[stream.name], present, validation, index)
         # The limit needs the novelty of validation posts, which needs everything else of a reference: built twice.
         unlimited = cls(rows, fitted, [name for name in content if name in fitted], 1.0)

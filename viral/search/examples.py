@@ -71,7 +71,7 @@ def _embeddings(store: Store) -> Iterator[Embedding]:
         except ConfigError:  # of another version of viral
             continue
         for spec in specs:
-            if not spec.columns:
+            if not spec.columns and not spec.sparse:
                 yield Embedding(card, spec, VectorSource(store, card.prefix, spec.name, spec.dim))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from viral.datasets.streams import Stream, from_dict
+from viral.datasets.streams import Stream, dense, from_dict
 from viral.models.train_config import Scaling
 from viral.registry.registry import ModelVersion
 
@@ -67,9 +67,9 @@ def _states(name: str, card: Mapping[str, Any], tensors: Tensors) -> list[Fitted
 def _statistics(streams: tuple[Stream, ...], tensors: Tensors, statistic: str) -> dict[str, Floats]:
     """Return a statistic by stream. A network stores it per stream, an ensemble concatenated."""
     if f"inputs.{statistic}" in tensors:
-        ends = np.cumsum([stream.dim for stream in streams])[:-1]
-        pieces = np.split(tensors[f"inputs.{statistic}"], ends)
-        return {stream.name: piece.astype(np.float64) for stream, piece in zip(streams, pieces, strict=True)}
+        numbers = dense(streams)
+        pieces = np.split(tensors[f"inputs.{statistic}"], np.cumsum([stream.dim for stream in numbers])[:-1])
+        return {stream.name: piece.astype(np.float64) for stream, piece in zip(numbers, pieces, strict=True)}
     # Networks trained on videos have no such statistics: their heads take the vectors as they are.
     arrays = {stream.name: tensors.get(f"projections.{stream.name}.{statistic}") for stream in streams}
     return {name: array.astype(np.float64) for name, array in arrays.items() if array is not None}

@@ -22,6 +22,9 @@ MEMBERS: Mapping[str, str] = {
     "boosting": "viral.models.ensemble.trees:Boosting",
     "svm": "viral.models.ensemble.svm:Svm",
     "knn": "viral.models.ensemble.neighbours:Neighbours",
+    "ngrams": "viral.models.ensemble.ngrams:NgramMember",
+    "followers": "viral.models.ensemble.simple:Followers",
+    "constant": "viral.models.ensemble.simple:Constant",
 }
 """`module:class` of each member, by name."""
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from viral.datasets.labelled_features import LabelledFeatures, RunningMoments
-from viral.datasets.streams import Batch, Stream, from_table
+from viral.datasets.streams import Batch, Stream, dense, from_table
 from viral.models.fusion_config import MAX_DEVIATION
 from viral.models.predictions import Floats
 from viral.models.train_config import Scaling
@@ -22,9 +22,9 @@ Matrix = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Layout:
-    """Columns of the matrix: the streams side by side, then one presence flag per stream.
+    """Columns of the matrix: the dense streams side by side, then one presence flag per stream.
 
-    `mean` and `scale` are the training split's mean and standard deviation of the streams' columns.
+    `mean` and `scale` are the training split's mean and standard deviation of the dense streams' columns.
     """
 
     streams: tuple[Stream, ...]
@@ -35,21 +35,26 @@ class Layout:
     def from_moments(cls, streams: tuple[Stream, ...], moments: Mapping[str, RunningMoments]) -> Layout:
         """Build from the statistics of the training split."""
         mean, scale = (
-            np.concatenate([getattr(moments[stream.name], name) for stream in streams]).astype(np.float32)
+            np.concatenate([getattr(moments[stream.name], name) for stream in dense(streams)]).astype(np.float32)
             for name in ("mean", "scale")
         )
         return cls(streams, mean, scale)
 
     @cached_property
+    def dense(self) -> tuple[Stream, ...]:
+        """The streams that are part of the matrix."""
+        return dense(self.streams)
+
+    @cached_property
     def columns(self) -> tuple[Stream, ...]:
         """The stream of each column."""
-        return tuple(stream for stream in self.streams for _ in range(stream.dim))
+        return tuple(stream for stream in self.dense for _ in range(stream.dim))
 
     def with_nan(self, batch: Batch) -> Matrix:
         """Build the input of trees (N, columns + streams): raw values, NaN where a stream is absent."""
         present = self._present(batch)
         return np.concatenate(
-            [np.where(present, self._vectors(batch), np.float32("nan")), batch.present], axis=1, dtype=np.float32
+            [np.where(present, self._vectors(batch), np.float32("nan")), self._flags(batch)], axis=1, dtype=np.float32
         )
 
     def standardised(self, batch: Batch) -> Matrix:
@@ -59,13 +64,19 @@ class Layout:
         """
         standard = np.clip((self._vectors(batch) - self.mean) / self.scale, -MAX_DEVIATION, MAX_DEVIATION)
         balanced = standard / np.sqrt(np.array([stream.dim for stream in self.columns], np.float32))
-        return np.concatenate([np.where(self._present(batch), balanced, 0), batch.present], axis=1, dtype=np.float32)
+        values = np.where(self._present(batch), balanced, 0)
+        return np.concatenate([values, self._flags(batch)], axis=1, dtype=np.float32)
 
     def _vectors(self, batch: Batch) -> Matrix:
-        return np.concatenate([batch.vectors[stream.name] for stream in self.streams], axis=1)
+        vectors = np.concatenate([batch.vectors[stream.name] for stream in self.dense], axis=1)
+        vectors[:, np.isinf(self.scale)] = 0  # columns that are left out (`datasets.dates`)
+        return vectors
 
     def _present(self, batch: Batch) -> npt.NDArray[np.bool_]:
-        return np.repeat(batch.present, [stream.dim for stream in self.streams], axis=1)
+        return np.repeat(self._flags(batch), [stream.dim for stream in self.dense], axis=1)
+
+    def _flags(self, batch: Batch) -> npt.NDArray[np.bool_]:
+        return batch.present[:, [not stream.sparse for stream in self.streams]]
 
 
 @dataclass(frozen=True)
