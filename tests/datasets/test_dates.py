@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -20,16 +21,15 @@ from viral.models.fusion_config import FusionConfig
 SET = FeatureSet.from_dict({"name": "mine", "extractors": ["metadata"]})
 DIM = len(METADATA_COLUMNS)
 WEEKDAYS = [METADATA_COLUMNS.index(column) for column in DATES]
-DAY = 86_400_000_000
 
 
-def statistics(days: float | None) -> Statistics:
+def statistics(days: int | None) -> Statistics:
     moments = {"metadata": RunningMoments(10, np.full(DIM, 5.0), np.full(DIM, 10.0))}
-    return Statistics(10, moments, 0, None if days is None else 0, None if days is None else int(days * DAY))
+    return Statistics(10, moments, 0, Counter() if days is None else Counter([20_000, 20_000 + days]))
 
 
 @pytest.mark.parametrize(("days", "short"), [(MIN_DAYS - 1, True), (MIN_DAYS, False), (None, False)])
-def test_a_short_corpus_has_no_weekdays(days: float | None, short: bool) -> None:
+def test_a_short_corpus_has_no_weekdays(days: int | None, short: bool) -> None:
     found = without_dates(statistics(days), SET)
     assert left_out(found) == ([f"metadata {column}" for column in DATES] if short else [])
     assert (np.flatnonzero(np.isinf(found.moments["metadata"].scale)).tolist() == WEEKDAYS) == short
@@ -43,10 +43,11 @@ def test_imported_columns_of_the_same_name_stay() -> None:
 
 
 def test_the_length_of_the_corpus_is_that_of_all_buckets() -> None:
-    parts = [replace(statistics(None), first=first, last=last) for first, last in ((5, 9), (None, None), (2, 3))]
-    total = sum_statistics(parts)
-    assert (total.first, total.last) == (2, 9)
-    assert sum_statistics(parts[1:2]).days is None
+    parts = [replace(statistics(None), days=Counter(days)) for days in ([5, 9], [], [2, 3])]
+    assert sum_statistics(parts).span == 9 - 2
+    assert sum_statistics(parts[1:2]).span is None
+    # One post of another year says nothing of all others.
+    assert replace(statistics(None), days=Counter([*range(30)] * 10 + [-900])).span == 29
 
 
 @pytest.mark.parametrize("bins", [0, 4])

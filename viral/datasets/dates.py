@@ -11,7 +11,7 @@ from viral.datasets.labelled_features import RunningMoments, Statistics
 from viral.extractors.feature_set import FeatureSet
 from viral.extractors.metadata import METADATA_COLUMNS, Metadata
 
-MIN_DAYS = 56.0  # eight weeks: each weekday eight times; on two months, trees gained by going without the weekday
+MIN_DAYS = 56  # eight weeks: each weekday eight times; on two months, trees gained by going without the weekday
 DATES = ("weekday_sin", "weekday_cos")  # the hour of the day comes again every day
 
 
@@ -24,7 +24,7 @@ def without_dates(statistics: Statistics, feature_set: FeatureSet) -> Statistics
     """
     found = [spec.name for spec in feature_set.specs if spec.registry_name == Metadata.name]
     names = [name for name in found if name in statistics.moments]
-    if statistics.days is None or statistics.days >= MIN_DAYS or not names:
+    if statistics.span is None or statistics.span >= MIN_DAYS or not names:
         return statistics
     moments: Mapping[str, RunningMoments] = {name: _ignored(statistics.moments[name]) for name in names}
     return replace(statistics, moments={**statistics.moments, **moments})

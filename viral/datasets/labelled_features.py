@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
@@ -18,6 +19,7 @@ from viral.datasets.streams import Stream, from_table
 from viral.tables.bucketed import BucketedTable
 
 DIGEST_MODULUS = 1 << 128  # digests of rows have 16 bytes, and so does their sum
+_DAY = 86_400_000_000  # microseconds
 _SLICE = 2048  # rows converted to double precision at a time: a bucket of spectrograms would be 2 GB
 SPLITS = ("train", "validation", "test")
 """Splits to read in training and evaluation; other rows are ignored."""
@@ -112,19 +114,22 @@ def compute_moments(vectors: npt.NDArray[np.floating[Any]]) -> RunningMoments:
 class Statistics:
     """Moments of streams, `target` and `is_viral` over the training split of `rows` posts; digest of all splits.
 
-    `first` and `last` are its times of posting in microseconds since 1970; None if unknown.
+    `days` counts its posts by day of posting, since 1970.
     """
 
     rows: int = 0
     moments: dict[str, RunningMoments] = field(default_factory=dict)
     digest: int = 0
-    first: int | None = None
-    last: int | None = None
+    days: Counter[int] = field(default_factory=Counter)
 
     @property
-    def days(self) -> float | None:
-        """Days from the first post to the last; None if unknown."""
-        return None if self.first is None or self.last is None else (self.last - self.first) / 86_400e6
+    def span(self) -> int | None:
+        """Days between which the middle 98 % of the posts lie, as some old post is in most scrapes; None if unknown."""
+        if not self.days:
+            return None
+        days = np.sort(np.fromiter(self.days.elements(), np.int64))
+        first, last = np.quantile(days, [0.01, 0.99], method="nearest")
+        return int(last - first)
 
     @property
     def data_hash(self) -> str:
@@ -138,8 +143,7 @@ def compute_statistics(rows: pa.Table, streams: Sequence[Stream]) -> Statistics:
     statistics = Statistics(digest=hash_rows(rows, streams), rows=train.num_rows)
     if not train.num_rows:
         return statistics
-    ends = pc.min_max(train["posted_at"].cast(pa.int64()))
-    statistics.first, statistics.last = ends["min"].as_py(), ends["max"].as_py()
+    statistics.days.update((train["posted_at"].drop_null().cast(pa.int64()).to_numpy() // _DAY).tolist())
     batch = from_table(streams, train)
     for index, stream in enumerate(streams):
         vectors = batch.vectors[stream.name][batch.present[:, index]]
@@ -156,9 +160,7 @@ def sum_statistics(parts: Iterable[Statistics]) -> Statistics:
     for part in parts:
         result.rows += part.rows
         result.digest = (result.digest + part.digest) % DIGEST_MODULUS
-        if part.first is not None and part.last is not None:
-            result.first = part.first if result.first is None else min(result.first, part.first)
-            result.last = part.last if result.last is None else max(result.last, part.last)
+        result.days += part.days
         for name, moments in part.moments.items():
             result.moments[name] = result.moments[name] + moments if name in result.moments else moments
     return result
