@@ -97,6 +97,15 @@ def test_scalers_of_all_posts() -> None:
     assert audit(evidence(fitted=((of_all, None),))) == ()  # other posts than those that it was trained on
 
 
+def test_values_that_a_model_leaves_out_are_scaled_by_none() -> None:
+    rows, inputs = table(), batch()
+    fine = fitted_state(rows, inputs)
+    left_out = fine.scales["text"].copy()
+    left_out[2] = np.inf
+    state = replace(fine, scales={**fine.scales, "text": left_out})
+    assert audit(evidence(fitted=((state, statistics(rows, inputs)),))) == ()
+
+
 def test_the_target_scaled_by_all_posts() -> None:
     rows, inputs = table(), batch()
     target = fitted_state(rows, inputs, ("train", "test")).target
