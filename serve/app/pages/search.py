@@ -60,7 +60,8 @@ def _results(hits: Sequence[Hit]) -> None:
 
 
 def _row(hit: Hit) -> dict[str, object]:
-    posted, found = hit.post["posted_at"], ", ".join(PLACES.get(place, place) for place in hit.snippets)
+    posted = hit.post["posted_at"]
+    found = "; ".join(f"{PLACES.get(place, place)}: {snippet.text}" for place, snippet in hit.snippets.items())
     return {
         "post": charts.shortened(hit.post["caption"] or hit.post_id),
         "found": found or f"likeness {hit.score:.2f}",
