@@ -14,8 +14,8 @@ Ints = npt.NDArray[np.int64]
 
 _ROWS, _COLUMNS = 3, 2  # cells of a frame: in the mean of a whole frame, a small logo that comes or goes is lost
 SAME = 0.9
-"""Similarity of near-duplicates. Frames of real TikToks: re-encoded at half the size at least 0.95, with a drawn logo
-or flag added at most 0.84, of different videos at most 0.4."""
+"""Similarity of near-duplicates. Frames of four real TikToks: re-encoded at half the size at least 0.95, with a drawn
+logo or flag added at most 0.84."""
 _PER_VIDEO = 3  # frames of one video among those that the detector is unsure of: one odd video must not fill the folder
 _UNSURE, _HARD = 0.5, 0.25  # of the frames; the rest is chosen for diversity, to show what the detector does not know
 
