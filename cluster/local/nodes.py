@@ -12,12 +12,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Self
+from typing import IO, Self
 
 from cluster.local.hosts import HostNetwork, check_machine, free_subnet
 from cluster.local.storage import check_programs, make_bucket
@@ -32,18 +31,13 @@ BUCKET = "viral"
 _S3, _FAULTY_S3, _REDIS, _RAY, _DASHBOARD = 5000, 5001, 6379, 6379, 8265  # ports
 _READY_SECONDS = 120.0  # a node takes ten seconds, more where several start at once on few cores
 _POLL_SECONDS = 0.2
+_STARTED = b"Ray runtime started"  # Ray 2.60's `ray start` says so
+_NO_HEAD = "No node info found for head node"  # its Exception where the head is not known for a moment
 _BIN = Path(sys.executable).parent
 _LONGEST_FOLDER = 30  # letters: below it Ray makes sockets, whose paths have at most 107
 _LONGEST_NAME = 12
 _OBJECT_STORE_BYTES = 150_000_000  # of each node; several share this machine's memory
 _SHOWN_LETTERS = 200  # of a failed program's output
-# Ends when there are enough nodes.
-_COUNT_NODES = """
-import sys, time, ray
-ray.init(sys.argv[1], log_to_driver=False, logging_level="ERROR")
-while sum(node["Alive"] for node in ray.nodes()) < int(sys.argv[2]):
-    time.sleep(0.2)
-"""
 
 
 @dataclass(frozen=True)
@@ -173,7 +167,6 @@ class LocalCluster:
         running = {number for number in self.nodes if self._runs(number)}
         if HEAD not in running and not self.settings.redis:
             running = set()
-        started = {}
         for number in self.nodes:
             if number not in running:
                 cores = None if self.settings.idle_head and number == HEAD else self.settings.cores
@@ -183,9 +176,9 @@ class LocalCluster:
                 else:
                     host.remove()
                     host.create(cores)
-                started[number] = self._start_node(number)
-        if started:
-            self._wait(started)
+                self._start_node(number)
+        if len(running) < len(self.nodes):
+            self._wait()
 
     def _runs(self, number: int) -> bool:
         needed = ("raylet/raylet", "gcs_server") if number == HEAD else ("raylet/raylet",)
@@ -231,7 +224,28 @@ class LocalCluster:
         metrics = {METRICS_SWITCH: "1"}
         return {**mine, **LOCAL, **metrics, **redis, **self.variables(), "PATH": path, **self._more}
 
-    def _start_node(self, number: int) -> subprocess.Popen[bytes]:
+    def _start_node(self, number: int) -> None:
+        """Start a node, again if Ray gives it up as too slow.
+
+        Nodes start one after the other: Ray gives the helpers of each 15 s, which several at once exceed on few cores.
+        """
+        last = "it says nothing"
+        for _ in range(STARTS):
+            with (self.folder / f"node-{number}.log").open("a+b") as log:
+                since, until = log.tell(), time.monotonic() + _READY_SECONDS
+                process = self._ray_start(number, log)
+                while process.poll() is None and time.monotonic() < until:
+                    if _STARTED in os.pread(log.fileno(), 1 << 20, since):
+                        return
+                    time.sleep(_POLL_SECONDS)
+                said = os.pread(log.fileno(), 1 << 20, since).decode(errors="replace").strip()
+            self.network.host(number).kill()
+            last = said.splitlines()[-1] if said else last
+            if not any(each in last for each in (TOO_SLOW, _NO_HEAD)):
+                break
+        raise ConfigError(f"node {number} did not start: {last}")
+
+    def _ray_start(self, number: int, log: IO[bytes]) -> subprocess.Popen[bytes]:
         host = self.network.host(number)
         head = ["--head", f"--port={_RAY}", f"--dashboard-host={host.address}", f"--temp-dir={self.network.disk}"]
         role = head if number == HEAD else [f"--address={self.address}"]
@@ -240,40 +254,25 @@ class LocalCluster:
         command = [str(_BIN / "ray"), "start", "--block", *role, f"--node-ip-address={host.address}"]
         command.append(f"--num-cpus={0 if number == HEAD and self.settings.idle_head else 1}")
         command += [f"--metrics-export-port={METRICS}", f"--object-store-memory={_OBJECT_STORE_BYTES}"]
-        with (self.folder / f"node-{number}.log").open("ab") as log:
-            return host.start(*command, env=self.environment(), output=log)
+        return host.start(*command, env={**self.environment(), "PYTHONUNBUFFERED": "1"}, output=log)
 
-    def _wait(self, started: dict[int, subprocess.Popen[bytes]]) -> None:
-        """Wait until all nodes have joined; one that Ray gives up as too slow is started again.
-
-        Raises:
-            ConfigError: one ends for another reason or too often, or has not joined within two minutes.
-        """
-        starts = Counter(started.keys())
-        command = [sys.executable, "-c", _COUNT_NODES, self.address, str(len(self.nodes))]
-        until, failed = time.monotonic() + _READY_SECONDS, "no answer"
-        while time.monotonic() < until:
-            for number, process in [*started.items()]:
-                if process.poll() is not None:
-                    lines = (self.folder / f"node-{number}.log").read_text(errors="replace").strip().splitlines()
-                    last = lines[-1] if lines else "it says nothing"
-                    if TOO_SLOW not in last or starts[number] == STARTS:
-                        raise ConfigError(f"node {number} did not start: {last}")
-                    self.network.host(number).kill()
-                    started[number], starts[number] = self._start_node(number), starts[number] + 1
-                    until = time.monotonic() + _READY_SECONDS
-            if not all(map(self._runs, self.nodes)):
-                time.sleep(_POLL_SECONDS)
-                continue
-            with tempfile.TemporaryFile() as output:
-                count = self.network.host(HEAD).start(*command, env=self.environment(), output=output)
-                try:
-                    if count.wait(max(0, until - time.monotonic())) == 0:
-                        return
-                except subprocess.TimeoutExpired:
-                    count.kill()
-                output.seek(0)
-                failed = output.read().decode(errors="replace").strip()[-_SHOWN_LETTERS:]
+    def _wait(self) -> None:
+        """Wait until all nodes have joined."""
+        until, said = time.monotonic() + _READY_SECONDS, b"no answer"
+        while (left := until - time.monotonic()) > 0:
+            command = (
+                sys.executable,
+                "-m",
+                "cluster.local.wait_for_nodes",
+                self.address,
+                str(len(self.nodes)),
+                str(left),
+            )
+            count = self.network.host(HEAD).start(*command, env=self.environment(), output=subprocess.PIPE)
+            said, _ = count.communicate()
+            if count.returncode == 0:
+                return
+        failed = said.decode(errors="replace").strip()[-_SHOWN_LETTERS:]
         raise ConfigError(f"the nodes did not start within {_READY_SECONDS:.0f} s ({failed})")
 
     def _start_storage(self) -> None:
