@@ -96,7 +96,6 @@ def fit_head(examples: Sequence[Sequence[Features]], negatives: Features, *, den
         dense: with the dense head; None: from `DENSE_EXAMPLES` examples.
     """
     whitening = Whitening.fit(negatives)
-    white_negatives = whitening(negatives)
     white = [[whitening(windows) for windows in copies] for copies in examples]
     if len(examples) == 1:
         # No other example to share with: the window least like any without the target.
@@ -110,6 +109,7 @@ def fit_head(examples: Sequence[Sequence[Features]], negatives: Features, *, den
         dense = len(examples) >= DENSE_EXAMPLES
     if not dense:
         return Head(whitening, prototype, {})
+    white_negatives = whitening(negatives)
     hard = white_negatives[np.argsort(-(white_negatives @ prototype))[:_HARD]]
     return Head(whitening, prototype, _fit_layers(chosen, hard))
 

@@ -114,7 +114,7 @@ def train_detector(
         rule: k and n of the decision.
         curve: also train on fewer examples, for the card.
     """
-    clean, shown = _cross_scores(data, len(data.examples))
+    clean, shown = cross_scores(data, len(data.examples))
     plain = DecisionRule(0.0, *rule)
     distribution = clean_distribution(clean, data.negative_videos, data.stills, plain)
     threshold = distribution.threshold(tolerated)
@@ -128,13 +128,18 @@ def train_detector(
         any_frame_alerts=sum(bool((scores >= threshold).any()) for scores in clean),
         curve=_curve(data, tolerated, plain) if curve else {},
     )
-    return TrainedDetector(fit_head(data.examples, _flat(data.negatives)), decision, distribution, card)
+    return TrainedDetector(fit_whole(data), decision, distribution, card)
+
+
+def fit_whole(data: TargetData) -> Head:
+    """Fit a head on all data."""
+    return fit_head(data.examples, _flat(data.negatives))
 
 
 def _curve(data: TargetData, tolerated: float, plain: DecisionRule) -> dict[int, float]:
     curve = {}
     for count in (number for number in _CURVE if number < len(data.examples)):
-        clean, shown = _cross_scores(data, count)
+        clean, shown = cross_scores(data, count)
         curve[count] = float(
             (shown >= clean_distribution(clean, data.negative_videos, data.stills, plain).threshold(tolerated)).mean()
         )
@@ -150,14 +155,15 @@ def clean_distribution(
     distribution has the same one, moved by log n times its scale.
 
     Args:
-        clean: scores of the frames of each negative.
+        clean: scores of the frames of each negative; none where they cannot be told without bias.
         videos: of each negative, the name of its video.
         stills: of each negative, whether it is one picture of its video.
         plain: the decision, whatever its threshold.
     """
     scores = np.array([plain.video_score(frames) for frames in clean])
-    clips = ~np.array(stills, bool)
-    if len({name for name, clip in zip(videos, clips, strict=True) if clip}) >= MIN_NEGATIVES:
+    scored = np.isfinite(scores)
+    scores, clips = scores[scored], ~np.array(stills, bool)[scored]
+    if len(set(np.array(videos)[scored][clips])) >= MIN_NEGATIVES:
         return CleanScores.fit(scores[clips])
     fitted = CleanScores.fit(scores)
     return CleanScores(fitted.location + fitted.scale * float(np.log(_MOMENTS)), fitted.scale)
@@ -176,7 +182,7 @@ def split_videos(data: TargetData) -> tuple[Folds, Folds]:
     return example_folds, negative_folds
 
 
-def _cross_scores(data: TargetData, count: int) -> tuple[list[Scores], Scores]:
+def cross_scores(data: TargetData, count: int) -> tuple[list[Scores], Scores]:
     """Scores of the frames of each negative, and of each example, by heads fitted on `count` others at most."""
     rng = np.random.default_rng(_SEED)
     example_folds, negative_folds = split_videos(data)
@@ -190,8 +196,11 @@ def _cross_scores(data: TargetData, count: int) -> tuple[list[Scores], Scores]:
             [data.examples[i] for i in chosen],
             _flat([part for part, its in zip(data.negatives, negative_folds, strict=True) if its != fold]),
         )
+        seen = {data.example_videos[i] for i in chosen}
         for i in map(int, np.flatnonzero(negative_folds == fold)):
-            clean[i] = head.frame_scores(data.negatives[i])
+            # The video of an example is known to its head, which then says nothing about others: left empty.
+            if data.negative_videos[i] not in seen:
+                clean[i] = head.frame_scores(data.negatives[i])
         for i in map(int, np.flatnonzero(example_folds == fold)):
             shown[i] = head.frame_scores(data.examples[i][0][None])[0]
     return clean, shown
