@@ -41,6 +41,7 @@ def said(page: AppTest) -> list[str]:
     [
         ("diary", ["No draft has been kept yet."]),
         ("monitor", ["There are no sightings yet."]),
+        ("trends", ["There are no trends yet."]),
         ("runs", ["Nothing was run on this root yet.", "No features were extracted yet", "There is no model yet"]),
     ],
 )

@@ -23,10 +23,15 @@ def page() -> None:
     """Show the page."""
     st.title("Trends")
     with friendly():
-        if "trends" not in tables():
-            st.info("Nothing was counted yet. Run `viral trends` on this root, for example once a day.")
+        if "trends" in tables():
+            _list()
+        elif "trend_features" in tables():
+            st.info(
+                "Nothing rises in the posts that `viral trends` counted: that takes three authors in its newest days."
+            )
+        else:
+            st.info("There are no trends yet. Run `viral trends` on this root, for example once a day.")
             return
-        _list()
     with friendly():
         _features()
 
