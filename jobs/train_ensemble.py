@@ -17,12 +17,13 @@ from jobs.training.ensemble_member import MemberTask, TrainedMember
 from jobs.training.external_features import features_option, set_or_features
 from jobs.training.labelled import labelled_features, statistics_of
 from jobs.training.options import parse_weights
+from jobs.training.specs import numeric_streams
 from viral.console.commands import execute
 from viral.console.options import ray_options, root_options
 from viral.console.output import print_summary, progress_bar
 from viral.datasets.dates import without_dates
 from viral.datasets.labelled_features import LabelledFeatures, Statistics
-from viral.datasets.streams import dense, streams_of
+from viral.datasets.streams import streams_of
 from viral.errors import ConfigError, TableError
 from viral.extractors.feature_set import FeatureSet
 from viral.models.ensemble.member import MEMBERS, member_class
@@ -74,9 +75,7 @@ class EnsembleSpec:
     def check(self) -> None:
         """Raise ConfigError if name, members, weights or inputs are invalid."""
         check_name(self.name)
-        if not dense(streams_of(self.feature_set)):
-            name = self.feature_set.name
-            raise ConfigError(f"the feature set {name} has nothing but n-grams: add metadata or caption")
+        numeric_streams(self.feature_set)
         if not self.members:
             raise ConfigError(f"an ensemble needs a member: choose from {', '.join(MEMBERS)}")
         for name in self.members:

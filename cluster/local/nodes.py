@@ -91,7 +91,7 @@ class LocalCluster:
 
     @property
     def settings(self) -> LocalSettings:
-        """How it was started.
+        """The settings that the cluster was started with.
 
         Raises:
             ConfigError: there is no such cluster.
@@ -216,7 +216,7 @@ class LocalCluster:
         }
 
     def environment(self) -> dict[str, str]:
-        """Environment of processes on the hosts: of this process, without its settings of S3, Ray and viral."""
+        """Environment variables of processes on the hosts: this process's, with the cluster's own for S3, Ray and viral."""
         foreign = ("AWS_", "RAY_", "VIRAL_")
         mine = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
         path = f"{_BIN}{os.pathsep}{os.environ['PATH']}"
@@ -260,14 +260,8 @@ class LocalCluster:
         """Wait until all nodes have joined."""
         until, said = time.monotonic() + _READY_SECONDS, b"no answer"
         while (left := until - time.monotonic()) > 0:
-            command = (
-                sys.executable,
-                "-m",
-                "cluster.local.wait_for_nodes",
-                self.address,
-                str(len(self.nodes)),
-                str(left),
-            )
+            command = [sys.executable, "-m", "cluster.local.wait_for_nodes", self.address]
+            command += [str(len(self.nodes)), str(left)]
             count = self.network.host(HEAD).start(*command, env=self.environment(), output=subprocess.PIPE)
             said, _ = count.communicate()
             if count.returncode == 0:

@@ -43,7 +43,7 @@ class TrainSpec:
     @property
     def streams(self) -> tuple[Stream, ...]:
         """Inputs of the network. Raises ConfigError if the feature set lacks the modality or extractor."""
-        available = dense(streams_of(self.feature_set))
+        available = numeric_streams(self.feature_set)
         streams = tuple(stream for stream in available if self.modality in (None, stream.modality))
         streams = tuple(stream for stream in streams if self.extractor in (None, stream.name))
         if not streams:
@@ -52,6 +52,14 @@ class TrainSpec:
             missing = self.extractor or self.modality
             raise ConfigError(f"the feature set {self.feature_set.name} has no {missing}: it has {', '.join(names)}")
         return streams
+
+
+def numeric_streams(feature_set: FeatureSet) -> tuple[Stream, ...]:
+    """Return the streams whose vectors are numbers. Raises ConfigError if the feature set has none."""
+    streams = dense(streams_of(feature_set))
+    if not streams:
+        raise ConfigError(f"the feature set {feature_set.name} has nothing but n-grams: add metadata or caption")
+    return streams
 
 
 @dataclass(frozen=True)

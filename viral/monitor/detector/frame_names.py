@@ -12,7 +12,7 @@ _DIGITS = 8  # of the SHA-256 of the file: two posts with one id, or one name in
 
 
 def video_name(post_id: str, sha256: str) -> str:
-    """Name of a video in names of its frames."""
+    """Return the part of its frames' file names that stands for a video: its post and its file."""
     return f"{_OTHERS.sub('_', post_id)[:_MAX_LETTERS]}-{sha256[:_DIGITS]}"
 
 

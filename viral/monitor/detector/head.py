@@ -36,7 +36,7 @@ class Whitening:
 
     @classmethod
     def fit(cls, negatives: Features) -> Whitening:
-        """Fit on windows (N, D)."""
+        """Estimate mean and covariance from windows (N, D) without the target."""
         negatives = negatives[:: -(-len(negatives) // _SAMPLE)]
         mean = negatives.mean(0)
         covariance = np.cov(negatives, rowvar=False).astype(np.float64)
