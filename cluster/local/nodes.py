@@ -216,7 +216,7 @@ class LocalCluster:
         }
 
     def environment(self) -> dict[str, str]:
-        """Environment variables of processes on the hosts: this process's, with the cluster's own for S3, Ray and viral."""
+        """Environment variables of processes on the hosts: those of this process, with S3, Ray and viral set anew."""
         foreign = ("AWS_", "RAY_", "VIRAL_")
         mine = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
         path = f"{_BIN}{os.pathsep}{os.environ['PATH']}"
